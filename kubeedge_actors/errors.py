@@ -1,0 +1,144 @@
+"""Every error of the package, drawn once.
+
+KubeEdgeActorsError
+├── UsageError              what a person gave us is wrong; one plain sentence, exit status 2, no traceback
+├── WireError               a frame or a path is not what KubeEdge's grammar allows
+│   ├── FrameError            not a JSON envelope
+│   └── ResourceError         not a resource path or topic
+├── MailboxError            a message could not be taken or answered
+│   ├── MailboxFull           the overflow policy refused it
+│   ├── Stopped               the actor, or its runtime, takes no more messages
+│   ├── AskTimeout            no answer before the asker's deadline
+│   └── AnswerLost            the answer can no longer come: crash limit, dead letter, stop
+├── RegistrationError       a module does not fit the others: double name, unknown group, bad handler
+└── DriverError             the outside world said no
+    ├── LinkError             the connection to the other hub
+    │   └── CertificateError    bootstrap or verification failed
+    ├── StoreError            the database
+    │   └── StoreCorrupt        not a database, or damaged
+    ├── BrokerError           the MQTT broker
+    ├── RuntimeUnavailable    no container engine answers
+    ├── ContainerError        one container could not be started, stopped or removed
+    └── ClusterError          the Kubernetes API answered with a Status (code, reason)
+        ├── NotFound            404
+        ├── AlreadyExists       409 AlreadyExists
+        ├── Conflict            409 Conflict
+        └── Unreachable         no answer at all
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class KubeEdgeActorsError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class UsageError(KubeEdgeActorsError):
+    """What a person gave us is wrong; its text is one plain sentence."""
+
+
+class WireError(KubeEdgeActorsError):
+    """Text that is not KubeEdge's language."""
+
+
+class FrameError(WireError):
+    """A frame that is not a JSON envelope."""
+
+
+class ResourceError(WireError):
+    """A string that is not a resource path or a topic."""
+
+
+class MailboxError(KubeEdgeActorsError):
+    """A message could not be taken, or an answer could not be given."""
+
+
+class MailboxFull(MailboxError):
+    """The mailbox is at its capacity and its policy refuses more."""
+
+
+class Stopped(MailboxError):
+    """The actor, or its runtime, takes no more messages."""
+
+
+class AskTimeout(MailboxError):
+    """No answer came before the asker's deadline."""
+
+
+class AnswerLost(MailboxError):
+    """The answer can no longer come; the text says why."""
+
+
+class RegistrationError(KubeEdgeActorsError):
+    """A module does not fit the others; the text names both."""
+
+
+class DriverError(KubeEdgeActorsError):
+    """Something outside the process said no."""
+
+
+class LinkError(DriverError):
+    """The connection to the other hub failed."""
+
+
+class CertificateError(LinkError):
+    """A certificate or token was refused, or could not be had."""
+
+
+class StoreError(DriverError):
+    """The database refused."""
+
+
+class StoreCorrupt(StoreError):
+    """The file is not a database, or is damaged."""
+
+
+class BrokerError(DriverError):
+    """The MQTT broker refused."""
+
+
+class RuntimeUnavailable(DriverError):
+    """No container engine answers."""
+
+
+class ContainerError(DriverError):
+    """One container could not be started, stopped or removed; the text is fit for a pod's status."""
+
+
+class ClusterError(DriverError):
+    """The Kubernetes API answered with a Status; `status` is that JSON object, whole."""
+
+    def __init__(self, status: dict[str, Any]) -> None:
+        super().__init__(str(status.get("message", "the API server gave no message")))
+        self.status = status
+
+    @property
+    def code(self) -> int:
+        """HTTP status code."""
+        return int(self.status.get("code", 0))
+
+    @property
+    def reason(self) -> str:
+        """Machine-readable reason, as in `NotFound`."""
+        return str(self.status.get("reason", ""))
+
+
+class NotFound(ClusterError):
+    """404."""
+
+
+class AlreadyExists(ClusterError):
+    """409 AlreadyExists."""
+
+
+class Conflict(ClusterError):
+    """409 Conflict: somebody else wrote first."""
+
+
+class Unreachable(ClusterError):
+    """The API server did not answer."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__({"message": why, "reason": "Unreachable", "code": 0})
