@@ -1,0 +1,129 @@
+"""Both ends of a link as protocols, and what they promise.
+
+Promises of every Link (client end; one object is one attempt to connect and, if that succeeds, one connection)
+* `open` and `send` never block and never raise for the network's sake; failures arrive as `on_close`.
+* Events come one at a time, in order, on the driver's own thread: `on_open` at most once, before any text; `on_close` exactly
+  once, last, also when `open` failed or `close` was called. A text sent after that is dropped.
+* Texts arrive in the order they were sent, whole, each once. `on_written` names a text's mark when it has left the process for a live socket,
+  in the order of `send`; what was sent and not named when `on_close` comes may or may not have arrived.
+* A slow event handler slows the peer down (TCP), it does not fill memory.
+
+Promises of every LinkServer
+* `start` returns when the port is bound (`LinkError`: taken, bad certificate) and `stop` when every connection is closed.
+* Events come on the driver's own thread and must not block. For a peer: `admit`, then `on_connect`, texts, `on_close` exactly once (only
+  if `on_connect` came). `send` and `close` may be called from any thread, also for a peer that is gone (nothing happens).
+* A peer that does not read is closed when `backlog` bytes wait for it; it never delays another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTls:
+    """Paths of three PEM files: the CA that the other side must chain to, our certificate, our private key."""
+
+    ca: str
+    cert: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Why a link is no more: a sentence, and the seconds to wait before the next attempt if the other side asked for that."""
+
+    reason: str
+    retry_after: float | None = None
+
+
+class LinkEvents(Protocol):
+    """What the owner of a client link is told, on the driver's thread."""
+
+    def on_open(self, headers: Mapping[str, str]) -> None:
+        """The upgrade was answered; `headers` of the answer, names in lower case."""
+
+    def on_text(self, text: str) -> None:
+        """One whole text message (a binary one counts as text)."""
+
+    def on_written(self, marks: Sequence[str]) -> None:
+        """The texts with these marks were written to the socket."""
+
+    def on_close(self, closed: Closed) -> None:
+        """The end of the link; no event follows."""
+
+
+class Link(Protocol):
+    """The client end of one connection."""
+
+    def open(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        tls: LinkTls | None,
+        events: LinkEvents,
+    ) -> None:
+        """Begin to connect, once per object; `url` is ws:// (tls None) or wss://."""
+
+    def send(self, text: str, mark: str = "") -> None:
+        """Queue one text message; its mark comes back through `on_written`."""
+
+    def close(self) -> None:
+        """End the link; what is queued may be lost. Idempotent; any thread; `on_close` may come after it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who connects. `headers` hold first values with names in lower case; `common_name` is of a certificate verified against the CA."""
+
+    id: int
+    path: str
+    headers: Mapping[str, str]
+    common_name: str = ""
+    organizations: tuple[str, ...] = ()
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Answer to a peer that asks in: 101 with these extra headers, or an HTTP error with a sentence (`Retry-After` is a header)."""
+
+    status: int = 101
+    headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+
+class ServerEvents(Protocol):
+    """What the owner of a link server is told, on the driver's thread."""
+
+    def admit(self, peer: Peer) -> Admission:
+        """Decide before the upgrade is answered."""
+
+    def on_connect(self, peer: Peer) -> None:
+        """The peer is in; what is sent to it from now on is delivered."""
+
+    def on_text(self, peer: Peer, text: str) -> None:
+        """One whole text message of this peer."""
+
+    def on_close(self, peer: Peer, reason: str) -> None:
+        """The peer is gone."""
+
+
+class LinkServer(Protocol):
+    """The server end: many peers."""
+
+    def start(
+        self, host: str, port: int, tls: LinkTls | None, events: ServerEvents
+    ) -> int:
+        """Listen; the answer is the bound port (for `port` 0). With `tls` client certificates are required and verified."""
+
+    def send(self, peer: Peer, text: str) -> None:
+        """Queue one text message for this peer; never blocks."""
+
+    def close(self, peer: Peer, reason: str = "") -> None:
+        """End this peer's connection; what is queued may be lost."""
+
+    def stop(self) -> None:
+        """Close every connection and the port."""

@@ -1,0 +1,105 @@
+"""What the two long-running commands share: data directory, logging, signals, the ready line and the exit status."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Ending:
+    """Whether and why the program ends; any thread may ask for it, the main thread waits for it."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self.failure: str | None = None
+
+    def ask(self, failure: str | None = None) -> None:
+        """Ask the program to end; `failure` is the sentence it ends with, the first one counts."""
+        if not self._asked.is_set():
+            self.failure = failure
+            self._asked.set()
+
+    @property
+    def asked(self) -> bool:
+        """True from the first `ask` on."""
+        return self._asked.is_set()
+
+    def wait(self) -> None:
+        """Block until somebody asks."""
+        self._asked.wait()
+
+
+def run(command: str, body: Callable[[Ending], None]) -> int:
+    """Run `body` until it returns; the exit status: 0, 1 for a failure at work, 2 for a person's mistake.
+
+    SIGTERM and SIGINT ask for the ending. Our own errors end in one sentence on standard error; anything else is a defect of ours
+    and keeps its traceback.
+    """
+    ending = Ending()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.ask())
+    try:
+        body(ending)
+    except UsageError as mistake:
+        return _complain(command, str(mistake), 2)
+    except KubeEdgeActorsError as error:
+        return _complain(command, str(error), 1)
+    if ending.failure is not None:
+        return _complain(command, ending.failure, 1)
+    return 0
+
+
+def _complain(command: str, sentence: str, status: int) -> int:
+    print(f"{command}: {sentence}", file=sys.stderr, flush=True)
+    return status
+
+
+def ready(text: str) -> None:
+    """Print the one line that begins with `ready`."""
+    print(f"ready {text}", flush=True)
+
+
+def log_to_stderr(level: str) -> None:
+    """Send the log to standard error from `level` on."""
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=LOG_FORMAT)
+
+
+def default_data_dir(side: str) -> Path:
+    """Where `side` (cloud or edge) keeps its state when no --data-dir is given."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/kubeedge-actors") / side
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "kubeedge-actors" / side
+
+
+class DataDir:
+    """The directory that holds all state, locked for this process as long as it lives."""
+
+    def __init__(self, path: Path) -> None:
+        """UsageError when it can not be made or another process uses it."""
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(f"the data directory {path} can not be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise UsageError(f"the data directory {path} is in use by another process") from error
+
+    def close(self) -> None:
+        """Let another process have it."""
+        os.close(self._lock)
