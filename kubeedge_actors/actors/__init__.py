@@ -1,0 +1,6 @@
+"""KubeEdge's modules as actors, under KubeEdge's names: the only bridge between the islands.
+
+Belongs here: what a module decides, and which typed messages it takes and gives. Does not: sockets, files, databases, engines
+(`drivers/`, reached through the protocols in their `base.py`), how mailboxes work (`supervisors/`), how a frame looks (`wire/`).
+No actor imports another; they meet in messages only. In a folder, `actor.py` is the shell and the other files are pure.
+"""

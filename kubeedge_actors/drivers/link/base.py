@@ -114,9 +114,7 @@ class ServerEvents(Protocol):
 class LinkServer(Protocol):
     """The server end: many peers."""
 
-    def start(
-        self, host: str, port: int, tls: LinkTls | None, events: ServerEvents
-    ) -> int:
+    def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
         """Listen; the answer is the bound port (for `port` 0). With `tls` client certificates are required and verified."""
 
     def send(self, peer: Peer, text: str) -> None:

@@ -1,0 +1,73 @@
+"""The architecture is executed: what the import contracts in setup.cfg cannot say."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import kubeedge_actors
+
+PACKAGE = Path(kubeedge_actors.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+# The language of the messages is everywhere by design; a test framework's plugin is not a library of the product.
+SHARED = {"msgspec"}
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+def test_a_third_party_library_is_imported_in_one_file() -> None:
+    users: dict[str, set[str]] = defaultdict(set)
+    for path in FILES:
+        for name in _imported(_tree(path)) - set(sys.stdlib_module_names) - SHARED - {"kubeedge_actors"}:
+            users[name].add(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in users.items() if len(files) > 1} == {}
+    assert {"pykka", "amqtt", "peewee", "websocket"} <= set(users)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_fits_the_house(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.count("\n") <= 400
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 40, f"{node.name} is too long"
+
+
+@pytest.mark.parametrize(
+    "folder", [p for p in PACKAGE.rglob("*") if p.is_dir() and p.name != "__pycache__"], ids=lambda p: p.name
+)
+def test_a_folder_begins_with_a_fence(folder: Path) -> None:
+    fence = ast.get_docstring(_tree(folder / "__init__.py"))
+    assert fence and len(fence) > 40
+
+
+def test_no_actor_imports_another_actor() -> None:
+    actors = PACKAGE / "actors"
+    for path in actors.rglob("*.py"):
+        own = path.relative_to(actors).parts[0].removesuffix(".py")
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kubeedge_actors.actors."):
+                assert (node.module or "").split(".")[2] == own, f"{path.name} imports {node.module}"
+
+
+def test_actors_know_no_concrete_driver() -> None:
+    for path in (PACKAGE / "actors").rglob("*.py"):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kubeedge_actors.drivers"):
+                assert (node.module or "").endswith(".base"), f"{path.name} imports {node.module}"
