@@ -1,0 +1,19 @@
+"""A module of one's own: an alarm topic when a device reports more than 80 degrees Celsius.
+
+Run it with `python -m kubeedge_actors.edge --name edge-1 --data-dir E --module alarm:Alarm` from this folder.
+"""
+
+from kubeedge_actors import Module, MqttPublish, TwinUpdated, on
+
+
+class Alarm(Module):
+    """Raise an alarm topic when a device reports more than 80 degrees Celsius."""
+
+    name, group = "alarm", "user"
+    emits = (MqttPublish,)
+
+    @on
+    def check(self, update: TwinUpdated) -> None:
+        """Look at every accepted update."""
+        if float(update.actual("temperature", "0")) > 80:
+            self.publish(MqttPublish(topic=f"alarms/{update.device}", payload=b"hot"))
