@@ -35,9 +35,9 @@ class Ending:
         """True from the first `ask` on."""
         return self._asked.is_set()
 
-    def wait(self) -> None:
-        """Block until somebody asks."""
-        self._asked.wait()
+    def wait(self, seconds: float | None = None) -> None:
+        """Block until somebody asks, or for `seconds`."""
+        self._asked.wait(seconds)
 
 
 def run(command: str, body: Callable[[Ending], None]) -> int:

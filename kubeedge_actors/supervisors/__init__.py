@@ -1,0 +1,48 @@
+"""Supervised mailboxes: actors, supervisors, engines.
+
+Here belongs what makes any actor system safe: mailboxes, supervision, timers, dead letters, events. Nothing here knows
+KubeEdge, the network, a database or a message type; if a file needs one of those words, it belongs to `actors/`.
+"""
+
+from kubeedge_actors.supervisors.actor import Actor, Context, Timer
+from kubeedge_actors.supervisors.cell import Cell, HandlerHung, State
+from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
+from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
+from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Reason
+from kubeedge_actors.supervisors.engines.inline import InlineEngine
+from kubeedge_actors.supervisors.envelope import Promise, Reply
+from kubeedge_actors.supervisors.events import (
+    DeadLettered,
+    Escalated,
+    Event,
+    Events,
+    Failed,
+    Hung,
+    Restarted,
+    Started,
+    Stopped,
+)
+from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
+from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.registry import Finding, Registry
+from kubeedge_actors.supervisors.runtime import Runtime
+from kubeedge_actors.supervisors.strategy import (
+    NO_BACKOFF,
+    Backoff,
+    Ending,
+    Intensity,
+    OneForAll,
+    OneForOne,
+    RestForOne,
+    Restart,
+    Strategy,
+)
+from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+
+__all__ = [
+    "NO_BACKOFF", "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
+    "Ending", "Escalated", "Event", "Events", "Failed", "Finding", "HandlerHung", "Hung", "InlineEngine", "Intensity",
+    "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Promise", "Reason", "Ref", "Registry", "Reply",
+    "RestForOne", "Restart", "Restarted", "Runtime", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
+    "SystemClock", "ThreadsEngine", "Timer",
+]  # fmt: skip

@@ -1,15 +1,20 @@
-"""Every word that crosses a wire, once. Other files import it from here; a test proves that no second spelling exists."""
+"""Every word that crosses a wire, once. Other files import it from here; a test proves that no second spelling exists.
+
+Within one section no value stands twice. The same letters in two sections are two words: the source `twin` is a module,
+the group `twin` an address, the path `twin` what a confirmation is about.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-# --- names of our modules: where a message can be told to -------------------------------------------------------
+# --- names of our modules: where a message can be told to -----------------------------------------------
 EDGECONTROLLER: Final = "edgecontroller"
 DEVICECONTROLLER: Final = "devicecontroller"
 CLOUDHUB: Final = "cloudhub"
 SYNCCONTROLLER: Final = "synccontroller"
 SCHEDULER: Final = "scheduler"
+WORKLOADS: Final = "workloads"
 NODELIFECYCLE: Final = "nodelifecycle"
 EDGEHUB: Final = "edgehub"
 METAMANAGER: Final = "metamanager"
@@ -17,18 +22,28 @@ EDGED: Final = "edged"
 EVENTBUS: Final = "eventbus"
 DEVICETWIN: Final = "devicetwin"
 SERVICEBUS: Final = "servicebus"
+EDGESTREAM: Final = "edgestream"
+CLOUDSTREAM: Final = "cloudstream"
 
-# --- route.source where it differs from a module's name -----------------------------------------------------------
+# --- route.source where it differs from a module's name -------------------------------------------------
 SOURCE_EDGEHUB: Final = "websocket"
 SOURCE_DEVICETWIN: Final = "twin"
 SOURCE_META: Final = "meta"
 SOURCE_BUS: Final = "bus"
 SOURCE_METASERVER: Final = "metaserver"
 SOURCE_DYNAMICCONTROLLER: Final = "dynamiccontroller"
+SOURCE_POLICYCONTROLLER: Final = "policycontroller"
 SOURCE_ROUTER_EVENTBUS: Final = "router_eventbus"
 SOURCE_ROUTER_SERVICEBUS: Final = "router_servicebus"
+SOURCE_TASKMANAGER: Final = "taskmanager"
+SOURCE_NODEUPGRADE: Final = "nodeupgradejobcontroller"
+SOURCE_CLOUDSTREAM: Final = "cloudStream"
+SOURCE_EDGEMGR: Final = "edgemgr"
+"""A cloud before devicecontroller existed; still understood."""
+SOURCE_CONTROLLER: Final = "controller"
+"""What v0.2 called edgecontroller."""
 
-# --- route.group -----------------------------------------------------------------------------------------------------
+# --- route.group ----------------------------------------------------------------------------------------
 GROUP_RESOURCE: Final = "resource"
 GROUP_FUNC: Final = "func"
 GROUP_META: Final = "meta"
@@ -36,8 +51,10 @@ GROUP_TWIN: Final = "twin"
 GROUP_USER: Final = "user"
 GROUP_HUB: Final = "hub"
 GROUP_BUS: Final = "bus"
+GROUP_DYNAMICCONTROLLER: Final = "dynamiccontroller"
+GROUP_TASKMANAGER: Final = "taskmanager"
 
-# --- route.operation ---------------------------------------------------------------------------------------------------
+# --- route.operation ------------------------------------------------------------------------------------
 INSERT: Final = "insert"
 UPDATE: Final = "update"
 DELETE: Final = "delete"
@@ -53,8 +70,21 @@ SUBSCRIBE: Final = "subscribe"
 UNSUBSCRIBE: Final = "unsubscribe"
 START: Final = "start"
 STOP: Final = "stop"
+MESSAGE: Final = "message"
+GET_RESULT: Final = "get_result"
+APPLICATION: Final = "null"
+"""The operation of a MetaServer request."""
+APPLICATION_RESPONSE: Final = "applicationResponse"
+CREATE_VOLUME: Final = "createvolume"
+DELETE_VOLUME: Final = "deletevolume"
+PUBLISH_VOLUME: Final = "controllerpublishvolume"
+UNPUBLISH_VOLUME: Final = "controllerunpublishvolume"
+CONTROL_CONFIG: Final = "config"
+"""The three control operations belong to the connection layer: it swallows them and answers "ack"."""
+CONTROL_PING: Final = "ping"
+CONTROL_PONG: Final = "pong"
 
-# --- resource types --------------------------------------------------------------------------------------------------
+# --- resource types -------------------------------------------------------------------------------------
 POD: Final = "pod"
 NODE: Final = "node"
 CONFIGMAP: Final = "configmap"
@@ -65,28 +95,80 @@ NODEPATCH: Final = "nodepatch"
 PODPATCH: Final = "podpatch"
 NODESTATUS: Final = "nodestatus"
 PODSTATUS: Final = "podstatus"
+PODLIST: Final = "podlist"
 SERVICEACCOUNTTOKEN: Final = "serviceaccounttoken"
+SERVICEACCOUNTACCESS: Final = "serviceaccountaccess"
 CERTIFICATESIGNINGREQUEST: Final = "certificatesigningrequest"
 PERSISTENTVOLUME: Final = "persistentvolume"
 PERSISTENTVOLUMECLAIM: Final = "persistentvolumeclaim"
 VOLUMEATTACHMENT: Final = "volumeattachment"
+VOLUME: Final = "volume"
+RULESTATUS: Final = "rulestatus"
 DEVICE: Final = "device"
 DEVICEMODEL: Final = "devicemodel"
+DEVICEMAPPER: Final = "devicemapper"
 MEMBERSHIP: Final = "membership"
 
 CLUSTER_SCOPE: Final = "null"
 """The namespace segment of a cluster-scoped object."""
-OK: Final = "OK"
-"""The content of an acknowledgement."""
+DEFAULT_NAMESPACE: Final = "default"
 LEASE_NAMESPACE: Final = "kube-node-lease"
 
-# --- the handshake of the two hubs -----------------------------------------------------------------------------------
+# --- paths that name no object --------------------------------------------------------------------------
+PATH_MEMBERSHIP_DETAIL: Final = "membership/detail"
+PATH_CLUSTER_CA: Final = "k8s/ca.crt"
+PATH_APPLICATION: Final = "null"
+PATH_APPLICATION_ANSWER: Final = "ignore/Application/ignore"
+PATH_WATCH_SYNC: Final = "watchapp/sync"
+PATH_CONNECTION: Final = "node/connection"
+PATH_TWIN: Final = "twin"
+PATH_TWIN_REPORTED: Final = "twin/edge_updated"
+PATH_STATE_REPORTED: Final = "state/update"
+
+# --- words in the content of a message ------------------------------------------------------------------
+OK: Final = "OK"
+"""The content of an acknowledgement."""
+PING: Final = "ping"
+"""The content of a heart-beat."""
+CONTROL_ACK: Final = "ack"
+OBJECT: Final = "Object"
+ERR: Final = "Err"
+ERR_STATUS: Final = "ErrStatus"
+
+# --- MQTT topics: prefixes, and what follows the device or the node -------------------------------------
+TOPIC_DEVICE: Final = "$hw/events/device/"
+TOPIC_NODE: Final = "$hw/events/node/"
+TOPIC_UPLOAD: Final = "$hw/events/upload/"
+TOPIC_RECORDS: Final = "SYS/dis/upload_records"
+TOPIC_USER: Final = "user"
+TOPIC_MAPPER: Final = "$ke/events/device/"
+TWIN_ANY: Final = "twin/+"
+TWIN_UPDATE: Final = "twin/update"
+TWIN_UPDATE_RESULT: Final = "twin/update/result"
+TWIN_UPDATE_DOCUMENT: Final = "twin/update/document"
+TWIN_UPDATE_DELTA: Final = "twin/update/delta"
+TWIN_GET: Final = "twin/get"
+TWIN_GET_RESULT: Final = "twin/get/result"
+TWIN_CLOUD_UPDATED: Final = "twin/cloud_updated"
+STATE_UPDATE: Final = "state/update"
+STATE_UPDATE_RESULT: Final = "state/update/result"
+STATE_GET: Final = "state/get"
+ATTRIBUTES_UPDATED: Final = "updated"
+DATA_UPDATE: Final = "data/update"
+MEMBERSHIP_GET: Final = "membership/get"
+MEMBERSHIP_GET_RESULT: Final = "membership/get/result"
+MEMBERSHIP_UPDATED: Final = "membership/updated"
+MEMBERSHIP_DETAIL: Final = "membership/detail"
+MEMBERSHIP_DETAIL_RESULT: Final = "membership/detail/result"
+AUTHINFO_GET_RESULT: Final = "authInfo/get/result"
+
+# --- the handshake of the two hubs ----------------------------------------------------------------------
 HEADER_NODE: Final = "node_id"
 HEADER_PROJECT: Final = "project_id"
 HEADER_USE: Final = "ConnectionUse"
 USE_MESSAGES: Final = "msg"
 DEFAULT_PROJECT: Final = "e632aba927ea4ac2b575ec1603d56f10"
 
-# --- Kubernetes words -------------------------------------------------------------------------------------------------
+# --- Kubernetes words -----------------------------------------------------------------------------------
 EDGE_LABEL: Final = "node-role.kubernetes.io/edge"
 AGENT_LABEL: Final = "node-role.kubernetes.io/agent"

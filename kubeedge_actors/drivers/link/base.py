@@ -12,6 +12,7 @@ Promises of every LinkServer
 * `start` returns when the port is bound (`LinkError`: taken, bad certificate) and `stop` when every connection is closed.
 * Events come on the driver's own thread and must not block. For a peer: `admit`, then `on_connect`, texts, `on_close` exactly once (only
   if `on_connect` came). `send` and `close` may be called from any thread, also for a peer that is gone (nothing happens).
+* `start` again, with the server running, hands the same connections to new events: `peers` tells who is in.
 * A peer that does not read is closed when `backlog` bytes wait for it; it never delays another.
 """
 
@@ -29,6 +30,22 @@ class LinkTls:
     ca: str
     cert: str
     key: str
+
+
+class Credentials(Protocol):
+    """Where the client end has its certificates from. All methods may block for seconds; call them off the link's thread.
+
+    `CertificateError`: a person must act (wrong or expired token, another CA). Any other `LinkError`: try again later.
+    """
+
+    def obtain(self) -> LinkTls:
+        """Files that are valid now: those kept from last time, or new ones from the cloud."""
+
+    def renew_at(self) -> float:
+        """When to call `renew`, epoch seconds; 0 when there is nothing to renew."""
+
+    def renew(self) -> LinkTls:
+        """A new certificate, asked for with the current one; the link has to be opened anew with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +121,8 @@ class ServerEvents(Protocol):
     def on_connect(self, peer: Peer) -> None:
         """The peer is in; what is sent to it from now on is delivered."""
 
-    def on_text(self, peer: Peer, text: str) -> None:
-        """One whole text message of this peer."""
+    def on_text(self, peer: Peer, text: str) -> bool:
+        """One whole text message of this peer. False: no room now; the peer is not read until the same text was taken."""
 
     def on_close(self, peer: Peer, reason: str) -> None:
         """The peer is gone."""
@@ -116,6 +133,9 @@ class LinkServer(Protocol):
 
     def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
         """Listen; the answer is the bound port (for `port` 0). With `tls` client certificates are required and verified."""
+
+    def peers(self) -> list[Peer]:
+        """Who is in now."""
 
     def send(self, peer: Peer, text: str) -> None:
         """Queue one text message for this peer; never blocks."""

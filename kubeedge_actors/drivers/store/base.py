@@ -24,6 +24,28 @@ class MetaRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """One Kubernetes object as a read API wants it. `key` is "/<group|core>/<version>/<plural>/<namespace|null>/<name>"."""
+
+    key: str
+    group_version_resource: str
+    namespace: str
+    name: str
+    resource_version: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetaChanges:
+    """What one transaction of MetaManager writes: removals first, then rows, which replace rows of the same key."""
+
+    put: Sequence[MetaRow] = ()
+    removed: Sequence[str] = ()
+    objects: Sequence[ObjectRow] = ()
+    removed_objects: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceRow:
     """One member device; `id` is "<namespace>/<name>", `last_online` RFC 3339 or empty."""
 
@@ -67,34 +89,69 @@ class AttributeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TwinChanges:
-    """What one transaction of the device twin writes; rows replace rows of the same identity."""
+class DesiredRow:
+    """What the cloud last desired of one property of one device; `value` is free-form text."""
 
-    devices: Sequence[DeviceRow] = ()
-    removed_devices: Sequence[str] = ()
-    twins: Sequence[TwinRow] = ()
-    attributes: Sequence[AttributeRow] = ()
-    removed_attributes: Sequence[tuple[str, str]] = ()
+    device: str
+    name: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One message that waits for the cloud. `number` orders them; `key` non-empty: a newer row of the same key replaces it."""
+    """One message that waits for the cloud.
 
-    number: int
+    `number` orders rows; the store gives it. `msg_id` is unique: a row whose id is there already is not added again.
+    `key` says which rows may be joined into one, `lane` who goes first; the store only keeps them.
+    """
+
     msg_id: str
-    key: str
-    lane: int
     frame: str
+    key: str = ""
+    lane: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TwinChanges:
+    """What one transaction of the device twin writes: removals first, then rows, which replace rows of the same identity.
+
+    A removed device takes its attributes, twins and desired values along. `reports` go into the outbox in the same transaction.
+    """
+
+    devices: Sequence[DeviceRow] = ()
+    removed_devices: Sequence[str] = ()
+    twins: Sequence[TwinRow] = ()
+    removed_twins: Sequence[tuple[str, str]] = ()
+    attributes: Sequence[AttributeRow] = ()
+    removed_attributes: Sequence[tuple[str, str]] = ()
+    desired: Sequence[DesiredRow] = ()
+    reports: Sequence[OutboxRow] = ()
 
 
 class MetaStore(Protocol):
     """Objects by key; MetaManager's."""
 
-    def get(self, key: str) -> MetaRow | None: ...
-    def of_type(self, type: str) -> list[MetaRow]: ...
-    def put(self, rows: Iterable[MetaRow]) -> None: ...
-    def remove(self, keys: Iterable[str]) -> None: ...
+    def get(self, key: str) -> MetaRow | None:
+        """The row of this key."""
+
+    def of_type(self, type: str) -> list[MetaRow]:
+        """All rows of a type, in the order of their keys."""
+
+    def apply(self, changes: MetaChanges) -> None:
+        """One transaction."""
+
+    def put(self, rows: Iterable[MetaRow]) -> None:
+        """`apply` with rows only."""
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """`apply` with removals only."""
+
+    def object(self, key: str) -> ObjectRow | None:
+        """The Kubernetes object of this key."""
+
+    def objects(self, group_version_resource: str, namespace: str = "") -> list[ObjectRow]:
+        """All objects of a resource, of one namespace if given, in the order of their keys."""
 
 
 class TwinStore(Protocol):
@@ -103,15 +160,21 @@ class TwinStore(Protocol):
     def devices(self) -> list[DeviceRow]: ...
     def twins(self) -> list[TwinRow]: ...
     def attributes(self) -> list[AttributeRow]: ...
+    def desired(self) -> list[DesiredRow]: ...
     def apply(self, changes: TwinChanges) -> None: ...
 
 
 class OutboxStore(Protocol):
     """What waits for the cloud, in order; EdgeHub's."""
 
-    def append(self, rows: Iterable[OutboxRow]) -> None: ...
-    def waiting(self) -> list[OutboxRow]: ...
-    def remove(self, msg_ids: Iterable[str]) -> None: ...
+    def apply(self, added: Sequence[OutboxRow], removed: Sequence[str]) -> None:
+        """One transaction: remove the rows with these message ids, then add rows."""
+
+    def holds(self, msg_ids: Sequence[str]) -> set[str]:
+        """Which of these message ids are in the outbox."""
+
+    def waiting(self) -> list[OutboxRow]:
+        """All rows in the order of their numbers."""
 
 
 class NameStore(Protocol):

@@ -1,0 +1,93 @@
+"""What the cloud wants of a device: `spec.properties[].desired` of its Device object becomes the expected value of the twin.
+
+KubeEdge hands desired values to mappers only (DMI); here they reach every MQTT device as document and delta. A desired value is taken when
+it differs from the one the cloud said before, so a push that changes something else does not overwrite what was expected at the edge
+meanwhile. It counts as a change by the cloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.devicetwin.payloads import Document, Entry, Kind, Side, Stamp, Version
+from kubeedge_actors.actors.devicetwin.twin import Outcome, Property, Twins
+from kubeedge_actors.actors.devicetwin.values import STRING, key_fault, type_fault
+
+MODEL_TYPES = {"INT": "int", "FLOAT": "float", "DOUBLE": "float", "BOOLEAN": "boolean"}
+"""Types of a DeviceModel as types of a twin; the others are strings."""
+
+NOTHING = ""
+"""Noted for a property that the cloud no longer wants to be anything."""
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """What the cloud wants of one property; `kind` is empty when nobody has said its type."""
+
+    value: str
+    kind: str = ""
+
+
+class Wishes(msgspec.Struct):
+    """What a Device object changed: twins, what to remember as last desired, and which values do not fit their type, and why."""
+
+    outcome: Outcome
+    desired: dict[str, str] = {}
+    unfit: dict[str, str] = {}
+
+
+def of_device(device: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Desired]:
+    """The desired values in a Device object, by property; an empty value wants nothing. `types`: those of its DeviceModel."""
+    wanted: dict[str, Desired] = {}
+    for prop in (device.get("spec") or {}).get("properties") or []:
+        name, wish = prop.get("name") or "", prop.get("desired") or {}
+        value = wish.get("value")
+        if name and isinstance(value, str) and value:
+            kind = (wish.get("metadata") or {}).get("type") or types.get(name, "")
+            wanted[name] = Desired(value, str(kind))
+    return wanted
+
+
+def of_model(model: Mapping[str, Any]) -> dict[str, str]:
+    """The type of each property of a DeviceModel object."""
+    properties = (model.get("spec") or {}).get("properties") or []
+    return {p["name"]: MODEL_TYPES.get(p.get("type") or "", STRING) for p in properties if p.get("name")}
+
+
+def wish(twins: Twins, last: Mapping[str, str], wanted: Mapping[str, Desired], now: int) -> Wishes:
+    """Take over the desired values that differ from the `last` ones."""
+    wishes = Wishes(Outcome(), {name: NOTHING for name, value in last.items() if value and name not in wanted})
+    for key, desired in wanted.items():
+        if last.get(key) == desired.value:
+            continue
+        known = twins.get(key)
+        kind = _kind(known, desired)
+        if fault := key_fault(key) or type_fault(kind.type or "", desired.value):
+            wishes.unfit[key] = fault
+            continue
+        wishes.desired[key] = desired.value
+        if not _expected_already(known, desired.value):
+            _take(wishes.outcome, key, known, Side(desired.value, Stamp(now)), kind)
+    return wishes
+
+
+def _kind(known: Property | None, desired: Desired) -> Kind:
+    if known is not None and known.live and known.shown.metadata is not None:
+        return known.shown.metadata
+    return Kind(desired.kind or STRING)
+
+
+def _expected_already(known: Property | None, value: str) -> bool:
+    return known is not None and known.live and known.shown.expected is not None and known.shown.expected.value == value
+
+
+def _take(outcome: Outcome, key: str, known: Property | None, side: Side, kind: Kind) -> None:
+    before = known or Property(Entry(optional=True))
+    counted = before.expected_version or Version()
+    version = Version(counted.cloud + 1, counted.edge)
+    shown = Entry(side, before.shown.actual, before.shown.optional, kind)
+    outcome.changed[key] = Property(shown, version, before.actual_version)
+    outcome.document[key] = Document(before.shown if known is not None and known.live else None, shown)
+    outcome.report[key] = Entry(side, None, shown.optional, kind, version)

@@ -1,0 +1,119 @@
+"""What the cloud may say about twins: taken only when it knows of every change that was made here.
+
+Version rule of KubeEdge (edge/pkg/devicetwin/dtmanager/twin.go, dealVersion): each side of the request carries a version; it is rejected
+when the local cloud or edge count is higher, otherwise the local version becomes that of the request. What was rejected goes back to the
+cloud as a report of the local property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kubeedge_actors.actors.devicetwin.payloads import BAD_REQUEST, Document, Entry, Kind, Rejection, Side, Stamp, Version
+from kubeedge_actors.actors.devicetwin.twin import Outcome, Property, Twins, buried, new_kind
+from kubeedge_actors.actors.devicetwin.values import DELETED, NOT_A_REQUEST, type_fault
+
+NO_VERSION = "version not allowed be nil while syncing"
+CLOUD_BEHIND = "version not allowed"
+EDGE_BEHIND = "not allowed to sync due to version conflict"
+
+
+def sync(twins: Twins, request: Mapping[str, Entry | None], now: int) -> Outcome | Rejection:
+    """Merge what the cloud says; `report` of the outcome holds the local properties that the cloud has to hear of instead."""
+    outcome = Outcome()
+    stamp = Stamp(now)
+    for key, entry in request.items():
+        if entry is None or entry.metadata is None:
+            return Rejection(BAD_REQUEST, NOT_A_REQUEST)
+        known = twins.get(key)
+        if known is None:
+            _add(outcome, key, entry, stamp)
+        elif entry.metadata.type == DELETED:
+            _delete(outcome, key, known, entry)
+        else:
+            _change(outcome, key, known, entry, stamp)
+    return outcome
+
+
+def version_fault(local: Version | None, asked: Version | None) -> str:
+    """Why a side may not be taken over, or nothing."""
+    if asked is None:
+        return NO_VERSION
+    local = local or Version()
+    if local.cloud > asked.cloud:
+        return CLOUD_BEHIND
+    return EDGE_BEHIND if local.edge > asked.edge else ""
+
+
+def _add(outcome: Outcome, key: str, entry: Entry, stamp: Stamp) -> None:
+    """A new property; one side without version or with a value of another type, and it is not taken at all."""
+    kind = new_kind(entry)
+    for side, version in ((entry.expected, entry.expected_version), (entry.actual, entry.actual_version)):
+        if _given(side) and (version is None or type_fault(kind.type or "", side.value if side else None)):
+            return
+    optional = True if entry.optional is None else entry.optional
+    gone = kind.type == DELETED
+    shown = Entry(
+        Side(entry.expected.value, stamp) if entry.expected and entry.expected.value and not gone else None,
+        Side(entry.actual.value, stamp) if entry.actual and entry.actual.value and not gone else None,
+        optional,
+        kind,
+    )
+    outcome.changed[key] = Property(
+        shown,
+        entry.expected_version if gone or _given(entry.expected) else None,
+        entry.actual_version if gone or _given(entry.actual) else None,
+    )
+    if not gone:
+        outcome.document[key] = Document(None, shown)
+
+
+def _given(side: Side | None) -> bool:
+    return side is not None and side.value is not None
+
+
+def _delete(outcome: Outcome, key: str, known: Property, entry: Entry) -> None:
+    """A deletion may come without versions; with them the rule holds."""
+    if not known.live:
+        return
+    versions = []
+    for local, asked in ((known.expected_version, entry.expected_version), (known.actual_version, entry.actual_version)):
+        if local is not None and asked is not None and version_fault(local, asked):
+            outcome.report[key] = known.with_versions
+            return
+        versions.append(asked if local is not None and asked is not None else local or Version())
+    outcome.changed[key] = buried(known, *versions)
+    outcome.document[key] = Document(known.shown, None)
+
+
+def _change(outcome: Outcome, key: str, known: Property, entry: Entry, stamp: Stamp) -> None:
+    """Expected first, then actual; the first side that is rejected ends it, what was taken before stays taken."""
+    kind = known.shown.metadata if known.live else new_kind(entry)
+    expected, expected_version, rejected = _side(
+        kind, entry.expected, entry.expected_version, known.shown.expected, known.expected_version, stamp
+    )
+    actual, actual_version = known.shown.actual, known.actual_version
+    if not rejected:
+        actual, actual_version, rejected = _side(
+            kind, entry.actual, entry.actual_version, known.shown.actual, known.actual_version, stamp
+        )
+    optional = known.shown.optional and (rejected or entry.optional is not False)
+    if rejected and not known.live:
+        kind = known.shown.metadata
+    after = Property(Entry(expected, actual, optional, kind), expected_version, actual_version)
+    if after != known:
+        outcome.changed[key] = after
+        outcome.document[key] = Document(known.shown if known.live else None, after.shown if after.live else None)
+    if rejected:
+        outcome.report[key] = after.with_versions
+
+
+def _side(
+    kind: Kind | None, asked: Side | None, asked_version: Version | None, local: Side | None, local_version: Version | None, stamp: Stamp
+) -> tuple[Side | None, Version | None, bool]:
+    """The side, its version, and whether it was rejected. A value of another type is passed over, as in the original."""
+    if asked is None or type_fault((kind.type or "") if kind else "", asked.value):
+        return local, local_version, False
+    if version_fault(local_version, asked_version):
+        return local, local_version, True
+    return Side(asked.value, stamp), asked_version, False

@@ -1,0 +1,162 @@
+"""From the bytes of a request to an object of the right kind, checked and pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from .kinds.behaviour import Behaviour
+from .kinds.table import BEHAVIOURS, PLAIN, SHORT_NAMES
+from .kinds.syntax import metadata
+from .request import JSON_TYPE, Request
+from .resources import Resource
+from .schema.decode import Types, TypeMismatch
+from .status import ApiError, FieldError, Json, bad_request
+from .custom.structural import Structural
+
+PROTOBUF_TYPE, YAML_TYPE = "application/vnd.kubernetes.protobuf", "application/yaml"
+KNOWN_TYPES = (
+    "the body of the request was in an unknown format - accepted media types include: "
+    f"{JSON_TYPE}, {YAML_TYPE}, {PROTOBUF_TYPE}"
+)
+
+
+class Shaped(msgspec.Struct):
+    """An object that fits its type, and the paths of what was thrown away."""
+
+    body: Json
+    unknown: list[str]
+
+
+class Intake:
+    """Decodes and checks what clients send. `structural(resource)` is the schema of a custom resource, if it has one."""
+
+    def __init__(self, types: Types, structural: Callable[[Resource], Structural | None]) -> None:
+        self._types, self._structural = types, structural
+
+    def read(self, request: Request, resource: Resource) -> Json:
+        """The object in the body of a POST or PUT, of the resource's kind; not shaped yet."""
+        media = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip()
+        body = decoded(request.body, media, resource.kind)
+        self._check_kind(body, resource)
+        return body
+
+    def _check_kind(self, body: Json, resource: Resource) -> None:
+        kind, version = body.get("kind"), body.get("apiVersion")
+        if not kind and resource.custom:
+            text = msgspec.json.encode(body).decode()
+            raise unrecognized(resource.kind, f"Object 'Kind' is missing in '{text}'", text)
+        if kind and kind != resource.kind:
+            text = f'{kind} in version "{short(version or resource.api_version)}" cannot be handled as a {resource.kind}: '
+            was = f"({short(version or '')}.{kind})"
+            raise bad_request(f"{text}converting {was} to ({resource.group or 'core'}.{resource.kind}): unknown conversion")
+        if version and version != resource.api_version:
+            text = f'{resource.kind} in version "{short(version)}" cannot be handled as a {resource.kind}: '
+            raise bad_request(f'{text}no kind "{resource.kind}" is registered for version "{version}"')
+        body["kind"], body["apiVersion"] = resource.kind, resource.api_version
+
+    def shape(self, body: Json, resource: Resource) -> Shaped:
+        """Prunes unknown fields and checks types. Raises 400 on a value of the wrong type."""
+        unknown: list[str] = []
+        try:
+            if not resource.custom:
+                return Shaped(self._types.decode(body, resource.type, unknown), unknown)
+            meta = body.get("metadata") or {}
+            kept = {**body, "metadata": self._types.decode(meta, "ObjectMeta", unknown)}
+        except TypeMismatch as error:
+            text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
+            raise bad_request(text) from error
+        if (schema := self._structural(resource)) is not None:
+            kept = schema.prune(kept, unknown)
+        return Shaped(kept, unknown)
+
+    def default(self, body: Json, resource: Resource) -> None:
+        """Fills in what was left out."""
+        if resource.custom:
+            if (schema := self._structural(resource)) is not None:
+                schema.default(body)
+        else:
+            self.behaviour(resource).default(body)
+
+    def complaints(self, body: Json, resource: Resource) -> list[FieldError]:
+        """What is wrong with an object."""
+        found = list(metadata(body["metadata"], resource.key in SHORT_NAMES))
+        if resource.custom:
+            schema = self._structural(resource)
+            found.extend(schema.validate(body) if schema is not None else ())
+        else:
+            found.extend(self.behaviour(resource).validate(body))
+        return found
+
+    def behaviour(self, resource: Resource) -> Behaviour:
+        """What is special about a kind."""
+        return BEHAVIOURS.get(resource.key, PLAIN)
+
+
+def decoded(body: bytes, media: str, kind: str) -> Json:
+    """The object in a body. Raises 400 and 415."""
+    if media == PROTOBUF_TYPE:
+        from .protobuf.decode import decode  # late: only kubectl's imperative commands need it
+
+        return decode(body, kind)
+    if media == YAML_TYPE:
+        found = yaml_value(body)
+    elif media in (JSON_TYPE, ""):
+        found = json_value(body, kind)
+    else:
+        raise ApiError(415, "UnsupportedMediaType", KNOWN_TYPES)
+    if not isinstance(found, dict):
+        text = body.decode(errors="replace")
+        raise unrecognized(kind, "json: cannot unmarshal into Go value of type struct", text)
+    if not isinstance(found.get("metadata", {}), dict | None):
+        raise bad_request(f"{kind} cannot be handled: metadata is not an object")
+    return found
+
+
+def json_value(body: bytes, kind: str) -> Any:
+    """A JSON value, or 400 in the words of the genuine server."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        text = body.decode(errors="replace")
+        why = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)
+        raise unrecognized(kind, f"json parse error: {why}", text, "couldn't get version/kind; ") from error
+
+
+def yaml_value(body: bytes) -> Any:
+    """A YAML value, or 400."""
+    import yaml  # late: most requests are JSON
+
+    try:
+        return yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise bad_request(f"error parsing YAML: {error}") from error
+
+
+def unrecognized(kind: str, why: str, text: str, prefix: str = "") -> ApiError:
+    """400 of a body that is no object of that kind."""
+    shown = f"{text[:30]} ..." if len(text) > 30 else text or "<empty>"
+    return bad_request(f"the object provided is unrecognized (must be of type {kind}): {prefix}{why} ({shown})")
+
+
+def short(version: str) -> str:
+    """The version without its group."""
+    return version.rpartition("/")[2]
+
+
+def strictness(request: Request) -> str:
+    """`Strict`, `Warn` or `Ignore`."""
+    return request.query.get("fieldValidation") or "Warn"
+
+
+def strict_error(unknown: Sequence[str]) -> str:
+    """What a strict decoder says of unknown fields."""
+    return "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown)
+
+
+def warnings(unknown: Sequence[str]) -> dict[str, str]:
+    """The Warning header for unknown fields."""
+    texts = ['299 - "unknown field \\"' + path + '\\""' for path in unknown]
+    return {"Warning": ", ".join(texts)} if texts else {}

@@ -1,0 +1,26 @@
+"""Which kind behaves how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..custom import definition
+from . import core, pods, workloads
+from .behaviour import Behaviour
+
+# By the name of the collection; a kind that is not here has no defaults and no rules of its own.
+BEHAVIOURS: Mapping[str, Behaviour] = {
+    "pods": pods.PODS,
+    "nodes": core.NODES,
+    "namespaces": core.NAMESPACES,
+    "configmaps": core.CONFIG_MAPS,
+    "secrets": core.SECRETS,
+    "events": core.EVENTS,
+    "coordination.k8s.io/leases": core.LEASES,
+    "apps/deployments": workloads.DEPLOYMENTS,
+    "apps/replicasets": workloads.REPLICA_SETS,
+    "apps/daemonsets": workloads.DAEMON_SETS,
+    definition.KEY: definition.DEFINITIONS,
+}
+SHORT_NAMES = frozenset({"namespaces"})
+PLAIN = Behaviour()

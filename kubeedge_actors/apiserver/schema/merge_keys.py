@@ -1,0 +1,40 @@
+"""Which lists of built-in types merge by key: strategic merge patch and server-side apply both read it."""
+
+from __future__ import annotations
+
+# (type, list field) -> the key of its items; "" is a set of plain values. Every other list is atomic.
+MERGE_KEYS: dict[tuple[str, str], str] = {
+    ("ObjectMeta", "ownerReferences"): "uid",
+    ("ObjectMeta", "finalizers"): "",
+    ("PodSpec", "containers"): "name",
+    ("PodSpec", "initContainers"): "name",
+    ("PodSpec", "ephemeralContainers"): "name",
+    ("PodSpec", "volumes"): "name",
+    ("PodSpec", "imagePullSecrets"): "name",
+    ("PodSpec", "hostAliases"): "ip",
+    ("PodSpec", "topologySpreadConstraints"): "topologyKey",
+    ("PodSpec", "resourceClaims"): "name",
+    ("Container", "env"): "name",
+    ("Container", "ports"): "containerPort",
+    ("Container", "volumeMounts"): "mountPath",
+    ("Container", "volumeDevices"): "devicePath",
+    ("EphemeralContainer", "env"): "name",
+    ("EphemeralContainer", "ports"): "containerPort",
+    ("EphemeralContainer", "volumeMounts"): "mountPath",
+    ("PodStatus", "conditions"): "type",
+    ("PodStatus", "podIPs"): "ip",
+    ("PodStatus", "hostIPs"): "ip",
+    ("NodeStatus", "conditions"): "type",
+    ("NodeStatus", "addresses"): "type",
+    ("NodeSpec", "podCIDRs"): "",
+    ("NamespaceStatus", "conditions"): "type",
+    ("DeploymentStatus", "conditions"): "type",
+    ("ReplicaSetStatus", "conditions"): "type",
+    ("DaemonSetStatus", "conditions"): "type",
+    ("StatefulSetStatus", "conditions"): "type",
+    ("JobStatus", "conditions"): "type",
+    ("ServiceAccount", "secrets"): "name",
+    ("ServiceAccount", "imagePullSecrets"): "name",
+    ("ServiceSpec", "ports"): "port",
+    ("ServiceStatus", "conditions"): "type",
+}

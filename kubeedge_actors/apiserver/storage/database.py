@@ -1,0 +1,106 @@
+"""The SQLite file: rows in, rows out. Called by one thread at a time; knows nothing of revisions' meaning."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...errors import StoreCorrupt, StoreError
+
+FORMAT = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+    revision INTEGER NOT NULL, body BLOB NOT NULL, owned BLOB,
+    PRIMARY KEY (resource, namespace, name)
+);
+CREATE TABLE IF NOT EXISTS counter (only INTEGER PRIMARY KEY CHECK (only = 1), revision INTEGER NOT NULL);
+INSERT OR IGNORE INTO counter VALUES (1, 1);
+"""
+PUT = "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)"
+REMOVE = "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?"
+
+
+class Row(NamedTuple):
+    """One stored object; `body` None removes it. `owned` is what field managers own, as JSON, or None."""
+
+    resource: str
+    namespace: str
+    name: str
+    revision: int
+    body: bytes | None
+    owned: bytes | None = None
+
+
+class Database:
+    """One file, opened for this process alone. A write has reached the disk when `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._translated():
+            self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        run("PRAGMA locking_mode=EXCLUSIVE")
+        run("PRAGMA journal_mode=WAL")
+        run("PRAGMA synchronous=FULL")
+        run("PRAGMA cache_size=-512")
+        version = run("PRAGMA user_version").fetchone()[0]
+        if version not in (0, FORMAT):
+            raise StoreError(f"{self._path} was written by another version of this program (format {version})")
+        self._connection.executescript(SCHEMA)
+        run(f"PRAGMA user_version={FORMAT}")
+
+    def rows(self) -> Iterator[Row]:
+        """All objects, in key order."""
+        with self._translated():
+            for row in self._connection.execute("SELECT * FROM objects ORDER BY resource, namespace, name"):
+                yield Row(*row)
+
+    def revision(self) -> int:
+        """The last revision that was committed."""
+        with self._translated():
+            return int(self._connection.execute("SELECT revision FROM counter").fetchone()[0])
+
+    def write(self, rows: Sequence[Row], revision: int) -> None:
+        """All rows in one transaction, on disk when this returns; on an error none of them."""
+        with self._translated():
+            run = self._connection.execute
+            run("BEGIN IMMEDIATE")
+            try:
+                for row in rows:
+                    if row.body is None:
+                        run(REMOVE, row[:3])
+                    else:
+                        run(PUT, row)
+                run("UPDATE counter SET revision = ?", (revision,))
+                run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    run("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Folds the log into the file and closes it."""
+        with self._translated():
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StoreError(f"{self._path} is in use by another process") from error
+            raise StoreError(f"{self._path} cannot be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise StoreCorrupt(f"{self._path} is not a database or is damaged ({error}); move it away") from error

@@ -1,0 +1,226 @@
+"""python -m kubeedge_actors.demo: a cloud, an edge node, a pod and a device on this machine, and a link that is cut.
+
+Cloud and edge are two real processes with real TLS on free ports; the demo itself is only an administrator (Kubernetes API), a thermometer
+(MQTT) and the cable between them (a TCP relay).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kubeedge_actors.demo_stage import Failed, Stage, Thermometer, running_pids
+from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, Kind
+from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.program import Ending, run
+
+DEVICE_KIND = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
+MODEL_KIND = Kind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
+NODE, NAMESPACE, POD, DEVICE = "edge-1", "default", "hello", "t1"
+SERVER = """
+import http.server, os
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(os.environ["GREETING"].encode())
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Hello).serve_forever()
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; the exit status is 0 only if everything worked."""
+    options = _parser().parse_args(arguments)
+    return run("demo", lambda ending: perform(options, ending))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kubeedge_actors.demo",
+        description="Start a cloud and an edge node on this machine, run a pod and a device on it, cut the link and mend it.",
+    )
+    parser.add_argument(
+        "--exit-after",
+        type=float,
+        metavar="SECONDS",
+        help="end this long after all steps were checked, with status 0 only if they all worked (default: stay until Ctrl-C)",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("process", "docker", "auto"),
+        default="process",
+        help="how the edge runs pods; the sample pod needs python3 in its image (default: process)",
+    )
+    return parser
+
+
+def perform(options: argparse.Namespace, ending: Ending) -> None:
+    """All steps in order, then wait; everything started here is stopped here."""
+    folder = Path(tempfile.mkdtemp(prefix="kubeedge-actors-demo-"))
+    stage = Stage(folder, ending, options.runtime)
+    try:
+        _steps(stage)
+        stage.say("everything worked", mark="✓")
+        _invite(stage)
+        ending.wait(options.exit_after)
+    except Failed as failure:
+        if not ending.asked:
+            stage.show_logs()
+            ending.ask(f"this step did not work: {failure}")
+    finally:
+        stage.close()
+        if ending.failure is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _steps(stage: Stage) -> None:
+    _start(stage)
+    _pod(stage)
+    thermometer = Thermometer(stage.mqtt_port, NAMESPACE, DEVICE)
+    stage.closers.append(thermometer.close)
+    _twin_up(stage, thermometer)
+    _twin_down(stage, thermometer)
+    _offline(stage, thermometer)
+
+
+def _start(stage: Stage) -> None:
+    stage.say("starting the cloud: Kubernetes API, CloudHub and controllers in one process")
+    stage.start_cloud()
+    stage.say(f"starting the edge node {NODE}: it fetches a certificate with the join token, then opens the link")
+    stage.start_edge(NODE)
+    stage.until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
+
+
+def _pod(stage: Stage) -> None:
+    stage.say(f"applying a ConfigMap and the pod {POD}, a small web server")
+    stage.create(CONFIGMAP_KIND, _object("v1", "ConfigMap", "greeting", data={"text": "hello from the edge"}))
+    stage.create(POD_KIND, _pod_manifest(stage.web_port))
+    stage.closers.append(lambda: stage.remove(POD_KIND, NAMESPACE, POD))
+    stage.until("the pod is Running", lambda: _phase(stage.get(POD_KIND, NAMESPACE, POD)) == "Running")
+    stage.until(
+        f"it serves on http://127.0.0.1:{stage.web_port}", lambda: _fetch(stage.web_port) == "hello from the edge"
+    )
+
+
+def _twin_up(stage: Stage, thermometer: Thermometer) -> None:
+    stage.say(f"creating the device {DEVICE}; a simulated thermometer reports 21 degrees over MQTT")
+    properties = [{"name": "temperature", "type": "INT", "accessMode": "ReadOnly"}]
+    properties.append({"name": "power", "type": "STRING", "accessMode": "ReadWrite"})
+    model = {"protocol": "mqtt", "properties": properties}
+    stage.create(MODEL_KIND, _object("devices.kubeedge.io/v1beta1", "DeviceModel", "thermometer", spec=model))
+    device = {
+        "deviceModelRef": {"name": "thermometer"},
+        "nodeName": NODE,
+        "protocol": {"protocolName": "mqtt"},
+        "properties": [{"name": "temperature", "reportToCloud": True}, {"name": "power"}],
+    }
+    stage.create(DEVICE_KIND, _object("devices.kubeedge.io/v1beta1", "Device", DEVICE, spec=device))
+    stage.until("the edge has accepted the update", lambda: thermometer.report(21))
+    stage.until("the cloud shows it in the Device's status", lambda: _reported(stage) == "21")
+
+
+def _twin_down(stage: Stage, thermometer: Thermometer) -> None:
+    stage.say('desiring power "on" through the Kubernetes API')
+    _desire(stage, "on")
+    stage.until('the device hears "power": "on" on its delta topic', lambda: thermometer.desired.get("power") == "on")
+
+
+def _offline(stage: Stage, thermometer: Thermometer) -> None:
+    stage.say("cutting the link between cloud and edge")
+    stage.relay.cut()
+    stage.until("the edge still serves the pod", lambda: _fetch(stage.web_port) == "hello from the edge")
+    stage.until("the edge still accepts twin updates: 35 degrees", lambda: thermometer.report(35))
+    victims = running_pids(SERVER, stage.web_port)
+    stage.say(f"killing the pod's process {victims} while the cloud is away")
+    stage.kill(victims)
+    stage.until(
+        "the edge has restarted it by itself",
+        lambda: running_pids(SERVER, stage.web_port) not in ([], victims) and bool(_fetch(stage.web_port)),
+    )
+    _desire(stage, "off")
+    if _reported(stage) != "21":
+        raise Failed("the cloud must not know the new value while the link is cut")
+    stage.say("mending the link")
+    stage.relay.mend()
+    stage.until("the cloud has what it missed: 35 degrees", lambda: _reported(stage) == "35")
+    stage.until('the device has what it missed: "power": "off"', lambda: thermometer.desired.get("power") == "off")
+    stage.until("the cloud knows of the restart", lambda: _restarts(stage.get(POD_KIND, NAMESPACE, POD)) >= 1)
+    stage.until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
+
+
+def _invite(stage: Stage) -> None:
+    kubectl = f"kubectl --kubeconfig {stage.kubeconfig}"
+    topic = f"$hw/events/device/{NAMESPACE}/{DEVICE}/twin"
+    update = '{"event_id":"1","twin":{"temperature":{"actual":{"value":"42"},"metadata":{"type":"int"}}}}'
+    lines = (
+        f"{kubectl} get nodes,pods,devices -o wide",
+        f"{kubectl} describe pod {POD}",
+        f"{kubectl} get device {DEVICE} -o yaml",
+        f"mosquitto_sub -p {stage.mqtt_port} -v -t '{topic}/update/#'",
+        f"mosquitto_pub -p {stage.mqtt_port} -t '{topic}/update' -m '{update}'",
+        f"curl http://127.0.0.1:{stage.web_port}",
+    )
+    print("\nTry it yourself, in another shell:\n", flush=True)
+    for line in lines:
+        print(f"    {line}")
+    print(f"\nLogs: {stage.folder}/cloud.log and edge.log. Ctrl-C ends the demo.\n", flush=True)
+
+
+def _object(version: str, kind: str, name: str, **rest: Any) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, **rest}
+
+
+def _pod_manifest(port: int) -> dict[str, Any]:
+    greeting = {"name": "GREETING", "valueFrom": {"configMapKeyRef": {"name": "greeting", "key": "text"}}}
+    container = {
+        "name": "web",
+        "image": "python:3",
+        "imagePullPolicy": "IfNotPresent",
+        "command": [sys.executable, "-c", SERVER],
+        "env": [greeting, {"name": "PORT", "value": str(port)}],
+    }
+    return _object("v1", "Pod", POD, spec={"containers": [container], "hostNetwork": True})
+
+
+def _ready(node: dict[str, Any] | None) -> bool:
+    conditions = (node or {}).get("status", {}).get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def _phase(pod: dict[str, Any] | None) -> str:
+    return str((pod or {}).get("status", {}).get("phase", ""))
+
+
+def _restarts(pod: dict[str, Any] | None) -> int:
+    return sum(one.get("restartCount", 0) for one in (pod or {}).get("status", {}).get("containerStatuses", ()))
+
+
+def _reported(stage: Stage) -> str:
+    device = stage.get(DEVICE_KIND, NAMESPACE, DEVICE) or {}
+    twins = device.get("status", {}).get("twins", ())
+    return next((str(t.get("reported", {}).get("value")) for t in twins if t["propertyName"] == "temperature"), "")
+
+
+def _desire(stage: Stage, power: str) -> None:
+    properties = [{"name": "temperature", "reportToCloud": True}, {"name": "power", "desired": {"value": power}}]
+    try:
+        stage.cluster.patch(DEVICE_KIND, NAMESPACE, DEVICE, {"spec": {"properties": properties}})
+    except ClusterError as error:
+        raise Failed(f"the API refused the desired value: {error}") from error
+
+
+def _fetch(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=2) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""  # not up yet, or just killed: `until` asks again
+
+
+if __name__ == "__main__":
+    sys.exit(main())

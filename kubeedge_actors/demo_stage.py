@@ -1,0 +1,224 @@
+"""What the demo stands on: the two processes, the cable between them, the administrator's API and the simulated thermometer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from kubeedge_actors.drivers.broker.base import Arrival
+from kubeedge_actors.drivers.broker.external import ExternalBroker
+from kubeedge_actors.drivers.cluster.access import from_kubeconfig
+from kubeedge_actors.drivers.cluster.base import Kind
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.drivers.link.relay import Relay
+from kubeedge_actors.errors import ClusterError, KubeEdgeActorsError, NotFound
+from kubeedge_actors.program import Ending
+
+PATIENCE = 60.0
+POLL = 0.05
+CLEANUP = 8.0
+
+
+class Failed(KubeEdgeActorsError):
+    """A step of the demo did not happen."""
+
+
+class Stage:
+    """Two processes in one folder, and everything that has to be ended with them."""
+
+    cluster: KubernetesCluster
+    relay: Relay
+
+    def __init__(self, folder: Path, ending: Ending, runtime: str) -> None:
+        self.folder = folder
+        self.kubeconfig = folder / "cloud" / "kubeconfig"
+        self.closers: list[Callable[[], object]] = []
+        self._ending = ending
+        self._runtime = runtime
+        self._steps = 0
+        self._ports = free_ports(5)
+        self.mqtt_port, self.web_port = self._ports[3:]
+
+    def say(self, text: str, mark: str = "") -> None:
+        """Print one step."""
+        self._steps += not mark
+        print(f"{mark or self._steps:>2} {text}", flush=True)
+
+    def until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds, and say how long that took; Failed after a minute or on Ctrl-C."""
+        begin = time.monotonic()
+        while not condition():
+            if time.monotonic() - begin > PATIENCE:
+                raise Failed(f"{what} (waited {PATIENCE:.0f} s)")
+            self._ending.wait(POLL)
+            if self._ending.asked:
+                raise Failed(what)
+        print(f"   - {what} ({time.monotonic() - begin:.2f} s)", flush=True)
+
+    def start_cloud(self) -> None:
+        """Start the cloud, and an administrator's client of its API."""
+        api, hub, https = self._ports[:3]
+        ports = ("--api-port", str(api), "--hub-port", str(hub), "--https-port", str(https))
+        self._spawn("cloud", "kubeedge_actors.cloud", *ports)
+        self.cluster = KubernetesCluster(from_kubeconfig(self.kubeconfig))
+        self.closers.append(self.cluster.close)
+        self.relay = Relay(("127.0.0.1", hub))
+        self.closers.append(self.relay.close)
+
+    def start_edge(self, name: str) -> None:
+        """Start the edge; its link goes through the relay."""
+        self._spawn(
+            "edge",
+            "kubeedge_actors.edge",
+            *("--name", name),
+            *("--cloud", f"https://127.0.0.1:{self._ports[2]}"),
+            *("--hub", f"wss://127.0.0.1:{self.relay.port}"),
+            *("--token-file", str(self.folder / "cloud" / "token")),
+            *("--mqtt-port", str(self.mqtt_port)),
+            *("--runtime", self._runtime),
+        )
+
+    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+        """The object, or None while there is none."""
+        try:
+            return self.cluster.get(kind, namespace, name)
+        except NotFound:
+            return None
+
+    def create(self, kind: Kind, object: dict[str, Any]) -> None:
+        """Create it; Failed with the API's words."""
+        try:
+            self.cluster.create(kind, object["metadata"]["namespace"], object)
+        except ClusterError as error:
+            raise Failed(f"the API refused {kind.kind} {object['metadata']['name']}: {error}") from error
+
+    def remove(self, kind: Kind, namespace: str, name: str) -> None:
+        """Delete it and wait until it is gone: a pod outlives the edge process otherwise."""
+        try:
+            self.cluster.delete(kind, namespace, name, grace=1)
+            deadline = time.monotonic() + CLEANUP
+            while self.get(kind, namespace, name) is not None and time.monotonic() < deadline:
+                time.sleep(POLL)
+        except ClusterError as error:
+            print(f"   - {kind.kind} {name} could not be removed: {error}", file=sys.stderr)
+
+    def kill(self, pids: list[int]) -> None:
+        """kill -9."""
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    def show_logs(self) -> None:
+        """The last lines of both logs, for a step that failed."""
+        for log in sorted(self.folder.glob("*.log")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+            print(f"--- {log}", *lines, sep="\n", file=sys.stderr)
+
+    def close(self) -> None:
+        """End everything, the last started first."""
+        while self.closers:
+            self.closers.pop()()
+
+    def _spawn(self, side: str, module: str, *options: str) -> None:
+        log = (self.folder / f"{side}.log").open("w", encoding="utf-8")
+        command = (sys.executable, "-m", module, "--data-dir", str(self.folder / side), *options)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        self.closers.append(log.close)
+        self.closers.append(lambda: end(process))
+        begin = time.monotonic()
+        line = first_line(process.stdout, PATIENCE)
+        if not line.startswith("ready"):
+            raise Failed(f"the {side} process did not get ready")
+        print(f"   - {line} ({time.monotonic() - begin:.2f} s)", flush=True)
+
+
+class Thermometer:
+    """A device of its own: publishes its temperature, hears what is desired of it."""
+
+    def __init__(self, port: int, namespace: str, name: str) -> None:
+        self.desired: dict[str, str] = {}
+        self._topic = f"$hw/events/device/{namespace}/{name}/twin/update"
+        self._results: dict[str, bool] = {}
+        self._heard = threading.Condition()
+        self._broker = ExternalBroker("127.0.0.1", port)
+        self._broker.listen(self._arrived)
+        self._broker.start()
+        for suffix in ("result", "delta"):
+            self._broker.subscribe(f"{self._topic}/{suffix}")
+
+    def report(self, temperature: int) -> bool:
+        """Publish one update and wait for its result; False if it was refused or nobody answered within 2 s."""
+        event = f"report-{time.monotonic_ns()}"
+        twin = {"temperature": {"actual": {"value": str(temperature)}, "metadata": {"type": "int"}}}
+        self._broker.publish(self._topic, msgspec.json.encode({"event_id": event, "twin": twin}))
+        with self._heard:
+            self._heard.wait_for(lambda: event in self._results, timeout=2)
+            return self._results.get(event, False)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._broker.close()
+
+    def _arrived(self, arrival: Arrival) -> bool:
+        payload = msgspec.json.decode(arrival.payload)
+        with self._heard:
+            if arrival.topic.endswith("/delta"):
+                self.desired.update(payload["delta"])
+            else:
+                self._results[payload["event_id"]] = "code" not in payload
+            self._heard.notify_all()
+        return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody uses now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def first_line(stream: IO[str] | None, seconds: float) -> str:
+    """The first line a process prints; empty when it ends or stays silent."""
+    assert stream is not None
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.append(stream.readline()), daemon=True)
+    reader.start()
+    reader.join(seconds)
+    return lines[0].rstrip("\n") if lines else ""
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """SIGTERM, and SIGKILL if that is not enough."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def running_pids(script: str, port: int) -> list[int]:
+    """Processes of the sample pod: those that run `script` with PORT set to `port`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+                environment = (entry / "environ").read_bytes().split(b"\0")
+                if command[1:3] == [b"-c", script.encode()] and f"PORT={port}".encode() in environment:
+                    found.append(int(entry.name))
+    return sorted(found)

@@ -1,0 +1,63 @@
+"""The MQTT broker of an edge node as EventBus sees it, and what it promises.
+
+Promises of every Broker
+* What a client publishes on a topic that matches a subscribed filter comes to the tap once, however many filters match; in the order in
+  which the client said it. `$` topics work like any other, but no wildcard in the first level matches them.
+* The tap is called from a thread of the driver and must not wait. When it answers False the message is not lost and not acknowledged: it
+  is offered again, and meanwhile nothing more is taken from that client.
+* `publish` may be called from any thread and never waits for a client, only for the driver's own thread if that is far behind; the order
+  of calls from one thread is the order on the wire.
+* A subscription outlives a lost connection, and a `close` followed by `start`.
+* `start` may be called again at any time: it does nothing while the broker works and mends it when it does not.
+* BrokerError with one plain sentence for whatever can not be done.
+
+The embedded broker does not offer to the tap what `publish` said; an external one does, when a subscribed filter matches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+
+class Arrival(NamedTuple):
+    """A publication that came in. `qos` and `retain` are what its publisher said."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+
+
+Tap = Callable[[Arrival], bool]
+"""Where arrivals go; False means: not now, offer it again."""
+
+
+class Broker(Protocol):
+    """One MQTT broker."""
+
+    @property
+    def alive(self) -> bool:
+        """False once its thread has ended for whatever reason; `start` mends that."""
+
+    @property
+    def address(self) -> str:
+        """Where clients find it, as host:port."""
+
+    def start(self) -> None:
+        """Serve, or connect. Error: BrokerError when the port can not be had."""
+
+    def close(self) -> None:
+        """End it and wait for its thread."""
+
+    def listen(self, tap: Tap) -> None:
+        """Offer arrivals to this tap from now on, instead of the one before."""
+
+    def subscribe(self, filter: str) -> None:
+        """Offer what matches. Error: BrokerError for a filter that MQTT does not allow."""
+
+    def unsubscribe(self, filter: str) -> None:
+        """The reverse of subscribe."""
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
+        """Say it to all clients that subscribed. Error: BrokerError for a topic that MQTT does not allow, or when too much waits."""

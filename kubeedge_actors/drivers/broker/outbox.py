@@ -1,0 +1,95 @@
+"""What one receiver of publications still has to get: a bounded, ordered queue with MQTT's QoS 1 and 2 hand-shakes (4.3, 4.4). Pure.
+
+At most `window` publications are on their way at a time; the others wait here, at most `longest` of them with `bytes` of payload together;
+what does not fit is dropped and counted, the newest first. After a lost connection `resume` says again what was not acknowledged, in the
+first order. Nothing is repeated while a connection lasts: MQTT 3.1.1 forbids it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from kubeedge_actors.drivers.broker import packets
+from kubeedge_actors.drivers.broker.packets import Publish
+
+_LAST_ID = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may wait for one receiver."""
+
+    window: int = 64
+    longest: int = 1_000
+    bytes: int = 8 * 1024 * 1024
+
+
+class Outbox:
+    """The publications with QoS 1 and 2 that one receiver has not acknowledged. Not thread-safe."""
+
+    __slots__ = ("_bytes", "_last_id", "_limits", "_sent", "_waiting", "dropped")
+
+    def __init__(self, limits: Limits = Limits()) -> None:
+        self._limits = limits
+        self._waiting: deque[Publish] = deque()
+        # by packet id, in the order of sending; None once the receiver has it and only the end of the QoS 2 hand-shake is missing
+        self._sent: dict[int, Publish | None] = {}
+        self._bytes = 0
+        self._last_id = 0
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._sent)
+
+    def push(self, message: Publish) -> bool:
+        """Let a publication wait; False when it does not fit and was dropped."""
+        if len(self._waiting) >= self._limits.longest or self._bytes + len(message.payload) > self._limits.bytes:
+            self.dropped += 1
+            return False
+        self._waiting.append(message)
+        self._bytes += len(message.payload)
+        return True
+
+    def due(self) -> bytes:
+        """What may be sent now, as packets."""
+        out = []
+        while self._waiting and len(self._sent) < self._limits.window:
+            message = self._waiting.popleft()
+            packet_id = self._next_id()
+            self._sent[packet_id] = message
+            out.append(_encode(message, packet_id, dup=False))
+        return b"".join(out)
+
+    def resume(self) -> bytes:
+        """Everything to say again to a receiver that came back, then what waits."""
+        out = [
+            packets.ack(packets.PUBREL, packet_id) if message is None else _encode(message, packet_id, dup=True)
+            for packet_id, message in self._sent.items()
+        ]
+        return b"".join(out) + self.due()
+
+    def acknowledged(self, packet_id: int) -> None:
+        """The receiver has it for good (PUBACK, PUBCOMP); an unknown number is passed over."""
+        self._settle(self._sent.pop(packet_id, None))
+
+    def received(self, packet_id: int) -> bytes:
+        """The receiver has it (PUBREC); the PUBREL to answer. It is answered for an unknown number as well, so that the other side can end."""
+        self._settle(self._sent.get(packet_id))
+        if packet_id in self._sent:
+            self._sent[packet_id] = None
+        return packets.ack(packets.PUBREL, packet_id)
+
+    def _settle(self, message: Publish | None) -> None:
+        if message is not None:
+            self._bytes -= len(message.payload)
+
+    def _next_id(self) -> int:
+        while True:
+            self._last_id = self._last_id % _LAST_ID + 1
+            if self._last_id not in self._sent:
+                return self._last_id
+
+
+def _encode(message: Publish, packet_id: int, *, dup: bool) -> bytes:
+    return packets.publish(message.topic, message.payload, message.qos, message.retain, packet_id, dup)

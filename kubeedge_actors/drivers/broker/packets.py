@@ -1,0 +1,239 @@
+"""The packets of MQTT 3.1.1 as bytes, both ways. Pure: no socket, no thread.
+
+Only what is needed between CONNECT and DISCONNECT of either side; numbers of sections are those of the OASIS standard of 2014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from kubeedge_actors.errors import BrokerError
+
+CONNECT: Final = 1
+CONNACK: Final = 2
+PUBLISH: Final = 3
+PUBACK: Final = 4
+PUBREC: Final = 5
+PUBREL: Final = 6
+PUBCOMP: Final = 7
+SUBSCRIBE: Final = 8
+SUBACK: Final = 9
+UNSUBSCRIBE: Final = 10
+UNSUBACK: Final = 11
+PINGREQ: Final = 12
+PINGRESP: Final = 13
+DISCONNECT: Final = 14
+
+REFUSED: Final = 0x80
+"""The return code of a subscription that is not granted."""
+
+LONGEST: Final = 4 * 1024 * 1024
+"""Bytes of the longest packet that is taken; the standard allows 256 MiB, an edge node can not afford it."""
+
+# the flags that a packet type must carry (2.2.2); PUBLISH has its own
+_FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
+
+REFUSALS: Final = {
+    1: "it does not speak MQTT 3.1.1",
+    2: "it does not like the client id",
+    3: "it is not available",
+    4: "user name or password is wrong",
+    5: "this client is not allowed",
+}
+"""What the return codes of CONNACK mean."""
+
+
+class ProtocolError(BrokerError):
+    """The other side does not keep to MQTT 3.1.1; the connection has to end."""
+
+
+class Packet(NamedTuple):
+    """A packet whose body has not been looked at."""
+
+    kind: int
+    flags: int
+    body: bytes
+
+
+class Publish(NamedTuple):
+    """A publication; `packet_id` is 0 at QoS 0."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    dup: bool = False
+    packet_id: int = 0
+
+
+class Decoder:
+    """Bytes as they come off a stream -> packets."""
+
+    def __init__(self, longest: int = LONGEST) -> None:
+        self._rest = b""
+        self._longest = longest
+
+    def feed(self, data: bytes) -> Iterator[Packet]:
+        """The packets that are complete now. Error: ProtocolError; nothing that follows can be read then."""
+        buffer = self._rest + data if self._rest else data
+        start = 0
+        try:
+            while (found := _extent(buffer, start, self._longest)) is not None:
+                begin, end = found
+                kind, flags = buffer[start] >> 4, buffer[start] & 15
+                if kind != PUBLISH and flags != _FLAGS.get(kind, 0):
+                    raise ProtocolError(f"a packet of type {kind} with flags {flags}")
+                start = end
+                yield Packet(kind, flags, buffer[begin:end])
+        finally:
+            self._rest = buffer[start:]
+
+
+def _extent(buffer: bytes, start: int, longest: int) -> tuple[int, int] | None:
+    """Where the body of the packet at `start` begins and ends; None while it is not complete."""
+    length, shift = 0, 0
+    for at in range(start + 1, start + 5):
+        if at >= len(buffer):
+            return None
+        length |= (buffer[at] & 127) << shift
+        if buffer[at] < 128:
+            if length > longest:
+                raise ProtocolError(f"a packet of {length} bytes; {longest} are taken at most")
+            end = at + 1 + length
+            return (at + 1, end) if end <= len(buffer) else None
+        shift += 7
+    raise ProtocolError("a length of more than four bytes")
+
+
+def _packet(kind: int, flags: int, body: bytes) -> bytes:
+    length = len(body)
+    head = bytearray((kind << 4 | flags,))
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + body
+
+
+def _text(value: str) -> bytes:
+    raw = value.encode()
+    return len(raw).to_bytes(2, "big") + raw
+
+
+def publish(topic: str, payload: bytes, qos: int = 0, retain: bool = False, packet_id: int = 0, dup: bool = False) -> bytes:
+    """A PUBLISH packet (3.3)."""
+    number = packet_id.to_bytes(2, "big") if qos else b""
+    return _packet(PUBLISH, dup << 3 | qos << 1 | retain, _text(topic) + number + payload)
+
+
+def read_publish(packet: Packet) -> Publish:
+    """What a PUBLISH packet says. Errors: ProtocolError."""
+    qos, body = packet.flags >> 1 & 3, packet.body
+    if qos == 3:
+        raise ProtocolError("a publication with QoS 3")
+    topic, start = _read_text(body, 0)
+    if not topic or "+" in topic or "#" in topic or "\0" in topic:
+        raise ProtocolError(f"a publication on {topic[:200]!r}")
+    packet_id = 0
+    if qos:
+        packet_id = _read_number(body, start)
+        start += 2
+    return Publish(topic, body[start:], qos, bool(packet.flags & 1), bool(packet.flags & 8), packet_id)
+
+
+def _read_text(body: bytes, start: int) -> tuple[str, int]:
+    end = start + 2 + int.from_bytes(body[start : start + 2], "big")
+    if end > len(body) or start + 2 > len(body):
+        raise ProtocolError("a packet that ends too early")
+    try:
+        return body[start + 2 : end].decode(), end
+    except UnicodeDecodeError as error:
+        raise ProtocolError("text that is not UTF-8") from error
+
+
+def _read_number(body: bytes, start: int) -> int:
+    number = int.from_bytes(body[start : start + 2], "big")
+    if start + 2 > len(body) or number == 0:
+        raise ProtocolError("a packet without its number")
+    return number
+
+
+def ack(kind: int, packet_id: int) -> bytes:
+    """A PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK packet."""
+    return bytes((kind << 4 | _FLAGS.get(kind, 0), 2, packet_id >> 8, packet_id & 255))
+
+
+def read_ack(packet: Packet) -> int:
+    """The number in an acknowledgement. Errors: ProtocolError."""
+    return _read_number(packet.body, 0)
+
+
+def subscribe(packet_id: int, filters: Sequence[tuple[str, int]]) -> bytes:
+    """A SUBSCRIBE packet (3.8)."""
+    body = b"".join(_text(each) + bytes((qos,)) for each, qos in filters)
+    return _packet(SUBSCRIBE, 2, packet_id.to_bytes(2, "big") + body)
+
+
+def read_subscribe(packet: Packet) -> tuple[int, list[tuple[str, int]]]:
+    """The number and the filters with the QoS they ask for. Errors: ProtocolError."""
+    packet_id, body, start = _read_number(packet.body, 0), packet.body, 2
+    filters: list[tuple[str, int]] = []
+    while start < len(body):
+        each, start = _read_text(body, start)
+        if start >= len(body) or body[start] > 2:
+            raise ProtocolError("a subscription without a QoS of 0, 1 or 2")
+        filters.append((each, body[start]))
+        start += 1
+    if not filters:
+        raise ProtocolError("a subscription to nothing")
+    return packet_id, filters
+
+
+def suback(packet_id: int, codes: Sequence[int]) -> bytes:
+    """A SUBACK packet (3.9): the granted QoS of each filter, or REFUSED."""
+    return _packet(SUBACK, 0, packet_id.to_bytes(2, "big") + bytes(codes))
+
+
+def read_suback(packet: Packet) -> tuple[int, list[int]]:
+    """The number and the return codes. Errors: ProtocolError."""
+    return _read_number(packet.body, 0), list(packet.body[2:])
+
+
+def unsubscribe(packet_id: int, filters: Sequence[str]) -> bytes:
+    """An UNSUBSCRIBE packet (3.10)."""
+    return _packet(UNSUBSCRIBE, 2, packet_id.to_bytes(2, "big") + b"".join(_text(each) for each in filters))
+
+
+def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:
+    """The number and the filters. Errors: ProtocolError."""
+    packet_id, start = _read_number(packet.body, 0), 2
+    filters: list[str] = []
+    while start < len(packet.body):
+        each, start = _read_text(packet.body, start)
+        filters.append(each)
+    if not filters:
+        raise ProtocolError("an unsubscription from nothing")
+    return packet_id, filters
+
+
+def connect(client_id: str, keepalive: int, user: str | None = None, password: str | None = None) -> bytes:
+    """A CONNECT packet (3.1) with a clean session and without a will. `keepalive`: seconds."""
+    flags = 2 | (user is not None) << 7 | (password is not None) << 6
+    body = _text("MQTT") + bytes((4, flags)) + keepalive.to_bytes(2, "big") + _text(client_id)
+    for each in (user, password):
+        body += _text(each) if each is not None else b""
+    return _packet(CONNECT, 0, body)
+
+
+def read_connack(packet: Packet) -> str:
+    """Why the connection was refused, or nothing. Errors: ProtocolError."""
+    if packet.kind != CONNACK or len(packet.body) != 2:
+        raise ProtocolError("its first packet is not a CONNACK")
+    code = packet.body[1]
+    return REFUSALS.get(code, f"it gives the code {code}") if code else ""
+
+
+PING: Final = bytes((PINGREQ << 4, 0))
+PONG: Final = bytes((PINGRESP << 4, 0))
+GOODBYE: Final = bytes((DISCONNECT << 4, 0))

@@ -1,0 +1,62 @@
+"""A password file as `mosquitto_passwd` writes it: one `user:$7$<rounds>$<salt>$<hash>` a line (PBKDF2 with SHA-512)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubeedge_actors.errors import BrokerError
+
+_PBKDF2 = "7"
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    rounds: int
+    salt: bytes
+    digest: bytes
+
+
+class Passwords:
+    """Who may connect. The file is read once."""
+
+    def __init__(self, path: Path) -> None:
+        """Error: BrokerError when the file can not be read or a line is not in the format."""
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BrokerError(f"the password file {path} can not be read") from error
+        entries = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
+        self._secrets = dict(_entry(path, number, line) for number, line in entries)
+
+    def allow(self, user: str | None, password: str | None) -> bool:
+        """Whether the password is that of the user."""
+        secret = self._secrets.get(user or "")
+        if secret is None or password is None:
+            return False
+        return hmac.compare_digest(_digest(password, secret.salt, secret.rounds, len(secret.digest)), secret.digest)
+
+
+def line_for(user: str, password: str, salt: bytes, rounds: int = 1_000) -> str:
+    """A line for the file. `salt`: random bytes, 12 or more."""
+    parts = (base64.b64encode(each).decode() for each in (salt, _digest(password, salt, rounds, 64)))
+    return f"{user}:${_PBKDF2}${rounds}${'$'.join(parts)}"
+
+
+def _digest(password: str, salt: bytes, rounds: int, length: int) -> bytes:
+    return hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, length)
+
+
+def _entry(path: Path, number: int, line: str) -> tuple[str, _Secret]:
+    user, _, secret = line.strip().partition(":")
+    try:
+        _, scheme, rounds, salt, digest = secret.split("$")
+        if scheme != _PBKDF2 or not user or int(rounds) < 1:
+            raise ValueError(scheme)
+        return user, _Secret(int(rounds), base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True))
+    except (ValueError, binascii.Error) as error:
+        raise BrokerError(f"line {number} of the password file {path} is not one of mosquitto_passwd") from error

@@ -1,0 +1,227 @@
+"""A Kubernetes API as the cloud's controllers see it, and what every such driver promises.
+
+Promises of every Cluster
+* Objects are plain JSON (`dict`), always with `apiVersion` and `kind`, never with `metadata.managedFields` (nobody here reads them,
+  and they are a third of an object). Never change one: it is shared.
+* All methods may be called from any thread and block until the API has answered, at most the driver's time-out.
+* A failure is NotFound, AlreadyExists, Conflict, Unreachable (no answer, the request may have been done or not) or ClusterError with
+  the API's Status. Nothing else leaves the driver.
+* `watch`: first a change ADDED with `initial` for each object there is, then `on_synced`, then what changes, per object in order and
+  nothing twice. A watch that breaks, or whose history is gone, repairs itself and tells exactly the difference; it never gives up.
+* The calls of one watch come one at a time, on a thread of the driver; an exception of theirs is logged and the watch goes on.
+  They must not block: put what comes into a ChangeBox. After `stop` has returned at most one more call comes.
+* Two watches of the same thing share one connection and one cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from kubeedge_actors.errors import ClusterError
+
+Json = dict[str, Any]
+PatchForm = Literal["merge", "strategic", "json", "apply"]
+
+TEMPORARY = frozenset({0, 408, 429, 500, 502, 503, 504})
+"""Status codes after which the same request may succeed later; 0 is Unreachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of object: `group` is empty for the core group; `kind` is what stands in the object."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """As in an object's apiVersion."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """As the API writes it in messages: `leases.coordination.k8s.io`, `pods`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+class Operation(enum.Enum):
+    """What happened to an object."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a watch.
+
+    `object` is the state after it; of a deletion the last state, which is only `metadata` when the deletion happened while the
+    watch was broken and it keeps no cache. `old` is the state before, None when the watch keeps no cache. `initial`: it was there
+    when this watch began.
+    """
+
+    kind: Kind
+    operation: Operation
+    object: Json
+    old: Json | None = None
+    initial: bool = False
+
+
+class ChangeBox:
+    """Changes on their way from a driver's thread to whoever takes them, in order; never blocks.
+
+    What waits for one object is joined into one change from the first `old` to the last state, so that the box is bounded by the
+    number of objects. `wake` is called when something has been put into an empty box.
+    """
+
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self.wake = wake
+        self._lock = threading.Lock()
+        self._waiting: dict[tuple[Kind, str], Change] = {}
+
+    def put(self, change: Change) -> None:
+        """The `on_change` of a watch."""
+        metadata = change.object["metadata"]
+        key = (change.kind, str(metadata.get("uid") or metadata["name"]))
+        with self._lock:
+            was_empty = not self._waiting
+            earlier = self._waiting.get(key)
+            joined = change if earlier is None else _joined(earlier, change)
+            if joined is not None:
+                self._waiting[key] = joined
+            else:
+                del self._waiting[key]
+        if was_empty:
+            self.wake()
+
+    def take(self) -> list[Change]:
+        """All that waits; the box is empty afterwards."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        return list(waiting.values())
+
+
+def _joined(first: Change, last: Change) -> Change | None:
+    """One change for two; None when the taker never knew the object and need not hear of it."""
+    if last.operation is Operation.DELETED:
+        return None if first.operation is Operation.ADDED else dataclasses.replace(last, old=first.old)
+    if first.operation is Operation.DELETED:
+        return dataclasses.replace(last, operation=Operation.MODIFIED, old=first.old)
+    return dataclasses.replace(first, object=last.object)
+
+
+OnChange = Callable[[Change], None]
+OnSynced = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The objects of one list, and the version a watch can go on from."""
+
+    items: Sequence[Json]
+    version: str
+
+
+class Watch(Protocol):
+    """A running watch and its cache."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether the first list is complete."""
+
+    def get(self, namespace: str, name: str) -> Json | None:
+        """The object as last seen; only `metadata` for a watch that keeps no cache."""
+
+    def all(self) -> list[Json]:
+        """All objects as last seen; only `metadata` of each for a watch that keeps no cache."""
+
+    def stop(self) -> None:
+        """End it; may be called twice, and from one of its own calls."""
+
+
+class Cluster(Protocol):
+    """One Kubernetes API. `namespace` is "" for cluster-scoped kinds and for "all namespaces" of a list or watch."""
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        """The object as it is now."""
+
+    def list(self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = "") -> Listing:
+        """All objects that match the selectors."""
+
+    def create(self, kind: Kind, namespace: str, object: Json, *, name: str = "", subresource: str = "") -> Json:
+        """Create it, or POST it to `subresource` (binding, token ...) of the object `name`; what the API answered, whole."""
+
+    def replace(self, kind: Kind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
+        """Put the object in place of the old one; Conflict when its resourceVersion is not the current one."""
+
+    def patch(
+        self, kind: Kind, namespace: str, name: str, patch: Any, *, form: PatchForm = "merge", subresource: str = ""
+    ) -> Json:
+        """Change parts of it; `patch` is JSON, or the JSON text of it. The object afterwards."""
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
+        """Ask for its end; Conflict when `uid` is given and is not its uid. `grace` in seconds, None for the object's own."""
+
+    def watch(
+        self,
+        kind: Kind,
+        on_change: OnChange,
+        on_synced: OnSynced | None = None,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        cache: bool = True,
+    ) -> Watch:
+        """Be told of all objects that match and of what happens to them. Without `cache` only their `metadata` is remembered."""
+
+    def close(self) -> None:
+        """Stop all watches and close all connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which object, and which state of it. `namespace` is "" for cluster-scoped objects, `version` its resourceVersion."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: str
+
+
+def identity(object: Json) -> Identity:
+    """Who an object says it is."""
+    metadata = object["metadata"]
+    return Identity(
+        metadata.get("namespace", ""), metadata["name"], metadata.get("uid", ""), metadata.get("resourceVersion", "")
+    )
+
+
+def temporary(error: ClusterError) -> bool:
+    """Whether the same request may succeed later."""
+    return error.code in TEMPORARY
+
+
+# --- kinds that every Kubernetes has ---------------------------------------------------------------------------------
+NODE_KIND = Kind("", "v1", "nodes", "Node", namespaced=False)
+POD_KIND = Kind("", "v1", "pods", "Pod")
+CONFIGMAP_KIND = Kind("", "v1", "configmaps", "ConfigMap")
+SECRET_KIND = Kind("", "v1", "secrets", "Secret")
+EVENT_KIND = Kind("", "v1", "events", "Event")
+SERVICEACCOUNT_KIND = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+PERSISTENTVOLUME_KIND = Kind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+PERSISTENTVOLUMECLAIM_KIND = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+VOLUMEATTACHMENT_KIND = Kind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
+LEASE_KIND = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+CSR_KIND = Kind(
+    "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced=False
+)

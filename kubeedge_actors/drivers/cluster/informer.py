@@ -1,0 +1,298 @@
+"""List and watch that repairs itself: one connection, one cache, any number of subscribers.
+
+The two requests come in as functions, so that the state machine is tested without a network: `lister()` gives a Listing,
+`follower(version)` a stream of event lines from that version on.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import msgspec
+
+from kubeedge_actors.drivers.cluster.base import Change, Json, Kind, Listing, OnChange, OnSynced, Operation
+from kubeedge_actors.errors import ClusterError, Unreachable
+
+log = logging.getLogger(__name__)
+
+SILENCE = 400.0
+"""Seconds without a byte after which a watch counts as dead; it is asked to end by itself after at most 5 minutes."""
+BACKOFF_FIRST, BACKOFF_LAST = 0.2, 30.0
+GONE = 410
+SHORT_LIVED = 1.0
+
+Key = tuple[str, str]
+
+
+class Feed(Protocol):
+    """A stream of event lines that another thread can end."""
+
+    def lines(self, silence: float) -> Iterator[bytes]: ...
+    def close(self) -> None: ...
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: dict[str, Any]
+
+
+class Subscription:
+    """One subscriber's watch; see base.Watch."""
+
+    def __init__(self, informer: Informer, on_change: OnChange, on_synced: OnSynced | None) -> None:
+        self._informer = informer
+        self._on_change = on_change
+        self._on_synced = on_synced
+        self.stopped = False
+        self.told_synced = False
+
+    @property
+    def synced(self) -> bool:
+        """Whether the first list is complete."""
+        return self._informer.synced
+
+    def get(self, namespace: str, name: str) -> Json | None:
+        """The object as last seen."""
+        return self._informer.get((namespace, name))
+
+    def all(self) -> list[Json]:
+        """All objects as last seen."""
+        return self._informer.all()
+
+    def stop(self) -> None:
+        """No further call begins after this."""
+        self._informer.unsubscribe(self)
+
+    def tell(self, change: Change) -> None:
+        """Hand on one change; what the subscriber raises is logged."""
+        if not self.stopped:
+            _contained(self._on_change, change)
+
+    def tell_synced(self) -> None:
+        """Say once that the first list is complete."""
+        if not self.stopped and not self.told_synced:
+            self.told_synced = True
+            if self._on_synced is not None:
+                _contained(self._on_synced)
+
+
+class Informer:
+    """Keeps a picture of one list up to date on a thread of its own and tells its subscribers what changes in it."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        lister: Callable[[], Listing],
+        follower: Callable[[str], AbstractContextManager[Feed]],
+        *,
+        cache: bool = True,
+    ) -> None:
+        self.kind = kind
+        self._lister = lister
+        self._follower = follower
+        self._cache = cache
+        self._turn = threading.Lock()  # held while changes are told: a subscriber joins between two of them
+        self._short = (
+            threading.Lock()
+        )  # held for moments only; a reader or leaver never waits for a subscriber that blocks
+        self._objects: dict[Key, Json] = {}
+        self._subscribers: list[Subscription] = []
+        self._version = ""
+        self.synced = False
+        self._stop = threading.Event()
+        self._feed: Feed | None = None
+        self._thread: threading.Thread | None = None
+        self._failures = 0
+
+    # --- subscribers ------------------------------------------------------------------------------------------------
+
+    def subscribe(self, on_change: OnChange, on_synced: OnSynced | None) -> Subscription:
+        """Join: what there is already is told on a thread of ours, never on the caller's."""
+        subscription = Subscription(self, on_change, on_synced)
+        if self._thread is None:
+            self._subscribers = [subscription]
+            self._thread = threading.Thread(target=self._run, name=f"watch-{self.kind.plural}", daemon=True)
+            self._thread.start()
+        else:
+            threading.Thread(target=self._join, args=(subscription,), name="watch-join", daemon=True).start()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Leave, without waiting for a call that has begun; the last one to leave ends the informer."""
+        with self._short:
+            subscription.stopped = True
+            if subscription in self._subscribers:
+                self._subscribers.remove(subscription)
+            idle = not self._subscribers
+        if idle:
+            self.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has been ended; nobody can join any more."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """End the thread; returns at once."""
+        self._stop.set()
+        feed = self._feed
+        if feed is not None:
+            feed.close()
+
+    def get(self, key: Key) -> Json | None:
+        """The object as last seen."""
+        return self._objects.get(key)
+
+    def all(self) -> list[Json]:
+        """All objects as last seen."""
+        with self._short:
+            return list(self._objects.values())
+
+    def _join(self, subscription: Subscription) -> None:
+        with self._turn:
+            for object in self.all():
+                subscription.tell(Change(self.kind, Operation.ADDED, object, initial=True))
+            if self.synced:
+                subscription.tell_synced()
+            with self._short:
+                if not subscription.stopped:
+                    self._subscribers.append(subscription)
+
+    def _members(self) -> list[Subscription]:
+        with self._short:
+            return list(self._subscribers)
+
+    # --- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                if not self._version:
+                    self._replace(self._lister())
+                self._follow()
+                short = time.monotonic() - began < SHORT_LIVED
+                self._failures = self._failures + 1 if short else 0
+            except ClusterError as error:
+                self._failed(error)
+            except Exception:
+                log.exception("watch of %s: an answer could not be understood; listing again", self.kind.plural)
+                self._version = ""
+                self._failures += 1
+            if self._failures:
+                self._stop.wait(backoff(self._failures))
+
+    def _failed(self, error: ClusterError) -> None:
+        if self._stop.is_set():
+            return
+        if error.code == GONE:
+            log.debug("watch of %s: history is gone, listing again", self.kind.plural)
+            self._failures = 0 if self._version else self._failures + 1
+            self._version = ""
+            return
+        self._failures += 1
+        level = logging.WARNING if self._failures in (1, 10) else logging.DEBUG
+        log.log(level, "watch of %s: %s; trying again", self.kind.plural, error)
+        if not isinstance(error, Unreachable):
+            self._version = ""
+
+    def _replace(self, listing: Listing) -> None:
+        """Tell the difference between the picture and a new list."""
+        with self._turn:
+            vanished = dict(self._objects)
+            for object in listing.items:
+                key = _key(object)
+                old = vanished.pop(key, None)
+                if old is not None and _uid(old) != _uid(object):
+                    self._apply(Operation.DELETED, old)
+                    old = None
+                if old is None or _version(old) != _version(object):
+                    self._apply(Operation.MODIFIED if old is not None else Operation.ADDED, object)
+            for object in vanished.values():
+                self._apply(Operation.DELETED, object)
+            self._version = listing.version
+            self.synced = True
+            for subscriber in self._members():
+                subscriber.tell_synced()
+
+    def _follow(self) -> None:
+        with self._follower(self._version) as feed:
+            self._feed = feed
+            try:
+                if self._stop.is_set():
+                    return
+                for line in feed.lines(SILENCE):
+                    if self._stop.is_set():
+                        return
+                    self._take(msgspec.json.decode(line, type=_Event))
+                    self._failures = 0
+            finally:
+                self._feed = None
+
+    def _take(self, event: _Event) -> None:
+        if event.type == "ERROR":
+            raise ClusterError(event.object)
+        if event.type != "BOOKMARK":
+            with self._turn:
+                self._apply(Operation(event.type), event.object)
+        self._version = _version(event.object)
+
+    def _apply(self, operation: Operation, object: Json) -> None:
+        object.get("metadata", {}).pop("managedFields", None)
+        key = _key(object)
+        old = self._objects.get(key)
+        if operation is Operation.DELETED:
+            with self._short:
+                self._objects.pop(key, None)
+        else:
+            # an event that tells again what is known (a server may do so after a reconnect) is not a change
+            if old is not None and _version(old) == _version(object):
+                return
+            operation = Operation.MODIFIED if old is not None else Operation.ADDED
+            with self._short:
+                self._objects[key] = object if self._cache else _outline(object)
+        change = Change(self.kind, operation, object, old if self._cache else None, initial=not self.synced)
+        for subscriber in self._members():
+            subscriber.tell(change)
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: doubling, with full jitter."""
+    return random.uniform(0.5, 1.0) * min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
+
+
+def _contained(call: Callable[..., None], *arguments: Any) -> None:
+    try:
+        call(*arguments)
+    except Exception:
+        log.exception("a subscriber of a watch failed; the watch goes on")
+
+
+def _outline(object: Json) -> Json:
+    metadata = object["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion")
+    return {**object_header(object), "metadata": {key: metadata[key] for key in kept if key in metadata}}
+
+
+def object_header(object: Json) -> Json:
+    """What kind of object it is, for an outline of it."""
+    return {key: object[key] for key in ("apiVersion", "kind") if key in object}
+
+
+def _key(object: Json) -> Key:
+    metadata = object["metadata"]
+    return str(metadata.get("namespace", "")), str(metadata["name"])
+
+
+def _uid(object: Json) -> str:
+    return str(object["metadata"].get("uid", ""))
+
+
+def _version(object: Json) -> str:
+    return str(object["metadata"].get("resourceVersion", ""))

@@ -1,0 +1,204 @@
+"""The real client: a Kubernetes API over HTTP, with its failures translated and its watches shared."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.drivers.cluster.access import Access
+from kubeedge_actors.drivers.cluster.base import Json, Kind, Listing, OnChange, OnSynced, PatchForm, Watch
+from kubeedge_actors.drivers.cluster.informer import GONE, Feed, Informer
+from kubeedge_actors.drivers.cluster.transport import Transport
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+
+JSON = "application/json"
+PATCH_TYPES: dict[PatchForm, str] = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+PAGE = 500
+WATCH_SECONDS = 290
+MANAGER = "kubeedge-actors"
+
+_Shared = tuple[Kind, str, str, str, bool]
+
+
+class KubernetesCluster:
+    """One API server; see base.Cluster. `timeout` in seconds is for each step of a request. Connects when it is first used."""
+
+    def __init__(self, access: Access, timeout: float = 10.0) -> None:
+        self._transport = Transport(access, timeout)
+        self._lock = threading.Lock()
+        self._informers: dict[_Shared, Informer] = {}
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        """The object as it is now."""
+        return self._object(kind, "GET", target(kind, namespace, name))
+
+    def list(self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = "") -> Listing:
+        """All objects that match, page by page; in one piece when the pages ran out of history in between."""
+        query = _selectors(labels, fields)
+        try:
+            return self._pages(kind, target(kind, namespace), {**query, "limit": str(PAGE)})
+        except ClusterError as error:
+            if error.code != GONE:
+                raise
+        return self._pages(kind, target(kind, namespace), query)
+
+    def create(self, kind: Kind, namespace: str, object: Json, *, name: str = "", subresource: str = "") -> Json:
+        """Create it, or POST it to a subresource."""
+        return self._object(kind, "POST", target(kind, namespace, name, subresource), object)
+
+    def replace(self, kind: Kind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
+        """Put the object in place of the old one."""
+        return self._object(kind, "PUT", target(kind, namespace, name, subresource), object)
+
+    def patch(
+        self, kind: Kind, namespace: str, name: str, patch: Any, *, form: PatchForm = "merge", subresource: str = ""
+    ) -> Json:
+        """Change parts of it."""
+        path = target(kind, namespace, name, subresource)
+        if form == "apply":
+            path += f"?fieldManager={MANAGER}&force=true"
+        return self._object(kind, "PATCH", path, patch, PATCH_TYPES[form])
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
+        """Ask for its end."""
+        options: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        self._request("DELETE", target(kind, namespace, name), options)
+
+    def _pages(self, kind: Kind, path: str, query: dict[str, str]) -> Listing:
+        items: list[Json] = []
+        version, following = "", ""
+        while True:
+            page = {**query, "continue": following} if following else query
+            answer = self._request("GET", _with(path, page))
+            items.extend(_complete(kind, item) for item in answer.get("items") or ())
+            metadata = answer.get("metadata") or {}
+            version = version or str(metadata.get("resourceVersion", ""))
+            following = str(metadata.get("continue") or "")
+            if not following:
+                return Listing(items, version)
+
+    def _object(self, kind: Kind, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
+        answer = self._request(method, path, body, content_type)
+        # a Status (the answer to a binding, for one) stays what it is; a token request brings its own kind
+        return answer if "kind" in answer and answer["kind"] != kind.kind else _complete(kind, answer)
+
+    def _request(self, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
+        encoded = body.encode() if isinstance(body, str) else msgspec.json.encode(body) if body is not None else None
+        status, content = self._transport.request(method, path, encoded, content_type)
+        answer = _decoded(status, content)
+        if status >= 300:
+            raise error_of(status, answer)
+        return answer
+
+    # --- watches ----------------------------------------------------------------------------------------------------
+
+    def watch(
+        self,
+        kind: Kind,
+        on_change: OnChange,
+        on_synced: OnSynced | None = None,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        cache: bool = True,
+    ) -> Watch:
+        """Be told of all objects that match and of what happens to them."""
+        key = (kind, namespace, labels, fields, cache)
+        with self._lock:
+            informer = self._informers.get(key)
+            if informer is None or informer.stopped:
+                informer = self._informers[key] = self._informer(kind, namespace, labels, fields, cache)
+            return informer.subscribe(on_change, on_synced)
+
+    def close(self) -> None:
+        """Stop all watches and close all connections."""
+        with self._lock:
+            informers, self._informers = list(self._informers.values()), {}
+        for informer in informers:
+            informer.stop()
+        self._transport.close()
+
+    def _informer(self, kind: Kind, namespace: str, labels: str, fields: str, cache: bool) -> Informer:
+        path, query = target(kind, namespace), _selectors(labels, fields)
+        following = {**query, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+
+        @contextlib.contextmanager
+        def follow(version: str) -> Iterator[Feed]:
+            with self._transport.stream(_with(path, {**following, "resourceVersion": version})) as stream:
+                if stream.status >= 300:
+                    raise error_of(stream.status, _decoded(stream.status, stream.read()))
+                yield stream
+
+        return Informer(kind, lambda: self.list(kind, namespace, labels=labels, fields=fields), follow, cache=cache)
+
+
+def target(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
+    """The path of a list, an object or a subresource. A name that cannot be one is refused before it changes the path."""
+    if name in (".", "..") or namespace in (".", ".."):
+        raise ClusterError({"code": 400, "reason": "BadRequest", "message": f"impossible name {name or namespace!r}"})
+    root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+    parts = [root]
+    if kind.namespaced and namespace:
+        parts += ["namespaces", urllib.parse.quote(namespace, safe="")]
+    parts.append(kind.plural)
+    if name:
+        parts.append(urllib.parse.quote(name, safe=""))
+    if subresource:
+        parts.append(subresource)
+    return "/".join(parts)
+
+
+def error_of(code: int, status: Json) -> ClusterError:
+    """The error that an API's failure means."""
+    status = {"code": code, **status}
+    if code == 404:
+        return NotFound(status)
+    if code == 409:
+        return AlreadyExists(status) if status.get("reason") == "AlreadyExists" else Conflict(status)
+    return ClusterError(status)
+
+
+def _decoded(status: int, content: bytes) -> Json:
+    try:
+        answer = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    # a proxy's page or a plain "404 page not found"; its first words are better than none
+    text = content[:200].decode("utf-8", "replace").strip()
+    if status < 300:
+        raise ClusterError({"code": 502, "reason": "BadGateway", "message": f"the answer is no JSON object: {text!r}"})
+    return {"status": "Failure", "code": status, "message": text or f"HTTP status {status}"}
+
+
+def _complete(kind: Kind, object: Json) -> Json:
+    object.setdefault("apiVersion", kind.api_version)
+    object.setdefault("kind", kind.kind)
+    object.get("metadata", {}).pop("managedFields", None)
+    return object
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    return {key: text for key, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
+
+
+def _with(path: str, query: dict[str, str]) -> str:
+    return f"{path}?{urllib.parse.urlencode(query)}" if query else path

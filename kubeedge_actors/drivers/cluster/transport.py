@@ -1,0 +1,242 @@
+"""HTTP/1.1 to one API server over kept connections: requests that answer, and streams that go on until they are closed."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import logging
+import select
+import socket
+import ssl
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from kubeedge_actors.drivers.cluster.access import Access
+from kubeedge_actors.errors import Unreachable, UsageError
+
+log = logging.getLogger(__name__)
+
+IDLE_CONNECTIONS = 8
+TOKEN_LIFE = 60.0
+"""Seconds after which a token file is read again: Kubernetes renews it in place."""
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""A stream whose peer has vanished is noticed within 25 s."""
+CHUNK = 65536
+
+
+class Transport:
+    """Connections to one API server; all methods may be called from any thread.
+
+    `timeout` in seconds is for each step of a request (connect, send, next bytes). Whatever goes wrong below HTTP is Unreachable.
+    """
+
+    def __init__(self, access: Access, timeout: float = 10.0) -> None:
+        parts = urllib.parse.urlsplit(access.url)
+        self._host = parts.hostname or ""
+        self._secure = parts.scheme == "https"
+        self._port = parts.port or (443 if self._secure else 80)
+        self._prefix = parts.path.rstrip("/")
+        self._access = access
+        self._timeout = timeout
+        self._context = _context(access) if self._secure else None
+        self._lock = threading.Lock()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._closed = False
+        self._token = ""
+        self._token_read = -TOKEN_LIFE
+
+    def request(self, method: str, target: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
+        """Status and body of the answer to one request."""
+        connection = self._take()
+        try:
+            answer = self._send(connection, method, target, body, content_type)
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Unreachable(self._why(error)) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(connection, answer.will_close)
+        return answer.status, content
+
+    def stream(self, target: str) -> Stream:
+        """Begin a GET whose answer does not end; the caller closes it. The status has arrived when this returns."""
+        connection = self._connect()
+        held = connection.sock  # an answer that closes the connection takes the socket away from it
+        try:
+            answer = self._send(connection, "GET", target, None, "")
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Unreachable(self._why(error)) from error
+        return Stream(held, connection, answer)
+
+    def close(self) -> None:
+        """Close what is idle; streams are closed by their owners."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> http.client.HTTPConnection:
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return self._connect()
+            if not _dropped(connection):
+                return connection
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(self._host, self._port)
+        try:
+            connection.sock = self._open()
+        except OSError as error:
+            raise Unreachable(self._why(error)) from error
+        return connection
+
+    def _open(self) -> socket.socket:
+        plain = socket.create_connection((self._host, self._port), self._timeout)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in KEEPALIVE.items():
+                if hasattr(socket, option):
+                    plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            if self._context is None:
+                return plain
+            return self._context.wrap_socket(plain, server_hostname=self._access.server_name or self._host)
+        except BaseException:
+            plain.close()
+            raise
+
+    def _send(
+        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None, content_type: str
+    ) -> http.client.HTTPResponse:
+        headers = {"Accept": "application/json", "User-Agent": "kubeedge-actors", **self._credentials()}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        connection.request(method, self._prefix + target, body=body, headers=headers)
+        return connection.getresponse()
+
+    def _credentials(self) -> dict[str, str]:
+        access = self._access
+        token = self._read_token() if access.token_file is not None else access.token
+        if token:
+            return {"Authorization": f"Bearer {token}"}
+        if access.username:
+            pair = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
+            return {"Authorization": f"Basic {pair}"}
+        return {}
+
+    def _read_token(self) -> str:
+        now = time.monotonic()
+        if now - self._token_read >= TOKEN_LIFE and self._access.token_file is not None:
+            self._token = self._access.token_file.read_text(encoding="ascii").strip()
+            self._token_read = now
+        return self._token
+
+    def _give_back(self, connection: http.client.HTTPConnection, will_close: bool) -> None:
+        with self._lock:
+            keep = not will_close and not self._closed and len(self._idle) < IDLE_CONNECTIONS
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
+
+    def _why(self, error: BaseException) -> str:
+        return f"{self._access.url} does not answer: {error or type(error).__name__}"
+
+
+class Stream:
+    """The lines of an answer that goes on; a context manager. `close` may be called from any thread and ends the iteration."""
+
+    def __init__(
+        self, held: socket.socket, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
+    ) -> None:
+        self._socket = held
+        self._connection = connection
+        self._answer = answer
+        self.status = answer.status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+        self._answer.close()
+        self._connection.close()
+
+    def read(self) -> bytes:
+        """The whole answer, of a status that is no stream."""
+        try:
+            return self._answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(str(error)) from error
+
+    def lines(self, silence: float) -> Iterator[bytes]:
+        """The lines as they arrive, until the server ends the answer; Unreachable when it breaks or is silent for `silence` s."""
+        rest = b""
+        try:
+            self._socket.settimeout(silence)
+            while chunk := self._answer.read1(CHUNK):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from filter(None, whole)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unreachable(f"the watch broke: {error or type(error).__name__}") from error
+        if rest.strip():
+            yield rest
+
+    def close(self) -> None:
+        """End the iteration of `lines`, which may be blocked in another thread."""
+        try:
+            # the base class's method: SSLSocket's own forgets its TLS state while another thread reads
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        except OSError as error:
+            log.debug("stream was closed already: %s", error)
+
+
+def _dropped(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed an idle connection (or said something unasked): it is readable then."""
+    held: socket.socket | None = connection.sock
+    if held is None:
+        return True
+    try:
+        readable = select.poll()
+        readable.register(held, select.POLLIN)
+        return bool(readable.poll(0))
+    except (OSError, ValueError):
+        return True
+
+
+def _context(access: Access) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if not access.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif access.ca:
+            context.load_verify_locations(cadata=access.ca.decode("ascii"))
+        else:
+            context.load_default_certs()
+        if access.certificate:
+            _load_identity(context, access)
+    except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
+        raise UsageError(f"the certificates for {access.url} cannot be used: {error}") from None
+    return context
+
+
+def _load_identity(context: ssl.SSLContext, access: Access) -> None:
+    # the ssl module reads a certificate and its key from files only; the file is private and gone before this returns
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(access.certificate.rstrip() + b"\n" + access.key)
+        file.flush()
+        context.load_cert_chain(file.name)

@@ -1,0 +1,233 @@
+"""What a container engine promises; Docker, the process runtime and the fake pass one contract suite.
+
+Promises of every ContainerRuntime
+* All methods may be called from any thread. `stop` and `kill` return at once; the end of a container comes to the watcher.
+* Containers outlive the process that started them: after `kill -9` a new runtime object lists them, running or ended, with exit codes.
+* Nothing is doubled: a second `create` for the same pod, name and restart count gives the container that is there, unless it has ended.
+* Every end is told to the watcher without polling, at least once. `EngineBack` means: what happened before is not known, list again.
+* `stop`, `kill`, `remove` and `close_pod` of something that is gone are no errors.
+* Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
+* Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
+
+import msgspec
+
+Network = Literal["own", "pod", "host"]
+Phase = Literal["created", "running", "exited"]
+LOG_LIMIT = 10 * 1024 * 1024
+"""Bytes of log that a container may fill before the oldest half is dropped."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Plain data that crosses the border of a driver."""
+
+
+class PodName(Value, frozen=True):
+    """Which pod a container belongs to."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class Mount(Value, frozen=True):
+    """A file or folder of the machine at a path of the container. `name` is the volume's."""
+
+    name: str
+    source: str
+    target: str
+    read_only: bool = False
+
+
+class Port(Value, frozen=True):
+    """A port of the container that the machine forwards; `protocol` is tcp, udp or sctp."""
+
+    container: int
+    host: int
+    protocol: str = "tcp"
+    address: str = ""
+
+
+class PodNetwork(Value, frozen=True):
+    """A network that all containers of a pod share."""
+
+    pod: PodName
+    hostname: str = ""
+    ports: tuple[Port, ...] = ()
+
+
+class ContainerSpec(Value, frozen=True):
+    """One container to be made. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid".
+
+    `hash` tells one version of the container's description from the next; it comes back in `Container`.
+    """
+
+    pod: PodName
+    name: str
+    image: str
+    hash: str = ""
+    restart_count: int = 0
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    working_dir: str = ""
+    hostname: str = ""
+    mounts: tuple[Mount, ...] = ()
+    ports: tuple[Port, ...] = ()
+    network: Network = "own"
+    memory: int = 0
+    cpu: float = 0.0
+    privileged: bool = False
+    capabilities_added: tuple[str, ...] = ()
+    capabilities_dropped: tuple[str, ...] = ()
+    user: str = ""
+    read_only_root: bool = False
+
+
+class Container(Value, frozen=True):
+    """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the host's network.
+
+    `reason` of an ended one: Completed, Error, OOMKilled, or Unknown when nobody can say how it ended (the machine restarted).
+    """
+
+    id: str
+    pod: PodName
+    name: str
+    image: str
+    hash: str = ""
+    restart_count: int = 0
+    phase: Phase = "created"
+    image_id: str = ""
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    ip: str = ""
+
+
+class ContainerEnded(Value, frozen=True):
+    """A container has ended, for whatever reason."""
+
+    id: str
+    pod_uid: str
+
+
+class EngineLost(Value, frozen=True):
+    """The engine does not answer any more."""
+
+    reason: str
+
+
+class EngineBack(Value, frozen=True):
+    """The engine answers again."""
+
+
+RuntimeEvent = ContainerEnded | EngineLost | EngineBack
+Watcher = Callable[[RuntimeEvent], None]
+
+
+class Executed(Value, frozen=True):
+    """What a command in a container came to; `exit_code` is None when its time was over."""
+
+    exit_code: int | None
+    output: bytes = b""
+
+
+class Credentials(Value, frozen=True):
+    """Who we are to a registry."""
+
+    username: str
+    password: str
+
+
+class ContainerRuntime(Protocol):
+    """An engine that runs the containers of one node."""
+
+    def version(self) -> str:
+        """Name and version as `docker://20.10.24`. Errors: RuntimeUnavailable."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """From now on tell `watcher`, from a thread of the driver; it must not block. Errors: RuntimeUnavailable."""
+
+    def list(self, pod_uid: str = "") -> list[Container]:
+        """All containers of this owner, of one pod if given, ended ones too."""
+
+    def create(self, spec: ContainerSpec) -> Container:
+        """Make a container. A pod network must be open when the spec wants one. The image must be present."""
+
+    def start(self, container_id: str) -> Container:
+        """Run a created container; one that runs already is left alone."""
+
+    def stop(self, container_id: str) -> None:
+        """Ask it to end, by its stop signal."""
+
+    def kill(self, container_id: str) -> None:
+        """End it now."""
+
+    def remove(self, container_id: str) -> None:
+        """Forget it with its logs; a running one is killed."""
+
+    def logs(
+        self,
+        container_id: str,
+        tail: int | None = None,
+        since: float | None = None,
+        follow: bool = False,
+    ) -> Iterator[bytes]:
+        """What it wrote: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end anywhere."""
+
+    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+        """Run a command inside and collect up to 64 KiB of what it writes."""
+
+    def open_pod(self, network: PodNetwork) -> str:
+        """Make the network of a pod, or find it; its address, empty on the host's network."""
+
+    def close_pod(self, pod_uid: str) -> None:
+        """Remove the network of a pod."""
+
+    def open_pods(self) -> set[str]:
+        """The uids of the pods whose networks are open."""
+
+    def image_id(self, image: str) -> str:
+        """The id of an image that is present, else an empty text."""
+
+    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+        """Fetch an image; returns when it is present."""
+
+    def tidy(self) -> None:
+        """Keep logs within LOG_LIMIT where the engine does not. To be called once a minute."""
+
+    def close(self) -> None:
+        """Stop watching and let go of the engine; containers go on."""
+
+
+class HostFacts(Value, frozen=True):
+    """What the machine is. Bytes, cores and counts; `huge_pages`: page size in KiB as text -> bytes reserved in such pages."""
+
+    architecture: str
+    operating_system: str
+    os_image: str
+    kernel: str
+    machine_id: str
+    system_uuid: str
+    boot_id: str
+    cpus: int
+    huge_pages: dict[str, int] = {}
+    memory: int = 0
+    memory_available: int = 0
+    disk: int = 0
+    disk_available: int = 0
+    pids_available: int = 0
+
+
+class Host(Protocol):
+    """Reads the machine."""
+
+    def facts(self) -> HostFacts:
+        """The machine as it is now; cheap enough for every ten seconds."""

@@ -1,0 +1,347 @@
+"""Runs containers with a Docker engine, through the library's low-level client. Imported only when Docker is chosen: it is large."""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import docker
+import docker.errors
+import msgspec
+import requests.exceptions
+import urllib3.exceptions
+
+from kubeedge_actors.drivers.containers import docker_forms as forms
+from kubeedge_actors.drivers.containers import pause
+from kubeedge_actors.drivers.containers.base import (
+    Container,
+    ContainerEnded,
+    ContainerSpec,
+    Credentials,
+    EngineBack,
+    EngineLost,
+    Executed,
+    PodNetwork,
+    Watcher,
+)
+from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+
+log = logging.getLogger(__name__)
+
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+PAUSE_IMAGE = "pause-of-pods:1"
+OUTPUT_LIMIT = 64 * 1024
+RETRY_SECONDS = (0.5, 1, 2, 5, 10)
+_BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException, OSError)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Docker's and requests' errors as ours."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise ContainerError(str(error.explanation or error)) from error
+    except _BROKEN as error:
+        raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
+
+
+class DockerRuntime:
+    """Containers of one owner in a Docker engine.
+
+    `owner` tells our containers from those of others in the same engine. `pause_image` holds pod networks; by default it is made here.
+    Errors: RuntimeUnavailable when no engine answers at `address`.
+    """
+
+    def __init__(
+        self, owner: str, address: str = DEFAULT_ADDRESS, pause_image: str = "", timeout: float = 60.0
+    ) -> None:
+        self._owner, self._pause_image = owner, pause_image
+        with _translated():  # the library's stubs leave the low-level client half untyped
+            self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
+        self._lock = threading.Lock()
+        self._seen: dict[str, Container] = {}
+        self._closing = threading.Event()
+        self._stream: Any = None
+        self._thread: threading.Thread | None = None
+
+    def version(self) -> str:
+        """`docker://` and the engine's version."""
+        with _translated():
+            return f"docker://{self._client.version()['Version']}"
+
+    # --- watching ---------------------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Watcher) -> None:
+        """Follow the engine's events with one thread."""
+        with _translated():
+            self._stream = self._events()
+        self._thread = threading.Thread(target=self._follow, args=(watcher,), name="docker-events", daemon=True)
+        self._thread.start()
+
+    def _events(self) -> Any:
+        wanted = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
+        return self._client.events(decode=True, filters=wanted)
+
+    def _follow(self, watcher: Watcher) -> None:
+        while not self._closing.is_set():
+            why = "its event stream ended"
+            try:
+                for event in self._stream:
+                    self._died(event, watcher)
+            except _BROKEN as error:
+                why = str(error)
+            if not self._closing.is_set():
+                watcher(EngineLost(reason=f"the Docker engine does not answer: {why}"))
+                self._reconnect(watcher)
+
+    def _died(self, event: dict[str, Any], watcher: Watcher) -> None:
+        carried = event.get("Actor", {}).get("Attributes", {})
+        if carried.get(forms.KIND) != forms.CONTAINER:
+            return
+        with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
+            self._look(event["id"])
+        watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
+
+    def _reconnect(self, watcher: Watcher) -> None:
+        for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
+            if self._closing.wait(pause_seconds):
+                return
+            with suppress(*_BROKEN):  # still away: EngineLost has been told
+                self._client.ping()
+                self._stream = self._events()
+                watcher(EngineBack())
+                return
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def _look(self, container_id: str) -> Container:
+        """Inspect one container; what has ended does not change and is remembered."""
+        with _translated():
+            found = forms.inspected(self._client.inspect_container(container_id))
+        with self._lock:
+            self._seen[found.id] = found
+        return found
+
+    def _rows(self, kind: str, pod_uid: str = "") -> list[dict[str, Any]]:
+        wanted = [f"{forms.OWNER}={self._owner}", f"{forms.KIND}={kind}"]
+        if pod_uid:
+            wanted.append(f"{forms.POD_UID}={pod_uid}")
+        with _translated():
+            rows: list[dict[str, Any]] = self._client.containers(all=True, filters={"label": wanted})
+        return rows
+
+    def list(self, pod_uid: str = "") -> list[Container]:
+        """One request, and one more for each container that is new or has changed its state."""
+        rows = self._rows(forms.CONTAINER, pod_uid)
+        with self._lock:
+            if not pod_uid:
+                self._seen = {row["Id"]: self._seen[row["Id"]] for row in rows if row["Id"] in self._seen}
+            seen = dict(self._seen)
+        found = [one for row in rows if (one := self._current(row, seen.get(row["Id"]))) is not None]
+        sandboxes = (
+            self._addresses() if any(row["HostConfig"]["NetworkMode"].startswith("container:") for row in rows) else {}
+        )
+        return [msgspec.structs.replace(one, ip=one.ip or sandboxes.get(one.pod.uid, "")) for one in found]
+
+    def _current(self, row: dict[str, Any], seen: Container | None) -> Container | None:
+        phase = forms.PHASES.get(row["State"], "exited")
+        if seen is not None and (seen.phase == phase or seen.phase == "exited"):
+            return seen  # the engine's list may lag behind an end that was inspected
+        try:
+            return self._look(row["Id"])
+        except ContainerError:
+            return None  # removed meanwhile
+
+    def _addresses(self) -> dict[str, str]:
+        rows = self._rows(forms.SANDBOX)
+        return {forms.pod_of(row["Labels"]).uid: forms.address_of(row.get("NetworkSettings") or {}) for row in rows}
+
+    # --- beginning --------------------------------------------------------------------------------------------------
+
+    def create(self, spec: ContainerSpec) -> Container:
+        """Make it under its unique name."""
+        return self._look(
+            self._made(
+                forms.engine_name(spec.pod, spec.name, spec.restart_count), forms.container_config(self._owner, spec)
+            )
+        )
+
+    def _made(self, name: str, config: dict[str, Any]) -> str:
+        with _translated():
+            try:
+                return str(self._client.create_container_from_config(config, name)["Id"])
+            except docker.errors.APIError as error:
+                if error.status_code != 409:
+                    raise
+            found = self._client.inspect_container(name)
+            if (found["Config"].get("Labels") or {}).get(forms.OWNER) != self._owner:
+                raise ContainerError(f"the engine has a container {name} of another owner")
+            if forms.inspected(found).phase == "exited":
+                raise ContainerError(f"the engine has a container {name} that has ended")
+            return str(found["Id"])
+
+    def start(self, container_id: str) -> Container:
+        """Run it."""
+        with _translated():
+            self._client.start(container_id)
+        return self._look(container_id)
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    def stop(self, container_id: str) -> None:
+        """Send the image's stop signal."""
+        with self._unless_gone():
+            config = self._client.inspect_container(container_id)["Config"]
+            self._client.kill(container_id, config.get("StopSignal") or "SIGTERM")
+
+    def kill(self, container_id: str) -> None:
+        """Send SIGKILL."""
+        with self._unless_gone():
+            self._client.kill(container_id)
+
+    def remove(self, container_id: str) -> None:
+        """Remove it with its anonymous volumes."""
+        with self._unless_gone():
+            self._client.remove_container(container_id, v=True, force=True)
+        with self._lock:
+            self._seen.pop(container_id, None)
+
+    @contextmanager
+    def _unless_gone(self) -> Iterator[None]:
+        """404: it is not there; 409: it does not run, or is being removed. Both are what was wanted."""
+        with _translated():
+            try:
+                yield
+            except docker.errors.APIError as error:
+                if error.status_code not in (404, 409):
+                    raise
+
+    # --- what is inside ---------------------------------------------------------------------------------------------
+
+    def logs(
+        self, container_id: str, tail: int | None = None, since: float | None = None, follow: bool = False
+    ) -> Iterator[bytes]:
+        """Standard output and error, in the order of the engine."""
+        with _translated():
+            stream: Any = self._client.logs(
+                container_id, stream=True, follow=follow, tail="all" if tail is None else tail, since=since
+            )
+        return _closing(stream)
+
+    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+        """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
+        deadline = time.monotonic() + timeout
+        with _translated():
+            one = self._client.exec_create(container_id, list(command))["Id"]
+            output = bytearray()
+            try:
+                self._collect(one, output, deadline)
+            except (urllib3.exceptions.ReadTimeoutError, requests.exceptions.ReadTimeout, TimeoutError):
+                return Executed(exit_code=None, output=bytes(output))
+            return Executed(exit_code=self._client.exec_inspect(one)["ExitCode"], output=bytes(output))
+
+    def _collect(self, one: str, output: bytearray, deadline: float) -> None:
+        """Read frames of (stream, length, data) until the command ends. The client's own reader knows no time limit."""
+        url = f"{self._client.base_url}/v{self._client.api_version}/exec/{one}/start"
+        left = max(deadline - time.monotonic(), 0.001)
+        with self._client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=left) as answer:
+            answer.raise_for_status()
+            while len(head := answer.raw.read(8)) == 8:
+                data = answer.raw.read(struct.unpack(">4xI", head)[0])
+                output += data[: OUTPUT_LIMIT - len(output)]
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+
+    # --- pods and images --------------------------------------------------------------------------------------------
+
+    def open_pod(self, network: PodNetwork) -> str:
+        """Start the pause container of the pod, unless it runs."""
+        name = forms.engine_name(network.pod, forms.SANDBOX_NAME)
+        image = self._pause_image or self._own_pause_image()
+        with _translated():
+            try:
+                found = self._client.inspect_container(name)
+            except docker.errors.NotFound:
+                found = None
+            if found is not None and not found["State"]["Running"]:
+                self._client.remove_container(name, force=True)
+                found = None
+            if found is None:
+                self._client.start(self._made(name, forms.sandbox_config(self._owner, network, image)))
+                found = self._client.inspect_container(name)
+        return forms.address_of(found["NetworkSettings"])
+
+    def _own_pause_image(self) -> str:
+        if not self.image_id(PAUSE_IMAGE):
+            name, _, tag = PAUSE_IMAGE.partition(":")
+            with _translated():
+                self._client.import_image_from_data(
+                    pause.layer(os.uname().machine),
+                    repository=name,
+                    tag=tag,
+                    changes=[f'ENTRYPOINT ["{pause.PROGRAM}"]'],
+                )
+        return PAUSE_IMAGE
+
+    def close_pod(self, pod_uid: str) -> None:
+        """Remove the pod's pause container."""
+        for row in self._rows(forms.SANDBOX, pod_uid):
+            self.remove(row["Id"])
+
+    def open_pods(self) -> set[str]:
+        """Pods with a pause container."""
+        return {forms.pod_of(row["Labels"]).uid for row in self._rows(forms.SANDBOX)}
+
+    def image_id(self, image: str) -> str:
+        """The engine's id of the image."""
+        with _translated():
+            try:
+                return str(self._client.inspect_image(image)["Id"])
+            except docker.errors.NotFound:
+                return ""
+
+    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+        """Fetch from the image's registry."""
+        auth = None if credentials is None else {"username": credentials.username, "password": credentials.password}
+        repository, tag = _split(image)
+        with _translated():
+            for line in self._client.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
+                if "error" in line:
+                    raise ContainerError(str(line["error"]))
+
+    def tidy(self) -> None:
+        """The engine keeps logs within the limit that each container was given."""
+
+    def close(self) -> None:
+        """Stop watching; containers go on."""
+        self._closing.set()
+        if self._stream is not None:
+            self._stream.close()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        self._client.close()
+
+
+def _closing(stream: Any) -> Iterator[bytes]:
+    """The chunks of a stream of the engine, which is closed whenever the reader stops."""
+    try:
+        yield from stream
+    except _BROKEN as error:
+        raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
+    finally:
+        stream.close()
+
+
+def _split(image: str) -> tuple[str, str | None]:
+    """Repository and tag (or digest) of an image's name; the tag is `latest` where none is given."""
+    if "@" in image:
+        return image, None
+    head, colon, tag = image.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (image, "latest")

@@ -1,0 +1,157 @@
+"""Docker's words for what base.py says: names, labels, what is asked for and what comes back. Pure.
+
+Labels and names are those that a kubelet with Docker gave its containers, so that its tools know them.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from typing import Any
+
+from kubeedge_actors.drivers.containers.base import (
+    LOG_LIMIT,
+    Container,
+    ContainerSpec,
+    Phase,
+    PodName,
+    PodNetwork,
+    Port,
+)
+
+POD_NAME, POD_NAMESPACE, POD_UID = (f"io.kubernetes.pod.{word}" for word in ("name", "namespace", "uid"))
+NAME, HASH, RESTARTS = (f"io.kubernetes.container.{word}" for word in ("name", "hash", "restartCount"))
+KIND, OWNER = "io.kubernetes.docker.type", "io.kubernetes.node.owner"
+CONTAINER, SANDBOX = "container", "podsandbox"
+SANDBOX_NAME = "POD"
+
+PHASES: dict[str, Phase] = {"created": "created", "running": "running", "paused": "running", "restarting": "running"}
+"""Docker's states; all others are ends."""
+
+
+def engine_name(pod: PodName, container: str, restart_count: int = 0) -> str:
+    """The name in the engine: unique per pod, container and restart, which makes a double start impossible."""
+    parts = ("k8s", container, pod.name, pod.namespace, pod.uid, str(restart_count))
+    return "_".join(re.sub(r"[^a-zA-Z0-9.-]", "-", part) for part in parts)
+
+
+def labels(owner: str, kind: str, pod: PodName) -> dict[str, str]:
+    """What all of ours carry."""
+    return {OWNER: owner, KIND: kind, POD_NAME: pod.name, POD_NAMESPACE: pod.namespace, POD_UID: pod.uid}
+
+
+def container_labels(owner: str, spec: ContainerSpec) -> dict[str, str]:
+    """What a container carries."""
+    own = {NAME: spec.name, HASH: spec.hash, RESTARTS: str(spec.restart_count)}
+    return {**labels(owner, CONTAINER, spec.pod), **own}
+
+
+def pod_of(labels: dict[str, str]) -> PodName:
+    """Whose container it is."""
+    return PodName(namespace=labels.get(POD_NAMESPACE, ""), name=labels.get(POD_NAME, ""), uid=labels.get(POD_UID, ""))
+
+
+def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
+    bound: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        if port.host:
+            where = {"HostIp": port.address, "HostPort": str(port.host)}
+            bound.setdefault(f"{port.container}/{port.protocol}", []).append(where)
+    return bound
+
+
+def _exposed(ports: tuple[Port, ...]) -> dict[str, dict[str, str]]:
+    return {f"{port.container}/{port.protocol}": {} for port in ports}
+
+
+def container_config(owner: str, spec: ContainerSpec) -> dict[str, Any]:
+    """The body of a request to create a container (Docker Engine API, ContainerCreate)."""
+    own = spec.network == "own"
+    config: dict[str, Any] = {
+        "Image": spec.image,
+        "Env": [f"{key}={value}" for key, value in spec.env.items()],
+        "Labels": container_labels(owner, spec),
+        "HostConfig": _host_config(spec),
+    }
+    optional = {
+        "Entrypoint": list(spec.command),
+        "Cmd": list(spec.args),
+        "WorkingDir": spec.working_dir,
+        "User": spec.user,
+        "Hostname": spec.hostname if own else "",
+        "ExposedPorts": _exposed(spec.ports) if own else {},
+    }
+    return config | {key: value for key, value in optional.items() if value}
+
+
+def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+    network = {"own": "", "host": "host", "pod": f"container:{engine_name(spec.pod, SANDBOX_NAME)}"}[spec.network]
+    config = {
+        "Binds": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.mounts],
+        "NetworkMode": network,
+        "IpcMode": network if spec.network == "pod" else "",
+        "PortBindings": _bindings(spec.ports) if spec.network == "own" else {},
+        "Memory": spec.memory,
+        "MemorySwap": spec.memory,
+        "NanoCpus": int(spec.cpu * 1e9),
+        "Privileged": spec.privileged,
+        "CapAdd": list(spec.capabilities_added),
+        "CapDrop": list(spec.capabilities_dropped),
+        "ReadonlyRootfs": spec.read_only_root,
+    }
+    logs = {"Type": "json-file", "Config": {"max-size": str(LOG_LIMIT // 2), "max-file": "2"}}
+    return {"LogConfig": logs} | {key: value for key, value in config.items() if value}
+
+
+def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any]:
+    """The body of a request to create the container that holds a pod's network."""
+    logs = {"Type": "none", "Config": {}}
+    config = {
+        "Image": image,
+        "Labels": labels(owner, SANDBOX, network.pod),
+        "ExposedPorts": _exposed(network.ports),
+        "HostConfig": {"PortBindings": _bindings(network.ports), "IpcMode": "shareable", "LogConfig": logs},
+    }
+    return config | ({"Hostname": network.hostname} if network.hostname else {})
+
+
+def address_of(networks: dict[str, Any]) -> str:
+    """The first address in a NetworkSettings object."""
+    for one in (networks.get("Networks") or {}).values():
+        if one and one.get("IPAddress"):
+            return str(one["IPAddress"])
+    return ""
+
+
+def seconds(stamp: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time in UTC with any fraction; 0 for Go's zero time."""
+    if not stamp or stamp.startswith("0001-"):
+        return 0.0
+    whole, _, fraction = stamp.removesuffix("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
+
+
+def inspected(found: dict[str, Any]) -> Container:
+    """A container as the engine describes it in full."""
+    state, config = found["State"], found["Config"]
+    carried = config.get("Labels") or {}
+    phase = PHASES.get(state["Status"], "exited")
+    code = int(state.get("ExitCode") or 0)
+    cause = "OOMKilled" if state.get("OOMKilled") else "Completed" if code == 0 else "Error"
+    return Container(
+        id=found["Id"],
+        pod=pod_of(carried),
+        name=carried.get(NAME, ""),
+        image=config["Image"],
+        hash=carried.get(HASH, ""),
+        restart_count=int(carried.get(RESTARTS) or 0),
+        phase=phase,
+        image_id=found["Image"],
+        started_at=seconds(state.get("StartedAt", "")),
+        finished_at=seconds(state.get("FinishedAt", "")) if phase == "exited" else 0.0,
+        exit_code=code if phase == "exited" else 0,
+        reason=cause if phase == "exited" else "",
+        message=str(state.get("Error") or ""),
+        ip=address_of(found.get("NetworkSettings") or {}),
+    )

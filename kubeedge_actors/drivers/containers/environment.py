@@ -1,0 +1,43 @@
+"""What a process gets to see of its container's description."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+from kubeedge_actors.drivers.containers.base import ContainerSpec
+from kubeedge_actors.errors import ContainerError
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def environment(spec: ContainerSpec) -> dict[str, str]:
+    """The container's own variables, over PATH, HOME and HOSTNAME of an engine, and MOUNT_<VOLUME> for each volume."""
+    env = {
+        "PATH": os.environ.get("PATH", DEFAULT_PATH),
+        "HOME": os.environ.get("HOME", "/"),
+        "HOSTNAME": spec.hostname,
+    }
+    for mount in reversed(spec.mounts):  # of two mounts of one volume the first gives the path
+        env[f"MOUNT_{re.sub('[^A-Z0-9]', '_', mount.name.upper())}"] = mount.source
+    return {key: value for key, value in {**env, **spec.env}.items() if key and "=" not in key}
+
+
+def prefixed(spec: ContainerSpec) -> tuple[str, ...]:
+    """Command and arguments, run as `spec.user` where one is given. ContainerError when we may not."""
+    command = spec.command + spec.args
+    uid, _, gid = spec.user.partition(":")
+    if not uid or (int(uid) == os.geteuid() and (not gid or int(gid) == os.getegid())):
+        return command
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        raise ContainerError(f"runAsUser {spec.user} needs root and the program setpriv")
+    return (
+        setpriv,
+        f"--reuid={uid}",
+        f"--regid={gid or uid}",
+        "--clear-groups",
+        "--",
+        *command,
+    )

@@ -1,0 +1,287 @@
+"""A container engine in memory, with the promises of base.py and knobs for tests: what programs do, what goes wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from kubeedge_actors.drivers.containers.base import (
+    Container,
+    ContainerEnded,
+    ContainerSpec,
+    Credentials,
+    EngineBack,
+    EngineLost,
+    Executed,
+    HostFacts,
+    PodNetwork,
+    RuntimeEvent,
+    Watcher,
+)
+from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+
+STOPPED, KILLED = 143, 137
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed `stop`."""
+
+    output: bytes = b""
+    exit_code: int | None = None
+    deaf: bool = False
+
+
+class FakeEngine:
+    """The machine: it outlives runtimes as a real engine does.
+
+    Knobs: `program` (spec -> Program), `execute` (container, command -> Executed), `images` (None: all are present), `refused`
+    (container name -> why `create` fails), `unpullable` (image -> why), `clock`. Records: `specs`, `pulled`, `credentials`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.ended = threading.Condition(self.lock)
+        self.containers: dict[str, Container] = {}
+        self.specs: dict[str, ContainerSpec] = {}
+        self.written: dict[str, bytes] = {}
+        self.networks: dict[str, PodNetwork] = {}
+        self.watchers: list[Watcher] = []
+        self.program: Callable[[ContainerSpec], Program] = lambda spec: Program()
+        self.execute: Callable[[Container, tuple[str, ...]], Executed] = lambda one, command: Executed(exit_code=0)
+        self.images: set[str] | None = None
+        self.refused: dict[str, str] = {}
+        self.unpullable: dict[str, str] = {}
+        self.pulled: list[str] = []
+        self.credentials: list[Credentials | None] = []
+        self.away = ""
+
+    def finish(self, container_id: str, exit_code: int = 0, reason: str = "") -> None:
+        """End a running container."""
+        with self.lock:
+            one = self.containers.get(container_id)
+            if one is None or one.phase != "running":
+                return
+            self.containers[container_id] = msgspec.structs.replace(
+                one,
+                phase="exited",
+                exit_code=exit_code,
+                reason=reason or ("Completed" if exit_code == 0 else "Error"),
+                finished_at=self.clock(),
+            )
+            self.ended.notify_all()
+        self.tell(ContainerEnded(id=container_id, pod_uid=one.pod.uid))
+
+    def running(self) -> list[Container]:
+        """Those that run, in the order in which they were made."""
+        with self.lock:
+            return [one for one in self.containers.values() if one.phase == "running"]
+
+    def lose(self, why: str) -> None:
+        """The engine stops answering; its containers go on."""
+        self.away = why
+        self.tell(EngineLost(reason=why))
+
+    def come_back(self) -> None:
+        """The engine answers again."""
+        self.away = ""
+        self.tell(EngineBack())
+
+    def tell(self, event: RuntimeEvent) -> None:
+        """Tell all watchers."""
+        for watcher in list(self.watchers):
+            watcher(event)
+
+
+class FakeRuntime:
+    """A ContainerRuntime on a FakeEngine."""
+
+    def __init__(self, engine: FakeEngine | None = None) -> None:
+        self.engine = engine or FakeEngine()
+        self._watchers: list[Watcher] = []
+
+    def version(self) -> str:
+        """`fake://1`."""
+        self._check()
+        return "fake://1"
+
+    def _check(self) -> None:
+        if self.engine.away:
+            raise RuntimeUnavailable(self.engine.away)
+
+    def watch(self, watcher: Watcher) -> None:
+        """From now on tell `watcher`, in the thread that makes the event."""
+        self._check()
+        self._watchers.append(watcher)
+        self.engine.watchers.append(watcher)
+
+    def list(self, pod_uid: str = "") -> list[Container]:
+        """All containers, of one pod if given."""
+        self._check()
+        with self.engine.lock:
+            return [one for one in self.engine.containers.values() if pod_uid in ("", one.pod.uid)]
+
+    def create(self, spec: ContainerSpec) -> Container:
+        """Make it, or find it."""
+        self._check()
+        engine = self.engine
+        if spec.name in engine.refused:
+            raise ContainerError(engine.refused[spec.name])
+        if not self.image_id(spec.image):
+            raise ContainerError(f"No such image: {spec.image}")
+        with engine.lock:
+            for key, made in engine.specs.items():
+                same = (made.pod.uid, made.name, made.restart_count) == (spec.pod.uid, spec.name, spec.restart_count)
+                if same and engine.containers[key].phase == "exited":
+                    raise ContainerError(f"container {spec.name} has ended")
+                if same:
+                    return engine.containers[key]
+            return self._made(spec)
+
+    def _made(self, spec: ContainerSpec) -> Container:
+        one = Container(
+            id=uuid.uuid4().hex,
+            pod=spec.pod,
+            name=spec.name,
+            image=spec.image,
+            hash=spec.hash,
+            restart_count=spec.restart_count,
+            image_id=self.image_id(spec.image),
+        )
+        self.engine.containers[one.id], self.engine.specs[one.id], self.engine.written[one.id] = one, spec, b""
+        return one
+
+    def start(self, container_id: str) -> Container:
+        """Run it; a program that ends at once has ended when this returns."""
+        self._check()
+        engine = self.engine
+        with engine.lock:
+            one = self._found(container_id)
+            if one.phase == "running":
+                return one
+            if one.phase == "exited":
+                raise ContainerError(f"container {one.name} has ended")
+            program = engine.program(engine.specs[one.id])
+            engine.written[one.id] = program.output
+            started = msgspec.structs.replace(one, phase="running", started_at=engine.clock())
+            engine.containers[one.id] = started
+        if program.exit_code is not None:
+            engine.finish(one.id, program.exit_code)
+        return started
+
+    def _found(self, container_id: str) -> Container:
+        one = self.engine.containers.get(container_id)
+        if one is None:
+            raise ContainerError(f"there is no container {container_id}")
+        return one
+
+    def stop(self, container_id: str) -> None:
+        """End it, unless its program is deaf."""
+        self._check()
+        spec = self.engine.specs.get(container_id)
+        if spec is not None and not self.engine.program(spec).deaf:
+            self.engine.finish(container_id, STOPPED)
+
+    def kill(self, container_id: str) -> None:
+        """End it."""
+        self._check()
+        self.engine.finish(container_id, KILLED)
+
+    def remove(self, container_id: str) -> None:
+        """Forget it."""
+        self.kill(container_id)
+        with self.engine.lock:
+            for kept in (self.engine.containers, self.engine.specs, self.engine.written):
+                kept.pop(container_id, None)
+
+    def logs(
+        self, container_id: str, tail: int | None = None, since: float | None = None, follow: bool = False
+    ) -> Iterator[bytes]:
+        """What its program wrote, all of it at its start."""
+        with self.engine.lock:
+            one = self._found(container_id)
+            lines = self.engine.written[container_id].splitlines(keepends=True)
+        if since is None or one.started_at >= since:
+            yield b"".join(lines if tail is None else lines[max(len(lines) - tail, 0) :])
+        with self.engine.ended:
+            while follow and self.engine.containers.get(container_id, one).phase == "running":
+                self.engine.ended.wait()
+
+    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+        """What the knob says."""
+        self._check()
+        one = self._found(container_id)
+        if one.phase != "running":
+            raise ContainerError("the container does not run")
+        return self.engine.execute(one, command)
+
+    def open_pod(self, network: PodNetwork) -> str:
+        """Remember the network; the address is of RFC 5737's documentation range."""
+        self._check()
+        self.engine.networks[network.pod.uid] = network
+        return "203.0.113.7"
+
+    def close_pod(self, pod_uid: str) -> None:
+        """Forget the network."""
+        self._check()
+        self.engine.networks.pop(pod_uid, None)
+
+    def open_pods(self) -> set[str]:
+        """Pods with a network."""
+        self._check()
+        return set(self.engine.networks)
+
+    def image_id(self, image: str) -> str:
+        """`sha256:` and the name, when it is present."""
+        self._check()
+        present = self.engine.images is None or image in self.engine.images
+        return f"sha256:{image}" if present else ""
+
+    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+        """Make it present, or fail as the knob says."""
+        self._check()
+        self.engine.pulled.append(image)
+        self.engine.credentials.append(credentials)
+        if image in self.engine.unpullable:
+            raise ContainerError(self.engine.unpullable[image])
+        if self.engine.images is not None:
+            self.engine.images.add(image)
+
+    def tidy(self) -> None:
+        """Logs are small here."""
+
+    def close(self) -> None:
+        """Stop watching."""
+        for watcher in self._watchers:
+            self.engine.watchers.remove(watcher)
+        self._watchers.clear()
+
+
+class FakeHost:
+    """A machine with two cores and four gibibytes; change `now` to change the machine."""
+
+    def __init__(self) -> None:
+        self.now = HostFacts(
+            architecture="amd64",
+            operating_system="linux",
+            os_image="Debian GNU/Linux 12 (bookworm)",
+            kernel="6.1.0",
+            machine_id="00000000000000000000000000000001",
+            system_uuid="00000000-0000-4000-8000-000000000001",
+            boot_id="00000000-0000-4000-8000-000000000002",
+            cpus=2,
+            huge_pages={"2048": 0, "1048576": 0},
+            memory=4 << 30,
+            memory_available=3 << 30,
+            disk=64 << 30,
+            disk_available=32 << 30,
+            pids_available=30000,
+        )
+
+    def facts(self) -> HostFacts:
+        """What `now` says."""
+        return self.now

@@ -1,0 +1,319 @@
+"""Runs containers as plain processes of this machine: `command` and `args`; the image is only a name to it. It isolates nothing.
+
+A container is a folder `<root>/<pod uid>/containers/<name>/<restart count>` with `container.json`, and the shim's `pid`, `exit` and
+`log`. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The network is the machine's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from kubeedge_actors.drivers.containers import logfile, shim
+from kubeedge_actors.drivers.containers.base import (
+    Container,
+    ContainerEnded,
+    ContainerSpec,
+    Credentials,
+    Executed,
+    PodNetwork,
+    Watcher,
+)
+from kubeedge_actors.drivers.containers.ends import Ends
+from kubeedge_actors.drivers.containers.environment import environment, prefixed
+from kubeedge_actors.errors import ContainerError
+
+log = logging.getLogger(__name__)
+
+RECORD = "container.json"
+OUTPUT_LIMIT = 64 * 1024
+
+
+class Record(msgspec.Struct):
+    """What is written in `container.json`: no environment, which may hold secrets."""
+
+    container: Container
+    boot_id: str
+
+
+class _Process:
+    """One container and its folder. `spec` is known to the runtime that made it only, which also starts it."""
+
+    def __init__(self, container: Container, folder: Path, spec: ContainerSpec | None = None) -> None:
+        self.container, self.folder, self.spec = container, folder, spec
+        self.popen: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+
+    @property
+    def log(self) -> Path:
+        return self.folder / shim.LOG
+
+
+class ProcessRuntime:
+    """Containers as processes, kept under `root` (the folder of all pods). Warns once that nothing is isolated."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.RLock()
+        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        self._watcher: Watcher = lambda event: None
+        self._ends = Ends(self._ended)
+        self._processes: dict[str, _Process] = {}
+        log.warning(
+            "the process runtime isolates nothing: containers are plain processes of this machine, with its files and network"
+        )
+        self._adopt()
+
+    def version(self) -> str:
+        """This runtime has the version of the kernel that runs its processes."""
+        return f"process://{os.uname().release}"
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell the ends of processes to `watcher`."""
+        with self._lock:
+            self._watcher = watcher
+
+    def list(self, pod_uid: str = "") -> list[Container]:
+        """All containers, of one pod if given."""
+        with self._lock:
+            known = [process.container for process in self._processes.values()]
+        return [each for each in known if pod_uid in ("", each.pod.uid)]
+
+    # --- beginning --------------------------------------------------------------------------------------------------
+
+    def create(self, spec: ContainerSpec) -> Container:
+        """Refuses a container without `command`, and a command that is not there."""
+        if not spec.command:
+            raise ContainerError(
+                "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
+            )
+        folder = self._root / spec.pod.uid / "containers" / spec.name / str(spec.restart_count)
+        with self._lock:
+            for process in self._processes.values():
+                if process.folder == folder:
+                    return self._reused(process, spec)
+            container = Container(
+                id=uuid.uuid4().hex, pod=spec.pod, name=spec.name, image=spec.image, hash=spec.hash,
+                restart_count=spec.restart_count,
+            )  # fmt: skip
+            self._write(folder, container)
+            self._processes[container.id] = _Process(container, folder, spec)
+            return container
+
+    def _reused(self, process: _Process, spec: ContainerSpec) -> Container:
+        if process.container.phase == "exited":
+            raise ContainerError(f"container {spec.name} has run {spec.restart_count} restarts already")
+        process.spec = spec
+        return process.container
+
+    def _write(self, folder: Path, container: Container) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = folder / f"{RECORD}.new"
+            fresh.write_bytes(msgspec.json.encode(Record(container, self._boot_id)))
+            fresh.replace(folder / RECORD)
+        except OSError as error:
+            raise ContainerError(f"the folder of container {container.name} can not be written: {error}") from error
+
+    def start(self, container_id: str) -> Container:
+        """Run it; ContainerError says why not."""
+        with self._lock:
+            process = self._found(container_id)
+            if process.container.phase == "running":
+                return process.container
+            if process.spec is None or process.container.phase == "exited":
+                raise ContainerError(f"container {process.container.name} can not be started again")
+            self._spawn(process, process.spec)
+            return process.container
+
+    def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
+        env = environment(spec)
+        cwd = spec.working_dir or str(process.folder)
+        program = shutil.which(spec.command[0], path=env["PATH"]) if "/" not in spec.command[0] else spec.command[0]
+        if program is None or not os.access(os.path.join(cwd, program), os.X_OK):
+            raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
+        if not os.path.isdir(cwd):
+            raise ContainerError(f'workingDir "{cwd}" is not a folder of this machine')
+        process.popen = shim.spawn(process.folder, prefixed(spec), env, cwd)
+        process.pid = process.popen.pid
+        started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
+        process.container, process.spec = started, None
+        self._write(process.folder, started)
+        self._ends.expect(started.id, process.pid)
+
+    # --- adoption ---------------------------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        for path in sorted(self._root.glob(f"*/containers/*/*/{RECORD}")):
+            try:
+                record = msgspec.json.decode(path.read_bytes(), type=Record)
+            except (OSError, msgspec.DecodeError) as error:
+                log.warning("%s can not be read and is left out: %s", path, error)
+                continue
+            self._adopt_one(_Process(record.container, path.parent), record.boot_id)
+
+    def _adopt_one(self, process: _Process, boot_id: str) -> None:
+        self._processes[process.container.id] = process
+        who = shim.alive(process.folder) if boot_id == self._boot_id else None
+        if who is not None and self._ends.expect(process.container.id, who.pid):
+            process.pid = who.pid
+            if process.container.phase == "created":  # its end began between its start and its record
+                process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
+        elif process.container.phase != "exited":
+            self._conclude(process, same_boot=boot_id == self._boot_id)
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    def _ended(self, container_id: str) -> None:
+        with self._lock:
+            process = self._processes.get(container_id)
+            if process is None:
+                return
+            self._conclude(process, same_boot=True)
+            container, watcher = process.container, self._watcher
+        watcher(ContainerEnded(id=container.id, pod_uid=container.pod.uid))
+
+    def _conclude(self, process: _Process, *, same_boot: bool) -> None:
+        """Write down how it ended. Without an exit code the shim was killed, or the machine restarted."""
+        if process.popen is not None:
+            process.popen.wait()
+        code = shim.exit_code(process.folder)
+        if code is None:
+            code = shim.KILLED_CODE if same_boot else shim.LOST_CODE
+        reason = "Completed" if code == 0 else "Error" if same_boot or code != shim.LOST_CODE else "Unknown"
+        process.pid = 0
+        process.container = msgspec.structs.replace(
+            process.container, phase="exited", exit_code=code, reason=reason,
+            started_at=process.container.started_at or time.time(),
+            finished_at=shim.ended_at(process.folder) or time.time(),
+        )  # fmt: skip
+        with suppress(
+            ContainerError
+        ):  # a full disk: the record is written again by the next runtime, from the same files
+            self._write(process.folder, process.container)
+
+    def stop(self, container_id: str) -> None:
+        """SIGTERM to its process group."""
+        self._signal(container_id, signal.SIGTERM)
+
+    def kill(self, container_id: str) -> None:
+        """SIGKILL to its process group."""
+        self._signal(container_id, signal.SIGKILL)
+
+    def _signal(self, container_id: str, number: int) -> None:
+        with self._lock:
+            process = self._processes.get(container_id)
+            if process is not None and process.container.phase == "running" and process.pid:
+                shim.signal_group(process.pid, number)
+
+    def remove(self, container_id: str) -> None:
+        """Kill it if need be, and remove its folder."""
+        self.kill(container_id)
+        with self._lock:
+            process = self._processes.pop(container_id, None)
+        if process is None:
+            return
+        if process.popen is not None:
+            process.popen.wait()
+        shutil.rmtree(process.folder, ignore_errors=True)
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def _found(self, container_id: str) -> _Process:
+        process = self._processes.get(container_id)
+        if process is None:
+            raise ContainerError(f"there is no container {container_id}")
+        return process
+
+    def logs(
+        self,
+        container_id: str,
+        tail: int | None = None,
+        since: float | None = None,
+        follow: bool = False,
+    ) -> Iterator[bytes]:
+        """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time."""
+        with self._lock:
+            process = self._found(container_id)
+        if not process.log.exists():
+            return iter(())
+        if follow:
+            return logfile.follow(process.log, process.pid or None, tail, since)
+        return logfile.read(process.log, tail, since)
+
+    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+        """Run `command` on the machine, with the environment and the folder of the container's process."""
+        with self._lock:
+            pid = self._found(container_id).pid
+        if not pid:
+            raise ContainerError("the container does not run")
+        try:
+            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            env = dict(line.split(b"=", 1) for line in lines if b"=" in line)
+            one = subprocess.Popen(
+                command, env=env, cwd=f"/proc/{pid}/cwd", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise ContainerError(f"{command[0] if command else 'nothing'} can not be run: {error}") from error
+        return _collect(one, timeout)
+
+    def tidy(self) -> None:
+        """Cut logs that have grown."""
+        with self._lock:
+            logs = [process.log for process in self._processes.values() if process.pid]
+        for path in logs:
+            try:
+                logfile.cut(path)
+            except OSError as error:
+                log.warning("the log %s can not be cut: %s", path, error)
+
+    # --- what processes do not have ---------------------------------------------------------------------------------
+
+    def open_pod(self, network: PodNetwork) -> str:
+        """Processes share the machine's network."""
+        return ""
+
+    def close_pod(self, pod_uid: str) -> None:
+        """Nothing was opened."""
+
+    def open_pods(self) -> set[str]:
+        """None, ever."""
+        return set()
+
+    def image_id(self, image: str) -> str:
+        """Every image is present: it is only a name."""
+        return image
+
+    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+        """Nothing to fetch."""
+
+    def close(self) -> None:
+        """Stop watching; the processes go on, in the care of init."""
+        self._ends.close()
+        with self._lock:
+            for process in self._processes.values():
+                if process.popen is not None and process.popen.poll() is None:
+                    process.popen.returncode = 0  # else Python warns of a child left running, which is what we promise
+
+
+def _collect(one: subprocess.Popen[bytes], timeout: float) -> Executed:
+    try:
+        output, _ = one.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        shim.signal_group(one.pid, signal.SIGKILL)
+        output, _ = one.communicate()
+        return Executed(exit_code=None, output=output[:OUTPUT_LIMIT])
+    code = one.returncode
+    return Executed(exit_code=code if code >= 0 else 128 - code, output=output[:OUTPUT_LIMIT])

@@ -1,0 +1,118 @@
+"""A process on the host that outlives the one that started it, and leaves word of how it ended.
+
+A shell of its own session runs the command, writes who it is to `pid` and the exit code to `exit`, and takes what is left of its process
+group along when it ends. It needs nothing of ours: `kill -9` of the edge does not touch it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from kubeedge_actors.errors import ContainerError
+
+PID, EXIT, LOG = "pid", "exit", "log"
+LOST_CODE, KILLED_CODE = 255, 128 + signal.SIGKILL
+
+# A trap with a command keeps the shell alive through the signals that stop the group, and is reset to the default in the child.
+# /proc/PID/stat holds the start time, without which a pid means nothing.
+SCRIPT = """\
+folder=$1; cwd=$2; shift 2
+trap : HUP INT QUIT TERM USR1 USR2
+read -r stat </proc/$$/stat && printf '%s\\n' "$stat" >"$folder/pid"
+cd "$cwd" && "$@"
+code=$?
+printf '%s\\n' "$code" >"$folder/exit"
+kill -KILL -$$
+"""
+
+
+class Identity(NamedTuple):
+    """A process that cannot be mistaken for a later one of the same pid."""
+
+    pid: int
+    started: str
+
+
+def spawn(folder: Path, command: Sequence[str], env: Mapping[str, str], cwd: str) -> subprocess.Popen[bytes]:
+    """Run `command` under a shim whose files are in `folder`. ContainerError when the system refuses."""
+    try:
+        log = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ContainerError(f"the log can not be written: {error}") from error
+    try:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", SCRIPT, "shim", str(folder), cwd, *command],
+            env=dict(env), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise ContainerError(f"{command[0]} can not be run: {error}") from error
+    finally:
+        os.close(log)
+
+
+def identity(pid: int) -> Identity | None:
+    """Who has this pid now; None when nobody has."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return _parsed(text)
+
+
+def recorded(folder: Path) -> Identity | None:
+    """Who ran here, as the shim wrote it; None when it did not come to that."""
+    try:
+        return _parsed((folder / PID).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+
+
+def _parsed(stat: str) -> Identity | None:
+    """Pid and start time of a line of /proc/PID/stat; the name in parentheses may hold anything."""
+    head, _, tail = stat.rpartition(")")
+    fields = tail.split()
+    pid = head.partition(" ")[0]
+    return Identity(int(pid), fields[19]) if pid.isdigit() and len(fields) > 19 else None
+
+
+def alive(folder: Path) -> Identity | None:
+    """The process that ran here, if it still runs."""
+    was = recorded(folder)
+    return was if was is not None and identity(was.pid) == was and not _is_zombie(was.pid) else None
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return text.rpartition(")")[2].split()[0] in ("Z", "X")
+
+
+def exit_code(folder: Path) -> int | None:
+    """What the shim wrote; None when it was killed before it could."""
+    try:
+        text = (folder / EXIT).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def ended_at(folder: Path) -> float:
+    """When the exit code was written, seconds since the epoch; 0 when it was not."""
+    try:
+        return (folder / EXIT).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Send a signal to all that the shim started and that did not leave its group."""
+    with suppress(ProcessLookupError):  # it has ended by itself, which is what was wanted
+        os.killpg(pid, number)

@@ -1,0 +1,162 @@
+"""The link server on uvloop: thousands of peers in one thread. Fulfils `base.LinkServer`."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import socket
+from collections import deque
+
+from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer, ServerEvents
+from kubeedge_actors.drivers.link.connection import Connection
+from kubeedge_actors.drivers.link.loop import BACKLOG, LoopThread, listening
+from kubeedge_actors.drivers.link.tls import channel_context
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE = 40 << 20
+MAX_BACKLOG = 8 << 20
+TURN = 500
+HANDSHAKE_TIMEOUT = 60.0
+GOODBYE = 1.0
+
+
+class WebSocketServer:
+    """Accepts peers, hands their texts to `events`, sends them texts.
+
+    `max_message`: bytes of one incoming message; `backlog`: bytes that may wait for one peer. The loop may be shared with other servers:
+    then whoever made it stops it.
+    """
+
+    def __init__(
+        self, loop: LoopThread | None = None, max_message: int = MAX_MESSAGE, backlog: int = MAX_BACKLOG
+    ) -> None:
+        self.max_message = max_message
+        self.backlog = backlog
+        self._own_loop = loop is None
+        self._loop = loop or LoopThread()
+        self._socket: socket.socket | None = None
+        self._server: asyncio.Server | None = None
+        self._events: ServerEvents | None = None
+        self._numbers = itertools.count(1)
+        self._all: set[Connection] = set()
+        self._in: dict[int, Connection] = {}
+        self._outgoing: deque[tuple[int, str, bool]] = deque()
+        self._awake = False
+
+    def bind(self, host: str, port: int) -> int:
+        """Take the port now, accept later (at `start`); the bound port. `LinkError`: it can not be had."""
+        if self._socket is None:
+            self._socket = listening(host, port)
+        return int(self._socket.getsockname()[1])
+
+    def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
+        """Accept peers, those of `bind` if that was called; or hand those that are in to new events."""
+        bound = self.bind(host, port)
+        self._events = events
+        if self._server is None:
+            self._loop.run(self._serve(tls))
+        return bound
+
+    def peers(self) -> list[Peer]:
+        """Who is in now."""
+        return [connection.peer for connection in list(self._in.values()) if connection.peer is not None]
+
+    def send(self, peer: Peer, text: str) -> None:
+        """Queue one text message for this peer; any thread."""
+        self._put(peer.id, text, last=False)
+
+    def close(self, peer: Peer, reason: str = "") -> None:
+        """End this peer's connection after what was sent to it; any thread."""
+        self._put(peer.id, reason or "closed by us", last=True)
+
+    def stop(self) -> None:
+        """Close every connection and the port. Idempotent."""
+        if self._server is not None:
+            self._loop.run(self._end())
+        elif self._socket is not None:
+            self._socket.close()
+        self._server = self._socket = None
+        if self._own_loop:
+            self._loop.stop()
+
+    # --- what connections tell, in the loop's thread
+
+    def made(self, connection: Connection) -> None:
+        """TLS is up."""
+        self._all.add(connection)
+
+    def admit(self, peer: Peer) -> Admission:
+        """Ask the owner."""
+        if self._events is None:
+            return Admission(503, reason="not ready")
+        return self._events.admit(peer)
+
+    def joined(self, connection: Connection, peer: Peer) -> None:
+        """The upgrade was answered."""
+        self._in[peer.id] = connection
+        if self._events is not None:
+            self._events.on_connect(peer)
+
+    def text(self, peer: Peer, text: str) -> bool:
+        """Hand a text on."""
+        return self._events is None or self._events.on_text(peer, text)
+
+    def left(self, connection: Connection, reason: str) -> None:
+        """The socket is gone."""
+        self._all.discard(connection)
+        if connection.peer is None:
+            log.debug("a peer did not join: %s", reason)
+        elif self._in.pop(connection.peer.id, None) is not None and self._events is not None:
+            self._events.on_close(connection.peer, reason)
+
+    # --- inside
+
+    def _put(self, number: int, text: str, *, last: bool) -> None:
+        self._outgoing.append((number, text, last))
+        if not self._awake:
+            self._awake = True
+            self._loop.call(self._drain)
+
+    def _drain(self) -> None:
+        self._awake = False  # before the first is taken: what is put after the last was taken wakes us again
+        for _ in range(TURN):
+            if not self._outgoing:
+                return
+            number, text, last = self._outgoing.popleft()
+            connection = self._in.get(number)
+            if connection is None:
+                continue
+            if last:
+                connection.end(text)
+            else:
+                connection.send(text)
+        self._awake = True
+        self._loop.loop.call_soon(self._drain)  # others want their turn, too
+
+    def _connection(self) -> Connection:
+        return Connection(self, next(self._numbers), self._loop.loop)
+
+    async def _serve(self, tls: LinkTls | None) -> None:
+        assert self._socket is not None
+        self._server = await self._loop.loop.create_server(
+            self._connection,
+            sock=self._socket,
+            backlog=BACKLOG,
+            ssl=channel_context(tls) if tls else None,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT if tls else None,
+            ssl_shutdown_timeout=GOODBYE if tls else None,
+        )
+
+    async def _end(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._all):
+            connection.end("the server stops")
+        until = self._loop.loop.time() + GOODBYE
+        while self._all and self._loop.loop.time() < until:
+            await asyncio.sleep(0.01)
+        for connection in list(self._all):
+            connection.end("the server stops", at_once=True)
+        await self._server.wait_closed()

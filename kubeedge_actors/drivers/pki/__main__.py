@@ -1,0 +1,32 @@
+"""The certificate process: does orders from standard input until it is closed, or nothing was asked for half a minute."""
+
+from __future__ import annotations
+
+import select
+import sys
+
+import msgspec
+
+from kubeedge_actors.drivers.pki.orders import Order, fulfil
+
+IDLE = 30.0
+
+
+def main() -> int:
+    """Exit status 0 at the end of the input or when idle, 1 for a line that is not an order."""
+    while select.select([sys.stdin], [], [], IDLE)[0]:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return 0
+        try:
+            order = msgspec.json.decode(line, type=Order)
+        except msgspec.DecodeError as error:
+            print(f"not an order: {error}", file=sys.stderr)
+            return 1
+        sys.stdout.buffer.write(msgspec.json.encode(fulfil(order)) + b"\n")
+        sys.stdout.buffer.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Names, promises and plain values of the certificates that both sides share.
+
+Promises of every Authority
+* The CA survives restarts; what it signed stays valid. Private keys are written with mode 0600, each file whole or not at all.
+* `CertificateError` with one plain sentence for what was refused or can not be read; methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+SERVER_AUTH, CLIENT_AUTH = 1, 2
+"""Extended key usages, numbered as on the wire (source: Go crypto/x509 ExtKeyUsage)."""
+
+NODE_USER = "system:node:"
+NODE_GROUP = "system:nodes"
+ADMIN_USER = "kubernetes-admin"
+ADMIN_GROUP = "system:masters"
+LEGACY_USER = "kubeedge.io"
+HUB_NAME = "KubeEdge"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who a certificate is for: Kubernetes reads the common name as user and the organisation as group."""
+
+    common_name: str
+    organization: str
+
+
+def node_subject(node: str) -> Subject:
+    """The subject that an edge node must have."""
+    return Subject(NODE_USER + node, NODE_GROUP)
+
+
+def node_of(common_name: str, organizations: Sequence[str]) -> str | None:
+    """The node that a certificate is for; None when it is not a node's."""
+    if not common_name.startswith(NODE_USER) or NODE_GROUP not in organizations:
+        return None
+    return common_name[len(NODE_USER) :] or None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one reads off a certificate.
+
+    Times are epoch seconds; `names` are the subject alternative names, addresses included; `key_id` identifies the certificate's key,
+    `authority_id` that of its issuer (empty when the certificate does not say).
+    """
+
+    common_name: str
+    organizations: tuple[str, ...]
+    not_before: float
+    not_after: float
+    names: tuple[str, ...] = ()
+    key_id: bytes = b""
+    authority_id: bytes = b""
+
+    def valid(self, now: float, margin: float = 0.0) -> bool:
+        """True when it may be used now and for `margin` seconds more."""
+        return self.not_before <= now < self.not_after - margin
+
+    def age(self, fraction: float) -> float:
+        """The moment (epoch seconds) at which `fraction` of its life is over."""
+        return self.not_before + fraction * (self.not_after - self.not_before)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and its private key (SEC 1), both DER."""
+
+    cert: bytes
+    key: bytes
+
+
+class Authority(Protocol):
+    """What signs for edge nodes."""
+
+    @property
+    def ca_der(self) -> bytes:
+        """The certificate of the CA."""
+
+    def sign(self, csr: bytes, node: str, usages: Sequence[int]) -> bytes:
+        """A client certificate (DER) for `node`.
+
+        `CertificateError`: the request (DER) is not that node's; `DriverError`: it is not a request at all.
+        """
+
+    def check_token(self, jwt: str) -> None:
+        """Nothing when the token is genuine and not expired, otherwise `CertificateError`."""

@@ -1,0 +1,109 @@
+"""Read the few facts that matter off a certificate without a cryptography library (which costs an idle process 16 MB).
+
+Only DER that was verified by TLS or came from our own files is read here; whatever it is, the answer is facts or `CertificateError`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from calendar import timegm
+from collections.abc import Iterator
+from time import strptime
+
+from kubeedge_actors.drivers.pki.base import Facts
+from kubeedge_actors.errors import CertificateError
+
+SEQUENCE, UTC_TIME, OCTETS = 0x30, 0x17, 0x04
+VERSION, EXTENSIONS = 0xA0, 0xA3
+COMMON_NAME, ORGANIZATION = b"\x55\x04\x03", b"\x55\x04\x0a"
+KEY_ID, ALTERNATIVE_NAMES, AUTHORITY_ID = (
+    b"\x55\x1d\x0e",
+    b"\x55\x1d\x11",
+    b"\x55\x1d\x23",
+)
+DNS_NAME, IP_ADDRESS, ISSUER_KEY = 0x82, 0x87, 0x80
+
+Element = tuple[int, bytes]
+
+
+def facts(certificate: bytes) -> Facts:
+    """The facts of a DER certificate; `CertificateError` when it is not one."""
+    try:
+        return _facts(certificate)
+    except (ValueError, IndexError, StopIteration) as error:
+        raise CertificateError("this is not a certificate") from error
+
+
+def _facts(certificate: bytes) -> Facts:
+    whole = _only(certificate, SEQUENCE)
+    fields = [field for field in _elements(_only(whole, SEQUENCE)) if field[0] != VERSION]
+    _serial, _algorithm, _issuer, validity, subject, _key, *rest = fields
+    (before_tag, before), (after_tag, after) = _elements(validity[1])
+    attributes = list(_attributes(subject[1]))
+    extensions = dict(_extensions(rest))
+    return Facts(
+        common_name=next((text for oid, text in attributes if oid == COMMON_NAME), ""),
+        organizations=tuple(text for oid, text in attributes if oid == ORGANIZATION),
+        not_before=_time(before_tag, before),
+        not_after=_time(after_tag, after),
+        names=tuple(_names(extensions[ALTERNATIVE_NAMES])) if ALTERNATIVE_NAMES in extensions else (),
+        key_id=_only(extensions[KEY_ID], OCTETS) if KEY_ID in extensions else b"",
+        authority_id=_authority_id(extensions[AUTHORITY_ID]) if AUTHORITY_ID in extensions else b"",
+    )
+
+
+def _elements(data: bytes) -> Iterator[Element]:
+    """The elements that follow one another in `data`, as (tag, content)."""
+    at = 0
+    while at < len(data):
+        tag, length, at = data[at], data[at + 1], at + 2
+        if length & 0x80:
+            octets = length & 0x7F
+            length, at = int.from_bytes(data[at : at + octets], "big"), at + octets
+        if at + length > len(data):
+            raise ValueError("an element is longer than what holds it")
+        yield tag, data[at : at + length]
+        at += length
+
+
+def _only(data: bytes, tag: int) -> bytes:
+    """The content of the first element, which must have this tag."""
+    found, content = next(_elements(data))
+    if found != tag:
+        raise ValueError(f"tag {found:#x} where {tag:#x} belongs")
+    return content
+
+
+def _attributes(name: bytes) -> Iterator[tuple[bytes, str]]:
+    for _, relative in _elements(name):
+        for _, attribute in _elements(relative):
+            (_, oid), (_, text) = _elements(attribute)
+            yield oid, text.decode("utf-8", "replace")
+
+
+def _time(tag: int, content: bytes) -> float:
+    text = content.decode("ascii")
+    if tag == UTC_TIME:  # two digits of the year; RFC 5280: 50 and later are of the 20th century
+        text = ("19" if int(text[:2]) >= 50 else "20") + text
+    return float(timegm(strptime(text, "%Y%m%d%H%M%SZ")))
+
+
+def _extensions(fields: list[Element]) -> Iterator[tuple[bytes, bytes]]:
+    for tag, content in fields:
+        if tag != EXTENSIONS:
+            continue
+        for _, extension in _elements(_only(content, SEQUENCE)):
+            (_, oid), *_critical, (_, value) = _elements(extension)
+            yield oid, value
+
+
+def _names(extension: bytes) -> Iterator[str]:
+    for tag, content in _elements(_only(extension, SEQUENCE)):
+        if tag == DNS_NAME:
+            yield content.decode("ascii")
+        elif tag == IP_ADDRESS:
+            yield str(ipaddress.ip_address(content))
+
+
+def _authority_id(extension: bytes) -> bytes:
+    return dict(_elements(_only(extension, SEQUENCE))).get(ISSUER_KEY, b"")

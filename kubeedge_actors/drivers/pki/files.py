@@ -1,0 +1,85 @@
+"""PEM files: written whole or not at all, private ones for the owner only, each failure one plain sentence."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from kubeedge_actors.errors import CertificateError
+
+CERTIFICATE, EC_KEY = "CERTIFICATE", "EC PRIVATE KEY"
+
+
+def to_pem(der: bytes, label: str) -> str:
+    """PEM text of DER bytes, 64 characters a line."""
+    body = base64.b64encode(der).decode()
+    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
+
+
+def from_pem(text: str, label: str) -> bytes | None:
+    """DER bytes of the first block with this label; None when there is none, or it is damaged."""
+    _, begin, rest = text.partition(f"-----BEGIN {label}-----")
+    body, end, _ = rest.partition(f"-----END {label}-----")
+    if not begin or not end:
+        return None
+    try:
+        return base64.b64decode("".join(body.split()), validate=True) or None
+    except binascii.Error:
+        return None
+
+
+def read_pem(path: Path, label: str) -> bytes:
+    """DER bytes of a PEM file; `CertificateError` when it can not be read or is damaged."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except OSError as error:
+        raise CertificateError(f"{path} can not be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CertificateError(f"{path} is damaged: it is not a PEM file") from error
+    der = from_pem(text, label)
+    if der is None:
+        raise CertificateError(f"{path} is damaged: it holds no whole PEM block '{label}'")
+    return der
+
+
+def write_pem(path: Path, der: bytes, label: str) -> None:
+    """Write one PEM file; a private key is readable by its owner only."""
+    write_file(path, to_pem(der, label).encode(), 0o600 if label == EC_KEY else 0o644)
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file atomically and durably; `CertificateError` when the disk says no."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp: 0600 from the start
+        try:
+            _fill(handle, data, mode)
+            os.replace(name, path)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):  # already moved into place
+                os.unlink(name)
+            raise
+        _sync(path.parent)
+    except OSError as error:
+        raise CertificateError(f"{path} can not be written: {error.strerror}") from error
+
+
+def _fill(handle: int, data: bytes, mode: int) -> None:
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        os.fchmod(file.fileno(), mode)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,226 @@
+"""What authors of modules subclass: typed messages to methods, by the annotations of the handlers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar, overload
+
+from kubeedge_actors.errors import RegistrationError, UsageError
+from kubeedge_actors.supervisors.actor import Actor, Timer, Unhandled
+from kubeedge_actors.supervisors.child import ChildSpec
+from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.envelope import Promise, Reply
+from kubeedge_actors.supervisors.ref import Ref
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+ENTRY_POINTS = "kubeedge_actors.modules"
+_MARK = "_kubeedge_actors_batch"
+
+
+class Handling(NamedTuple):
+    """How one type is handled: by the method of that name, in lists of up to `batch` messages (1: one by one)."""
+
+    method: str
+    batch: int
+
+
+@overload
+def on(handler: Handler, /) -> Handler: ...
+@overload
+def on(*, batch: int) -> Callable[[Handler], Handler]: ...
+def on(handler: Callable[..., Any] | None = None, /, *, batch: int = 1) -> Any:
+    """Make a method the handler of the type its argument is annotated with (a union: of each). What it returns answers an
+    ask. With `batch` it takes a list of up to that many messages, and may return a list of answers.
+    """
+
+    def mark(function: Handler) -> Handler:
+        setattr(function, _MARK, batch)
+        return function
+
+    return mark if handler is None else mark(handler)
+
+
+class Module(Actor):
+    """A named part of the architecture. Subclass it, set `name`, write `@on` handlers.
+
+    >>> class Doubler(Module):
+    ...     name = "doubler"
+    ...     @on
+    ...     def double(self, number: int) -> int:
+    ...         return 2 * number
+    >>> Doubler.accepts()
+    (<class 'int'>,)
+    """
+
+    name: ClassVar[str] = ""
+    group: ClassVar[str] = "user"
+    emits: ClassVar[tuple[type, ...]] = ()
+    version: ClassVar[str] = "1"
+    _handlings: ClassVar[Mapping[type, Handling]] = {}
+    _methods: dict[type, Callable[[Any], Any]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
+        if cls.batch is Module.batch and all(each.batch == 1 for each in cls._handlings.values()):
+            cls.batch = Actor.batch  # type: ignore[method-assign]  # the mailbox need not ask for each message
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> typing.Self:
+        """Make an instance; handlers are bound here so that a subclass may forget `super().__init__()`."""
+        self = super().__new__(cls)
+        self._methods = {each: getattr(self, handling.method) for each, handling in cls._handlings.items()}
+        return self
+
+    @classmethod
+    def accepts(cls) -> tuple[type, ...]:
+        """The types its handlers take."""
+        return tuple(cls._handlings)
+
+    @classmethod
+    def spec(cls, factory: Callable[[], Actor] | None = None, **overrides: Any) -> ChildSpec:
+        """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are its fields."""
+        if not cls.name:
+            raise RegistrationError(f"{cls.__qualname__} has no name")
+        facts: dict[str, Any] = {
+            "name": cls.name,
+            "accepts": cls.accepts(),
+            "emits": cls.emits,
+            "group": cls.group,
+            "version": cls.version,
+        }
+        return ChildSpec(**{**facts, "factory": factory or cls, **overrides})
+
+    def receive(self, message: object) -> object:
+        """Hand the message to its handler."""
+        method = self._methods.get(type(message))
+        if method is None:
+            raise Unhandled(f"{type(self).__name__} has no handler for {type(message).__name__}")
+        handling = self._handlings[type(message)]
+        if handling.batch == 1:
+            return method(message)
+        answers = method([message])
+        return answers[0] if answers else None
+
+    def batch(self, message_type: type) -> int:
+        """As declared with `@on(batch=...)`."""
+        handling = self._handlings.get(message_type)
+        return 1 if handling is None else handling.batch
+
+    def receive_batch(self, messages: list[Any]) -> list[object] | None:
+        """Hand the messages to their handler."""
+        answers: list[object] | None = self._methods[type(messages[0])](messages)
+        return answers
+
+    # --- the context, within reach --------------------------------------------------------------------------------
+
+    def tell(self, to: str | Ref, message: object) -> None:
+        """Tell somebody, by name or Ref."""
+        self.context.tell(to, message)
+
+    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Promise:
+        """Ask somebody; the promise's `get` waits, its `then` does not."""
+        return self.context.ask(to, message, timeout)
+
+    def publish(self, message: object) -> int:
+        """Tell everybody who accepts this type; how many they are."""
+        return self.context.publish(message)
+
+    def after(self, seconds: float, message: object) -> Timer:
+        """Tell yourself later, once."""
+        return self.context.after(seconds, message)
+
+    def every(self, seconds: float, message: object) -> Timer:
+        """Tell yourself again and again."""
+        return self.context.every(seconds, message)
+
+    def reply_later(self, message: object = None) -> Reply:
+        """Take over the answer to the message being handled."""
+        return self.context.reply_later(message)
+
+    @property
+    def clock(self) -> Clock:
+        """The runtime's clock."""
+        return self.context.clock
+
+    @property
+    def log(self) -> logging.Logger:
+        """This module's logger."""
+        return self.context.log
+
+    @property
+    def ref(self) -> Ref:
+        """The handle of this module, to hand to others and to driver threads."""
+        return self.context.ref
+
+
+def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, Handling]:
+    found: dict[type, Handling] = {}
+    for method, function in inspect.getmembers(cls, inspect.isfunction):
+        batch: int | None = getattr(function, _MARK, None)
+        if batch is None:
+            continue
+        for each in _accepted(cls, method, function, batch, namespace):
+            if each in found:
+                raise RegistrationError(
+                    f"{cls.__qualname__} has two handlers for {each.__name__}: {found[each].method} and {method}"
+                )
+            found[each] = Handling(method, batch)
+    return found
+
+
+def _accepted(
+    cls: type[Module], method: str, function: Callable[..., Any], batch: int, namespace: Mapping[str, Any]
+) -> tuple[type, ...]:
+    where = f"{cls.__qualname__}.{method}"
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 2:
+        raise RegistrationError(f"{where} has to take self and one message")
+    annotation = parameters[1].annotation
+    if annotation is inspect.Parameter.empty:
+        raise RegistrationError(f"{where} does not say by an annotation which message it handles")
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, getattr(function, "__globals__", {}), dict(namespace))
+        except Exception as error:
+            raise RegistrationError(
+                f"{where} handles {annotation!r}, which is unknown here ({error}); it has to be imported at run time"
+            ) from error
+    if batch > 1:
+        if typing.get_origin(annotation) is not list:
+            raise RegistrationError(f"{where} takes batches, so its message has to be a list[...]")
+        (annotation,) = typing.get_args(annotation)
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    accepted: tuple[Any, ...] = typing.get_args(annotation) if union else (annotation,)
+    for each in accepted:
+        if not isinstance(each, type):
+            raise RegistrationError(f"{where} handles {each!r}, which is not a type of messages")
+    return accepted
+
+
+def load_module(path: str) -> type[Module]:
+    """The module class of `package.file:Class`; UsageError with one sentence when there is none."""
+    import importlib
+
+    where, colon, name = path.partition(":")
+    if not (where and colon and name):
+        raise UsageError(f"a module is given as package.file:Class, not {path!r}")
+    try:
+        found = getattr(importlib.import_module(where), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"the module {path!r} can not be loaded: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Module)):
+        raise UsageError(f"{path!r} is not a subclass of kubeedge_actors.Module")
+    return found
+
+
+def installed_modules() -> list[type[Module]]:
+    """The modules that installed packages announce as entry points of the group `kubeedge_actors.modules`."""
+    from importlib.metadata import entry_points
+
+    return [load_module(each.value) for each in entry_points(group=ENTRY_POINTS)]

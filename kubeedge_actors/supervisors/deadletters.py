@@ -1,0 +1,92 @@
+"""Messages that nobody took, and why. Nothing is dropped in silence."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+PAYLOAD_LIMIT = 1_000
+TRACEBACK_LIMIT = 8_000
+
+
+class Reason(enum.Enum):
+    """Why a message became a dead letter."""
+
+    UNKNOWN_RECIPIENT = "no actor has this name"
+    NOBODY_ACCEPTS = "no actor accepts this type"
+    UNHANDLED = "the actor does not handle this type"
+    MAILBOX_FULL = "the mailbox is full"
+    DROPPED_OLDEST = "dropped for a newer message"
+    CRASH_LIMIT = "its handler crashed too often"
+    STOPPED = "the actor has stopped"
+    LATE = "said by an incarnation that was replaced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One message, whom it was for, who told it (empty from outside), and why nobody took it. `at`: epoch seconds."""
+
+    recipient: str
+    message: object
+    reason: Reason
+    at: float
+    sender: str = ""
+    deliveries: int = 0
+    error: str = ""
+    traceback: str = ""
+
+    @property
+    def payload(self) -> str:
+        """The message as text, truncated to 1,000 characters."""
+        return shorten(repr(self.message), PAYLOAD_LIMIT)
+
+
+def shorten(text: str, limit: int) -> str:
+    """The text, or its head and its tail when it is longer than `limit`; says how much is missing.
+
+    >>> shorten("a" * 30, 12)
+    'aaaaaa … 18 characters … aaaaaa'
+    """
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"
+
+
+class DeadLetterOffice(Protocol):
+    """Where dead letters go. `record` is called from any thread, must be brief and must not raise."""
+
+    def record(self, letter: DeadLetter) -> None: ...
+
+
+class DeadLetters:
+    """Dead letters in memory: the last `capacity` of them, and how many there were of each reason."""
+
+    def __init__(self, capacity: int = 1_000) -> None:
+        self._letters: deque[DeadLetter] = deque(maxlen=capacity)
+        self.counts: Counter[Reason] = Counter()
+
+    def record(self, letter: DeadLetter) -> None:
+        """Keep the letter."""
+        self._letters.append(letter)
+        self.counts[letter.reason] += 1
+
+    @property
+    def total(self) -> int:
+        """How many there ever were."""
+        return sum(self.counts.values())
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return iter(list(self._letters))
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    def __getitem__(self, index: int) -> DeadLetter:
+        return self._letters[index]

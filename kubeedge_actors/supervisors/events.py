@@ -1,0 +1,135 @@
+"""What supervision did, as values, to whoever subscribes. Delivered in order, outside every lock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.deadletters import DeadLetter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that supervision decided. `at`: epoch seconds; `depth` and `oldest` (seconds): the mailbox at that moment."""
+
+    name: str
+    at: float
+    depth: int = 0
+    oldest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Event):
+    """The first incarnation is running; `duration`: seconds its start took."""
+
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted(Event):
+    """A new incarnation is running; `attempt` in a row, `duration` of the start, `downtime` since the last one ended."""
+
+    incarnation: int
+    attempt: int
+    duration: float
+    downtime: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """An incarnation crashed: in which phase (start, handle), on which type of message, after how many seconds of it."""
+
+    incarnation: int
+    error: str
+    traceback: str
+    phase: str
+    message: str = ""
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hung(Event):
+    """A handler ran past its deadline; `duration`: for how long when it was noticed."""
+
+    incarnation: int
+    message: str
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalated(Event):
+    """A supervisor (`name`) saw more restarts than its intensity allows and gave up; `child` was the last straw."""
+
+    child: str
+    error: str
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(Event):
+    """An actor or supervisor has stopped. `duration`: seconds from the order to the end; `left`: messages not handled."""
+
+    reason: str
+    duration: float = 0.0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettered(Event):
+    """A message ended as a dead letter."""
+
+    letter: DeadLetter
+
+
+Subscriber = Callable[[Event], object]
+
+
+class Events:
+    """The stream of events of one runtime.
+
+    `emit` may be called with locks held: it only appends. `flush` hands out, one thread at a time, so every subscriber
+    sees all events in one order. A subscriber that raises is logged and goes on being told.
+    """
+
+    def __init__(self) -> None:
+        self._pending: deque[Event] = deque()
+        self._subscribers: tuple[Subscriber, ...] = ()
+        self._flushing = threading.Lock()
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Have `subscriber(event)` called from now on; the returned function ends it. It should be brief."""
+        self._subscribers = (*self._subscribers, subscriber)
+
+        def unsubscribe() -> None:
+            self._subscribers = tuple(each for each in self._subscribers if each is not subscriber)
+
+        return unsubscribe
+
+    def emit(self, event: Event) -> None:
+        """Queue an event for `flush`."""
+        self._pending.append(event)
+
+    def flush(self) -> None:
+        """Hand out what is queued; returns at once when another thread (or this one, further up) is doing it."""
+        while self._pending:
+            if not self._flushing.acquire(blocking=False):
+                return
+            try:
+                while self._pending:
+                    self._hand_out(self._pending.popleft())
+            finally:
+                self._flushing.release()
+
+    def _hand_out(self, event: Event) -> None:
+        for subscriber in self._subscribers:
+            try:
+                subscriber(event)
+            except Exception:
+                log.exception("a subscriber of the supervision events failed on %s", type(event).__name__)

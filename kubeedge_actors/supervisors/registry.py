@@ -1,0 +1,93 @@
+"""Who is called what, and who accepts what: one per runtime, the same protocol for built-in and custom modules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubeedge_actors.errors import RegistrationError
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.child import ChildSpec
+    from kubeedge_actors.supervisors.ref import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the registered actors that an author should look at; `text` is a sentence."""
+
+    name: str
+    type: type
+    text: str
+
+
+class Registry:
+    """Name -> Ref, and type -> Refs that accept it. `groups`: the known ones; None allows any."""
+
+    def __init__(self, groups: Collection[str] | None = None) -> None:
+        self._groups = None if groups is None else frozenset(groups)
+        self._refs: dict[str, Ref] = {}
+        self._specs: dict[str, ChildSpec] = {}
+        self._accepting: dict[type, tuple[Ref, ...]] = {}
+
+    def check(self, spec: ChildSpec) -> None:
+        """Raise RegistrationError when `spec` can not be registered beside the others."""
+        if not spec.name:
+            raise RegistrationError("an actor needs a name")
+        if spec.name in self._specs:
+            raise RegistrationError(f"two actors are called {spec.name!r}")
+        if self._groups is not None and spec.group not in self._groups:
+            known = ", ".join(sorted(self._groups)) or "none"
+            raise RegistrationError(f"{spec.name!r} is in the unknown group {spec.group!r}; known: {known}")
+
+    def register(self, spec: ChildSpec, ref: Ref) -> None:
+        """Make an actor known by its name and by what it accepts."""
+        self.check(spec)
+        self._refs[spec.name], self._specs[spec.name] = ref, spec
+        for accepted in spec.accepts:
+            self._accepting[accepted] = (*self._accepting.get(accepted, ()), ref)
+
+    def unregister(self, name: str) -> None:
+        """Forget an actor; its Ref answers with dead letters from then on."""
+        ref, spec = self._refs.pop(name, None), self._specs.pop(name, None)
+        for accepted in spec.accepts if spec is not None else ():
+            left = tuple(each for each in self._accepting[accepted] if each is not ref)
+            if left:
+                self._accepting[accepted] = left
+            else:
+                del self._accepting[accepted]
+
+    def get(self, name: str) -> Ref | None:
+        """The Ref of that name, or None."""
+        return self._refs.get(name)
+
+    def accepting(self, message_type: type) -> tuple[Ref, ...]:
+        """Who accepts exactly this type, in the order of registration."""
+        return self._accepting.get(message_type, ())
+
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of registration."""
+        return tuple(self._refs)
+
+    def spec(self, name: str) -> ChildSpec | None:
+        """What was registered under that name."""
+        return self._specs.get(name)
+
+    def findings(self) -> list[Finding]:
+        """Handlers for types that nobody emits, and emitted types that nobody accepts."""
+        specs = list(self._specs.values())
+        emitted = {each for spec in specs for each in spec.emits}
+        found = [
+            Finding(spec.name, each, f"{spec.name} accepts {each.__name__}, which nobody emits")
+            for spec in specs
+            for each in spec.accepts
+            if each not in emitted
+        ]
+        found += [
+            Finding(spec.name, each, f"{spec.name} emits {each.__name__}, which nobody accepts")
+            for spec in specs
+            for each in spec.emits
+            if each not in self._accepting
+        ]
+        return found

@@ -1,0 +1,153 @@
+"""Supervision policy as data: who is restarted, when, and when a supervisor gives up. Pure; the supervisor acts."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+class Restart(enum.Enum):
+    """Whether a child comes back after it ended (OTP's words)."""
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+    TEMPORARY = "temporary"
+
+    def after(self, ending: Ending) -> bool:
+        """True when a child of this kind is restarted after `ending`.
+
+        >>> [kind.value for kind in Restart if kind.after(Ending.CRASH)]
+        ['permanent', 'transient']
+        """
+        return self is Restart.PERMANENT or (self is Restart.TRANSIENT and ending is Ending.CRASH)
+
+
+class Ending(enum.Enum):
+    """How a child ended: it was done, it was asked to go, or it failed."""
+
+    NORMAL = "normal"
+    SHUTDOWN = "shutdown"
+    CRASH = "crash"
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """At most `restarts` within a sliding window of `within` seconds; one more and the supervisor escalates."""
+
+    restarts: int = 5
+    within: float = 10.0
+
+    def admit(self, history: Sequence[float], now: float) -> tuple[bool, tuple[float, ...]]:
+        """Whether one more restart at `now` is allowed, and the restarts that are then in the window.
+
+        >>> Intensity(restarts=2, within=10).admit((1.0, 5.0), now=12.0)
+        (True, (5.0, 12.0))
+        >>> Intensity(restarts=2, within=10).admit((5.0, 12.0), now=13.0)
+        (False, (5.0, 12.0, 13.0))
+        """
+        recent = (*(at for at in history if now - at < self.within), now)
+        return len(recent) <= self.restarts, recent
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the n-th restart in a row.
+
+    The first `immediate` restarts do not wait; then `first` seconds, times `factor` each, at most `ceiling`. `jitter` is
+    the share of the delay that is random. After `quiet` seconds without a failure counting begins anew.
+    """
+
+    first: float = 0.1
+    factor: float = 2.0
+    ceiling: float = 30.0
+    jitter: float = 0.2
+    immediate: int = 1
+    quiet: float = 60.0
+
+    def delay(self, attempt: int, chance: float) -> float:
+        """Seconds before restart number `attempt` (from 1); `chance` in [0, 1) is the random share.
+
+        >>> [Backoff(jitter=0).delay(attempt, 0.5) for attempt in (1, 2, 3, 4, 20)]
+        [0.0, 0.1, 0.2, 0.4, 30.0]
+        """
+        waits = attempt - self.immediate
+        if waits <= 0:
+            return 0.0
+        # the exponent is capped because a float overflows after 1,024 doublings
+        full = min(self.ceiling, self.first * self.factor ** min(waits - 1, 64))
+        return full * (1.0 - self.jitter * chance)
+
+    def attempt(self, previous: int, quiet_for: float) -> int:
+        """The number of this restart, when the last one was `previous` and the child then ran for `quiet_for` seconds."""
+        return 1 if quiet_for >= self.quiet else previous + 1
+
+
+NO_BACKOFF = Backoff(first=0.0, jitter=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """Which siblings share the fate of a child that is restarted."""
+
+    intensity: Intensity = field(default_factory=Intensity)
+
+    def affected(self, children: Sequence[str], failed: str) -> tuple[str, ...]:
+        """The names to restart with `failed`, in start order."""
+        return (failed,)
+
+
+class OneForOne(Strategy):
+    """Only the child that ended."""
+
+
+class OneForAll(Strategy):
+    """All of them: they make sense only together."""
+
+    def affected(self, children: Sequence[str], failed: str) -> tuple[str, ...]:
+        """Every child."""
+        return tuple(children)
+
+
+class RestForOne(Strategy):
+    """The child that ended and those started after it: they build on it."""
+
+    def affected(self, children: Sequence[str], failed: str) -> tuple[str, ...]:
+        """The tail of the list, from `failed` on."""
+        return tuple(children)[list(children).index(failed) :]
+
+
+class Verdict(enum.Enum):
+    """What a supervisor does about a child that ended."""
+
+    RESTART = "restart"
+    LEAVE = "leave"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer of the policy: a verdict, whom it restarts in start order, and the restarts now in the window."""
+
+    verdict: Verdict
+    restart: tuple[str, ...]
+    history: tuple[float, ...]
+
+
+def decide(
+    strategy: Strategy,
+    kind: Restart,
+    ending: Ending,
+    *,
+    children: Sequence[str],
+    failed: str,
+    history: Sequence[float],
+    now: float,
+) -> Decision:
+    """What follows when `failed`, a child of `kind`, ended like this (source: OTP supervisor, restart and strategy tables)."""
+    if not kind.after(ending):
+        return Decision(Verdict.LEAVE, (), tuple(history))
+    allowed, recent = strategy.intensity.admit(history, now)
+    if not allowed:
+        return Decision(Verdict.ESCALATE, (), recent)
+    return Decision(Verdict.RESTART, strategy.affected(children, failed), recent)

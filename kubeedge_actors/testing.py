@@ -1,0 +1,236 @@
+"""For tests of modules: run them in one thread with a clock moved by hand, see what they say, break them on purpose."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from kubeedge_actors.supervisors import (
+    Actor,
+    ChildSpec,
+    DeadLetter,
+    Event,
+    Failed,
+    InlineEngine,
+    Intensity,
+    ManualClock,
+    OneForOne,
+    Ref,
+    Runtime,
+    SupervisorSpec,
+)
+from kubeedge_actors.module import Module
+
+__all__ = ["ActorCrashed", "Harness", "InjectedCrash", "ManualClock", "Probe", "crash_at", "inline"]
+
+Runnable = Module | type[Module] | ChildSpec
+
+
+class InjectedCrash(Exception):
+    """A crash that a test asked for."""
+
+
+class ActorCrashed(AssertionError):
+    """An actor crashed and the test did not say that it may; the text is its traceback."""
+
+
+class Probe(Actor):
+    """Records what it is told. `answer`: what it answers an ask; a function is called with the message."""
+
+    def __init__(self, answer: object = None) -> None:
+        self.received: list[Any] = []
+        self.answer = answer
+
+    def receive(self, message: object) -> object:
+        """Record the message."""
+        self.received.append(message)
+        return self.answer(message) if callable(self.answer) else self.answer
+
+    def take(self) -> list[Any]:
+        """What came since the last `take`."""
+        taken, self.received = self.received, []
+        return taken
+
+    def only(self) -> Any:
+        """The one message that came; AssertionError when it was none or several."""
+        assert len(self.received) == 1, f"expected one message, got {self.received!r}"
+        return self.received[0]
+
+    def of(self, kind: type) -> list[Any]:
+        """What came of this type."""
+        return [each for each in self.received if type(each) is kind]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.received)
+
+    def __len__(self) -> int:
+        return len(self.received)
+
+
+class Harness:
+    """An inline runtime around some modules. It starts at the first use, so that probes can be put in before.
+
+    A crash is raised here as ActorCrashed, unless `contain`: then supervision deals with it, as it would in production.
+    """
+
+    def __init__(self, runnables: tuple[Runnable, ...], *, contain: bool = False) -> None:
+        self.engine = InlineEngine()
+        self.clock = self.engine.clock
+        self.contain = contain
+        self.events: list[Event] = []
+        self._specs = [as_spec(each) for each in runnables]
+        self._runtime = Runtime(self.engine, seed=1)
+        self._runtime.events.subscribe(self.events.append)
+        self._started = False
+        self._probes = 0
+        self._seen = 0
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime, started."""
+        if not self._started:
+            self._started = True
+            strategy = OneForOne(Intensity(restarts=1_000, within=10.0))
+            self._runtime.start(SupervisorSpec("test", self._specs, strategy))
+            self.run()
+        return self._runtime
+
+    @property
+    def dead_letters(self) -> list[DeadLetter]:
+        """What nobody took, so far."""
+        return list(self.runtime.dead_letters)
+
+    @property
+    def crashes(self) -> list[Failed]:
+        """Every crash so far."""
+        return [each for each in self.events if isinstance(each, Failed)]
+
+    def probe(self, *what: str | type, answer: object = None) -> Probe:
+        """A recorder of that name, or that accepts these types (or both). `answer`: what it answers."""
+        names = [each for each in what if isinstance(each, str)]
+        self._probes += 1
+        probe = Probe(answer)
+        spec = ChildSpec(
+            names[0] if names else f"probe-{self._probes}",
+            lambda: probe,
+            accepts=tuple(each for each in what if isinstance(each, type)),
+        )
+        if self._started:
+            self._runtime.add(spec)
+            self.run()
+        else:
+            self._specs.insert(0, spec)
+        return probe
+
+    def ref(self, name: str) -> Ref:
+        """The handle of an actor."""
+        return self.runtime.ref(name)
+
+    def tell(self, name: str, message: object) -> None:
+        """Tell an actor and run until nobody has work."""
+        self.ref(name).tell(message)
+        self.run()
+
+    def ask(self, name: str, message: object, timeout: float = 5.0) -> Any:
+        """Ask an actor, run, and give its answer."""
+        promise = self.ref(name).ask(message, timeout)
+        self.run()
+        return promise.get()
+
+    def publish(self, message: object) -> int:
+        """Tell all who accept the type and run; how many they are."""
+        count = self.runtime.publish(message)
+        self.run()
+        return count
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, fire what is due, and run."""
+        self.runtime.engine.advance(seconds)  # type: ignore[attr-defined]
+        self._raise_crashes()
+
+    def run(self) -> None:
+        """Run until nobody has work at this moment of the clock."""
+        assert self.runtime is not None
+        self.engine.run()
+        self._raise_crashes()
+
+    def crash(self, name: str, error: BaseException | None = None) -> None:
+        """Make an actor crash between two messages, and run (`advance` lets its back-off pass)."""
+        self.runtime.crash(name, error or InjectedCrash("asked for by a test"))
+        self.run()
+
+    def stop(self) -> None:
+        """Stop everything."""
+        if self._started:
+            self._runtime.stop()
+
+    def __enter__(self) -> Harness:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _raise_crashes(self) -> None:
+        crashes = self.crashes
+        fresh, self._seen = crashes[self._seen :], len(crashes)
+        for each in fresh:
+            if not self.contain and not each.error.startswith(InjectedCrash.__name__):
+                raise ActorCrashed(f"{each.name} crashed\n{each.traceback}")
+
+
+def inline(*runnables: Runnable, contain: bool = False) -> Harness:
+    """Run modules (classes, instances or child specs) in this thread, with a clock moved by hand.
+
+    >>> from kubeedge_actors.module import Module, on
+    >>> class Greeter(Module):
+    ...     name = "greeter"
+    ...     @on
+    ...     def greet(self, name: str) -> None:
+    ...         self.after(2.0, len(name))
+    ...     @on
+    ...     def count(self, length: int) -> None:
+    ...         self.publish(length / 1)
+    >>> with inline(Greeter) as harness:
+    ...     floats = harness.probe(float)
+    ...     harness.tell("greeter", "edge")
+    ...     harness.advance(2.0)
+    ...     floats.only()
+    4.0
+    """
+    return Harness(runnables, contain=contain)
+
+
+def as_spec(runnable: Runnable) -> ChildSpec:
+    """The child spec of a module class, an instance (which all its incarnations share) or a child spec."""
+    if isinstance(runnable, ChildSpec):
+        return runnable
+    if isinstance(runnable, Module):
+        return type(runnable).spec(lambda: runnable)
+    return runnable.spec()
+
+
+def crash_at(spec: ChildSpec, *numbers: int, after: bool = False, error: type[BaseException] = InjectedCrash) -> ChildSpec:
+    """The same actor, which crashes at its n-th messages (from 1, redeliveries count), before or `after` handling them."""
+    count = itertools.count(1)
+
+    def wrap(handle: Callable[[Any], object]) -> Callable[[Any], object]:
+        def handle_or_crash(message: Any) -> object:
+            doomed = next(count) in numbers
+            if doomed and not after:
+                raise error("asked for by a test")
+            result = handle(message)
+            if doomed:
+                raise error("asked for by a test")
+            return result
+
+        return handle_or_crash
+
+    def factory() -> Actor:
+        actor = spec.factory()
+        actor.receive = wrap(actor.receive)  # type: ignore[method-assign]
+        actor.receive_batch = wrap(actor.receive_batch)  # type: ignore[assignment]
+        return actor
+
+    return replace(spec, factory=factory)

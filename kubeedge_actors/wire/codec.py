@@ -1,0 +1,113 @@
+"""Record <-> the text of one WebSocket message, as Go's encoding/json reads and writes it.
+
+The fast path is msgspec on a strict struct. What that refuses but Go accepts goes through the slow path, which brings
+it into the strict form first: fields in another case, unknown fields, null for a part, bytes after the first value,
+characters that are no Unicode.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from kubeedge_actors.errors import FrameError
+from kubeedge_actors.wire.record import Header, Record, Route
+
+_decode = msgspec.json.Decoder(Record).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+_encode = msgspec.json.Encoder().encode
+_BAD: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_NULL: Final = b"null"
+_BLANKS: Final = " \t\r\n"
+
+_HEADER: Final = frozenset(Header.__struct_fields__)
+_ROUTE: Final = frozenset(Route.__struct_fields__)
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
+)
+
+
+def decode(text: str | bytes) -> Record:
+    """The record of one message. Errors: FrameError when Go would close the connection over it."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode()  # the content is not looked at, so nobody else would notice broken UTF-8
+        return _decode(text)
+    except _BAD:
+        return _decode_leniently(text)
+
+
+def _decode_leniently(text: str | bytes) -> Record:
+    try:
+        return _decode(_strict(_as_unicode(text)))
+    except _BAD as error:
+        raise FrameError(f"not a message envelope: {error}") from None
+
+
+def _as_unicode(text: str | bytes) -> str:
+    """The text with all that is no Unicode replaced by U+FFFD, in bytes, characters and escapes, as Go does."""
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    else:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", errors="replace")
+    return _ESCAPE.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], text)
+
+
+def _strict(text: str) -> bytes:
+    """The first JSON value of the text with our own field names and nothing else in it."""
+    fields = _decode_fields(_first_value(text.lstrip(_BLANKS)))
+    parts: dict[str, Any] = {}
+    for name, value in (fields or {}).items():
+        part = _folded(name)
+        if bytes(value) == _NULL:
+            continue
+        if part == "header":
+            parts[part] = _only(_HEADER, value)
+        elif part == "route":
+            parts[part] = _only(_ROUTE, value)
+        elif part == "content":
+            parts[part] = value
+    return _encode(parts)
+
+
+def _only(known: frozenset[str], part: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    fields = _decode_fields(part) or {}
+    pairs = ((_folded(name), value) for name, value in fields.items())
+    return {name: value for name, value in pairs if name in known and bytes(value) != _NULL}
+
+
+def _folded(name: str) -> str:
+    """A field name as Go compares it: without case, the long s counting as an s."""
+    return name.lower().replace("\u017f", "s")
+
+
+def _first_value(text: str) -> str:
+    """The text up to the bracket that closes its first one; all of it when there is none."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in "{[":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+            if depth <= 0:
+                return text[: token.end()]
+    return text
+
+
+def encode(record: Record) -> str:
+    """The text of a record as Go's json.Encoder writes it, with one newline at its end.
+
+    Errors: FrameError for text that is no Unicode.
+    """
+    try:
+        data = _encode(record)
+    except UnicodeError as error:
+        raise FrameError(f"a header or route is not Unicode: {error}") from error
+    if b"<" in data or b">" in data or b"&" in data:
+        data = data.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
+    if not data.isascii() and b"\xe2\x80" in data:
+        data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    return data.decode() + "\n"

@@ -1,0 +1,142 @@
+"""What stands in `content`: an object and its JSON text mean the same, and both go back as they came.
+
+Go takes the bytes of a content so: of a JSON string its characters, of everything else its JSON (source: KubeEdge beehive,
+core/model/message.go). A reader that wants an object therefore accepts a string that holds one, and a reader that wants
+text accepts an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from kubeedge_actors.errors import FrameError
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.paths import Fields
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_NULL: Final = msgspec.Raw(b"null")
+_BAD: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+class QuotedObject(dict[str, Any]):
+    """A JSON object that came as the text `text` in a JSON string; a dict in every other respect."""
+
+    __slots__ = ("text",)
+    text: str
+
+
+class QuotedList(list[Any]):
+    """A JSON array that came as the text `text` in a JSON string; a list in every other respect."""
+
+    __slots__ = ("text",)
+    text: str
+
+
+def to_value(json: msgspec.Raw | str) -> Any:
+    """The value of a content, or of JSON text. Errors: FrameError when it is no JSON, or nested too deeply."""
+    try:
+        return _decode(json)
+    except _BAD as error:
+        raise FrameError(f"content is not JSON: {error}") from error
+
+
+def to_raw(value: Any) -> msgspec.Raw:
+    """The content of a value; quoted objects and lists become their text again.
+
+    Errors: FrameError when it has no JSON form.
+    """
+    if value is None:
+        return _NULL
+    if isinstance(value, QuotedObject | QuotedList):
+        value = value.text
+    try:
+        return msgspec.Raw(_encode(value))
+    except (TypeError, *_BAD) as error:
+        raise FrameError(f"content has no JSON form: {error}") from error
+
+
+def unquote(value: Any) -> Any:
+    """The object or list in a string of JSON text, as a QuotedObject or QuotedList; every other value as it is."""
+    if type(value) is not str or not value.lstrip(" \t\r\n").startswith(("{", "[")):
+        return value
+    try:
+        inner = _decode(value)
+    except _BAD:
+        return value  # text that only looks like JSON is text
+    quoted: QuotedObject | QuotedList = QuotedObject(inner) if isinstance(inner, dict) else QuotedList(inner)
+    quoted.text = value
+    return quoted
+
+
+class Content(NamedTuple):
+    """How one kind of content becomes fields of a message, and back to a value.
+
+    `read` gets the fields known so far and gives None when the content does not fit. Errors of both: FrameError.
+    """
+
+    read: Callable[[msgspec.Raw, Fields], Fields | None]
+    write: Callable[[Any], Any]
+
+
+def constant(word: str | None) -> Content:
+    """A content that says nothing: written as `word`, and whatever comes is accepted, as KubeEdge's receivers do."""
+    return Content(lambda raw, fields: {}, lambda message: word)
+
+
+def value(field: str, fits: Callable[[Any, Fields], bool], quoted: bool = True) -> Content:
+    """A content that is one field of a kind that `fits` accepts. `quoted`: JSON text stands for its value."""
+
+    def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
+        found = to_value(raw)
+        if quoted:
+            found = unquote(found)
+        return {field: found} if fits(found, fields) else None
+
+    return Content(read, lambda message: getattr(message, field))
+
+
+def text(field: str) -> Content:
+    """A content that is JSON text in a string. An object in its place is kept as text, with `embedded` set."""
+
+    def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
+        found = to_value(raw)
+        if isinstance(found, str):
+            return {field: found}
+        return {field: bytes(raw).decode(), "embedded": True} if isinstance(found, dict) else None
+
+    def write(message: Any) -> Any:
+        found = getattr(message, field)
+        return to_value(found) if message.embedded else found
+
+    return Content(read, write)
+
+
+def _is_object(found: Any, fields: Fields) -> bool:
+    return isinstance(found, dict)
+
+
+def _is_pod_status(found: Any, fields: Fields) -> bool:
+    return isinstance(found, dict if fields["name"] else list)
+
+
+def _is_delete_options(found: Any, fields: Fields) -> bool:
+    return found is None or isinstance(found, dict | str)
+
+
+NOTHING: Final = constant(None)
+HEARTBEAT: Final = constant(names.PING)
+OBJECT: Final = value("object", _is_object)
+STRICT_OBJECT: Final = value("content", _is_object, quoted=False)
+CONTENT_OBJECT: Final = value("content", _is_object)
+REPORT: Final = value("report", _is_object)
+REQUEST: Final = value("request", _is_object)
+POD_STATUS: Final = value("content", _is_pod_status)
+DELETE_OPTIONS: Final = value("options", _is_delete_options, quoted=False)
+REASON: Final = value("reason", lambda found, fields: isinstance(found, str), quoted=False)
+ANSWER: Final = value("content", lambda found, fields: True)
+ANYTHING: Final = value("content", lambda found, fields: True, quoted=False)
+PAYLOAD: Final = value("payload", lambda found, fields: True, quoted=False)

@@ -1,0 +1,128 @@
+"""The one table that joins each typed message to its form on the wire.
+
+A row says: this type, in this lane, with one of these operations, on such a path, with such a content. The lane
+(lanes.py) is the same for both directions, so a reader need not know which side it is on. Where KubeEdge's receivers do
+not look (the group of what an edge sends, the namespace of a node), reading is as lenient and writing is canonical.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from kubeedge_actors.wire import content as c
+from kubeedge_actors.wire import lanes as lane
+from kubeedge_actors.wire import messages as m
+from kubeedge_actors.wire import names as n
+from kubeedge_actors.wire.paths import DevicePath, FixedPath, FreePath, ObjectPath, Path
+
+
+class Form(NamedTuple):
+    """One row. An empty `source` or `group` is the message's own field.
+
+    `operations` are those that are written; `any_operation`: every other one of the lane is read so too.
+    """
+
+    said: type[m.Said]
+    lane: str
+    operations: tuple[str, ...]
+    path: Path
+    content: c.Content
+    source: str = ""
+    group: str = ""
+    any_operation: bool = False
+
+    @property
+    def operation_field(self) -> str:
+        """The field that holds the operation, empty when only one is written."""
+        if not self.operations:
+            return "method"
+        return "operation" if len(self.operations) > 1 else ""
+
+
+def _node(said: type[m.Said], operations: tuple[str, ...], path: Path, content: c.Content) -> Form:
+    """What edged says to the Kubernetes API."""
+    return Form(said, lane.KUBERNETES_UP, operations, path, content, n.EDGED, n.GROUP_META)
+
+
+def _device(said: type[m.Said], operation: str, path: Path, content: c.Content) -> Form:
+    """What DeviceTwin says to the cloud."""
+    return Form(said, lane.DEVICES_UP, (operation,), path, content, n.SOURCE_DEVICETWIN, n.GROUP_RESOURCE)
+
+
+def _members(said: type[m.Said], path: str) -> Form:
+    """Which devices a node has. edgecore takes no JSON text here."""
+    operations = (n.UPDATE,)
+    return Form(said, lane.DEVICES_DOWN, operations, FixedPath(path), c.STRICT_OBJECT, n.DEVICECONTROLLER, n.GROUP_TWIN)
+
+
+def _mqtt(said: type[m.Said], operation: str, content: c.Content) -> Form:
+    """What the cloud's router says to EventBus."""
+    path = FreePath("topic")
+    return Form(said, lane.MQTT_DOWN, (operation,), path, content, n.SOURCE_ROUTER_EVENTBUS, n.GROUP_USER)
+
+
+def _http(said: type[m.Said], operations: tuple[str, ...], path: Path, content: c.Content) -> Form:
+    """What the cloud's router says to ServiceBus."""
+    return Form(said, lane.HTTP_DOWN, operations, path, content, n.SOURCE_ROUTER_SERVICEBUS, n.GROUP_USER)
+
+
+_WRITES: Final = (n.INSERT, n.UPDATE)
+_ANSWERS: Final = (n.RESPONSE, n.APPLICATION_RESPONSE)
+_NODE: Final = ObjectPath(n.NODE, n.CLUSTER_SCOPE)
+_NODE_PATCH: Final = ObjectPath(n.NODEPATCH, n.CLUSTER_SCOPE)
+_NODE_STATUS: Final = ObjectPath(n.NODESTATUS, n.DEFAULT_NAMESPACE)
+_LEASE: Final = ObjectPath(n.LEASE, n.LEASE_NAMESPACE, strict=True)
+_POD: Final = ObjectPath(n.POD)
+_CSR: Final = ObjectPath(n.CERTIFICATESIGNINGREQUEST, n.DEFAULT_NAMESPACE)
+_CA: Final = FixedPath(n.PATH_CLUSTER_CA)
+_DETAIL: Final = FixedPath(n.PATH_MEMBERSHIP_DETAIL)
+_BEAT: Final = FixedPath(n.NODE, ignored=True)
+_FREE: Final = FreePath("resource", empty=True)
+
+BOTH: Final = (Form(m.Answered, lane.ANSWER, _ANSWERS, _FREE, c.ANSWER),)
+
+UP: Final = (
+    Form(m.Refused, lane.ANSWER, (n.ERROR,), _FREE, c.REASON),
+    Form(m.KeepAlive, lane.BEAT, (n.KEEPALIVE,), _BEAT, c.HEARTBEAT, n.SOURCE_EDGEHUB, n.GROUP_RESOURCE),
+    _node(m.RegisterNode, (n.INSERT,), _NODE, c.OBJECT),
+    _node(m.UpdateNode, (n.UPDATE,), _NODE, c.OBJECT),
+    _node(m.PatchNode, (n.PATCH,), _NODE_PATCH, c.text("patch")),
+    _node(m.ReportNodeStatus, _WRITES, _NODE_STATUS, c.CONTENT_OBJECT),
+    _node(m.QueryLease, (n.QUERY,), _LEASE, c.NOTHING),
+    _node(m.WriteLease, _WRITES, _LEASE, c.OBJECT),
+    _node(m.InsertPod, (n.INSERT,), _POD, c.OBJECT),
+    _node(m.PatchPod, (n.PATCH,), ObjectPath(n.PODPATCH), c.text("patch")),
+    _node(m.ReportPodStatus, (n.UPDATE,), ObjectPath(n.PODSTATUS, named=False), c.POD_STATUS),
+    _node(m.DeletePod, (n.DELETE,), _POD, c.DELETE_OPTIONS),
+    _node(m.RequestToken, (n.QUERY,), ObjectPath(n.SERVICEACCOUNTTOKEN), c.OBJECT),
+    _node(m.RequestCertificate, (n.INSERT,), _CSR, c.OBJECT),
+    _node(m.ReportEvent, (n.INSERT, n.UPDATE, n.PATCH), ObjectPath(n.EVENT), c.CONTENT_OBJECT),
+    _node(m.QueryObject, (n.QUERY,), ObjectPath(named=False), c.NOTHING),
+    _node(m.QueryClusterCa, (n.QUERY,), _CA, c.NOTHING)._replace(source=n.METAMANAGER),
+    _node(m.RequestApi, (n.APPLICATION,), FreePath("resource"), c.CONTENT_OBJECT)._replace(
+        lane=lane.API, source=n.SOURCE_METASERVER, group=n.GROUP_DYNAMICCONTROLLER
+    ),
+    _device(m.AskMembership, n.GET, _DETAIL, c.text("content")),
+    _device(m.TwinReported, n.UPDATE, DevicePath(n.PATH_TWIN_REPORTED), c.REPORT),
+    _device(m.DeviceStateReported, n.UPDATE, DevicePath(n.PATH_STATE_REPORTED), c.text("report")),
+    Form(m.BusUploaded, lane.BUS_UP, (n.UPLOAD,), _FREE, c.ANYTHING, group=n.GROUP_USER),
+)
+
+_OBJECT_EVENTS: Final = (n.INSERT, n.UPDATE, n.DELETE)
+_STORED: Final = (n.RESPONSE,)
+
+DOWN: Final = (
+    Form(m.ObjectPushed, lane.KUBERNETES_DOWN, _OBJECT_EVENTS, ObjectPath(), c.OBJECT, group=n.GROUP_RESOURCE),
+    _members(m.MembershipChanged, n.MEMBERSHIP),
+    _members(m.MembershipDetailed, n.PATH_MEMBERSHIP_DETAIL)._replace(any_operation=True),
+    Form(m.ReportConfirmed, lane.CONFIRMATION, _STORED, _FREE, c.ANYTHING, n.DEVICECONTROLLER, n.GROUP_TWIN),
+    _mqtt(m.BusPublish, n.PUBLISH, c.PAYLOAD),
+    _mqtt(m.BusSubscribe, n.SUBSCRIBE, c.NOTHING),
+    _mqtt(m.BusUnsubscribe, n.UNSUBSCRIBE, c.NOTHING),
+    Form(m.BusAnswered, lane.BUS_ANSWER, (n.RESPONSE,), _FREE, c.ANYTHING, group=n.GROUP_USER),
+    _http(m.AllowTarget, (n.START,), FreePath("url"), c.NOTHING),
+    _http(m.ForbidTarget, (n.STOP,), FreePath("url"), c.NOTHING),
+    _http(m.CallService, (), FreePath("target"), c.REQUEST)._replace(any_operation=True),
+)
+
+FORMS: Final[tuple[Form, ...]] = BOTH + UP + DOWN

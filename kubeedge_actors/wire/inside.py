@@ -1,0 +1,156 @@
+"""The messages that stay inside one process. Import from messages.py, which has those that cross the link too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything that one module can tell another."""
+
+
+# --- inside the cloud ---------------------------------------------------------------------------------------------
+
+
+class SessionOpened(Message, frozen=True, kw_only=True):
+    """A node has joined; what is said to it from now on is delivered."""
+
+    node: str
+
+
+class SessionClosed(Message, frozen=True, kw_only=True):
+    """A node's session ended; what was not acknowledged has to be said again."""
+
+    node: str
+    reason: str
+
+
+class NodeRemoved(Message, frozen=True, kw_only=True):
+    """The Node object is gone: its session ends, its records are forgotten."""
+
+    node: str
+
+
+# --- inside the edge ----------------------------------------------------------------------------------------------
+
+
+class LinkUp(Message, frozen=True, kw_only=True):
+    """The cloud can be reached."""
+
+
+class LinkDown(Message, frozen=True, kw_only=True):
+    """The cloud can not be reached any more."""
+
+    reason: str
+
+
+class ListPods(Message, frozen=True, kw_only=True):
+    """Ask MetaManager for all stored pods; the answer is a list of Pod objects."""
+
+
+class PodChanged(Message, frozen=True, kw_only=True):
+    """A pod of this node was stored.
+
+    `operation` is insert, update or delete; a delete may carry a stub without spec.
+    """
+
+    operation: str
+    object: Json
+
+
+class DeviceChanged(Message, frozen=True, kw_only=True):
+    """A Device or DeviceModel was stored; `type` is device or devicemodel."""
+
+    operation: str
+    type: str
+    object: Json
+
+
+class MqttReceived(Message, frozen=True, kw_only=True):
+    """A client published on the broker of this node."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+
+
+class MqttPublish(Message, frozen=True, kw_only=True):
+    """Publish on the broker of this node."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+
+
+class MqttSubscribe(Message, frozen=True, kw_only=True):
+    """From now on `MqttReceived` is published for topics that match `filter`."""
+
+    filter: str
+
+
+class MqttUnsubscribe(Message, frozen=True, kw_only=True):
+    """The reverse of MqttSubscribe."""
+
+    filter: str
+
+
+class TwinUpdate(Message, frozen=True, kw_only=True):
+    """A device, mapper or application updates twins: the payload of `.../twin/update`, not yet looked at."""
+
+    device: str
+    payload: bytes
+
+
+class TwinGet(Message, frozen=True, kw_only=True):
+    """The payload of `.../twin/get`."""
+
+    device: str
+    payload: bytes
+
+
+class TwinCloudUpdated(Message, frozen=True, kw_only=True):
+    """The payload of `.../twin/cloud_updated`."""
+
+    device: str
+    payload: bytes
+
+
+class DeviceStateUpdate(Message, frozen=True, kw_only=True):
+    """The payload of `.../state/update`."""
+
+    device: str
+    payload: bytes
+
+
+class MembershipGet(Message, frozen=True, kw_only=True):
+    """The payload of `$hw/events/node/<node>/membership/get`."""
+
+    payload: bytes
+
+
+class TwinUpdated(Message, frozen=True, kw_only=True):
+    """Twins of a device changed and are stored.
+
+    `twin` holds the changed properties in full, as in the twin document.
+    """
+
+    device: str
+    twin: dict[str, Json | None]
+
+    def actual(self, property: str, default: str = "") -> str:
+        """The reported value of a property, or `default`."""
+        return self._value(property, "actual", default)
+
+    def expected(self, property: str, default: str = "") -> str:
+        """The desired value of a property, or `default`."""
+        return self._value(property, "expected", default)
+
+    def _value(self, property: str, side: str, default: str) -> str:
+        entry = self.twin.get(property) or {}
+        return str((entry.get(side) or {}).get("value", default))

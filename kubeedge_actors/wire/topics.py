@@ -1,0 +1,184 @@
+"""The MQTT topics of KubeEdge, and MQTT's own rules for topics and filters.
+
+    $hw/events/device/<namespace>/<name>/<kind>    a device (v0.2: $hw/events/device/<id>/<kind>)
+    $hw/events/node/<node>/<kind>                  the membership of devices in a node
+    everything else                                goes to the cloud as it is
+
+`kind` is one of names' topic words (`TWIN_UPDATE`, `MEMBERSHIP_GET`, ...). Both device forms are told apart by whole
+levels: no kind is the tail of another, so a topic has one meaning. Source: KubeEdge edge/pkg/eventbus/mqtt/filter.go,
+edge/pkg/devicetwin/dtcommon.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final, NamedTuple
+
+from kubeedge_actors.errors import ResourceError
+from kubeedge_actors.wire import names
+
+FIXED_SUBSCRIPTIONS: Final = (
+    f"{names.TOPIC_UPLOAD}#",
+    f"{names.TOPIC_DEVICE}+/+/{names.STATE_UPDATE}",
+    f"{names.TOPIC_DEVICE}+/+/{names.TWIN_ANY}",
+    f"{names.TOPIC_NODE}+/{names.MEMBERSHIP_GET}",
+    names.TOPIC_RECORDS,
+    f"+/{names.TOPIC_USER}/#",
+)
+"""What edgecore subscribes to at every start, before the stored topics."""
+
+ONE_LEVEL_SUBSCRIPTIONS: Final = (
+    f"{names.TOPIC_DEVICE}+/{names.STATE_UPDATE}",
+    f"{names.TOPIC_DEVICE}+/{names.TWIN_ANY}",
+)
+"""What v0.2 subscribed to for devices, whose id had one level."""
+
+_LONGEST: Final = 65535
+_DEVICE_KINDS: Final = frozenset(
+    {
+        names.TWIN_UPDATE,
+        names.TWIN_UPDATE_RESULT,
+        names.TWIN_UPDATE_DOCUMENT,
+        names.TWIN_UPDATE_DELTA,
+        names.TWIN_GET,
+        names.TWIN_GET_RESULT,
+        names.TWIN_CLOUD_UPDATED,
+        names.STATE_UPDATE,
+        names.STATE_UPDATE_RESULT,
+        names.STATE_GET,
+        names.ATTRIBUTES_UPDATED,
+    }
+)
+_NODE_KINDS: Final = frozenset(
+    {
+        names.MEMBERSHIP_GET,
+        names.MEMBERSHIP_GET_RESULT,
+        names.MEMBERSHIP_UPDATED,
+        names.MEMBERSHIP_DETAIL,
+        names.MEMBERSHIP_DETAIL_RESULT,
+        names.AUTHINFO_GET_RESULT,
+    }
+)
+
+
+class Topic(NamedTuple):
+    """A topic that means something to the edge. `subject` is the device id or the node; empty for uploads."""
+
+    kind: str
+    subject: str
+
+
+def parse(topic: str) -> Topic | None:
+    """What a topic means, or None when it has no meaning of its own.
+
+    `kind` is `TOPIC_UPLOAD`, `TOPIC_RECORDS` or `TOPIC_USER` for the three upload forms, `DATA_UPDATE` for a mapper's
+    data topic.
+    """
+    if topic.startswith(names.TOPIC_DEVICE):
+        return _device(topic.removeprefix(names.TOPIC_DEVICE))
+    if topic.startswith(names.TOPIC_NODE):
+        node, _, kind = topic.removeprefix(names.TOPIC_NODE).partition("/")
+        return Topic(kind, node) if kind in _NODE_KINDS else None
+    if topic.startswith(names.TOPIC_MAPPER):
+        device, _, kind = topic.removeprefix(names.TOPIC_MAPPER).partition("/")
+        return Topic(kind, device) if kind == names.DATA_UPDATE else None
+    return _upload(topic)
+
+
+def _device(rest: str) -> Topic | None:
+    first, _, tail = rest.partition("/")
+    second, _, kind = tail.partition("/")
+    if kind in _DEVICE_KINDS:
+        return Topic(kind, f"{first}/{second}")
+    return Topic(tail, first) if tail in _DEVICE_KINDS else None
+
+
+def _upload(topic: str) -> Topic | None:
+    if topic == names.TOPIC_RECORDS:
+        return Topic(names.TOPIC_RECORDS, "")
+    if topic.startswith(names.TOPIC_UPLOAD) or topic == names.TOPIC_UPLOAD[:-1]:
+        return Topic(names.TOPIC_UPLOAD, "")
+    levels = topic.split("/", 2)
+    if len(levels) > 1 and levels[1] == names.TOPIC_USER and not topic.startswith("$"):
+        return Topic(names.TOPIC_USER, "")
+    return None
+
+
+def is_for_devices(topic: str) -> bool:
+    """Whether a received topic is DeviceTwin's; every other one goes to the cloud."""
+    return topic.startswith((names.TOPIC_DEVICE, names.TOPIC_NODE))
+
+
+def device_topic(device: str, kind: str) -> str:
+    """The topic of a device, as in `device_topic("default/lamp", names.TWIN_UPDATE_RESULT)`.
+
+    An empty id is allowed: edgecore answers so when it could not read the request. Errors: ResourceError for a kind
+    that devices lack.
+    """
+    if kind not in _DEVICE_KINDS or device.count("/") > 1:
+        raise ResourceError(f"no topic {kind!r} for device {device!r}")
+    return f"{names.TOPIC_DEVICE}{device}/{kind}"
+
+
+def node_topic(node: str, kind: str) -> str:
+    """The topic of a node, as in `node_topic("edge-1", names.MEMBERSHIP_GET_RESULT)`.
+
+    Errors: ResourceError for a kind that nodes lack.
+    """
+    if kind not in _NODE_KINDS or "/" in node:
+        raise ResourceError(f"no topic {kind!r} for node {node!r}")
+    return f"{names.TOPIC_NODE}{node}/{kind}"
+
+
+def valid_topic(topic: str) -> bool:
+    """Whether one may publish on it: 1 to 65535 bytes of UTF-8, no NUL, no wildcard."""
+    return _valid_text(topic) and "+" not in topic and "#" not in topic
+
+
+def valid_filter(filter: str) -> bool:
+    """Whether one may subscribe to it: `+` and `#` fill a level of their own, `#` only the last."""
+    if not _valid_text(filter):
+        return False
+    *front, last = filter.split("/")
+    return all(_plain_level(level) for level in front) and (last == "#" or _plain_level(last))
+
+
+def _plain_level(level: str) -> bool:
+    return level == "+" or not ("+" in level or "#" in level)
+
+
+def _valid_text(text: str) -> bool:
+    if not text or "\0" in text:
+        return False
+    try:
+        return len(text.encode()) <= _LONGEST
+    except UnicodeEncodeError:
+        return False
+
+
+def matches(filter: str, topic: str) -> bool:
+    """Whether a publication on `topic` reaches a subscription of `filter` (MQTT 3.1.1, 4.7).
+
+    A filter that begins with a wildcard never matches a topic that begins with `$`; `a/#` matches `a` too.
+    """
+    if topic.startswith("$") and filter.startswith(("+", "#")):
+        return False
+    wanted, given = filter.split("/"), topic.split("/")
+    if wanted[-1] == "#":
+        del wanted[-1]
+        given = given[: len(wanted)]
+    return len(wanted) == len(given) and all(want in ("+", have) for want, have in zip(wanted, given, strict=True))
+
+
+def to_bus_resource(topic: str) -> str:
+    """The topic as the resource of a message from the bus to DeviceTwin: URL-safe base64 with padding."""
+    return base64.urlsafe_b64encode(topic.encode()).decode("ascii")
+
+
+def from_bus_resource(resource: str) -> str:
+    """The reverse of to_bus_resource. Errors: ResourceError when it is not base64 of UTF-8 text."""
+    try:
+        return base64.b64decode(resource, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise ResourceError(f"not a topic in base64: {resource[:200]!r}") from error

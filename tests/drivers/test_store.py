@@ -1,0 +1,191 @@
+"""What every Store promises, on SQLite and in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.drivers.store.base import (
+    AttributeRow,
+    DesiredRow,
+    DeviceRow,
+    MetaChanges,
+    MetaRow,
+    ObjectRow,
+    OutboxRow,
+    Store,
+    TwinChanges,
+    TwinRow,
+)
+from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.sqlite import SqliteStore
+from kubeedge_actors.errors import StoreError
+
+POD = MetaRow("default/pod/nginx", "pod", '{"kind":"Pod"}')
+LAMP = DeviceRow("default/lamp", "lamp", "in the hall", "online", "2026-11-22T19:05:33Z")
+POWER = TwinRow(
+    "default/lamp", "power", "on", None, '{"timestamp":1}', "", '{"cloud":0,"edge":1}', "", False, "string", "{}"
+)
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened: Store = SqliteStore(tmp_path / "edge.db") if request.param == "sqlite" else MemoryStore()
+    yield opened
+    opened.close()
+
+
+def test_an_object_is_read_as_it_was_put(store: Store) -> None:
+    assert store.meta.get(POD.key) is None
+    store.meta.put([POD])
+    assert store.meta.get(POD.key) == POD
+    assert store.meta.of_type("pod") == [POD]
+    assert store.meta.of_type("node") == []
+
+
+def test_a_newer_object_replaces_the_older_one_of_its_key(store: Store) -> None:
+    store.meta.put([POD, MetaRow(POD.key, "pod", "newer")])
+    assert [row.value for row in store.meta.of_type("pod")] == ["newer"]
+
+
+def test_removing_what_is_not_there_is_no_error(store: Store) -> None:
+    store.meta.put([POD])
+    store.meta.remove([POD.key, POD.key, "default/pod/none"])
+    assert store.meta.get(POD.key) is None
+
+
+def test_objects_of_a_type_come_in_the_order_of_their_keys(store: Store) -> None:
+    store.meta.put(MetaRow(f"default/pod/{name}", "pod", "") for name in "cab")
+    assert [row.key[-1] for row in store.meta.of_type("pod")] == ["a", "b", "c"]
+
+
+def test_changes_of_objects_remove_first_and_put_then(store: Store) -> None:
+    thing = ObjectRow("/core/v1/pods/default/nginx", "/v1, Resource=pods", "default", "nginx", 7, "{}")
+    store.meta.apply(MetaChanges(put=[POD], removed=[POD.key], objects=[thing], removed_objects=[thing.key]))
+    assert store.meta.get(POD.key) == POD
+    assert store.meta.object(thing.key) == thing
+    store.meta.apply(MetaChanges(removed_objects=[thing.key]))
+    assert store.meta.object(thing.key) is None
+
+
+def test_kubernetes_objects_are_listed_by_resource_and_namespace(store: Store) -> None:
+    rows = [ObjectRow(f"/k/{space}/{name}", "pods", space, name, 1, "{}") for space in "ab" for name in "xy"]
+    store.meta.apply(MetaChanges(objects=[*rows, ObjectRow("/k/a/z", "nodes", "a", "z", 1, "{}")]))
+    assert store.meta.objects("pods") == rows
+    assert store.meta.objects("pods", "b") == rows[2:]
+
+
+def test_all_rows_of_a_device_are_read_as_they_were_written(store: Store) -> None:
+    attribute = AttributeRow("default/lamp", "fw", "1.2", False, "string", "{}")
+    desired = DesiredRow("default/lamp", "power", '{"value":"on"}')
+    store.twin.apply(TwinChanges(devices=[LAMP], twins=[POWER], attributes=[attribute], desired=[desired]))
+    assert store.twin.devices() == [LAMP]
+    assert store.twin.twins() == [POWER]
+    assert store.twin.attributes() == [attribute]
+    assert store.twin.desired() == [desired]
+
+
+def test_a_twin_of_the_same_name_is_replaced_in_full(store: Store) -> None:
+    store.twin.apply(TwinChanges(twins=[POWER]))
+    newer = TwinRow("default/lamp", "power", None, "off", actual_meta="{}", optional=True)
+    store.twin.apply(TwinChanges(twins=[newer]))
+    assert store.twin.twins() == [newer]
+
+
+def test_a_removed_device_takes_everything_of_it_along_and_nothing_else(store: Store) -> None:
+    other = TwinRow("default/other", "power")
+    store.twin.apply(
+        TwinChanges(
+            devices=[LAMP],
+            twins=[POWER, other],
+            attributes=[AttributeRow("default/lamp", "fw")],
+            desired=[DesiredRow("default/lamp", "power", "on")],
+        )
+    )
+    store.twin.apply(TwinChanges(removed_devices=["default/lamp"]))
+    assert (store.twin.devices(), store.twin.attributes(), store.twin.desired()) == ([], [], [])
+    assert store.twin.twins() == [other]
+
+
+def test_a_device_removed_and_added_in_one_change_is_new(store: Store) -> None:
+    store.twin.apply(TwinChanges(devices=[LAMP], twins=[POWER]))
+    store.twin.apply(TwinChanges(removed_devices=["default/lamp"], devices=[LAMP]))
+    assert store.twin.devices() == [LAMP]
+    assert store.twin.twins() == []
+
+
+def test_single_twins_and_attributes_are_removed_by_name(store: Store) -> None:
+    rows = [AttributeRow("default/lamp", name) for name in "ab"]
+    store.twin.apply(TwinChanges(twins=[POWER], attributes=rows))
+    store.twin.apply(TwinChanges(removed_twins=[("default/lamp", "power")], removed_attributes=[("default/lamp", "a")]))
+    assert store.twin.twins() == []
+    assert store.twin.attributes() == rows[1:]
+
+
+def test_a_report_goes_into_the_outbox_with_its_twin(store: Store) -> None:
+    store.twin.apply(TwinChanges(twins=[POWER], reports=[OutboxRow("id-1", "frame", "lamp", 2)]))
+    (row,) = store.outbox.waiting()
+    assert (row.msg_id, row.frame, row.key, row.lane) == ("id-1", "frame", "lamp", 2)
+
+
+def test_the_outbox_keeps_the_order_of_what_was_added(store: Store) -> None:
+    store.outbox.apply([OutboxRow(name, name) for name in "cab"], ())
+    store.outbox.apply([OutboxRow("d", "d")], ["a"])
+    rows = store.outbox.waiting()
+    assert [row.msg_id for row in rows] == ["c", "b", "d"]
+    assert [row.number for row in rows] == sorted(row.number for row in rows)
+
+
+def test_a_message_that_waits_already_is_not_added_again(store: Store) -> None:
+    store.outbox.apply([OutboxRow("a", "first"), OutboxRow("b", "b")], ())
+    store.outbox.apply([OutboxRow("a", "second")], ())
+    assert [row.frame for row in store.outbox.waiting()] == ["first", "b"]
+
+
+def test_a_message_can_be_exchanged_for_another_in_one_step(store: Store) -> None:
+    store.outbox.apply([OutboxRow("a", "one")], ())
+    store.outbox.apply([OutboxRow("a", "two")], ["a"])
+    assert [row.frame for row in store.outbox.waiting()] == ["two"]
+
+
+def test_the_outbox_tells_what_it_holds_of_many(store: Store) -> None:
+    store.outbox.apply([OutboxRow(str(number), "") for number in range(0, 1200, 2)], ())
+    assert store.outbox.holds([str(number) for number in range(1200)]) == {str(n) for n in range(0, 1200, 2)}
+    assert store.outbox.holds([]) == set()
+
+
+def test_names_are_a_set(store: Store) -> None:
+    for name in ("b", "a", "b"):
+        store.topics.add(name)
+    store.targets.add("127.0.0.1:80")
+    assert store.topics.all() == ["a", "b"]
+    store.topics.remove("a")
+    store.topics.remove("none")
+    assert store.topics.all() == ["b"]
+    assert store.targets.all() == ["127.0.0.1:80"]
+
+
+def test_many_threads_may_write_at_once(store: Store) -> None:
+    def write(thread: int) -> None:
+        for number in range(20):
+            store.outbox.apply([OutboxRow(f"{thread}-{number}", "")], ())
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    waiting = [row.msg_id for row in store.outbox.waiting()]
+    assert len(waiting) == 80
+    assert [msg_id for msg_id in waiting if msg_id.startswith("3-")] == [f"3-{number}" for number in range(20)]
+
+
+def test_a_closed_store_refuses(store: Store) -> None:
+    store.close()
+    with pytest.raises(StoreError):
+        store.meta.put([POD])
+    with pytest.raises(StoreError):
+        store.meta.get(POD.key)

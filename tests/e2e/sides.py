@@ -1,0 +1,132 @@
+"""Cloud and edge as processes on free ports, and stock clients to try them with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.demo_stage import end, first_line, free_ports
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 40.0) -> Any:
+    """Poll until `condition` is true; its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+class Side:
+    """One of the two commands as a process."""
+
+    def __init__(self, module: str, data_dir: Path, *options: str) -> None:
+        self.data_dir = data_dir
+        self._command = (sys.executable, "-m", module, "--data-dir", str(data_dir), *options)
+        self.log = data_dir.parent / f"{data_dir.name}.log"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Start it; the ready line."""
+        log = self.log.open("a", encoding="utf-8")
+        self.process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+        )
+        log.close()
+        line = first_line(self.process.stdout, 30)
+        assert line.startswith("ready"), self.log.read_text(encoding="utf-8")[-3000:]
+        return line
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        end(self.process)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        end(self.process)
+        return self.process.returncode
+
+
+class World:
+    """A cloud, an edge node, and kubectl."""
+
+    def __init__(self, folder: Path, *edge_options: str) -> None:
+        self.api, self.hub, self.https, self.mqtt = free_ports(4)
+        ports = ("--api-port", self.api, "--hub-port", self.hub, "--https-port", self.https)
+        self.cloud = Side("kubeedge_actors.cloud", folder / "cloud", *map(str, ports))
+        self.edge = Side(
+            "kubeedge_actors.edge",
+            folder / "edge",
+            *("--name", "edge-1", "--cloud", f"https://127.0.0.1:{self.https}", "--hub", f"wss://127.0.0.1:{self.hub}"),
+            *("--token-file", str(folder / "cloud" / "token"), "--mqtt-port", str(self.mqtt)),
+            *edge_options,
+        )
+        self._home = folder / "home"
+        self._home.mkdir()
+
+    def start(self) -> None:
+        """Both, until the node is Ready."""
+        self.cloud.start()
+        self.edge.start()
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Until kubectl says that the node is Ready."""
+        jsonpath = '{.status.conditions[?(@.type=="Ready")].status}'
+        eventually(lambda: self.out("get", "node", "edge-1", "-o", f"jsonpath={jsonpath}") == "True", "node Ready")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the administrator."""
+        return subprocess.run(
+            ("kubectl", "--kubeconfig", str(self.cloud.data_dir / "kubeconfig"), *arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "HOME": str(self._home)},
+            check=False,
+        )
+
+    def out(self, *arguments: str) -> str:
+        """What kubectl prints."""
+        return self.kubectl(*arguments).stdout.strip()
+
+    def apply(self, manifest: str) -> None:
+        """kubectl apply."""
+        done = self.kubectl("apply", "-f", "-", stdin=manifest)
+        assert done.returncode == 0, done.stderr
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """What kubectl prints as JSON."""
+        done = self.kubectl(*arguments, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def stop(self) -> None:
+        """End both; pods first, since they outlive the edge."""
+        if self.cloud.process and self.cloud.process.poll() is None:
+            self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=20s")
+        for side in (self.edge, self.cloud):
+            if side.process and side.process.poll() is None:
+                side.stop()
+
+
+def need(command: str) -> None:
+    """Skip the test, with the reason, where `command` is not installed."""
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed")

@@ -1,0 +1,107 @@
+"""A person's mistake gets one plain sentence, a non-zero status and no traceback."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.demo_stage import free_ports
+from tests.e2e.sides import Side
+
+
+def run(module: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run((sys.executable, "-m", module, *options), capture_output=True, text=True, timeout=60, check=False)
+
+
+def last_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert not done.stdout.startswith("ready")
+    return done.stderr.strip().splitlines()[-1]
+
+
+def edge(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    port = str(free_ports(1)[0])
+    return run(
+        "kubeedge_actors.edge", "--name", "e", "--data-dir", str(folder / "edge"), "--mqtt-port", port, *options
+    )
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Side:
+    api, hub, https = map(str, free_ports(3))
+    side = Side("kubeedge_actors.cloud", tmp_path / "cloud", "--api-port", api, "--hub-port", hub, "--https-port", https)
+    side.https = https  # type: ignore[attr-defined]
+    side.hub = hub  # type: ignore[attr-defined]
+    return side
+
+
+def test_a_wrong_token_ends_the_edge(cloud: Side, tmp_path: Path) -> None:
+    cloud.start()
+    try:
+        genuine = (cloud.data_dir / "token").read_text(encoding="utf-8").strip()
+        for token in ("nonsense", "00" * 32 + genuine[64:], genuine[:-4] + "AAAA"):
+            done = edge(tmp_path, "--cloud", f"https://127.0.0.1:{cloud.https}", "--token", token)  # type: ignore[attr-defined]
+            assert "token" in last_sentence(done)
+    finally:
+        cloud.stop()
+
+
+@pytest.mark.parametrize("which", ["--api-port", "--hub-port", "--https-port"])
+def test_a_taken_port_of_the_cloud_is_named(which: str, tmp_path: Path) -> None:
+    ports = dict(zip(("--api-port", "--hub-port", "--https-port"), map(str, free_ports(3)), strict=True))
+    with socket.create_server(("127.0.0.1", int(ports[which]))):
+        options = [text for pair in ports.items() for text in pair]
+        done = run("kubeedge_actors.cloud", "--data-dir", str(tmp_path / "cloud"), *options)
+    assert ports[which] in last_sentence(done)
+
+
+def test_a_taken_mqtt_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("kubeedge_actors.edge", "--name", "e", "--data-dir", str(tmp_path), "--mqtt-port", port)
+    assert port in last_sentence(done)
+
+
+def test_a_damaged_database_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "edge" / "edge.db"
+    database.parent.mkdir()
+    database.write_bytes(b"this is not a database" * 500)
+    assert "edge.db" in last_sentence(edge(tmp_path))
+    assert database.read_bytes() == b"this is not a database" * 500
+
+
+def test_a_data_directory_in_use_is_named(cloud: Side) -> None:
+    cloud.start()
+    try:
+        done = run("kubeedge_actors.cloud", "--data-dir", str(cloud.data_dir))
+        assert str(cloud.data_dir) in last_sentence(done)
+    finally:
+        assert cloud.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--token-file", "/nowhere/token", "--cloud", "https://127.0.0.1:1"), "/nowhere/token"),
+        (("--module", "no_such_file:Module"), "no_such_file"),
+        (("--config", "/nowhere/edgecore.yaml"), "/nowhere/edgecore.yaml"),
+        (("--runtime", "docker", "--docker-host", "unix:///nowhere.sock"), "/nowhere.sock"),
+        (("--cloud", "127.0.0.1"), "127.0.0.1"),
+        (("--mqtt", "nonsense"), "nonsense"),
+    ],
+)
+def test_a_bad_option_is_named(options: tuple[str, ...], word: str, tmp_path: Path) -> None:
+    assert word in last_sentence(edge(tmp_path, *options))
+
+
+def test_help_teaches() -> None:
+    for module in ("kubeedge_actors", "kubeedge_actors.cloud", "kubeedge_actors.edge", "kubeedge_actors.demo"):
+        done = run(module, "--help")
+        assert done.returncode == 0
+        assert "usage:" in done.stdout
+        assert len(done.stdout.splitlines()) > 8
