@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
 from kubeedge_actors.errors import RegistrationError, UsageError
-from kubeedge_actors.supervisors.actor import Actor, Timer, Unhandled
+from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock
-from kubeedge_actors.supervisors.envelope import Promise, Reply
+from kubeedge_actors.supervisors.promise import Promise, Reply
 from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.timer import Timer
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -64,6 +65,7 @@ class Module(Actor):
     version: ClassVar[str] = "1"
     _handlings: ClassVar[Mapping[type, Handling]] = {}
     _methods: dict[type, Callable[[Any], Any]]
+    _lists: dict[type, Callable[[list[Any]], list[object] | None]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -74,7 +76,10 @@ class Module(Actor):
     def __new__(cls, *args: Any, **kwargs: Any) -> typing.Self:
         """Make an instance; handlers are bound here so that a subclass may forget `super().__init__()`."""
         self = super().__new__(cls)
-        self._methods = {each: getattr(self, handling.method) for each, handling in cls._handlings.items()}
+        self._lists = {each: getattr(self, handling.method) for each, handling in cls._handlings.items()}
+        self._methods = {
+            each: method if cls._handlings[each].batch == 1 else _one_by_one(method) for each, method in self._lists.items()
+        }
         return self
 
     @classmethod
@@ -101,11 +106,7 @@ class Module(Actor):
         method = self._methods.get(type(message))
         if method is None:
             raise Unhandled(f"{type(self).__name__} has no handler for {type(message).__name__}")
-        handling = self._handlings[type(message)]
-        if handling.batch == 1:
-            return method(message)
-        answers = method([message])
-        return answers[0] if answers else None
+        return method(message)
 
     def batch(self, message_type: type) -> int:
         """As declared with `@on(batch=...)`."""
@@ -114,8 +115,7 @@ class Module(Actor):
 
     def receive_batch(self, messages: list[Any]) -> list[object] | None:
         """Hand the messages to their handler."""
-        answers: list[object] | None = self._methods[type(messages[0])](messages)
-        return answers
+        return self._lists[type(messages[0])](messages)
 
     # --- the context, within reach --------------------------------------------------------------------------------
 
@@ -157,6 +157,16 @@ class Module(Actor):
     def ref(self) -> Ref:
         """The handle of this module, to hand to others and to driver threads."""
         return self.context.ref
+
+
+def _one_by_one(method: Callable[[list[Any]], list[object] | None]) -> Callable[[Any], object]:
+    """The batch handler as one for a single message."""
+
+    def handle(message: Any) -> object:
+        answers = method([message])
+        return answers[0] if answers else None
+
+    return handle
 
 
 def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, Handling]:

@@ -4,13 +4,13 @@ Here belongs what makes any actor system safe: mailboxes, supervision, timers, d
 KubeEdge, the network, a database or a message type; if a file needs one of those words, it belongs to `actors/`.
 """
 
-from kubeedge_actors.supervisors.actor import Actor, Context, Timer
+from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
 from kubeedge_actors.supervisors.cell import Cell, HandlerHung, State
 from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Reason
 from kubeedge_actors.supervisors.engines.inline import InlineEngine
-from kubeedge_actors.supervisors.envelope import Promise, Reply
+from kubeedge_actors.supervisors.promise import Promise, Reply
 from kubeedge_actors.supervisors.events import (
     DeadLettered,
     Escalated,
@@ -38,11 +38,12 @@ from kubeedge_actors.supervisors.strategy import (
     Strategy,
 )
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.supervisors.timer import Timer
 
 __all__ = [
     "NO_BACKOFF", "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
     "Ending", "Escalated", "Event", "Events", "Failed", "Finding", "HandlerHung", "Hung", "InlineEngine", "Intensity",
     "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Promise", "Reason", "Ref", "Registry", "Reply",
     "RestForOne", "Restart", "Restarted", "Runtime", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
-    "SystemClock", "ThreadsEngine", "Timer",
+    "SystemClock", "ThreadsEngine", "Timer", "Unhandled",
 ]  # fmt: skip

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import logging
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-log = logging.getLogger(__name__)
+from kubeedge_actors.errors import AnswerLost, MailboxFull
 
 PAYLOAD_LIMIT = 1_000
 TRACEBACK_LIMIT = 8_000
@@ -26,6 +25,11 @@ class Reason(enum.Enum):
     CRASH_LIMIT = "its handler crashed too often"
     STOPPED = "the actor has stopped"
     LATE = "said by an incarnation that was replaced"
+
+    def as_error(self, name: str, detail: str = "") -> Exception:
+        """What an asker is told when its message became a dead letter of actor `name` for this reason."""
+        text = f"{name}: {self.value}" + (f" ({detail})" if detail else "")
+        return MailboxFull(text) if self is Reason.MAILBOX_FULL else AnswerLost(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

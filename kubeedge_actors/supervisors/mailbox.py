@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -112,66 +112,80 @@ class KeyedQueue:
 class Mailbox:
     """The queue of one actor: many tellers, one taker at a time.
 
-    Tellers use the fast path (`Ref.tell`): append while `len(queue) < limit`, wake the taker if `idle`. Everything else
-    goes through `press`: `limit` is 0 for a keyed queue and -1 once closed, so one comparison covers all of it.
+    Tellers use the fast path (in `Ref`): append while `len(queue) < limit`, then `rouse` the taker if it is `idle`. Everything
+    else goes through `press`: `limit` is 0 for a keyed queue and -1 once closed, so that one comparison covers it all.
+    `wake` is the engine's; it may be called once too often, never once too little.
     """
 
     __slots__ = (
-        "_await_room", "_refuse", "attention", "blocked", "capacity", "dropped", "forced", "idle", "keyed", "limit", "now",
-        "orders", "overflow", "queue", "rejected", "room", "waiting", "wake",
+        "_await_room", "_ended", "_refuse", "attention", "blocked", "capacity", "dropped", "forced", "idle", "keyed", "limit",
+        "low", "now", "orders", "overflow", "queue", "rejected", "room", "waiting", "wake",
     )  # fmt: skip
 
     def __init__(
         self,
         spec: MailboxSpec,
         now: Callable[[], float],
-        wake: Callable[[], None],
         refuse: Callable[[Envelope, Reason], None],
         await_room: Callable[[], Room],
     ) -> None:
         self.keyed = KeyedQueue(spec.key) if spec.key is not None else None
         self.queue: Queue = self.keyed if self.keyed is not None else deque()
-        self.orders: deque[Callable[[], None]] = deque()
+        self.orders: deque[Callable[[], object]] = deque()
         self.capacity, self.overflow = spec.capacity, spec.overflow
-        self.limit = 0 if self.keyed is not None else spec.capacity
+        # tellers that wait come back together when half is taken: one by one would be a change of threads for each message
+        self.low = spec.capacity // 2
         self.idle = False
         self.attention = False
         self.room = threading.Condition(threading.Lock())
         self.waiting = 0
-        self.now, self.wake = now, wake
+        self.now = now
+        self.wake: Callable[[], None] = _nobody
         self._refuse, self._await_room = refuse, await_room
         self.rejected = self.dropped = self.forced = self.blocked = 0
+        self.reopen()
+
+    # --- for tellers, any thread ----------------------------------------------------------------------------------
 
     def press(self, envelope: Envelope, *, patient: bool = True) -> bool:
-        """Put in what found no room on the fast path, as the policy says. False: it was refused (`patient`: and is a dead
-        letter). Not patient: never waits, and a refusal is the caller's to deal with.
+        """Put in what found no room on the fast path, as the policy says. False when it was refused: a dead letter, or, if
+        not `patient`, the caller's to deal with; then it never waits either.
         """
+        counted = False
         while True:
             if self.limit < 0:
                 return self._reject(envelope, Reason.STOPPED, patient)
             if self._has_room(envelope):
                 return self._append(envelope)
-            if self.overflow is Overflow.REJECT:
-                return self._reject(envelope, Reason.MAILBOX_FULL, patient)
             if self.overflow is Overflow.DROP_OLDEST:
                 self._drop_oldest()
-            elif not patient:
+                continue
+            if self.overflow is Overflow.REJECT or not patient:
                 return self._reject(envelope, Reason.MAILBOX_FULL, patient)
-            else:
+            if not counted:
+                counted = True
                 self.blocked += 1
-                verdict = self._await_room()
-                if verdict is Room.WOULD_BE_FOR_EVER:
-                    return self.force(envelope)
-                if verdict is Room.CANNOT_WAIT:
-                    return self._reject(envelope, Reason.MAILBOX_FULL, patient)
+            verdict = self._await_room()
+            if verdict is Room.WOULD_BE_FOR_EVER:
+                return self.force(envelope)
+            if verdict is Room.CANNOT_WAIT:
+                return self._reject(envelope, Reason.MAILBOX_FULL, patient)
 
     def force(self, envelope: Envelope) -> bool:
-        """Put in over capacity: answers, timers and what must not wait. False when closed (a dead letter)."""
-        if self.limit < 0:
+        """Put in over capacity, and while the actor drains too: answers, timers and what must not wait."""
+        if self._ended:
             return self._reject(envelope, Reason.STOPPED, patient=True)
         if len(self.queue) >= self.capacity:
             self.forced += 1
         return self._append(envelope)
+
+    def rouse(self) -> None:
+        """Wake a taker that was seen idle. Who comes too late, after the end, takes the message out again."""
+        self.idle = False
+        self.wake()
+        if self._ended:
+            self.idle = True
+            self.wake()
 
     def full(self) -> bool:
         """True while a teller has to wait; False once closed, when there is nothing to wait for."""
@@ -183,7 +197,7 @@ class Mailbox:
     def _append(self, envelope: Envelope) -> bool:
         self.queue.append(envelope)
         if self.idle:
-            self.wake()
+            self.rouse()
         return True
 
     def _reject(self, envelope: Envelope, reason: Reason, patient: bool) -> bool:
@@ -200,38 +214,65 @@ class Mailbox:
         self.dropped += 1
         self._refuse(oldest, Reason.DROPPED_OLDEST)
 
-    def post(self, order: Callable[[], None]) -> None:
-        """Put an order into the system lane: the taker runs it before the next message."""
+    # --- for the supervisor ---------------------------------------------------------------------------------------
+
+    def post(self, order: Callable[[], object]) -> None:
+        """Put an order into the system lane: the taker carries it out before the next message."""
         self.orders.append(order)
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Make the taker look at its state before the next message."""
         self.attention = True
         self.wake()
+
+    def close(self) -> None:
+        """Take nothing more; what is queued stays. Tellers that wait are refused."""
+        self.limit = -1
+        self.let_go()
+
+    def end(self, sweep: Callable[[], None]) -> None:
+        """Close for good: `sweep` is called now, and again for what a teller that was under way still puts in."""
+        self.limit = -1
+        self._ended = True
+        self.wake = sweep
+        self.idle = True
+        self.let_go()
+        sweep()
+
+    def reopen(self) -> None:
+        """Take messages again; the engine sets `wake`."""
+        self.limit = 0 if self.keyed is not None else self.capacity
+        self._ended = False
+        self.idle = False
+
+    # --- for the taker --------------------------------------------------------------------------------------------
 
     def put_back(self, envelopes: list[Envelope]) -> None:
         """Return what was taken but not handled to the front, in order."""
         self.queue.extendleft(reversed(envelopes))
 
-    def relieve(self) -> None:
-        """Let waiting tellers look again, once enough was taken that they do not come one by one."""
-        if len(self.queue) <= self.capacity * 3 // 4:
-            self.let_go()
+    def take_all(self) -> Iterator[Envelope]:
+        """Take what is queued, one after the other."""
+        while True:
+            try:
+                yield self.queue.popleft()
+            except IndexError:
+                return
 
     def let_go(self) -> None:
-        """Wake all tellers that wait for room."""
+        """Let the tellers that wait for room look again."""
         with self.room:
+            self.waiting = 0
             self.room.notify_all()
 
-    def close(self) -> None:
-        """Take nothing more; tellers that wait are refused."""
-        self.limit = -1
-        self.let_go()
-
-    def reopen(self) -> None:
-        """Take messages again."""
-        self.limit = 0 if self.keyed is not None else self.capacity
-
     def oldest(self) -> float:
-        """Seconds that the first queued message has waited; 0.0 when empty."""
+        """Seconds that the first queued message has waited; 0.0 when there is none."""
         try:
             return max(0.0, self.now() - self.queue[0].at)
         except IndexError:
             return 0.0
+
+
+def _nobody() -> None:
+    """No engine has opened this mailbox yet: what is told waits in it."""

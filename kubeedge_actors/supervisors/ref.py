@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubeedge_actors.supervisors.envelope import Envelope, Promise, Reply
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.promise import Promise, Reply
 
 if TYPE_CHECKING:
     from kubeedge_actors.supervisors.cell import Cell
@@ -26,19 +27,19 @@ class Ref:
         if len(box.queue) < box.limit:
             box.queue.append(Envelope(message, sender, box.now()))
             if box.idle:
-                box.wake()
+                box.rouse()
         else:
             box.press(Envelope(message, sender, box.now()))
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Promise:
         """Put a message in and get a promise of the answer, to be waited for at most `timeout` seconds."""
-        promise = Promise(self._cell.engine, self.name, timeout)
+        promise = Promise(self._cell.engine, self.name, timeout, self._cell)
         box = self._box
         envelope = Envelope(message, sender, box.now(), Reply(promise))
         if len(box.queue) < box.limit:
             box.queue.append(envelope)
             if box.idle:
-                box.wake()
+                box.rouse()
         else:
             box.press(envelope)
         return promise
@@ -49,7 +50,7 @@ class Ref:
         if len(box.queue) < box.limit:
             box.queue.append(Envelope(message, sender, box.now()))
             if box.idle:
-                box.wake()
+                box.rouse()
             return True
         return box.press(Envelope(message, sender, box.now()), patient=False)
 

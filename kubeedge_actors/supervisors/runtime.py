@@ -7,22 +7,28 @@ import random
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from kubeedge_actors.errors import RegistrationError, Stopped
 from kubeedge_actors.supervisors import events as occurrences
+from kubeedge_actors.supervisors import life
 from kubeedge_actors.supervisors.cell import Cell, State
 from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetterOffice, DeadLetters, Reason
 from kubeedge_actors.supervisors.engines.base import Engine
-from kubeedge_actors.supervisors.envelope import Promise
+from kubeedge_actors.supervisors.promise import Promise
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Finding, Registry
 from kubeedge_actors.supervisors.supervisor import Supervisor
+from kubeedge_actors.supervisors.tree import describe
 
 log = logging.getLogger(__name__)
+
+GRACE = 5.0
+"""Seconds that whoever waits for a stop adds to the time that the actors have."""
 
 
 class Runtime:
@@ -54,67 +60,81 @@ class Runtime:
         self._stopped = Promise(engine, "the root supervisor", 60.0)
 
     def start(self, spec: SupervisorSpec, timeout: float = 60.0) -> None:
-        """Register and start the tree; returns when each child was started once (a failed one is being restarted)."""
+        """Register and start the tree. Returns when each child was started once (one that failed is being restarted), or
+        when the root gave up (see `failed`). RegistrationError when the specs do not fit together.
+        """
         with self.deciding():
             if self.root is not None:
                 raise RegistrationError("this runtime was started before")
             root = self._build(spec, None)
+            self._check_findings()
             self.root = root
-            self.findings = self.registry.findings()
-            for finding in self.findings:
-                log.warning("%s", finding.text)
             root.start()
         self._started.get(timeout)
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Stop the tree, last child first; each may drain for its `shutdown`, all together for `timeout` seconds."""
+        """Stop the tree, last child first; each may drain for its `shutdown`, all together for `timeout` seconds. Not to be
+        called by an actor. Idempotent.
+        """
         with self.deciding():
             root = self.root
-            if root is not None and root.state not in (State.ENDED, State.STOPPING):
-                root.halt(final=True, timeout=timeout)
+            if root is not None and root.state is not State.ENDED:
+                root.halt(final=True, deadline=self.clock.monotonic() + timeout)
         if root is not None:
-            self._stopped.get(timeout + 5.0)
+            self._stopped.get(timeout + GRACE)
         self.engine.shut_down()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the tree has stopped, by order or because it gave up (see `failed`); False after `timeout` seconds."""
+        self.engine.wait(self._stopped, float("inf") if timeout is None else timeout)
+        return self._stopped.done
 
     def add(self, spec: ChildSpec, to: str | None = None) -> Ref:
         """Start one more actor, under the supervisor called `to` (default: the root)."""
         with self.deciding():
-            parent = self._supervisor(to)
-            cell = self._build_cell(spec, parent)
+            cell = self._build_cell(spec, self._supervisor(to))
+            self._check_findings()
             cell.start()
             return cell.ref
 
     def remove(self, name: str, timeout: float = 30.0) -> None:
         """Stop an actor for good: it drains, the rest is dead letters, its name is free again."""
-        stopped = Promise(self.engine, name, timeout)
         with self.deciding():
             cell = self.cell(name)
-            cell.on_halted(stopped)
-            if cell.state is State.ENDED:
-                cell.parent.forget(cell)
-                return
-            cell.halt(final=True, timeout=timeout)
-        stopped.get(timeout + 1.0)
+            halted = cell.on_halted()
+            cell.halt(final=True, deadline=self.clock.monotonic() + timeout)
+        halted.get(timeout + GRACE)
         with self.deciding():
             cell.parent.forget(cell)
 
+    def restart(self, name: str) -> None:
+        """Give an actor a new incarnation after the message in hand, its mailbox kept; one that had ended starts again."""
+        with self.deciding():
+            cell = self.cell(name)
+            if cell.parent.state in (State.STOPPING, State.STOPPED, State.ENDED):
+                raise Stopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
+            cell.renew()
+
     def crash(self, name: str, error: BaseException) -> None:
         """Make an actor crash with `error` between two messages: to see what happens."""
-        self.cell(name).crash(error)
+        self.cell(name).box.post(partial(life.inject, self.cell(name), error))
+
+    def health(self, name: str, timeout: float = 5.0) -> Promise:
+        """Ask an actor for its figures through the system lane: it answers before the next message, unless it is hung."""
+        cell = self.cell(name)
+        promise = Promise(self.engine, name, timeout, cell)
+        if cell.state is State.ENDED:
+            promise.settle(None, Stopped(f"{name} has stopped"))
+        else:
+            cell.box.post(lambda: promise.settle(describe(cell)))
+        return promise
 
     def ref(self, name: str) -> Ref:
         """The handle of an actor; RegistrationError when there is none of that name."""
         ref = self.registry.get(name)
         if ref is None:
-            raise RegistrationError(f"no actor is called {name!r}; there are {', '.join(self.registry.names())}")
+            raise RegistrationError(f"no actor is called {name!r}; there are: {', '.join(self.registry.names())}")
         return ref
-
-    def cell(self, name: str) -> Cell:
-        """The place of an actor in the tree."""
-        for node in self._nodes():
-            if isinstance(node, Cell) and node.name == name:
-                return node
-        raise RegistrationError(f"no actor is called {name!r}")
 
     def publish(self, message: object, sender: str = "") -> int:
         """Tell everybody who accepts exactly this type; how many. Nobody: a dead letter."""
@@ -127,8 +147,6 @@ class Runtime:
 
     def tree(self) -> dict[str, Any]:
         """The tree as plain data, for the control socket: names, states, figures."""
-        from kubeedge_actors.supervisors.tree import describe
-
         with self.lock:
             return {} if self.root is None else describe(self.root)
 
@@ -166,6 +184,13 @@ class Runtime:
         """A random number in [0, 1), for jitter."""
         return self._random.random()
 
+    def cell(self, name: str) -> Cell:
+        """The place of an actor in the tree; RegistrationError when there is none of that name."""
+        for node in self._nodes():
+            if isinstance(node, Cell) and node.name == name:
+                return node
+        raise RegistrationError(f"no actor is called {name!r}")
+
     def root_started(self) -> None:
         """The root's first plan is done."""
         self._started.settle(None)
@@ -175,6 +200,12 @@ class Runtime:
         self.failed = error or None
         self._started.settle(None)
         self._stopped.settle(None)
+
+    def _check_findings(self) -> None:
+        known, self.findings = self.findings, self.registry.findings()
+        for finding in self.findings:
+            if finding not in known:
+                log.warning("%s", finding.text)
 
     def _build(self, spec: SupervisorSpec, parent: Supervisor | None) -> Supervisor:
         supervisor = Supervisor(spec, parent, self)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 SAMPLES = 256
 
 
 class Stats:
     """How long handlers took (a ring of samples), and how fast messages went by between two looks."""
 
-    __slots__ = ("_at", "_ring", "_seen", "last_error", "restarts", "sampled")
+    __slots__ = ("_moments", "_ring", "_seen", "buried", "crashes", "failed_at", "last_error", "sampled")
 
     def __init__(self) -> None:
         self._ring: list[float] = []
+        self._moments: deque[float] = deque(maxlen=64)
         self.sampled = 0
-        self.restarts = 0
+        self.crashes = 0
+        self.buried = 0
         self.last_error = ""
+        self.failed_at = 0.0
         self._seen: list[tuple[float, int]] = []
 
     def sample(self, seconds: float) -> None:
@@ -24,6 +29,16 @@ class Stats:
         else:
             self._ring[self.sampled % SAMPLES] = seconds
         self.sampled += 1
+
+    def fail(self, error: str, at: float, moment: float) -> None:
+        """Remember a crash; `at`: epoch seconds, `moment`: monotonic."""
+        self.crashes += 1
+        self._moments.append(moment)
+        self.last_error, self.failed_at = error, at
+
+    def crashes_within(self, seconds: float, now: float) -> int:
+        """How many crashes there were in the last `seconds`, at most 64."""
+        return sum(now - moment < seconds for moment in list(self._moments))
 
     def quantile(self, share: float) -> float:
         """The handling time that `share` of the samples do not exceed; 0.0 without samples.

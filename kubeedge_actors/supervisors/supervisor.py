@@ -1,36 +1,30 @@
-"""The machine that carries out decisions: starts, stops and restarts children, and never waits."""
+"""The machine that carries out decisions: it orders starts and stops, hears reports, and never waits."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.cell import Cell, State
-from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
+from kubeedge_actors.supervisors.plan import Plan
 from kubeedge_actors.supervisors.strategy import Ending, OneForOne, Restart, Verdict, decide
 
 if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.child import SupervisorSpec
     from kubeedge_actors.supervisors.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-Node = "Cell | Supervisor"
-
-
-class Plan:
-    """Children to stop, then to start, one after the other; the last step done calls the next."""
-
-    __slots__ = ("attempt", "delay", "dropped", "start", "stop")
-
-    def __init__(self, stop: list[Cell | Supervisor], start: list[Cell | Supervisor], delay: float, attempt: int) -> None:
-        self.stop, self.start, self.delay, self.attempt = stop, start, delay, attempt
-        self.dropped = False
-
 
 class Supervisor:
-    """A node of the tree. All methods are called under the runtime's lock and only order; reports come back as calls."""
+    """A node of the tree. Every method is called under the runtime's lock; it orders, and reports come back as calls.
+
+    A child that is told to stop or start reports when it has; one that ends by itself is decided on. While a plan is to stop
+    it, its end is what was wanted.
+    """
 
     def __init__(self, spec: SupervisorSpec, parent: Supervisor | None, runtime: Runtime) -> None:
         self.spec, self.name, self.parent, self.runtime = spec, spec.name, parent, runtime
@@ -38,24 +32,34 @@ class Supervisor:
         self.state = State.NEW
         self.history: tuple[float, ...] = ()
         self.error = ""
-        self._plans: list[Plan] = []
+        """Why it gave up."""
+        self.births = 0
+        self._plan: Plan[Cell | Supervisor] | None = None
         self._final = False
-        self._timeout: float | None = None
-        self._halted_at = 0.0
+        self._deadline: float | None = None
+        self._since = 0.0
         self._streaks: dict[str, tuple[int, float]] = {}
 
     # --- orders from above ----------------------------------------------------------------------------------------
 
     def start(self, delay: float = 0.0, attempt: int = 0) -> None:
-        """Start all children in list order, after `delay` seconds."""
+        """Start all children in list order, in `delay` seconds."""
         self.state = State.STARTING
         self.history, self.error = (), ""
+        self.births += 1
+        self._since = self.runtime.clock.monotonic() + delay
         self._pursue(Plan([], list(self.children), delay, attempt))
 
-    def halt(self, *, final: bool, timeout: float | None = None) -> None:
-        """Stop all children in reverse order; ends in `parent.child_stopped`."""
-        self._final, self._timeout = final, timeout
-        self._halted_at = self.runtime.clock.monotonic()
+    def halt(self, *, final: bool, deadline: float | None = None) -> None:
+        """Stop all children in reverse order; `final`: for good, until `deadline` (monotonic). Ends in
+        `parent.child_stopped`.
+        """
+        self.error = ""
+        self._halt(final, deadline)
+
+    def _halt(self, final: bool, deadline: float | None) -> None:
+        self._final, self._deadline = final, deadline
+        self._since = self.runtime.clock.monotonic()
         self.state = State.STOPPING
         self._pursue(Plan(list(reversed(self.children)), [], 0.0, 0))
 
@@ -63,14 +67,19 @@ class Supervisor:
 
     def child_started(self, child: Cell | Supervisor) -> None:
         """A child has begun."""
-        self._stepped(child)
+        self._done(child)
 
     def child_stopped(self, child: Cell | Supervisor) -> None:
-        """A child has done what `halt` ordered."""
-        self._stepped(child)
+        """A child has carried out the order to stop."""
+        if child.state is State.ENDED and child.spec.restart is Restart.TEMPORARY and self.state is not State.STOPPING:
+            self.forget(child)
+        self._done(child)
 
     def child_ended(self, child: Cell | Supervisor, ending: Ending, why: str) -> None:
-        """A child ended without having been told to: decide, and act."""
+        """A child ended by itself: decide, and act."""
+        plan = self._plan
+        if self.state is State.STOPPING or (plan is not None and child in plan.stop):
+            return
         now = self.runtime.clock.monotonic()
         names = [each.name for each in self.children]
         decision = decide(
@@ -82,102 +91,105 @@ class Supervisor:
         elif decision.verdict is Verdict.ESCALATE:
             self._escalate(child, why)
         else:
-            self._leave(child)
-        # a child that failed while starting has had its turn: the next ones of the list do not wait for its back-off
-        self._stepped(child)
+            self._leave(child, ending)
+        # one that failed while starting has had its turn: those behind it do not wait for its back-off
+        self._done(child)
 
-    def _restart(self, child: Cell | Supervisor, affected: tuple[str, ...], now: float) -> None:
-        attempts, last = self._streaks.get(child.name, (0, now))
-        backoff = child.spec.backoff
-        attempt = backoff.attempt(attempts, now - last)
+    def _restart(self, child: Cell | Supervisor, affected: Iterable[str], now: float) -> None:
+        count, last = self._streaks.get(child.name, (0, now))
+        attempt = child.spec.backoff.attempt(count, now - last)
         self._streaks[child.name] = (attempt, now)
-        delay = backoff.delay(attempt, self.runtime.chance())
-        group = [each for each in self.children if each.name in affected and self._comes_back(each, child)]
-        stop = [each for each in reversed(self.children) if each.name in affected and each is not child]
+        delay = child.spec.backoff.delay(attempt, self.runtime.chance())
         if isinstance(self.spec.strategy, OneForOne):
             child.start(delay, attempt)
-        else:
-            self._pursue(Plan(stop, group, delay, attempt))
+            return
+        group = [each for each in self.children if each.name in affected]
+        stop = [each for each in reversed(group) if each is not child]
+        # a temporary sibling is stopped with the others and does not come back (source: OTP supervisor, terminate_children)
+        start = [each for each in group if each.spec.restart is not Restart.TEMPORARY]
+        self._pursue(Plan(stop, start, delay, attempt))
 
-    def _comes_back(self, child: Cell | Supervisor, failed: Cell | Supervisor) -> bool:
-        """Temporary siblings that are stopped for a group restart are not started again; nor is one that had ended."""
-        if child is failed:
-            return True
-        return child.state is not State.ENDED and child.spec.restart is not Restart.TEMPORARY
-
-    def _leave(self, child: Cell | Supervisor) -> None:
-        if isinstance(child, Cell):
-            child.close()
-            self.runtime.events.emit(
-                events.Stopped(name=child.name, at=self.runtime.clock.now(), reason="it is not restarted")
-            )
-            if child.spec.restart is Restart.TEMPORARY:
-                self.forget(child)
-        else:
+    def _leave(self, child: Cell | Supervisor, ending: Ending) -> None:
+        if isinstance(child, Supervisor):
             child.halt(final=True)
+        else:
+            child.emit(events.Stopped, reason=f"{ending.value}, not restarted", left=len(child.box.queue))
+            child.close()
+        if child.spec.restart is Restart.TEMPORARY:
+            self.forget(child)
 
     def forget(self, child: Cell | Supervisor) -> None:
-        """Take a child that has ended off the list."""
+        """Take a child off the list, and its names out of the registry."""
         if child in self.children:
             self.children.remove(child)
+        self._streaks.pop(child.name, None)
         if isinstance(child, Cell):
             self.runtime.registry.unregister(child.name)
+        else:
+            for each in list(child.children):
+                child.forget(each)
 
     def _escalate(self, child: Cell | Supervisor, why: str) -> None:
         self.error = f"{child.name}: {why}"
-        log.error("%s gives up: %d restarts in its window, the last of %s", self.name, len(self.history), self.error)
+        log.error("%s gives up after %d restarts, the last of %s", self.name, len(self.history) - 1, self.error)
         self.runtime.events.emit(
             events.Escalated(
                 name=self.name, at=self.runtime.clock.now(), child=child.name, error=why, restarts=len(self.history) - 1
             )
         )
-        self.halt(final=self.parent is None)
+        self._halt(self.parent is None, None)
 
     # --- plans ----------------------------------------------------------------------------------------------------
 
-    def _pursue(self, plan: Plan) -> None:
-        for other in self._plans:
-            other.dropped = True
-        self._plans = [plan]
+    def _pursue(self, plan: Plan[Cell | Supervisor]) -> None:
+        self._plan = plan  # what the old one still had to do is part of the new one: see Plan
         self._advance(plan)
 
-    def _advance(self, plan: Plan) -> None:
-        while not plan.dropped:
-            if plan.stop:
-                child = plan.stop[0]
-                if child.state in (State.ENDED, State.STOPPED) and not self._final:
-                    plan.stop.pop(0)
-                    continue
-                if child.state is State.ENDED:
-                    plan.stop.pop(0)
-                    continue
-                child.halt(final=self._final or child.spec.restart is Restart.TEMPORARY, timeout=self._timeout)
-                return
-            if plan.delay > 0:
-                delay, plan.delay = plan.delay, 0.0
-                self.runtime.engine.call_later(delay, partial(self._resume, plan))
-                return
-            if plan.start:
-                plan.start[0].start(0.0, plan.attempt)
-                return
-            plan.dropped = True
-            self._plans.remove(plan)
+    def _advance(self, plan: Plan[Cell | Supervisor]) -> None:
+        if plan.advancing:  # a step was done before its order returned: the loop further up the stack goes on
+            return
+        plan.advancing = True
+        while self._plan is plan and self._order(plan):
+            pass
+        plan.advancing = False
+
+    def _order(self, plan: Plan[Cell | Supervisor]) -> bool:
+        """Order the next step; True when it is done already."""
+        child = plan.next()
+        if child is None and plan.delay > 0:
+            delay, plan.delay = plan.delay, 0.0
+            self.runtime.engine.call_later(delay, partial(self._resume, plan))
+            return False
+        if child is None:
+            self._plan = None
             self._finished()
+            return False
+        if plan.stop:
+            if child.state is State.ENDED or (child.state in (State.STOPPED, State.NEW) and not self._final):
+                plan.done(child)
+            else:
+                final = self._final or child.spec.restart is Restart.TEMPORARY
+                child.halt(final=final, deadline=self._deadline)
+        elif child in self.children:
+            child.start(0.0, plan.attempt)
+        else:  # removed meanwhile
+            plan.done(child)
+        return plan.next() is not child
 
-    def _resume(self, plan: Plan) -> None:
+    def _resume(self, plan: Plan[Cell | Supervisor]) -> None:
         with self.runtime.deciding():
-            self._advance(plan)
-
-    def _stepped(self, child: Cell | Supervisor) -> None:
-        for plan in list(self._plans):
-            steps = plan.stop or plan.start
-            if not plan.dropped and steps and steps[0] is child:
-                steps.pop(0)
+            if self._plan is plan:
                 self._advance(plan)
+
+    def _done(self, child: Cell | Supervisor) -> None:
+        plan = self._plan
+        if plan is not None and plan.done(child):
+            self._advance(plan)
 
     def _finished(self) -> None:
         if self.state is State.STARTING:
             self.state = State.RUNNING
+            self._emit_started()
             if self.parent is None:
                 self.runtime.root_started()
             else:
@@ -185,16 +197,22 @@ class Supervisor:
         elif self.state is State.STOPPING:
             self._halted()
 
+    def _emit_started(self) -> None:
+        spent, now = self.runtime.clock.monotonic() - self._since, self.runtime.clock.now()
+        if self.births == 1:
+            self.runtime.events.emit(events.Started(name=self.name, at=now, duration=spent))
+        else:
+            again = events.Restarted(name=self.name, at=now, incarnation=self.births, attempt=0, duration=spent, downtime=0.0)
+            self.runtime.events.emit(again)
+
     def _halted(self) -> None:
         self.state = State.ENDED if self._final else State.STOPPED
-        spent = self.runtime.clock.monotonic() - self._halted_at
+        spent = self.runtime.clock.monotonic() - self._since
         why = self.error or "ordered"
-        self.runtime.events.emit(
-            events.Stopped(name=self.name, at=self.runtime.clock.now(), reason=why, duration=spent)
-        )
+        self.runtime.events.emit(events.Stopped(name=self.name, at=self.runtime.clock.now(), reason=why, duration=spent))
         if self.parent is None:
             self.runtime.root_stopped(self.error)
-        elif self.error and not self._final:
+        elif self.error:
             self.parent.child_ended(self, Ending.CRASH, self.error)
         else:
             self.parent.child_stopped(self)

@@ -11,28 +11,34 @@ from kubeedge_actors.supervisors.supervisor import Supervisor
 def describe(node: Cell | Supervisor) -> dict[str, Any]:
     """One node and what is below it; times in seconds."""
     if isinstance(node, Supervisor):
+        window = node.spec.strategy.intensity.within
         now = node.runtime.clock.monotonic()
         return {
             "name": node.name,
             "kind": "supervisor",
             "strategy": type(node.spec.strategy).__name__,
             "state": node.state.value,
-            "restarts": sum(now - at < node.spec.strategy.intensity.within for at in node.history),
+            "incarnation": node.births,
+            "restarts": sum(now - at < window for at in node.history),
+            "last_error": node.error,
             "children": [describe(child) for child in node.children],
         }
-    return _cell(node)
+    return _describe_cell(node)
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
-    box, stats = cell.box, cell.stats
+def _describe_cell(cell: Cell) -> dict[str, Any]:
+    box, stats, handled = cell.box, cell.stats, cell.handled
     now = cell.clock.monotonic()
-    handled = cell.handled
+    one = cell.incarnation
+    busy = 0.0 if one is None or one.turn is None else now - one.began
     return {
         "name": cell.name,
         "kind": "actor",
         "group": cell.spec.group,
+        "version": cell.spec.version,
         "state": cell.state.value,
         "incarnation": cell.births,
+        "attempt": cell.attempt,
         "depth": len(box.queue),
         "capacity": box.capacity,
         "oldest": box.oldest(),
@@ -40,7 +46,17 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "rate": stats.rate(now, handled),
         "p50": stats.quantile(0.5),
         "p99": stats.quantile(0.99),
-        "restarts": cell.restarts,
+        "busy": busy if cell.spec.handler_deadline is not None else 0.0,
+        "crashes": stats.crashes,
+        "restarts": stats.crashes_within(cell.parent.spec.strategy.intensity.within, now),
         "last_error": stats.last_error,
-        "mailbox": cell.outcomes(),
+        "last_error_at": stats.failed_at,
+        "dead_letters": stats.buried,
+        "mailbox": {
+            "rejected": box.rejected,
+            "dropped": box.dropped,
+            "coalesced": 0 if box.keyed is None else box.keyed.displaced,
+            "blocked": box.blocked,
+            "forced": box.forced,
+        },
     }

@@ -33,18 +33,28 @@ _ESCAPE: Final = re.compile(
 def decode(text: str | bytes) -> Record:
     """The record of one message. Errors: FrameError when Go would close the connection over it."""
     try:
-        if isinstance(text, bytes):
-            text = text.decode()  # the content is not looked at, so nobody else would notice broken UTF-8
-        return _decode(text)
+        return _decode(_text(text))
     except _BAD:
-        return _decode_leniently(text)
+        return _decode_spelt_otherwise(text)
 
 
-def _decode_leniently(text: str | bytes) -> Record:
+def _decode_spelt_otherwise(text: str | bytes) -> Record:
     try:
-        return _decode(_strict(_as_unicode(text)))
+        return _decode(_strict(_text(text)))
+    except _BAD:
+        return _decode_repaired(text)
+
+
+def _decode_repaired(text: str | bytes) -> Record:
+    try:
+        return _decode(_strict(_first_value(_as_unicode(text).lstrip(_BLANKS))))
     except _BAD as error:
         raise FrameError(f"not a message envelope: {error}") from None
+
+
+def _text(text: str | bytes) -> str:
+    """Bytes as text: the content is not looked at here, so nobody else would notice broken UTF-8."""
+    return text.decode() if isinstance(text, bytes) else text
 
 
 def _as_unicode(text: str | bytes) -> str:
@@ -57,8 +67,8 @@ def _as_unicode(text: str | bytes) -> str:
 
 
 def _strict(text: str) -> bytes:
-    """The first JSON value of the text with our own field names and nothing else in it."""
-    fields = _decode_fields(_first_value(text.lstrip(_BLANKS)))
+    """The envelope in our own spelling, without fields that are unknown or null."""
+    fields = _decode_fields(text)
     parts: dict[str, Any] = {}
     for name, value in (fields or {}).items():
         part = _folded(name)

@@ -106,7 +106,7 @@ def text(field: str) -> Content:
         found = to_value(raw)
         if isinstance(found, str):
             return {field: found}
-        return {field: bytes(raw).decode(), "embedded": True} if isinstance(found, dict) else None
+        return {field: _encode(found).decode(), "embedded": True} if isinstance(found, dict) else None
 
     def write(message: Any) -> Any:
         found = getattr(message, field)
@@ -127,6 +127,10 @@ def _is_delete_options(found: Any, fields: Fields) -> bool:
     return found is None or isinstance(found, dict | str)
 
 
+def _are_ids(found: Any, fields: Fields) -> bool:
+    return isinstance(found, list) and all(isinstance(each, str) for each in found)
+
+
 NOTHING: Final = constant(None)
 HEARTBEAT: Final = constant(names.PING)
 OBJECT: Final = value("object", _is_object)
@@ -136,6 +140,7 @@ REPORT: Final = value("report", _is_object)
 REQUEST: Final = value("request", _is_object)
 POD_STATUS: Final = value("content", _is_pod_status)
 DELETE_OPTIONS: Final = value("options", _is_delete_options, quoted=False)
+IDS: Final = value("ids", _are_ids, quoted=False)
 REASON: Final = value("reason", lambda found, fields: isinstance(found, str), quoted=False)
 ANSWER: Final = value("content", lambda found, fields: True)
 ANYTHING: Final = value("content", lambda found, fields: True, quoted=False)

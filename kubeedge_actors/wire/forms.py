@@ -113,6 +113,15 @@ _STORED: Final = (n.RESPONSE,)
 
 DOWN: Final = (
     Form(m.ObjectPushed, lane.KUBERNETES_DOWN, _OBJECT_EVENTS, ObjectPath(), c.OBJECT, group=n.GROUP_RESOURCE),
+    Form(
+        m.OutboxAcknowledged,
+        lane.KUBERNETES_DOWN,
+        (n.ACKNOWLEDGE,),
+        FixedPath(n.PATH_OUTBOX),
+        c.IDS,
+        n.CLOUDHUB,
+        n.GROUP_RESOURCE,
+    ),
     _members(m.MembershipChanged, n.MEMBERSHIP),
     _members(m.MembershipDetailed, n.PATH_MEMBERSHIP_DETAIL)._replace(any_operation=True),
     Form(m.ReportConfirmed, lane.CONFIRMATION, _STORED, _FREE, c.ANYTHING, n.DEVICECONTROLLER, n.GROUP_TWIN),

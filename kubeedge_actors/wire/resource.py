@@ -25,6 +25,7 @@ FIXED: Final = frozenset(
         names.PATH_WATCH_SYNC,
         names.PATH_CONNECTION,
         names.PATH_TWIN,
+        names.PATH_OUTBOX,
         names.NODE,
     }
 )

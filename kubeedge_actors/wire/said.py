@@ -257,6 +257,12 @@ class ObjectPushed(Said, frozen=True, kw_only=True):
     source: str = names.EDGECONTROLLER
 
 
+class OutboxAcknowledged(Said, frozen=True, kw_only=True):
+    """The cloud has handled the durable messages with these ids. Between our own two sides only, as agreed in the handshake."""
+
+    ids: list[str]
+
+
 class MembershipChanged(Said, frozen=True, kw_only=True):
     """Devices were added to or removed from this node: {"event_id","timestamp","added_devices","removed_devices"}."""
 

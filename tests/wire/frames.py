@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
+from kubeedge_actors.wire.record import Record
+
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
@@ -38,3 +42,8 @@ def golden() -> list[Frame]:
         for number, line in enumerate(map(json.loads, path.read_text().splitlines()), 1)
         if "frame" in line
     ]
+
+
+def value_of(record: Record) -> tuple[Any, ...]:
+    """What a record says, whichever way its content is spelt: an escape and its character mean the same."""
+    return record.header, record.route, msgspec.json.decode(record.content)

@@ -38,12 +38,12 @@ methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPT
 topics = st.text(min_size=1, max_size=30)
 
 
-def _said(type: type[m.Said], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.builds(type, msg_id=ids | st.just(""), timestamp=times, **fields)
+def _said(kind: type[m.Said], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.builds(kind, msg_id=ids | st.just(""), timestamp=times, **fields)
 
 
-def _text(type: type[m.Said], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return _said(type, **fields) | _said(type, embedded=st.just(True), **fields)
+def _text(kind: type[m.Said], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return _said(kind, **fields) | _said(kind, embedded=st.just(True), **fields)
 
 
 headers = st.builds(
@@ -109,6 +109,7 @@ SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
         resource_version=versions,
         source=cloud_sources,
     ),
+    m.OutboxAcknowledged: _said(m.OutboxAcknowledged, ids=st.lists(ids)),
     m.MembershipChanged: _said(m.MembershipChanged, content=objects),
     m.MembershipDetailed: _said(m.MembershipDetailed, content=objects),
     m.ReportConfirmed: _said(m.ReportConfirmed, parent_msg_id=ids, resource=words, content=json_values),

@@ -91,14 +91,12 @@ def test_every_node_topic_can_be_written_and_read(node: str, kind: str) -> None:
 
 
 def test_a_topic_that_devices_or_nodes_lack_can_not_be_written() -> None:
-    for broken in (
-        lambda: topics.device_topic("a/b", names.MEMBERSHIP_GET),
-        lambda: topics.device_topic("a/b/c", names.TWIN_GET),
-        lambda: topics.node_topic("n", names.TWIN_GET),
-        lambda: topics.node_topic("a/b", names.MEMBERSHIP_GET),
-    ):
+    for device, kind in (("a/b", names.MEMBERSHIP_GET), ("a/b/c", names.TWIN_GET)):
         with pytest.raises(ResourceError):
-            broken()
+            topics.device_topic(device, kind)
+    for node, kind in (("n", names.TWIN_GET), ("a/b", names.MEMBERSHIP_GET)):
+        with pytest.raises(ResourceError):
+            topics.node_topic(node, kind)
 
 
 def test_devices_and_members_stay_at_the_edge_and_the_rest_goes_up() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.delivery import object_key
@@ -25,6 +26,10 @@ class _Slot:
 
     answers: deque[Said] = field(default_factory=deque)
     push: ObjectPushed | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not self.answers and self.push is None
 
     def take(self) -> Said | None:
         if self.answers:
@@ -55,11 +60,16 @@ class Outbox:
         self.deadline = float("inf")
 
     def put(self, message: Said) -> bool:
-        """Take a message; False when it is old news: what is stored, under way or acknowledged is at least as new."""
+        """Take a message; False when it is old news: what is stored, under way or acknowledged is at least as new.
+
+        False, too, for an object without a version that is not being deleted: nobody could tell whether the node has it.
+        """
         key = object_key(message)
         if not isinstance(message, ObjectPushed):
             self._slot(key).answers.append(message)
             return True
+        if not message.resource_version and not is_deletion(message):
+            return False
         flight = self._flights.get(key)
         slot = self._slots.get(key)
         stored = (slot.push if slot else None) or (flight.message if flight else None)
@@ -91,7 +101,7 @@ class Outbox:
             return self._note(key, flight.message)
         slot = self._slots.get(key)
         message = _remove(slot, msg_id) if slot is not None else None
-        if slot is not None and not slot.answers and slot.push is None:
+        if slot is not None and slot.empty:
             del self._slots[key]
         return self._note(key, message) if message is not None else None
 
@@ -131,28 +141,38 @@ class Outbox:
         return slot
 
     def _depart(self, now: float) -> list[Said]:
-        departing: list[Said] = []
-        for key in list(self._slots) if self._slots and len(self._flights) < self._window else ():
-            if key in self._flights:
-                continue
-            slot = self._slots[key]
-            message = slot.take()
-            if not slot.answers and slot.push is None:
-                del self._slots[key]
-            if message is None:
-                continue
-            self._flights[key] = _Flight(key, message, now + RESEND)
-            self._sent[message.msg_id] = key
-            departing.append(message)
-            if len(self._flights) >= self._window:
-                break
-        if departing:
-            self._reckon()
+        room = self._window - len(self._flights)
+        if room <= 0 or not self._slots:
+            return []
+        keys = list(islice((key for key in self._slots if key not in self._flights), room))
+        departing = [message for key in keys if (message := self._take(key)) is not None]
+        for key, message in zip(keys, departing, strict=True):
+            self._fly(key, message, now)
         return departing
+
+    def _take(self, key: str) -> Said | None:
+        slot = self._slots[key]
+        message = slot.take()
+        if slot.empty:
+            del self._slots[key]
+        return message
+
+    def _fly(self, key: str, message: Said, now: float) -> None:
+        self._flights[key] = _Flight(key, message, now + RESEND)
+        self._sent[message.msg_id] = key
+        self._reckon()
 
     def _again(self, flight: _Flight, now: float) -> list[Said]:
         if now < flight.again_at:
             return []
+        slot = self._slots.get(flight.key)
+        if slot is not None and slot.push is not None and isinstance(flight.message, ObjectPushed):
+            self._forget(flight.message)  # why repeat what is known to be old
+            push, slot.push = slot.push, None
+            if slot.empty:
+                del self._slots[flight.key]
+            self._fly(flight.key, push, now)
+            return [push]
         if flight.sends < SENDS:
             flight.sends, flight.again_at = flight.sends + 1, now + RESEND
             self._reckon()
@@ -165,12 +185,10 @@ class Outbox:
         del self._flights[flight.key]
         self._reckon()
         slot = self._slots.pop(flight.key, None) or _Slot()
-        if not isinstance(flight.message, ObjectPushed):
-            slot.answers.appendleft(flight.message)
-        elif slot.push is None:
-            slot.push = flight.message
+        if isinstance(flight.message, ObjectPushed):
+            slot.push = flight.message  # no newer one waits: that would fly by now
         else:
-            self._forget(flight.message)  # a newer one waits
+            slot.answers.appendleft(flight.message)
         self._slots[flight.key] = slot  # at the end of the line
 
     def _note(self, key: str, message: Said) -> Said:
@@ -187,6 +205,14 @@ class Outbox:
 
     def _reckon(self) -> None:
         self.deadline = min((flight.again_at for flight in self._flights.values()), default=float("inf"))
+
+
+def is_deletion(message: ObjectPushed) -> bool:
+    """Whether the object is gone or about to go."""
+    if message.operation == names.DELETE:
+        return True
+    metadata = message.object.get("metadata")
+    return isinstance(metadata, dict) and bool(metadata.get("deletionTimestamp"))
 
 
 def supersedes(new: ObjectPushed, stored: ObjectPushed) -> bool:

@@ -45,6 +45,8 @@ AGAIN = 0.005
 CONNECTIONS = 1_000
 WAITING = 10_000
 """Publications from inside that may wait for the broker's thread."""
+QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux only."""
 PATIENCE = 5.0
 """Seconds that whoever publishes more than that is held."""
 
@@ -194,6 +196,7 @@ class _Connection:
 
     def __init__(self, reader: _Reader, writer: _Writer, keepalive: int) -> None:
         self.stream, self.transport, self.writer = reader.stream, writer.stream.transport, writer.stream
+        self.socket = self.transport.get_extra_info("socket")
         self.transport.set_write_buffer_limits(high=UNSENT)
         self.loop = asyncio.get_running_loop()
         # a client that was silent for one and a half times its keepalive is gone (3.1.2.10)
@@ -205,6 +208,18 @@ class _Connection:
     def room(self) -> bool:
         """False while too much waits in the socket."""
         return self.transport.get_write_buffer_size() < UNSENT
+
+    def send(self, said: bytes) -> None:
+        """Write it."""
+        self.writer.write(said)
+        self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Have TCP acknowledge at once what comes next: a client that leaves Nagle's algorithm on (paho, mosquitto_pub) waits for
+        it, 40 ms a time, when it sends two packets in a row. The kernel goes back to waiting whenever data leaves.
+        """
+        if QUICKACK is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def watch(self) -> None:
         """End the connection when nothing is heard any more."""
@@ -273,7 +288,7 @@ class _Broker(AmqttBroker):  # type: ignore[misc]
         session, asked.parent = self._exchange.open(asked.client_id, bool(asked.clean_session))
         try:
             await handler.mqtt_connack_authorize(True)
-            session.attach(connection.writer.write, connection.room)
+            session.attach(connection.send, connection.room)
             await self._converse(connection, session)
         except (OSError, ProtocolError, AMQTTError) as error:
             log.debug("client %s: %s", asked.client_id, error)
@@ -304,6 +319,7 @@ class _Broker(AmqttBroker):  # type: ignore[misc]
                 if not exchange.take(session, packet):
                     await self._until(lambda: exchange.take(session, packet), connection)  # noqa: B023  it is awaited here
             exchange.flush()
+            connection.acknowledge()
             await connection.writer.drain()
 
     async def _until(self, take: Callable[[], bool], connection: _Connection | None = None) -> None:

@@ -1,7 +1,7 @@
 """The client end of a link, through websocket-client.
 
 One thread owns the socket: two threads on one TLS socket corrupt it. The socket never blocks; the thread waits for it and for a wake-up
-from those who send. websocket-client does the upgrade and takes frames apart; what is written goes through one buffer here, because a
+by those who send. websocket-client does the upgrade and takes frames apart. What is written goes through one buffer here, because a
 pong must not get into the middle of a half-written frame.
 """
 
@@ -15,7 +15,6 @@ import ssl
 import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 import websocket
 
 from kubeedge_actors.drivers.link.base import Closed, LinkEvents, LinkTls
+from kubeedge_actors.drivers.link.outqueue import OutQueue
 from kubeedge_actors.drivers.link.trust import Trust, dial
 from kubeedge_actors.errors import LinkError
 
@@ -32,7 +32,9 @@ CONNECT_SECONDS = 10.0
 STALL_SECONDS = 30.0
 FAREWELL_SECONDS = 1.0
 READS_PER_TURN = 64
-BYTES_PER_WRITE = 64 * 1024
+WRITES_PER_TURN = 4
+WRITE_SIZE = 64 * 1024
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 ABNF = websocket.ABNF
 
 
@@ -51,12 +53,13 @@ class WebSocketLink:
 
     def __init__(self, trust: Trust | None = None) -> None:
         self._trust = trust or Trust()
-        self._queue = _Queue()
+        self._queue = OutQueue()
 
     def open(self, url: str, headers: Mapping[str, str], tls: LinkTls | None, events: LinkEvents) -> None:
         """See the protocol."""
-        run = _Run(url, dict(headers), tls, events, self._trust, self._queue)
-        threading.Thread(target=run, name="link", daemon=True).start()
+        run = _Run(self._queue, events)
+        connect = _Connect(url, dict(headers), tls, self._trust)
+        threading.Thread(target=run, args=(connect,), name="link", daemon=True).start()
 
     def send(self, text: str, mark: str = "") -> None:
         """See the protocol."""
@@ -67,137 +70,184 @@ class WebSocketLink:
         self._queue.end()
 
 
-class _Queue:
-    """What other threads want of the thread that owns the socket, and the socket that wakes it."""
+class _Connect:
+    """How to come to an open WebSocket."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._texts: deque[tuple[str, str]] = deque()
-        self._near, self.wake = socket.socketpair()
-        self._woken = False
-        self._gone = False
-        self.ending = False
+    def __init__(self, url: str, headers: dict[str, str], tls: LinkTls | None, trust: Trust) -> None:
+        self._url = url
+        self._headers = headers
+        self._tls = tls
+        self._trust = trust
 
-    def put(self, text: str, mark: str) -> None:
-        with self._lock:
-            if not self._gone:
-                self._texts.append((text, mark))
-                self._ring()
+    def __call__(self) -> websocket.WebSocket:
+        opened = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
+        connection = self._dial()
+        try:
+            opened.connect(self._url, socket=connection, header=self._headers, suppress_origin=True, redirect_limit=0)  # type: ignore[no-untyped-call]
+            connection.setblocking(False)
+        except BaseException:
+            connection.close()
+            raise
+        return opened
 
-    def end(self) -> None:
-        with self._lock:
-            self.ending = True
-            self._ring()
-
-    def take(self) -> tuple[list[str], list[str]]:
-        """Texts of about BYTES_PER_WRITE, and their marks."""
-        texts: list[str] = []
-        marks: list[str] = []
-        room = BYTES_PER_WRITE
-        with self._lock:
-            while self._texts and room > 0:
-                text, mark = self._texts.popleft()
-                texts.append(text)
-                marks.append(mark)
-                room -= len(text)
-        return texts, marks
-
-    def heard(self) -> None:
-        """Forget the wake-ups so far; what they are about is seen after this."""
-        with self._lock:
-            if self._woken:
-                self._woken = False
-                self.wake.recv(1)
-
-    def close(self) -> None:
-        with self._lock:
-            self._gone = True
-            self._texts.clear()
-            self._near.close()
-            self.wake.close()
-
-    def _ring(self) -> None:
-        if not self._woken and not self._gone:
-            self._woken = True
-            self._near.send(b"\0")
+    def _dial(self) -> socket.socket:
+        address = urlsplit(self._url)
+        host = address.hostname or ""
+        if self._tls is None:
+            return dial(host, address.port or 80, CONNECT_SECONDS)
+        return self._trust.connect(host, address.port or 443, self._tls, CONNECT_SECONDS)
 
 
 class _Run:
     """The life of one link, on its own thread."""
 
-    def __init__(
-        self, url: str, headers: dict[str, str], tls: LinkTls | None, events: LinkEvents, trust: Trust, queue: _Queue
-    ) -> None:
-        self._url = url
-        self._headers = headers
-        self._tls = tls
-        self._events = events
-        self._trust = trust
+    def __init__(self, queue: OutQueue, events: LinkEvents) -> None:
         self._queue = queue
-        self._websocket: Any = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
+        self._events = events
+        self._websocket: Any = None
         self._buffer = memoryview(b"")
         self._marks: list[str] = []
-        self._control: list[bytes] = []
+        self._pongs: list[bytes] = []
         self._parts: list[bytes] | None = None
         self._progress = 0.0
+        self._farewell = 0.0
+        self._more = False
 
-    def __call__(self) -> None:
+    def __call__(self, connect: _Connect) -> None:
         try:
-            closed = self._live()
-        except Exception:
-            log.exception("a handler of the link %s failed", self._url)
-            closed = Closed("a handler of this link failed, see the log")
-        self._queue.close()
-        try:
-            self._events.on_close(closed)
-        except Exception:
-            log.exception("the end of the link %s could not be told", self._url)
-
-    def _live(self) -> Closed:
-        try:
-            connection = self._connect()
+            closed = self._live(connect)
         except (OSError, LinkError, websocket.WebSocketException) as error:
-            return _why_not(error, self._url)
-        with contextlib.closing(connection):
+            closed = _reason(error)
+        except Exception:
+            log.exception("a handler of the link failed")
+            closed = Closed("a handler of the link failed, see the log")
+        self._queue.close()
+        self._events.on_close(closed)
+
+    def _live(self, connect: _Connect) -> Closed:
+        self._websocket = connect()
+        with contextlib.closing(self._websocket.sock) as connection:
             if self._queue.ending:
                 return Closed("closed by this side")
             self._events.on_open(self._websocket.getheaders())
             return self._serve(connection)
 
-    def _connect(self) -> socket.socket:
-        address = urlsplit(self._url)
-        host = address.hostname or ""
-        if self._tls is None:
-            connection = dial(host, address.port or 80, CONNECT_SECONDS)
-        else:
-            connection = self._trust.connect(host, address.port or 443, self._tls, CONNECT_SECONDS)
-        try:
-            self._websocket.connect(
-                self._url, socket=connection, header=self._headers, suppress_origin=True, redirect_limit=0
-            )
-            connection.setblocking(False)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
     def _serve(self, connection: socket.socket) -> Closed:
         poll = select.poll()
         poll.register(self._queue.wake, select.POLLIN)
-        deadline = 0.0
-        try:
-            while True:
-                self._write(connection)
-                if self._queue.ending:
-                    deadline = deadline or time.monotonic() + FAREWELL_SECONDS
-                    if not self._buffer or time.monotonic() > deadline:
-                        return Closed("closed by this side")
-                if self._buffer and time.monotonic() - self._progress > STALL_SECONDS:
-                    return Closed(f"the other side has taken nothing for {STALL_SECONDS:.0f} s")
-                poll.register(connection, select.POLLIN | (select.POLLOUT if self._buffer else 0))
-                poll.poll(self._patience() * 1000)
-                self._queue.heard()
-                if (closed := self._read(connection)) is not None:
-                    return closed
-        except (OSError, websocket.WebSocketException) as error:
-            return _why_not(error, self._url)
+        while True:
+            self._write(connection)
+            if (closed := self._ended()) is not None:
+                return closed
+            poll.register(connection, select.POLLIN | (select.POLLOUT if self._buffer else 0))
+            poll.poll(self._patience())
+            self._queue.heard()
+            if (closed := self._read(connection)) is not None:
+                return closed
+
+    def _patience(self) -> int:
+        """How long to wait for the socket or a wake-up, in ms; -1 for ever."""
+        if self._more or (self._queue and not self._buffer):
+            return 0
+        if self._farewell:
+            return int(FAREWELL_SECONDS * 1000)
+        return int(STALL_SECONDS * 1000) if self._buffer else -1
+
+    def _ended(self) -> Closed | None:
+        now = time.monotonic()
+        if self._queue.ending:
+            self._farewell = self._farewell or now + FAREWELL_SECONDS
+            if now >= self._farewell or not (self._buffer or self._queue):
+                return Closed("closed by this side")
+        if self._buffer and now - self._progress >= STALL_SECONDS:
+            return Closed(f"the other side took nothing for {STALL_SECONDS:.0f} s")
+        return None
+
+    def _write(self, connection: socket.socket) -> None:
+        for _ in range(WRITES_PER_TURN):
+            if not self._buffer and not self._fill():
+                return
+            try:
+                while self._buffer:
+                    self._buffer = self._buffer[connection.send(self._buffer) :]
+                    self._progress = time.monotonic()
+            except WOULD_BLOCK:
+                return
+            if self._marks:
+                self._events.on_written(self._marks)
+
+    def _fill(self) -> bool:
+        texts, self._marks = self._queue.take(WRITE_SIZE)
+        frames = [*self._pongs, *(_frame(text.encode(), ABNF.OPCODE_TEXT) for text in texts)]
+        self._pongs.clear()
+        self._buffer = memoryview(b"".join(frames))
+        self._progress = time.monotonic()
+        return bool(frames)
+
+    def _read(self, connection: socket.socket) -> Closed | None:
+        self._more = True
+        for _ in range(READS_PER_TURN):
+            try:
+                frame = self._websocket.recv_frame()
+            except WOULD_BLOCK:
+                self._more = False
+                return None
+            if frame.opcode == ABNF.OPCODE_CLOSE:
+                return self._answer_close(connection, frame.data)
+            self._take(frame)
+        return None
+
+    def _take(self, frame: websocket.ABNF) -> None:
+        if frame.opcode == ABNF.OPCODE_PING:
+            self._pongs.append(_frame(frame.data, ABNF.OPCODE_PONG))
+        elif frame.opcode != ABNF.OPCODE_PONG:
+            self._assemble(frame)
+
+    def _assemble(self, frame: websocket.ABNF) -> None:
+        if (frame.opcode == ABNF.OPCODE_CONT) == (self._parts is None):
+            raise websocket.WebSocketProtocolException("the fragments of a message are out of order")
+        parts = [] if self._parts is None else self._parts
+        parts.append(_bytes(frame.data))
+        self._parts = None if frame.fin else parts
+        if frame.fin:
+            # invalid UTF-8 is replaced as Go's JSON decoder does; checking it here would cost more than everything else
+            self._events.on_text(b"".join(parts).decode("utf-8", "replace"))
+
+    def _answer_close(self, connection: socket.socket, data: bytes) -> Closed:
+        code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else 1005
+        if not self._buffer:
+            with contextlib.suppress(OSError):  # the other side may be gone already; nothing follows
+                connection.send(_frame(data[:2], ABNF.OPCODE_CLOSE))
+        text = data[2:].decode("utf-8", "replace")
+        return Closed(f"closed by the other side with code {code}{': ' if text else ''}{text}")
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else data
+
+
+def _frame(data: str | bytes, opcode: int) -> bytes:
+    return ABNF.create_frame(data, opcode).format()
+
+
+def _reason(error: Exception) -> Closed:
+    if isinstance(error, websocket.WebSocketBadStatusException):
+        return _refusal(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Closed(f"the certificate of the server was refused: {error.verify_message}")
+    if isinstance(error, ssl.SSLError):
+        return Closed(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}")
+    if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
+        return Closed("no answer in time")
+    if isinstance(error, websocket.WebSocketConnectionClosedException):
+        return Closed("the other side closed the connection")
+    return Closed(str(getattr(error, "strerror", None) or error))
+
+
+def _refusal(error: websocket.WebSocketBadStatusException) -> Closed:
+    body = (error.resp_body or b"").decode("utf-8", "replace").strip()[:200]
+    try:
+        wait = float((error.resp_headers or {}).get("retry-after", ""))
+    except ValueError:  # none, or a date, which no hub of ours sends
+        wait = None
+    return Closed(f"refused with HTTP status {error.status_code}{': ' if body else ''}{body}", wait)

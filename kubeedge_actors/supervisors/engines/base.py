@@ -10,27 +10,26 @@ from kubeedge_actors.supervisors.mailbox import Room
 
 if TYPE_CHECKING:
     from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.envelope import Promise
+    from kubeedge_actors.supervisors.promise import Promise
 
 
 class Engine(Protocol):
-    """Gives cells their turns, one thread at a time for each, and keeps the timers.
+    """Gives cells their turns and keeps the timers. All methods may be called from any thread.
 
-    Promises: a cell that has work gets `drain` called soon after `wake`; never two at once with the same seat; `call_later`
-    actions run one at a time and never in a cell's turn; nothing here blocks except `wait`, `await_room` and `shut_down`.
+    Promises
+    * A cell whose mailbox calls `wake` gets `turns.drain` soon after, never twice at once with the same seat.
+    * `call_later` actions run one at a time, outside of any turn and with no lock held.
+    * Only `wait`, `await_room` and `shut_down` block.
     """
 
     def attach(self, clock: Clock | None) -> Clock:
-        """Take the clock to use, or give the engine's own; called once by the runtime."""
+        """Take the clock to use, or give the engine's own; called once, by the runtime."""
 
     def open(self, cell: Cell) -> None:
-        """Give the cell a new seat: from now on it gets turns. The holder of an earlier seat gets no more."""
+        """Give the cell a new seat and its mailbox a `wake`: it gets turns. Who held an earlier seat gets no more."""
 
     def close(self, cell: Cell) -> None:
         """The cell needs no more turns."""
-
-    def wake(self, cell: Cell) -> None:
-        """There is something in the cell's mailbox; any thread."""
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Call `action` later; the returned function cancels it. Actions are brief and never wait."""
@@ -39,13 +38,16 @@ class Engine(Protocol):
         """Return when the promise is settled or the time is over."""
 
     def await_room(self, cell: Cell) -> Room:
-        """Wait until the cell's mailbox may have room."""
+        """Wait until the cell's mailbox may have room, unless that would be for ever."""
 
     def release(self, cell: Cell) -> None:
-        """The cell is to stop: if its handler waits for room somewhere, it is let in."""
+        """The cell is to stop: if its handler waits for room somewhere, let it in."""
 
     def current(self) -> Cell | None:
         """The cell whose turn it is in this thread."""
 
+    def stack(self, cell: Cell) -> str:
+        """Where the cell's code is at the moment, as text; empty when that is not known."""
+
     def shut_down(self) -> None:
-        """End what runs in the background."""
+        """End what runs in the background; idempotent."""

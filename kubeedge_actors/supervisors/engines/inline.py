@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable
-from itertools import count
+from functools import partial
 
 from kubeedge_actors.supervisors.cell import Cell
 from kubeedge_actors.supervisors.clock import Clock, ManualClock
-from kubeedge_actors.supervisors.envelope import Promise
+from kubeedge_actors.supervisors.engines.schedule import Schedule
 from kubeedge_actors.supervisors.mailbox import Room
+from kubeedge_actors.supervisors.promise import Promise
+from kubeedge_actors.supervisors.turns import drain, has_work
 
 
 class InlineEngine:
-    """Runs actors in the thread that calls `run` or `advance`; cells take turns, one message each."""
+    """Runs actors in the thread that calls `run` or `advance`; they take turns, one message each.
+
+    Where another thread would wait (`Promise.get`, a full mailbox) it runs the other actors meanwhile, and moves the clock to
+    the next timer when only time can help.
+    """
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self._ready: deque[Cell] = deque()
         self._queued: set[Cell] = set()
         self._stack: list[Cell] = []
-        self._timers: list[tuple[float, int, list[Callable[[], None]]]] = []
-        self._numbers = count()
+        self._schedule = Schedule()
 
     def attach(self, clock: Clock | None) -> Clock:
-        """The engine's clock is always a manual one."""
+        """The engine's clock, unless another manual one is given."""
         if clock is not None:
             if not isinstance(clock, ManualClock):
                 raise TypeError("the inline engine needs a ManualClock")
@@ -33,7 +37,7 @@ class InlineEngine:
         return self.clock
 
     def run(self) -> int:
-        """Give turns until nobody has work; how many turns that took."""
+        """Give turns until nobody has work; how many that took."""
         turns = 0
         while self._step():
             turns += 1
@@ -53,13 +57,14 @@ class InlineEngine:
             self.clock.advance(ahead)
 
     def _fire_next(self, until: float) -> bool:
-        while self._timers and self._timers[0][0] <= until:
-            due, _, action = heapq.heappop(self._timers)
-            if action:
-                self._move_to(due)
-                action.pop()()
-                return True
-        return False
+        due = self._schedule.first_due()
+        if due is None or due > until:
+            return False
+        self._move_to(due)
+        action = self._schedule.take(max(due, self.clock.monotonic()))
+        if action is not None:
+            action()
+        return True
 
     def _step(self) -> bool:
         for _ in range(len(self._ready)):
@@ -76,32 +81,33 @@ class InlineEngine:
         cell.box.idle = False
         self._stack.append(cell)
         try:
-            more = cell.drain(1)
+            more = drain(cell, 1)
         finally:
             self._stack.pop()
+        if cell.seat is None:
+            return
         cell.box.idle = True
-        if (more or cell.has_work()) and cell.seat is not None:
-            self.wake(cell)
+        if more or has_work(cell):
+            self._wake(cell)
 
-    def open(self, cell: Cell) -> None:
-        """Give the cell turns."""
-        cell.seat = object()
-        cell.box.idle = True
-
-    def close(self, cell: Cell) -> None:
-        """Nothing to do: a cell without work gets no turns."""
-
-    def wake(self, cell: Cell) -> None:
-        """Put the cell at the end of those that are ready."""
+    def _wake(self, cell: Cell) -> None:
         if cell not in self._queued:
             self._queued.add(cell)
             self._ready.append(cell)
 
+    def open(self, cell: Cell) -> None:
+        """Give the cell turns."""
+        cell.seat = object()
+        cell.box.wake = partial(self._wake, cell)
+        cell.box.idle = True
+        self._wake(cell)
+
+    def close(self, cell: Cell) -> None:
+        """Nothing to do: without a seat it gets no turns."""
+
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Keep the action until `advance` passes its time."""
-        entry = [action]
-        heapq.heappush(self._timers, (self.clock.monotonic() + seconds, next(self._numbers), entry))
-        return entry.clear
+        return partial(self._schedule.cancel, self._schedule.add(self.clock.monotonic() + seconds, action))
 
     def wait(self, promise: Promise, timeout: float) -> None:
         """Run the others until the promise is settled, moving the clock when only time can help."""
@@ -112,22 +118,26 @@ class InlineEngine:
                 return
 
     def await_room(self, cell: Cell) -> Room:
-        """Let the full actor work, if it is not the one that waits."""
+        """Let the actor with the full mailbox work; one that is waiting itself can not."""
         while cell.box.full():
             if cell in self._stack:
                 return Room.WOULD_BE_FOR_EVER
-            if not cell.has_work():
+            if not has_work(cell):
                 return Room.CANNOT_WAIT
             self._turn(cell)
         return Room.LOOK_AGAIN
 
     def release(self, cell: Cell) -> None:
-        """Nobody waits here."""
+        """Nobody waits: there is one thread."""
 
     def current(self) -> Cell | None:
         """The innermost running cell."""
         return self._stack[-1] if self._stack else None
 
+    def stack(self, cell: Cell) -> str:
+        """Not known: who asks is further up the same stack."""
+        return ""
+
     def shut_down(self) -> None:
         """Forget the timers."""
-        self._timers.clear()
+        self._schedule.clear()

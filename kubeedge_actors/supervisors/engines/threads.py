@@ -2,74 +2,36 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
+import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable
-from itertools import count
-from typing import Any
-
-import pykka
 
 from kubeedge_actors.supervisors.cell import Cell
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
-from kubeedge_actors.supervisors.envelope import Promise
-from kubeedge_actors.supervisors.mailbox import Mailbox, Room
+from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, shorten
+from kubeedge_actors.supervisors.engines.schedule import Action, Entry, Schedule
+from kubeedge_actors.supervisors.engines.seat import Seat
+from kubeedge_actors.supervisors.engines.waits import Waits
+from kubeedge_actors.supervisors.mailbox import Room
+from kubeedge_actors.supervisors.promise import Promise
 
 log = logging.getLogger(__name__)
 
-TURN = 1_000_000
-
-
-class Seat(pykka.ThreadingActor):
-    """A Pykka actor whose inbox is our mailbox and whose loop gives one cell its turns."""
-
-    use_daemon_thread = True  # an abandoned handler that never returns must not keep the process alive
-
-    def __init__(self, cell: Cell, engine: ThreadsEngine) -> None:
-        super().__init__()
-        self.cell, self.engine = cell, engine
-        self.gate = threading.Lock()
-        self.gate.acquire()
-        self.thread: threading.Thread | None = None
-
-    def _start_actor_loop(self) -> None:
-        self.thread = threading.Thread(target=self._actor_loop, name=f"actor-{self.cell.name}", daemon=True)
-        self.thread.start()
-
-    def _actor_loop(self) -> None:
-        cell, box = self.cell, self.cell.box
-        self.engine.cells[threading.get_ident()] = cell
-        try:
-            while cell.seat is self:
-                if cell.drain(TURN):
-                    continue
-                box.idle = cell.incarnation is not None
-                if cell.seat is not self:
-                    break
-                if not cell.has_work():
-                    self.gate.acquire()
-                box.idle = False
-        finally:
-            self.engine.cells.pop(threading.get_ident(), None)
-            self.actor_stopped.set()
-            pykka.ActorRegistry.unregister(self.actor_ref)
-
-    def knock(self) -> None:
-        """Open the gate; harmless when it is open."""
-        try:
-            self.gate.release()
-        except RuntimeError:  # somebody knocked before, and the thread has not looked yet
-            return
+JOIN = 1.0
+"""Seconds that `shut_down` gives all threads together; those that do not return are daemons."""
 
 
 class ThreadsEngine:
-    """Actors on threads of their own, timers on one more."""
+    """Actors on threads of their own, timers on one more, which is started with the first timer."""
 
     def __init__(self) -> None:
         self.cells: dict[int, Cell] = {}
-        self._timers = Timers()
         self._seats: list[Seat] = []
+        self._timers = Timers()
+        self._waits = Waits()
 
     def attach(self, clock: Clock | None) -> Clock:
         """The machine's clock, unless a test moves one by hand."""
@@ -81,11 +43,10 @@ class ThreadsEngine:
     def open(self, cell: Cell) -> None:
         """Start a thread for the cell."""
         seat = Seat(cell, self)
+        self._seats = [each for each in self._seats if each.thread.is_alive()] + [seat]
         cell.seat = seat
-        self._seats = [each for each in self._seats if each.thread is None or each.thread.is_alive()]
-        self._seats.append(seat)
-        pykka.ActorRegistry.register(seat.actor_ref)
-        seat._start_actor_loop()
+        cell.box.wake = seat.knock
+        seat.open()
 
     def close(self, cell: Cell) -> None:
         """Let the cell's thread end."""
@@ -93,108 +54,115 @@ class ThreadsEngine:
         if isinstance(seat, Seat):
             seat.knock()
 
-    def wake(self, cell: Cell) -> None:
-        """Wake the cell's thread."""
-        seat = cell.seat
-        if isinstance(seat, Seat):
-            seat.knock()
-
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Have the timer thread call `action`."""
-        return self._timers.add(seconds, action)
+        entry = self._timers.add(seconds, action)
+        return lambda: self._timers.cancel(entry)
 
     def wait(self, promise: Promise, timeout: float) -> None:
         """Block this thread until the promise is settled, at most `timeout` seconds."""
         gate = threading.Lock()
         gate.acquire()
         promise.listen(gate.release)
-        gate.acquire(timeout=max(0.0, timeout))
+        with self._waits.waiting(self.current(), promise.target, for_room=False):
+            gate.acquire(timeout=min(max(0.0, timeout), threading.TIMEOUT_MAX))
 
     def await_room(self, cell: Cell) -> Room:
-        """Block this thread until the mailbox may have room; an actor never waits for itself."""
-        box: Mailbox = cell.box
-        if self.current() is cell:
+        """Block this thread until the mailbox may have room. An actor never waits for itself, nor the timers for anybody."""
+        me, box = self.current(), cell.box
+        if me is cell or self._timers.current():
             return Room.WOULD_BE_FOR_EVER
-        with box.room:
-            box.waiting += 1
-            try:
-                while box.full():
-                    box.room.wait()
-            finally:
-                box.waiting -= 1
-        return Room.LOOK_AGAIN
+        with self._waits.waiting(me, cell, for_room=True) as wait, box.room:
+            while not (wait is not None and wait.released):
+                box.waiting += 1  # before the look: a taker that makes room after it sees that somebody waits
+                if not box.full():
+                    return Room.LOOK_AGAIN
+                box.room.wait()
+        return Room.WOULD_BE_FOR_EVER
 
     def release(self, cell: Cell) -> None:
-        """Nothing yet to release."""
+        """Let the cell's handler into the mailbox it waits for."""
+        self._waits.release(cell)
 
     def current(self) -> Cell | None:
         """The cell of this thread."""
         return self.cells.get(threading.get_ident())
 
+    def stack(self, cell: Cell) -> str:
+        """Where the cell's thread is at the moment."""
+        seat = cell.seat
+        ident = seat.thread.ident if isinstance(seat, Seat) else None
+        frame = None if ident is None else sys._current_frames().get(ident)
+        return "" if frame is None else shorten("".join(traceback.format_stack(frame)), TRACEBACK_LIMIT)
+
     def shut_down(self) -> None:
-        """End the timer thread and wait for the actors' threads, except those that do not return."""
+        """End the timer thread and wait a moment for the actors' threads."""
         self._timers.shut_down()
+        until = time.monotonic() + JOIN
         for seat in self._seats:
-            if seat.thread is not None and seat.thread is not threading.current_thread():
-                seat.thread.join(timeout=1.0)
+            if seat.thread is not threading.current_thread():
+                seat.thread.join(max(0.0, until - time.monotonic()))
 
 
 class Timers:
-    """A heap of moments and a thread that waits for the first."""
+    """A schedule, and the thread that waits for what is first in it."""
 
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
-        self._heap: list[tuple[float, int, list[Callable[[], None]]]] = []
-        self._numbers = count()
-        self._changed = threading.Condition()
+        self._schedule = Schedule()
+        self._changed = threading.Condition(threading.Lock())
         self._thread: threading.Thread | None = None
         self._ended = False
 
-    def add(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
-        """Call `action` in `seconds`; returns what cancels it."""
-        entry = [action]
+    def add(self, seconds: float, action: Action) -> Entry:
+        """Call `action` in `seconds`."""
         due = self.clock.monotonic() + seconds
         with self._changed:
-            heapq.heappush(self._heap, (due, next(self._numbers), entry))
+            first = self._schedule.first_due()
+            entry = self._schedule.add(due, action)
             if self._thread is None and not self._ended:
                 self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
                 self._thread.start()
-            elif self._heap[0][2] is entry:
+            elif first is None or due < first:
                 self._changed.notify()
-        return entry.clear
+        return entry
+
+    def cancel(self, entry: Entry) -> None:
+        """Not any more."""
+        with self._changed:
+            self._schedule.cancel(entry)
+
+    def current(self) -> bool:
+        """True in the timer thread."""
+        return threading.current_thread() is self._thread
 
     def look(self) -> None:
-        """Look at the clock again."""
+        """The clock was moved."""
         with self._changed:
             self._changed.notify()
 
     def shut_down(self) -> None:
-        """End the thread."""
+        """End the thread and forget what was to come."""
         with self._changed:
             self._ended = True
+            self._schedule.clear()
             self._changed.notify()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=1.0)
+        if self._thread is not None and not self.current():
+            self._thread.join(JOIN)
 
     def _run(self) -> None:
-        manual = isinstance(self.clock, ManualClock)
+        by_hand = isinstance(self.clock, ManualClock)
         while True:
             with self._changed:
                 if self._ended:
                     return
-                ahead = self._heap[0][0] - self.clock.monotonic() if self._heap else None
-                if ahead is None or ahead > 0:
-                    self._changed.wait(None if manual else ahead)
+                now = self.clock.monotonic()
+                action = self._schedule.take(now)
+                if action is None:
+                    due = self._schedule.first_due()
+                    self._changed.wait(None if due is None or by_hand else due - now)
                     continue
-                entry: list[Any] = heapq.heappop(self._heap)[2]
-            self._call(entry)
-
-    def _call(self, entry: list[Callable[[], None]]) -> None:
-        try:
-            action = entry.pop()
-        except IndexError:  # cancelled
-            return
-        try:
-            action()
-        except Exception:
-            log.exception("a timer's action failed")
+            try:
+                action()
+            except Exception:
+                log.exception("what was to happen at a certain time failed")

@@ -1,0 +1,76 @@
+"""Who may join, and what a node may say. Pure: a peer or a message comes in, a verdict goes out.
+
+Stricter than the original by default (source: KubeEdge cloud/pkg/cloudhub/authorization): there a node's name is compared with its certificate only when
+authorisation is switched on, and a socket that is refused stays open.
+"""
+
+from __future__ import annotations
+
+from kubeedge_actors.drivers.link.base import Admission, Peer
+from kubeedge_actors.drivers.pki.base import node_of
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import (
+    PatchNode,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportNodeStatus,
+    Said,
+    UpdateNode,
+    WriteLease,
+)
+
+ABOUT_A_NODE = (RegisterNode, UpdateNode, PatchNode, ReportNodeStatus, QueryLease, WriteLease)
+ACCEPTED = "1"
+
+
+class Door:
+    """Lets nodes in at a bounded rate: `rate` a second in the long run, `burst` at once; a node too many is told when to come back."""
+
+    def __init__(self, rate: float = 200.0, burst: int = 400) -> None:
+        self._interval = 1.0 / rate
+        self._slack = burst / rate
+        self._next = float("-inf")
+        self._told = float("-inf")
+
+    def admit(self, peer: Peer, now: float) -> Admission:
+        """The answer to a peer that asks in."""
+        refusal = refuse(peer)
+        if refusal is not None:
+            return refusal
+        turn = max(self._next, now - self._slack)
+        if turn > now:
+            self._told = (
+                max(self._told, now) + self._interval
+            )  # each another time, so that they do not come back at once either
+            wait = str(max(1, round(self._told - now)))
+            return Admission(503, {"Retry-After": wait}, f"too many nodes join at once, come back in {wait} s")
+        self._next = turn + self._interval
+        return Admission(headers={names.HEADER_ACK: ACCEPTED} if wants_acknowledgement(peer) else {})
+
+
+def refuse(peer: Peer) -> Admission | None:
+    """The refusal of a peer that is not the node it says it is, or does not speak messages; None when it may come in."""
+    node = node_of(peer.common_name, peer.organizations)
+    claimed = peer.headers.get(names.HEADER_NODE.lower(), "")
+    if not claimed:
+        return Admission(400, reason=f"the header {names.HEADER_NODE} is missing")
+    if node is None or node != claimed:
+        return Admission(403, reason=f"the certificate of {peer.common_name!r} is not that of node {claimed!r}")
+    if peer.headers.get(names.HEADER_USE.lower()) != names.USE_MESSAGES:
+        return Admission(400, reason=f"the header {names.HEADER_USE} has to be {names.USE_MESSAGES}")
+    return None
+
+
+def wants_acknowledgement(peer: Peer) -> bool:
+    """Whether the node wants its durable messages acknowledged."""
+    return peer.headers.get(names.HEADER_ACK.lower()) == ACCEPTED
+
+
+def is_its_own(message: Said) -> bool:
+    """False when a node speaks of another node's Node or Lease."""
+    if isinstance(message, ABOUT_A_NODE):
+        return message.name == message.node
+    if isinstance(message, QueryObject) and message.type == names.NODE:
+        return message.name == message.node
+    return True

@@ -1,0 +1,4 @@
+"""Tables: the columns and cells that `kubectl get` prints, by kind.
+
+Belongs here: pure functions from an object to cells. Does not belong here: which rows there are, HTTP.
+"""

@@ -1,0 +1,215 @@
+"""Watch: the current objects if wanted, then every later event, in order, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+
+from .listing import selection, unreadable
+from .negotiation import METADATA, METADATA_LIST, TABLE
+from .paths import Target
+from .rendering import Rendering, Renderings
+from .request import Request, Stream
+from .resources import Resource
+from .selectors import Selection
+from .status import ApiError, Json, expired, forbidden_field, invalid_options
+from .storage.collection import Collection
+from .storage.entry import Entry, Event
+from .storage.store import Store
+
+FORMS = (TABLE, METADATA, METADATA_LIST)
+BOOKMARK_EVERY = 60.0
+BOOKMARK_BEFORE_END = 2.0
+LONGEST = 3600.0
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one watch is to do. `since`: the revision that the client knows."""
+
+    since: int
+    initial: bool
+    initial_bookmark: bool
+    bookmarks: bool
+    seconds: float
+
+
+class Bell:
+    """Wakes everybody who waits for events of a collection, and everybody at the end."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self.stopped = False
+
+    def ring(self, collection: Collection) -> None:
+        """There are new events."""
+        for waiter in self._waiting.get(collection.resource, ()):
+            waiter.set()
+
+    def stop(self) -> None:
+        """The server ends: every watch ends."""
+        self.stopped = True
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.set()
+
+    def join(self, resource: str, waiter: asyncio.Event) -> Callable[[], None]:
+        """Rings `waiter` for events of a resource until the answered function is called."""
+        waiters = self._waiting.setdefault(resource, set())
+        waiters.add(waiter)
+        return lambda: waiters.discard(waiter)
+
+
+class Watcher:
+    """Answers watch."""
+
+    def __init__(self, store: Store, renderings: Renderings, bell: Bell) -> None:
+        self._store, self._renderings, self._bell = store, renderings, bell
+
+    def watch(self, request: Request, target: Target, resource: Resource) -> Stream:
+        """A stream of events. Raises 400, 406, 422 before it begins."""
+        rendering = self._renderings.choose(request, resource, FORMS)
+        chosen = selection(request, target, resource)
+        plan = plan_of(request)
+        collection = self._store.collection(resource.key)
+        current = self._store.revision
+        start = current if plan.initial or not plan.since else plan.since
+        found = [entry for entry in collection.scan(chosen.namespace) if chosen.fits(entry)] if plan.initial else []
+        session = Session(plan, rendering, chosen, collection, start, found, self._bell)
+        return Stream(session.run)
+
+
+class Session:
+    """One watch of one client. `start`: the revision from which on events are sent; `found`: what is sent before them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        rendering: Rendering,
+        chosen: Selection,
+        collection: Collection,
+        start: int,
+        found: Sequence[Entry],
+        bell: Bell,
+    ) -> None:
+        self._plan, self._rendering, self._chosen = plan, rendering, chosen
+        self._collection, self._start, self._found, self._bell = collection, start, found, bell
+        self._position = collection.after(start)
+        self._seen = start
+        self._first = True
+
+    async def run(self) -> AsyncIterator[bytes]:
+        """The lines of the stream."""
+        if self._position is None:
+            yield error_line(expired(f"too old resource version: {self._start} ({self._collection.floor})"))
+            return
+        begun = self._initial()
+        if begun:
+            yield begun
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._plan.seconds
+        waiter = asyncio.Event()
+        leave = self._bell.join(self._collection.resource, waiter)
+        try:
+            async for line in self._events(waiter, end):
+                yield line
+        finally:
+            leave()
+
+    def _initial(self) -> bytes:
+        lines = [self._line("ADDED", entry) for entry in self._found]
+        if self._plan.initial_bookmark:
+            lines.append(self._bookmark(initial=True))
+        self._found = ()
+        return b"".join(lines)
+
+    async def _events(self, waiter: asyncio.Event, end: float) -> AsyncIterator[bytes]:
+        clock = asyncio.get_running_loop().time
+        due = min(clock() + BOOKMARK_EVERY, max(clock(), end - BOOKMARK_BEFORE_END))
+        while not self._bell.stopped:
+            waiter.clear()
+            events = self._collection.read(self._position or 0)
+            if events is None:
+                yield error_line(expired(f"too old resource version: {self._seen} ({self._collection.floor})"))
+                return
+            if lines := self._lines(events):
+                yield lines
+                continue
+            now = clock()
+            if now >= end:
+                return
+            if self._plan.bookmarks and now >= due:
+                due = now + BOOKMARK_EVERY if end - now > BOOKMARK_EVERY else max(now + 1, end - BOOKMARK_BEFORE_END)
+                due = due if due < end else end + 1
+                yield self._bookmark()
+                continue
+            await ring_or_time(waiter, (min(due, end) if self._plan.bookmarks else end) - now)
+
+    def _lines(self, events: Sequence[Event]) -> bytes:
+        if not events:
+            return b""
+        self._position = (self._position or 0) + len(events)
+        self._seen = events[-1].revision
+        lines = []
+        for event in events:
+            kind = change_of(event, self._chosen)
+            if kind is not None:
+                lines.append(self._line(kind, event.new))
+        return b"".join(lines)
+
+    def _line(self, kind: str, entry: Entry) -> bytes:
+        first, self._first = self._first, False
+        return self._rendering.event(kind, entry, first)
+
+    def _bookmark(self, initial: bool = False) -> bytes:
+        first, self._first = self._first, False
+        return self._rendering.bookmark(self._seen, initial, first)
+
+
+async def ring_or_time(waiter: asyncio.Event, seconds: float) -> None:
+    """Waits until rung, at most so long."""
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(max(0.0, seconds), waiter.set)
+    try:
+        await waiter.wait()
+    finally:
+        timer.cancel()
+
+
+def change_of(event: Event, chosen: Selection) -> str | None:
+    """What an event is for a selection: objects may enter and leave it. None: nothing."""
+    before = event.old is not None and chosen.fits(event.old)
+    after = not event.removed and chosen.fits(event.new)
+    if before and after:
+        return "MODIFIED"
+    return "ADDED" if after else "DELETED" if before else None
+
+
+def plan_of(request: Request) -> Plan:
+    """The plan of a watch. Raises 422, and 500 for an unreadable version, as the genuine server does."""
+    query = request.query
+    text = query.get("resourceVersion", "")
+    if text and not (text.isascii() and text.isdigit()):
+        raise ApiError(500, "", unreadable(text))
+    since = int(text or 0)
+    bookmarks = request.flag("allowWatchBookmarks")
+    asked = query.get("sendInitialEvents")
+    if asked is not None and query.get("resourceVersionMatch") != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", why))
+    if asked is None and query.get("resourceVersionMatch"):
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", why))
+    initial = asked == "true" if asked is not None else since == 0
+    try:
+        seconds = float(query.get("timeoutSeconds") or LONGEST)
+    except ValueError:
+        seconds = LONGEST
+    return Plan(since, initial, initial and bookmarks, bookmarks, min(seconds, LONGEST))
+
+
+def error_line(error: ApiError) -> bytes:
+    """The line that ends a watch with a Status."""
+    line: Json = {"type": "ERROR", "object": error.body()}
+    return msgspec.json.encode(line) + b"\n"

@@ -1,0 +1,105 @@
+"""python -m kubeedge_actors.cloud: choose the drivers of the cloud side, build its supervision tree, serve until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
+from kubeedge_actors.actors.devicecontroller import DeviceController
+from kubeedge_actors.actors.edgecontroller import EdgeController
+from kubeedge_actors.actors.nodelifecycle import NodeLifecycle
+from kubeedge_actors.actors.scheduler import Scheduler
+from kubeedge_actors.actors.synccontroller import SyncController
+from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
+from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
+from kubeedge_actors.drivers.cluster.access import from_kubeconfig
+from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
+from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
+from kubeedge_actors.drivers.link.loop import LoopThread
+from kubeedge_actors.drivers.link.server import WebSocketServer
+from kubeedge_actors.drivers.pki.authority import FileAuthority
+from kubeedge_actors.drivers.pki.files import write_file
+from kubeedge_actors.errors import NotFound
+from kubeedge_actors.program import LEVELS, DataDir, Ending, default_data_dir, log_to_stderr, ready, run
+from kubeedge_actors.program import end_with_the_tree as end_with
+from kubeedge_actors.supervisors import Runtime, SupervisorSpec
+from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+
+STOPPING = 7.0
+ANY_ADDRESS = ("0.0.0.0", "::", "")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status."""
+    options = _parser().parse_args(arguments)
+    log_to_stderr(options.log_level)
+
+    def body(ending: Ending) -> None:
+        settings = cloud_settings(options.config) if options.config else {}
+        serve(merged(CloudConfig, settings, vars(options)), ending)
+
+    return run("cloud", body)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kubeedge_actors.cloud",
+        description="The cloud side of kubeedge_actors: a Kubernetes API (embedded, or a cluster's by --kubeconfig), CloudHub and controllers.",
+        epilog="Join a node with: python -m kubeedge_actors.edge --name NAME --cloud https://HOST:10002 --token-file DATA_DIR/token",
+    )
+    add = parser.add_argument
+    add("--data-dir", type=Path, metavar="DIR", help=f"holds all state (default: {default_data_dir('cloud')})")
+    add("--host", help="address to bind, and that nodes and kubectl dial (default: 127.0.0.1)")
+    add("--api-port", type=int, metavar="PORT", help=f"embedded Kubernetes API (default: {API_PORT})")
+    add("--hub-port", type=int, metavar="PORT", help=f"message channel of the nodes, WebSocket (default: {HUB_PORT})")
+    add("--https-port", type=int, metavar="PORT", help=f"certificate bootstrap (default: {HTTPS_PORT})")
+    add("--kubeconfig", metavar="FILE", help="serve the edge nodes of this cluster instead of the embedded API")
+    add("--config", metavar="FILE", help="KubeEdge's cloudcore.yaml; options win over it")
+    add("--log-level", choices=LEVELS, default="warning", help="what goes to standard error (default: warning)")
+    return parser
+
+
+def serve(config: CloudConfig, ending: Ending) -> None:
+    """Start everything, say `ready`, stop everything when `ending` is asked for."""
+    with ExitStack() as stack:
+        data = DataDir(config.data_dir)
+        stack.callback(data.close)
+        authority = FileAuthority(data.path / "certs")
+        stack.callback(authority.close)
+        tls = authority.server(_names(config.host))
+        server = WebSocketServer()
+        stack.callback(server.stop)
+        server.bind(config.host, config.hub_port)
+        path = Path(config.kubeconfig) if config.kubeconfig else _embedded_api(config, authority, stack)
+        cluster = KubernetesCluster(from_kubeconfig(path))
+        stack.callback(cluster.close)
+        loop = LoopThread("bootstrap")
+        stack.callback(loop.stop)
+        bootstrap = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
+        bootstrap.start(config.host, config.https_port, tls)
+        stack.callback(bootstrap.stop)
+        token = data.path / "token"
+        authority.write_token(token)
+        runtime = Runtime(ThreadsEngine())
+        hub = CloudHub.spec(
+            lambda: CloudHub(
+                server,
+                Listen(config.host, config.hub_port, tls),
+                cluster_ca=authority.ca_path.read_text(encoding="ascii"),
+                node_limit=config.node_limit,
+                accepting=runtime.registry.accepting,
+                refresh_token=lambda: authority.write_token(token),
+            )
+        )
+        runtime.start(tree(hub, cluster, embedded=not config.kubeconfig))
+        stack.callback(runtime.stop, STOPPING)
+        end_with(runtime, ending)
+        ready(f"cloud: nodes on {config.host}:{config.hub_port}, kubectl --kubeconfig {path}")
+        ending.wait()

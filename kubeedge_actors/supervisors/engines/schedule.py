@@ -1,0 +1,80 @@
+"""What is due when: a heap of actions. Pure: it is told the time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+Action = Callable[[], object]
+
+TIDY = 64
+"""Cancelled entries are only worth a sweep when there are more than this many, and more than live ones."""
+
+
+class Entry:
+    """One action; `action` is None once it was taken or cancelled."""
+
+    __slots__ = ("action", "due", "number")
+
+    def __init__(self, due: float, number: int, action: Action) -> None:
+        self.due, self.number = due, number
+        self.action: Action | None = action
+
+    def __lt__(self, other: Entry) -> bool:
+        return (self.due, self.number) < (other.due, other.number)
+
+
+class Schedule:
+    """Actions in the order of their times, and of their adding at the same time. Not thread-safe.
+
+    >>> schedule = Schedule()
+    >>> late, early = schedule.add(2.0, print), schedule.add(1.0, print)
+    >>> schedule.first_due(), schedule.take(0.5) is None, schedule.take(1.0) is print
+    (1.0, True, True)
+    >>> schedule.cancel(late); schedule.first_due() is None
+    True
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[Entry] = []
+        self._number = 0
+        self._cancelled = 0
+
+    def add(self, due: float, action: Action) -> Entry:
+        """Have `action` taken at `due`."""
+        self._number += 1
+        entry = Entry(due, self._number, action)
+        heapq.heappush(self._heap, entry)
+        return entry
+
+    def cancel(self, entry: Entry) -> None:
+        """Not any more; harmless when it was taken."""
+        if entry.action is None:
+            return
+        entry.action = None
+        self._cancelled += 1
+        if self._cancelled > max(TIDY, len(self._heap) // 2):
+            self._heap = [each for each in self._heap if each.action is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def first_due(self) -> float | None:
+        """When the next action is due."""
+        while self._heap and self._heap[0].action is None:
+            heapq.heappop(self._heap)
+            self._cancelled -= 1
+        return self._heap[0].due if self._heap else None
+
+    def take(self, now: float) -> Action | None:
+        """The next action that is due, or None."""
+        due = self.first_due()
+        if due is None or due > now:
+            return None
+        entry = heapq.heappop(self._heap)
+        action, entry.action = entry.action, None
+        return action
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._heap.clear()
+        self._cancelled = 0

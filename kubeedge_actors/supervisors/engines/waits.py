@@ -1,0 +1,79 @@
+"""Which actor waits for which: finds the rings in which everybody would wait for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.cell import Cell
+
+
+class Wait:
+    """One actor waits: for room in another's mailbox, or for its answer. `released`: it need not wait any longer."""
+
+    __slots__ = ("for_room", "released", "target")
+
+    def __init__(self, target: Cell, *, for_room: bool) -> None:
+        self.target, self.for_room = target, for_room
+        self.released = False
+
+
+class Waits:
+    """The waits of one engine. A new wait that closes a ring releases one that waits for room in it, if there is one.
+
+    An answer can not be forced, but a message can be let in over capacity: a ring with a full mailbox in it opens there. A
+    ring of asks alone ends with their time-outs.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waits: dict[Cell, Wait] = {}
+
+    @contextmanager
+    def waiting(self, who: Cell | None, target: Cell | None, *, for_room: bool) -> Iterator[Wait | None]:
+        """`who` waits for `target` inside the block; None is somebody from outside, for whom nobody can wait."""
+        if who is None or target is None:
+            yield None
+            return
+        wait = Wait(target, for_room=for_room)
+        with self._lock:
+            self._waits[who] = wait
+            freed = self._open_ring(who)
+        try:
+            if freed is not None:
+                freed.target.box.let_go()
+            yield wait
+        finally:
+            with self._lock:
+                del self._waits[who]
+
+    def release(self, who: Cell) -> None:
+        """Whatever room `who` waits for, it is let in without."""
+        with self._lock:
+            wait = self._waits.get(who)
+            if wait is None or not wait.for_room:
+                return
+            wait.released = True
+        wait.target.box.let_go()
+
+    def _open_ring(self, who: Cell) -> Wait | None:
+        ring, at = [], who
+        while at in self._waits:
+            wait = self._waits[at]
+            ring.append(wait)
+            at = wait.target
+            if at is who:
+                return self._free(ring)
+            if len(ring) > len(self._waits):  # it runs into a ring of others, which they dealt with
+                return None
+        return None
+
+    def _free(self, ring: list[Wait]) -> Wait | None:
+        for wait in ring:
+            if wait.for_room:
+                wait.released = True
+                return wait
+        return None

@@ -1,0 +1,193 @@
+"""Answers: the asker's side (Promise), the asked's side (Reply), and what the asker does with it (Continuation)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kubeedge_actors.errors import AnswerLost, AskTimeout
+from kubeedge_actors.supervisors.envelope import Envelope
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.cell import Cell
+    from kubeedge_actors.supervisors.engines.base import Engine
+    from kubeedge_actors.supervisors.incarnation import Incarnation
+
+log = logging.getLogger(__name__)
+
+Then = Callable[[Any], object]
+Otherwise = Callable[[Exception], object]
+
+
+class Promise:
+    """An answer that will come, or an error. Settled once; every method may be called from any thread.
+
+    `asked`: the name of whom it was asked; `timeout`: seconds that the asker is ready to wait.
+    """
+
+    __slots__ = ("_engine", "_listeners", "_outcomes", "asked", "asker", "target", "timeout")
+
+    def __init__(self, engine: Engine, asked: str, timeout: float, target: Cell | None = None) -> None:
+        self._engine = engine
+        # the first outcome counts: list.append is atomic, so nobody needs a lock to be the first
+        self._outcomes: list[tuple[object, Exception | None]] = []
+        self._listeners: list[Callable[[], object]] = []
+        self.asked, self.timeout, self.target = asked, timeout, target
+
+    @property
+    def done(self) -> bool:
+        """True when the answer or the error is there."""
+        return bool(self._outcomes)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Wait for the answer, `timeout` seconds or those of the ask. AskTimeout when it did not come, AnswerLost (at once)
+        when it can no longer come, otherwise the error the asked gave with `Reply.fail`.
+        """
+        if not self._outcomes:
+            patience = self.timeout if timeout is None else timeout
+            if self.target is not None and self._engine.current() is self.target:
+                raise AnswerLost(f"{self.asked} waits for its own answer, which would be for ever: use then()")
+            self._engine.wait(self, patience)
+            if not self._outcomes:
+                raise AskTimeout(f"{self.asked} did not answer within {patience:g} s")
+        value, error = self._outcomes[0]
+        if error is not None:
+            raise error
+        return value
+
+    def then(self, fn: Then, failed: Otherwise | None = None) -> None:
+        """Have `fn(answer)` called in a turn of the actor that calls this, or `failed(error)`; in its present incarnation
+        only. Without `failed` the error is raised in that turn: a crash like any other. Outside of actors it is called in
+        the thread that gives the answer, and an error is logged.
+        """
+        cell = self._engine.current()
+        one = None if cell is None else cell.incarnation
+        give_up = self._engine.call_later(self.timeout, self._expire)
+
+        def deliver() -> None:
+            give_up()
+            if cell is None or one is None:
+                self._conclude_outside(fn, failed)
+            else:
+                cell.box.force(Envelope(self, self.asked, cell.box.now(), Continuation(one, fn, failed)))
+
+        self.listen(deliver)
+
+    def conclude(self, fn: Then, failed: Otherwise | None) -> object:
+        """Call the one of the two that fits the outcome; raises the error when there is no `failed`."""
+        value, error = self._outcomes[0]
+        if error is None:
+            return fn(value)
+        if failed is None:
+            raise error
+        return failed(error)
+
+    def _conclude_outside(self, fn: Then, failed: Otherwise | None) -> None:
+        try:
+            self.conclude(fn, failed)
+        except Exception:
+            log.exception("what was to follow the answer of %s failed", self.asked)
+
+    def _expire(self) -> None:
+        self.settle(None, AskTimeout(f"{self.asked} did not answer within {self.timeout:g} s"))
+
+    def settle(self, value: object, error: Exception | None = None) -> bool:
+        """Give the answer or the error; False when it was settled before."""
+        outcome = (value, error)
+        self._outcomes.append(outcome)
+        if self._outcomes[0] is not outcome:
+            return False
+        self._tell_listeners()
+        return True
+
+    def listen(self, listener: Callable[[], object]) -> None:
+        """Call `listener` when settled, at once if it is; in the thread that settles. It must be brief and not raise."""
+        self._listeners.append(listener)
+        if self._outcomes:
+            self._tell_listeners()
+
+    def _tell_listeners(self) -> None:
+        while self._listeners:
+            try:
+                listener = self._listeners.pop()
+            except IndexError:  # another thread took the last one between the two lines
+                return
+            listener()
+
+
+class Reply:
+    """The right to answer one ask, once. Whoever lets go of it without answering makes it AnswerLost for the asker."""
+
+    __slots__ = ("__weakref__", "_promise", "later")
+
+    def __init__(self, promise: Promise | None) -> None:
+        self._promise = promise
+        self.later = False
+
+    def send(self, value: object = None) -> bool:
+        """Answer. False when nobody waits for it: it was a tell, or is settled."""
+        promise, self._promise = self._promise, None
+        return promise is not None and promise.settle(value)
+
+    def fail(self, error: Exception) -> bool:
+        """Answer with an error, which the asker's `get` raises."""
+        promise, self._promise = self._promise, None
+        return promise is not None and promise.settle(None, error)
+
+    def stale(self, incarnation: Incarnation) -> bool:
+        """Never: an ask is handled like a tell, even when its asker no longer waits."""
+        return False
+
+    def perform(self, incarnation: Incarnation, message: object) -> object:
+        """Let the actor handle the message."""
+        return incarnation.receive(message)
+
+    def settle(self, result: object) -> None:
+        """The handler returned: its value is the answer, unless it took the reply over."""
+        if not self.later:
+            self.send(result)
+
+    def again(self) -> Reply:
+        """A new right to the same answer; what the failed incarnation still holds of the old one is void."""
+        promise, self._promise = self._promise, None
+        return Reply(promise)
+
+    def lose(self, error: Exception) -> bool:
+        """The message will not be handled: the asker is told now."""
+        self.fail(error)
+        return True
+
+    def __del__(self) -> None:
+        promise = self._promise
+        if promise is not None:
+            self.fail(AnswerLost(f"{promise.asked} let go of the reply without answering"))
+
+
+class Continuation:
+    """A function to run in the asker's turn when the answer is there, for the incarnation that asked."""
+
+    __slots__ = ("_asker", "_failed", "_fn")
+
+    def __init__(self, asker: Incarnation, fn: Then, failed: Otherwise | None) -> None:
+        self._asker, self._fn, self._failed = asker, fn, failed
+
+    def stale(self, incarnation: Incarnation) -> bool:
+        """True for another incarnation than the asker: the function closes over the old instance."""
+        return incarnation is not self._asker
+
+    def perform(self, incarnation: Incarnation, message: object) -> object:
+        """Run the function."""
+        assert isinstance(message, Promise)
+        return message.conclude(self._fn, self._failed)
+
+    def settle(self, result: object) -> None:
+        """Nobody waits for what the function returns."""
+
+    def again(self) -> Continuation:
+        """It stays bound to the incarnation that failed, so it is not run again."""
+        return self
+
+    def lose(self, error: Exception) -> bool:
+        """The asker has gone: nobody waits for the answer."""
+        return False

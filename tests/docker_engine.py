@@ -1,0 +1,102 @@
+"""A Docker engine for tests: the one at DOCKER_HOST or /var/run/docker.sock; a test that wants it is skipped where none answers."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IMAGE = "busybox-of-tests:1"
+TOOLS = (
+    "sh",
+    "sleep",
+    "cat",
+    "echo",
+    "env",
+    "id",
+    "true",
+    "false",
+    "wget",
+    "httpd",
+    "nc",
+    "printf",
+    "ls",
+    "pwd",
+    "hostname",
+)
+
+
+@dataclass(frozen=True)
+class DockerEngine:
+    """An engine that answers, an image with busybox, and an owner that no other test has."""
+
+    address: str
+    image: str
+    owner: str
+
+
+def _layer(busybox: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", dereference=True) as archive:
+        for folder in ("bin", "tmp", "etc"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        archive.add(busybox, "bin/busybox")
+        for tool in TOOLS:
+            entry = tarfile.TarInfo(f"bin/{tool}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(entry)
+    return out.getvalue()
+
+
+def _ready(address: str) -> None:
+    """Reach the engine and put the image there; skips the test with the reason."""
+    docker = pytest.importorskip("docker", reason="the docker library is not installed")
+    try:
+        client: Any = docker.APIClient(base_url=address, version="auto", timeout=20)
+    except docker.errors.DockerException as error:
+        pytest.skip(f"no Docker engine answers at {address}: {error}")
+    busybox = shutil.which("busybox")
+    try:
+        if not client.images(name=IMAGE):
+            if busybox is None:
+                pytest.skip("there is no static busybox to make an image of (Debian: busybox-static)")
+            name, _, tag = IMAGE.partition(":")
+            client.import_image_from_data(_layer(busybox), repository=name, tag=tag)
+    finally:
+        client.close()
+
+
+def _clean(address: str, owner_prefix: str) -> None:
+    """Remove what a test left in the engine."""
+    import docker
+
+    client: Any = docker.APIClient(base_url=address, version="auto", timeout=20)
+    try:
+        for row in client.containers(all=True):
+            if row["Labels"].get("io.kubernetes.node.owner", "").startswith(owner_prefix):
+                client.remove_container(row["Id"], force=True, v=True)
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def docker_engine() -> Iterator[DockerEngine]:
+    """A Docker engine with a small image, clean for this test."""
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    socket = address.removeprefix("unix://")
+    if address.startswith("unix://") and not Path(socket).exists():
+        pytest.skip(f"no Docker engine: there is no socket {socket}")
+    _ready(address)
+    owner = f"test-{uuid.uuid4().hex[:12]}"
+    yield DockerEngine(address, IMAGE, owner)
+    _clean(address, owner)

@@ -1,0 +1,175 @@
+"""The contract of container runtimes, on the fake, on processes and on Docker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.drivers.containers.base import PodName, PodNetwork
+from kubeedge_actors.errors import ContainerError
+from tests.drivers.containers_bench import (
+    DEAF,
+    FOREVER,
+    Bench,
+    DockerBench,
+    FakeBench,
+    ProcessBench,
+    exits,
+    writes,
+)
+
+pytest_plugins = ("tests.docker_engine",)
+
+
+@pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made: Bench
+    if request.param == "fake":
+        made = FakeBench()
+    elif request.param == "process":
+        made = ProcessBench(tmp_path)
+    else:
+        engine = request.getfixturevalue("docker_engine")
+        made = DockerBench(engine.address, engine.owner)
+    yield made
+    made.close()
+
+
+def test_a_started_container_runs_and_is_listed_with_what_it_was_given(bench: Bench) -> None:
+    before = time.time()
+    one = bench.run(FOREVER, hash="abc", restart_count=3)
+    listed = bench.state(one.id)
+    assert (listed.phase, listed.name, listed.hash, listed.restart_count) == ("running", "main", "abc", 3)
+    assert (listed.pod, listed.image, listed.finished_at) == (one.pod, bench.image, 0.0)
+    assert before - 1 <= listed.started_at <= time.time() + 1
+    assert listed.image_id == bench.runtime.image_id(bench.image) or bench.kind == "process"
+
+
+@pytest.mark.parametrize(("code", "reason"), [(0, "Completed"), (3, "Error")])
+def test_the_end_of_a_container_is_told_with_its_exit_code(bench: Bench, code: int, reason: str) -> None:
+    one = bench.run(exits(code))
+    ended = bench.await_end(one.id)
+    assert (ended.phase, ended.exit_code, ended.reason) == ("exited", code, reason)
+    assert ended.finished_at >= ended.started_at - 0.1 > 0
+
+
+def test_stop_asks_and_returns_at_once(bench: Bench) -> None:
+    one = bench.run(FOREVER)
+    bench.runtime.stop(one.id)
+    assert bench.await_end(one.id).phase == "exited"
+
+
+def test_a_deaf_container_survives_stop_and_not_kill(bench: Bench) -> None:
+    one = bench.run(DEAF)
+    for chunk in bench.runtime.logs(one.id, follow=True):
+        if b"deaf" in chunk:
+            break
+    bench.runtime.stop(one.id)
+    assert bench.state(one.id).phase == "running"
+    bench.runtime.kill(one.id)
+    ended = bench.await_end(one.id)
+    assert (ended.exit_code, ended.reason) == (137, "Error")
+
+
+def test_what_is_gone_can_be_stopped_killed_and_removed_again(bench: Bench) -> None:
+    one = bench.run(exits(0))
+    bench.await_end(one.id)
+    for _ in range(2):
+        bench.runtime.stop(one.id)
+        bench.runtime.kill(one.id)
+        bench.runtime.remove(one.id)
+    assert bench.runtime.list() == []
+
+
+def test_a_running_container_can_be_removed(bench: Bench) -> None:
+    one = bench.run(FOREVER)
+    bench.runtime.remove(one.id)
+    assert bench.runtime.list() == []
+
+
+def test_containers_outlive_the_runtime_and_are_adopted(bench: Bench) -> None:
+    running = bench.run(FOREVER, name="runs")
+    ended = bench.run(exits(4), name="ends")
+    before = bench.await_end(ended.id)
+    old = bench.runtime
+    bench.again()
+    old.close()
+    assert bench.state(running.id) == running
+    assert bench.state(ended.id) == before
+    bench.runtime.stop(running.id)
+    assert bench.await_end(running.id).phase == "exited"
+
+
+def test_a_second_create_gives_the_container_that_is_there(bench: Bench) -> None:
+    spec = bench.spec(FOREVER)
+    one = bench.runtime.create(spec)
+    assert one.phase == "created"
+    assert bench.runtime.create(spec).id == one.id
+    started = bench.runtime.start(one.id)
+    assert bench.runtime.create(spec) == started
+    assert bench.runtime.start(one.id) == started
+    bench.runtime.kill(one.id)
+    bench.await_end(one.id)
+    with pytest.raises(ContainerError):
+        bench.runtime.create(spec)
+
+
+def test_a_list_can_be_of_one_pod(bench: Bench) -> None:
+    one, other = bench.run(FOREVER), bench.run(FOREVER)
+    assert [each.id for each in bench.runtime.list(one.pod.uid)] == [one.id]
+    assert {each.id for each in bench.runtime.list()} == {one.id, other.id}
+
+
+def test_logs_are_whole_or_the_last_lines(bench: Bench) -> None:
+    one = bench.run(writes("alpha", "beta", "gamma"))
+    bench.await_end(one.id)
+    assert b"".join(bench.runtime.logs(one.id)) == b"alpha\nbeta\ngamma\n"
+    assert b"".join(bench.runtime.logs(one.id, tail=2)) == b"beta\ngamma\n"
+    assert b"".join(bench.runtime.logs(one.id, tail=0)) == b""
+    assert b"".join(bench.runtime.logs(one.id, since=time.time() + 60)) == b""
+
+
+def test_logs_are_followed_until_the_end(bench: Bench) -> None:
+    one = bench.run(writes("alpha", "beta"))
+    assert b"".join(bench.runtime.logs(one.id, follow=True)) == b"alpha\nbeta\n"
+
+
+def test_a_command_runs_inside(bench: Bench) -> None:
+    one = bench.run(FOREVER)
+    assert bench.runtime.execute(one.id, ("/bin/sh", "-c", "exit 0"), 5.0).exit_code == 0
+
+
+def test_no_command_runs_in_what_has_ended(bench: Bench) -> None:
+    one = bench.run(exits(0))
+    bench.await_end(one.id)
+    with pytest.raises(ContainerError):
+        bench.runtime.execute(one.id, ("/bin/true",), 5.0)
+
+
+def test_the_network_of_a_pod_is_opened_once_and_closed(bench: Bench) -> None:
+    pod = PodName(namespace="default", name="p", uid="11111111-0000-0000-0000-000000000000")
+    network = PodNetwork(pod=pod, hostname="p")
+    try:
+        address = bench.runtime.open_pod(network)
+        assert bench.runtime.open_pod(network) == address
+        assert bench.runtime.open_pods() <= {pod.uid}
+        bench.run(FOREVER, pod=pod, name="a", network="pod")
+        assert [each.ip for each in bench.runtime.list(pod.uid)] in ([address], [""])
+        for one in bench.runtime.list(pod.uid):
+            bench.runtime.remove(one.id)
+    finally:
+        bench.runtime.close_pod(pod.uid)
+    bench.runtime.close_pod(pod.uid)
+    assert bench.runtime.open_pods() == set()
+
+
+def test_the_version_names_the_engine(bench: Bench) -> None:
+    assert bench.runtime.version().startswith(f"{bench.kind}://")
+
+
+def test_an_unknown_container_is_refused_in_plain_words(bench: Bench) -> None:
+    with pytest.raises(ContainerError, match=r"\w"):
+        bench.runtime.start("feedfeedfeed")
