@@ -48,7 +48,9 @@ def _token(arguments: Sequence[str]) -> int:
         prog="python -m kubeedge_actors token",
         description="Print the token with which an edge node joins this cloud. The cloud writes it anew every 12 hours; it is good for 24.",
     )
-    parser.add_argument("--data-dir", type=Path, default=default_data_dir("cloud"), help="the cloud's (default: %(default)s)")
+    parser.add_argument(
+        "--data-dir", type=Path, default=default_data_dir("cloud"), help="the cloud's (default: %(default)s)"
+    )
     path: Path = parser.parse_args(arguments).data_dir / "token"
     return run("token", lambda _: _print(path))
 
@@ -57,7 +59,9 @@ def _print(path: Path) -> None:
     try:
         print(path.read_text(encoding="ascii").strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"there is no token at {path}; a cloud that was started with this data directory writes it") from error
+        raise UsageError(
+            f"there is no token at {path}; a cloud that was started with this data directory writes it"
+        ) from error
 
 
 if __name__ == "__main__":

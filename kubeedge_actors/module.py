@@ -78,7 +78,8 @@ class Module(Actor):
         self = super().__new__(cls)
         self._lists = {each: getattr(self, handling.method) for each, handling in cls._handlings.items()}
         self._methods = {
-            each: method if cls._handlings[each].batch == 1 else _one_by_one(method) for each, method in self._lists.items()
+            each: method if cls._handlings[each].batch == 1 else _one_by_one(method)
+            for each, method in self._lists.items()
         }
         return self
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from kubeedge_actors.module import Module
 from kubeedge_actors.supervisors import (
     Actor,
     ChildSpec,
@@ -21,7 +22,6 @@ from kubeedge_actors.supervisors import (
     Runtime,
     SupervisorSpec,
 )
-from kubeedge_actors.module import Module
 
 __all__ = ["ActorCrashed", "Harness", "InjectedCrash", "ManualClock", "Probe", "crash_at", "inline"]
 
@@ -211,7 +211,9 @@ def as_spec(runnable: Runnable) -> ChildSpec:
     return runnable.spec()
 
 
-def crash_at(spec: ChildSpec, *numbers: int, after: bool = False, error: type[BaseException] = InjectedCrash) -> ChildSpec:
+def crash_at(
+    spec: ChildSpec, *numbers: int, after: bool = False, error: type[BaseException] = InjectedCrash
+) -> ChildSpec:
     """The same actor, which crashes at its n-th messages (from 1, redeliveries count), before or `after` handling them."""
     count = itertools.count(1)
 

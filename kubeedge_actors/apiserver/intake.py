@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
+from .custom.structural import Structural
 from .kinds.behaviour import Behaviour
-from .kinds.table import BEHAVIOURS, PLAIN, SHORT_NAMES
 from .kinds.syntax import metadata
+from .kinds.table import BEHAVIOURS, PLAIN, SHORT_NAMES
 from .request import JSON_TYPE, Request
 from .resources import Resource
-from .schema.decode import Types, TypeMismatch
+from .schema.decode import TypeMismatch, Types
 from .status import ApiError, FieldError, Json, bad_request
-from .custom.structural import Structural
 
 PROTOBUF_TYPE, YAML_TYPE = "application/vnd.kubernetes.protobuf", "application/yaml"
 KNOWN_TYPES = (
@@ -34,7 +34,7 @@ class Intake:
     """Decodes and checks what clients send. `structural(resource)` is the schema of a custom resource, if it has one."""
 
     def __init__(self, types: Types, structural: Callable[[Resource], Structural | None]) -> None:
-        self._types, self._structural = types, structural
+        self.types, self._structural = types, structural
 
     def read(self, request: Request, resource: Resource) -> Json:
         """The object in the body of a POST or PUT, of the resource's kind; not shaped yet."""
@@ -49,9 +49,13 @@ class Intake:
             text = msgspec.json.encode(body).decode()
             raise unrecognized(resource.kind, f"Object 'Kind' is missing in '{text}'", text)
         if kind and kind != resource.kind:
-            text = f'{kind} in version "{short(version or resource.api_version)}" cannot be handled as a {resource.kind}: '
+            text = (
+                f'{kind} in version "{short(version or resource.api_version)}" cannot be handled as a {resource.kind}: '
+            )
             was = f"({short(version or '')}.{kind})"
-            raise bad_request(f"{text}converting {was} to ({resource.group or 'core'}.{resource.kind}): unknown conversion")
+            raise bad_request(
+                f"{text}converting {was} to ({resource.group or 'core'}.{resource.kind}): unknown conversion"
+            )
         if version and version != resource.api_version:
             text = f'{resource.kind} in version "{short(version)}" cannot be handled as a {resource.kind}: '
             raise bad_request(f'{text}no kind "{resource.kind}" is registered for version "{version}"')
@@ -62,9 +66,9 @@ class Intake:
         unknown: list[str] = []
         try:
             if not resource.custom:
-                return Shaped(self._types.decode(body, resource.type, unknown), unknown)
+                return Shaped(self.types.decode(body, resource.type, unknown), unknown)
             meta = body.get("metadata") or {}
-            kept = {**body, "metadata": self._types.decode(meta, "ObjectMeta", unknown)}
+            kept = {**body, "metadata": self.types.decode(meta, "ObjectMeta", unknown)}
         except TypeMismatch as error:
             text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
             raise bad_request(text) from error

@@ -177,5 +177,3 @@ def page_of(request: Request) -> Page | None:
         return msgspec.json.decode(data, type=Page)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
-
-

@@ -52,7 +52,9 @@ class Patcher:
         if media == JSON_PATCH:
             return lambda old: by_operations(old, patch)
         if not isinstance(patch, dict):
-            raise bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+            raise bad_request(
+                "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
+            )
         if media == MERGE_PATCH:
             return lambda old: merged(old, patch)
         return lambda old: self._strategically(old, patch, resource.type)
@@ -101,8 +103,6 @@ def check_media(media: str, resource: Resource) -> None:
         raise ApiError(415, "UnsupportedMediaType", text)
     if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-
-
 
 
 def patch_value(body: bytes) -> Any:

@@ -15,16 +15,7 @@ from .rendering import MANY, ONE, Renderings
 from .request import Request, Response, json_response
 from .resources import Resource
 from .schema.times import format_time, parse_time
-from .status import (
-    Json,
-    bad_request,
-    conflict,
-    details_of,
-    invalid_options,
-    not_found,
-    success,
-    unsupported_value,
-)
+from .status import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
 from .storage.entry import Entry
 from .storage.store import Store
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -101,7 +100,12 @@ class Rendering(msgspec.Struct):
             row = {"cells": [""] * len(self.table.columns), "object": content}
             defined = self.table.columns if first else None
             head = {"kind": "Table", "apiVersion": f"meta.k8s.io/{self.version}"}
-            content = {**head, "metadata": {"resourceVersion": str(revision)}, "columnDefinitions": defined, "rows": [row]}
+            content = {
+                **head,
+                "metadata": {"resourceVersion": str(revision)},
+                "columnDefinitions": defined,
+                "rows": [row],
+            }
         return msgspec.json.encode({"type": "BOOKMARK", "object": content}) + b"\n"
 
 
@@ -124,5 +128,3 @@ class Renderings:
         """The rendering of plain objects."""
         table, converted = self._form_of(resource), self._converted(resource)
         return Rendering(resource, OBJECT, "", table, "Metadata", converted, self._clock)
-
-

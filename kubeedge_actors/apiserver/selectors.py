@@ -185,5 +185,3 @@ def value_of(entry: Selected, key: str) -> str:
     if key == "metadata.name":
         return entry.name
     return entry.namespace if key == "metadata.namespace" else entry.fields.get(key, "")
-
-

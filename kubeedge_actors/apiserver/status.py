@@ -83,7 +83,9 @@ def invalid_value(field: str, value: object, why: str) -> FieldError:
 def unsupported_value(field: str, value: object, allowed: Sequence[str]) -> FieldError:
     """A field has a value that is not one of the few allowed."""
     choices = ", ".join(f'"{choice}"' for choice in allowed)
-    return FieldError(field, "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {choices}")
+    return FieldError(
+        field, "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {choices}"
+    )
 
 
 def forbidden_field(field: str, why: str) -> FieldError:

@@ -99,5 +99,7 @@ def resource_refused(user: User, verb: str, group: str, plural: str, name: str, 
     if name:
         subject += f' "{name}"'
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    text = f'{subject} is forbidden: User "{user.name}" cannot {verb} resource "{plural}" in API group "{group}" {where}'
+    text = (
+        f'{subject} is forbidden: User "{user.name}" cannot {verb} resource "{plural}" in API group "{group}" {where}'
+    )
     return ApiError(403, "Forbidden", text, details_of(group, plural.partition("/")[0], name))

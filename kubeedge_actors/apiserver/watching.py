@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
@@ -67,6 +68,9 @@ class Watcher:
     def __init__(self, store: Store, renderings: Renderings, bell: Bell) -> None:
         self._store, self._renderings, self._bell = store, renderings, bell
 
+    def _committed(self) -> int:
+        return self._store.committed
+
     def watch(self, request: Request, target: Target, resource: Resource) -> Stream:
         """A stream of events. Raises 400, 406, 422 before it begins."""
         rendering = self._renderings.choose(request, resource, FORMS)
@@ -76,12 +80,15 @@ class Watcher:
         current = self._store.revision
         start = current if plan.initial or not plan.since else plan.since
         found = [entry for entry in collection.scan(chosen.namespace) if chosen.fits(entry)] if plan.initial else []
-        session = Session(plan, rendering, chosen, collection, start, found, self._bell)
+        session = Session(plan, rendering, chosen, collection, start, found, self._bell, self._committed)
         return Stream(session.run)
 
 
 class Session:
-    """One watch of one client. `start`: the revision from which on events are sent; `found`: what is sent before them."""
+    """One watch of one client.
+
+    Events after the revision `start` are sent, and `found` before them; `committed` tells the newest revision on disk.
+    """
 
     def __init__(
         self,
@@ -92,7 +99,9 @@ class Session:
         start: int,
         found: Sequence[Entry],
         bell: Bell,
+        committed: Callable[[], int],
     ) -> None:
+        self._committed = committed
         self._plan, self._rendering, self._chosen = plan, rendering, chosen
         self._collection, self._start, self._found, self._bell = collection, start, found, bell
         self._position = collection.after(start)
@@ -126,7 +135,7 @@ class Session:
 
     async def _events(self, waiter: asyncio.Event, end: float) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
-        due = min(clock() + BOOKMARK_EVERY, max(clock(), end - BOOKMARK_BEFORE_END))
+        due = self._next_bookmark(clock(), end)
         while not self._bell.stopped:
             waiter.clear()
             events = self._collection.read(self._position or 0)
@@ -139,21 +148,25 @@ class Session:
             now = clock()
             if now >= end:
                 return
-            if self._plan.bookmarks and now >= due:
-                due = now + BOOKMARK_EVERY if end - now > BOOKMARK_EVERY else max(now + 1, end - BOOKMARK_BEFORE_END)
-                due = due if due < end else end + 1
+            if now >= due:
+                due = self._next_bookmark(now, end)
+                self._seen = max(self._seen, self._committed())
                 yield self._bookmark()
                 continue
-            await ring_or_time(waiter, (min(due, end) if self._plan.bookmarks else end) - now)
+            await ring_or_time(waiter, min(due, end) - now)
+
+    def _next_bookmark(self, now: float, end: float) -> float:
+        last = end - BOOKMARK_BEFORE_END
+        return min(now + BOOKMARK_EVERY, last) if self._plan.bookmarks and now < last else math.inf
 
     def _lines(self, events: Sequence[Event]) -> bytes:
         if not events:
             return b""
         self._position = (self._position or 0) + len(events)
-        self._seen = events[-1].revision
+        self._seen = max(self._seen, events[-1].revision)
         lines = []
         for event in events:
-            kind = change_of(event, self._chosen)
+            kind = change_of(event, self._chosen) if event.revision > self._start else None
             if kind is not None:
                 lines.append(self._line(kind, event.new))
         return b"".join(lines)

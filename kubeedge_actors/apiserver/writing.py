@@ -270,5 +270,3 @@ def check_preconditions(given: Json, old: Json, resource: Resource) -> None:
     version = meta.get("resourceVersion")
     if version and version not in ("0", known["resourceVersion"]):
         raise conflict(resource.group, resource.plural, name, MODIFIED)
-
-

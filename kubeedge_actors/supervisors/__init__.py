@@ -10,7 +10,7 @@ from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Reason
 from kubeedge_actors.supervisors.engines.inline import InlineEngine
-from kubeedge_actors.supervisors.promise import Promise, Reply
+from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.supervisors.events import (
     DeadLettered,
     Escalated,
@@ -23,6 +23,7 @@ from kubeedge_actors.supervisors.events import (
     Stopped,
 )
 from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
+from kubeedge_actors.supervisors.promise import Promise, Reply
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Finding, Registry
 from kubeedge_actors.supervisors.runtime import Runtime
@@ -33,11 +34,10 @@ from kubeedge_actors.supervisors.strategy import (
     Intensity,
     OneForAll,
     OneForOne,
-    RestForOne,
     Restart,
+    RestForOne,
     Strategy,
 )
-from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.supervisors.timer import Timer
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ class Cell:
         held, stack = one.held(), self.engine.stack(self)
         if self.incarnation is not one or not one.revoke():
             return
-        kind = type(held[0].message).__name__ if held else ""
+        kind = kind_of(held)
         self.emit(events.Hung, incarnation=one.number, message=kind, duration=ran)
         self._abandon(one)
         life.report_failure(self, one, held, HandlerHung(kind, ran), stack)
@@ -159,7 +160,9 @@ class Cell:
             self.emit(events.Started, duration=duration)
         else:
             downtime = self.clock.monotonic() - self.since
-            self.emit(events.Restarted, incarnation=one.number, attempt=one.attempt, duration=duration, downtime=downtime)
+            self.emit(
+                events.Restarted, incarnation=one.number, attempt=one.attempt, duration=duration, downtime=downtime
+            )
         if self.state is State.STARTING:
             self.state = State.RUNNING
             self.parent.child_started(self)
@@ -184,15 +187,18 @@ class Cell:
             one = self.incarnation
             if ticket != self._ticket or self.state is not State.STOPPING or one is None:
                 return
-            held = one.held()
+            held, now = one.held(), self.clock.monotonic()
             if not one.revoke():
                 self.box.nudge()
                 return
-            self.log.warning("%s did not stop in time: its thread is abandoned", self.name)
+            self.emit(events.Hung, incarnation=one.number, message=kind_of(held), duration=now - one.began)
             self._abandon(one)
             life.fail_owed(self, one, ())
-            for each in held:
-                self.bury(each, Reason.STOPPED, "it was in hand when the time to stop was over")
+            if self.final:
+                for each in held:
+                    self.bury(each, Reason.STOPPED, "it was in hand when the time to stop was over")
+            else:
+                life.put_back(self, held, "it did not stop in time", "")
             self.halted()
 
     def halted(self) -> None:
@@ -235,9 +241,7 @@ class Cell:
         if envelope.attached is not None and not envelope.attached.lose(reason.as_error(self.name, error)):
             return
         self.stats.buried += 1
-        self.runtime.bury(
-            self.name, envelope.message, reason, envelope.sender, envelope.deliveries, error, traceback
-        )
+        self.runtime.bury(self.name, envelope.message, reason, envelope.sender, envelope.deliveries, error, traceback)
 
     # --- figures --------------------------------------------------------------------------------------------------
 
@@ -261,3 +265,13 @@ class Cell:
 
     def __repr__(self) -> str:
         return f"<Cell {self.name} {self.state.value}>"
+
+
+def kind_of(held: Sequence[Envelope]) -> str:
+    """The name of the type of the messages in hand; empty when there are none."""
+    return type(held[0].message).__name__ if held else ""
+
+
+def starts_before(me: Cell, other: Cell) -> bool:
+    """True when `other` may be waiting for `me` to start: then `me` can not wait for it."""
+    return me.state is State.STARTING and other.state not in LIVE

@@ -91,6 +91,25 @@ class DeadLettered(Event):
 Subscriber = Callable[[Event], object]
 
 
+def log_event(event: Event) -> None:
+    """Write to the log what an operator should see."""
+    if isinstance(event, Failed):
+        what = f"handling {event.message}" if event.message else f"its {event.phase}"
+        log.warning("%s crashed in %s: %s", event.name, what, event.error)
+        log.debug("%s", event.traceback)
+    elif isinstance(event, Hung):
+        what = f"the handler of {event.message}" if event.message else "a hook"
+        log.warning("%s is hung: %s has run for %.1f s and is abandoned", event.name, what, event.duration)
+    elif isinstance(event, Escalated):
+        log.error(
+            "%s gives up after %d restarts, the last of %s: %s", event.name, event.restarts, event.child, event.error
+        )
+    elif isinstance(event, DeadLettered):
+        letter = event.letter
+        level = logging.WARNING if letter.deliveries else logging.DEBUG
+        log.log(level, "dead letter for %s: %s: %s", event.name, type(letter.message).__name__, letter.reason.value)
+
+
 class Events:
     """The stream of events of one runtime.
 

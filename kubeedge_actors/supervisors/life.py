@@ -35,7 +35,7 @@ def begin(cell: Cell, ticket: int) -> None:
         actor.on_start()
         one.receive = actor.receive
         one.sizes = None if type(actor).batch is Actor.batch else {}
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - promise G9: nothing an actor raises goes further
         crash(cell, one, error)
         return
     duration = cell.clock.monotonic() - one.began
@@ -71,17 +71,13 @@ def crash(cell: Cell, one: Incarnation, error: BaseException) -> None:
                 report_failure(cell, one, held, error, text)
 
 
-def report_failure(
-    cell: Cell, one: Incarnation, held: Sequence[Envelope], error: BaseException, text: str
-) -> None:
+def report_failure(cell: Cell, one: Incarnation, held: Sequence[Envelope], error: BaseException, text: str) -> None:
     """Put back what the incarnation held, and let the supervisor decide; under the runtime's lock."""
     summary = shorten(f"{type(error).__name__}: {error}", ERROR_LIMIT)
     phase = "handle" if one.turns else "start"
     fail_owed(cell, one, held)
     put_back(cell, held, summary, text)
     cell.stats.fail(summary, cell.clock.now(), cell.clock.monotonic())
-    cell.log.warning("%s crashed in %s: %s", cell.name, phase, summary)
-    cell.log.debug("%s", text)
     cell.emit(
         events.Failed,
         incarnation=one.number,

@@ -65,7 +65,8 @@ class KeyedQueue:
 
     def __init__(self, key: Callable[[object], Hashable]) -> None:
         self._key = key
-        self._lock = threading.Lock()
+        # re-entrant, because a garbage-collected reply puts an answer in wherever that happens
+        self._lock = threading.RLock()
         self._entries: OrderedDict[Hashable, Envelope] = OrderedDict()
         self.displaced = 0
 

@@ -18,8 +18,8 @@ from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetterOffice, DeadLetters, Reason
 from kubeedge_actors.supervisors.engines.base import Engine
-from kubeedge_actors.supervisors.promise import Promise
 from kubeedge_actors.supervisors.events import Events
+from kubeedge_actors.supervisors.promise import Promise
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Finding, Registry
 from kubeedge_actors.supervisors.supervisor import Supervisor
@@ -49,6 +49,7 @@ class Runtime:
         self.clock = engine.attach(clock)
         self.dead_letters: Any = DeadLetters() if dead_letters is None else dead_letters
         self.events = Events()
+        self.events.subscribe(occurrences.log_event)
         self.registry = Registry(groups)
         self.lock = threading.RLock()
         self.root: Supervisor | None = None

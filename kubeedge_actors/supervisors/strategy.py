@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -39,14 +40,14 @@ class Intensity:
     within: float = 10.0
 
     def admit(self, history: Sequence[float], now: float) -> tuple[bool, tuple[float, ...]]:
-        """Whether one more restart at `now` is allowed, and the restarts that are then in the window.
+        """Whether one more restart at `now` is allowed, and the restarts that are then in the window (oldest first).
 
         >>> Intensity(restarts=2, within=10).admit((1.0, 5.0), now=12.0)
         (True, (5.0, 12.0))
         >>> Intensity(restarts=2, within=10).admit((5.0, 12.0), now=13.0)
         (False, (5.0, 12.0, 13.0))
         """
-        recent = (*(at for at in history if now - at < self.within), now)
+        recent = (*history[bisect_right(history, now - self.within) :], now)
         return len(recent) <= self.restarts, recent
 
 

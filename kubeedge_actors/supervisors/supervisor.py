@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ from kubeedge_actors.supervisors.strategy import Ending, OneForOne, Restart, Ver
 if TYPE_CHECKING:
     from kubeedge_actors.supervisors.child import SupervisorSpec
     from kubeedge_actors.supervisors.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 
 class Supervisor:
@@ -131,7 +128,6 @@ class Supervisor:
 
     def _escalate(self, child: Cell | Supervisor, why: str) -> None:
         self.error = f"{child.name}: {why}"
-        log.error("%s gives up after %d restarts, the last of %s", self.name, len(self.history) - 1, self.error)
         self.runtime.events.emit(
             events.Escalated(
                 name=self.name, at=self.runtime.clock.now(), child=child.name, error=why, restarts=len(self.history) - 1
@@ -202,14 +198,18 @@ class Supervisor:
         if self.births == 1:
             self.runtime.events.emit(events.Started(name=self.name, at=now, duration=spent))
         else:
-            again = events.Restarted(name=self.name, at=now, incarnation=self.births, attempt=0, duration=spent, downtime=0.0)
+            again = events.Restarted(
+                name=self.name, at=now, incarnation=self.births, attempt=0, duration=spent, downtime=0.0
+            )
             self.runtime.events.emit(again)
 
     def _halted(self) -> None:
         self.state = State.ENDED if self._final else State.STOPPED
         spent = self.runtime.clock.monotonic() - self._since
         why = self.error or "ordered"
-        self.runtime.events.emit(events.Stopped(name=self.name, at=self.runtime.clock.now(), reason=why, duration=spent))
+        self.runtime.events.emit(
+            events.Stopped(name=self.name, at=self.runtime.clock.now(), reason=why, duration=spent)
+        )
         if self.parent is None:
             self.runtime.root_stopped(self.error)
         elif self.error:

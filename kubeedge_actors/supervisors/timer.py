@@ -64,5 +64,4 @@ class Timer:
         return False
 
     def again(self) -> None:
-        """It crashed its incarnation: from now on it is a message like any other, no longer bound to that one."""
-        return None
+        """It crashed its incarnation: from now on it is a message like any other, bound to no timer (so: None)."""

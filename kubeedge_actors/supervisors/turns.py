@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kubeedge_actors.supervisors import events, life
-from kubeedge_actors.supervisors.cell import HandlerHung, State
+from kubeedge_actors.supervisors.cell import HandlerHung, State, kind_of
 from kubeedge_actors.supervisors.promise import Reply
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _take(cell: Cell, one: Incarnation, limit: int) -> int:
                 settle()
             if box.waiting and len(queue) <= box.low:
                 box.let_go()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - promise G9: nothing an actor raises goes further
         life.crash(cell, one, error)
         done += 1
     return max(1, done - first)
@@ -109,7 +109,7 @@ def _check_deadline(cell: Cell, one: Incarnation, spent: float) -> None:
         return
     held = one.held()
     with cell.runtime.deciding():
-        kind = type(held[0].message).__name__ if held else ""
+        kind = kind_of(held)
         cell.emit(events.Hung, incarnation=one.number, message=kind, duration=spent)
     raise HandlerHung(kind, spent)
 

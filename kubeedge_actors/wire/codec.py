@@ -1,8 +1,8 @@
 """Record <-> the text of one WebSocket message, as Go's encoding/json reads and writes it.
 
-The fast path is msgspec on a strict struct. What that refuses but Go accepts goes through the slow path, which brings
-it into the strict form first: fields in another case, unknown fields, null for a part, bytes after the first value,
-characters that are no Unicode.
+Reading is tried in three steps, each only when the one before it refused. First msgspec on a strict struct: what genuine
+programs send ends there. Then fields in another case, unknown fields, and null for a part. At last bytes after the first
+value, and characters that are no Unicode.
 """
 
 from __future__ import annotations
@@ -113,11 +113,15 @@ def encode(record: Record) -> str:
     Errors: FrameError for text that is no Unicode.
     """
     try:
-        data = _encode(record)
+        return _escaped(_encode(record)).decode() + "\n"
     except UnicodeError as error:
-        raise FrameError(f"a header or route is not Unicode: {error}") from error
+        raise FrameError(f"the record is not Unicode: {error}") from error
+
+
+def _escaped(data: bytes) -> bytes:
+    """The JSON with what Go escapes for HTML and JavaScript escaped. Such characters stand in strings only."""
     if b"<" in data or b">" in data or b"&" in data:
         data = data.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
     if not data.isascii() and b"\xe2\x80" in data:
         data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return data.decode() + "\n"
+    return data

@@ -1,8 +1,8 @@
 """What stands in `content`: an object and its JSON text mean the same, and both go back as they came.
 
-Go takes the bytes of a content so: of a JSON string its characters, of everything else its JSON (source: KubeEdge beehive,
-core/model/message.go). A reader that wants an object therefore accepts a string that holds one, and a reader that wants
-text accepts an object.
+Go takes the bytes of a content so: of a JSON string its characters, of everything else its JSON (source: KubeEdge
+beehive, core/model/message.go). A reader that wants an object therefore accepts a string that holds one, and a reader
+that wants text accepts an object.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ _POD: Final = ObjectPath(n.POD)
 _CSR: Final = ObjectPath(n.CERTIFICATESIGNINGREQUEST, n.DEFAULT_NAMESPACE)
 _CA: Final = FixedPath(n.PATH_CLUSTER_CA)
 _DETAIL: Final = FixedPath(n.PATH_MEMBERSHIP_DETAIL)
+_OUTBOX: Final = FixedPath(n.PATH_OUTBOX)
 _BEAT: Final = FixedPath(n.NODE, ignored=True)
 _FREE: Final = FreePath("resource", empty=True)
 
@@ -113,15 +114,7 @@ _STORED: Final = (n.RESPONSE,)
 
 DOWN: Final = (
     Form(m.ObjectPushed, lane.KUBERNETES_DOWN, _OBJECT_EVENTS, ObjectPath(), c.OBJECT, group=n.GROUP_RESOURCE),
-    Form(
-        m.OutboxAcknowledged,
-        lane.KUBERNETES_DOWN,
-        (n.ACKNOWLEDGE,),
-        FixedPath(n.PATH_OUTBOX),
-        c.IDS,
-        n.CLOUDHUB,
-        n.GROUP_RESOURCE,
-    ),
+    Form(m.OutboxAcknowledged, lane.KUBERNETES_DOWN, (n.ACKNOWLEDGE,), _OUTBOX, c.IDS, n.CLOUDHUB, n.GROUP_RESOURCE),
     _members(m.MembershipChanged, n.MEMBERSHIP),
     _members(m.MembershipDetailed, n.PATH_MEMBERSHIP_DETAIL)._replace(any_operation=True),
     Form(m.ReportConfirmed, lane.CONFIRMATION, _STORED, _FREE, c.ANYTHING, n.DEVICECONTROLLER, n.GROUP_TWIN),

@@ -35,6 +35,20 @@ class NodeRemoved(Message, frozen=True, kw_only=True):
     node: str
 
 
+class ObjectSeen(Message, frozen=True, kw_only=True):
+    """A node got this version of an object as the answer to its own write.
+
+    What others had changed in it before is pushed all the same: a node acts on pushes, not on answers.
+    """
+
+    node: str
+    type: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+
 # --- inside the edge ----------------------------------------------------------------------------------------------
 
 

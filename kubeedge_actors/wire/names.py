@@ -178,3 +178,7 @@ DEFAULT_PROJECT: Final = "e632aba927ea4ac2b575ec1603d56f10"
 # --- Kubernetes words -----------------------------------------------------------------------------------
 EDGE_LABEL: Final = "node-role.kubernetes.io/edge"
 AGENT_LABEL: Final = "node-role.kubernetes.io/agent"
+CLOUDCORE_ANNOTATION: Final = "cloudcore"
+"""On a Node: the address of the cloud that its session is with."""
+MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
+"""On the mirror of a static pod."""

@@ -3,7 +3,7 @@
     <namespace>/<type>[/<name>]              an object, or all of a type; namespace `null` means cluster-scoped
     device/<namespace>/<name>/<about>        a device; about is twin/edge_updated, state/update or twin/cloud_updated
     device/<id>/<about>                      the same in v0.2
-    membership  membership/detail  k8s/ca.crt  null  watchapp/sync  node  twin      fixed paths that name no object
+    membership  membership/detail  k8s/ca.crt  null  watchapp/sync  node  twin  outbox     they name no object
     node/<node>/<any of the above>           inside a genuine cloudcore; its hub takes the first two segments off
 
 A path is read by whole segments and by their number, never by what it contains: a pod called `membership-api` is a pod.

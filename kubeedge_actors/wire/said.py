@@ -258,7 +258,10 @@ class ObjectPushed(Said, frozen=True, kw_only=True):
 
 
 class OutboxAcknowledged(Said, frozen=True, kw_only=True):
-    """The cloud has handled the durable messages with these ids. Between our own two sides only, as agreed in the handshake."""
+    """The cloud has handled the durable messages with these ids.
+
+    Between our own two sides only, as agreed in the handshake.
+    """
 
     ids: list[str]
 

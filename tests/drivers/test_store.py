@@ -126,9 +126,9 @@ def test_single_twins_and_attributes_are_removed_by_name(store: Store) -> None:
 
 
 def test_a_report_goes_into_the_outbox_with_its_twin(store: Store) -> None:
-    store.twin.apply(TwinChanges(twins=[POWER], reports=[OutboxRow("id-1", "frame", "lamp", 2)]))
+    store.twin.apply(TwinChanges(twins=[POWER], reports=[OutboxRow("id-1", "frame", "lamp")]))
     (row,) = store.outbox.waiting()
-    assert (row.msg_id, row.frame, row.key, row.lane) == ("id-1", "frame", "lamp", 2)
+    assert (row.msg_id, row.frame, row.key) == ("id-1", "frame", "lamp")
 
 
 def test_the_outbox_keeps_the_order_of_what_was_added(store: Store) -> None:
@@ -149,6 +149,23 @@ def test_a_message_can_be_exchanged_for_another_in_one_step(store: Store) -> Non
     store.outbox.apply([OutboxRow("a", "one")], ())
     store.outbox.apply([OutboxRow("a", "two")], ["a"])
     assert [row.frame for row in store.outbox.waiting()] == ["two"]
+
+
+def test_the_outbox_is_read_in_pages_with_or_without_a_key(store: Store) -> None:
+    store.outbox.apply([OutboxRow(str(number), "", "key" if number % 3 == 0 else "") for number in range(9)], ())
+    assert [row.msg_id for row in store.outbox.waiting(keyed=True)] == ["0", "3", "6"]
+    page = store.outbox.waiting(keyed=False, limit=4)
+    assert [row.msg_id for row in page] == ["1", "2", "4", "5"]
+    rest = store.outbox.waiting(keyed=False, after=page[-1].number, limit=4)
+    assert [row.msg_id for row in rest] == ["7", "8"]
+    assert store.outbox.count() == 9
+
+
+def test_a_number_is_not_given_twice(store: Store) -> None:
+    store.outbox.apply([OutboxRow("a", "")], ())
+    (first,) = store.outbox.waiting()
+    store.outbox.apply([OutboxRow("b", "")], ["a"])
+    assert store.outbox.waiting()[0].number > first.number
 
 
 def test_the_outbox_tells_what_it_holds_of_many(store: Store) -> None:

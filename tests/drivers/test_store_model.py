@@ -22,14 +22,14 @@ META = st.builds(MetaRow, NAME, st.sampled_from(["pod", "node"]), TEXT)
 TWIN = st.builds(
     TwinRow, NAME, NAME, st.none() | TEXT, st.none() | TEXT, TEXT, TEXT, TEXT, TEXT, st.booleans(), TEXT, TEXT
 )
-OUTBOX = st.builds(OutboxRow, NAME, TEXT, TEXT, st.integers(0, 3))
+OUTBOX = st.builds(OutboxRow, NAME, TEXT, TEXT)
 
 
 def contents(store: Store) -> dict[str, Any]:
     return {
         "meta": [store.meta.of_type("pod"), store.meta.of_type("node")],
         "twin": [sorted(map(repr, store.twin.devices())), sorted(map(repr, store.twin.twins()))],
-        "outbox": [(row.msg_id, row.frame, row.key, row.lane) for row in store.outbox.waiting()],
+        "outbox": [(row.msg_id, row.frame, row.key) for row in store.outbox.waiting()],
         "names": [store.topics.all(), store.targets.all()],
     }
 

@@ -14,7 +14,9 @@ from tests.e2e.sides import Side
 
 
 def run(module: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run((sys.executable, "-m", module, *options), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        (sys.executable, "-m", module, *options), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def last_sentence(done: subprocess.CompletedProcess[str]) -> str:
@@ -26,15 +28,15 @@ def last_sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 def edge(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     port = str(free_ports(1)[0])
-    return run(
-        "kubeedge_actors.edge", "--name", "e", "--data-dir", str(folder / "edge"), "--mqtt-port", port, *options
-    )
+    return run("kubeedge_actors.edge", "--name", "e", "--data-dir", str(folder / "edge"), "--mqtt-port", port, *options)
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Side:
     api, hub, https = map(str, free_ports(3))
-    side = Side("kubeedge_actors.cloud", tmp_path / "cloud", "--api-port", api, "--hub-port", hub, "--https-port", https)
+    side = Side(
+        "kubeedge_actors.cloud", tmp_path / "cloud", "--api-port", api, "--hub-port", hub, "--https-port", https
+    )
     side.https = https  # type: ignore[attr-defined]
     side.hub = hub  # type: ignore[attr-defined]
     return side

@@ -92,7 +92,9 @@ def test_twins_survive_kill_9_of_the_edge_and_the_cloud(device: World) -> None:
     device.edge.kill()
     device.cloud.kill()
     device.edge.start()
-    got = exchange(device, "$hw/events/device/default/t1/twin/get", "$hw/events/device/default/t1/twin/get/result", "{}")
+    got = exchange(
+        device, "$hw/events/device/default/t1/twin/get", "$hw/events/device/default/t1/twin/get/result", "{}"
+    )
     assert got["twin"]["temperature"]["actual"]["value"] == "33"
     assert "code" not in report(device, "34")
     device.cloud.start()

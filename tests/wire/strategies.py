@@ -110,6 +110,7 @@ SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
         source=cloud_sources,
     ),
     m.OutboxAcknowledged: _said(m.OutboxAcknowledged, ids=st.lists(ids)),
+    m.OutboxAcknowledged: _said(m.OutboxAcknowledged, ids=st.lists(words, max_size=4)),
     m.MembershipChanged: _said(m.MembershipChanged, content=objects),
     m.MembershipDetailed: _said(m.MembershipDetailed, content=objects),
     m.ReportConfirmed: _said(m.ReportConfirmed, parent_msg_id=ids, resource=words, content=json_values),

@@ -221,6 +221,9 @@ def test_names_in_another_case_are_the_same_names(record: Record, data: st.DataO
     assert value_of(codec.decode(text)) == value_of(record)
 
 
-def test_text_that_is_no_unicode_can_not_be_written() -> None:
+@pytest.mark.parametrize(
+    "record", [Record(route=Route(resource="\ud800")), Record(content=msgspec.Raw(b'"\xff"'))], ids=["route", "content"]
+)
+def test_text_that_is_no_unicode_can_not_be_written(record: Record) -> None:
     with pytest.raises(FrameError):
-        codec.encode(Record(route=Route(resource="\ud800")))
+        codec.encode(record)

@@ -1,9 +1,10 @@
 """Every word of the wire stands once, in names.py.
 
-A word is *distinctive* when nobody writes it by accident: everything in names.py but the plain words below, which are English, or
-the names of fields in Kubernetes' JSON, and mean other things elsewhere. No other file may hold a distinctive word: a word with a
-slash nowhere inside a literal, another one not as one of the parts between a literal's slashes. The embedded API server speaks
-Kubernetes, not KubeEdge, and is free of the rule; drivers are not, because what they need of KubeEdge is given to them.
+A word is *distinctive* when nobody writes it by accident: everything in names.py but the plain words below, which are
+English, or the names of fields in Kubernetes' JSON, and mean other things elsewhere. No other file may hold a
+distinctive word: a word with a slash nowhere inside a literal, another one not as one of the parts between a literal's
+slashes. The embedded API server speaks Kubernetes, not KubeEdge, and is free of the rule; drivers are not, because what
+they need of KubeEdge is given to them.
 """
 
 from __future__ import annotations

@@ -349,7 +349,11 @@ class CloudHub(Module):
             return None
         if not message.timestamp:
             message = msgspec.structs.replace(message, timestamp=self._now_ms())
-        sending = session.say(message, self.clock.monotonic())
+        try:
+            sending = session.say(message, self.clock.monotonic())
+        except WireError as error:
+            self._unsayable(session, message, error)
+            return None
         if sending is None:
             self._traffic.note("dropped: old news")
             return session
@@ -366,13 +370,16 @@ class CloudHub(Module):
                 record = mapping.to_record(message, self._now_ms())
                 text = codec.encode(record)
             except WireError as error:
-                self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)
-                self._traffic.note("dropped: can not be written")
+                self._unsayable(session, message, error)
                 waiting.extend(session.give_up(message, self.clock.monotonic()))
                 continue
             kind = message.type if isinstance(message, ObjectPushed) else type(message).__name__
             self._traffic.count(DOWN, record.route.source, kind, len(text))
             self._server.send(session.peer, text)
+
+    def _unsayable(self, session: Session, message: Said, error: WireError) -> None:
+        self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)
+        self._traffic.note("dropped: can not be written")
 
     def _now_ms(self) -> int:
         return int(self.clock.now() * 1000)

@@ -8,7 +8,6 @@ from kubeedge_actors.actors.devicetwin.payloads import Attribute, Entry, Kind, S
 from kubeedge_actors.actors.devicetwin.twin import Property
 from kubeedge_actors.drivers.store.base import AttributeRow, TwinRow
 
-
 _stamps = msgspec.json.Decoder(Stamp)
 _versions = msgspec.json.Decoder(Version)
 _encoder = msgspec.json.Encoder()

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kubeedge_actors.actors.devicetwin.payloads import BAD_REQUEST, Document, Entry, Kind, Rejection, Side, Stamp, Version
+from kubeedge_actors.actors.devicetwin.payloads import (
+    BAD_REQUEST,
+    Document,
+    Entry,
+    Kind,
+    Rejection,
+    Side,
+    Stamp,
+    Version,
+)
 from kubeedge_actors.actors.devicetwin.twin import Outcome, Property, Twins, buried, new_kind
 from kubeedge_actors.actors.devicetwin.values import DELETED, NOT_A_REQUEST, type_fault
 
@@ -77,7 +86,10 @@ def _delete(outcome: Outcome, key: str, known: Property, entry: Entry) -> None:
     if not known.live:
         return
     versions = []
-    for local, asked in ((known.expected_version, entry.expected_version), (known.actual_version, entry.actual_version)):
+    for local, asked in (
+        (known.expected_version, entry.expected_version),
+        (known.actual_version, entry.actual_version),
+    ):
         if local is not None and asked is not None and version_fault(local, asked):
             outcome.report[key] = known.with_versions
             return
@@ -109,7 +121,12 @@ def _change(outcome: Outcome, key: str, known: Property, entry: Entry, stamp: St
 
 
 def _side(
-    kind: Kind | None, asked: Side | None, asked_version: Version | None, local: Side | None, local_version: Version | None, stamp: Stamp
+    kind: Kind | None,
+    asked: Side | None,
+    asked_version: Version | None,
+    local: Side | None,
+    local_version: Version | None,
+    stamp: Stamp,
 ) -> tuple[Side | None, Version | None, bool]:
     """The side, its version, and whether it was rejected. A value of another type is passed over, as in the original."""
     if asked is None or type_fault((kind.type or "") if kind else "", asked.value):

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 
 import msgspec
 
-from kubeedge_actors.actors.devicetwin.payloads import BAD_REQUEST, Document, Entry, Kind, Rejection, Side, Stamp, Version
+from kubeedge_actors.actors.devicetwin.payloads import (
+    BAD_REQUEST,
+    Document,
+    Entry,
+    Kind,
+    Rejection,
+    Side,
+    Stamp,
+    Version,
+)
 from kubeedge_actors.actors.devicetwin.values import DELETED, NOT_A_REQUEST, STRING, type_fault
 
 TOMBSTONE = Kind(DELETED)

@@ -43,7 +43,7 @@ def complaints(body: Json) -> Iterator[FieldError]:
     wanted = f"{names.get('plural', '')}.{group}"
     if body["metadata"].get("name") != wanted:
         name = body["metadata"].get("name", "")
-        yield invalid_value("metadata.name", name, "must be spec.names.plural+\".\"+spec.group")
+        yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
     if spec.get("scope") not in ("Namespaced", "Cluster"):
         yield required("spec.scope")
     versions = spec.get("versions", ())

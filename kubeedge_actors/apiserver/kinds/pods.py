@@ -60,7 +60,12 @@ def default_container(container: Json) -> None:
 
 def default_probe(probe: Json) -> None:
     """Defaults of a probe."""
-    for field, value in (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)):
+    for field, value in (
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ):
         probe.setdefault(field, value)
     if "httpGet" in probe:
         probe["httpGet"].setdefault("path", "/")

@@ -87,16 +87,7 @@ def port_text(port: Json) -> str:
 
 
 EVENT_COLUMNS = columns(
-    "Last Seen",
-    "Type",
-    "Reason",
-    "Object",
-    "Subobject*",
-    "Source*",
-    "Message",
-    "First Seen*",
-    "Count*",
-    "Name*",
+    "Last Seen", "Type", "Reason", "Object", "Subobject*", "Source*", "Message", "First Seen*", "Count*", "Name*"
 )
 DATED = (*columns("Name"), column("Created At", "date"))
 CUSTOM_COLUMNS = (*columns("Name"), column("Age", "date"))

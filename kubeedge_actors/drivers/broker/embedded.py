@@ -169,7 +169,9 @@ class EmbeddedBroker:
     def _run(self, listener: socket.socket, serving: Future[None]) -> None:
         try:
             asyncio.run(self._serve(listener, serving))
-        except Exception as error:  # whatever it is, the starter must hear of it, and a running one ends visibly (`alive`)
+        except (
+            Exception
+        ) as error:  # whatever it is, the starter must hear of it, and a running one ends visibly (`alive`)
             log.exception("the embedded broker has ended")
             if not serving.done():
                 serving.set_exception(BrokerError(f"the embedded broker does not start: {error}"))
@@ -197,6 +199,8 @@ class _Connection:
     def __init__(self, reader: _Reader, writer: _Writer, keepalive: int) -> None:
         self.stream, self.transport, self.writer = reader.stream, writer.stream.transport, writer.stream
         self.socket = self.transport.get_extra_info("socket")
+        # asyncio does it only for sockets whose protocol number is named, which those of a listener of ours is not
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.transport.set_write_buffer_limits(high=UNSENT)
         self.loop = asyncio.get_running_loop()
         # a client that was silent for one and a half times its keepalive is gone (3.1.2.10)
@@ -359,7 +363,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=128, reuse_port=False)
     except OSError as error:
-        raise BrokerError(f"port {port} of {host} can not be had for MQTT: {(error.strerror or str(error)).lower()}") from error
+        raise BrokerError(
+            f"port {port} of {host} can not be had for MQTT: {(error.strerror or str(error)).lower()}"
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:

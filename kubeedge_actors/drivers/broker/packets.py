@@ -121,7 +121,9 @@ def _text(value: str) -> bytes:
     return len(raw).to_bytes(2, "big") + raw
 
 
-def publish(topic: str, payload: bytes, qos: int = 0, retain: bool = False, packet_id: int = 0, dup: bool = False) -> bytes:
+def publish(
+    topic: str, payload: bytes, qos: int = 0, retain: bool = False, packet_id: int = 0, dup: bool = False
+) -> bytes:
     """A PUBLISH packet (3.3)."""
     number = packet_id.to_bytes(2, "big") if qos else b""
     return _packet(PUBLISH, dup << 3 | qos << 1 | retain, _text(topic) + number + payload)

@@ -57,6 +57,8 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, _Secret]:
         _, scheme, rounds, salt, digest = secret.split("$")
         if scheme != _PBKDF2 or not user or int(rounds) < 1:
             raise ValueError(scheme)
-        return user, _Secret(int(rounds), base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True))
+        return user, _Secret(
+            int(rounds), base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
+        )
     except (ValueError, binascii.Error) as error:
         raise BrokerError(f"line {number} of the password file {path} is not one of mosquitto_passwd") from error

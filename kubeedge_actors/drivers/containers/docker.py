@@ -13,6 +13,7 @@ from typing import Any
 
 import docker
 import docker.errors
+import docker.types
 import msgspec
 import requests.exceptions
 import urllib3.exceptions
@@ -86,15 +87,25 @@ class DockerRuntime:
         self._thread.start()
 
     def _events(self) -> Any:
-        wanted = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
-        return self._client.events(decode=True, filters=wanted)
+        kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
+        return self._open("/events", params={"filters": msgspec.json.encode(kinds).decode()}, timeout=None)
+
+    def _open(self, path: str, method: str = "get", **more: Any) -> Any:
+        """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak sockets."""
+        url = f"{self._client.base_url}/v{self._client.api_version}{path}"
+        answer = self._client.request(method, url, stream=True, **more)
+        if answer.status_code >= 400:
+            with answer:
+                raise ContainerError(str(answer.json().get("message", answer.reason)))
+        return answer
 
     def _follow(self, watcher: Watcher) -> None:
         while not self._closing.is_set():
             why = "its event stream ended"
             try:
-                for event in self._stream:
-                    self._died(event, watcher)
+                with self._stream:
+                    for line in self._stream.iter_lines():
+                        self._died(msgspec.json.decode(line), watcher)
             except _BROKEN as error:
                 why = str(error)
             if not self._closing.is_set():
@@ -229,11 +240,15 @@ class DockerRuntime:
         self, container_id: str, tail: int | None = None, since: float | None = None, follow: bool = False
     ) -> Iterator[bytes]:
         """Standard output and error, in the order of the engine."""
+        wanted = {
+            "stdout": 1,
+            "stderr": 1,
+            "follow": int(follow),
+            "tail": "all" if tail is None else tail,
+            "since": since or 0,
+        }
         with _translated():
-            stream: Any = self._client.logs(
-                container_id, stream=True, follow=follow, tail="all" if tail is None else tail, since=since
-            )
-        return _closing(stream)
+            return _closing(self._open(f"/containers/{container_id}/logs", params=wanted, timeout=None))
 
     def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
@@ -248,13 +263,10 @@ class DockerRuntime:
             return Executed(exit_code=self._client.exec_inspect(one)["ExitCode"], output=bytes(output))
 
     def _collect(self, one: str, output: bytearray, deadline: float) -> None:
-        """Read frames of (stream, length, data) until the command ends. The client's own reader knows no time limit."""
-        url = f"{self._client.base_url}/v{self._client.api_version}/exec/{one}/start"
         left = max(deadline - time.monotonic(), 0.001)
-        with self._client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=left) as answer:
-            answer.raise_for_status()
-            while len(head := answer.raw.read(8)) == 8:
-                data = answer.raw.read(struct.unpack(">4xI", head)[0])
+        order = {"Detach": False, "Tty": False}
+        with self._open(f"/exec/{one}/start", "post", json=order, timeout=left) as answer:
+            for data in _frames(answer.raw):
                 output += data[: OUTPUT_LIMIT - len(output)]
                 if time.monotonic() > deadline:
                     raise TimeoutError
@@ -323,20 +335,25 @@ class DockerRuntime:
         """Stop watching; containers go on."""
         self._closing.set()
         if self._stream is not None:
-            self._stream.close()
+            docker.types.CancellableStream(iter(()), self._stream).close()  # wakes the thread that reads it
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._client.close()
 
 
-def _closing(stream: Any) -> Iterator[bytes]:
-    """The chunks of a stream of the engine, which is closed whenever the reader stops."""
-    try:
-        yield from stream
-    except _BROKEN as error:
-        raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
-    finally:
-        stream.close()
+def _frames(raw: Any) -> Iterator[bytes]:
+    """What a container writes: frames of stream, length and data."""
+    while len(head := raw.read(8)) == 8:
+        yield raw.read(struct.unpack(">4xI", head)[0])
+
+
+def _closing(answer: Any) -> Iterator[bytes]:
+    """The frames of an answer, which is closed whenever the reader stops."""
+    with answer:
+        try:
+            yield from _frames(answer.raw)
+        except _BROKEN as error:
+            raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
 
 
 def _split(image: str) -> tuple[str, str | None]:

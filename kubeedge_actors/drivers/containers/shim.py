@@ -20,12 +20,13 @@ PID, EXIT, LOG = "pid", "exit", "log"
 LOST_CODE, KILLED_CODE = 255, 128 + signal.SIGKILL
 
 # A trap with a command keeps the shell alive through the signals that stop the group, and is reset to the default in the child.
-# /proc/PID/stat holds the start time, without which a pid means nothing.
+# /proc/PID/stat holds the start time, without which a pid means nothing. Standard input is a pipe to the one who waits for the child:
+# a signal sent earlier would be taken by the shell alone.
 SCRIPT = """\
 folder=$1; cwd=$2; shift 2
 trap : HUP INT QUIT TERM USR1 USR2
 read -r stat </proc/$$/stat && printf '%s\\n' "$stat" >"$folder/pid"
-cd "$cwd" && "$@"
+cd "$cwd" && (printf . >&0; exec "$@" </dev/null)
 code=$?
 printf '%s\\n' "$code" >"$folder/exit"
 kill -KILL -$$
@@ -40,20 +41,35 @@ class Identity(NamedTuple):
 
 
 def spawn(folder: Path, command: Sequence[str], env: Mapping[str, str], cwd: str) -> subprocess.Popen[bytes]:
-    """Run `command` under a shim whose files are in `folder`. ContainerError when the system refuses."""
+    """Run `command` under a shim whose files are in `folder`; when this returns it can be signalled.
+
+    ContainerError when the system refuses.
+    """
     try:
         log = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ContainerError(f"the log can not be written: {error}") from error
+    began, begins = os.pipe()
     try:
-        return subprocess.Popen(
+        shim = subprocess.Popen(
             ["/bin/sh", "-c", SCRIPT, "shim", str(folder), cwd, *command],
-            env=dict(env), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            env=dict(env),
+            cwd="/",
+            stdin=begins,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        os.close(begins)
+        begins = -1
+        os.read(began, 1)
+        return shim
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise ContainerError(f"{command[0]} can not be run: {error}") from error
     finally:
-        os.close(log)
+        for fd in (log, began, begins):
+            if fd >= 0:
+                os.close(fd)
 
 
 def identity(pid: int) -> Identity | None:

@@ -102,13 +102,12 @@ class OutboxRow:
     """One message that waits for the cloud.
 
     `number` orders rows; the store gives it. `msg_id` is unique: a row whose id is there already is not added again.
-    `key` says which rows may be joined into one, `lane` who goes first; the store only keeps them.
+    Rows of the same non-empty `key` may be joined into one; the store only keeps it.
     """
 
     msg_id: str
     frame: str
     key: str = ""
-    lane: int = 0
     number: int = 0
 
 
@@ -173,8 +172,11 @@ class OutboxStore(Protocol):
     def holds(self, msg_ids: Sequence[str]) -> set[str]:
         """Which of these message ids are in the outbox."""
 
-    def waiting(self) -> list[OutboxRow]:
-        """All rows in the order of their numbers."""
+    def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
+        """Rows in the order of their numbers: those with (without) a key, behind a number, at most `limit` (0: all)."""
+
+    def count(self) -> int:
+        """How many rows there are."""
 
 
 class NameStore(Protocol):

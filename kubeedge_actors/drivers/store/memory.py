@@ -153,9 +153,14 @@ class _Outbox:
         with self._store.use():
             return {msg_id for msg_id in msg_ids if msg_id in self._rows}
 
-    def waiting(self) -> list[OutboxRow]:
+    def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
         with self._store.use():
-            return list(self._rows.values())
+            rows = [row for row in self._rows.values() if row.number > after and keyed in (None, row.key != "")]
+            return rows[:limit] if limit else rows
+
+    def count(self) -> int:
+        with self._store.use():
+            return len(self._rows)
 
 
 class _Names:

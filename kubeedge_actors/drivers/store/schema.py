@@ -26,7 +26,7 @@ TWIN: Final = (
     "metadata",
 )
 DESIRED: Final = ("deviceid", "name", "value")
-OUTBOX: Final = ("msg_id", "frame", "key", "lane", "number")
+OUTBOX: Final = ("msg_id", "frame", "key", "number")
 
 _KUBEEDGE: Final = """
 CREATE TABLE IF NOT EXISTS meta (key text, type text, value text, PRIMARY KEY (key));
@@ -62,7 +62,7 @@ CREATE INDEX meta_type ON meta (type);
 _OURS: Final = """
 CREATE TABLE desired (deviceid text NOT NULL, name text NOT NULL, value text NOT NULL, PRIMARY KEY (deviceid, name));
 CREATE TABLE outbox (
-    number integer PRIMARY KEY, msg_id text NOT NULL UNIQUE, frame text NOT NULL, key text NOT NULL, lane integer NOT NULL
+    number integer PRIMARY KEY AUTOINCREMENT, msg_id text NOT NULL UNIQUE, frame text NOT NULL, key text NOT NULL
 );
 """
 

@@ -67,7 +67,7 @@ PUT_DEVICE = _insert("device", schema.DEVICE, ["id"])
 PUT_ATTRIBUTE = _insert("device_attr", schema.ATTRIBUTE, ["deviceid", "name"])
 PUT_TWIN = _insert("device_twin", schema.TWIN, ["deviceid", "name"])
 PUT_DESIRED = _insert("desired", schema.DESIRED, ["deviceid", "name"])
-PUT_OUTBOX = "INSERT INTO outbox (msg_id, frame, key, lane) VALUES (?, ?, ?, ?) ON CONFLICT (msg_id) DO NOTHING"
+PUT_OUTBOX = "INSERT INTO outbox (msg_id, frame, key) VALUES (?, ?, ?) ON CONFLICT (msg_id) DO NOTHING"
 
 
 class SqliteStore:
@@ -299,12 +299,19 @@ class _Outbox:
             found.update(msg_id for (msg_id,) in rows)
         return found
 
-    def waiting(self) -> list[OutboxRow]:
-        return [OutboxRow(*row) for row in self._file.rows(OUTBOX.select().order_by(OUTBOX.number))]
+    def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
+        query = OUTBOX.select().where(OUTBOX.number > after).order_by(OUTBOX.number)
+        if keyed is not None:
+            query = query.where((OUTBOX.key != "") if keyed else (OUTBOX.key == ""))
+        return [OutboxRow(*row) for row in self._file.rows(query.limit(limit) if limit else query)]
+
+    def count(self) -> int:
+        ((number,),) = self._file.rows(OUTBOX.select(peewee.fn.COUNT(OUTBOX.number)))
+        return int(number)
 
 
 def _outbox_values(rows: Sequence[OutboxRow]) -> list[tuple[Any, ...]]:
-    return [(row.msg_id, row.frame, row.key, row.lane) for row in rows]
+    return [(row.msg_id, row.frame, row.key) for row in rows]
 
 
 class _Names:

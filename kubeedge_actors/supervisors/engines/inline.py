@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell import Cell, starts_before
 from kubeedge_actors.supervisors.clock import Clock, ManualClock
 from kubeedge_actors.supervisors.engines.schedule import Schedule
 from kubeedge_actors.supervisors.mailbox import Room
@@ -120,7 +120,8 @@ class InlineEngine:
     def await_room(self, cell: Cell) -> Room:
         """Let the actor with the full mailbox work; one that is waiting itself can not."""
         while cell.box.full():
-            if cell in self._stack:
+            me = self.current()
+            if cell in self._stack or (me is not None and starts_before(me, cell)):
                 return Room.WOULD_BE_FOR_EVER
             if not has_work(cell):
                 return Room.CANNOT_WAIT

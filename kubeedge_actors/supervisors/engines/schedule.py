@@ -25,7 +25,9 @@ class Entry:
 
 
 class Schedule:
-    """Actions in the order of their times, and of their adding at the same time. Not thread-safe.
+    """Actions in the order of their times, and of their adding at the same time.
+
+    `cancel` may be called at any moment, from any thread and from a finalizer; the others one at a time.
 
     >>> schedule = Schedule()
     >>> late, early = schedule.add(2.0, print), schedule.add(1.0, print)
@@ -42,6 +44,8 @@ class Schedule:
 
     def add(self, due: float, action: Action) -> Entry:
         """Have `action` taken at `due`."""
+        if self._cancelled > max(TIDY, len(self._heap) // 2):
+            self._tidy()
         self._number += 1
         entry = Entry(due, self._number, action)
         heapq.heappush(self._heap, entry)
@@ -49,20 +53,20 @@ class Schedule:
 
     def cancel(self, entry: Entry) -> None:
         """Not any more; harmless when it was taken."""
-        if entry.action is None:
-            return
-        entry.action = None
-        self._cancelled += 1
-        if self._cancelled > max(TIDY, len(self._heap) // 2):
-            self._heap = [each for each in self._heap if each.action is not None]
-            heapq.heapify(self._heap)
-            self._cancelled = 0
+        if entry.action is not None:
+            entry.action = None
+            self._cancelled += 1
+
+    def _tidy(self) -> None:
+        self._heap = [each for each in self._heap if each.action is not None]
+        heapq.heapify(self._heap)
+        self._cancelled = 0
 
     def first_due(self) -> float | None:
         """When the next action is due."""
         while self._heap and self._heap[0].action is None:
             heapq.heappop(self._heap)
-            self._cancelled -= 1
+            self._cancelled = max(0, self._cancelled - 1)
         return self._heap[0].due if self._heap else None
 
     def take(self, now: float) -> Action | None:
@@ -73,6 +77,9 @@ class Schedule:
         entry = heapq.heappop(self._heap)
         action, entry.action = entry.action, None
         return action
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def clear(self) -> None:
         """Forget everything."""

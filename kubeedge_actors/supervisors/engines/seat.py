@@ -57,7 +57,7 @@ class Inbox:
 def _hand_over(promise: Promise, future: Any) -> None:
     try:
         value = promise.get()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is handed on, whatever it is
         future.set_exception((type(error), error, error.__traceback__))
     else:
         future.set(value)

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell import Cell, starts_before
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, shorten
 from kubeedge_actors.supervisors.engines.schedule import Action, Entry, Schedule
@@ -70,7 +70,7 @@ class ThreadsEngine:
     def await_room(self, cell: Cell) -> Room:
         """Block this thread until the mailbox may have room. An actor never waits for itself, nor the timers for anybody."""
         me, box = self.current(), cell.box
-        if me is cell or self._timers.current():
+        if me is cell or self._timers.current() or (me is not None and starts_before(me, cell)):
             return Room.WOULD_BE_FOR_EVER
         with self._waits.waiting(me, cell, for_room=True) as wait, box.room:
             while not (wait is not None and wait.released):
@@ -128,9 +128,8 @@ class Timers:
         return entry
 
     def cancel(self, entry: Entry) -> None:
-        """Not any more."""
-        with self._changed:
-            self._schedule.cancel(entry)
+        """Not any more. Takes no lock: a reply that is garbage-collected cancels too, wherever that happens."""
+        self._schedule.cancel(entry)
 
     def current(self) -> bool:
         """True in the timer thread."""

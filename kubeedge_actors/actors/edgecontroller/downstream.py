@@ -1,0 +1,85 @@
+"""What a change in the API has to tell which node (source: KubeEdge cloud/pkg/edgecontroller/controller/downstream.go). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
+from kubeedge_actors.drivers.cluster.base import Change, Operation, identity
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import ObjectPushed
+
+Json = dict[str, Any]
+
+UNTOLD_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
+WORDS = {Operation.ADDED: names.INSERT, Operation.MODIFIED: names.UPDATE, Operation.DELETED: names.DELETE}
+
+
+def pod_pushes(change: Change, edge_nodes: Collection[str]) -> list[ObjectPushed]:
+    """A pod that an edge node runs, when more than its status has changed.
+
+    A pod that changed hands (deleted and made again behind a broken watch) is told to its new node only: SyncController tells the old one.
+    """
+    node = _node_name(change.object)
+    if node not in edge_nodes or (change.operation is Operation.MODIFIED and not differs(change.old, change.object)):
+        return []
+    operation = WORDS[change.operation]
+    if change.operation is Operation.ADDED and change.object["metadata"].get("deletionTimestamp"):
+        operation = names.UPDATE
+    elif change.operation is Operation.MODIFIED and change.old is not None and not _node_name(change.old):
+        operation = names.INSERT  # it was bound just now: the node has not heard of it
+    return [push(operation, names.POD, node, change.object)]
+
+
+def node_pushes(change: Change) -> list[ObjectPushed]:
+    """The Node object for the node itself, when more than its status has changed; its deletion is no message."""
+    if change.operation is Operation.DELETED or not differs(change.old, change.object):
+        return []
+    return [push(names.UPDATE, names.NODE, change.object["metadata"]["name"], change.object)]
+
+
+def object_pushes(change: Change, type: str, usage: Usage) -> list[ObjectPushed]:
+    """A config map or secret for each node that has a use for it."""
+    operation = WORDS[change.operation]
+    if type == names.SECRET and operation == names.INSERT:
+        operation = names.UPDATE
+    who = identity(change.object)
+    nodes = usage.holders(Reference(type, who.namespace, who.name))
+    return [push(operation, type, node, change.object) for node in nodes]
+
+
+def push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
+    """The object as a message to a node."""
+    who = identity(object)
+    return ObjectPushed(
+        node=node,
+        operation=operation,
+        type=type,
+        namespace=who.namespace or names.CLUSTER_SCOPE,
+        name=who.name,
+        object=object,
+        resource_version=who.version,
+    )
+
+
+def pod_stub(node: str, namespace: str, name: str) -> ObjectPushed:
+    """The deletion of a pod that the API does not know (any more)."""
+    metadata = {"name": name, "namespace": namespace, "creationTimestamp": None}
+    stub: Json = {"metadata": metadata, "spec": {"containers": None}, "status": {}}
+    return ObjectPushed(node=node, operation=names.DELETE, type=names.POD, namespace=namespace, name=name, object=stub)
+
+
+def differs(old: Json | None, new: Json) -> bool:
+    """Whether more than the status is different: spec, or metadata that somebody writes on purpose."""
+    if old is None:
+        return True
+    return old.get("spec") != new.get("spec") or _told(old["metadata"]) != _told(new["metadata"])
+
+
+def _told(metadata: Json) -> Json:
+    return {key: value for key, value in metadata.items() if key not in UNTOLD_METADATA}
+
+
+def _node_name(pod: Json) -> str:
+    return str((pod.get("spec") or {}).get("nodeName") or "")

@@ -1,0 +1,114 @@
+"""What the hub tells itself: events of its link, of the thread that fetches certificates, and times that have come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kubeedge_actors.drivers.link.base import Closed, Link, LinkTls
+from kubeedge_actors.supervisors import Ref
+from kubeedge_actors.wire.messages import Message
+
+
+class Dial(Message, frozen=True, kw_only=True):
+    """Time to connect."""
+
+
+class Certified(Message, frozen=True, kw_only=True):
+    """The certificates are there; `renew_at` in epoch seconds, 0: never."""
+
+    tls: LinkTls | None
+    renew_at: float = 0.0
+
+
+class Uncertified(Message, frozen=True, kw_only=True):
+    """There are no certificates; `final`: a person must act."""
+
+    reason: str
+    final: bool
+
+
+class Renewed(Message, frozen=True, kw_only=True):
+    """A new certificate was tried for; an empty `failure` means that it is there."""
+
+    failure: str = ""
+
+
+class LinkOpened(Message, frozen=True, kw_only=True):
+    """The link is open; header names in lower case."""
+
+    link: Link
+    headers: Mapping[str, str]
+
+
+class Settled(Message, frozen=True, kw_only=True):
+    """The cloud has had the time it needs before the first request."""
+
+    link: Link
+
+
+class FrameCame(Message, frozen=True, kw_only=True):
+    """The cloud sent a text."""
+
+    link: Link
+    text: str
+
+
+class FramesWritten(Message, frozen=True, kw_only=True):
+    """Texts with these marks have left for a live socket."""
+
+    link: Link
+    marks: Sequence[str]
+
+
+class LinkClosed(Message, frozen=True, kw_only=True):
+    """The link is gone."""
+
+    link: Link
+    closed: Closed
+
+
+class Beat(Message, frozen=True, kw_only=True):
+    """Time for a heart-beat, and to look at what is overdue."""
+
+
+class Tidy(Message, frozen=True, kw_only=True):
+    """Time to remove from the store what the cloud has."""
+
+
+EVENTS = (
+    Dial,
+    Certified,
+    Uncertified,
+    Renewed,
+    LinkOpened,
+    Settled,
+    FrameCame,
+    FramesWritten,
+    LinkClosed,
+    Beat,
+    Tidy,
+)
+
+
+class Gate:
+    """Fulfils `drivers.link.base.LinkEvents`: events of one link become messages. A full mailbox slows the cloud down."""
+
+    def __init__(self, ref: Ref, link: Link) -> None:
+        self._ref = ref
+        self._link = link
+
+    def on_open(self, headers: Mapping[str, str]) -> None:
+        """The link is open."""
+        self._ref.tell(LinkOpened(link=self._link, headers=headers))
+
+    def on_text(self, text: str) -> None:
+        """A text came."""
+        self._ref.tell(FrameCame(link=self._link, text=text))
+
+    def on_written(self, marks: Sequence[str]) -> None:
+        """Texts were written."""
+        self._ref.tell(FramesWritten(link=self._link, marks=marks))
+
+    def on_close(self, closed: Closed) -> None:
+        """The link is gone."""
+        self._ref.tell(LinkClosed(link=self._link, closed=closed))

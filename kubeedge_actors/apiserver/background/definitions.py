@@ -1,0 +1,100 @@
+"""Keeps the registry in step with the stored CustomResourceDefinitions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..custom import definition, shipped
+from ..custom.structural import Structural
+from ..objects import created
+from ..registry import Registry
+from ..resources import Resource
+from ..status import Json
+from ..storage.collection import Collection
+from ..storage.store import Store
+from ..tables import core
+from ..tables.columns import TableForm
+from ..tables.custom import printer_form
+from ..tables.forms import FORMS
+
+Place = tuple[str, str, str]
+
+
+class Definitions:
+    """Serves what is defined; answers the schema and the table of a resource."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float] = time.time) -> None:
+        self._registry, self._clock = registry, clock
+        self._known: dict[str, tuple[int, str]] = {}
+        self._schemas: dict[str, dict[Place, Structural]] = {}
+        self._tables: dict[str, dict[Place, TableForm]] = {}
+        self._schema_at: dict[Place, Structural] = {}
+        self._table_at: dict[Place, TableForm] = {}
+
+    def structural(self, resource: Resource) -> Structural | None:
+        """The schema of a custom resource."""
+        return self._schema_at.get(place(resource))
+
+    def table(self, resource: Resource) -> TableForm:
+        """The table of a resource."""
+        if not resource.custom:
+            return FORMS.get(resource.key, core.PLAIN)
+        return self._table_at.get(place(resource), core.CUSTOM)
+
+    def converted(self, resource: Resource) -> bool:
+        """Whether objects are stored in another version than that of `resource`."""
+        stored = self._registry.of_key(resource.key) if resource.custom else None
+        return stored is not None and stored.version != resource.version
+
+    def ship(self, store: Store) -> None:
+        """Stores the definitions that come with the program, and serves all that are stored."""
+        resource = self._registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+        for body in shipped.definitions():
+            old = store.get(definition.KEY, "", body["metadata"]["name"])
+            definition.default(body)
+            if old is None and resource is not None:
+                definition.prepare(body)
+                store.put(definition.KEY, created(resource, body, "", self._clock()))
+            elif old is not None and (found := old.object())["spec"] != body["spec"]:
+                store.put(definition.KEY, {**found, "spec": body["spec"]}, old.owned)
+        self.refresh(store)
+
+    def published(self, store: Store, collection: Collection) -> None:
+        """Follows changes of the definitions."""
+        if collection.resource == definition.KEY:
+            self.refresh(store)
+
+    def refresh(self, store: Store) -> None:
+        """Serves what the stored definitions say now, and marks new ones as established."""
+        entries = {entry.name: entry for entry in store.collection(definition.KEY).scan()}
+        for name in [name for name in self._known if name not in entries]:
+            self._withdraw(store, name)
+        for name, entry in entries.items():
+            if self._known.get(name, (0, ""))[0] != entry.revision:
+                self._serve(store, name, entry.revision, entry.object())
+        self._schema_at = {at: schema for found in self._schemas.values() for at, schema in found.items()}
+        self._table_at = {at: table for found in self._tables.values() for at, table in found.items()}
+
+    def _serve(self, store: Store, name: str, revision: int, body: Json) -> None:
+        resources = definition.resources(body)
+        key = resources[0].key if resources else ""
+        self._known[name] = (revision, key)
+        self._schemas[name] = definition.schemas(body)
+        self._tables[name] = {at: printer_form(printed) for at, printed in definition.columns(body).items()}
+        self._registry.serve(name, resources)
+        if not (body.get("status") or {}).get("conditions"):
+            event = store.put(definition.KEY, {**body, "status": definition.established(body, self._clock())})
+            self._known[name] = (event.revision, key)
+
+    def _withdraw(self, store: Store, name: str) -> None:
+        _, key = self._known.pop(name)
+        for entry in store.collection(key).scan() if key else ():
+            store.remove(key, entry)
+        self._registry.serve(name, ())
+        del self._schemas[name], self._tables[name]
+
+
+def place(resource: Resource) -> Place:
+    """Where a resource is served."""
+    return resource.group, resource.version, resource.plural

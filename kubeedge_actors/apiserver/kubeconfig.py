@@ -1,0 +1,38 @@
+"""The file that makes kubectl talk to this server as its administrator."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+
+from .status import Json
+
+NAME = "kubeedge-actors"
+
+
+def kubeconfig(url: str, ca_pem: bytes = b"", certificate_pem: bytes = b"", key_pem: bytes = b"") -> str:
+    """A kubeconfig (YAML in its JSON form) for the server at `url`; without certificates for plain HTTP.
+
+    It may hold a private key: write it with mode 0600.
+    """
+    cluster: Json = {"server": url}
+    user: Json = {}
+    if ca_pem:
+        cluster["certificate-authority-data"] = encoded(ca_pem)
+    if certificate_pem:
+        user = {"client-certificate-data": encoded(certificate_pem), "client-key-data": encoded(key_pem)}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": NAME, "cluster": cluster}],
+        "users": [{"name": "admin", "user": user}],
+        "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": "admin"}}],
+        "current-context": NAME,
+    }
+    return msgspec.json.format(msgspec.json.encode(config), indent=2).decode() + "\n"
+
+
+def encoded(pem: bytes) -> str:
+    """Base64 of a file's bytes."""
+    return base64.b64encode(pem).decode()

@@ -1,0 +1,155 @@
+"""From a request to the handler that answers it: who may, which resource, which verb."""
+
+from __future__ import annotations
+
+from . import openapi
+from .discovery import Discovery
+from .listing import Reader
+from .logs import LogSource, log_answer
+from .paths import Target, parse, verb
+from .registry import Registry
+from .removing import Remover
+from .request import Request, Response, Stream
+from .resources import Resource, Sub
+from .reviews import Reviews
+from .status import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
+from .subresources import Subresources
+from .users import REVIEWS, may_path, may_resource, path_refused, resource_refused
+from .watching import Watcher
+from .writing import Writer
+
+Answer = Response | Stream
+UPGRADES = frozenset({"exec", "attach", "portforward"})
+
+
+class Routes:
+    """All paths of the server. `log_source` may be set at any time."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        discovery: Discovery,
+        reader: Reader,
+        writer: Writer,
+        remover: Remover,
+        watcher: Watcher,
+        subresources: Subresources,
+        reviews: Reviews,
+    ) -> None:
+        self._registry, self._discovery = registry, discovery
+        self._reader, self._writer, self._remover, self._watcher = (reader, writer, remover, watcher)
+        self._subresources, self._reviews = subresources, reviews
+        self.log_source: LogSource | None = None
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request. Raises ApiError and PlainNotFound."""
+        target = parse(request.path)
+        if target is None:
+            return self._other(request)
+        resource = self._registry.find(target.group, target.version, target.plural)
+        if resource is None:
+            return self._unknown(request, target)
+        watching = request.flag("watch") and request.method == "GET"
+        action = verb(request.method, bool(target.name), watching)
+        self._authorise(request, target, action)
+        if target.rest or resource.namespaced < bool(target.namespace):
+            raise no_such_resource()
+        if target.name and resource.namespaced and not target.namespace:
+            raise no_such_resource()
+        if target.subresource:
+            return self._sub(request, target, resource, action)
+        return self._main(request, target, resource, action)
+
+    def _other(self, request: Request) -> Answer:
+        if not may_path(request.user, request.path):
+            raise path_refused(request.user, request.method.lower(), request.path)
+        found = self._discovery.answer(request) or openapi.answer(request)
+        if found is None:
+            raise PlainNotFound
+        if request.method != "GET":
+            raise method_not_allowed()
+        return found
+
+    def _unknown(self, request: Request, target: Target) -> Answer:
+        if not request.user.administrator:
+            action = verb(request.method, bool(target.name), False)
+            raise resource_refused(request.user, action, target.group, target.plural, target.name, target.namespace)
+        if target.group and (target.group, target.version) not in self._registry.group_versions():
+            raise PlainNotFound
+        raise no_such_resource()
+
+    def _authorise(self, request: Request, target: Target, action: str) -> None:
+        if not may_resource(request.user, target.plural):
+            plural = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
+            raise resource_refused(request.user, action, target.group, plural, target.name, target.namespace)
+
+    def _main(self, request: Request, target: Target, resource: Resource, action: str) -> Answer:
+        named = bool(target.name)
+        if action not in resource.verbs or (action in ("update", "patch")) > named or (action == "create") >= named > 0:
+            raise method_not_allowed()
+        if resource.plural in REVIEWS:
+            return self._reviews.create(request, resource)
+        if resource.plural == "bindings":
+            return self._subresources.bind(request, target)
+        if action == "watch":
+            return (
+                self._watcher.watch(request, named_only(target), resource)
+                if not named
+                else self._one(request, target, resource)
+            )
+        handlers = {
+            "get": self._reader.get,
+            "list": self._reader.list,
+            "create": self._writer.create,
+            "update": self._writer.update,
+            "patch": self._writer.patch,
+            "delete": self._remover.delete,
+            "deletecollection": self._remover.delete_collection,
+        }
+        return handlers[action](request, target, resource)
+
+    def _one(self, request: Request, target: Target, resource: Resource) -> Answer:
+        """A watch of one named object."""
+        query = {**request.query, "fieldSelector": f"metadata.name={target.name}"}
+        request.query = query
+        return self._watcher.watch(request, named_only(target), resource)
+
+    def _sub(self, request: Request, target: Target, resource: Resource, action: str) -> Answer:
+        sub = resource.sub(target.subresource)
+        if sub is None:
+            if resource.key == "pods" and target.subresource in UPGRADES:
+                return self._upgrade(target, resource)
+            raise no_such_resource()
+        if action not in sub.verbs:
+            raise method_not_allowed()
+        return self._known_sub(request, target, resource, sub)
+
+    def _known_sub(self, request: Request, target: Target, resource: Resource, sub: Sub) -> Answer:
+        if sub.name == "status":
+            if request.method == "GET":
+                return self._reader.get(request, target, resource)
+            write = self._writer.update if request.method == "PUT" else self._writer.patch
+            return write(request, target, resource)
+        if sub.name == "scale":
+            return self._subresources.scale(request, target, resource)
+        if sub.name == "finalize":
+            return self._subresources.finalize(request, target, resource)
+        if sub.name == "log":
+            return log_answer(request, self._reader.entry(target, resource).object(), self.log_source)
+        return (
+            self._subresources.bind(request, target)
+            if sub.name == "binding"
+            else self._subresources.evict(request, target)
+        )
+
+    def _upgrade(self, target: Target, resource: Resource) -> Answer:
+        """Streams into containers: refused with a reason."""
+        pod = self._reader.entry(target, resource).object()
+        if not pod.get("spec", {}).get("nodeName"):
+            raise bad_request(f"pod {target.name} does not have a host assigned")
+        raise ApiError(501, "NotImplemented", f"{target.subresource} is not served by this API server")
+
+
+def named_only(target: Target) -> Target:
+    """The collection that an object belongs to."""
+    return Target(target.group, target.version, target.plural, target.namespace)

@@ -1,0 +1,257 @@
+"""The server: a database, a socket, a thread with a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import uvloop
+
+from ..errors import DriverError
+from .application import Application
+from .assembly import Parts, assemble
+from .connection import CertificateProtocol, Config, Server
+from .logs import LogSource
+from .storage.commit import GroupCommit
+from .storage.database import Database
+from .storage.store import Store
+from .users import User
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+TICK = 10.0
+START_SECONDS, STOP_SECONDS = 30.0, 5.0
+KEEP_ALIVE_SECONDS = 180
+
+
+class TlsFiles(msgspec.Struct, frozen=True):
+    """PEM files: the server's certificate and key, and the CA whose client certificates are accepted."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path
+
+
+class ApiServer:
+    """An embedded Kubernetes API on `host`:`port` (0: any free port), its objects in the SQLite file `database`.
+
+    Without `tls` it speaks plain HTTP, on loopback only, and takes every caller for an administrator. `tokens` maps
+    bearer tokens to users. `log_source` gives the text of container logs and may be set later. The file belongs to
+    the server alone while it runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Path,
+        host: str = "127.0.0.1",
+        port: int = 6443,
+        tls: TlsFiles | None = None,
+        tokens: Mapping[str, User] | None = None,
+        log_source: LogSource | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database_path, self._host, self._port, self._tls = (database, host, port, tls)
+        self._tokens, self._log_source, self._clock = (dict(tokens or {}), log_source, clock)
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: Server | None = None
+        self._parts: Parts | None = None
+        self._commits: GroupCommit | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
+
+    @property
+    def url(self) -> str:
+        """The address for a kubeconfig."""
+        host = "127.0.0.1" if self._host in ("0.0.0.0", "") else "[::1]" if self._host == "::" else self._host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+
+    @property
+    def log_source(self) -> LogSource | None:
+        """Where container logs come from."""
+        return self._log_source
+
+    @log_source.setter
+    def log_source(self, source: LogSource | None) -> None:
+        self._log_source = source
+        if self._parts is not None:
+            self._parts.routes.log_source = source
+
+    def start(self) -> None:
+        """Serves in a thread of its own; connections are accepted when this returns.
+
+        Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt
+        and StoreError.
+        """
+        if self._tls is None and not loopback(self._host):
+            raise DriverError(f"plain HTTP is served on loopback only, not on {self._host}; give TLS files")
+        context = server_context(self._tls) if self._tls is not None else None
+        database = Database(self._database_path)
+        try:
+            self._socket = listen(self._host, self._port)
+        except BaseException:
+            database.close()
+            raise
+        self._thread = threading.Thread(target=self._run, args=(database, context), name="apiserver", daemon=True)
+        self._thread.start()
+        if not self._started.wait(START_SECONDS) and self._failure is None:
+            raise DriverError(f"the API server did not start within {START_SECONDS:.0f} s")
+        if self._failure is not None:
+            self._thread.join(STOP_SECONDS)
+            self._socket.close()
+            raise self._failure
+
+    def stop(self) -> None:
+        """Ends watches, writes what waits, closes the file. Harmless when it does not run."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        try:
+            loop.call_soon_threadsafe(self._end)
+        except RuntimeError:  # the loop has closed in the meantime: it ended by itself
+            log.debug("the API server had ended already")
+        thread.join(STOP_SECONDS * 2)
+
+    def transact(self, work: Callable[[Store], T]) -> T:
+        """Runs `work` on the store in the server's thread; what it wrote is on disk when this returns."""
+        if self._loop is None:
+            raise DriverError("the API server does not run")
+        return asyncio.run_coroutine_threadsafe(self._transact(work), self._loop).result()
+
+    async def _transact(self, work: Callable[[Store], T]) -> T:
+        if self._parts is None or self._commits is None:
+            raise DriverError("the API server does not run")
+        result = work(self._parts.store)
+        await self._commits.settle()
+        return result
+
+    def _run(self, database: Database, context: ssl.SSLContext | None) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve(database, context))
+        except BaseException as error:
+            self._failure = error
+            if self._started.is_set():
+                log.exception("the API server ended")
+        finally:
+            database.close()
+            self._started.set()
+
+    async def _serve(self, database: Database, context: ssl.SSLContext | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        parts = self._parts = assemble(database, self._loop.call_soon, self._clock)
+        parts.routes.log_source = self._log_source
+        commits = self._commits = GroupCommit(parts.store, database)
+        await commits.settle()
+        address = self.url.partition("//")[2]
+        app = Application(parts.routes, commits, self._tokens, self._tls is None, address)
+        server = self._server = Serving(configuration(app, context), self._started.set)
+        ticking = self._loop.create_task(self._tick(parts))
+        try:
+            await server.serve(sockets=[self._socket] if self._socket is not None else None)
+        finally:
+            ticking.cancel()
+            await commits.close()
+
+    async def _tick(self, parts: Parts) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            parts.tick()
+
+    def _end(self) -> None:
+        if self._parts is not None:
+            self._parts.bell.stop()
+        if self._server is not None:
+            self._server.should_exit = True
+
+
+class Serving(Server):
+    """uvicorn's server that tells when it accepts connections."""
+
+    def __init__(self, config: Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to accept."""
+        await super().startup(sockets)
+        self._tell()
+
+
+def configuration(app: Application, context: ssl.SSLContext | None) -> Config:
+    """uvicorn's settings."""
+    config = Config(
+        app,
+        http=CertificateProtocol,
+        loop="none",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=2,
+        backlog=1024,
+    )
+    config.load()
+    config.ssl = context
+    return config
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises DriverError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(1024)
+    except OSError as error:
+        found.close()
+        raise DriverError(f"the API server cannot listen on {host}:{port}: {error.strerror or error}") from error
+    found.setblocking(False)
+    return found
+
+
+def server_context(tls: TlsFiles) -> ssl.SSLContext:
+    """The TLS side of the server; clients may show a certificate. Raises DriverError on an unreadable file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+        context.load_verify_locations(tls.client_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise DriverError(f"the TLS files of the API server cannot be used: {error}") from error
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,416 @@
+"""CloudHub as an actor: sessions, what comes up, what goes down, and what one node can not do to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.actors.cloudhub.traffic import Traffic
+from kubeedge_actors.supervisors import Ref
+from kubeedge_actors.testing import Probe
+from kubeedge_actors.wire.messages import (
+    Answered,
+    AskMembership,
+    BusUploaded,
+    KeepAlive,
+    MembershipChanged,
+    NodeRemoved,
+    ObjectDelivered,
+    ObjectPushed,
+    OutboxAcknowledged,
+    PatchNode,
+    QueryClusterCa,
+    QueryLease,
+    Refused,
+    RegisterNode,
+    ReportEvent,
+    SessionClosed,
+    SessionOpened,
+    TwinReported,
+    UnknownRecord,
+)
+from tests.actors.hub_things import OURS, Hub, ack, peer_of, pushed
+
+MakeHub = Callable[..., Hub]
+
+
+@pytest.fixture
+def make() -> Iterator[MakeHub]:
+    hubs: list[Hub] = []
+
+    def hub(**options: Any) -> Hub:
+        hubs.append(Hub(**options))
+        return hubs[-1]
+
+    yield hub
+    for each in hubs:
+        each.harness.stop()
+
+
+@pytest.fixture
+def hub(make: MakeHub) -> Hub:
+    return make(cluster_ca="-----BEGIN CERTIFICATE-----")
+
+
+def event(name: str = "e") -> ReportEvent:
+    return ReportEvent(operation="insert", namespace="default", name=name, content={"a": 1})
+
+
+# --- sessions
+
+
+def test_a_node_that_joins_has_a_session_before_anything_is_read(hub: Hub) -> None:
+    seen = hub.harness.probe(SessionOpened, QueryLease)
+    assert hub.harness.runtime
+    peer = peer_of("n1", 1)
+    hub.server.connect(peer)
+    hub.hear(peer, QueryLease(name="n1"))
+    assert [type(each) for each in seen] == [SessionOpened, QueryLease]
+    assert all(each.node == "n1" for each in seen)
+
+
+def test_the_newest_connection_of_a_node_wins(hub: Hub) -> None:
+    seen = hub.harness.probe(SessionOpened, SessionClosed)
+    first = hub.join("n1")
+    second = hub.join("n1")
+    assert [(peer.id, "newer" in reason) for peer, reason in hub.server.closed] == [(first.id, True)]
+    assert [type(each) for each in seen] == [SessionOpened, SessionClosed, SessionOpened]
+    hub.harness.publish(pushed("a"))
+    assert not hub.sent_to(first) and len(hub.sent_to(second)) == 1
+
+
+def test_what_a_replaced_connection_still_says_is_dropped(hub: Hub) -> None:
+    seen = hub.harness.probe(QueryLease)
+    first = hub.join("n1")
+    hub.join("n1")
+    hub.hear(first, QueryLease(name="n1"))
+    assert len(seen) == 0
+
+
+def test_one_node_too_many_is_closed_and_the_others_stay(make: MakeHub) -> None:
+    hub = make(node_limit=2)
+    hub.harness.probe(SessionOpened, SessionClosed)
+    first, _, third = hub.join("n1"), hub.join("n2"), hub.join("n3")
+    assert [peer.id for peer, _ in hub.server.closed] == [third.id]
+    assert hub.join("n1").id != first.id  # a node that is counted already may come again
+    assert [peer.id for peer, _ in hub.server.closed] == [third.id, first.id]
+
+
+def test_a_node_without_heart_beat_is_closed_after_thirty_seconds_whatever_else_it_says(hub: Hub) -> None:
+    seen = hub.harness.probe(SessionClosed, SessionOpened, QueryLease)
+    peer = hub.join("n1")
+    for _ in range(29):
+        hub.harness.advance(1.0)
+        hub.hear(peer, QueryLease(name="n1"))
+    assert not hub.server.closed
+    hub.harness.advance(1.5)
+    assert [reason for _, reason in hub.server.closed] == ["no heart-beat"]
+    assert [each.reason for each in seen.of(SessionClosed)] == ["no heart-beat"]
+
+
+def test_heart_beats_keep_a_session(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened)
+    peer = hub.join("n1")
+    for _ in range(10):
+        hub.harness.advance(15.0)
+        hub.hear(peer, KeepAlive())
+    assert not hub.server.closed and not hub.sent_to(peer)
+
+
+def test_a_lost_connection_ends_the_session_once(hub: Hub) -> None:
+    seen = hub.harness.probe(SessionClosed, SessionOpened)
+    peer = hub.join("n1")
+    hub.server.lose(peer)
+    hub.harness.run()
+    hub.harness.advance(60.0)
+    assert len(seen.of(SessionClosed)) == 1
+
+
+@pytest.mark.parametrize("by", [NodeRemoved(node="n1"), pushed("n1", 1, "delete", "node")])
+def test_a_deleted_node_loses_its_session_and_hears_nothing_of_it(hub: Hub, by: NodeRemoved | ObjectPushed) -> None:
+    hub.harness.probe(SessionClosed, SessionOpened)
+    peer = hub.join("n1")
+    hub.harness.publish(by)
+    assert [reason for _, reason in hub.server.closed] == ["the node was deleted"]
+    assert not hub.sent_to(peer)
+
+
+def test_sessions_survive_a_crash_of_the_hub(hub: Hub) -> None:
+    seen = hub.harness.probe(SessionOpened, QueryLease)
+    peer = hub.join("n1")
+    hub.harness.crash("cloudhub")
+    assert hub.server.events.on_text(peer, '{"route":{"operation":"query","resource":"kube-node-lease/lease/n1"}}')
+    hub.harness.advance(10.0)
+    assert not hub.server.closed
+    assert [type(each) for each in seen] == [SessionOpened, SessionOpened, QueryLease]
+    hub.harness.publish(pushed("a"))
+    assert len(hub.sent_to(peer)) == 1
+
+
+def test_the_bootstrap_token_is_made_anew_every_twelve_hours(make: MakeHub) -> None:
+    made: list[int] = []
+    hub = make(refresh_token=lambda: made.append(1))
+    hub.harness.advance(11.9 * 3600.0)
+    assert not made
+    hub.harness.advance(0.2 * 3600.0)
+    assert len(made) == 1
+
+
+# --- up
+
+
+def test_what_a_node_says_is_published_with_its_name(hub: Hub) -> None:
+    seen = hub.harness.probe(RegisterNode, SessionOpened)
+    peer = hub.join("n1")
+    hub.hear(peer, RegisterNode(name="n1", object={"metadata": {"name": "n1"}}))
+    said = seen.of(RegisterNode)
+    assert [(each.node, each.name) for each in said] == [("n1", "n1")]
+
+
+def test_a_node_can_not_speak_for_another_or_for_the_cloud(hub: Hub) -> None:
+    seen = hub.harness.probe(RegisterNode, PatchNode, ObjectPushed, MembershipChanged, SessionOpened)
+    peer = hub.join("n1")
+    hub.hear(
+        peer,
+        RegisterNode(name="n2", object={}),
+        PatchNode(name="n2", patch="{}"),
+        pushed("a"),
+        MembershipChanged(content={}),
+    )
+    assert [type(each) for each in seen] == [SessionOpened]
+    assert not hub.server.closed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "{",
+        "[]",
+        '{"header":{"timestamp":"1"}}',
+        '{"header":{"msg_id":7}}',
+        "[" * 100_000,
+        '{"route":[]}',
+    ],
+)
+def test_a_malformed_message_closes_its_session_only(hub: Hub, text: str) -> None:
+    hub.harness.probe(SessionOpened, SessionClosed)
+    good, bad = hub.join("n1"), hub.join("n2")
+    hub.hear(bad, text, KeepAlive())
+    assert [(peer.id, reason) for peer, reason in hub.server.closed] == [(bad.id, "a malformed message")]
+    hub.harness.publish(pushed("a"))
+    assert len(hub.sent_to(good)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"header":{"msg_id":"","timestamp":0},"route":{},"content":null}',
+        '{"HEADER":{"Msg_Id":"a"},"route":{"operation":"response"},"content":null} trailing',
+        '{"route":{"source":"edged","operation":"update","resource":"kube-node-lease/lease/n1"},"content":"no object"}',
+        '{"route":{"operation":"query","resource":"' + "x" * 5_000_000 + '"}}',
+    ],
+)
+def test_strange_messages_change_nothing(hub: Hub, text: str) -> None:
+    hub.harness.probe(SessionOpened, SessionClosed, UnknownRecord)
+    peer = hub.join("n1")
+    hub.hear(peer, text)
+    assert not hub.server.closed and not hub.harness.crashes
+    assert not hub.sent_to(peer)
+
+
+def test_a_message_of_unknown_meaning_goes_to_whoever_takes_those_or_is_a_dead_letter(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened)
+    peer = hub.join("n1")
+    hub.hear(peer, '{"header":{"msg_id":"x"},"route":{"operation":"what","resource":"a/b/c"}}')
+    assert [type(each.message) for each in hub.harness.dead_letters] == [UnknownRecord]
+
+
+def test_the_empty_last_message_is_ignored(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened)
+    peer = hub.join("n1")
+    hub.hear(peer, '{"header":{"msg_id":"","timestamp":0},"route":{},"content":null}\n')
+    assert hub.harness.dead_letters == []
+
+
+def test_a_control_operation_is_answered_by_the_connection_layer(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened)
+    peer = hub.join("n1")
+    hub.hear(peer, '{"header":{"msg_id":"x"},"route":{"source":"s","group":"g","operation":"ping","resource":"r"}}')
+    (answer,) = hub.sent_to(peer)
+    assert isinstance(answer, Answered)
+    facts = (answer.parent_msg_id, answer.source, answer.group, answer.resource, answer.content, answer.operation)
+    assert facts == ("x", "s", "g", "r", "ack", "response")
+
+
+def test_the_clusters_ca_is_told(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened)
+    peer = hub.join("n1")
+    query = QueryClusterCa()
+    hub.hear(peer, query)
+    (answer,) = hub.sent_to(peer)
+    assert isinstance(answer, Answered)
+    assert (answer.parent_msg_id, answer.source, answer.group) == (query.msg_id, "cloudhub", "resource")
+    assert (answer.resource, answer.content) == ("k8s/ca.crt", "-----BEGIN CERTIFICATE-----")
+
+
+def test_an_error_of_a_node_is_no_acknowledgement(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened, ObjectDelivered)
+    peer = hub.join("n1")
+    hub.harness.publish(pushed("a"))
+    (sent,) = hub.sent_to(peer)
+    hub.hear(peer, Refused(parent_msg_id=sent.msg_id, resource="default/pod/a", reason="no"))
+    hub.harness.advance(5.25)
+    assert [each.msg_id for each in hub.sent_to(peer)] == [sent.msg_id]
+
+
+# --- acknowledgement upwards
+
+
+def with_controller(make: MakeHub, answer: object = None) -> tuple[Hub, Probe]:
+    accepting: list[Callable[[type], tuple[Ref, ...]]] = []
+    hub = make(accepting=lambda kind: accepting[0](kind))
+    controller = hub.harness.probe("edgecontroller", ReportEvent, TwinReported, answer=answer)
+    hub.harness.probe(SessionOpened, SessionClosed)
+    accepting.append(hub.harness.runtime.registry.accepting)
+    return hub, controller
+
+
+def test_a_durable_message_is_acknowledged_when_it_was_handled_and_only_to_our_own_edge(make: MakeHub) -> None:
+    hub, controller = with_controller(make)
+    ours, genuine = hub.join("n1", **OURS), hub.join("n2")
+    first, second = event("a"), event("b")
+    hub.hear(ours, first, second, AskMembership(content="{}"))
+    hub.hear(genuine, event("c"))
+    assert len(controller) == 3 and not hub.sent_to(ours)
+    hub.harness.advance(0.05)
+    (receipt,) = hub.sent_to(ours)
+    assert isinstance(receipt, OutboxAcknowledged) and receipt.ids == [first.msg_id, second.msg_id]
+    assert not hub.sent_to(genuine)
+
+
+def test_a_repeated_durable_message_is_handled_once_and_acknowledged_again(make: MakeHub) -> None:
+    hub, controller = with_controller(make)
+    message = event()
+    for _ in range(3):
+        peer = hub.join("n1", **OURS)
+        hub.hear(peer, message, message)
+        hub.harness.advance(0.05)
+        (receipt,) = hub.sent_to(peer)
+        assert isinstance(receipt, OutboxAcknowledged) and set(receipt.ids) == {message.msg_id}
+        hub.server.lose(peer)
+        hub.harness.run()
+    assert len(controller) == 1
+
+
+def test_nothing_is_acknowledged_before_its_receiver_is_done(make: MakeHub) -> None:
+    from kubeedge_actors.module import Module, on
+
+    replies = []
+
+    class Slow(Module):
+        name = "slow"
+
+        @on
+        def take(self, message: TwinReported) -> None:
+            replies.append(self.reply_later())
+
+    accepting: list[Callable[[type], tuple[Ref, ...]]] = []
+    hub = make(accepting=lambda kind: accepting[0](kind))
+    hub.harness.probe(SessionOpened)
+    hub.harness.runtime.add(Slow.spec())
+    accepting.append(hub.harness.runtime.registry.accepting)
+    peer = hub.join("n1", **OURS)
+    report = TwinReported(device="default/t", report={"twin": {}})
+    hub.hear(peer, report)
+    hub.harness.advance(2.0)
+    assert not hub.sent_to(peer)
+    replies.pop().send(None)
+    hub.harness.advance(0.5)
+    (receipt,) = hub.sent_to(peer)
+    assert isinstance(receipt, OutboxAcknowledged) and receipt.ids == [report.msg_id]
+
+
+def test_a_durable_message_that_nobody_takes_is_a_dead_letter_and_acknowledged(make: MakeHub) -> None:
+    hub, _ = with_controller(make)
+    peer = hub.join("n1", **OURS)
+    upload = BusUploaded(resource="a/b", content="x")
+    hub.hear(peer, upload)
+    hub.harness.advance(0.05)
+    assert [type(each.message) for each in hub.harness.dead_letters] == [BusUploaded]
+    (receipt,) = hub.sent_to(peer)
+    assert isinstance(receipt, OutboxAcknowledged) and receipt.ids == [upload.msg_id]
+
+
+# --- down
+
+
+def test_an_object_is_sent_until_acknowledged_and_then_told_as_delivered(hub: Hub) -> None:
+    delivered = hub.harness.probe(ObjectDelivered, SessionOpened)
+    peer = hub.join("n1")
+    message = pushed("a", 7)
+    hub.harness.publish(message)
+    (sent,) = hub.sent_to(peer)
+    hub.harness.advance(5.25)
+    assert hub.sent_to(peer) == [sent]  # the same message, time included
+    hub.hear(peer, ack(sent))
+    (told,) = delivered.of(ObjectDelivered)
+    assert (told.node, told.pushed.resource_version, told.pushed.msg_id) == ("n1", "7", message.msg_id)
+    hub.harness.advance(20.0)
+    assert not hub.sent_to(peer)
+
+
+def test_a_push_for_a_node_that_is_away_is_dropped_and_counted(make: MakeHub) -> None:
+    traffic = Traffic()
+    hub = make(traffic=traffic)
+    hub.harness.probe(SessionOpened)
+    hub.harness.publish(pushed("a"))
+    hub.harness.publish(pushed("a", node=""))
+    assert traffic.outcomes == {"dropped: node without session": 2}
+    assert not hub.sent_to(hub.join("n1"))
+
+
+def test_a_version_that_was_acknowledged_is_told_as_delivered_without_being_sent_again(hub: Hub) -> None:
+    delivered = hub.harness.probe(ObjectDelivered, SessionOpened)
+    peer = hub.join("n1")
+    hub.harness.publish(pushed("a", 7))
+    hub.hear(peer, ack(*hub.sent_to(peer)))
+    hub.harness.publish(pushed("a", 7))
+    assert len(delivered.of(ObjectDelivered)) == 2 and not hub.sent_to(peer)
+
+
+def test_a_silent_node_does_not_delay_another(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened, ObjectDelivered)
+    silent, lively = hub.join("n1"), hub.join("n2")
+    for number in range(50):
+        hub.harness.publish(pushed(f"a{number}", node="n1"))
+        hub.harness.publish(pushed(f"b{number}", node="n2"))
+        hub.hear(lively, ack(*hub.sent_to(lively)))
+    assert len(hub.sent_to(silent)) == 1
+
+
+def test_what_can_not_be_written_is_dropped_and_the_rest_goes_on(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened, ObjectDelivered)
+    peer = hub.join("n1")
+    hub.harness.publish(pushed("a", name="no/name"))
+    hub.harness.publish(pushed("c", source="\ud800"))
+    hub.harness.publish(pushed("b"))
+    assert [each.name for each in hub.sent_to(peer) if isinstance(each, ObjectPushed)] == ["b"]
+
+
+def test_an_answer_goes_to_its_node_at_once(hub: Hub) -> None:
+    hub.harness.probe(SessionOpened)
+    peer = hub.join("n1")
+    answer = Answered(
+        node="n1", parent_msg_id="q", resource="kube-node-lease/lease/n1", content={"Object": {}, "Err": None}
+    )
+    hub.harness.publish(answer)
+    hub.harness.publish(Answered(node="n2", parent_msg_id="q", resource="r"))
+    (sent,) = hub.sent_to(peer)
+    assert isinstance(sent, Answered) and sent.parent_msg_id == "q" and sent.timestamp > 0
+    hub.harness.advance(20.0)
+    assert not hub.sent_to(peer)

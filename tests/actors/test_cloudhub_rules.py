@@ -1,0 +1,199 @@
+"""The pure parts of CloudHub beside the outbox: who may join, sessions, receipts, what an acknowledgement is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from kubeedge_actors.actors.cloudhub.admission import Door, is_its_own
+from kubeedge_actors.actors.cloudhub.receipts import Receipts, Standing
+from kubeedge_actors.actors.cloudhub.replies import delivered_object
+from kubeedge_actors.actors.cloudhub.session import OUR_WINDOW, Session
+from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, Traffic
+from kubeedge_actors.drivers.link.base import Peer
+from kubeedge_actors.wire.messages import Answered, MembershipChanged, QueryLease, QueryObject, ReportEvent
+from tests.actors.hub_things import ack, peer_of, pushed
+
+# --- the door
+
+
+def test_a_node_with_its_own_certificate_comes_in() -> None:
+    assert Door().admit(peer_of("n1"), 0.0).status == 101
+
+
+def test_the_extension_is_agreed_only_when_asked_for() -> None:
+    assert Door().admit(peer_of("n1"), 0.0).headers == {}
+    assert Door().admit(peer_of("n1", kubeedge_actors_ack="1"), 0.0).headers == {"Kubeedge-Actors-Ack": "1"}
+    assert Door().admit(peer_of("n1", kubeedge_actors_ack="2"), 0.0).headers == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "headers", "status"),
+    [
+        ("system:node:n2", ("system:nodes",), {}, 403),
+        ("n1", ("system:nodes",), {}, 403),
+        ("system:node:n1", ("system:masters",), {}, 403),
+        ("system:node:n1", (), {}, 403),
+        ("", (), {}, 403),
+        ("system:node:", ("system:nodes",), {"node_id": ""}, 400),
+        ("system:node:n1", ("system:nodes",), {"node_id": ""}, 400),
+        ("system:node:n1", ("system:nodes",), {"connectionuse": "str"}, 400),
+        ("system:node:n1", ("system:nodes",), {"connectionuse": ""}, 400),
+    ],
+)
+def test_whoever_is_not_the_node_it_says_is_refused(
+    name: str, groups: tuple[str, ...], headers: dict[str, str], status: int
+) -> None:
+    good = peer_of("n1")
+    peer = Peer(1, good.path, {**good.headers, **headers}, name, groups)
+    refusal = Door().admit(peer, 0.0)
+    assert refusal.status == status and refusal.reason
+
+
+def test_too_many_at_once_are_told_different_times_to_come_back() -> None:
+    door = Door(rate=10.0, burst=5)
+    answers = [door.admit(peer_of(f"n{number}"), 100.0) for number in range(40)]
+    waits = [int(answer.headers["Retry-After"]) for answer in answers if answer.status == 503]
+    assert sum(answer.status == 101 for answer in answers) in (5, 6)
+    assert waits == sorted(waits) and waits[0] == 1 and waits[-1] in (3, 4)
+
+
+def test_whoever_comes_back_at_the_time_told_gets_in() -> None:
+    door = Door(rate=10.0, burst=5)
+    waiting, inside, now = [(0.0, number) for number in range(60)], 0, 0.0
+    while waiting:
+        waiting.sort()
+        now, number = waiting.pop(0)
+        answer = door.admit(peer_of(f"n{number}"), now)
+        if answer.status == 101:
+            inside += 1
+        else:
+            waiting.append((now + float(answer.headers["Retry-After"]), number))
+    assert inside == 60 and now <= 10.0
+
+
+def test_a_quiet_door_forgets_a_storm() -> None:
+    door = Door(rate=10.0, burst=5)
+    for _ in range(100):
+        door.admit(peer_of("n1"), 0.0)
+    assert [door.admit(peer_of("n1"), 60.0).status for _ in range(5)] == [101] * 5
+
+
+def test_a_node_speaks_of_itself_only() -> None:
+    assert is_its_own(QueryLease(node="n1", name="n1"))
+    assert not is_its_own(QueryLease(node="n1", name="n2"))
+    assert not is_its_own(QueryObject(node="n1", type="node", namespace="null", name="n2"))
+    assert is_its_own(QueryObject(node="n1", type="configmap", namespace="default", name="n2"))
+    assert is_its_own(ReportEvent(node="n1", operation="insert", namespace="default", name="x", content={}))
+
+
+# --- sessions
+
+
+def test_what_needs_no_acknowledgement_is_sent_at_once_and_once() -> None:
+    session = Session("n1", peer_of("n1"), 0.0)
+    change = MembershipChanged(node="n1", content={})
+    assert session.say(pushed("a"), 0.0) is not None
+    assert session.say(change, 0.0) == [change]
+    assert all(change not in session.tick(float(now)) for now in range(60))
+
+
+def test_only_a_heart_beat_keeps_a_session() -> None:
+    session = Session("n1", peer_of("n1"), 0.0)
+    session.say(pushed("a"), 0.0)
+    session.acknowledged(Answered(parent_msg_id="x", resource=""), 29.0)
+    assert session.expired(30.0) and not session.expired(29.9)
+    session.heard(10.0)
+    assert not session.expired(39.9) and session.expired(40.0)
+
+
+def test_a_heart_beat_that_is_read_late_counts_from_when_it_came() -> None:
+    session = Session("n1", peer_of("n1"), 0.0)
+    session.heard(20.0)
+    session.heard(5.0)
+    assert session.expired(50.0) and not session.expired(49.0)
+
+
+def test_one_of_ours_has_several_objects_under_way() -> None:
+    genuine, ours = Session("n1", peer_of("n1"), 0.0), Session("n1", peer_of("n1"), 0.0, acknowledging=True)
+    for session, count in ((genuine, 1), (ours, OUR_WINDOW)):
+        sent = [session.say(pushed(f"o{number}"), 0.0) for number in range(50)]
+        assert sum(len(each or ()) for each in sent) == count
+
+
+def test_a_node_that_asks_and_never_acknowledges_is_overdue() -> None:
+    session = Session("n1", peer_of("n1"), 0.0)
+    for number in range(20_001):
+        content = {"metadata": {"uid": "u"}, "data": {}}
+        session.say(Answered(parent_msg_id=str(number), resource="default/configmap/c", content=content), 0.0)
+    assert session.overdue
+
+
+# --- receipts
+
+
+def test_a_repeated_message_is_not_new() -> None:
+    receipts, message = Receipts(), ReportEvent(operation="insert", namespace="d", name="e", content={})
+    assert receipts.begin(message) is Standing.NEW
+    assert receipts.begin(message) is Standing.IN_WORK
+    receipts.done(message.msg_id)
+    assert receipts.owed() == [message.msg_id] and receipts.owed() == []
+    assert receipts.begin(message) is Standing.DONE
+    assert receipts.owed() == [message.msg_id]
+
+
+def test_what_was_not_handled_is_new_again() -> None:
+    receipts, message = Receipts(), ReportEvent(operation="insert", namespace="d", name="e", content={})
+    receipts.begin(message)
+    receipts.abandon(message.msg_id)
+    assert receipts.begin(message) is Standing.NEW
+
+
+def test_receipts_remember_a_bounded_number() -> None:
+    receipts = Receipts(size=3)
+    messages = [ReportEvent(operation="insert", namespace="d", name="e", content={}) for _ in range(5)]
+    for message in messages:
+        receipts.begin(message)
+        receipts.done(message.msg_id)
+    assert [receipts.begin(message) for message in messages[2:]] == [Standing.DONE] * 3
+    assert receipts.begin(messages[0]) is Standing.NEW
+
+
+def test_what_is_owed_dies_with_the_session_but_not_the_memory() -> None:
+    receipts, message = Receipts(), ReportEvent(operation="insert", namespace="d", name="e", content={})
+    receipts.begin(message)
+    receipts.done(message.msg_id)
+    receipts.lost()
+    assert receipts.owed() == [] and receipts.begin(message) is Standing.DONE
+
+
+# --- acknowledgements and figures
+
+
+def test_an_answer_with_an_object_counts_as_its_push() -> None:
+    content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "uid": "u"}}
+    answered = Answered(
+        node="n1", parent_msg_id="q", resource="default/configmap/c", resource_version="12", content=content
+    )
+    found = delivered_object(answered)
+    assert found is not None
+    assert (found.type, found.namespace, found.name, found.resource_version) == ("configmap", "default", "c", "12")
+    assert (found.operation, found.object, found.node) == ("update", content, "n1")
+
+
+def test_other_acknowledgements_are_about_no_object() -> None:
+    push = pushed("a")
+    assert delivered_object(push) is push
+    assert delivered_object(None) is None
+    assert delivered_object(ack(push)) is None
+    assert delivered_object(Answered(parent_msg_id="q", resource="default/configmap/c", content={"a": 1})) is None
+    assert delivered_object(Answered(parent_msg_id="q", resource="x", resource_version="1", content={})) is None
+
+
+def test_traffic_is_counted_by_direction_module_and_kind() -> None:
+    traffic = Traffic()
+    traffic.count(UP, "edged", "WriteLease", 100)
+    traffic.count(UP, "edged", "WriteLease", 100)
+    traffic.count(DOWN, "edgecontroller", "pod", 900)
+    traffic.note("dropped")
+    assert traffic.table() == [("down", "edgecontroller", "pod", 1, 900), ("up", "edged", "WriteLease", 2, 200)]
+    assert traffic.total(UP) == (2, 200) and traffic.outcomes == {"dropped": 1}

@@ -1,0 +1,1 @@
+"""The dashboard and the control socket it is a client of."""

@@ -1,0 +1,138 @@
+"""The control socket: one question a line, one answer a line, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.control import ControlSocket
+from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.dashboard.rows import rows, table
+from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import NO_BACKOFF, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+
+
+class Echo(Module):
+    """Says what it is told."""
+
+    name = "echo"
+
+    @on
+    def echo(self, text: str) -> str:
+        if text == "boom":
+            raise ValueError("boom")
+        return text
+
+
+@pytest.fixture
+def runtime() -> Iterator[Runtime]:
+    runtime = Runtime(ThreadsEngine())
+    runtime.start(SupervisorSpec("root", [Echo.spec(backoff=NO_BACKOFF)]))
+    yield runtime
+    runtime.stop(5)
+
+
+@pytest.fixture
+def client(runtime: Runtime, tmp_path: Path) -> Iterator[ControlClient]:
+    server = ControlSocket(tmp_path / "control.sock", runtime, lambda: {"link": "up"}, allow_faults=True)
+    server.start()
+    client = ControlClient(tmp_path / "control.sock")
+    yield client
+    client.close()
+    server.close()
+
+
+def test_the_tree_names_every_actor_and_carries_the_facts(client: ControlClient) -> None:
+    answer = client.ask("tree")
+    assert answer["link"] == "up"
+    assert answer["tree"]["children"][0]["name"] == "echo"
+    assert [row.name for row in rows(answer)] == ["", "echo"]
+    assert "echo" in table(answer)
+
+
+def test_only_its_owner_may_use_it(client: ControlClient) -> None:
+    client.ask("tree")
+    assert stat.S_IMODE(client.path.stat().st_mode) == 0o600
+
+
+def test_a_crash_that_is_asked_for_is_seen_as_an_event_and_survived(client: ControlClient, runtime: Runtime) -> None:
+    with socket.socket(socket.AF_UNIX) as watcher:
+        watcher.settimeout(5)
+        watcher.connect(str(client.path))
+        watcher.sendall(b'{"cmd":"events"}\n')
+        lines = watcher.makefile()
+        seen: list[str] = []
+        while "Restarted" not in seen:
+            if not seen:
+                client.ask("crash", actor="echo")
+            seen.append(json.loads(lines.readline())["event"])
+        assert "Failed" in seen
+    assert runtime.ref("echo").ask("still here").get() == "still here"
+
+
+def test_a_restart_that_is_asked_for_is_no_failure(client: ControlClient, runtime: Runtime) -> None:
+    assert client.ask("restart", actor="echo") == "echo"
+    assert runtime.ref("echo").ask("new").get() == "new"
+    assert client.ask("tree")["tree"]["children"][0]["last_error"] in ("", None)
+
+
+def test_dead_letters_are_listed_with_their_reason(client: ControlClient, runtime: Runtime) -> None:
+    runtime.ref("echo").tell(7)
+    runtime.ref("echo").ask("after it").get()
+    (letter,) = client.ask("deadletters")
+    assert letter["recipient"] == "echo"
+    assert letter["payload"] == "7"
+
+
+def test_modules_come_and_go_at_run_time(client: ControlClient, runtime: Runtime) -> None:
+    assert client.ask("add", module="tests.dashboard.late:Late") == "late"
+    assert runtime.ref("late").ask("hello").get() == "hello!"
+    client.ask("remove", actor="late")
+    with pytest.raises(KubeEdgeActorsError, match="late"):
+        runtime.ref("late")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (b"nonsense", "JSON"),
+        (b"[]", "JSON"),
+        (b'{"cmd":"fly"}', "fly"),
+        (b'{"cmd":"crash"}', "actor"),
+        (b'{"cmd":"crash","actor":"nobody"}', "nobody"),
+        (b'{"cmd":"add","module":"nowhere:Nothing"}', "nowhere"),
+    ],
+)
+def test_a_bad_question_is_answered_with_one_sentence(client: ControlClient, line: bytes, word: str) -> None:
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(5)
+        raw.connect(str(client.path))
+        raw.sendall(line + b"\n")
+        answer = json.loads(raw.makefile().readline())
+    assert word in answer["error"]
+    assert "\n" not in answer["error"]
+    assert client.ask("tree")["link"] == "up"
+
+
+def test_faults_need_permission(runtime: Runtime, tmp_path: Path) -> None:
+    server = ControlSocket(tmp_path / "safe.sock", runtime)
+    server.start()
+    client = ControlClient(tmp_path / "safe.sock")
+    try:
+        with pytest.raises(KubeEdgeActorsError, match="allow-faults"):
+            client.ask("crash", actor="echo")
+    finally:
+        client.close()
+        server.close()
+
+
+def test_a_socket_that_nobody_serves_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing answers at .*control\.sock"):
+        ControlClient(tmp_path / "control.sock").ask("tree")

@@ -1,0 +1,25 @@
+"""The engines on which every promise is tested. A new engine is one more line in `world.ENGINES`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.supervisors.world import ENGINES, World
+
+
+@pytest.fixture(params=list(ENGINES))
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world on each engine in turn."""
+    world = World(ENGINES[request.param]())
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def threads() -> Iterator[World]:
+    """A world on the threads engine only: for what needs two things at once."""
+    world = World(ENGINES["threads"]())
+    yield world
+    world.close()

@@ -1,0 +1,211 @@
+"""A runtime under test, the same on every engine: tests say what happens and wait for what they expect, never for time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from kubeedge_actors.supervisors import (
+    NO_BACKOFF,
+    Actor,
+    ChildSpec,
+    DeadLetter,
+    Event,
+    InlineEngine,
+    Intensity,
+    ManualClock,
+    OneForOne,
+    Ref,
+    Runtime,
+    Strategy,
+    SupervisorSpec,
+    ThreadsEngine,
+)
+from kubeedge_actors.supervisors.engines.base import Engine
+
+PATIENCE = 20.0
+"""Seconds after which something expected did not happen."""
+
+AnyEvent = TypeVar("AnyEvent", bound=Event)
+ENGINES: dict[str, Callable[[], Engine]] = {"inline": InlineEngine, "threads": ThreadsEngine}
+
+
+class Boom(Exception):
+    """What actors under test crash with."""
+
+
+class Stop(BaseException):
+    """Not even an Exception."""
+
+
+class World:
+    """One runtime, a clock moved by hand, a common record of what actors did, and a wait for anything to become true."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.clock = ManualClock()
+        self.runtime = Runtime(engine, clock=self.clock, seed=7)
+        self.changed = threading.Condition()
+        self.events: list[Event] = []
+        self.record: list[Any] = []
+        self.runtime.events.subscribe(self._on_event)
+
+    def _on_event(self, event: Event) -> None:
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
+
+    def note(self, what: Any) -> None:
+        """Write into the common record."""
+        with self.changed:
+            self.record.append(what)
+            self.changed.notify_all()
+
+    def start(self, *children: ChildSpec | SupervisorSpec, strategy: Strategy | None = None) -> None:
+        """Start a root with these children; it escalates only if `strategy` says so."""
+        strategy = strategy or OneForOne(Intensity(restarts=100_000, within=10.0))
+        self.runtime.start(SupervisorSpec("root", children, strategy), PATIENCE)
+
+    def until(self, condition: Callable[[], Any], what: str = "") -> Any:
+        """Let actors work until `condition()` is true; AssertionError when it does not become true."""
+        if isinstance(self.engine, InlineEngine):
+            self.engine.run()
+            found = condition()
+        else:
+            with self.changed:
+                self.changed.wait_for(condition, PATIENCE)
+            found = condition()
+        assert found, f"{what or 'it'} did not happen; record: {self.record[-20:]}, events: {self.events[-20:]}"
+        return found
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock; what is due is fired."""
+        if isinstance(self.engine, InlineEngine):
+            self.engine.advance(seconds)
+        else:
+            self.clock.advance(seconds)
+
+    def advance_until(self, condition: Callable[[], Any], step: float = 0.5, most: float = 300.0) -> None:
+        """Move the clock step by step until `condition()` is true."""
+        moved = 0.0
+        while not condition() and moved < most:
+            self.advance(step)
+            moved += step
+            with self.changed:
+                if not isinstance(self.engine, InlineEngine):
+                    self.changed.wait_for(condition, 0.05)
+        assert condition(), f"it did not happen in {most} s; record: {self.record[-20:]}, events: {self.events[-20:]}"
+
+    def ref(self, name: str) -> Ref:
+        """The handle of an actor."""
+        return self.runtime.ref(name)
+
+    def tell(self, name: str, *messages: object) -> None:
+        """Tell an actor several messages."""
+        ref = self.ref(name)
+        for message in messages:
+            ref.tell(message)
+
+    def of(self, kind: type[AnyEvent], name: str | None = None) -> list[AnyEvent]:
+        """The events of this kind so far, of one actor or of all."""
+        return [each for each in list(self.events) if isinstance(each, kind) and name in (None, each.name)]
+
+    def node(self, name: str) -> dict[str, Any]:
+        """What the tree says about an actor or a supervisor."""
+        waiting = [self.runtime.tree()]
+        while waiting:
+            node = waiting.pop()
+            if node["name"] == name:
+                return node
+            waiting += node.get("children", [])
+        raise KeyError(name)
+
+    def wait_for_letters(self, count: int) -> list[DeadLetter]:
+        """The dead letters, once there are `count`."""
+        self.until(lambda: len(self.letters) >= count, f"{count} dead letters")
+        return self.letters
+
+    @property
+    def letters(self) -> list[DeadLetter]:
+        """The dead letters so far."""
+        return list(self.runtime.dead_letters)
+
+    def blocked(self, count: int = 1) -> bool:
+        """True when so many tellers wait for room somewhere (threads)."""
+        return sum(cell.box.waiting > 0 for cell in self.cells()) >= count
+
+    def cells(self) -> list[Any]:
+        """The places of all actors."""
+        return [self.runtime.cell(name) for name in self.runtime.registry.names()]
+
+    def close(self) -> None:
+        """Stop everything."""
+        if self.runtime.root is not None:
+            stopper = threading.Thread(target=self.runtime.stop)
+            if isinstance(self.engine, InlineEngine):
+                self.runtime.stop()
+                return
+            stopper.start()
+            until = time.monotonic() + PATIENCE
+            while stopper.is_alive() and time.monotonic() < until:
+                self.clock.advance(1.0)  # so that shutdown deadlines pass
+                stopper.join(0.05)
+            assert not stopper.is_alive(), "the runtime did not stop"
+
+
+class Recorder(Actor):
+    """Notes what it handles. Told "boom" it crashes, "stop": with a BaseException; an Exception instance is raised; a function is
+    called with the actor, and its result is the answer. Answers ("answer", message) otherwise.
+    """
+
+    def __init__(self, world: World, tag: str = "") -> None:
+        self.world, self.tag = world, tag
+
+    def receive(self, message: object) -> object:
+        """Handle a message as said above."""
+        if message == "boom":
+            raise Boom("asked for")
+        if message == "stop":
+            raise Stop("asked for")
+        if isinstance(message, BaseException):
+            raise message
+        if callable(message):
+            return message(self)
+        self.world.note((self.tag, message) if self.tag else message)
+        return ("answer", message)
+
+
+class Lively(Recorder):
+    """A recorder that notes its start and stop as well."""
+
+    def on_start(self) -> None:
+        """Note it."""
+        self.world.note(f"{self.tag} starts")
+
+    def on_stop(self) -> None:
+        """Note it."""
+        self.world.note(f"{self.tag} stops")
+
+
+def spec(name: str, factory: Callable[[], Actor], **more: Any) -> ChildSpec:
+    """A child without back-off, unless `more` says otherwise."""
+    return replace(ChildSpec(name, factory, backoff=NO_BACKOFF), **more)
+
+
+def names(events: Sequence[Event]) -> list[str]:
+    """Whom the events are about."""
+    return [each.name for each in events]
+
+
+@contextmanager
+def inline_world() -> Iterator[World]:
+    """A world on the inline engine, for a test that makes many."""
+    world = World(InlineEngine())
+    try:
+        yield world
+    finally:
+        world.close()
