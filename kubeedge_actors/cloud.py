@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
 from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
+from kubeedge_actors.control import ControlSocket
 from kubeedge_actors.drivers.cluster.access import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
@@ -16,8 +17,16 @@ from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
 from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.program import LEVELS, DataDir, Ending, default_data_dir, log_to_stderr, ready, run
-from kubeedge_actors.program import end_with_the_tree as end_with
+from kubeedge_actors.program import (
+    LEVELS,
+    DataDir,
+    Ending,
+    default_data_dir,
+    end_with_the_tree,
+    log_to_stderr,
+    ready,
+    run,
+)
 from kubeedge_actors.supervisors import Runtime
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 
@@ -32,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def body(ending: Ending) -> None:
         settings = cloud_settings(options.config) if options.config else {}
-        serve(merged(CloudConfig, settings, vars(options)), ending)
+        serve(merged(CloudConfig, settings, vars(options)), ending, allow_faults=options.allow_faults)
 
     return run("cloud", body)
 
@@ -51,11 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--https-port", type=int, metavar="PORT", help=f"certificate bootstrap (default: {HTTPS_PORT})")
     add("--kubeconfig", metavar="FILE", help="serve the edge nodes of this cluster instead of the embedded API")
     add("--config", metavar="FILE", help="KubeEdge's cloudcore.yaml; options win over it")
+    add("--allow-faults", action="store_true", help="let the control socket crash actors, to see what happens")
     add("--log-level", choices=LEVELS, default="warning", help="what goes to standard error (default: warning)")
     return parser
 
 
-def serve(config: CloudConfig, ending: Ending) -> None:
+def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) -> None:
     """Start everything, say `ready`, stop everything when `ending` is asked for."""
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
@@ -89,6 +99,64 @@ def serve(config: CloudConfig, ending: Ending) -> None:
         )
         runtime.start(tree(hub, cluster, embedded=not config.kubeconfig))
         stack.callback(runtime.stop, STOPPING)
-        end_with(runtime, ending)
+        end_with_the_tree(runtime, ending)
+        control = ControlSocket(data.path / "control.sock", runtime, allow_faults=allow_faults)
+        control.start()
+        stack.callback(control.close)
         ready(f"cloud: nodes on {config.host}:{config.hub_port}, kubectl --kubeconfig {path}")
         ending.wait()
+
+
+def tree(hub: ChildSpec, cluster: Cluster, *, embedded: bool) -> SupervisorSpec:
+    """The modules in start order: the hub, who talks to nodes through it, and what a cluster of its own would do."""
+    controllers = [
+        SyncController.spec(lambda: SyncController(cluster)),
+        EdgeController.spec(lambda: EdgeController(cluster)),
+        DeviceController.spec(lambda: DeviceController(cluster)),
+    ]
+    own = [Scheduler.spec(lambda: Scheduler(cluster)), NodeLifecycle.spec(lambda: NodeLifecycle(cluster))]
+    return SupervisorSpec("cloud", [hub, *controllers, *(own if embedded else ())])
+
+
+def _embedded_api(config: CloudConfig, authority: FileAuthority, stack: ExitStack) -> Path:
+    """Serve the embedded API; the path of an administrator's kubeconfig for it."""
+    tls = authority.server(_names(config.host))
+    api = ApiServer(
+        database=config.data_dir / "cloud.db",
+        host=config.host,
+        port=config.api_port,
+        tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
+    )
+    api.start()
+    stack.callback(api.stop)
+    admin = authority.client()
+    path = config.data_dir / "kubeconfig"
+    host = "127.0.0.1" if config.host in ANY_ADDRESS else config.host
+    files = (authority.ca_path, Path(admin.cert), Path(admin.key))
+    text = kubeconfig(f"https://{host}:{api.port}", *(file.read_text(encoding="ascii") for file in files))
+    write_file(path, text.encode())
+    return path
+
+
+def _names(host: str) -> list[str]:
+    """What nodes and kubectl may call this machine: the address it binds, or every name it knows of itself."""
+    if host not in ANY_ADDRESS:
+        return [host]
+    own = socket.gethostname()
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
+    except OSError:
+        found = set()  # a host name that resolves to nothing
+    return sorted({own, *found})
+
+
+def _exists(cluster: Cluster, name: str) -> bool:
+    try:
+        cluster.get(NODE_KIND, "", name)
+    except NotFound:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

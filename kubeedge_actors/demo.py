@@ -19,6 +19,7 @@ from kubeedge_actors.demo_stage import Failed, Stage, Thermometer, running_pids
 from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, Kind
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.program import Ending, run
+from kubeedge_actors.wire import names, topics
 
 DEVICE_KIND = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
 MODEL_KIND = Kind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
@@ -155,14 +156,14 @@ def _offline(stage: Stage, thermometer: Thermometer) -> None:
 
 def _invite(stage: Stage) -> None:
     kubectl = f"kubectl --kubeconfig {stage.kubeconfig}"
-    topic = f"$hw/events/device/{NAMESPACE}/{DEVICE}/twin"
+    topic = topics.device_topic(f"{NAMESPACE}/{DEVICE}", names.TWIN_UPDATE)
     update = '{"event_id":"1","twin":{"temperature":{"actual":{"value":"42"},"metadata":{"type":"int"}}}}'
     lines = (
         f"{kubectl} get nodes,pods,devices -o wide",
         f"{kubectl} describe pod {POD}",
         f"{kubectl} get device {DEVICE} -o yaml",
-        f"mosquitto_sub -p {stage.mqtt_port} -v -t '{topic}/update/#'",
-        f"mosquitto_pub -p {stage.mqtt_port} -t '{topic}/update' -m '{update}'",
+        f"mosquitto_sub -p {stage.mqtt_port} -v -t '{topic}/#'",
+        f"mosquitto_pub -p {stage.mqtt_port} -t '{topic}' -m '{update}'",
         f"curl http://127.0.0.1:{stage.web_port}",
     )
     print("\nTry it yourself, in another shell:\n", flush=True)

@@ -24,6 +24,7 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.relay import Relay
 from kubeedge_actors.errors import ClusterError, KubeEdgeActorsError, NotFound
 from kubeedge_actors.program import Ending
+from kubeedge_actors.wire import names, topics
 
 PATIENCE = 60.0
 POLL = 0.05
@@ -147,20 +148,21 @@ class Thermometer:
 
     def __init__(self, port: int, namespace: str, name: str) -> None:
         self.desired: dict[str, str] = {}
-        self._topic = f"$hw/events/device/{namespace}/{name}/twin/update"
+        self._device = f"{namespace}/{name}"
         self._results: dict[str, bool] = {}
         self._heard = threading.Condition()
         self._broker = ExternalBroker("127.0.0.1", port)
         self._broker.listen(self._arrived)
         self._broker.start()
-        for suffix in ("result", "delta"):
-            self._broker.subscribe(f"{self._topic}/{suffix}")
+        for kind in (names.TWIN_UPDATE_RESULT, names.TWIN_UPDATE_DELTA):
+            self._broker.subscribe(topics.device_topic(self._device, kind))
 
     def report(self, temperature: int) -> bool:
         """Publish one update and wait for its result; False if it was refused or nobody answered within 2 s."""
         event = f"report-{time.monotonic_ns()}"
         twin = {"temperature": {"actual": {"value": str(temperature)}, "metadata": {"type": "int"}}}
-        self._broker.publish(self._topic, msgspec.json.encode({"event_id": event, "twin": twin}))
+        topic = topics.device_topic(self._device, names.TWIN_UPDATE)
+        self._broker.publish(topic, msgspec.json.encode({"event_id": event, "twin": twin}))
         with self._heard:
             self._heard.wait_for(lambda: event in self._results, timeout=2)
             return self._results.get(event, False)
@@ -172,7 +174,7 @@ class Thermometer:
     def _arrived(self, arrival: Arrival) -> bool:
         payload = msgspec.json.decode(arrival.payload)
         with self._heard:
-            if arrival.topic.endswith("/delta"):
+            if arrival.topic.endswith(names.TWIN_UPDATE_DELTA):
                 self.desired.update(payload["delta"])
             else:
                 self._results[payload["event_id"]] = "code" not in payload

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
+from kubeedge_actors.supervisors import Event, Runtime
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 LEVELS = ("debug", "info", "warning", "error")
@@ -63,6 +64,16 @@ def run(command: str, body: Callable[[Ending], None]) -> int:
 def _complain(command: str, sentence: str, status: int) -> int:
     print(f"{command}: {sentence}", file=sys.stderr, flush=True)
     return status
+
+
+def end_with_the_tree(runtime: Runtime, ending: Ending) -> None:
+    """Let the program end with a sentence when the root supervisor gives up: there is nobody left to restart anything."""
+
+    def look(_: Event) -> None:
+        if runtime.failed is not None:
+            ending.ask(f"the supervision tree gave up: {runtime.failed}")
+
+    runtime.events.subscribe(look)
 
 
 def ready(text: str) -> None:

@@ -16,10 +16,9 @@ from .resources import Resource
 from .schema.decode import TypeMismatch, Types
 from .status import ApiError, FieldError, Json, bad_request
 
-PROTOBUF_TYPE, YAML_TYPE = "application/vnd.kubernetes.protobuf", "application/yaml"
+PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 KNOWN_TYPES = (
-    "the body of the request was in an unknown format - accepted media types include: "
-    f"{JSON_TYPE}, {YAML_TYPE}, {PROTOBUF_TYPE}"
+    f"the body of the request was in an unknown format - accepted media types include: {JSON_TYPE}, {PROTOBUF_TYPE}"
 )
 
 
@@ -105,12 +104,9 @@ def decoded(body: bytes, media: str, kind: str) -> Json:
         from .protobuf.decode import decode  # late: only kubectl's imperative commands need it
 
         return decode(body, kind)
-    if media == YAML_TYPE:
-        found = yaml_value(body)
-    elif media in (JSON_TYPE, ""):
-        found = json_value(body, kind)
-    else:
+    if media not in (JSON_TYPE, ""):
         raise ApiError(415, "UnsupportedMediaType", KNOWN_TYPES)
+    found = json_value(body, kind)
     if not isinstance(found, dict):
         text = body.decode(errors="replace")
         raise unrecognized(kind, "json: cannot unmarshal into Go value of type struct", text)
@@ -127,16 +123,6 @@ def json_value(body: bytes, kind: str) -> Any:
         text = body.decode(errors="replace")
         why = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)
         raise unrecognized(kind, f"json parse error: {why}", text, "couldn't get version/kind; ") from error
-
-
-def yaml_value(body: bytes) -> Any:
-    """A YAML value, or 400."""
-    import yaml  # late: most requests are JSON
-
-    try:
-        return yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise bad_request(f"error parsing YAML: {error}") from error
 
 
 def unrecognized(kind: str, why: str, text: str, prefix: str = "") -> ApiError:

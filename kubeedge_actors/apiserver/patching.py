@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from .intake import json_value, yaml_value
 from .patches import jsonpatch, merge
 from .patches.ownership import Owners, applied_object
 from .patches.strategic import BadPatch, StrategicMerge
@@ -70,7 +69,7 @@ class Patcher:
         manager = request.query.get("fieldManager", "")
         if not manager:
             raise invalid_options("PatchOptions", required("fieldManager", "is required for apply patch"))
-        config = yaml_value(request.body) if request.body[:1] != b"{" else json_value(request.body, resource.kind)
+        config = patch_value(request.body)
         check_config(config, target, resource)
         owners = Owners.of(entry, resource.type, self._types.fields)
         old = entry.object() if entry is not None else None
@@ -136,7 +135,7 @@ def by_operations(old: Json, operations: Any) -> Json:
 def check_config(config: Any, target: Target, resource: Resource) -> None:
     """Refuses what is no apply configuration for the path."""
     if not isinstance(config, dict):
-        raise bad_request("error decoding YAML: the applied configuration is no object")
+        raise bad_request("the applied configuration is no object")
     meta = config.get("metadata") or {}
     if meta.get("managedFields"):
         raise bad_request("metadata.managedFields must be nil")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -150,13 +151,17 @@ def unknown_field(key: str, kind_knows_more: bool) -> ApiError:
     return bad_request(f'"{key}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 
 
-class Selected(msgspec.Struct, frozen=True):
+class Selected(Protocol):
     """What a selection looks at in an object."""
 
-    namespace: str
-    name: str
-    labels: Mapping[str, str]
-    fields: Mapping[str, str]
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def fields(self) -> Mapping[str, str]: ...
 
 
 class Selection(msgspec.Struct, frozen=True):

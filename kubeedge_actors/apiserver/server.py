@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import uvloop
 
 from ..errors import DriverError
 from .application import Application
@@ -29,6 +28,7 @@ from .users import User
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+LOOP = "uvloop"
 TICK = 10.0
 START_SECONDS, STOP_SECONDS = 30.0, 5.0
 KEEP_ALIVE_SECONDS = 180
@@ -144,7 +144,7 @@ class ApiServer:
 
     def _run(self, database: Database, context: ssl.SSLContext | None) -> None:
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._serve(database, context))
         except BaseException as error:
             self._failure = error
@@ -200,7 +200,7 @@ def configuration(app: Application, context: ssl.SSLContext | None) -> Config:
     config = Config(
         app,
         http=CertificateProtocol,
-        loop="none",
+        loop=LOOP,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -216,6 +216,11 @@ def configuration(app: Application, context: ssl.SSLContext | None) -> Config:
     config.load()
     config.ssl = context
     return config
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the server's loop: uvloop's, which spares four fifths of the memory of a TLS connection."""
+    return Config(None, loop=LOOP).get_loop_factory()  # type: ignore[arg-type]
 
 
 def loopback(host: str) -> bool:

@@ -109,7 +109,6 @@ SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
         resource_version=versions,
         source=cloud_sources,
     ),
-    m.OutboxAcknowledged: _said(m.OutboxAcknowledged, ids=st.lists(ids)),
     m.OutboxAcknowledged: _said(m.OutboxAcknowledged, ids=st.lists(words, max_size=4)),
     m.MembershipChanged: _said(m.MembershipChanged, content=objects),
     m.MembershipDetailed: _said(m.MembershipDetailed, content=objects),

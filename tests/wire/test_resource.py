@@ -32,7 +32,7 @@ def test_an_object_is_found_and_written_again(path: str, expected: Resource) -> 
 
 @pytest.mark.parametrize(
     "path",
-    sorted(resource.FIXED) + ["", "/", "pod", "a//b", "a/pod/", "/pod/a", "a/b/c/d", "device/a/b/twin/edge_updated"],
+    [*sorted(resource.FIXED), "", "/", "pod", "a//b", "a/pod/", "/pod/a", "a/b/c/d", "device/a/b/twin/edge_updated"],
 )
 def test_what_names_no_object_is_an_error(path: str) -> None:
     assert resource.find(path) is None

@@ -63,9 +63,11 @@ def push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
     )
 
 
-def pod_stub(node: str, namespace: str, name: str) -> ObjectPushed:
-    """The deletion of a pod that the API does not know (any more)."""
-    metadata = {"name": name, "namespace": namespace, "creationTimestamp": None}
+def pod_stub(node: str, namespace: str, name: str, uid: str = "") -> ObjectPushed:
+    """The deletion of a pod that the API does not know (any more); with a uid it spares a successor of the same name."""
+    metadata: Json = {"name": name, "namespace": namespace, "creationTimestamp": None}
+    if uid:
+        metadata["uid"] = uid
     stub: Json = {"metadata": metadata, "spec": {"containers": None}, "status": {}}
     return ObjectPushed(node=node, operation=names.DELETE, type=names.POD, namespace=namespace, name=name, object=stub)
 

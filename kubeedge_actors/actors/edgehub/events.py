@@ -75,6 +75,20 @@ class Tidy(Message, frozen=True, kw_only=True):
     """Time to remove from the store what the cloud has."""
 
 
+class MalformedFrame(Message, frozen=True, kw_only=True):
+    """A text that is no message of a cloud. Nobody accepts this, so it becomes a dead letter with the head of the text."""
+
+    reason: str
+    text: str
+
+
+class Undeliverable(Message, frozen=True, kw_only=True):
+    """A message that could neither be said nor be kept. Nobody accepts this, so it becomes a dead letter."""
+
+    reason: str
+    text: str
+
+
 EVENTS = (
     Dial,
     Certified,

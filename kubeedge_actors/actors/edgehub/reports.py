@@ -7,7 +7,7 @@ device; what comes on top, or while the link is down, is joined into one that sa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,8 +97,8 @@ class Reports:
         """The next report to send, which is under way from now on; None when there is none or nobody to send it to."""
         while self.linked and self._ready:
             key = next(iter(self._ready))
-            line = self._lines[key]
-            if line.waiting and len(line.sent) < WINDOW:
+            line = self._lines.get(key)
+            if line is not None and line.waiting and len(line.sent) < WINDOW:
                 entry = line.waiting.popleft()
                 line.sent[entry.report.msg_id] = _Flight(entry, now, 1)
                 return entry.report
@@ -177,18 +177,11 @@ def _joined(older: Json, newer: Json) -> Json:
     twin = dict(older)
     for name, entry in newer.items():
         known = twin.get(name)
-        whole = known is None or entry is None or DELETED in (_kind(known), _kind(entry))
-        twin[name] = entry if whole else {**known, **entry}
+        if isinstance(known, dict) and isinstance(entry, dict) and DELETED not in (_kind(known), _kind(entry)):
+            entry = {**known, **entry}
+        twin[name] = entry
     return twin
 
 
-def _kind(entry: Any) -> Any:
-    return (entry.get("metadata") or {}).get("type") if isinstance(entry, dict) else None
-
-
-def loaded(reports: Iterable[Report]) -> Reports:
-    """Reports as the store has them after a restart, joined by device."""
-    known = Reports()
-    for report in reports:
-        known.add(report, stored=True)
-    return known
+def _kind(entry: Json) -> Any:
+    return (entry.get("metadata") or {}).get("type")

@@ -13,7 +13,7 @@ from ..status import FieldError, Json, invalid_value, required, unsupported_valu
 Schema = Mapping[str, Any]
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 ROOT_FIELDS = ("apiVersion", "kind", "metadata")
-NUMBERS = {"integer": int, "number": (int, float)}
+NUMBERS: Mapping[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float)}
 
 
 class Structural:

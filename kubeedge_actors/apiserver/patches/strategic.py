@@ -27,7 +27,7 @@ class StrategicMerge:
         """The original with the patch merged in; `kind` names the type of both (empty: a plain map)."""
         directive = patch.get(DIRECTIVE)
         if directive == "replace":
-            return self._clean({key: value for key, value in patch.items() if key != DIRECTIVE})
+            return {key: self._clean(value) for key, value in patch.items() if key[0] != "$" and value is not None}
         if directive == "delete":
             return {}
         if directive not in (None, "merge"):

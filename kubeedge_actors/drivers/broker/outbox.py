@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.packets import Publish
 
-_LAST_ID = 65_535
+LAST_ID = 65_534
+"""Packet numbers go from 1 to this one; 65,535 is left to other packets of the same sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Outbox:
 
     def _next_id(self) -> int:
         while True:
-            self._last_id = self._last_id % _LAST_ID + 1
+            self._last_id = self._last_id % LAST_ID + 1
             if self._last_id not in self._sent:
                 return self._last_id
 

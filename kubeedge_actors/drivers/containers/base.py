@@ -139,6 +139,18 @@ class Executed(Value, frozen=True):
     output: bytes = b""
 
 
+class Probe(Value, frozen=True):
+    """What is asked of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives 200-399."""
+
+    command: tuple[str, ...] = ()
+    host: str = ""
+    port: int = 0
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    tls: bool = False
+    http: bool = False
+
+
 class Credentials(Value, frozen=True):
     """Who we are to a registry."""
 
@@ -205,6 +217,55 @@ class ContainerRuntime(Protocol):
 
     def close(self) -> None:
         """Stop watching and let go of the engine; containers go on."""
+
+
+class VolumeFile(Value, frozen=True):
+    """One file of a volume; `mode` as in chmod."""
+
+    data: bytes
+    mode: int = 0o644
+
+
+class Folders(Protocol):
+    """The folders of pods on this machine. Errors: ContainerError, with a text fit for a pod's status."""
+
+    def volume(self, pod_uid: str, name: str) -> str:
+        """The path of a volume's folder, which is made empty when it is not there."""
+
+    def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
+        """Make the volume hold these files (paths relative to it) and no others, all at once for whoever reads; its path.
+
+        `group`: who else may read them.
+        """
+
+    def host_path(self, path: str, type: str) -> str:
+        """A path of the machine, checked and made as Kubernetes' hostPath types say."""
+
+    def within(self, volume: str, path: str) -> str:
+        """A path inside a volume, made as a folder when it is not there; it can not lead out of the volume."""
+
+    def uids(self) -> set[str]:
+        """Pods that have a folder."""
+
+    def remove(self, pod_uid: str) -> None:
+        """Remove the folder of a pod with all that is in it."""
+
+
+class Prober(Protocol):
+    """Asks containers from outside."""
+
+    def ask(self, probe: Probe, timeout: float) -> str:
+        """Empty when the answer is good, else why not. Not for commands: those run inside."""
+
+
+class Manifests(Protocol):
+    """A folder of pod manifests that somebody may change at any time."""
+
+    def changed(self) -> bool:
+        """Whether anything has changed since `read`; cheap."""
+
+    def read(self) -> list[tuple[str, dict[str, object]]]:
+        """Each pod with the path of its file. A file that can not be read is told in a warning and left out."""
 
 
 class HostFacts(Value, frozen=True):

@@ -1,8 +1,12 @@
-"""The words of the certificate bootstrap that both of its ends say (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver)."""
+"""The words of the certificate bootstrap that both of its ends say (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver), and
+what an edge and its joining process say to each other.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+import msgspec
 
 CA_PATH: Final = "/ca.crt"
 CERTIFICATE_PATH: Final = "/edge.crt"
@@ -15,3 +19,21 @@ TOKEN_HEADER: Final = "authorization"
 BINARY: Final = "application/octet-stream"
 TEXT: Final = "text/plain; charset=utf-8"
 MAX_BODY: Final = 1 << 20
+
+
+class Join(msgspec.Struct, frozen=True):
+    """What to do: join `cloud` (https://host:port) as `node`. Without `token`: renew, showing the certificate there is."""
+
+    cloud: str
+    node: str
+    ca: str
+    cert: str
+    key: str
+    token: str = ""
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """How it went: no `error`, or a sentence, `final` when trying again is of no use before a person has acted."""
+
+    error: str = ""
+    final: bool = False

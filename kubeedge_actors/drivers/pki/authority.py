@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from kubeedge_actors.drivers.pki.base import (
     CLIENT_AUTH,
     HUB_NAME,
     SERVER_AUTH,
-    Facts,
     KeyPair,
     Subject,
     node_subject,
@@ -35,6 +33,7 @@ from kubeedge_actors.drivers.pki.orders import (
     Result,
     SignRequest,
 )
+from kubeedge_actors.drivers.pki.pairs import check_pair, facts_of, save_pair
 from kubeedge_actors.drivers.pki.process import CertificateProcess
 from kubeedge_actors.drivers.pki.tokens import check_jwt, make_token
 from kubeedge_actors.errors import CertificateError, DriverError
@@ -174,32 +173,6 @@ class FileAuthority:
         return result
 
 
-def save_pair(cert: Path, key: Path, pair: KeyPair) -> None:
-    """Write both files, the key first: a certificate without its key would be useless."""
-    write_pem(key, pair.key, EC_KEY)
-    write_pem(cert, pair.cert, CERTIFICATE)
-
-
 def adopt(directory: Path, pair: KeyPair) -> None:
     """Make a CA from elsewhere (another replica, a genuine cloudcore) the CA of this directory; only before its authority is made."""
     save_pair(directory / "ca.crt", directory / "ca.key", pair)
-
-
-def check_pair(cert: Path, key: Path) -> None:
-    """Nothing when the key belongs to the certificate, otherwise `CertificateError`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(cert, key)
-    except ssl.SSLError as error:
-        raise CertificateError(f"{cert} and {key} do not belong together, or one is damaged") from error
-    except OSError as error:
-        raise CertificateError(f"{cert} or {key} can not be read: {error.strerror}") from error
-
-
-def facts_of(path: Path) -> Facts:
-    """The facts of a PEM file's certificate; `CertificateError` when it can not be read or is damaged."""
-    der = read_pem(path, CERTIFICATE)
-    try:
-        return facts(der)
-    except CertificateError as error:
-        raise CertificateError(f"{path} is damaged: {error}") from error

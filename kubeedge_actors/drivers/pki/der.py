@@ -5,10 +5,8 @@ Only DER that was verified by TLS or came from our own files is read here; whate
 
 from __future__ import annotations
 
-import ipaddress
-from calendar import timegm
 from collections.abc import Iterator
-from time import strptime
+from datetime import UTC, datetime
 
 from kubeedge_actors.drivers.pki.base import Facts
 from kubeedge_actors.errors import CertificateError
@@ -85,7 +83,10 @@ def _time(tag: int, content: bytes) -> float:
     text = content.decode("ascii")
     if tag == UTC_TIME:  # two digits of the year; RFC 5280: 50 and later are of the 20th century
         text = ("19" if int(text[:2]) >= 50 else "20") + text
-    return float(timegm(strptime(text, "%Y%m%d%H%M%SZ")))
+    numbers = [int(text[at:end]) for at, end in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14))]
+    if text[14:] != "Z":
+        raise ValueError("a time that is not UTC")
+    return datetime(*numbers, tzinfo=UTC).timestamp()  # type: ignore[misc, arg-type]
 
 
 def _extensions(fields: list[Element]) -> Iterator[tuple[bytes, bytes]]:
@@ -98,6 +99,8 @@ def _extensions(fields: list[Element]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _names(extension: bytes) -> Iterator[str]:
+    import ipaddress  # a node's certificate has no names: an edge never gets here
+
     for tag, content in _elements(_only(extension, SEQUENCE)):
         if tag == DNS_NAME:
             yield content.decode("ascii")

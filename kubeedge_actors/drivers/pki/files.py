@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import os
-import tempfile
+import threading
 from pathlib import Path
 
 from kubeedge_actors.errors import CertificateError
@@ -56,13 +55,13 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file atomically and durably; `CertificateError` when the disk says no."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp: 0600 from the start
+        name = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             _fill(handle, data, mode)
             os.replace(name, path)
         except OSError:
-            with contextlib.suppress(FileNotFoundError):  # already moved into place
-                os.unlink(name)
+            name.unlink(missing_ok=True)
             raise
         _sync(path.parent)
     except OSError as error:
@@ -71,8 +70,8 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def _fill(handle: int, data: bytes, mode: int) -> None:
     with os.fdopen(handle, "wb") as file:
-        file.write(data)
         os.fchmod(file.fileno(), mode)
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
 

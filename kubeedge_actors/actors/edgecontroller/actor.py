@@ -1,0 +1,240 @@
+"""The shell of EdgeController: sorts changes of the API and requests of nodes, and never waits for either."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubeedge_actors.actors.edgecontroller import downstream
+from kubeedge_actors.actors.edgecontroller.answers import ASKS_FOR_AN_OBJECT, failed
+from kubeedge_actors.actors.edgecontroller.authorize import may
+from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
+from kubeedge_actors.actors.edgecontroller.refusals import refused
+from kubeedge_actors.actors.edgecontroller.upstream import Upstream
+from kubeedge_actors.actors.edgecontroller.worker import Asked, Bench, EdgeWorker
+from kubeedge_actors.drivers.cluster.base import (
+    CONFIGMAP_KIND,
+    NODE_KIND,
+    POD_KIND,
+    SECRET_KIND,
+    Change,
+    ChangeBox,
+    Cluster,
+    Operation,
+    identity,
+)
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import (
+    Answered,
+    DeletePod,
+    InsertPod,
+    NodeRemoved,
+    ObjectPushed,
+    PatchNode,
+    PatchPod,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    ReportNodeStatus,
+    ReportPodStatus,
+    RequestCertificate,
+    RequestToken,
+    Said,
+    UpdateNode,
+    WriteLease,
+)
+
+WORKERS, LEASE_WORKERS = 4, 2
+HELD = 10_000
+"""Requests that wait at most for the first list of pods to be complete."""
+MAILBOX = 20_000
+
+OwnRequest = (
+    RegisterNode | UpdateNode | PatchNode | ReportNodeStatus | QueryLease | WriteLease | InsertPod | RequestCertificate
+)
+PodRequest = PatchPod | ReportPodStatus | DeletePod | QueryObject | RequestToken | ReportEvent
+KEPT_BY_THE_EDGE = (ReportEvent, DeletePod)
+"""Requests that stay in the edge's outbox until they are answered here."""
+TYPES = {CONFIGMAP_KIND: names.CONFIGMAP, SECRET_KIND: names.SECRET}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesWait:
+    """There is something in the box."""
+
+
+class Desk:
+    """What EdgeController keeps over its crashes: its watches and what they told, who uses what, requests that wait, counters."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._unsynced = {POD_KIND}
+        self._watching = False
+        self.box = ChangeBox()
+        self.usage = Usage()
+        self.nodes: set[str] = set()
+        self.held: deque[Asked] = deque()
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def synced(self) -> bool:
+        """Whether all pods are known."""
+        return not self._unsynced
+
+    def watch(self, ref: Ref) -> None:
+        """Begin the watches, once; `ref` is told when there is something to take."""
+        if self._watching:
+            ref.offer(ChangesWait())
+            return
+        self._watching = True
+        self.box.wake = lambda: ref.tell(ChangesWait())
+        self._cluster.watch(NODE_KIND, self.box.put, labels=names.EDGE_LABEL)
+        self._cluster.watch(POD_KIND, self.box.put, lambda: self._complete(ref))
+        self._cluster.watch(CONFIGMAP_KIND, self.box.put, cache=False)
+        self._cluster.watch(SECRET_KIND, self.box.put, cache=False)
+
+    def _complete(self, ref: Ref) -> None:
+        self._unsynced.discard(POD_KIND)
+        ref.tell(ChangesWait())
+
+
+class EdgeController(Module):
+    """Pushes what changes for a node and hands its requests to workers.
+
+    What was there before this process began, or changed while a node was away, is SyncController's to push.
+    """
+
+    name = names.EDGECONTROLLER
+    group = names.EDGECONTROLLER
+    emits = (ObjectPushed, Answered, NodeRemoved)
+
+    def __init__(self, desk: Desk, workers: Sequence[str], lease_workers: Sequence[str]) -> None:
+        self._desk = desk
+        self._workers = workers
+        self._lease_workers = lease_workers
+
+    def on_start(self) -> None:
+        """Watch."""
+        self._desk.watch(self.ref)
+
+    # --- down ---------------------------------------------------------------------------------------------------------
+
+    @on
+    def changes(self, message: ChangesWait) -> None:
+        """Push what has changed; then do what waited until the pods were known."""
+        for change in self._desk.box.take():
+            try:
+                self._change(change)
+            except Exception:  # an object of a strange shape must not keep the others from their nodes
+                self._desk.counts["changes not understood"] += 1
+                self.log.exception(
+                    "a change of %s can not be understood", change.object.get("metadata", {}).get("name")
+                )
+        while self._desk.synced and self._desk.held:
+            self._admit(self._desk.held.popleft())
+
+    def _change(self, change: Change) -> None:
+        if change.kind == POD_KIND:
+            pushes = self._pod(change)
+        elif change.kind == NODE_KIND:
+            pushes = self._node(change)
+        else:
+            pushes = self._object(change)
+        for push in pushes if not change.initial else ():
+            self.publish(push)
+
+    def _pod(self, change: Change) -> list[ObjectPushed]:
+        if change.operation is Operation.DELETED:
+            self._desk.usage.remove(change.object)
+        else:
+            self._desk.usage.put(change.object)
+        return downstream.pod_pushes(change, self._desk.nodes)
+
+    def _node(self, change: Change) -> list[ObjectPushed]:
+        name = change.object["metadata"]["name"]
+        if change.operation is not Operation.DELETED:
+            self._desk.nodes.add(name)
+            return downstream.node_pushes(change)
+        self._desk.nodes.discard(name)
+        self._desk.usage.forget_node(name)
+        self.publish(NodeRemoved(node=name))
+        return []
+
+    def _object(self, change: Change) -> list[ObjectPushed]:
+        pushes = downstream.object_pushes(change, TYPES[change.kind], self._desk.usage)
+        if change.operation is Operation.DELETED:
+            who = identity(change.object)
+            self._desk.usage.deleted(Reference(TYPES[change.kind], who.namespace, who.name))
+        return pushes
+
+    # --- up -----------------------------------------------------------------------------------------------------------
+
+    @on
+    def own_request(self, request: OwnRequest) -> None:
+        """What a node says of itself: nothing has to be known for that."""
+        self._admit(Asked(request, None, self.clock.monotonic()))
+
+    @on
+    def pod_request(self, request: PodRequest) -> None:
+        """What a node says of pods or wants for them: only when it is known whose they are."""
+        reply = self.reply_later() if isinstance(request, KEPT_BY_THE_EDGE) else None
+        asked = Asked(request, reply, self.clock.monotonic())
+        if self._desk.synced:
+            self._admit(asked)
+            return
+        self._desk.held.append(asked)
+        if len(self._desk.held) > HELD:
+            oldest = self._desk.held.popleft()
+            self._desk.counts["dropped: pods not known yet"] += 1
+            self.log.warning(
+                "%s of %s is dropped: the pods are not known yet", type(oldest.request).__name__, oldest.request.node
+            )
+
+    def _admit(self, asked: Asked) -> None:
+        refusal = may(asked.request.node, asked.request, self._desk.usage)
+        if refusal is None:
+            self.tell(self._worker(asked.request), asked)
+            return
+        self._desk.counts[f"refused: {type(asked.request).__name__}"] += 1
+        self.log.warning("%s", refusal.sentence)
+        if not isinstance(asked.request, ASKS_FOR_AN_OBJECT):
+            for answer in failed(asked.request, refused(refusal.sentence)):
+                self.publish(answer)
+        if asked.reply is not None:
+            asked.reply.send(None)
+
+    def _worker(self, request: Said) -> str:
+        workers = self._lease_workers if isinstance(request, QueryLease | WriteLease) else self._workers
+        return workers[zlib.crc32(request.node.encode()) % len(workers)]
+
+
+def specs(
+    cluster: Cluster, address: str, workers: int = WORKERS, lease_workers: int = LEASE_WORKERS
+) -> list[ChildSpec]:
+    """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node."""
+    desk = Desk(cluster)
+    upstream = Upstream(cluster, desk.usage, address)
+    plain = [f"{names.EDGECONTROLLER}-{number}" for number in range(1, workers + 1)]
+    leases = [f"{names.EDGECONTROLLER}-lease-{number}" for number in range(1, lease_workers + 1)]
+    return [
+        *(_worker_spec(name, upstream) for name in plain + leases),
+        EdgeController.spec(
+            lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX), handler_deadline=60.0
+        ),
+    ]
+
+
+def _worker_spec(name: str, upstream: Upstream) -> ChildSpec:
+    bench = Bench()
+    return ChildSpec(
+        name,
+        lambda: EdgeWorker(upstream, bench),
+        mailbox=MailboxSpec(capacity=MAILBOX),
+        emits=EdgeWorker.emits,
+        group=EdgeWorker.group,
+    )

@@ -1,0 +1,260 @@
+"""The API calls behind each request of a node (source: KubeEdge cloud/pkg/edgecontroller/controller/upstream.go).
+
+`Upstream.perform` blocks until the API has answered and gives the messages to say, or raises what the API refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edgecontroller import legacy
+from kubeedge_actors.actors.edgecontroller.answers import answered, read, seen, written
+from kubeedge_actors.actors.edgecontroller.authorize import NODE_ANNOTATION, READ_FIRST, Facts, may_read
+from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
+from kubeedge_actors.actors.edgecontroller.refusals import BAD_REQUEST, as_cached, refused
+from kubeedge_actors.drivers.cluster.base import (
+    CSR_KIND,
+    EVENT_KIND,
+    LEASE_KIND,
+    NODE_KIND,
+    POD_KIND,
+    SERVICEACCOUNT_KIND,
+    Cluster,
+    Kind,
+    identity,
+)
+from kubeedge_actors.errors import AlreadyExists, NotFound
+from kubeedge_actors.wire import kinds, names
+from kubeedge_actors.wire.messages import (
+    DeletePod,
+    InsertPod,
+    Message,
+    PatchNode,
+    PatchPod,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    ReportNodeStatus,
+    ReportPodStatus,
+    RequestCertificate,
+    RequestToken,
+    Said,
+    UpdateNode,
+    WriteLease,
+)
+
+Json = dict[str, Any]
+
+CACHED_TYPES = frozenset({names.CONFIGMAP, names.SECRET})
+KUBERNETES_DOMAIN = "kubernetes.io"
+
+
+class Upstream:
+    """What nodes ask, done in the API. `address` is what a Node is annotated with: where its cloud is. Thread-safe."""
+
+    def __init__(self, cluster: Cluster, facts: Facts, address: str) -> None:
+        self._cluster = cluster
+        self._facts = facts
+        self._address = address
+        self._performers: dict[type[Said], Callable[[Any], list[Message]]] = {
+            RegisterNode: self._register,
+            UpdateNode: self._update_node,
+            PatchNode: self._patch_node,
+            ReportNodeStatus: lambda request: legacy.node_status(cluster, request),
+            QueryLease: self._query_lease,
+            WriteLease: self._write_lease,
+            InsertPod: self._insert_pod,
+            PatchPod: self._patch_pod,
+            ReportPodStatus: lambda request: legacy.pod_status(cluster, request),
+            DeletePod: self._delete_pod,
+            QueryObject: self._query,
+            RequestToken: self._token,
+            RequestCertificate: self._certificate,
+            ReportEvent: self._event,
+        }
+
+    def perform(self, request: Said) -> list[Message]:
+        """Do what the request asks for; the messages that follow from it. Errors: ClusterError."""
+        return self._performers[type(request)](request)
+
+    # --- nodes --------------------------------------------------------------------------------------------------------
+
+    def _register(self, request: RegisterNode) -> list[Message]:
+        metadata = _without_nulls(request.object.get("metadata"))
+        labels = metadata.get("labels") or {}
+        plain = {key: value for key, value in labels.items() if not _is_kubernetes_label(key)}
+        annotations = {**(metadata.get("annotations") or {}), names.CLOUDCORE_ANNOTATION: self._address}
+        metadata |= {"name": request.name, "labels": plain, "annotations": annotations}
+        try:
+            made = self._cluster.create(NODE_KIND, "", {**request.object, "metadata": metadata})
+        except AlreadyExists:
+            self._restore_labels(request.name, labels)
+            raise
+        if plain != labels:
+            made = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": {"labels": labels}})
+        return [written(request, made, versioned=False)]
+
+    def _restore_labels(self, name: str, labels: Json) -> None:
+        """Finish a registration whose second write was lost: without its label a node is no edge node."""
+        present = self._cluster.get(NODE_KIND, "", name)["metadata"].get("labels") or {}
+        missing = {key: value for key, value in labels.items() if key not in present}
+        if names.EDGE_LABEL in missing:
+            self._cluster.patch(NODE_KIND, "", name, {"metadata": {"labels": missing}})
+
+    def _update_node(self, request: UpdateNode) -> list[Message]:
+        metadata = _without_nulls(request.object.get("metadata"))
+        wanted = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
+        node = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": wanted})
+        return [answered(request, names.OK, identity(node).version)]
+
+    def _patch_node(self, request: PatchNode) -> list[Message]:
+        patch = _object_of(request.patch)
+        node = self._cluster.patch(NODE_KIND, "", request.name, patch, form="strategic", subresource="status")
+        return [written(request, node, versioned=True), seen(request, names.NODE, node)]
+
+    # --- leases -------------------------------------------------------------------------------------------------------
+
+    def _query_lease(self, request: QueryLease) -> list[Message]:
+        try:
+            lease = self._cluster.get(LEASE_KIND, names.LEASE_NAMESPACE, request.name)
+        except NotFound as error:
+            raise as_cached(error, names.LEASE, LEASE_KIND, request.name) from error
+        return [answered(request, {names.OBJECT: lease, names.ERR: None})]
+
+    def _write_lease(self, request: WriteLease) -> list[Message]:
+        metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
+        lease = {**request.object, "metadata": metadata}
+        if request.operation == names.INSERT:
+            made = self._cluster.create(LEASE_KIND, names.LEASE_NAMESPACE, lease)
+        else:
+            made = self._cluster.replace(LEASE_KIND, names.LEASE_NAMESPACE, request.name, lease)
+        return [written(request, made, versioned=False)]
+
+    # --- pods ---------------------------------------------------------------------------------------------------------
+
+    def _insert_pod(self, request: InsertPod) -> list[Message]:
+        metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
+        pod = self._cluster.create(POD_KIND, request.namespace, {**request.object, "metadata": metadata})
+        return [written(request, pod, versioned=True), seen(request, names.POD, pod)]
+
+    def _patch_pod(self, request: PatchPod) -> list[Message]:
+        given = _object_of(request.patch)
+        uid = _without_nulls(given.get("metadata")).get("uid")
+        # a node reports status and nothing else: what the API would take beside it (labels, finalizers) is left out
+        patch: Json = {"metadata": {"uid": uid}} if uid else {}
+        patch["status"] = given.get("status") or {}
+        try:
+            self._check_ownership(request.node, request.namespace, request.name)
+            pod = self._cluster.patch(
+                POD_KIND, request.namespace, request.name, patch, form="strategic", subresource="status"
+            )
+        except NotFound as error:
+            stub = pod_stub(request.node, request.namespace, request.name, str(uid)) if uid else None
+            raise Gone(error, stub) from error
+        return [written(request, pod, versioned=True), seen(request, names.POD, pod)]
+
+    def _delete_pod(self, request: DeletePod) -> list[Message]:
+        options: Any = request.options
+        if isinstance(options, str):
+            options = {"gracePeriodSeconds": 0, "preconditions": {"uid": options}}
+        options = options or {}
+        grace, uid = options.get("gracePeriodSeconds"), _without_nulls(options.get("preconditions")).get("uid", "")
+        with contextlib.suppress(NotFound):  # what was to be reached is reached
+            self._check_ownership(request.node, request.namespace, request.name)
+            self._cluster.delete(POD_KIND, request.namespace, request.name, grace=grace, uid=str(uid))
+        return [answered(request, names.OK)]
+
+    def _check_ownership(self, node: str, namespace: str, name: str) -> None:
+        """Whose pod it is, asked of the API when the facts do not know it yet."""
+        if self._facts.node_of(namespace, name) is not None:
+            return
+        pod = self._cluster.get(POD_KIND, namespace, name)
+        if (pod.get("spec") or {}).get("nodeName") != node:
+            raise refused(f"node {node} may not touch pod {namespace}/{name}, which is not its own")
+
+    # --- other objects ------------------------------------------------------------------------------------------------
+
+    def _query(self, request: QueryObject) -> list[Message]:
+        if request.type not in kinds.BY_TYPE:
+            raise refused(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
+        kind = Kind(*kinds.BY_TYPE[request.type])
+        try:
+            object = self._cluster.get(kind, request.namespace if kind.namespaced else "", request.name)
+        except NotFound as error:
+            raise (
+                as_cached(error, request.type, kind, request.name) if request.type in CACHED_TYPES else error
+            ) from None
+        if request.type in READ_FIRST:
+            refusal = may_read(request.node, request.type, object, self._facts)
+            if refusal is not None:
+                raise refused(refusal.sentence)
+        return [read(request, object)]
+
+    def _token(self, request: RequestToken) -> list[Message]:
+        asked = {**request.object, "metadata": _without_nulls(request.object.get("metadata"))}
+        made = self._cluster.create(
+            SERVICEACCOUNT_KIND, request.namespace, asked, name=request.name, subresource="token"
+        )
+        return [answered(request, made)]
+
+    def _certificate(self, request: RequestCertificate) -> list[Message]:
+        metadata = _without_nulls(request.object.get("metadata"))
+        annotations = {**(metadata.get("annotations") or {}), NODE_ANNOTATION: request.node}
+        metadata |= {"name": request.name, "annotations": annotations}
+        made = self._cluster.create(CSR_KIND, "", {**request.object, "metadata": metadata})
+        return [written(request, made, versioned=False)]
+
+    def _event(self, request: ReportEvent) -> list[Message]:
+        event = request.content.get("event") if request.operation == names.PATCH else request.content
+        if not isinstance(event, dict):
+            raise refused("the event is no object", BAD_REQUEST, "BadRequest")
+        event = {**event, "metadata": _without_nulls(event.get("metadata")) | {"name": request.name}}
+        with contextlib.suppress(AlreadyExists):  # said twice, or tried again after an answer was lost
+            try:
+                self._write_event(request, event)
+            except NotFound:  # it expired; the report is worth keeping all the same
+                event["metadata"].pop("resourceVersion", None)
+                self._cluster.create(EVENT_KIND, request.namespace, event)
+        return []
+
+    def _write_event(self, request: ReportEvent, event: Json) -> None:
+        if request.operation == names.PATCH:
+            change = str(request.content.get("patchData") or "{}")
+            self._cluster.patch(EVENT_KIND, request.namespace, request.name, change, form="strategic")
+        elif request.operation == names.UPDATE:
+            self._cluster.replace(EVENT_KIND, request.namespace, request.name, event)
+        else:
+            self._cluster.create(EVENT_KIND, request.namespace, event)
+
+
+class Gone(NotFound):
+    """The API does not know the pod that a node reports of; `stub` tells the node so."""
+
+    def __init__(self, error: NotFound, stub: Message | None) -> None:
+        super().__init__(error.status)
+        self.stub = stub
+
+
+def _object_of(text: str) -> Json:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise refused("the patch is no JSON object", BAD_REQUEST, "BadRequest")
+    return value
+
+
+def _without_nulls(value: Any) -> Json:
+    """A map without its null entries; empty for anything else."""
+    return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else {}
+
+
+def _is_kubernetes_label(key: str) -> bool:
+    domain, slash, _ = key.partition("/")
+    return bool(slash) and (domain == KUBERNETES_DOMAIN or domain.endswith("." + KUBERNETES_DOMAIN))

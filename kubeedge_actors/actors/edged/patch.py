@@ -1,0 +1,74 @@
+"""Two-way strategic merge patches of Node and Pod statuses, as text (source: k8s.io/apimachinery strategicpatch).
+
+Lists that Kubernetes merges by a key of their items are named in MERGE_KEYS; all other lists are replaced whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+MERGE_KEYS = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip", "addresses": "type"}
+ADDRESSES = "addresses"
+
+
+def difference(old: Json, new: Json) -> Json:
+    """The patch that makes `new` of `old`; empty when they are equal. Keys that are gone become null.
+
+    >>> difference({"phase": "Pending", "reason": "x"}, {"phase": "Running"})
+    {'phase': 'Running', 'reason': None}
+    """
+    patch: Json = {}
+    for key in old.keys() | new.keys():
+        if key not in new:
+            patch[key] = None
+        elif key not in old:
+            patch[key] = new[key]
+        elif old[key] != new[key]:
+            patch |= _changed(key, old[key], new[key])
+    return patch
+
+
+def _changed(key: str, old: Any, new: Any) -> Json:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {key: difference(old, new)}
+    merge_key = MERGE_KEYS.get(key)
+    if merge_key is None or not (_keyed(old, merge_key) and _keyed(new, merge_key)):
+        return {key: new}
+    if (
+        key == ADDRESSES
+    ):  # types may repeat, so the whole list is sent (source: kubelet fixupPatchForNodeStatusAddresses)
+        return {key: [*new, {"$patch": "replace"}]}
+    return {key: _items(old, new, merge_key), f"$setElementOrder/{key}": [{merge_key: item[merge_key]} for item in new]}
+
+
+def _keyed(items: Any, merge_key: str) -> bool:
+    """Whether it is a list of objects that all have a key of their own."""
+    if not isinstance(items, list) or not all(isinstance(item, dict) and merge_key in item for item in items):
+        return False
+    return merge_key == MERGE_KEYS[ADDRESSES] or len({item[merge_key] for item in items}) == len(items)
+
+
+def _items(old: list[Json], new: list[Json], merge_key: str) -> list[Json]:
+    before = {item[merge_key]: item for item in old}
+    after = {item[merge_key] for item in new}
+    changed = [
+        {merge_key: item[merge_key], **difference(before.get(item[merge_key], {}), item)}
+        for item in new
+        if before.get(item[merge_key]) != item
+    ]
+    return changed + [{"$patch": "delete", merge_key: key} for key in before if key not in after]
+
+
+def status_patch(old: Json, new: Json) -> Json:
+    """The patch of a whole object for its status; empty when the statuses are equal."""
+    changes = difference(old, new)
+    return {"status": changes} if changes else {}
+
+
+def text(patch: Json) -> str:
+    """The patch as it is sent: JSON with sorted keys."""
+    return msgspec.json.encode(patch, order="sorted").decode()

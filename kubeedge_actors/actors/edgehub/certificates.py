@@ -1,0 +1,58 @@
+"""Fetching certificates without blocking the hub: on a thread of its own, the outcome comes back as a message."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from kubeedge_actors.actors.edgehub.events import Certified, Renewed, Uncertified
+from kubeedge_actors.drivers.link.base import Credentials
+from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.supervisors import Ref
+from kubeedge_actors.wire.messages import Message
+
+log = logging.getLogger(__name__)
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Do something that may block, on a thread of its own."""
+    threading.Thread(target=work, name="edgehub-certificates", daemon=True).start()
+
+
+class Certificates:
+    """What `credentials` give, told to a Ref; None stands for a link without TLS."""
+
+    def __init__(self, credentials: Credentials | None, background: Callable[[Callable[[], None]], None]) -> None:
+        self._credentials = credentials
+        self._background = background
+
+    def fetch(self, ref: Ref) -> None:
+        """Tell `ref` Certified or Uncertified, later."""
+        self._background(lambda: ref.tell(self._fetched()))
+
+    def renew(self, ref: Ref) -> None:
+        """Tell `ref` Renewed, later."""
+        self._background(lambda: ref.tell(self._renewed()))
+
+    def _fetched(self) -> Message:
+        if self._credentials is None:
+            return Certified(tls=None)
+        try:
+            return Certified(tls=self._credentials.obtain(), renew_at=self._credentials.renew_at())
+        except LinkError as error:
+            return Uncertified(reason=str(error), final=isinstance(error, CertificateError))
+        except Exception as error:
+            log.exception("certificates could not be obtained")
+            return Uncertified(reason=f"certificates could not be obtained: {error!r}", final=False)
+
+    def _renewed(self) -> Message:
+        try:
+            if self._credentials is not None:
+                self._credentials.renew()
+        except LinkError as error:
+            return Renewed(failure=str(error))
+        except Exception as error:
+            log.exception("the certificate could not be renewed")
+            return Renewed(failure=repr(error))
+        return Renewed()

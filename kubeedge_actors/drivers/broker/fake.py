@@ -1,0 +1,106 @@
+"""A broker in memory, without thread or socket: everything has happened when a call returns."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from kubeedge_actors.drivers.broker.base import Arrival, Tap
+from kubeedge_actors.drivers.broker.exchange import Exchange, Session
+from kubeedge_actors.drivers.broker.filters import valid_filter, valid_topic
+from kubeedge_actors.drivers.broker.packets import PUBLISH, Decoder, Packet, Publish, publish, read_publish, subscribe
+from kubeedge_actors.errors import BrokerError
+
+
+class FakeClient:
+    """A client of a FakeBroker; `heard` is what it received, in order."""
+
+    def __init__(self, broker: FakeBroker, name: str) -> None:
+        self.heard: list[Publish] = []
+        self._broker = broker
+        self._session: Session = broker.exchange.open(name, True)[0]
+        self._session.attach(self._receive, lambda: True)
+        self._decoder = Decoder()
+
+    def subscribe(self, filter: str, qos: int = 0) -> None:
+        """Hear what matches."""
+        self._broker.take(self._session, subscribe(1, [(filter, qos)]))
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
+        """Say something. What the tap refuses is offered again by `FakeBroker.offer_again`."""
+        self._broker.take(self._session, publish(topic, payload, qos, retain, 1))
+
+    def payloads(self) -> list[bytes]:
+        """What was heard, without where."""
+        return [message.payload for message in self.heard]
+
+    def _receive(self, data: bytes) -> None:
+        heard = [read_publish(packet) for packet in self._decoder.feed(data) if packet.kind == PUBLISH]
+        self.heard += heard
+        for message in heard:
+            self._session.outbox.acknowledged(message.packet_id)
+
+
+class FakeBroker:
+    """A Broker for tests. `published`: what was said from inside. `failure`: raised by `start` and `publish` while it is set."""
+
+    address = "127.0.0.1:0"
+
+    def __init__(self) -> None:
+        self.exchange = Exchange()
+        self.published: list[Arrival] = []
+        self.failure: BrokerError | None = None
+        self.alive = False
+        self._held: deque[tuple[Session, Packet]] = deque()
+        self._clients = 0
+
+    def client(self) -> FakeClient:
+        """A new client."""
+        self._clients += 1
+        return FakeClient(self, f"client-{self._clients}")
+
+    def start(self) -> None:
+        """It is alive from now on."""
+        if self.failure is not None:
+            raise self.failure
+        self.alive = True
+
+    def close(self) -> None:
+        """It is not any more."""
+        self.alive = False
+
+    def listen(self, tap: Tap) -> None:
+        """Offer arrivals to `tap`."""
+        self.exchange.tap = tap
+
+    def subscribe(self, filter: str) -> None:
+        """Offer what matches."""
+        if not valid_filter(filter):
+            raise BrokerError(f"{filter!r} is not a filter of MQTT topics")
+        self.exchange.listen(filter, True)
+
+    def unsubscribe(self, filter: str) -> None:
+        """The reverse of subscribe."""
+        self.exchange.listen(filter, False)
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
+        """Say it to the clients."""
+        if not valid_topic(topic):
+            raise BrokerError(f"{topic!r} is not an MQTT topic")
+        if self.failure is not None:
+            raise self.failure
+        self.published.append(Arrival(topic, payload, qos, retain))
+        self.exchange.publish(Publish(topic, payload, qos, retain))
+        self.exchange.flush()
+
+    def take(self, session: Session, data: bytes) -> None:
+        """A client sends packets."""
+        self._held += [(session, packet) for packet in Decoder().feed(data)]
+        self.offer_again()
+
+    def offer_again(self) -> None:
+        """Offer what the tap refused, as the real ones do after a moment."""
+        while self._held:
+            if not self.exchange.take(*self._held[0]):
+                return
+            self._held.popleft()
+            self.exchange.flush()

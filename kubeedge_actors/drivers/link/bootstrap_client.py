@@ -1,0 +1,140 @@
+"""Joining a cloud, done once in a process of its own: `python -m kubeedge_actors.drivers.link.bootstrap_client`.
+
+It takes a `Join` as JSON on standard input and gives a `Joined` on standard output. HTTP and cryptography cost 20 MB, which an edge does
+not want to keep (credentials.py is the side that stays). Steps: source KubeEdge edge/pkg/edgehub/certificate/certmanager.go.
+"""
+
+from __future__ import annotations
+
+import hmac
+import http.client
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from kubeedge_actors.drivers.link.bootstrap import (
+    CA_PATH,
+    CERTIFICATE_PATH,
+    MAX_BODY,
+    NODE_HEADER,
+    TOKEN_HEADER,
+    Join,
+    Joined,
+)
+from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
+from kubeedge_actors.drivers.pki.der import facts
+from kubeedge_actors.drivers.pki.files import CERTIFICATE, write_pem
+from kubeedge_actors.drivers.pki.orders import NewRequest, Order, Result, fulfil
+from kubeedge_actors.drivers.pki.pairs import check_pair, save_pair
+from kubeedge_actors.drivers.pki.tokens import ca_hash, split_token
+from kubeedge_actors.errors import CertificateError, LinkError
+
+TIMEOUT = 10.0
+
+
+def join(order: Join, make: Callable[[Order], Result] = fulfil) -> None:
+    """Write the three files. `CertificateError`: a person must act; another `LinkError`: try again later."""
+    context = _with_token(order) if order.token else _with_certificate(order)
+    made = make(NewRequest(node_subject(order.node)))
+    headers = {NODE_HEADER: order.node}
+    if order.token:
+        headers[TOKEN_HEADER] = f"Bearer {split_token(order.token)[1]}"
+    certificate = _get(order, CERTIFICATE_PATH, context, made.cert, headers)
+    if facts(certificate).common_name != node_subject(order.node).common_name:
+        raise CertificateError(f"the cloud at {order.cloud} gave a certificate for somebody else")
+    save_pair(Path(order.cert), Path(order.key), KeyPair(certificate, made.key))
+    check_pair(Path(order.cert), Path(order.key))
+
+
+def _with_token(order: Join) -> ssl.SSLContext:
+    """Fetch the CA, which nobody vouches for but its hash in the token, and trust it from then on."""
+    expected, _ = split_token(order.token)
+    unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    ca = _get(order, CA_PATH, unverified)
+    if not hmac.compare_digest(ca_hash(ca), expected):
+        raise CertificateError(
+            f"the CA of the cloud at {order.cloud} is not the one that the token names: another cloud, or a token from before it was set up anew"
+        )
+    write_pem(Path(order.ca), ca, CERTIFICATE)
+    return _trusting(order)
+
+
+def _with_certificate(order: Join) -> ssl.SSLContext:
+    context = _trusting(order)
+    try:
+        context.load_cert_chain(order.cert, order.key)
+    except OSError as error:
+        raise CertificateError(
+            f"the certificate {order.cert} with the key {order.key} does not serve: {error}"
+        ) from error
+    return context
+
+
+def _trusting(order: Join) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(order.ca)
+    except OSError as error:
+        raise CertificateError(f"the CA's certificate {order.ca} does not serve: {error}") from error
+    return context
+
+
+def _get(
+    order: Join, path: str, context: ssl.SSLContext, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> bytes:
+    """The body of a good answer. The request is a GET, with a body where the protocol wants one."""
+    address = urlsplit(order.cloud)
+    if address.scheme != "https" or not address.hostname:
+        raise CertificateError(f"the cloud's address has to be https://HOST:PORT, not {order.cloud}")
+    connection = http.client.HTTPSConnection(address.hostname, address.port or 443, timeout=TIMEOUT, context=context)
+    try:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        connection.request("GET", path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        content = answer.read(MAX_BODY)
+    except ssl.SSLCertVerificationError as error:
+        raise CertificateError(
+            f"the certificate of the cloud at {order.cloud} is not accepted: {error.verify_message}"
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise LinkError(f"the cloud at {order.cloud} can not be reached: {reason}") from error
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise _refusal(order, path, answer.status, content.decode("utf-8", "replace").strip()[:300])
+    return content
+
+
+def _refusal(order: Join, path: str, status: int, text: str) -> LinkError:
+    if status == http.client.UNAUTHORIZED and "expired" in text:
+        return CertificateError(f"the token has expired; ask the cloud at {order.cloud} for a new one")
+    if status == http.client.UNAUTHORIZED:
+        return CertificateError(f"the cloud at {order.cloud} does not let {order.node} join: {text}")
+    if status == http.client.NOT_FOUND:
+        return CertificateError(f"{order.cloud} is not the certificate address of a cloud: it does not know {path}")
+    return LinkError(f"the cloud at {order.cloud} could not give a certificate (HTTP status {status}): {text}")
+
+
+def main() -> int:
+    """One order from standard input, its outcome on standard output; always 0."""
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Join)
+    try:
+        join(order)
+        outcome = Joined()
+    except CertificateError as error:
+        outcome = Joined(str(error), final=True)
+    except LinkError as error:
+        outcome = Joined(str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The certificates of an edge node: kept in files, had from the cloud by a token, renewed before they end. Light: an idle edge keeps this.
+
+Fulfils `base.Credentials`. The work with HTTP and keys is done by a process of its own (bootstrap_client.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.drivers.link.bootstrap import Join, Joined
+from kubeedge_actors.drivers.pki.base import Facts, node_subject
+from kubeedge_actors.drivers.pki.files import CERTIFICATE, read_pem
+from kubeedge_actors.drivers.pki.pairs import check_pair, facts_of
+from kubeedge_actors.drivers.pki.tokens import ca_hash, split_token
+from kubeedge_actors.errors import CertificateError, LinkError
+
+log = logging.getLogger(__name__)
+
+EARLIEST, SPREAD = 0.7, 0.2
+PATIENCE = 60.0
+COMMAND = (sys.executable, "-m", "kubeedge_actors.drivers.link.bootstrap_client")
+
+
+def in_a_process(order: Join) -> Joined:
+    """Have the order done by a short-lived process."""
+    import subprocess  # late: only at the first start, and once a year
+
+    try:
+        done = subprocess.run(
+            COMMAND, input=msgspec.json.encode(order), capture_output=True, timeout=PATIENCE, check=True
+        )
+        return msgspec.json.decode(done.stdout, type=Joined)
+    except subprocess.CalledProcessError as error:
+        log.error("the process that joins the cloud failed: %s", error.stderr.decode("utf-8", "replace"))
+        return Joined("the process that joins the cloud failed, see the log")
+    except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError) as error:
+        return Joined(f"the process that joins the cloud did not do its work: {error}")
+
+
+class NodeCredentials:
+    """The files `ca.crt`, `node.crt` and `node.key` of one directory.
+
+    `token` is asked for when one is needed, so that a token file may change; empty: there is none. `cloud` is https://HOST:PORT.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        node: str,
+        cloud: str,
+        token: Callable[[], str],
+        work: Callable[[Join], Joined] = in_a_process,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ca, self._cert, self._key = (directory / name for name in ("ca.crt", "node.crt", "node.key"))
+        self._node = node
+        self._cloud = cloud
+        self._token = token
+        self._work = work
+        self._clock = clock
+
+    def obtain(self) -> LinkTls:
+        """The files, when they are good; otherwise new ones by the token."""
+        token = self._token().strip()
+        unfit = self._unfit()
+        if not unfit and (not token or self._named_by(token)):
+            return self._files()
+        if not token:
+            raise CertificateError(f"{unfit}, and no token was given to join with")
+        try:
+            self._do(token)
+        except LinkError as error:
+            if unfit:
+                raise
+            log.warning("the token is for another CA, but %s; the certificates there are go on being used", error)
+        return self._files()
+
+    def renew_at(self) -> float:
+        """Between 0.7 and 0.9 of the certificate's life, each certificate at another point; 0 when there is none."""
+        try:
+            found = facts_of(self._cert)
+        except CertificateError:
+            return 0.0
+        return found.age(EARLIEST + SPREAD * _share(found))
+
+    def renew(self) -> LinkTls:
+        """A new certificate, asked for with the current one."""
+        self._do("")
+        return self._files()
+
+    def _files(self) -> LinkTls:
+        return LinkTls(str(self._ca), str(self._cert), str(self._key))
+
+    def _do(self, token: str) -> None:
+        paths = {"ca": str(self._ca), "cert": str(self._cert), "key": str(self._key)}
+        outcome = self._work(Join(cloud=self._cloud, node=self._node, token=token, **paths))
+        if outcome.error:
+            raise CertificateError(outcome.error) if outcome.final else LinkError(outcome.error)
+
+    def _unfit(self) -> str:
+        """Why the files do not serve, as the beginning of a sentence; empty when they do."""
+        missing = [path for path in (self._ca, self._cert, self._key) if not path.exists()]
+        if missing:
+            return f"there is no {missing[0]}"
+        try:
+            read_pem(self._ca, CERTIFICATE)
+            check_pair(self._cert, self._key)
+            found = facts_of(self._cert)
+        except CertificateError as error:
+            log.warning("%s", error)
+            return str(error)
+        if found.common_name != node_subject(self._node).common_name:
+            return f"{self._cert} is for {found.common_name}, not for node {self._node}"
+        return "" if found.valid(self._clock()) else f"{self._cert} has expired or is not valid yet"
+
+    def _named_by(self, token: str) -> bool:
+        """Whether the token is for the CA that we have; a token that can not be read does not matter while the files are good."""
+        try:
+            return split_token(token)[0] == ca_hash(read_pem(self._ca, CERTIFICATE))
+        except CertificateError:
+            return True
+
+
+def _share(found: Facts) -> float:
+    """A number in [0, 1) that is always the same for one certificate."""
+    seed = f"{found.common_name} {found.not_before} {found.key_id.hex()}".encode()
+    return int.from_bytes(hashlib.sha256(seed).digest()[:4], "big") / 2**32

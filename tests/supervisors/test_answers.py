@@ -1,0 +1,241 @@
+"""Promise G3: whoever asked gets the answer, or an error at once when it can no longer come."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.errors import AnswerLost, AskTimeout, MailboxError, Stopped
+from kubeedge_actors.supervisors import Failed, Promise, Reason, Reply
+from tests.supervisors.world import Boom, Recorder, World, spec
+
+
+def failure_of(promise: Promise) -> Exception:
+    """The error that an asker gets; it must be there without any waiting for a deadline."""
+    with pytest.raises(Exception) as caught:
+        promise.get()
+    return caught.value
+
+
+def test_g3_an_ask_is_answered_by_the_return_value(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    assert world.ref("a").ask(1).get() == ("answer", 1)
+
+
+def test_g3_a_message_at_its_crash_limit_tells_the_asker_at_once(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), max_deliveries=2))
+    error = failure_of(world.ref("a").ask("boom", timeout=1_000_000))
+    assert isinstance(error, AnswerLost)
+    assert "crashed too often" in str(error) and "Boom: asked for" in str(error)
+
+
+def test_g3_an_ask_survives_a_crash_that_is_not_the_last(world: World) -> None:
+    crashes = iter([True, True, False])
+
+    def answer(actor: Recorder) -> str:
+        if next(crashes):
+            raise Boom("not yet")
+        return "at last"
+
+    world.start(spec("a", lambda: Recorder(world)))
+    assert world.ref("a").ask(answer).get() == "at last"
+    assert len(world.of(Failed)) == 2
+
+
+def test_g3_asks_left_when_the_actor_stops_fail_at_once(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), shutdown=0.0))
+    with world.runtime.lock:
+        world.runtime.restart("a")
+        promise = world.ref("a").ask(1, timeout=1_000_000)
+        world.runtime.cell("a").halt(final=True)
+    assert isinstance(failure_of(promise), AnswerLost)
+    (letter,) = world.wait_for_letters(1)
+    assert (letter.message, letter.reason) == (1, Reason.STOPPED)
+
+
+def test_g3_an_ask_after_the_stop_fails_at_once(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    ref = world.ref("a")
+    world.runtime.remove("a")
+    assert isinstance(failure_of(ref.ask(1)), (AnswerLost, Stopped))
+
+
+def test_g3_asking_a_name_that_nobody_has_fails_at_once(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+
+    def ask_nobody(actor: Recorder) -> str:
+        return str(failure_of(actor.context.ask("nobody", 1)))
+
+    assert "nobody" in world.ref("a").ask(ask_nobody).get()
+    assert [(each.recipient, each.reason) for each in world.letters] == [("nobody", Reason.UNKNOWN_RECIPIENT)]
+
+
+def test_g3_an_unhandled_ask_fails_at_once_and_is_no_crash(world: World) -> None:
+    from kubeedge_actors.supervisors import Actor
+
+    world.start(spec("a", Actor))
+    assert isinstance(failure_of(world.ref("a").ask(1)), AnswerLost)
+    assert [each.reason for each in world.letters] == [Reason.UNHANDLED]
+    assert world.of(Failed) == []
+
+
+def test_g3_the_deadline_of_an_ask_is_kept(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    kept: list[Reply] = []
+    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()), timeout=0.01)
+    assert isinstance(failure_of(promise), AskTimeout)
+    world.until(lambda: kept)
+    assert kept[0].send("late") is True  # it may still be had by who looks again
+    assert promise.get() == "late"
+
+
+def test_g3_a_reply_may_come_later_and_from_another_turn(world: World) -> None:
+    kept: list[Reply] = []
+    world.start(spec("a", lambda: Recorder(world)))
+    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()))
+    world.ref("a").ask("meanwhile").get()
+    assert not promise.done
+    assert kept[0].send("later") and not kept[0].send("twice")
+    assert promise.get() == "later"
+
+
+def test_g3_a_reply_may_be_an_error(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    promise = world.ref("a").ask(lambda actor: actor.context.reply_later().fail(LookupError("no such thing")))
+    assert isinstance(failure_of(promise), LookupError)
+
+
+def test_g3_a_reply_that_is_let_go_tells_the_asker_at_once(world: World) -> None:
+    def forget(actor: Recorder) -> None:
+        actor.context.reply_later()
+
+    world.start(spec("a", lambda: Recorder(world)))
+    assert "let go" in str(failure_of(world.ref("a").ask(forget)))
+
+
+def test_g3_answers_that_a_crashed_actor_still_owed_are_lost_at_once(world: World) -> None:
+    kept: list[Reply] = []
+    world.start(spec("a", lambda: Recorder(world), max_deliveries=1))
+    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()))
+    world.ref("a").tell("boom")
+    assert "ended before it answered" in str(failure_of(promise))
+    assert kept[0].send("too late") is False
+
+
+def test_g3_a_reply_taken_over_in_a_turn_that_crashes_is_void_and_the_message_comes_again(world: World) -> None:
+    kept: list[Reply] = []
+
+    def take_and_crash(actor: Recorder) -> str:
+        if not kept:
+            kept.append(actor.context.reply_later())
+            raise Boom("after taking the reply")
+        return "second try"
+
+    world.start(spec("a", lambda: Recorder(world)))
+    promise = world.ref("a").ask(take_and_crash)
+    assert promise.get() == "second try"
+    assert kept[0].send("of the first") is False
+
+
+def test_g3_the_reply_to_a_tell_goes_nowhere(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    world.tell("a", lambda actor: world.note(actor.context.reply_later().send("to nobody")))
+    world.until(lambda: world.record == [False])
+
+
+def test_an_answer_is_delivered_in_the_askers_turn(world: World) -> None:
+    def ask_b(actor: Recorder) -> None:
+        actor.context.ask("b", 7).then(lambda answer: world.note((answer, threading.current_thread().name)))
+        world.note(threading.current_thread().name)
+
+    world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world)))
+    world.tell("a", ask_b)
+    world.until(lambda: len(world.record) == 3)
+    mine = next(each for each in world.record if isinstance(each, str))
+    assert (("answer", 7), mine) in world.record
+
+
+def test_an_answer_without_a_way_to_take_the_error_crashes_the_asker(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    world.tell("a", lambda actor: actor.context.ask("nobody", 7).then(world.note))
+    (failed,) = world.until(lambda: world.of(Failed))
+    assert "no actor is called 'nobody'" in failed.error
+    assert world.record == []
+
+
+def test_an_error_goes_to_who_takes_it(world: World) -> None:
+    world.start(spec("b", lambda: Recorder(world), max_deliveries=1), spec("a", lambda: Recorder(world)))
+    world.tell("a", lambda actor: actor.context.ask("b", "boom").then(world.note, lambda error: world.note(type(error))))
+    world.until(lambda: world.record == [AnswerLost])
+
+
+def test_then_hears_of_the_deadline(world: World) -> None:
+    kept: list[Any] = []
+    world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world)))
+
+    def ask_in_vain(actor: Recorder) -> None:
+        promise = actor.context.ask("b", lambda other: kept.append(other.context.reply_later()), timeout=3.0)
+        promise.then(world.note, lambda error: world.note(type(error)))
+
+    world.tell("a", ask_in_vain)
+    world.until(lambda: kept)
+    world.advance(2.9)
+    assert world.record == []
+    world.advance(0.2)
+    world.until(lambda: world.record == [AskTimeout])
+
+
+def test_an_answer_for_an_incarnation_that_is_gone_is_not_given_to_the_next(world: World) -> None:
+    kept: list[Reply] = []
+    world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world), max_deliveries=1))
+    ask = lambda actor: actor.context.ask("b", lambda other: kept.append(other.context.reply_later())).then(world.note)  # noqa: E731
+    world.tell("a", ask, "boom")
+    world.until(lambda: kept and world.of(Failed))
+    kept[0].send("for the first incarnation")
+    assert world.ref("a").ask("still there").get() == ("answer", "still there")
+    assert world.record == ["still there"]
+
+
+def test_an_actor_that_waits_for_its_own_answer_is_told_so(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+
+    def ask_myself(actor: Recorder) -> str:
+        return str(failure_of(actor.context.ask("a", 1)))
+
+    assert "use then" in world.ref("a").ask(ask_myself).get()
+
+
+def test_then_outside_of_actors_runs_where_the_answer_is_given(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    promise = world.ref("a").ask(1)
+    promise.then(world.note)
+    world.until(lambda: ("answer", 1) in world.record)
+    promise.then(lambda answer: 1 / 0)  # is logged, and hurts nobody
+    assert world.ref("a").ask(2).get() == ("answer", 2)
+
+
+def test_a_promise_is_settled_once(world: World) -> None:
+    promise = Promise(world.engine, "somebody", 1.0)
+    assert promise.settle(1) and not promise.settle(2) and not promise.settle(None, MailboxError())
+    assert promise.get() == 1
+
+
+def test_a_promise_settled_by_many_threads_has_one_winner(threads: World) -> None:
+    for _ in range(200):
+        promise = Promise(threads.engine, "somebody", 5.0)
+        winners: list[int] = []
+        go = threading.Barrier(4)
+
+        def settle(number: int, promise: Promise = promise, winners: list[int] = winners, go: threading.Barrier = go) -> None:
+            go.wait()
+            if promise.settle(number):
+                winners.append(number)
+
+        crowd = [threading.Thread(target=settle, args=(number,)) for number in range(4)]
+        for each in crowd:
+            each.start()
+        for each in crowd:
+            each.join()
+        assert winners == [promise.get()]
