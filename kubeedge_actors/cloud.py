@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import socket
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
+from kubeedge_actors.actors.devicecontroller.actor import DeviceController
+from kubeedge_actors.actors.edgecontroller.actor import EdgeController
+from kubeedge_actors.actors.nodelifecycle import NodeLifecycle
+from kubeedge_actors.actors.scheduler import Scheduler
+from kubeedge_actors.actors.synccontroller.actor import SyncController
+from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
 from kubeedge_actors.control import ControlSocket
 from kubeedge_actors.drivers.cluster.access import from_kubeconfig
+from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
 from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
 from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.authority import FileAuthority
+from kubeedge_actors.drivers.pki.files import write_file
+from kubeedge_actors.errors import NotFound
 from kubeedge_actors.program import (
     LEVELS,
     DataDir,
@@ -27,7 +38,7 @@ from kubeedge_actors.program import (
     ready,
     run,
 )
-from kubeedge_actors.supervisors import Runtime
+from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 
 STOPPING = 7.0

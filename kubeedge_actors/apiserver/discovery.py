@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import msgspec
 
@@ -55,14 +54,11 @@ class Discovery:
 
     def _roots(self, request: Request, root: str) -> Response:
         form, version = choose(request.headers.get("accept", ""), (DISCOVERY,))
-        make: Callable[[], Json] = lambda: self._aggregated(root, version)
-        if not form:
-            if root == "api":
-                return json_response(core_versions(request.address))
-            make = self._groups
+        if not form and root == "api":
+            return json_response(core_versions(request.address))
         key = (root, version, self._registry.version)
         if key not in self._cache:
-            body = msgspec.json.encode(make())
+            body = msgspec.json.encode(self._aggregated(root, version) if form else self._groups())
             self._cache = {known: value for known, value in self._cache.items() if known[2] == key[2]}
             self._cache[key] = (body, f'"{hashlib.sha256(body).hexdigest()[:32].upper()}"')
         body, tag = self._cache[key]

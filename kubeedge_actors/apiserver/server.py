@@ -53,7 +53,7 @@ class ApiServer:
     def __init__(
         self,
         *,
-        database: Path,
+        database: Path | str,
         host: str = "127.0.0.1",
         port: int = 6443,
         tls: TlsFiles | None = None,
@@ -220,7 +220,7 @@ def configuration(app: Application, context: ssl.SSLContext | None) -> Config:
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """What makes the server's loop: uvloop's, which spares four fifths of the memory of a TLS connection."""
-    return Config(None, loop=LOOP).get_loop_factory()  # type: ignore[arg-type]
+    return Config(None, loop=LOOP, log_config=None).get_loop_factory()  # type: ignore[arg-type]
 
 
 def loopback(host: str) -> bool:

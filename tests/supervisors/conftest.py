@@ -18,6 +18,14 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture
+def inline() -> Iterator[World]:
+    """A world on the inline engine only: for what needs time to pass exactly between two messages."""
+    world = World(ENGINES["inline"]())
+    yield world
+    world.close()
+
+
+@pytest.fixture
 def threads() -> Iterator[World]:
     """A world on the threads engine only: for what needs two things at once."""
     world = World(ENGINES["threads"]())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout, MailboxError, Stopped
-from kubeedge_actors.supervisors import Failed, Promise, Reason, Reply
+from kubeedge_actors.supervisors import Backoff, Failed, Promise, Reason, Reply
 from tests.supervisors.world import Boom, Recorder, World, spec
 
 
@@ -45,11 +45,11 @@ def test_g3_an_ask_survives_a_crash_that_is_not_the_last(world: World) -> None:
 
 
 def test_g3_asks_left_when_the_actor_stops_fail_at_once(world: World) -> None:
-    world.start(spec("a", lambda: Recorder(world), shutdown=0.0))
-    with world.runtime.lock:
-        world.runtime.restart("a")
-        promise = world.ref("a").ask(1, timeout=1_000_000)
-        world.runtime.cell("a").halt(final=True)
+    world.start(spec("a", lambda: Recorder(world), backoff=Backoff(first=1_000.0, immediate=0), max_deliveries=2))
+    world.runtime.crash("a", Boom("so that it waits"))
+    world.until(lambda: world.of(Failed))
+    promise = world.ref("a").ask(1, timeout=1_000_000)
+    world.order_stop("a")
     assert isinstance(failure_of(promise), AnswerLost)
     (letter,) = world.wait_for_letters(1)
     assert (letter.message, letter.reason) == (1, Reason.STOPPED)

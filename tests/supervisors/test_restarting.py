@@ -62,7 +62,7 @@ def test_g4_the_decision_table_of_otp(world: World, kind: Restart, ending: str, 
     world.tell("b", ENDINGS[ending])
     world.until(lambda: "b stops" in world.record)
     back = GROUPS[strategy] if COMES_BACK[kind, ending] else set()
-    world.until(lambda: {each[:1] for each in world.record if each.endswith("starts")} >= back)
+    world.until(lambda: {each.name for each in world.of(Restarted)} >= back)
     for name in ("a", "c"):
         assert world.ref(name).ask("hello").get() == ("answer", "hello")
     assert {each.name for each in world.of(Restarted)} == back
@@ -90,9 +90,9 @@ def test_g4_rest_for_one_leaves_those_before_alone(world: World) -> None:
 
 def test_g4_siblings_of_a_group_restart_keep_their_mailboxes(world: World) -> None:
     world.start(lively(world, "a"), lively(world, "b"), strategy=OneForAll(OFTEN))
-    with world.runtime.lock:
-        world.tell("a", "boom")
+    with world.held("b"):
         world.tell("b", *range(50))
+        world.tell("a", "boom")
     world.until(lambda: len([each for each in world.record if isinstance(each, tuple)]) == 50)
     assert [each[1] for each in world.record if isinstance(each, tuple)] == list(range(50))
     assert [each.message for each in world.letters] == ["boom"]
@@ -167,7 +167,7 @@ def test_g4_an_escalation_is_a_failure_of_the_supervisor_and_restarts_its_childr
 
 def test_g4_an_escalation_loses_no_queued_message(world: World) -> None:
     world.start(inner(world, lively(world, "a"), lively(world, "b")))
-    with world.runtime.lock:
+    with world.held("a"), world.held("b"):
         world.tell("a", "boom", "boom", *range(20))
         world.tell("b", *range(20))
     world.until(lambda: len([each for each in world.record if isinstance(each, tuple)]) == 40)

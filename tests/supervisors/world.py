@@ -70,6 +70,33 @@ class World:
         strategy = strategy or OneForOne(Intensity(restarts=100_000, within=10.0))
         self.runtime.start(SupervisorSpec("root", children, strategy), PATIENCE)
 
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Keep an actor busy inside the block: what it is told and ordered meanwhile waits in its mailbox."""
+        if isinstance(self.engine, InlineEngine):
+            yield  # nothing runs inside the block anyway
+            return
+        entered, go = threading.Event(), threading.Event()
+
+        def wait(actor: Actor) -> None:
+            entered.set()
+            go.wait(PATIENCE)
+
+        self.ref(name).tell(wait)
+        assert entered.wait(PATIENCE)
+        try:
+            yield
+        finally:
+            go.set()
+
+    def order_stop(self, name: str = "", seconds: float | None = None) -> None:
+        """Order the actor, or all of them, to stop for good, and do not wait for it."""
+        deadline = None if seconds is None else self.clock.monotonic() + seconds
+        with self.runtime.deciding():
+            node = self.runtime.cell(name) if name else self.runtime.root
+            assert node is not None
+            node.halt(final=True, deadline=deadline)
+
     def until(self, condition: Callable[[], Any], what: str = "") -> Any:
         """Let actors work until `condition()` is true; AssertionError when it does not become true."""
         if isinstance(self.engine, InlineEngine):

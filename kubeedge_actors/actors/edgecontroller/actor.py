@@ -13,7 +13,7 @@ from kubeedge_actors.actors.edgecontroller.authorize import may
 from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
 from kubeedge_actors.actors.edgecontroller.refusals import refused
 from kubeedge_actors.actors.edgecontroller.upstream import Upstream
-from kubeedge_actors.actors.edgecontroller.worker import Asked, Bench, EdgeWorker
+from kubeedge_actors.actors.edgecontroller.worker import Asked, Bench, EdgeWorker, not_done
 from kubeedge_actors.drivers.cluster.base import (
     CONFIGMAP_KIND,
     NODE_KIND,
@@ -111,7 +111,7 @@ class EdgeController(Module):
 
     name = names.EDGECONTROLLER
     group = names.EDGECONTROLLER
-    emits = (ObjectPushed, Answered, NodeRemoved)
+    emits = (ObjectPushed, Answered, NodeRemoved, ChangesWait)
 
     def __init__(self, desk: Desk, workers: Sequence[str], lease_workers: Sequence[str]) -> None:
         self._desk = desk
@@ -194,6 +194,7 @@ class EdgeController(Module):
             self.log.warning(
                 "%s of %s is dropped: the pods are not known yet", type(oldest.request).__name__, oldest.request.node
             )
+            not_done(oldest)
 
     def _admit(self, asked: Asked) -> None:
         refusal = may(asked.request.node, asked.request, self._desk.usage)
@@ -224,7 +225,7 @@ def specs(
     return [
         *(_worker_spec(name, upstream) for name in plain + leases),
         EdgeController.spec(
-            lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX), handler_deadline=60.0
+            lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)
         ),
     ]
 

@@ -10,7 +10,7 @@ from kubeedge_actors.actors.edgecontroller.answers import RETRIED, UNANSWERED, f
 from kubeedge_actors.actors.edgecontroller.refusals import refused
 from kubeedge_actors.actors.edgecontroller.upstream import Gone, Upstream
 from kubeedge_actors.drivers.cluster.base import temporary
-from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.errors import AskTimeout, ClusterError, Unreachable
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Reply
 from kubeedge_actors.wire import names
@@ -32,6 +32,12 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class TryAgain:
     """The back-off is over."""
+
+
+def not_done(asked: Asked) -> None:
+    """Have CloudHub forget that it ever got the request, so that the edge, which kept it, says it again."""
+    if asked.reply is not None:
+        asked.reply.fail(AskTimeout("the API server is away"))
 
 
 class Bench:
@@ -74,11 +80,11 @@ class EdgeWorker(Module):
         """Perform what waits, in order, until the API fails again."""
         waiting = self._bench.waiting
         while waiting:
-            if self._overdue(waiting[0]):
-                self._give_up(waiting.popleft())
-            elif self._perform(waiting[0]) is None:
-                waiting.popleft()
-            else:
+            asked = waiting.popleft()  # out of the line while it is performed: one that crashes this actor must not come back for ever
+            if self._overdue(asked):
+                self._give_up(asked)
+            elif self._perform(asked) is not None:
+                waiting.appendleft(asked)
                 self.after(self._pause(), TryAgain())
                 return
 
@@ -126,8 +132,8 @@ class EdgeWorker(Module):
         return self.clock.monotonic() - asked.since > RETRIED[type(asked.request)]
 
     def _give_up(self, asked: Asked) -> None:
-        # who waits for it (CloudHub, for what the edge keeps until it is done) is not told: its time-out has the edge say it again
         self._bench.counts["given up"] += 1
         self.log.warning("%s of %s was given up", type(asked.request).__name__, asked.request.node)
         for message in failed(asked.request, Unreachable("the API server is away")):
             self.publish(message)
+        not_done(asked)

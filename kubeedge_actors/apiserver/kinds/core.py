@@ -69,9 +69,8 @@ def immutable_data(new: Json, old: Json) -> Complaints:
     if not old.get("immutable"):
         return ()
     found = [] if new.get("immutable") else [forbidden_field("immutable", "field is immutable when `immutable` is set")]
-    for field in ("data", "binaryData"):
-        if new.get(field) != old.get(field):
-            found.append(forbidden_field(field, "field is immutable when `immutable` is set"))
+    changed = [field for field in ("data", "binaryData") if new.get(field) != old.get(field)]
+    found.extend(forbidden_field(field, "field is immutable when `immutable` is set") for field in changed)
     return found
 
 

@@ -40,7 +40,7 @@ class GroupCommit:
         error: Exception | None = None
         try:
             await self._loop.run_in_executor(self._executor, self._database.write, rows, revision)
-        except Exception as caught:
+        except Exception as caught:  # noqa: BLE001 - whatever it is, those who wait are told
             log.warning("a transaction of %d changes failed and is undone: %s", len(rows), caught)
             error = caught
         self._flying = None

@@ -36,9 +36,9 @@ class Row(NamedTuple):
 
 
 class Database:
-    """One file, opened for this process alone. A write has reached the disk when `write` returns."""
+    """One file (or `:memory:`), opened for this process alone. A write has reached the disk when `write` returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self._path = path
         with self._translated():
             self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)

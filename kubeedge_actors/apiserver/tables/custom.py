@@ -15,15 +15,15 @@ STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\*)\]|\['([^']+)'\]")
 
 def printer_form(printed: Sequence[Json]) -> TableForm:
     """The table of a definition's `additionalPrinterColumns`."""
-    found = [*columns("Name")]
-    for one in printed:
-        found.append(column(one["name"], one.get("type", "string"), one.get("priority", 0), one.get("format", "")))
+    own = [
+        column(one["name"], one.get("type", "string"), one.get("priority", 0), one.get("format", "")) for one in printed
+    ]
     paths = [(one.get("type", "string"), STEP.findall(one.get("jsonPath", ""))) for one in printed]
 
     def cells(body: Json, now: float) -> Sequence[Any]:
         return body["metadata"]["name"], *(cell(body, kind, steps, now) for kind, steps in paths)
 
-    return TableForm(tuple(found), cells)
+    return TableForm((*columns("Name"), *own), cells)
 
 
 def cell(body: Json, kind: str, steps: Sequence[tuple[str, str, str]], now: float) -> Any:

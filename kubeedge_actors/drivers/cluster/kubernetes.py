@@ -94,9 +94,7 @@ class KubernetesCluster:
                 return Listing(items, version)
 
     def _object(self, kind: Kind, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
-        answer = self._request(method, path, body, content_type)
-        # a Status (the answer to a binding, for one) stays what it is; a token request brings its own kind
-        return answer if "kind" in answer and answer["kind"] != kind.kind else _complete(kind, answer)
+        return _complete(kind, self._request(method, path, body, content_type))
 
     def _request(self, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
         encoded = body.encode() if isinstance(body, str) else msgspec.json.encode(body) if body is not None else None
@@ -190,6 +188,7 @@ def _decoded(status: int, content: bytes) -> Json:
 
 
 def _complete(kind: Kind, object: Json) -> Json:
+    """The object with its kind; a subresource (a token request, the Status of a binding) brings its own."""
     object.setdefault("apiVersion", kind.api_version)
     object.setdefault("kind", kind.kind)
     object.get("metadata", {}).pop("managedFields", None)

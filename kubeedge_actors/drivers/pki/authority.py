@@ -24,7 +24,6 @@ from kubeedge_actors.drivers.pki.files import (
     EC_KEY,
     read_pem,
     write_file,
-    write_pem,
 )
 from kubeedge_actors.drivers.pki.orders import (
     Issue,

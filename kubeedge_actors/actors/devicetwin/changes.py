@@ -1,0 +1,88 @@
+"""What one turn of DeviceTwin stores, and what it says once that is committed: one transaction for many messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from kubeedge_actors.actors.devicetwin.payloads import Entry, builtins
+from kubeedge_actors.actors.devicetwin.rows import twin_row
+from kubeedge_actors.actors.devicetwin.twin import Property
+from kubeedge_actors.actors.devicetwin.values import DELETED
+from kubeedge_actors.drivers.store.base import AttributeRow, DesiredRow, DeviceRow, OutboxRow, TwinChanges
+from kubeedge_actors.wire import codec, mapping, names
+from kubeedge_actors.wire.messages import DeviceStateReported, Json, Message, MqttPublish, TwinReported, new_id
+
+Report = TwinReported | DeviceStateReported
+
+
+class Changes(msgspec.Struct):
+    """What is to be stored; what is to be said then, in order; what is to be said instead when the database refuses.
+
+    Reports of one device are joined: the cloud needs the last value of each property only, not each on its way.
+    """
+
+    said: list[Message] = []
+    excuses: list[Callable[[str], MqttPublish]] = []
+    twins: dict[tuple[str, str], Property] = {}
+    devices: dict[str, DeviceRow] = {}
+    removed_devices: list[str] = []
+    attributes: list[AttributeRow] = []
+    removed_attributes: list[tuple[str, str]] = []
+    desired: list[DesiredRow] = []
+    reported: dict[str, dict[str, Entry]] = {}
+    states: list[DeviceStateReported] = []
+
+    def report(self, device: str, entries: Mapping[str, Entry]) -> None:
+        """Tell the cloud about these properties."""
+        told = self.reported.setdefault(device, {})
+        for key, entry in entries.items():
+            told[key] = joined(told[key], entry) if key in told else entry
+
+    def reports(self, event: Callable[[], str], now: int) -> list[Report]:
+        """The reports as messages. `event` gives an id for each."""
+        twins: list[Report] = [
+            TwinReported(device=device, report=_report(event(), now, entries)) for device, entries in self.reported.items()
+        ]
+        return twins + list(self.states)
+
+    def rows(self, reports: list[Report], now: int) -> TwinChanges | None:
+        """The transaction, with the reports in the outbox: what is stored is told, even if the power fails in between. None: nothing."""
+        changes = TwinChanges(
+            list(self.devices.values()),
+            self.removed_devices,
+            [twin_row(device, name, known) for (device, name), known in self.twins.items()],
+            (),
+            self.attributes,
+            self.removed_attributes,
+            self.desired,
+            [_outbox_row(report, now) for report in reports],
+        )
+        return changes if changes != TwinChanges([], [], [], (), [], [], [], []) else None
+
+
+def joined(older: Entry, newer: Entry) -> Entry:
+    """One entry that says what both say; a deletion and what came before it do not mix."""
+    if any(entry.metadata is not None and entry.metadata.type == DELETED for entry in (older, newer)):
+        return newer
+    fields = (
+        was if said is None else said
+        for was, said in zip(msgspec.structs.astuple(older), msgspec.structs.astuple(newer), strict=True)
+    )
+    return Entry(*fields)
+
+
+def _report(event_id: str, now: int, entries: Mapping[str, Entry]) -> Json:
+    return {"event_id": event_id, "timestamp": now, names.PATH_TWIN: builtins(entries)}
+
+
+def _outbox_row(report: Report, now: int) -> OutboxRow:
+    about = names.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else names.PATH_STATE_REPORTED
+    frame = codec.encode(mapping.to_record(report, now))
+    return OutboxRow(report.msg_id, frame, f"{report.device}/{about}")
+
+
+def fresh_event() -> str:
+    """A new event id."""
+    return new_id()

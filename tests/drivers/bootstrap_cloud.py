@@ -1,0 +1,81 @@
+"""A bootstrap server on loopback for tests, and requests to it."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
+from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
+from kubeedge_actors.drivers.link.loop import LoopThread
+from kubeedge_actors.drivers.pki.authority import FileAuthority
+from kubeedge_actors.drivers.pki.orders import fulfil
+from kubeedge_actors.errors import LinkError
+
+
+class Reply(NamedTuple):
+    status: int
+    type: str | None
+    body: bytes
+    headers: list[str]
+
+    @property
+    def words(self) -> tuple[int, str | None, str]:
+        return self.status, self.type, self.body.decode()
+
+
+class Cloud:
+    """A bootstrap server on loopback, and clients of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = FileAuthority(folder / "certs", fulfil)
+        self.tls = self.authority.server()
+        self.loop = LoopThread()
+        self.rules = BootstrapRules(self.authority, self.exists)
+        self.server = BootstrapServer(self.rules, self.loop)
+        self.port = self.server.start("127.0.0.1", 0, self.tls)
+
+    @staticmethod
+    def exists(node: str) -> bool:
+        if node == "broken":
+            raise LinkError("the cluster is away")
+        return node == "known"
+
+    def context(self, certificate: LinkTls | None = None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.tls.ca)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
+        if certificate is not None:
+            context.load_cert_chain(certificate.cert, certificate.key)
+        return context
+
+    def connect(self, certificate: LinkTls | None = None) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.context(certificate))
+
+    def ask(
+        self,
+        path: str,
+        body: bytes | None = None,
+        method: str = "GET",
+        certificate: LinkTls | None = None,
+        **headers: str,
+    ) -> Reply:
+        connection = self.connect(certificate)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            names = [name for name, _ in answer.getheaders()]
+            return Reply(answer.status, answer.getheader("Content-Type"), answer.read(), names)
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.loop.stop()
+
+    @property
+    def jwt(self) -> str:
+        return self.authority.token().partition(".")[2]
