@@ -228,7 +228,7 @@ class Writer:
 
 def status_change(resource: Resource, given: Json, old: Json) -> Json:
     """The object with another status; of pods and nodes also with other labels and the like."""
-    new = updated(resource, given if resource.key in STATUS_WITH_METADATA else {**old, "metadata": {}}, old)
+    new = updated(resource, given, old) if resource.key in STATUS_WITH_METADATA else old
     kept = {key: value for key, value in old.items() if key not in ("metadata", "status")}
     new = {**kept, "metadata": new["metadata"]}
     if "status" in given:

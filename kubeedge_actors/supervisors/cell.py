@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kubeedge_actors.supervisors import events, life
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.mailbox import Mailbox
+from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation
 from kubeedge_actors.supervisors.promise import Promise
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.stats import Stats
@@ -21,7 +22,6 @@ from kubeedge_actors.supervisors.watch import Watch
 if TYPE_CHECKING:
     from kubeedge_actors.supervisors.child import ChildSpec
     from kubeedge_actors.supervisors.envelope import Envelope
-    from kubeedge_actors.supervisors.incarnation import Incarnation
     from kubeedge_actors.supervisors.runtime import Runtime
     from kubeedge_actors.supervisors.supervisor import Supervisor
 
@@ -42,13 +42,6 @@ class State(enum.Enum):
 
 
 LIVE = (State.STARTING, State.RUNNING, State.STOPPING)
-
-
-class HandlerHung(Exception):
-    """A handler ran past the deadline of its spec."""
-
-    def __init__(self, message: str, ran: float) -> None:
-        super().__init__(f"the handler of {message} ran for {ran:.3f} s" if message else f"a hook ran for {ran:.3f} s")
 
 
 class Cell:
@@ -134,7 +127,7 @@ class Cell:
         kind = kind_of(held)
         self.emit(events.Hung, incarnation=one.number, message=kind, duration=ran)
         self._abandon(one)
-        life.report_failure(self, one, held, HandlerHung(kind, ran), stack)
+        life.report_failure(self, one, held, HandlerHung(kind, ran), ran, stack)
 
     def _abandon(self, one: Incarnation) -> None:
         """The thread of an incarnation that lost its lease is its own affair from here on."""

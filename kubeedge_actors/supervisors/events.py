@@ -135,6 +135,13 @@ class Events:
         """Queue an event for `flush`."""
         self._pending.append(event)
 
+    def catch_up(self) -> None:
+        """Return when everything emitted so far was handed out, whoever does it; not for a subscriber to call."""
+        with self._flushing:
+            while self._pending:
+                self._hand_out(self._pending.popleft())
+        self.flush()
+
     def flush(self) -> None:
         """Hand out what is queued; returns at once when another thread (or this one, further up) is doing it."""
         while self._pending:

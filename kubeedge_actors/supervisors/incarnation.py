@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from kubeedge_actors.supervisors.timer import Timer
 
 
+class HandlerHung(Exception):
+    """A handler ran past the deadline of its spec; `ran`: seconds, when it was noticed."""
+
+    def __init__(self, message: str, ran: float) -> None:
+        super().__init__(f"the handler of {message} ran for {ran:.3f} s" if message else f"a hook ran for {ran:.3f} s")
+        self.ran = ran
+
+
 class Incarnation:
     """The instance, its context, and what it is doing.
 

@@ -10,7 +10,7 @@ from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, Reason, shorten
-from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation
 from kubeedge_actors.supervisors.strategy import Ending
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def keeps(cell: Cell, one: Incarnation) -> bool:
 
 def crash(cell: Cell, one: Incarnation, error: BaseException) -> None:
     """Something raised in a turn or a hook: take leave of the instance, put back what it held, tell the supervisor."""
+    ran = error.ran if isinstance(error, HandlerHung) else cell.clock.monotonic() - one.began
     held, one.turn = one.held(), None
     if not keeps(cell, one):
         leave(cell, one)
@@ -68,10 +69,12 @@ def crash(cell: Cell, one: Incarnation, error: BaseException) -> None:
         if dismiss(cell, one, held):
             with cell.runtime.deciding():
                 cell.vacate(one)
-                report_failure(cell, one, held, error, text)
+                report_failure(cell, one, held, error, ran, text)
 
 
-def report_failure(cell: Cell, one: Incarnation, held: Sequence[Envelope], error: BaseException, text: str) -> None:
+def report_failure(
+    cell: Cell, one: Incarnation, held: Sequence[Envelope], error: BaseException, ran: float, text: str
+) -> None:
     """Put back what the incarnation held, and let the supervisor decide; under the runtime's lock."""
     summary = shorten(f"{type(error).__name__}: {error}", ERROR_LIMIT)
     phase = "handle" if one.turns else "start"
@@ -85,7 +88,7 @@ def report_failure(cell: Cell, one: Incarnation, held: Sequence[Envelope], error
         traceback=text,
         phase=phase,
         message=type(held[0].message).__name__ if held else "",
-        duration=cell.clock.monotonic() - one.began,
+        duration=ran,
     )
     cell.ended(Ending.CRASH, summary)
 

@@ -72,6 +72,7 @@ class Runtime:
             self.root = root
             root.start()
         self._started.get(timeout)
+        self.events.catch_up()
 
     def stop(self, timeout: float = 30.0) -> None:
         """Stop the tree, last child first; each may drain for its `shutdown`, all together for `timeout` seconds. Not to be
@@ -83,6 +84,7 @@ class Runtime:
                 root.halt(final=True, deadline=self.clock.monotonic() + timeout)
         if root is not None:
             self._stopped.get(timeout + GRACE)
+            self.events.catch_up()
         self.engine.shut_down()
 
     def wait(self, timeout: float | None = None) -> bool:

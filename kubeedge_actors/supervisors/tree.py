@@ -46,7 +46,7 @@ def _describe_cell(cell: Cell) -> dict[str, Any]:
         "rate": stats.rate(now, handled),
         "p50": stats.quantile(0.5),
         "p99": stats.quantile(0.99),
-        "busy": busy if cell.spec.handler_deadline is not None else 0.0,
+        "busy": busy,
         "crashes": stats.crashes,
         "restarts": stats.crashes_within(cell.parent.spec.strategy.intensity.within, now),
         "last_error": stats.last_error,

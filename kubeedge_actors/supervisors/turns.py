@@ -1,7 +1,7 @@
 """Turns: taking messages from a mailbox and handing them to the actor. The hot path of the whole system.
 
-An ordinary tell costs: take, hold, call, let go, count, and one look at `attention`, `revoked` and `waiting` each. Everything
-else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
+An ordinary tell costs: take, hold, stamp, call, let go, count, and one look at `attention`, `revoked` and `waiting` each.
+Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kubeedge_actors.supervisors import events, life
-from kubeedge_actors.supervisors.cell import HandlerHung, State, kind_of
+from kubeedge_actors.supervisors.cell import State, kind_of
+from kubeedge_actors.supervisors.incarnation import HandlerHung
 from kubeedge_actors.supervisors.promise import Reply
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def _take(cell: Cell, one: Incarnation, limit: int) -> int:
                 envelope = take()
             except IndexError:  # a teller took the last one away (drop_oldest)
                 break
+            began = one.began = now()  # before `turn`, for the watch
+            one.turn = envelope
             if plain and envelope.attached is None and done & SAMPLE:
-                one.turn = envelope
                 receive(envelope.message)
                 one.turn = None
                 one.turns = done = done + 1
@@ -83,8 +85,6 @@ def _take(cell: Cell, one: Incarnation, limit: int) -> int:
                     life.leave(cell, one)
                     break
             else:
-                began = one.began = now()  # before `turn`, for the watch
-                one.turn = envelope
                 count, settle = _handle(cell, one, envelope)
                 spent = now() - began
                 _check_deadline(cell, one, spent)
@@ -93,8 +93,9 @@ def _take(cell: Cell, one: Incarnation, limit: int) -> int:
                 if one.revoked and not life.keeps(cell, one):
                     life.leave(cell, one)
                     break
-                cell.stats.sample(spent)
-                settle()
+                if count:
+                    cell.stats.sample(spent)
+                    settle()
             if box.waiting and len(queue) <= box.low:
                 box.let_go()
     except BaseException as error:  # noqa: BLE001 - promise G9: nothing an actor raises goes further
@@ -105,11 +106,13 @@ def _take(cell: Cell, one: Incarnation, limit: int) -> int:
 
 def _check_deadline(cell: Cell, one: Incarnation, spent: float) -> None:
     allowed = cell.spec.handler_deadline
-    if allowed is None or spent < allowed or one.lost:
+    if allowed is None or spent < allowed:
         return
-    held = one.held()
+    kind = kind_of(one.held())
     with cell.runtime.deciding():
-        kind = kind_of(held)
+        if one.lost:  # the watch was faster
+            return
+        one.began = cell.clock.monotonic()  # so that it does not find this turn hung once more
         cell.emit(events.Hung, incarnation=one.number, message=kind, duration=spent)
     raise HandlerHung(kind, spent)
 

@@ -51,10 +51,10 @@ class Replay:
             text = text.replace(recorded, ours)
         return text
 
-    def _with_current_version(self, message: Any) -> Said:
+    def _with_current_version(self, message: Any) -> Any:
         lease = self.api.peek(LEASE_KIND, names.LEASE_NAMESPACE, NODE)
         if lease is None:
-            return message  # type: ignore[no-any-return]
+            return message
         metadata = {**message.object["metadata"]}
         for key in ("uid", "resourceVersion"):
             metadata[key] = lease["metadata"][key]
@@ -82,8 +82,12 @@ def answers(replay: Replay, scene: str, until: int = 10**9) -> None:
 
 def test_a_first_start_until_ready() -> None:
     replay = Replay()
-    recorded = [line for line in lines("a_first_start") if line.frame["route"].get("operation") == names.UPDATE and not line.up]
-    insert = next(line for line in lines("a_first_start") if line.up and line.frame["route"].get("operation") == names.INSERT)
+    recorded = [
+        line for line in lines("a_first_start") if line.frame["route"].get("operation") == names.UPDATE and not line.up
+    ]
+    insert = next(
+        line for line in lines("a_first_start") if line.up and line.frame["route"].get("operation") == names.INSERT
+    )
     answers(replay, "a_first_start")
     node = replay.api.get(NODE_KIND, "", NODE)
     assert node["metadata"]["annotations"][names.CLOUDCORE_ANNOTATION] == "192.0.2.2"

@@ -18,6 +18,7 @@ from kubeedge_actors.drivers.containers.fake import FakeEngine, FakeRuntime, Pro
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
 
 WAIT = 10.0
+MISSING = ("/no/such/program",)
 FOREVER = ("/bin/sh", "-c", 'trap "exit 0" TERM; sleep 1000 & wait')
 DEAF = ("/bin/sh", "-c", 'trap "" TERM; echo deaf; sleep 1000 & wait')
 
@@ -100,6 +101,7 @@ class FakeBench(Bench):
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.engine.program = interpreted
+        self.engine.unstartable = {"broken": "there is no such program"}
         super().__init__()
 
     def make(self) -> ContainerRuntime:

@@ -101,7 +101,8 @@ def test_what_is_no_request_for_a_certificate_is_an_error_of_the_server(cloud: C
 
 
 def test_a_certificate_for_another_name_is_refused_where_the_original_gives_one(cloud: Cloud) -> None:
-    for headers in ({"Nodename": "edge-8"}, {}, {"Nodename": "a b"}):
+    wrong: list[dict[str, Any]] = [{"Nodename": "edge-8"}, {}, {"Nodename": "a b"}]
+    for headers in wrong:
         reply = cloud.ask("/edge.crt", csr(), Authorization=f"Bearer {cloud.jwt}", **headers)
         assert reply.status == 401 and reply.type == WORDS
 

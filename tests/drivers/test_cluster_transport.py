@@ -321,7 +321,7 @@ def test_verification_can_be_switched_off_on_demand(secure: Server, certificates
 
 
 def test_certificates_that_are_none_are_a_users_mistake() -> None:
-    with pytest.raises(UsageError, match="can not be used|cannot be used"):
+    with pytest.raises(UsageError, match="cannot be used"):
         Transport(Access("https://127.0.0.1:1", ca=b"no PEM"))
 
 
@@ -408,7 +408,7 @@ def test_a_wrong_kubeconfig_is_named_with_one_sentence(tmp_path: Path, text: str
 
 
 def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read .*nowhere: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read .*nowhere: No such file"):
         from_kubeconfig(tmp_path / "nowhere")
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.containers.base import PodName, PodNetwork
+from kubeedge_actors.drivers.containers.base import ContainerEnded, PodName, PodNetwork, RuntimeEvent
 from kubeedge_actors.errors import ContainerError
 from tests.drivers.containers_bench import (
     DEAF,
     FOREVER,
+    MISSING,
+    WAIT,
     Bench,
     DockerBench,
     FakeBench,
@@ -115,6 +118,29 @@ def test_a_second_create_gives_the_container_that_is_there(bench: Bench) -> None
     bench.await_end(one.id)
     with pytest.raises(ContainerError):
         bench.runtime.create(spec)
+
+
+def test_a_container_that_can_not_be_started_has_ended_and_says_why(bench: Bench) -> None:
+    one = bench.runtime.create(bench.spec(MISSING, name="broken"))
+    with pytest.raises(ContainerError, match=r"no such|not found"):
+        bench.runtime.start(one.id)
+    for runtime in (bench.runtime, bench.again()):
+        (found,) = runtime.list()
+        assert (found.phase, found.reason) == ("exited", "StartError")
+        assert found.exit_code != 0
+        assert found.finished_at > 0
+        runtime.close()
+    bench.again().remove(one.id)
+
+
+def test_only_the_last_watcher_is_told(bench: Bench) -> None:
+    told: queue.Queue[RuntimeEvent] = queue.Queue()
+    bench.runtime.watch(told.put)
+    one = bench.run(exits(0))
+    event = told.get(timeout=WAIT)
+    assert isinstance(event, ContainerEnded)
+    assert (event.id, event.pod_uid) == (one.id, one.pod.uid)
+    assert bench.events.empty()
 
 
 def test_a_list_can_be_of_one_pod(bench: Bench) -> None:

@@ -95,7 +95,7 @@ def test_g4_siblings_of_a_group_restart_keep_their_mailboxes(world: World) -> No
         world.tell("a", "boom")
     world.until(lambda: len([each for each in world.record if isinstance(each, tuple)]) == 50)
     assert [each[1] for each in world.record if isinstance(each, tuple)] == list(range(50))
-    assert [each.message for each in world.letters] == ["boom"]
+    assert [each.message for each in world.wait_for_letters(1)] == ["boom"]
 
 
 def test_g4_a_temporary_sibling_does_not_come_back_with_the_group(world: World) -> None:
@@ -130,10 +130,10 @@ def test_g4_more_restarts_than_the_intensity_allows_escalate_to_the_root(world: 
     world.start(child, strategy=OneForOne(Intensity(restarts=3, within=5.0)))
     world.tell("a", 1, "boom", 2)
     world.until(lambda: world.runtime.failed)
-    (escalated,) = world.of(Escalated)
+    (escalated,) = world.until(lambda: world.of(Escalated))
     assert (escalated.name, escalated.child, escalated.restarts) == ("root", "a", 3)
     assert world.runtime.failed == "a: Boom: asked for"
-    assert len(world.of(Failed)) == 4
+    world.until(lambda: len(world.of(Failed)) == 4)
     assert [each.message for each in world.wait_for_letters(2)] == ["boom", 2]
 
 

@@ -103,10 +103,15 @@ class World:
             self.engine.run()
             found = condition()
         else:
-            with self.changed:
-                self.changed.wait_for(condition, PATIENCE)
-            found = condition()
+            found = self._wait_for(condition, PATIENCE)
         assert found, f"{what or 'it'} did not happen; record: {self.record[-20:]}, events: {self.events[-20:]}"
+        return found
+
+    def _wait_for(self, condition: Callable[[], Any], patience: float) -> Any:
+        until = time.monotonic() + patience
+        with self.changed:
+            while not (found := condition()) and time.monotonic() < until:
+                self.changed.wait(0.01)  # not everything that a test waits for is noted or an event
         return found
 
     def advance(self, seconds: float) -> None:
@@ -122,9 +127,8 @@ class World:
         while not condition() and moved < most:
             self.advance(step)
             moved += step
-            with self.changed:
-                if not isinstance(self.engine, InlineEngine):
-                    self.changed.wait_for(condition, 0.05)
+            if not isinstance(self.engine, InlineEngine):
+                self._wait_for(condition, 0.05)
         assert condition(), f"it did not happen in {most} s; record: {self.record[-20:]}, events: {self.events[-20:]}"
 
     def ref(self, name: str) -> Ref:
@@ -160,14 +164,6 @@ class World:
     def letters(self) -> list[DeadLetter]:
         """The dead letters so far."""
         return list(self.runtime.dead_letters)
-
-    def blocked(self, count: int = 1) -> bool:
-        """True when so many tellers wait for room somewhere (threads)."""
-        return sum(cell.box.waiting > 0 for cell in self.cells()) >= count
-
-    def cells(self) -> list[Any]:
-        """The places of all actors."""
-        return [self.runtime.cell(name) for name in self.runtime.registry.names()]
 
     def close(self) -> None:
         """Stop everything."""

@@ -13,7 +13,8 @@ from kubeedge_actors.actors.cloudhub.admission import Door, is_its_own, wants_ac
 from kubeedge_actors.actors.cloudhub.events import EVENTS, Gathered, PeerJoined, PeerLeft, RefreshToken, TextCame, Tick
 from kubeedge_actors.actors.cloudhub.gate import Gate
 from kubeedge_actors.actors.cloudhub.handover import Handover
-from kubeedge_actors.actors.cloudhub.receipts import DURABLE, Receipts, Standing
+from kubeedge_actors.actors.cloudhub.intake import Intake
+from kubeedge_actors.actors.cloudhub.receipts import DURABLE
 from kubeedge_actors.actors.cloudhub.replies import control_answer, delivered_object, is_empty
 from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, Session
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, Traffic
@@ -117,8 +118,7 @@ class CloudHub(Module):
         self._traffic = traffic or Traffic()
         self._sessions: dict[str, Session] = {}
         self._by_peer: dict[int, Session] = {}
-        self._receipts: dict[str, Receipts] = {}
-        self._owing: set[str] = set()
+        self._intake = Intake(self._hand_over, lambda: self.after(GATHER, Gathered()))
 
     @classmethod
     def spec(cls, factory: Callable[[], Any] | None = None, **overrides: Any) -> ChildSpec:
@@ -155,7 +155,7 @@ class CloudHub(Module):
         session = self._sessions.get(message.node)
         if session is not None:
             self._close(session, "the node was deleted")
-        self._receipts.pop(message.node, None)
+        self._intake.forget(message.node)
 
     @on
     def tick(self, tick: Tick) -> None:
@@ -204,8 +204,7 @@ class CloudHub(Module):
         del self._by_peer[session.peer.id]
         if self._sessions.get(session.node) is session:
             del self._sessions[session.node]
-        if session.node in self._receipts:
-            self._receipts[session.node].lost()
+        self._intake.parted(session.node)
         self.publish(SessionClosed(node=session.node, reason=reason))
 
     # --- up
@@ -258,25 +257,10 @@ class CloudHub(Module):
     def _up(self, session: Session, message: Said) -> None:
         if not session.acknowledging or type(message) not in DURABLE or not message.msg_id:
             self.publish(message)
-            return
-        node = session.node
-        receipts = self._receipts.setdefault(node, Receipts())
-        standing = receipts.begin(message)
-        if standing is Standing.NEW:
-            self._hand_over(receipts, node, message)
-        else:
+        elif not self._intake.take(message):
             self._traffic.note("dropped: said twice")
-            if standing is Standing.DONE:
-                self._owe(node)
 
-    def _hand_over(self, receipts: Receipts, node: str, message: Said) -> None:
-        def settled(kept: bool) -> None:
-            if kept:
-                receipts.done(message.msg_id)
-                self._owe(node)
-            else:
-                receipts.abandon(message.msg_id)
-
+    def _hand_over(self, message: Said, settled: Callable[[bool], None]) -> None:
         receivers = self._accepting(type(message)) if self._accepting is not None else ()
         if receivers:
             Handover(settled).begin(message, receivers, self.ask)
@@ -284,19 +268,12 @@ class CloudHub(Module):
             self.publish(message)
             settled(True)
 
-    def _owe(self, node: str) -> None:
-        """Acknowledge soon, together with what else is handled until then."""
-        if not self._owing:
-            self.after(GATHER, Gathered())
-        self._owing.add(node)
-
     @on
     def gathered(self, message: Gathered) -> None:
         """Acknowledge what was handled."""
-        owing, self._owing = self._owing, set()
-        for node in owing:
-            session, receipts = self._sessions.get(node), self._receipts.get(node)
-            while session is not None and receipts is not None and (ids := receipts.owed()):
+        for node, ids in self._intake.owed():
+            session = self._sessions.get(node)
+            if session is not None:
                 self._send_all(session, [OutboxAcknowledged(node=node, ids=ids)])
 
     def _acknowledged(self, session: Session, ack: Answered) -> None:
@@ -367,15 +344,17 @@ class CloudHub(Module):
         while waiting:
             message = waiting.popleft()
             try:
-                record = mapping.to_record(message, self._now_ms())
-                text = codec.encode(record)
+                self._write(session.peer, message)
             except WireError as error:
                 self._unsayable(session, message, error)
                 waiting.extend(session.give_up(message, self.clock.monotonic()))
-                continue
-            kind = message.type if isinstance(message, ObjectPushed) else type(message).__name__
-            self._traffic.count(DOWN, record.route.source, kind, len(text))
-            self._server.send(session.peer, text)
+
+    def _write(self, peer: Peer, message: Said) -> None:
+        record = mapping.to_record(message, self._now_ms())
+        text = codec.encode(record)
+        kind = message.type if isinstance(message, ObjectPushed) else type(message).__name__
+        self._traffic.count(DOWN, record.route.source, kind, len(text))
+        self._server.send(peer, text)
 
     def _unsayable(self, session: Session, message: Said, error: WireError) -> None:
         self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)

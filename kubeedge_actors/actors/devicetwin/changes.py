@@ -12,19 +12,21 @@ from kubeedge_actors.actors.devicetwin.twin import Property
 from kubeedge_actors.actors.devicetwin.values import DELETED
 from kubeedge_actors.drivers.store.base import AttributeRow, DesiredRow, DeviceRow, OutboxRow, TwinChanges
 from kubeedge_actors.wire import codec, mapping, names
-from kubeedge_actors.wire.messages import DeviceStateReported, Json, Message, MqttPublish, TwinReported, new_id
+from kubeedge_actors.wire.messages import DeviceStateReported, Json, Message, TwinReported
 
 Report = TwinReported | DeviceStateReported
 
 
 class Changes(msgspec.Struct):
-    """What is to be stored; what is to be said then, in order; what is to be said instead when the database refuses.
+    """What is to be stored, and what is to be said then, in order.
 
-    Reports of one device are joined: the cloud needs the last value of each property only, not each on its way.
+    `regardless`: the part of it that is true even when the database refuses. `promised`: device and event id of each update whose
+    result depends on the database. Reports of one device are joined: the cloud needs the last value of each property only.
     """
 
     said: list[Message] = []
-    excuses: list[Callable[[str], MqttPublish]] = []
+    regardless: list[Message] = []
+    promised: list[tuple[str, str]] = []
     twins: dict[tuple[str, str], Property] = {}
     devices: dict[str, DeviceRow] = {}
     removed_devices: list[str] = []
@@ -33,6 +35,19 @@ class Changes(msgspec.Struct):
     desired: list[DesiredRow] = []
     reported: dict[str, dict[str, Entry]] = {}
     states: list[DeviceStateReported] = []
+
+    def refuse(self, message: Message) -> None:
+        """Say something that nothing stored stands behind."""
+        self.said.append(message)
+        self.regardless.append(message)
+
+    def forget(self, device: str) -> None:
+        """A device is gone, with whatever this turn has changed of it."""
+        self.devices.pop(device, None)
+        self.twins = {identity: known for identity, known in self.twins.items() if identity[0] != device}
+        self.attributes = [row for row in self.attributes if row.device != device]
+        self.desired = [row for row in self.desired if row.device != device]
+        self.removed_devices.append(device)
 
     def report(self, device: str, entries: Mapping[str, Entry]) -> None:
         """Tell the cloud about these properties."""
@@ -43,7 +58,8 @@ class Changes(msgspec.Struct):
     def reports(self, event: Callable[[], str], now: int) -> list[Report]:
         """The reports as messages. `event` gives an id for each."""
         twins: list[Report] = [
-            TwinReported(device=device, report=_report(event(), now, entries)) for device, entries in self.reported.items()
+            TwinReported(device=device, report=_report(event(), now, entries))
+            for device, entries in self.reported.items()
         ]
         return twins + list(self.states)
 
@@ -81,8 +97,3 @@ def _outbox_row(report: Report, now: int) -> OutboxRow:
     about = names.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else names.PATH_STATE_REPORTED
     frame = codec.encode(mapping.to_record(report, now))
     return OutboxRow(report.msg_id, frame, f"{report.device}/{about}")
-
-
-def fresh_event() -> str:
-    """A new event id."""
-    return new_id()

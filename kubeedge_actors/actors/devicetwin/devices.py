@@ -30,16 +30,12 @@ class Device(msgspec.Struct):
     @property
     def member(self) -> Member:
         """The device in a list of members: without twins."""
-        return Member(
-            self.id, self.name, self.description, self.state, self.last_online, dict(self.attributes) or None
-        )
+        return Member(self.id, self.name, self.description, self.state, self.last_online, dict(self.attributes) or None)
 
 
 def load(store: TwinStore) -> dict[str, Device]:
     """All devices, by id. Error: StoreError."""
-    devices = {
-        row.id: Device(row.id, row.name, row.description, row.state, row.last_online) for row in store.devices()
-    }
+    devices = {row.id: Device(row.id, row.name, row.description, row.state, row.last_online) for row in store.devices()}
     for twin in store.twins():
         if (device := devices.get(twin.device)) is not None:
             device.twins[twin.name] = property_of(twin)

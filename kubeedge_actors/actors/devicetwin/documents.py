@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kubeedge_actors.actors.devicetwin.payloads import Document, Entry, TwinDelta, TwinDocument, TwinResult, encode
 from kubeedge_actors.actors.devicetwin.twin import Twins
@@ -23,8 +23,8 @@ def document(event_id: str, now: int, changes: Mapping[str, Document]) -> bytes:
     return encode(TwinDocument(event_id, now, dict(changes)))
 
 
-def delta(event_id: str, now: int, twins: Twins) -> bytes | None:
-    """What the device should do and has not done yet; None when it has done it all."""
+def delta(event: Callable[[], str], now: int, twins: Twins) -> bytes | None:
+    """What the device should do and has not done yet; None when it has done it all. `event` gives a fresh event id."""
     wanted: dict[str, Entry] = {}
     missing: dict[str, str] = {}
     for key, known in twins.items():
@@ -35,4 +35,4 @@ def delta(event_id: str, now: int, twins: Twins) -> bytes | None:
         actual = known.shown.actual
         if actual is None or (actual.value or "") != expected.value:
             missing[key] = expected.value
-    return encode(TwinDelta(event_id, now, wanted, missing)) if missing else None
+    return encode(TwinDelta(event(), now, wanted, missing)) if missing else None

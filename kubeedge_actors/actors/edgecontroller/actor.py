@@ -224,9 +224,7 @@ def specs(
     leases = [f"{names.EDGECONTROLLER}-lease-{number}" for number in range(1, lease_workers + 1)]
     return [
         *(_worker_spec(name, upstream) for name in plain + leases),
-        EdgeController.spec(
-            lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)
-        ),
+        EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
     ]
 
 

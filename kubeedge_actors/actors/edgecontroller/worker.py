@@ -80,7 +80,9 @@ class EdgeWorker(Module):
         """Perform what waits, in order, until the API fails again."""
         waiting = self._bench.waiting
         while waiting:
-            asked = waiting.popleft()  # out of the line while it is performed: one that crashes this actor must not come back for ever
+            asked = (
+                waiting.popleft()
+            )  # out of the line while it is performed: one that crashes this actor must not come back for ever
             if self._overdue(asked):
                 self._give_up(asked)
             elif self._perform(asked) is not None:

@@ -45,7 +45,7 @@ def container_status(
     if one is None and over and not pod.inits:
         state = {"terminated": LOST}
     started = running and one is not None and memory.has_started(pod, view.name, one.id)
-    ready = running and one is not None and not ending and memory.is_ready(pod, view.name, one.id)
+    ready = running and one is not None and memory.is_ready(pod, view.name, one.id)
     if view.kind == "init":
         ready = one is not None and one.phase == "exited" and one.exit_code == 0
     shown: Json = {

@@ -22,7 +22,7 @@ def difference(old: Json, new: Json) -> Json:
     {'phase': 'Running', 'reason': None}
     """
     patch: Json = {}
-    for key in old.keys() | new.keys():
+    for key in dict.fromkeys((*old, *new)):
         if key not in new:
             patch[key] = None
         elif key not in old:

@@ -44,11 +44,15 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to do now, and when to plan again if nothing happens; `phase` is set when the pod has ended for good."""
+    """What to do now, and when to plan again if nothing happens; `phase` is set when the pod has ended for good.
+
+    `overdue`: it has run longer than it may.
+    """
 
     operations: tuple[Operation, ...]
     wake: float | None
     phase: str = ""
+    overdue: bool = False
 
 
 def latest(containers: Sequence[Container], name: str) -> list[Container]:
@@ -62,7 +66,7 @@ def plan(
     """What to do about one pod at `now`."""
     planner = _Planner(pod, containers, memory, now, busy)
     phase = planner.pod()
-    return Plan(tuple(planner.operations), planner.wake, phase)
+    return Plan(tuple(planner.operations), planner.wake, phase, planner.overdue)
 
 
 class _Planner:
@@ -72,6 +76,7 @@ class _Planner:
         self.view, self.containers, self.memory, self.now, self.busy = pod, containers, memory, now, busy
         self.operations: list[Operation] = []
         self.wake: float | None = None
+        self.overdue = False
 
     def pod(self) -> str:
         """Plan all of it; the phase in which the pod has ended, if it has."""
@@ -115,7 +120,8 @@ class _Planner:
             return False
         deadline = self.memory.started + self.view.active
         self.later(deadline)
-        return self.now >= deadline
+        self.overdue = self.now >= deadline
+        return self.overdue
 
     @staticmethod
     def failed(one: Container) -> bool:

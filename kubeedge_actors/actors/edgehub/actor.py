@@ -24,7 +24,7 @@ from kubeedge_actors.actors.edgehub.events import (
     Uncertified,
     Undeliverable,
 )
-from kubeedge_actors.actors.edgehub.lanes import Lane, Lanes
+from kubeedge_actors.actors.edgehub.lanes import Asking, Lane, Lanes, Telling, lane_of
 from kubeedge_actors.actors.edgehub.patience import Patience
 from kubeedge_actors.drivers.link.base import Credentials, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
@@ -34,50 +34,22 @@ from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import codec, mapping, names
 from kubeedge_actors.wire.messages import (
     Answered,
-    AskMembership,
     BusUploaded,
     DeletePod,
     DeviceStateReported,
-    InsertPod,
     KeepAlive,
     LinkDown,
     LinkUp,
     OutboxAcknowledged,
-    PatchNode,
-    PatchPod,
-    QueryClusterCa,
-    QueryLease,
-    QueryObject,
     Refused,
-    RegisterNode,
     ReportConfirmed,
     ReportEvent,
-    RequestApi,
-    RequestCertificate,
-    RequestToken,
     Said,
     TwinReported,
     UnknownRecord,
-    UpdateNode,
-    WriteLease,
 )
 from kubeedge_actors.wire.record import Route
 
-Asking = (
-    RegisterNode
-    | UpdateNode
-    | PatchNode
-    | QueryLease
-    | WriteLease
-    | InsertPod
-    | PatchPod
-    | QueryObject
-    | RequestToken
-    | RequestCertificate
-    | QueryClusterCa
-    | RequestApi
-)
-Telling = Answered | Refused | AskMembership
 OWN = frozenset({Answered, OutboxAcknowledged})
 """What the cloud says to this module, or to one named module, and is therefore not published."""
 
@@ -154,7 +126,7 @@ class EdgeHub(Module):
         for row in self._backlog.load():
             self.publish(MalformedFrame(reason="a stored report can not be read", text=row.frame[:1000]))
         self._beats = self.every(self._heartbeat, Beat())
-        self.after(0.0, Dial())
+        self.tell(self.ref, Dial())
 
     def on_stop(self) -> None:
         """Let the link go."""
@@ -205,7 +177,10 @@ class EdgeHub(Module):
             self._beats.cancel()
         self._beats = self.every(self._heartbeat, Beat())
         self._give(message.link, self._frame(KeepAlive()), "")
-        self.after(0.0 if self._acknowledged else SETTLE_SECONDS, Settled(link=message.link))
+        if self._acknowledged:
+            self.settled(Settled(link=message.link))
+        else:
+            self.after(SETTLE_SECONDS, Settled(link=message.link))
 
     @on
     def settled(self, message: Settled) -> None:
@@ -276,8 +251,7 @@ class EdgeHub(Module):
     def came(self, messages: list[FrameCame]) -> None:
         """Hand on what the cloud says."""
         for message in messages:
-            if message.link is self._link:
-                self._hear(message.text)
+            self._hear(message.text)
         self._tidy_soon()
         self._pump()
 
@@ -308,7 +282,7 @@ class EdgeHub(Module):
     @on
     def ask_cloud(self, message: Asking) -> None:
         """Say it now or refuse: whoever asks has to know."""
-        lane = Lane.BEAT if isinstance(message, QueryLease | WriteLease) else Lane.STATUS
+        lane = lane_of(message)
         if not self._up:
             self._refuse(message, "not connected")
         elif self._lanes.full(lane):

@@ -39,22 +39,18 @@ class Backlog:
     def load(self) -> list[OutboxRow]:
         """Take up what the store has; the rows that can not be read, which are removed."""
         rows = self._outbox.waiting(keyed=True)
-        unreadable = []
-        for row in rows:
-            report = _report(row)
-            if report is None:
-                unreadable.append(row)
-            else:
-                self._reports.add(report, stored=True)
+        found = [(row, _report(row)) for row in rows]
+        self._reports.load(report for _, report in found if report)
+        unreadable = [row for row, report in found if report is None]
         self._size = self._outbox.count() - len(rows)
         self._done += [row.msg_id for row in unreadable]
         return unreadable
 
     def keep_reports(self, reports: Sequence[Report]) -> None:
         """Keep what devices have become; the newest counts. Those that the store has already are not written again."""
-        fresh = [report for report in reports if not self._reports.knows(report.msg_id)]
-        held = self._outbox.holds([report.msg_id for report in fresh])
-        for report in fresh:
+        fresh = {report.msg_id: report for report in reports if not self._reports.knows(report.msg_id)}
+        held = self._outbox.holds(list(fresh))
+        for report in fresh.values():
             self._reports.add(report, stored=report.msg_id in held)
         self.write()
 

@@ -47,9 +47,8 @@ class Settled(Message, frozen=True, kw_only=True):
 
 
 class FrameCame(Message, frozen=True, kw_only=True):
-    """The cloud sent a text."""
+    """The cloud sent a text. It counts whatever has become of the link that brought it."""
 
-    link: Link
     text: str
 
 
@@ -117,7 +116,7 @@ class Gate:
 
     def on_text(self, text: str) -> None:
         """A text came."""
-        self._ref.tell(FrameCame(link=self._link, text=text))
+        self._ref.tell(FrameCame(text=text))
 
     def on_written(self, marks: Sequence[str]) -> None:
         """Texts were written."""

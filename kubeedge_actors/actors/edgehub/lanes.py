@@ -5,6 +5,42 @@ from __future__ import annotations
 import enum
 from collections import deque
 
+from kubeedge_actors.wire.messages import (
+    Answered,
+    AskMembership,
+    InsertPod,
+    PatchNode,
+    PatchPod,
+    QueryClusterCa,
+    QueryLease,
+    QueryObject,
+    Refused,
+    RegisterNode,
+    RequestApi,
+    RequestCertificate,
+    RequestToken,
+    UpdateNode,
+    WriteLease,
+)
+
+Asking = (
+    RegisterNode
+    | UpdateNode
+    | PatchNode
+    | QueryLease
+    | WriteLease
+    | InsertPod
+    | PatchPod
+    | QueryObject
+    | RequestToken
+    | RequestCertificate
+    | QueryClusterCa
+    | RequestApi
+)
+"""What is said now or refused: somebody waits for the answer."""
+Telling = Answered | Refused | AskMembership
+"""What is said now or not at all: it will be asked for again."""
+
 ROOM = 128 * 1024
 CAPACITY = 2000
 
@@ -14,6 +50,11 @@ class Lane(enum.IntEnum):
 
     BEAT = 0
     STATUS = 1
+
+
+def lane_of(message: Asking) -> Lane:
+    """A lease is a heart-beat in the eyes of the cluster."""
+    return Lane.BEAT if isinstance(message, QueryLease | WriteLease) else Lane.STATUS
 
 
 class Lanes:

@@ -1,31 +1,35 @@
 """Reports about devices that wait for the cloud: one line a device, the newest value counts. Pure.
 
 A report stays until the cloud confirms it by its id. While the link is up each is sent as it is, up to WINDOW unconfirmed ones a
-device; what comes on top, or while the link is down, is joined into one that says the same.
+device; what comes on top, or while the link is down, is joined into one that says the same. What has to be said again is joined too,
+so that an older value never comes after a newer one, and gets a new id: a cloud that drops what it has handled before, and whose
+confirmation was lost, would never confirm the old one.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import msgspec
 
 from kubeedge_actors.actors.edgehub.patience import overdue
 from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import DeviceStateReported, Json, TwinReported
+from kubeedge_actors.wire.messages import DeviceStateReported, Json, TwinReported, new_id
 
 Report = TwinReported | DeviceStateReported
 WINDOW = 16
 DELETED = "deleted"
 """The type of a property that was removed; what was said of it before no longer counts."""
+SIDES = ("expected", "actual")
 
 
 @dataclass(slots=True)
 class Entry:
-    """One report to say, and the ids of the stored messages that it stands for."""
+    """One report to say, and the ids of the stored messages that it stands for. `changed`: the store has it otherwise."""
 
     report: Report
     stored: list[str]
@@ -36,13 +40,16 @@ class Entry:
 class _Flight:
     entry: Entry
     at: float
-    tries: int
+    tries: int = 1
 
 
 @dataclass(slots=True)
 class _Line:
     waiting: deque[Entry] = field(default_factory=deque)
     sent: dict[str, _Flight] = field(default_factory=dict)
+
+    def entries(self) -> list[Entry]:
+        return [*(flight.entry for flight in self.sent.values()), *self.waiting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +66,46 @@ class Reports:
     def __init__(self) -> None:
         self.linked = False
         self._lines: dict[str, _Line] = {}
-        self._known: dict[str, str] = {}
+        self._of: dict[str, str] = {}
         self._changed: dict[str, None] = {}
         self._ready: dict[str, None] = {}
 
     def knows(self, msg_id: str) -> bool:
         """Whether this report waits or is under way."""
-        return msg_id in self._known
+        return msg_id in self._of
+
+    def load(self, reports: Iterable[Report]) -> None:
+        """Take up what the store has after a restart; nobody knows what of it was said."""
+        for report in reports:
+            self.add(report, stored=True)
+        for key, line in self._lines.items():
+            line.waiting = deque(self._became(key, [entry], anew=True) for entry in line.waiting)
 
     def add(self, report: Report, *, stored: bool) -> None:
         """Take a report; `stored`: the store has it already."""
         key = key_of(report)
         line = self._lines.setdefault(key, _Line())
-        fresh = Entry(report, [report.msg_id] if stored else [], changed=not stored)
+        entries = [Entry(report, [report.msg_id] if stored else [], changed=not stored)]
         if line.waiting and not (self.linked and len(line.waiting) + len(line.sent) < WINDOW):
-            fresh = self._join(line.waiting.pop(), fresh)
-        line.waiting.append(fresh)
-        self._known[report.msg_id] = key
+            entries.insert(0, line.waiting.pop())
+        line.waiting.append(self._became(key, entries))
         self._ready[key] = None
-        if fresh.changed:
-            self._changed[key] = None
 
     def unsaved(self) -> Unsaved:
         """What has changed since `saved`."""
-        entries = [entry for key in self._changed for entry in self._entries(key) if entry.changed]
+        lines = [self._lines[key] for key in self._changed if key in self._lines]
+        entries = [entry for line in lines for entry in line.entries() if entry.changed]
         return Unsaved([entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored])
 
     def saved(self) -> None:
         """The store was told."""
         for key in self._changed:
-            for entry in self._entries(key):
+            line = self._lines.get(key)
+            for entry in line.entries() if line else ():
                 if entry.changed:
+                    self._forget(entry)
                     entry.stored, entry.changed = [entry.report.msg_id], False
+                    self._of[entry.report.msg_id] = key
         self._changed.clear()
 
     def take(self, now: float) -> Report | None:
@@ -100,20 +115,27 @@ class Reports:
             line = self._lines.get(key)
             if line is not None and line.waiting and len(line.sent) < WINDOW:
                 entry = line.waiting.popleft()
-                line.sent[entry.report.msg_id] = _Flight(entry, now, 1)
+                line.sent[entry.report.msg_id] = _Flight(entry, now)
                 return entry.report
             del self._ready[key]
         return None
 
     def confirmed(self, msg_id: str) -> list[str]:
-        """The cloud has it: the ids that the store may forget; none for an id that is not known."""
-        key = self._known.get(msg_id)
-        line = self._lines.get(key or "")
-        flight = line.sent.pop(msg_id, None) if line else None
-        if key is None or line is None or flight is None:
+        """The cloud has it: the ids that the store may forget; none for an id that is not under way."""
+        key = self._of.get(msg_id, "")
+        line = self._lines.get(key)
+        flight = line.sent.get(msg_id) if line else None
+        if line is None or flight is None:
             return []
-        for stored in {msg_id, *flight.entry.stored}:
-            self._known.pop(stored, None)
+        for older in line.sent.values():
+            if older is flight:
+                break
+            # said again, it must not undo what the cloud has got since
+            older.entry.report = _with_id(join(older.entry.report, flight.entry.report), older.entry.report.msg_id)
+            older.entry.changed = True
+            self._changed[key] = None
+        del line.sent[msg_id]
+        self._forget(flight.entry)
         if line.waiting:
             self._ready[key] = None
         elif not line.sent:
@@ -121,13 +143,15 @@ class Reports:
         return flight.entry.stored
 
     def again(self, now: float) -> list[Report]:
-        """What is overdue, to be sent again with its id."""
+        """What is overdue, to be sent again: one report for each device, which says all that is under way."""
         found = []
-        for line in self._lines.values():
-            for flight in line.sent.values():
-                if overdue(flight.at, flight.tries, now):
-                    flight.at, flight.tries = now, flight.tries + 1
-                    found.append(flight.entry.report)
+        for key, line in self._lines.items():
+            if not any(overdue(flight.at, flight.tries, now) for flight in line.sent.values()):
+                continue
+            tries = max(flight.tries for flight in line.sent.values())
+            entry = self._became(key, [flight.entry for flight in line.sent.values()], anew=True)
+            line.sent = {entry.report.msg_id: _Flight(entry, now, tries + 1)}
+            found.append(entry.report)
         return found
 
     def up(self) -> None:
@@ -136,27 +160,35 @@ class Reports:
         self._ready = dict.fromkeys(self._lines)
 
     def down(self) -> None:
-        """The link is down: what is under way is joined with what waits, and will be said with the newest id."""
+        """The link is down: what is under way is joined with what waits."""
         self.linked = False
         for key, line in self._lines.items():
-            entries = [*(flight.entry for flight in line.sent.values()), *line.waiting]
-            line.sent.clear()
-            joined = entries[0]
-            for entry in entries[1:]:
-                joined = self._join(joined, entry)
-            line.waiting = deque([joined])
-            if joined.changed:
-                self._changed[key] = None
+            line.waiting, line.sent = deque([self._became(key, line.entries(), anew=bool(line.sent))]), {}
 
-    def _join(self, older: Entry, newer: Entry) -> Entry:
-        self._known.pop(older.report.msg_id, None)
-        return Entry(join(older.report, newer.report), [*older.stored, *newer.stored], changed=True)
+    def _became(self, key: str, entries: list[Entry], *, anew: bool = False) -> Entry:
+        """One entry in the place of these. `anew`: it was said before, so it needs another id."""
+        for entry in entries:
+            self._forget(entry)
+        joined = reduce(_join_entries, entries)
+        if anew:
+            joined.report = _with_id(joined.report, new_id())
+        for msg_id in (joined.report.msg_id, *joined.stored):
+            self._of[msg_id] = key
+        if joined.changed:
+            self._changed[key] = None
+        return joined
 
-    def _entries(self, key: str) -> Iterator[Entry]:
-        line = self._lines.get(key)
-        if line is not None:
-            yield from line.waiting
-            yield from (flight.entry for flight in line.sent.values())
+    def _forget(self, entry: Entry) -> None:
+        for msg_id in (entry.report.msg_id, *entry.stored):
+            self._of.pop(msg_id, None)
+
+
+def _with_id(report: Report, msg_id: str) -> Report:
+    return msgspec.structs.replace(report, msg_id=msg_id)
+
+
+def _join_entries(older: Entry, newer: Entry) -> Entry:
+    return Entry(join(older.report, newer.report), [*older.stored, *newer.stored], changed=True)
 
 
 def key_of(report: Report) -> str:
@@ -177,10 +209,23 @@ def _joined(older: Json, newer: Json) -> Json:
     twin = dict(older)
     for name, entry in newer.items():
         known = twin.get(name)
-        if isinstance(known, dict) and isinstance(entry, dict) and DELETED not in (_kind(known), _kind(entry)):
-            entry = {**known, **entry}
-        twin[name] = entry
+        twin[name] = _property(known, entry) if isinstance(known, dict) and isinstance(entry, dict) else entry
     return twin
+
+
+def _property(older: Json, newer: Json) -> Json:
+    """One property. Each side is taken from where its version is higher, whichever came later; a deletion is not mixed."""
+    overtaken = [side for side in SIDES if _version(older, side) > _version(newer, side)]
+    if DELETED in (_kind(older), _kind(newer)):
+        return older if overtaken else newer
+    kept = {key: older[key] for side in overtaken for key in (side, f"{side}_version") if key in older}
+    return {**older, **newer, **kept}
+
+
+def _version(entry: Json, side: str) -> int:
+    """How often the edge has set a side; -1 when the entry does not say, so that the later entry counts."""
+    version = entry.get(f"{side}_version")
+    return int(version.get("edge", -1)) if isinstance(version, dict) and side in entry else -1
 
 
 def _kind(entry: Json) -> Any:

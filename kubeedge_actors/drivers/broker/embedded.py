@@ -28,7 +28,7 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler  # type: ig
 from kubeedge_actors.drivers.broker.base import Tap
 from kubeedge_actors.drivers.broker.exchange import Counters, Exchange, Session
 from kubeedge_actors.drivers.broker.filters import valid_filter, valid_topic
-from kubeedge_actors.drivers.broker.outbox import Limits
+from kubeedge_actors.drivers.broker.outbox import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import DISCONNECT, Decoder, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.errors import BrokerError
@@ -58,7 +58,7 @@ class EmbeddedBroker:
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 1883, passwords: Passwords | None = None, limits: Limits = Limits()
+        self, host: str = "127.0.0.1", port: int = 1883, passwords: Passwords | None = None, limits: Limits = LIMITS
     ) -> None:
         self._host, self._port, self._passwords = host, port, passwords
         self._exchange = Exchange(limits)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival, Tap
 from kubeedge_actors.drivers.broker.filters import FilterTable, valid_filter
-from kubeedge_actors.drivers.broker.outbox import Limits, Outbox
+from kubeedge_actors.drivers.broker.outbox import LIMITS, Limits, Outbox
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
 
 Send = Callable[[bytes], None]
@@ -58,7 +58,7 @@ class Session:
 class Exchange:
     """Who hears what."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
         self.counters = Counters()
         self.sessions: dict[str, Session] = {}
         self.tap: Tap | None = None
@@ -123,9 +123,9 @@ class Exchange:
 
     def say(self, message: Publish) -> bool:
         """A client says this, or had it said for when it is gone. False: not now, offer it again."""
-        if self.tap is not None and self._tapped.find(message.topic):
-            if not self.tap(Arrival(message.topic, message.payload, message.qos, message.retain)):
-                return False
+        tap = self.tap if self._tapped.find(message.topic) else None
+        if tap is not None and not tap(Arrival(message.topic, message.payload, message.qos, message.retain)):
+            return False
         self.counters.received += 1
         self.publish(message)
         return True

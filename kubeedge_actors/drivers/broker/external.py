@@ -49,11 +49,19 @@ class Login(NamedTuple):
     password: str | None = None
 
 
+NOBODY = Login()
+
+
 class ExternalBroker:
     """A Broker that is somebody else's. `tls`: the context to connect with, None for plain TCP."""
 
     def __init__(
-        self, host: str, port: int = 1883, login: Login = Login(), tls: ssl.SSLContext | None = None, limits: Limits = LIMITS
+        self,
+        host: str,
+        port: int = 1883,
+        login: Login = NOBODY,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
         self._host, self._port, self._login, self._tls = host, port, login, tls
         self._lock = threading.Lock()
@@ -68,7 +76,7 @@ class ExternalBroker:
         """Set while the broker can be reached."""
 
     @classmethod
-    def at(cls, url: str, login: Login = Login()) -> ExternalBroker:
+    def at(cls, url: str, login: Login = NOBODY) -> ExternalBroker:
         """The broker of `tcp://[user:password@]host[:port]`, or `ssl://` with the system's authorities. Error: UsageError."""
         try:
             parts = urlsplit(url)
@@ -338,7 +346,9 @@ def _is_final(error: OSError) -> bool:
     return not later and type(error).__name__ not in ("SSLWantReadError", "SSLWantWriteError")
 
 
-def secure_context(authorities: str | None = None, certificate: str | None = None, key: str | None = None) -> ssl.SSLContext:
+def secure_context(
+    authorities: str | None = None, certificate: str | None = None, key: str | None = None
+) -> ssl.SSLContext:
     """A context for `tls`; files in PEM, the system's authorities when none are given. Error: UsageError for an unusable file."""
     import ssl  # an edge whose broker needs no TLS has a use for it only in its link
 

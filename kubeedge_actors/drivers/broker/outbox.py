@@ -26,12 +26,15 @@ class Limits:
     bytes: int = 8 * 1024 * 1024
 
 
+LIMITS = Limits()
+
+
 class Outbox:
     """The publications with QoS 1 and 2 that one receiver has not acknowledged. Not thread-safe."""
 
     __slots__ = ("_bytes", "_last_id", "_limits", "_sent", "_waiting", "dropped")
 
-    def __init__(self, limits: Limits = Limits()) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
         self._limits = limits
         self._waiting: deque[Publish] = deque()
         # by packet id, in the order of sending; None once the receiver has it and only the end of the QoS 2 hand-shake is missing

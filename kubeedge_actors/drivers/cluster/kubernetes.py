@@ -56,11 +56,12 @@ class KubernetesCluster:
 
     def create(self, kind: Kind, namespace: str, object: Json, *, name: str = "", subresource: str = "") -> Json:
         """Create it, or POST it to a subresource."""
-        return self._object(kind, "POST", target(kind, namespace, name, subresource), object)
+        body = object if subresource else _headed(kind, object)
+        return self._object(kind, "POST", target(kind, namespace, name, subresource), body)
 
     def replace(self, kind: Kind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
         """Put the object in place of the old one."""
-        return self._object(kind, "PUT", target(kind, namespace, name, subresource), object)
+        return self._object(kind, "PUT", target(kind, namespace, name, subresource), _headed(kind, object))
 
     def patch(
         self, kind: Kind, namespace: str, name: str, patch: Any, *, form: PatchForm = "merge", subresource: str = ""
@@ -193,6 +194,11 @@ def _complete(kind: Kind, object: Json) -> Json:
     object.setdefault("kind", kind.kind)
     object.get("metadata", {}).pop("managedFields", None)
     return object
+
+
+def _headed(kind: Kind, object: Json) -> Json:
+    """The object with its kind, without which the API takes no custom resource."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **object}
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:

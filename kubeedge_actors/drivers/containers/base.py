@@ -5,6 +5,7 @@ Promises of every ContainerRuntime
 * Containers outlive the process that started them: after `kill -9` a new runtime object lists them, running or ended, with exit codes.
 * Nothing is doubled: a second `create` for the same pod, name and restart count gives the container that is there, unless it has ended.
 * Every end is told to the watcher without polling, at least once. `EngineBack` means: what happened before is not known, list again.
+* A container that can not be started has ended: reason StartError, with the text of the error that `start` raised.
 * `stop`, `kill`, `remove` and `close_pod` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
@@ -13,12 +14,14 @@ Promises of every ContainerRuntime
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 Network = Literal["own", "pod", "host"]
 Phase = Literal["created", "running", "exited"]
+START_ERROR: Final = "StartError"
+START_ERROR_CODE: Final = 128
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes of log that a container may fill before the oldest half is dropped."""
 
@@ -62,7 +65,8 @@ class PodNetwork(Value, frozen=True):
 
 
 class ContainerSpec(Value, frozen=True):
-    """One container to be made. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid".
+    """One container to be made. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid", `hosts` names with
+    their addresses.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
     """
@@ -87,12 +91,16 @@ class ContainerSpec(Value, frozen=True):
     capabilities_dropped: tuple[str, ...] = ()
     user: str = ""
     read_only_root: bool = False
+    no_new_privileges: bool = False
+    host_pids: bool = False
+    hosts: tuple[tuple[str, str], ...] = ()
 
 
 class Container(Value, frozen=True):
     """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the host's network.
 
-    `reason` of an ended one: Completed, Error, OOMKilled, or Unknown when nobody can say how it ended (the machine restarted).
+    `reason` of an ended one: Completed, Error, OOMKilled, StartError, or Unknown when nobody can say how it ended (the
+    machine restarted).
     """
 
     id: str
@@ -165,7 +173,10 @@ class ContainerRuntime(Protocol):
         """Name and version as `docker://20.10.24`. Errors: RuntimeUnavailable."""
 
     def watch(self, watcher: Watcher) -> None:
-        """From now on tell `watcher`, from a thread of the driver; it must not block. Errors: RuntimeUnavailable."""
+        """From now on tell `watcher` and nobody else, from a thread of the driver; it must not block.
+
+        Errors: RuntimeUnavailable.
+        """
 
     def list(self, pod_uid: str = "") -> list[Container]:
         """All containers of this owner, of one pod if given, ended ones too."""

@@ -70,6 +70,7 @@ class DockerRuntime:
         self._seen: dict[str, Container] = {}
         self._closing = threading.Event()
         self._stream: Any = None
+        self._watcher: Watcher = lambda event: None
         self._thread: threading.Thread | None = None
 
     def version(self) -> str:
@@ -81,10 +82,12 @@ class DockerRuntime:
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""
-        with _translated():
-            self._stream = self._events()
-        self._thread = threading.Thread(target=self._follow, args=(watcher,), name="docker-events", daemon=True)
-        self._thread.start()
+        self._watcher = watcher
+        if self._thread is None:
+            with _translated():
+                self._stream = self._events()
+            self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
+            self._thread.start()
 
     def _events(self) -> Any:
         kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
@@ -99,35 +102,35 @@ class DockerRuntime:
                 raise ContainerError(str(answer.json().get("message", answer.reason)))
         return answer
 
-    def _follow(self, watcher: Watcher) -> None:
+    def _follow(self) -> None:
         while not self._closing.is_set():
             why = "its event stream ended"
             try:
                 with self._stream:
                     for line in self._stream.iter_lines():
-                        self._died(msgspec.json.decode(line), watcher)
+                        self._died(msgspec.json.decode(line))
             except _BROKEN as error:
                 why = str(error)
             if not self._closing.is_set():
-                watcher(EngineLost(reason=f"the Docker engine does not answer: {why}"))
-                self._reconnect(watcher)
+                self._watcher(EngineLost(reason=f"the Docker engine does not answer: {why}"))
+                self._reconnect()
 
-    def _died(self, event: dict[str, Any], watcher: Watcher) -> None:
+    def _died(self, event: dict[str, Any]) -> None:
         carried = event.get("Actor", {}).get("Attributes", {})
         if carried.get(forms.KIND) != forms.CONTAINER:
             return
         with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
             self._look(event["id"])
-        watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
+        self._watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
 
-    def _reconnect(self, watcher: Watcher) -> None:
+    def _reconnect(self) -> None:
         for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
             if self._closing.wait(pause_seconds):
                 return
             with suppress(*_BROKEN):  # still away: EngineLost has been told
                 self._client.ping()
                 self._stream = self._events()
-                watcher(EngineBack())
+                self._watcher(EngineBack())
                 return
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -200,8 +203,13 @@ class DockerRuntime:
 
     def start(self, container_id: str) -> Container:
         """Run it."""
-        with _translated():
-            self._client.start(container_id)
+        try:
+            with _translated():
+                self._client.start(container_id)
+        except ContainerError:
+            with suppress(ContainerError):  # it is not there at all
+                self._look(container_id)
+            raise
         return self._look(container_id)
 
     # --- ending -----------------------------------------------------------------------------------------------------

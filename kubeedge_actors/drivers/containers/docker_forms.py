@@ -12,6 +12,7 @@ from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
     LOG_LIMIT,
+    START_ERROR,
     Container,
     ContainerSpec,
     Phase,
@@ -99,6 +100,9 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "CapAdd": list(spec.capabilities_added),
         "CapDrop": list(spec.capabilities_dropped),
         "ReadonlyRootfs": spec.read_only_root,
+        "SecurityOpt": ["no-new-privileges"] if spec.no_new_privileges else [],
+        "PidMode": "host" if spec.host_pids else "",
+        "ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts] if spec.network == "own" else [],
     }
     logs = {"Type": "json-file", "Config": {"max-size": str(LOG_LIMIT // 2), "max-file": "2"}}
     return {"LogConfig": logs} | {key: value for key, value in config.items() if value}
@@ -139,6 +143,10 @@ def inspected(found: dict[str, Any]) -> Container:
     phase = PHASES.get(state["Status"], "exited")
     code = int(state.get("ExitCode") or 0)
     cause = "OOMKilled" if state.get("OOMKilled") else "Completed" if code == 0 else "Error"
+    started, finished = seconds(state.get("StartedAt", "")), seconds(state.get("FinishedAt", ""))
+    if phase == "created" and code:  # it could not be started
+        phase, cause = "exited", START_ERROR
+        started = finished = seconds(found.get("Created", ""))
     return Container(
         id=found["Id"],
         pod=pod_of(carried),
@@ -148,8 +156,8 @@ def inspected(found: dict[str, Any]) -> Container:
         restart_count=int(carried.get(RESTARTS) or 0),
         phase=phase,
         image_id=found["Image"],
-        started_at=seconds(state.get("StartedAt", "")),
-        finished_at=seconds(state.get("FinishedAt", "")) if phase == "exited" else 0.0,
+        started_at=started,
+        finished_at=finished if phase == "exited" else 0.0,
         exit_code=code if phase == "exited" else 0,
         reason=cause if phase == "exited" else "",
         message=str(state.get("Error") or ""),

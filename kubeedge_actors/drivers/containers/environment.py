@@ -28,16 +28,14 @@ def prefixed(spec: ContainerSpec) -> tuple[str, ...]:
     """Command and arguments, run as `spec.user` where one is given. ContainerError when we may not."""
     command = spec.command + spec.args
     uid, _, gid = spec.user.partition(":")
-    if not uid or (int(uid) == os.geteuid() and (not gid or int(gid) == os.getegid())):
+    wanted = ["--no-new-privs"] if spec.no_new_privileges else []
+    if uid and (int(uid) != os.geteuid() or (gid and int(gid) != os.getegid())):
+        if os.geteuid() != 0:
+            raise ContainerError(f"runAsUser {spec.user} needs root")
+        wanted += [f"--reuid={uid}", f"--regid={gid or uid}", "--clear-groups"]
+    if not wanted:
         return command
     setpriv = shutil.which("setpriv")
-    if os.geteuid() != 0 or setpriv is None:
-        raise ContainerError(f"runAsUser {spec.user} needs root and the program setpriv")
-    return (
-        setpriv,
-        f"--reuid={uid}",
-        f"--regid={gid or uid}",
-        "--clear-groups",
-        "--",
-        *command,
-    )
+    if setpriv is None:
+        raise ContainerError("the user or the privileges of a process can not be changed: there is no program setpriv")
+    return (setpriv, *wanted, "--", *command)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import (
+    START_ERROR,
+    START_ERROR_CODE,
     Container,
     ContainerEnded,
     ContainerSpec,
@@ -39,7 +41,7 @@ class FakeEngine:
     """The machine: it outlives runtimes as a real engine does.
 
     Knobs: `program` (spec -> Program), `execute` (container, command -> Executed), `images` (None: all are present), `refused`
-    (container name -> why `create` fails), `unpullable` (image -> why), `clock`. Records: `specs`, `pulled`, `credentials`.
+    (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image -> why), `clock`. Records: `specs`, `pulled`, `credentials`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -55,6 +57,7 @@ class FakeEngine:
         self.execute: Callable[[Container, tuple[str, ...]], Executed] = lambda one, command: Executed(exit_code=0)
         self.images: set[str] | None = None
         self.refused: dict[str, str] = {}
+        self.unstartable: dict[str, str] = {}
         self.unpullable: dict[str, str] = {}
         self.pulled: list[str] = []
         self.credentials: list[Credentials | None] = []
@@ -116,6 +119,7 @@ class FakeRuntime:
     def watch(self, watcher: Watcher) -> None:
         """From now on tell `watcher`, in the thread that makes the event."""
         self._check()
+        self._unwatch()
         self._watchers.append(watcher)
         self.engine.watchers.append(watcher)
 
@@ -165,6 +169,8 @@ class FakeRuntime:
                 return one
             if one.phase == "exited":
                 raise ContainerError(f"container {one.name} has ended")
+            if one.name in engine.unstartable:
+                self._fail(one, engine.unstartable[one.name])
             program = engine.program(engine.specs[one.id])
             engine.written[one.id] = program.output
             started = msgspec.structs.replace(one, phase="running", started_at=engine.clock())
@@ -172,6 +178,19 @@ class FakeRuntime:
         if program.exit_code is not None:
             engine.finish(one.id, program.exit_code)
         return started
+
+    def _fail(self, one: Container, why: str) -> None:
+        now = self.engine.clock()
+        self.engine.containers[one.id] = msgspec.structs.replace(
+            one,
+            phase="exited",
+            exit_code=START_ERROR_CODE,
+            reason=START_ERROR,
+            message=why,
+            started_at=now,
+            finished_at=now,
+        )
+        raise ContainerError(why)
 
     def _found(self, container_id: str) -> Container:
         one = self.engine.containers.get(container_id)
@@ -256,6 +275,9 @@ class FakeRuntime:
 
     def close(self) -> None:
         """Stop watching."""
+        self._unwatch()
+
+    def _unwatch(self) -> None:
         for watcher in self._watchers:
             self.engine.watchers.remove(watcher)
         self._watchers.clear()

@@ -22,6 +22,8 @@ import msgspec
 
 from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import (
+    START_ERROR,
+    START_ERROR_CODE,
     Container,
     ContainerEnded,
     ContainerSpec,
@@ -134,8 +136,26 @@ class ProcessRuntime:
                 return process.container
             if process.spec is None or process.container.phase == "exited":
                 raise ContainerError(f"container {process.container.name} can not be started again")
-            self._spawn(process, process.spec)
+            try:
+                self._spawn(process, process.spec)
+            except ContainerError as error:
+                self._fail(process, str(error))
+                raise
             return process.container
+
+    def _fail(self, process: _Process, why: str) -> None:
+        now = time.time()
+        process.spec = None
+        process.container = msgspec.structs.replace(
+            process.container,
+            phase="exited",
+            exit_code=START_ERROR_CODE,
+            reason=START_ERROR,
+            message=why,
+            started_at=now,
+            finished_at=now,
+        )
+        self._write(process.folder, process.container)
 
     def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
         env = environment(spec)

@@ -73,7 +73,8 @@ class ThreadsEngine:
         if me is cell or self._timers.current() or (me is not None and starts_before(me, cell)):
             return Room.WOULD_BE_FOR_EVER
         with self._waits.waiting(me, cell, for_room=True) as wait, box.room:
-            while not (wait is not None and wait.released):
+            # one that is to stop does not wait either; looked at after it can be seen to wait, for `release`
+            while wait is None or me is None or not (wait.released or me.stopping):
                 box.waiting += 1  # before the look: a taker that makes room after it sees that somebody waits
                 if not box.full():
                     return Room.LOOK_AGAIN

@@ -1,0 +1,151 @@
+"""The devices of this node, and what each message does to them. It fills Changes and waits for nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kubeedge_actors.actors.devicetwin import documents, twin
+from kubeedge_actors.actors.devicetwin.changes import Changes
+from kubeedge_actors.actors.devicetwin.desired import Desired, wish
+from kubeedge_actors.actors.devicetwin.devices import Device
+from kubeedge_actors.actors.devicetwin.payloads import (
+    BAD_REQUEST,
+    NOT_FOUND,
+    Base,
+    DeviceState,
+    Entry,
+    Failure,
+    Rejection,
+    StateRequest,
+    StateResult,
+    builtins,
+    encode,
+    parse,
+    parse_update,
+)
+from kubeedge_actors.actors.devicetwin.state import last_online
+from kubeedge_actors.actors.devicetwin.sync import sync
+from kubeedge_actors.actors.devicetwin.twin import Outcome
+from kubeedge_actors.drivers.store.base import DesiredRow
+from kubeedge_actors.wire import names, topics
+from kubeedge_actors.wire.messages import DeviceStateReported, MqttPublish, TwinUpdated, new_id
+
+UNKNOWN_DEVICE = Rejection(NOT_FOUND, "update rejected due to the device is not existed")
+BAD_SYNC = Rejection(BAD_REQUEST, "unmarshal update request body failed, Please check the request")
+NOBODY = ""
+"""The device and event of a request that could not be read: KubeEdge answers on the topic of a device without name."""
+
+
+class Mirror:
+    """The software mirror of all devices of `node`.
+
+    `facts`: whether TwinUpdated is said for each change. `event`: gives a fresh event id. Times (`now`) are ms since the epoch.
+    """
+
+    def __init__(
+        self, node: str, devices: dict[str, Device], *, facts: bool = True, event: Callable[[], str] = new_id
+    ) -> None:
+        self.node = node
+        self.devices = devices
+        self.event = event
+        self._facts = facts
+
+    def update(self, changes: Changes, device_id: str, payload: bytes, now: int) -> None:
+        """A device or application changes twins: result, document, delta, report."""
+        request = parse_update(payload)
+        if isinstance(request, Rejection):
+            return changes.refuse(refusal(NOBODY, NOBODY, request, now))
+        event_id = request.event_id or ""
+        device = self.devices.get(device_id)
+        if device is None:
+            return changes.refuse(refusal(device_id, event_id, UNKNOWN_DEVICE, now))
+        outcome = twin.update(device.twins, request.twin or {}, now)
+        if isinstance(outcome, Rejection):
+            return changes.refuse(refusal(device_id, event_id, outcome, now))
+        changes.promised.append((device_id, event_id))
+        self._say(changes, device_id, names.TWIN_UPDATE_RESULT, documents.result(event_id, now, outcome.result))
+        return self._take(changes, device, outcome, event_id, now)
+
+    def sync(self, changes: Changes, device_id: str, payload: bytes, now: int) -> None:
+        """The cloud changes twins by message: document, delta, and a report of what was rejected."""
+        request = parse_update(payload)
+        if isinstance(request, Rejection):
+            return changes.refuse(refusal(NOBODY, NOBODY, BAD_SYNC, now))
+        return self.take_over(changes, device_id, request.twin or {}, request.event_id or "", now)
+
+    def take_over(
+        self, changes: Changes, device_id: str, entries: Mapping[str, Entry | None], event_id: str, now: int
+    ) -> None:
+        """Sync the twins of a device with what the cloud says of them."""
+        device = self.devices.get(device_id)
+        if device is None:
+            return changes.refuse(refusal(device_id, event_id, UNKNOWN_DEVICE, now))
+        outcome = sync(device.twins, entries, now)
+        if isinstance(outcome, Rejection):
+            return changes.refuse(refusal(device_id, event_id, outcome, now))
+        return self._take(changes, device, outcome, event_id, now)
+
+    def wish(self, changes: Changes, device: Device, wanted: Mapping[str, Desired], now: int) -> dict[str, str]:
+        """The cloud wants values: document, delta, report. The properties whose value does not fit, and why."""
+        wishes = wish(device.twins, device.desired, wanted, now)
+        changes.desired += [DesiredRow(device.id, name, value) for name, value in wishes.desired.items()]
+        device.desired.update(wishes.desired)
+        if wishes.outcome.changed:
+            self._take(changes, device, wishes.outcome, self.event(), now)
+        return wishes.unfit
+
+    def _take(self, changes: Changes, device: Device, outcome: Outcome, event_id: str, now: int) -> None:
+        device.twins.update(outcome.changed)
+        for key, known in outcome.changed.items():
+            changes.twins[device.id, key] = known
+        if outcome.document:
+            text = documents.document(event_id, now, outcome.document)
+            self._say(changes, device.id, names.TWIN_UPDATE_DOCUMENT, text)
+        delta = documents.delta(self.event, now, device.twins)
+        if delta is not None:
+            self._say(changes, device.id, names.TWIN_UPDATE_DELTA, delta)
+        if outcome.document and self._facts:
+            current = {key: each.current for key, each in outcome.document.items()}
+            changes.said.append(TwinUpdated(device=device.id, twin=builtins(current)))
+        if outcome.report:
+            changes.report(device.id, outcome.report)
+
+    def get(self, device_id: str, payload: bytes, now: int) -> MqttPublish:
+        """The answer to `twin/get`."""
+        request, device = parse(payload, Base), self.devices.get(device_id)
+        if isinstance(request, str):
+            text = f"Unmarshal twin info {payload.decode(errors='replace')} failed , err: {request}"
+            answer = encode(Failure("", now, BAD_REQUEST, text))
+        elif device is None:
+            text = f"Device {device_id} not found while getting twin"
+            answer = encode(Failure(request.event_id, now, NOT_FOUND, text))
+        else:
+            answer = documents.everything(request.event_id or "", now, device.twins)
+        return MqttPublish(topic=topics.device_topic(device_id, names.TWIN_GET_RESULT), payload=answer)
+
+    def state(self, changes: Changes, device_id: str, payload: bytes, now: int) -> str:
+        """A device says how it is: result and report. Why it is passed over, as KubeEdge does without an answer; or nothing."""
+        request, device = parse(payload, StateRequest), self.devices.get(device_id)
+        if isinstance(request, str):
+            return request
+        if device is None:
+            return "no such device"
+        state = request.state or ""
+        online = last_online(state, now / 1000)
+        if online is None:
+            return "no such state"
+        device.state, device.last_online = state, online
+        changes.devices[device.id] = device.row
+        result = encode(StateResult(self.event(), now, DeviceState(device.name, state, online)))
+        self._say(changes, device_id, names.STATE_UPDATE_RESULT, result)
+        changes.states.append(DeviceStateReported(device=device_id, report=result.decode()))
+        return ""
+
+    def _say(self, changes: Changes, device_id: str, kind: str, payload: bytes) -> None:
+        changes.said.append(MqttPublish(topic=topics.device_topic(device_id, kind), payload=payload))
+
+
+def refusal(device_id: str, event_id: str, rejection: Rejection, now: int) -> MqttPublish:
+    """The result of an update that was not done."""
+    payload = encode(Failure(event_id, now, rejection.code, rejection.reason))
+    return MqttPublish(topic=topics.device_topic(device_id, names.TWIN_UPDATE_RESULT), payload=payload)

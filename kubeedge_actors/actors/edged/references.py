@@ -1,0 +1,106 @@
+"""What a pod refers to: config maps, secrets and service account tokens, and where in the pod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edged.podspec import PodView
+from kubeedge_actors.wire.names import CONFIGMAP, SECRET, SERVICEACCOUNTTOKEN
+
+Json = dict[str, Any]
+
+DEFAULT_TOKEN_SECONDS = 3607
+
+
+class Missing(Exception):
+    """Something that a pod refers to is not there, or can not be used; the text is fit for the pod's status."""
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """One object of the pod's namespace. A token has an audience and a life in seconds; a pull secret may be missing."""
+
+    type: str
+    name: str
+    audience: str = ""
+    seconds: int = 0
+
+    def token_request(self, pod: PodView) -> Json:
+        """The TokenRequest that asks for this token, bound to the pod (as a kubelet words it)."""
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": pod.name.name, "uid": pod.name.uid}
+        audiences = [self.audience] if self.audience else None
+        spec = {"audiences": audiences, "expirationSeconds": self.seconds, "boundObjectRef": bound}
+        return {
+            "metadata": {"creationTimestamp": None},
+            "spec": spec,
+            "status": {"token": "", "expirationTimestamp": None},
+        }
+
+
+Objects = dict[Reference, Json]
+"""What was found of them; what is missing is not in it."""
+
+
+def token(source: Json, account: str) -> Reference:
+    """The token that a projected source asks for."""
+    seconds = int(source.get("expirationSeconds") or DEFAULT_TOKEN_SECONDS)
+    return Reference(SERVICEACCOUNTTOKEN, account, source.get("audience") or "", seconds)
+
+
+def account_of(pod: PodView) -> str:
+    """The pod's service account."""
+    return str(pod.spec.get("serviceAccountName") or pod.spec.get("serviceAccount") or "default")
+
+
+def references(pod: PodView) -> list[Reference]:
+    """Everything that the pod refers to, each once."""
+    found = [*_of_volumes(pod), *_of_containers(pod), *pull_secrets(pod)]
+    return list(dict.fromkeys(found))
+
+
+def pull_secrets(pod: PodView) -> list[Reference]:
+    """The secrets with credentials for registries."""
+    return [Reference(SECRET, each["name"]) for each in pod.spec.get("imagePullSecrets") or () if each.get("name")]
+
+
+def in_volumes(pod: PodView) -> bool:
+    """Whether a volume shows objects that may change."""
+    return any(_of_volumes(pod))
+
+
+def _of_volumes(pod: PodView) -> Iterator[Reference]:
+    for volume in pod.spec.get("volumes") or ():
+        yield from _of_sources([{**volume, "secret": _renamed(volume.get("secret"))}], pod)
+        yield from _of_sources((volume.get("projected") or {}).get("sources") or (), pod)
+
+
+def _renamed(secret: Json | None) -> Json | None:
+    """A volume names its secret `secretName`, a projected source `name`."""
+    return None if secret is None else {**secret, "name": secret.get("secretName", "")}
+
+
+def _of_sources(sources: Any, pod: PodView) -> Iterator[Reference]:
+    for source in sources:
+        if source.get("configMap"):
+            yield Reference(CONFIGMAP, source["configMap"].get("name", ""))
+        if source.get("secret"):
+            yield Reference(SECRET, source["secret"].get("name", ""))
+        if source.get("serviceAccountToken"):
+            yield token(source["serviceAccountToken"], account_of(pod))
+
+
+def _of_containers(pod: PodView) -> Iterator[Reference]:
+    for view in pod.containers:
+        for each in view.raw.get("envFrom") or ():
+            yield from _named(each, "configMapRef", "secretRef")
+        for each in view.raw.get("env") or ():
+            yield from _named(each.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
+
+
+def _named(holder: Json, configmap: str, secret: str) -> Iterator[Reference]:
+    for type, key in ((CONFIGMAP, configmap), (SECRET, secret)):
+        name = (holder.get(key) or {}).get("name")
+        if name:
+            yield Reference(type, name)

@@ -1,0 +1,236 @@
+"""What deciding needs to know of a pod and of a node, read once from their objects. Pure.
+
+Amounts are whole numbers, as in Kubernetes: thousandths of a CPU, bytes, pieces; a fraction counts as the next whole one.
+Errors of every reader here: ValueError, TypeError, KeyError or AttributeError for an object of a strange shape.
+"""
+
+from __future__ import annotations
+
+import fractions
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+Json = dict[str, Any]
+
+SCHEDULER_NAME = "default-scheduler"
+CPU, MEMORY, PODS = "cpu", "memory", "pods"
+SCHEDULED = "PodScheduled"
+OVER = frozenset({"Succeeded", "Failed"})
+ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
+LARGEST = 2**63 - 1
+_FACTORS = (
+    {suffix: fractions.Fraction(10 ** (3 * power)) for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))}
+    | {f"{letter}i": fractions.Fraction(1024**power) for power, letter in enumerate("KMGTPE", start=1)}
+    | {suffix: fractions.Fraction(1, 1000**power) for power, suffix in enumerate(("m", "u", "n"), start=1)}
+)
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]?i?))", re.ASCII)
+
+
+class Requirement(NamedTuple):
+    """One expression of a node selector; `field`: about the node's name, not its labels."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...]
+    field: bool
+
+
+class Toleration(NamedTuple):
+    """A taint that a pod bears; an empty effect or key is any."""
+
+    key: str
+    operator: str
+    value: str
+    effect: str
+
+
+class Taint(NamedTuple):
+    """What keeps pods from a node."""
+
+    key: str
+    value: str
+    effect: str
+
+
+class Port(NamedTuple):
+    """A port of the node itself; an empty address is all of them."""
+
+    address: str
+    protocol: str
+    number: int
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What a pod asks of its node. `terms`: one of them has to hold, None when it asks for none."""
+
+    amounts: tuple[tuple[str, int], ...] = ()
+    ports: tuple[Port, ...] = ()
+    selector: tuple[tuple[str, str], ...] = ()
+    terms: tuple[tuple[Requirement, ...], ...] | None = None
+    tolerations: tuple[Toleration, ...] = ()
+
+
+class Pod(msgspec.Struct, frozen=True):
+    """A pod that waits for a node (`node` is empty) or takes up room on one; of the latter only amounts and ports are kept."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    needs: Needs
+    priority: int = 0
+    created: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+    def bound_to(self, node: str) -> Pod:
+        """The same pod on a node."""
+        return Pod(self.namespace, self.name, self.uid, node, Needs(self.needs.amounts, self.needs.ports))
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A node and what it has to give."""
+
+    name: str
+    ready: bool
+    unschedulable: bool
+    labels: dict[str, str]
+    taints: tuple[Taint, ...]
+    allocatable: dict[str, int]
+
+
+def amount(resource: str, text: object) -> int:
+    """A quantity of a resource as a whole number, rounded up.
+
+    >>> amount("cpu", "250m"), amount("memory", "64Mi"), amount("cpu", 2), amount("memory", "1e3")
+    (250, 67108864, 2000, 1000)
+    """
+    found = _QUANTITY.fullmatch(str(text).strip())
+    if found is None or (found[3] or "") not in _FACTORS:
+        raise ValueError(f"{text!r} is not a quantity")
+    factor = fractions.Fraction(10) ** int(found[2]) if found[2] else _FACTORS[found[3] or ""]
+    scaled = fractions.Fraction(found[1]) * factor * (1000 if resource == CPU else 1)
+    return max(0, min(LARGEST, math.ceil(scaled)))
+
+
+def pod_facts(pod: Json) -> Pod | None:
+    """A pod that waits for this scheduler or takes up room; None for one that does neither."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    if (pod.get("status") or {}).get("phase") in OVER:
+        return None
+    namespace, name, uid = str(metadata.get("namespace", "")), str(metadata["name"]), str(metadata.get("uid", ""))
+    if node := spec.get("nodeName"):
+        return Pod(namespace, name, uid, str(node), Needs(_requests(spec), _ports(spec)))
+    other = spec.get("schedulerName", SCHEDULER_NAME) != SCHEDULER_NAME
+    if other or metadata.get("deletionTimestamp") or spec.get("schedulingGates"):
+        return None
+    created = str(metadata.get("creationTimestamp") or "")
+    return Pod(namespace, name, uid, "", _needs(spec), int(spec.get("priority") or 0), created)
+
+
+def node_facts(node: Json) -> Node:
+    """What a node is and has."""
+    metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
+    ready = any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in status.get("conditions") or ()
+    )
+    taints = tuple(
+        Taint(taint["key"], taint.get("value") or "", taint.get("effect") or "") for taint in spec.get("taints") or ()
+    )
+    allocatable = {name: amount(name, text) for name, text in (status.get("allocatable") or {}).items()}
+    labels = dict(metadata.get("labels") or {})
+    return Node(str(metadata["name"]), ready, bool(spec.get("unschedulable")), labels, taints, allocatable)
+
+
+def refusal_of(pod: Json) -> str:
+    """The sentence that the pod already carries about why it has no node; empty for none."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == SCHEDULED and condition.get("status") == "False":
+            return str(condition.get("message") or "")
+    return ""
+
+
+# --- parts of a pod ---------------------------------------------------------------------------------------------------
+
+
+def _needs(spec: Json) -> Needs:
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    return Needs(
+        amounts=_requests(spec),
+        ports=_ports(spec),
+        selector=tuple(sorted((spec.get("nodeSelector") or {}).items())),
+        terms=None if required is None else tuple(_term(term) for term in required.get("nodeSelectorTerms") or ()),
+        tolerations=tuple(
+            Toleration(each.get("key") or "", each.get("operator") or "Equal", each.get("value") or "", each.get("effect") or "")
+            for each in spec.get("tolerations") or ()
+        ),
+    )
+
+
+def _term(term: Json) -> tuple[Requirement, ...]:
+    return tuple(
+        Requirement(each["key"], each["operator"], tuple(each.get("values") or ()), field)
+        for name, field in (("matchExpressions", False), ("matchFields", True))
+        for each in term.get(name) or ()
+    )
+
+
+def _requests(spec: Json) -> tuple[tuple[str, int], ...]:
+    """What all containers need together, or one of the init containers beside the sidecars before it, if that is more.
+
+    Source: Kubernetes component-helpers/resource/helpers.go.
+    """
+    together = _total(_request(container) for container in spec.get("containers") or ())
+    sidecars: dict[str, int] = {}
+    highest: dict[str, int] = {}
+    for container in spec.get("initContainers") or ():
+        own = _request(container)
+        if container.get("restartPolicy") == "Always":
+            sidecars = _total((sidecars, own))
+            needed = sidecars
+        else:
+            needed = _total((sidecars, own))
+        highest = {name: max(highest.get(name, 0), needed.get(name, 0)) for name in highest | needed}
+    together = _total((together, sidecars))
+    peak = {name: max(together.get(name, 0), highest.get(name, 0)) for name in together | highest}
+    overhead = {name: amount(name, text) for name, text in (spec.get("overhead") or {}).items()}
+    total = _total((peak, overhead, {PODS: 1}))
+    return tuple(sorted((name, number) for name, number in total.items() if number > 0))
+
+
+def _request(container: Json) -> dict[str, int]:
+    resources = container.get("resources") or {}
+    named = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return {name: amount(name, text) for name, text in named.items()}
+
+
+def _total(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, number in part.items():
+            total[name] = total.get(name, 0) + number
+    return total
+
+
+def _ports(spec: Json) -> tuple[Port, ...]:
+    return tuple(sorted(set(_host_ports(spec))))
+
+
+def _host_ports(spec: Json) -> Iterator[Port]:
+    sidecars = [each for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    for container in [*(spec.get("containers") or ()), *sidecars]:
+        for port in container.get("ports") or ():
+            number = port.get("hostPort") or (port.get("containerPort") if spec.get("hostNetwork") else 0)
+            if number:
+                address = str(port.get("hostIP") or "")
+                protocol = str(port.get("protocol") or "TCP")
+                yield Port("" if address in ANY_ADDRESS else address, protocol, int(number))

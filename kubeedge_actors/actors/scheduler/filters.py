@@ -1,0 +1,76 @@
+"""Whether a pod may run on a node, apart from room: the reason why not, in Kubernetes' words. Pure."""
+
+from __future__ import annotations
+
+from kubeedge_actors.actors.scheduler.facts import Needs, Node, Requirement, Taint, Toleration
+
+KEEPS_OFF = frozenset({"NoSchedule", "NoExecute"})
+UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
+"""What a cordoned node means, for pods that bear it."""
+NAME_FIELD = "metadata.name"
+
+
+def obstacle(needs: Needs, node: Node) -> str:
+    """Why the pod may not run there; empty when it may."""
+    if node.unschedulable and not tolerated(UNSCHEDULABLE, needs.tolerations):
+        return "node(s) were unschedulable"
+    for taint in node.taints:
+        if taint.effect in KEEPS_OFF and not tolerated(taint, needs.tolerations):
+            return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
+    if not chosen(needs, node):
+        return "node(s) didn't match Pod's node affinity/selector"
+    return "" if node.ready else "node(s) were not ready"
+
+
+def tolerated(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
+    """Whether one of the tolerations covers the taint."""
+    return any(_tolerates(each, taint) for each in tolerations)
+
+
+def _tolerates(toleration: Toleration, taint: Taint) -> bool:
+    if toleration.effect not in ("", taint.effect) or toleration.key not in ("", taint.key):
+        return False
+    if toleration.operator == "Exists":
+        return True
+    return bool(toleration.key) and toleration.operator == "Equal" and toleration.value == taint.value
+
+
+def chosen(needs: Needs, node: Node) -> bool:
+    """Whether the node has the labels of the node selector and fits one term of the required affinity."""
+    if any(node.labels.get(key) != value for key, value in needs.selector):
+        return False
+    # a term without expressions fits no node, as does an affinity without terms (source: Kubernetes' NodeSelectorTerm)
+    return needs.terms is None or any(term and all(holds(each, node) for each in term) for term in needs.terms)
+
+
+def holds(requirement: Requirement, node: Node) -> bool:
+    """Whether one expression is true of a node; one that makes no sense is true of none."""
+    if requirement.field:
+        value = node.name if requirement.key == NAME_FIELD else None
+        return value is not None and requirement.operator in ("In", "NotIn") and _holds(requirement, value)
+    return _holds(requirement, node.labels.get(requirement.key))
+
+
+def _holds(requirement: Requirement, value: str | None) -> bool:
+    match requirement.operator:
+        case "In":
+            return value in requirement.values
+        case "NotIn":
+            return value not in requirement.values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt" | "Lt":
+            return _compares(requirement, value)
+    return False
+
+
+def _compares(requirement: Requirement, value: str | None) -> bool:
+    if value is None or len(requirement.values) != 1:
+        return False
+    try:
+        own, bound = int(value), int(requirement.values[0])
+    except ValueError:
+        return False
+    return own > bound if requirement.operator == "Gt" else own < bound

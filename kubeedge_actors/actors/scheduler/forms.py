@@ -1,0 +1,62 @@
+"""What the scheduler writes: bindings, conditions and events, as Kubernetes' own does (source: Kubernetes pkg/scheduler). Pure."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kubeedge_actors.actors.scheduler.facts import SCHEDULED, SCHEDULER_NAME, Pod
+
+Json = dict[str, Any]
+
+UNSCHEDULABLE, REJECTED = "Unschedulable", "SchedulerError"
+
+
+def binding(pod: Pod, node: str) -> Json:
+    """The body that puts this very pod (not one of the same name) on a node."""
+    metadata = {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid}
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
+    return {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
+
+
+def refusal(pod: Pod, sentence: str, reason: str, now: float, *, again: bool) -> Json:
+    """The patch of the pod's status that says why it has no node. `again`: it said so before, with another sentence."""
+    condition: Json = {"type": SCHEDULED, "status": "False", "reason": reason, "message": sentence, "lastProbeTime": None}
+    if not again:
+        condition["lastTransitionTime"] = stamp(now)
+    return {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+
+
+def scheduled(pod: Pod, node: str, now: float) -> Json:
+    """The event of a pod that got a node."""
+    return _event(pod, "Normal", "Scheduled", f"Successfully assigned {pod.namespace}/{pod.name} to {node}", now)
+
+
+def failed(pod: Pod, sentence: str, now: float) -> Json:
+    """The event of a pod that got none."""
+    return _event(pod, "Warning", "FailedScheduling", sentence, now)
+
+
+def stamp(now: float) -> str:
+    """Epoch seconds as Kubernetes writes times."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+
+
+def _event(pod: Pod, type: str, reason: str, message: str, now: float) -> Json:
+    # with the reason in its name, since one clock tick may see both a refusal and a binding
+    name = f"{pod.name}.{reason.lower()}.{int(now * 1e9):x}"
+    involved = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": pod.namespace},
+        "involvedObject": involved,
+        "type": type,
+        "reason": reason,
+        "message": message,
+        "count": 1,
+        "firstTimestamp": stamp(now),
+        "lastTimestamp": stamp(now),
+        "source": {"component": SCHEDULER_NAME},
+        "reportingComponent": SCHEDULER_NAME,
+    }

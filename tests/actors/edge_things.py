@@ -1,0 +1,43 @@
+"""An EdgeController with its workers on an API in memory, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeedge_actors.actors.edgecontroller.actor import specs
+from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.testing import Harness, inline
+from kubeedge_actors.wire.messages import Answered, NodeRemoved, ObjectPushed, ObjectSeen, Said
+
+ADDRESS = "192.0.2.9"
+
+
+class Edge:
+    """`hub` got everything that is for nodes, `seen` what SyncController is told."""
+
+    def __init__(self, api: FakeCluster | None = None, *, contain: bool = False) -> None:
+        self.api = api or FakeCluster()
+        self.harness: Harness = inline(*specs(self.api, ADDRESS, workers=2, lease_workers=1), contain=contain)
+        self.hub = self.harness.probe(Answered, ObjectPushed, NodeRemoved)
+        self.seen = self.harness.probe(ObjectSeen)
+        self.harness.run()
+        self.hub.take()
+
+    def pushed(self) -> list[tuple[str, str, str, str]]:
+        """Node, operation, type and name of what was pushed since the last look."""
+        self.harness.run()
+        return [(m.node, m.operation, m.type, m.name) for m in self.hub.take() if isinstance(m, ObjectPushed)]
+
+    def ask(self, request: Said) -> list[Any]:
+        """Say it as CloudHub does; what came back."""
+        self.harness.run()
+        self.hub.take()
+        self.harness.publish(request)
+        return [message for message in self.hub.take() if isinstance(message, Answered)]
+
+    def answer(self, request: Said) -> Answered:
+        """The one answer to a request."""
+        answers: list[Answered] = self.ask(request)
+        assert [each.parent_msg_id for each in answers] == [request.msg_id]
+        assert answers[0].node == request.node
+        return answers[0]

@@ -1,0 +1,64 @@
+"""The recorded conversations through the hub: what came up is published as it was meant, what went down goes down word for word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.actors.cloudhub.actor import KEPT
+from kubeedge_actors.wire import codec, mapping
+from kubeedge_actors.wire.messages import ObjectDelivered, SessionClosed, SessionOpened, UnknownRecord
+from tests.actors.hub_things import Hub
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+SCENES = ["a_first_start", "b_restart", "c_pod", "d_device"]
+NODE = "edge-2"
+
+
+def frames(scene: str) -> list[tuple[str, dict[str, Any]]]:
+    lines = [json.loads(line) for line in (GOLDEN / f"{scene}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [(line["dir"], line["frame"]) for line in lines if "frame" in line]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_recorded_conversation_goes_through_the_hub_unchanged(scene: str) -> None:
+    hub = Hub(keepalive=10_000.0)
+    with hub.harness as harness:
+        told = harness.probe(*(mapping.UPWARD - KEPT), UnknownRecord)
+        harness.probe(ObjectDelivered, SessionOpened, SessionClosed)
+        peer = hub.join(NODE)
+        for direction, frame in frames(scene):
+            text = json.dumps(frame) + "\n"
+            message = mapping.from_record(codec.decode(text), NODE)
+            if direction == "edge->cloud":
+                hub.hear(peer, text)
+                expected = [] if type(message) in KEPT or not frame["header"]["msg_id"] else [message]
+                assert told.take() == expected
+                assert not hub.server.sent
+            else:
+                harness.publish(message)
+                sent = [json.loads(text) for _, text in hub.server.sent]
+                hub.server.sent.clear()
+                assert sent == [frame]
+                assert list(sent[0]) == list(frame) and list(sent[0]["header"]) == list(frame["header"])
+        assert not hub.server.closed and harness.dead_letters == []
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_everything_that_was_acknowledged_in_the_recording_is_released(scene: str) -> None:
+    hub = Hub(keepalive=10_000.0)
+    with hub.harness as harness:
+        harness.probe(*(mapping.UPWARD - KEPT), UnknownRecord, ObjectDelivered, SessionOpened, SessionClosed)
+        peer = hub.join(NODE)
+        for direction, frame in frames(scene):
+            text = json.dumps(frame)
+            if direction == "edge->cloud":
+                hub.hear(peer, text)
+            else:
+                harness.publish(mapping.from_record(codec.decode(text), NODE))
+        hub.server.sent.clear()
+        harness.advance(60.0)
+        assert hub.server.sent == []  # nothing is repeated

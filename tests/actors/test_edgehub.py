@@ -1,0 +1,386 @@
+"""EdgeHub: when it connects, what it hands down, what it says once."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from kubeedge_actors.actors.edgehub.patience import Patience, overdue
+from kubeedge_actors.drivers.link.base import Admission, Link, LinkTls
+from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.supervisors import Reason
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import (
+    Answered,
+    AskMembership,
+    BusPublish,
+    KeepAlive,
+    LinkDown,
+    LinkUp,
+    ObjectPushed,
+    PatchNode,
+    QueryLease,
+    QueryObject,
+    Refused,
+    RegisterNode,
+    ReportEvent,
+    UnknownRecord,
+    WriteLease,
+)
+from tests.actors.edge_world import SETTLED, Cloud, World
+
+QUERY = QueryObject(type="configmap", namespace="default", name="shop")
+PUSH = ObjectPushed(operation="insert", type="pod", namespace="default", name="shop", object={"metadata": {"uid": "u"}})
+
+
+class Keys:
+    """Credentials that do as a test says; each round of `obtain` gives another certificate."""
+
+    def __init__(self) -> None:
+        self.error: LinkError | None = None
+        self.renewal: LinkError | None = None
+        self.renewals = 0
+        self.due = 0.0
+
+    def obtain(self) -> LinkTls:
+        if self.error is not None:
+            raise self.error
+        return LinkTls("ca", f"cert-{self.renewals}", "key")
+
+    def renew_at(self) -> float:
+        return self.due
+
+    def renew(self) -> LinkTls:
+        if self.renewal is not None:
+            raise self.renewal
+        self.renewals += 1
+        self.due = 0.0
+        return self.obtain()
+
+
+# --- connecting ---------------------------------------------------------------------------------------------------
+
+
+def test_it_introduces_itself_in_headers_and_path() -> None:
+    world = World().start()
+    (peer,) = world.cloud.requests
+    assert peer.path == f"/{names.DEFAULT_PROJECT}/edge-1/events"
+    assert peer.headers == {
+        "node_id": "edge-1",
+        "project_id": names.DEFAULT_PROJECT,
+        "connectionuse": "msg",
+        "kubeedge-actors-ack": "1",
+    }
+
+
+def test_it_beats_at_once_and_then_every_heartbeat() -> None:
+    world = World(heartbeat=15.0)
+    world.harness.run()
+    assert len(world.cloud.of(KeepAlive)) == 1
+    world.harness.advance(14.9)
+    assert len(world.cloud.of(KeepAlive)) == 1
+    world.harness.advance(0.1)
+    world.harness.advance(30.0)
+    assert len(world.cloud.of(KeepAlive)) == 4
+
+
+def test_a_genuine_cloud_gets_a_moment_before_the_first_request() -> None:
+    world = World()
+    ups = world.harness.probe(LinkUp)
+    world.harness.run()
+    assert len(ups) == 0
+    world.harness.advance(SETTLED)
+    assert len(ups) == 1
+
+
+def test_a_cloud_of_ours_needs_no_moment() -> None:
+    world = World(cloud=Cloud(ours=True))
+    ups = world.harness.probe(LinkUp)
+    world.harness.run()
+    assert len(ups) == 1
+
+
+def test_it_tries_again_with_growing_patience_and_full_jitter() -> None:
+    chances = itertools.cycle([1.0, 0.5])
+    cloud, opened = Cloud(), list[float]()
+    cloud.server.reachable = False
+
+    def link() -> Link:
+        opened.append(world.harness.clock.monotonic())
+        return cloud.server.link()
+
+    world = World(cloud=cloud, chance=lambda: next(chances), links=link)
+    world.harness.advance(120.0)
+    waits = [round(after - before, 3) for before, after in itertools.pairwise(opened)]
+    assert waits[:8] == [0.5, 0.5, 2.0, 2.0, 8.0, 8.0, 30.0, 15.0]
+
+
+def test_it_comes_back_when_the_cloud_says() -> None:
+    world = World()
+    world.cloud.refusal = Admission(503, {"Retry-After": "90"}, "too many nodes")
+    world.harness.run()
+    world.harness.advance(89.0)
+    assert len(world.cloud.requests) == 1
+    world.harness.advance(2.0)
+    assert len(world.cloud.requests) == 2
+
+
+def test_a_link_that_lasted_makes_it_start_over_and_one_that_did_not_does_not() -> None:
+    patience = Patience(lambda: 1.0)
+    for _ in range(5):
+        patience.next()
+    patience.lasted(9.0)
+    assert patience.next() == 16.0
+    patience.lasted(10.0)
+    assert patience.next() == 0.5
+
+
+def test_a_lost_link_is_told_once_and_comes_back() -> None:
+    world = World()
+    ups, downs = world.harness.probe(LinkUp), world.harness.probe(LinkDown)
+    world.start()
+    world.cloud.server.cut("the cable")
+    world.harness.run()
+    assert downs.only() == LinkDown(reason="the cable")
+    world.back()
+    assert len(ups) == 2
+    assert len(downs) == 1
+
+
+def test_a_link_that_breaks_before_it_is_settled_is_no_link() -> None:
+    world = World()
+    ups, downs = world.harness.probe(LinkUp), world.harness.probe(LinkDown)
+    world.harness.run()
+    world.cut()
+    world.harness.advance(0.4)
+    assert (len(ups), len(downs)) == (0, 0)
+
+
+def test_certificates_are_fetched_again_until_they_come() -> None:
+    keys, sentences = Keys(), list[str]()
+    keys.error = LinkError("the cloud can not be reached")
+    world = World(credentials=keys, refused=sentences.append).start()
+    assert world.cloud.requests == []
+    keys.error = None
+    world.back()
+    assert len(world.cloud.requests) == 1
+    assert sentences == []
+
+
+def test_certificates_that_are_refused_are_told_to_whoever_started_us() -> None:
+    keys, sentences = Keys(), list[str]()
+    keys.error = CertificateError("the token is wrong")
+    World(credentials=keys, refused=sentences.append).start()
+    assert sentences == ["the token is wrong"]
+
+
+def test_a_certificate_is_renewed_in_time_and_the_link_opened_anew_with_it() -> None:
+    keys = Keys()
+    world = World(credentials=keys)
+    keys.due = world.harness.clock.now() + 100.0
+    world.start()
+    world.harness.advance(90.0)
+    assert keys.renewals == 0
+    world.harness.advance(60.0)
+    assert keys.renewals == 1
+    assert len(world.cloud.requests) == 2
+
+
+def test_a_renewal_that_fails_is_tried_again_and_the_link_stays() -> None:
+    keys = Keys()
+    world = World(credentials=keys)
+    keys.due = world.harness.clock.now() + 10.0
+    keys.renewal = LinkError("the cloud can not be reached")
+    world.start()
+    world.harness.advance(60.0)
+    assert len(world.cloud.requests) == 1
+    keys.renewal = None
+    world.harness.advance(60.0)
+    assert keys.renewals == 1
+    assert len(world.cloud.requests) == 2
+
+
+def test_a_cloud_that_never_answers_is_left() -> None:
+    world = World().start()
+    world.tell(QUERY)
+    world.harness.advance(59.0)
+    assert len(world.cloud.requests) == 1
+    world.harness.advance(31.0)
+    assert len(world.cloud.requests) == 2
+
+
+def test_a_cloud_that_is_asked_nothing_may_be_silent() -> None:
+    world = World().start()
+    world.tell(Answered(parent_msg_id="push", resource="default/pod/shop"))
+    world.harness.advance(600.0)
+    assert len(world.cloud.requests) == 1
+
+
+# --- down -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_cloud_says_is_told_to_whoever_accepts_it() -> None:
+    world = World()
+    pods = world.harness.probe(ObjectPushed)
+    world.start().say(PUSH)
+    assert pods.only().object == PUSH.object
+
+
+def test_an_answer_is_told_to_metamanager_alone() -> None:
+    world = World()
+    others = world.harness.probe("edged", Answered)
+    world.start().say(Answered(parent_msg_id="question", resource="default/configmap/shop", content={"a": 1}))
+    assert world.metamanager.only().content == {"a": 1}
+    assert len(others) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        "[]",
+        '{"header":{"msg_id":7}}',
+        '{"header":{"msg_id":"x"},"route":{"source":"edged","group":"meta","operation":"query","resource":"a/configmap/b"}}',
+    ],
+)
+def test_a_malformed_frame_is_a_dead_letter_and_the_link_stays(text: str) -> None:
+    world = World().start()
+    world.cloud.say_text(text)
+    world.harness.run()
+    (letter,) = world.harness.dead_letters[-1:]
+    assert letter.reason is Reason.NOBODY_ACCEPTS
+    assert type(letter.message).__name__ == "MalformedFrame"
+    world.say(Answered(parent_msg_id="question", resource="x"))
+    assert len(world.metamanager) == 1
+
+
+def test_the_empty_message_of_a_stopping_hub_is_passed_over() -> None:
+    world = World().start()
+    before = len(world.harness.dead_letters)
+    world.cloud.say_text('{"header":{"msg_id":"","timestamp":0},"route":{},"content":null}\n')
+    world.harness.run()
+    assert len(world.harness.dead_letters) == before
+
+
+def test_a_frame_of_unknown_meaning_goes_to_a_module_that_asked_for_it() -> None:
+    world = World()
+    unknown = world.harness.probe(UnknownRecord)
+    world.start()
+    world.cloud.say_text('{"header":{"msg_id":"m"},"route":{"source":"x","group":"future"},"content":1}')
+    world.harness.run()
+    assert unknown.only().record.route.group == "future"
+
+
+# --- up: said once --------------------------------------------------------------------------------------------------
+
+
+def test_a_question_is_said_with_its_id_and_the_time() -> None:
+    world = World().start()
+    world.tell(QUERY)
+    (heard,) = world.cloud.take()
+    assert (heard.msg_id, heard.type, heard.name) == (QUERY.msg_id, "configmap", "shop")
+    assert heard.timestamp == pytest.approx(world.harness.clock.now() * 1000, abs=1000)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [QUERY, QueryLease(name="edge-1"), PatchNode(name="edge-1", patch="{}"), RegisterNode(name="edge-1", object={})],
+)
+def test_a_question_without_a_link_is_refused_at_once(question: QueryObject) -> None:
+    world = World()
+    world.cloud.server.reachable = False
+    world.start().tell(question)
+    refusal = world.metamanager.only()
+    assert isinstance(refusal, Refused)
+    assert (refusal.parent_msg_id, refusal.reason) == (question.msg_id, "not connected")
+    assert refusal.resource
+
+
+def test_a_question_that_can_not_be_written_is_refused() -> None:
+    world = World().start()
+    world.tell(QueryObject(type="configmap", namespace="a/b", name="c"))
+    assert isinstance(world.metamanager.only(), Refused)
+
+
+def test_acknowledgements_without_a_link_are_dropped_because_the_cloud_repeats() -> None:
+    world = World()
+    world.cloud.server.reachable = False
+    world.start().tell(Answered(parent_msg_id="push", resource="default/pod/shop"), AskMembership(content="{}"))
+    world.cloud.server.reachable = True
+    world.back()
+    assert world.cloud.take() == []
+
+
+def test_heart_beats_and_leases_overtake_everything() -> None:
+    world = World().start()
+    world.cloud.server.stalled = True
+    events = [
+        ReportEvent(operation="insert", namespace="d", name=str(n), content={"x": "y" * 2000}) for n in range(200)
+    ]
+    world.tell(*events)
+    world.tell(PatchNode(name="edge-1", patch="{}"), WriteLease(operation="update", name="edge-1", object={}))
+    world.harness.advance(15.0)
+    world.cloud.take()
+    world.cloud.server.mend()
+    world.harness.run()
+    kinds = [type(message) for message in world.cloud.heard]
+    assert kinds.index(WriteLease) < 80
+    assert kinds.index(KeepAlive) < 80
+    assert kinds.index(WriteLease) < kinds.index(PatchNode)
+    assert len(world.cloud.of(ReportEvent)) == 200
+
+
+def test_a_congested_link_refuses_more_questions() -> None:
+    world = World().start()
+    world.cloud.server.stalled = True
+    world.tell(*(PatchNode(name="edge-1", patch="x" * 1000) for _ in range(2500)))
+    assert {refusal.reason for refusal in world.metamanager} == {"the link is congested"}
+    assert 200 < len(world.metamanager) < 600
+
+
+# --- crashes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_crash_of_the_hub_is_told_as_a_lost_link_and_it_connects_again() -> None:
+    world = World()
+    ups, downs = world.harness.probe(LinkUp), world.harness.probe(LinkDown)
+    world.start()
+    world.harness.crash(names.EDGEHUB)
+    assert len(downs) == 1
+    world.back()
+    assert len(ups) == 2
+    world.tell(QUERY)
+    assert len(world.cloud.take()) == 1
+
+
+def test_what_the_cloud_said_before_a_crash_and_was_not_handled_is_handled_after_it() -> None:
+    world = World()
+    published = world.harness.probe(BusPublish)
+    world.start()
+    world.cloud.say(BusPublish(topic="a", payload="b"))
+    world.harness.crash(names.EDGEHUB)
+    world.back()
+    assert len(published) == 1
+
+
+def test_a_second_incarnation_opens_only_one_link() -> None:
+    later: list[object] = []
+    world = World(background=later.append)
+    world.harness.run()
+    world.harness.crash(names.EDGEHUB)
+    world.harness.advance(31.0)
+    assert len(later) == 2
+    for work in later:
+        work()  # type: ignore[operator]
+    world.harness.run()
+    world.harness.advance(1.0)
+    assert len(world.cloud.requests) == 1
+
+
+def test_what_is_not_confirmed_is_said_again_ever_more_rarely() -> None:
+    assert not overdue(0.0, 1, 59.0)
+    assert overdue(0.0, 1, 60.0)
+    assert not overdue(0.0, 2, 119.0)
+    assert overdue(0.0, 2, 120.0)
+    assert overdue(0.0, 99, 3600.0)

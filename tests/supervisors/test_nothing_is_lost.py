@@ -1,0 +1,227 @@
+"""All promises at once: whatever is sent, crashed, hung, restarted and stopped, each message is handled, queued or a dead letter,
+exactly one of them, and in order per sender.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from kubeedge_actors.supervisors import (
+    Actor,
+    Backoff,
+    ChildSpec,
+    InlineEngine,
+    Intensity,
+    MailboxSpec,
+    OneForAll,
+    OneForOne,
+    Overflow,
+    RestForOne,
+    SupervisorSpec,
+)
+from tests.supervisors.world import ENGINES, Boom, Stop, World
+
+NAMES = ("a", "b", "c", "d")
+DEADLINE = 3.0
+ONCE = {"crash": Boom, "stop": Stop}
+
+
+@dataclass(eq=False)
+class Parcel:
+    """A message that knows what it does to its actor: `woes` on the first deliveries, then it is handled."""
+
+    sender: str
+    number: int
+    woes: tuple[str, ...] = ()
+    forward: str = ""
+    deliveries: int = field(default=0)
+
+
+class Clerk(Actor):
+    """Does what parcels say, one by one or in batches."""
+
+    def __init__(self, desk: Desk, name: str, batch: int) -> None:
+        self.desk, self.name, self.size = desk, name, batch
+
+    def batch(self, message_type: type) -> int:
+        return self.size
+
+    def receive(self, message: object) -> object:
+        assert isinstance(message, Parcel)
+        self.suffer(message)
+        return self.finish(message)
+
+    def receive_batch(self, messages: list[Any]) -> list[object] | None:
+        for each in messages:
+            self.suffer(each)
+        return [self.finish(each) for each in messages]
+
+    def suffer(self, parcel: Parcel) -> None:
+        parcel.deliveries += 1
+        woe = parcel.woes[parcel.deliveries - 1] if parcel.deliveries <= len(parcel.woes) else ""
+        if woe in ONCE:
+            raise ONCE[woe](woe)
+        if woe == "hang":
+            self.desk.hang()
+            raise Boom("late")  # what happens after the deadline does not matter
+
+    def finish(self, parcel: Parcel) -> object:
+        if parcel.forward:
+            self.desk.send(parcel.forward, Parcel(self.name, next(self.desk.numbers)), self.context)
+        self.desk.world.note((self.name, parcel))
+        return parcel.number
+
+
+class Desk:
+    """Sends parcels and knows what has to have become of them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sent: list[tuple[str, Parcel]] = []
+        self.refused: list[Parcel] = []
+        self.numbers = iter(range(10**9))
+        self.release = threading.Event()
+
+    def hang(self) -> None:
+        if isinstance(self.world.engine, InlineEngine):
+            self.world.clock.advance(DEADLINE + 1)
+        else:
+            self.release.wait(20)
+
+    def send(self, to: str, parcel: Parcel, context: Any = None) -> None:
+        self.sent.append((to, parcel))
+        if context is not None:
+            context.tell(to, parcel)
+        elif not self.world.ref(to).offer(parcel):
+            self.refused.append(parcel)
+
+    def check(self, queued: list[Parcel]) -> None:
+        """Each parcel is in one place."""
+        handled = [parcel for _, parcel in self.world.record]
+        dead = [each.message for each in self.world.letters]
+        places = Counter(id(each) for each in [*handled, *dead, *queued, *self.refused])
+        for to, parcel in self.sent:
+            assert places[id(parcel)] == 1, (
+                f"{parcel} for {to}: handled {handled.count(parcel)}, dead {dead.count(parcel)}, queued {queued.count(parcel)}"
+            )
+        order: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for name, parcel in self.world.record:
+            order[name, parcel.sender].append(parcel.number)
+        for numbers in order.values():
+            assert numbers == sorted(numbers)
+
+
+def tree(desk: Desk, data: Any) -> SupervisorSpec:
+    """A small tree with any strategies, policies and limits."""
+    intensities = st.sampled_from([Intensity(1_000, 10.0), Intensity(2, 10.0)])
+    strategies = st.builds(lambda kind, intensity: kind(intensity), st.sampled_from([OneForOne, OneForAll, RestForOne]), intensities)
+    backoffs = st.sampled_from([Backoff(first=0.0, jitter=0.0), Backoff(first=1.0, jitter=0.0, immediate=0)])
+    mailboxes = st.builds(
+        MailboxSpec, st.sampled_from([2, 100]), st.sampled_from([Overflow.BLOCK, Overflow.REJECT, Overflow.DROP_OLDEST])
+    )
+
+    def child(name: str) -> ChildSpec:
+        size = data.draw(st.sampled_from([1, 3]), f"batch of {name}")
+        made = ChildSpec(name, lambda: Clerk(desk, name, size), handler_deadline=DEADLINE)
+        return replace(
+            made,
+            mailbox=data.draw(mailboxes, f"mailbox of {name}"),
+            backoff=data.draw(backoffs, f"backoff of {name}"),
+            max_deliveries=data.draw(st.integers(1, 3), f"max_deliveries of {name}"),
+        )
+
+    low = SupervisorSpec("low", [child("b"), child("c")], data.draw(strategies, "low"), backoff=data.draw(backoffs))
+    return SupervisorSpec("root", [child("a"), low, child("d")], data.draw(strategies, "root"))
+
+
+class Office(RuleBasedStateMachine):
+    """What may happen to actors, in any order."""
+
+    engine = "inline"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(ENGINES[self.engine]())
+        self.desk = Desk(self.world)
+
+    @property
+    def open(self) -> bool:
+        return self.world.runtime.failed is None
+
+    @initialize(data=st.data())
+    def start(self, data: Any) -> None:
+        self.world.runtime.start(tree(self.desk, data))
+
+    @rule(
+        to=st.sampled_from(NAMES),
+        sender=st.sampled_from(["x", "y"]),
+        woes=st.lists(st.lists(st.sampled_from(["crash", "stop", "hang"]), max_size=4), min_size=1, max_size=6),
+        forward=st.sampled_from(["", "", *NAMES]),
+    )
+    def send(self, to: str, sender: str, woes: list[list[str]], forward: str) -> None:
+        for each in woes:
+            self.desk.send(to, Parcel(sender, next(self.desk.numbers), tuple(each), forward))
+
+    @rule(name=st.sampled_from(NAMES))
+    def crash(self, name: str) -> None:
+        self.world.runtime.crash(name, Boom("injected"))
+
+    @precondition(lambda self: self.open)
+    @rule(name=st.sampled_from(NAMES))
+    def restart(self, name: str) -> None:
+        try:
+            self.world.runtime.restart(name)
+        except Exception:  # its supervisor is just giving up
+            assert self.world.node(name)["state"] != "running"
+
+    @rule(seconds=st.sampled_from([0.5, 2.0, 5.0]))
+    def advance(self, seconds: float) -> None:
+        self.world.advance(seconds)
+
+    @rule()
+    def run(self) -> None:
+        if isinstance(self.world.engine, InlineEngine):
+            self.world.engine.run()
+
+    def teardown(self) -> None:
+        self.desk.release.set()
+        self.world.close()
+        self.desk.check([])
+
+
+class InlineOffice(Office):
+    """On one thread, so that the books can be checked after each step."""
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        if self.world.runtime.root is None:
+            return
+        queued = []
+        for name in NAMES:
+            cell = self.world.runtime.cell(name)
+            queued += [cell.box.queue[index].message for index in range(len(cell.box.queue))]
+        self.desk.check(queued)
+
+
+class ThreadsOffice(Office):
+    """On threads, where handlers really hang."""
+
+    engine = "threads"
+
+
+@pytest.mark.parametrize(("office", "examples"), [(InlineOffice, 150), (ThreadsOffice, 25)])
+def test_each_message_is_handled_or_queued_or_a_dead_letter(office: type[Office], examples: int) -> None:
+    run_state_machine_as_test(
+        office,
+        settings=settings(
+            max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -1,0 +1,148 @@
+"""Promise G11: every decision is an event with the mailbox at that moment, and the tree tells how an actor is."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+from kubeedge_actors.supervisors import (
+    Backoff,
+    DeadLettered,
+    Escalated,
+    Event,
+    Failed,
+    Hung,
+    Intensity,
+    OneForOne,
+    Reason,
+    Restarted,
+    Started,
+    Stopped,
+    SupervisorSpec,
+)
+from tests.supervisors.world import Recorder, World, spec
+
+
+def test_g11_a_life_is_told_in_events(world: World) -> None:
+    low = SupervisorSpec("low", [spec("a", lambda: Recorder(world), handler_deadline=3.0, max_deliveries=1)],
+                         OneForOne(Intensity(restarts=1, within=10.0)))  # fmt: skip
+    world.start(low)
+    world.tell("a", "boom")
+    world.until(lambda: world.of(Restarted, "a"))
+    world.tell("a", lambda actor: world.clock.advance(4.0))
+    world.until(lambda: world.of(Restarted, "low"))
+    world.runtime.stop()
+    kinds = [type(each) for each in world.events if each.name == "a"]
+    assert kinds == [Started, DeadLettered, Failed, Restarted, Hung, DeadLettered, Failed, Restarted, Stopped]
+    assert [type(each) for each in world.events if each.name == "low"] == [Started, Escalated, Stopped, Restarted, Stopped]
+
+
+def test_g11_events_say_depth_age_and_durations(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), max_deliveries=1, backoff=Backoff(first=8.0, immediate=0, jitter=0.0)))
+
+    def take_three_seconds_and_crash(actor: Recorder) -> None:
+        world.clock.advance(3.0)
+        raise ValueError("slow and wrong")
+
+    with world.held("a"):
+        world.tell("a", take_three_seconds_and_crash, 1, 2)
+    (failed,) = world.until(lambda: world.of(Failed))
+    assert (failed.depth, failed.oldest, failed.duration) == (2, 3.0, 3.0)
+    assert (failed.message, failed.incarnation, failed.phase) == ("function", 1, "handle")
+    world.advance(8.1)
+    (restarted,) = world.until(lambda: world.of(Restarted))
+    assert (restarted.incarnation, restarted.attempt, restarted.depth) == (2, 1, 2)
+    assert restarted.downtime >= 8.0 and restarted.oldest >= 11.0
+    assert restarted.at == world.events[-1].at
+
+
+def test_g11_a_dead_letter_is_an_event_with_the_letter(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    assert world.runtime.publish(b"nobody wants bytes") == 0
+    world.tell("a", lambda actor: actor.context.tell("nobody", 1))
+    world.until(lambda: len(world.of(DeadLettered)) == 2)
+    first, second = (each.letter for each in world.of(DeadLettered))
+    assert (first.reason, first.sender) == (Reason.NOBODY_ACCEPTS, "")
+    assert (second.reason, second.sender, second.recipient) == (Reason.UNKNOWN_RECIPIENT, "a", "nobody")
+
+
+def test_g11_every_subscriber_sees_all_events_in_one_order(threads: World) -> None:
+    first: list[Event] = []
+    second: list[Event] = []
+    threads.runtime.events.subscribe(first.append)
+    unsubscribe = threads.runtime.events.subscribe(second.append)
+    crowd = [spec(f"a{number}", lambda: Recorder(threads), max_deliveries=1) for number in range(8)]
+    threads.start(*crowd)
+    for each in crowd:
+        threads.tell(each.name, "boom", "boom", "boom")
+    threads.until(lambda: len(threads.of(Restarted)) == 24)
+    threads.runtime.events.catch_up()
+    unsubscribe()
+    threads.runtime.stop()
+    assert second == first[: len(second)]
+    assert len(first) > len(second)
+
+
+def test_g11_a_subscriber_may_use_the_runtime(world: World) -> None:
+    """It is called with no lock held, in whatever thread."""
+
+    def tell_on(event: Event) -> None:
+        if isinstance(event, Failed):
+            tree: list[object] = []
+            asker = threading.Thread(target=lambda: tree.append(world.runtime.tree()))
+            asker.start()
+            asker.join(10.0)
+            world.tell("b", ("seen", bool(tree)))
+
+    world.runtime.events.subscribe(tell_on)
+    world.start(spec("a", lambda: Recorder(world), max_deliveries=1), spec("b", lambda: Recorder(world)))
+    world.tell("a", "boom")
+    world.until(lambda: world.record == [("seen", True)])
+
+
+def test_g11_the_tree_is_plain_data(world: World) -> None:
+    world.start(
+        SupervisorSpec("low", [spec("a", lambda: Recorder(world), group="user", max_deliveries=1)]),
+        spec("b", lambda: Recorder(world)),
+    )
+    world.tell("a", *range(10), "boom", 11)
+    world.until(lambda: 11 in world.record)
+    tree = json.loads(json.dumps(world.runtime.tree()))
+    assert [each["name"] for each in tree["children"]] == ["low", "b"]
+    a = tree["children"][0]["children"][0]
+    assert a["state"] == "running" and a["group"] == "user"
+    assert (a["handled"], a["crashes"], a["restarts"], a["dead_letters"]) == (11, 1, 1, 1)
+    assert a["last_error"] == "Boom: asked for"
+    assert tree["children"][0]["restarts"] == 1
+    world.advance(60.0)
+    assert world.node("a")["restarts"] == 0 and world.node("a")["crashes"] == 1
+
+
+def test_g11_rate_depth_and_age_can_be_watched(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    world.node("a")
+    world.tell("a", *range(30))
+    world.until(lambda: len(world.record) == 30)
+    world.advance(2.0)
+    assert world.node("a")["rate"] == 15.0
+    with world.held("a"):
+        world.tell("a", 1, 2)
+        world.clock.advance(4.0)
+        found = world.node("a")
+    assert (found["depth"], found["oldest"]) == (2, 4.0)
+
+
+def test_g11_handling_times_are_sampled(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), handler_deadline=1_000.0))
+    for seconds in (1.0, 2.0, 3.0):
+        world.ref("a").ask(lambda actor, seconds=seconds: world.clock.advance(seconds)).get()
+    found = world.node("a")
+    assert (found["p50"], found["p99"]) == (2.0, 3.0)
+
+
+def test_events_are_handed_out_in_the_order_in_which_they_were_decided(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), max_deliveries=2))
+    world.tell("a", "boom")
+    world.until(lambda: len(world.of(Restarted)) == 2)
+    kinds = [type(each) for each in world.events if each.name == "a"]
+    assert kinds == [Started, Failed, Restarted, DeadLettered, Failed, Restarted]
