@@ -137,7 +137,8 @@ def measured(port: int, window: int, qos: int, count: int) -> dict[str, float]:
 
 def client(port: int, window: int, qos: int, count: int) -> None:
     """Keep `window` updates on their way until `count` are done; print what it took."""
-    import paho.mqtt.client as mqtt
+    from paho.mqtt.client import Client
+    from paho.mqtt.enums import CallbackAPIVersion
 
     free, done, ready = threading.Semaphore(window), threading.Event(), threading.Event()
     began: dict[str, float] = {}
@@ -151,12 +152,14 @@ def client(port: int, window: int, qos: int, count: int) -> None:
         if len(took) == count:
             done.set()
 
-    session = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    session = Client(CallbackAPIVersion.VERSION2)
     session.on_message, session.on_subscribe = answered, lambda *_: ready.set()
     session.max_inflight_messages_set(max(20, window))
     session.connect("127.0.0.1", port)
     # without it QoS 1 over mosquitto waits 40 ms for each of the two acknowledgements of an update (Nagle's algorithm)
-    session.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = session.socket()
+    assert isinstance(connection, socket.socket)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     session.loop_start()
     session.subscribe(RESULTS, qos)
     assert ready.wait(10)

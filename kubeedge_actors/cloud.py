@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
-from kubeedge_actors.actors.devicecontroller.actor import DeviceController
-from kubeedge_actors.actors.edgecontroller.actor import EdgeController
-from kubeedge_actors.actors.nodelifecycle import NodeLifecycle
-from kubeedge_actors.actors.scheduler import Scheduler
+from kubeedge_actors.actors.devicecontroller import actor as devicecontroller
+from kubeedge_actors.actors.edgecontroller import actor as edgecontroller
+from kubeedge_actors.actors.nodelifecycle.actor import NodeLifecycle
+from kubeedge_actors.actors.scheduler.actor import Scheduler
 from kubeedge_actors.actors.synccontroller.actor import SyncController
 from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
@@ -108,7 +108,7 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
                 refresh_token=lambda: authority.write_token(token),
             )
         )
-        runtime.start(tree(hub, cluster, embedded=not config.kubeconfig))
+        runtime.start(tree(hub, cluster, _names(config.host)[0], embedded=not config.kubeconfig))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
         control = ControlSocket(data.path / "control.sock", runtime, allow_faults=allow_faults)
@@ -118,12 +118,12 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         ending.wait()
 
 
-def tree(hub: ChildSpec, cluster: Cluster, *, embedded: bool) -> SupervisorSpec:
+def tree(hub: ChildSpec, cluster: Cluster, address: str, *, embedded: bool) -> SupervisorSpec:
     """The modules in start order: the hub, who talks to nodes through it, and what a cluster of its own would do."""
     controllers = [
         SyncController.spec(lambda: SyncController(cluster)),
-        EdgeController.spec(lambda: EdgeController(cluster)),
-        DeviceController.spec(lambda: DeviceController(cluster)),
+        *edgecontroller.specs(cluster, address),
+        *devicecontroller.specs(cluster),
     ]
     own = [Scheduler.spec(lambda: Scheduler(cluster)), NodeLifecycle.spec(lambda: NodeLifecycle(cluster))]
     return SupervisorSpec("cloud", [hub, *controllers, *(own if embedded else ())])
@@ -144,7 +144,7 @@ def _embedded_api(config: CloudConfig, authority: FileAuthority, stack: ExitStac
     path = config.data_dir / "kubeconfig"
     host = "127.0.0.1" if config.host in ANY_ADDRESS else config.host
     files = (authority.ca_path, Path(admin.cert), Path(admin.key))
-    text = kubeconfig(f"https://{host}:{api.port}", *(file.read_text(encoding="ascii") for file in files))
+    text = kubeconfig(f"https://{host}:{api.port}", *(file.read_bytes() for file in files))
     write_file(path, text.encode())
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import socket
 import sys
@@ -21,7 +22,8 @@ from kubeedge_actors.config import MQTT_PORT, EdgeConfig, edge_settings, merged
 from kubeedge_actors.control import ControlSocket
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.link.client import LinkClient
+from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
+from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.credentials import NodeCredentials
 from kubeedge_actors.drivers.store.base import Store
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
@@ -39,6 +41,7 @@ from kubeedge_actors.program import (
 )
 from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.wire.messages import TwinUpdated
 
 STOPPING = 8.0
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -119,13 +122,14 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         mqtt.start()
         stack.callback(mqtt.close)
         runtime = Runtime(ThreadsEngine())
-        runtime.start(SupervisorSpec("edge", [*tree(config, store, containers, mqtt, token, ending), *own]))
+        modules = tree(config, store, containers, mqtt, token, ending, facts=_wanted(own))
+        runtime.start(SupervisorSpec("edge", [*modules, *own]))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
         control = ControlSocket(data.path / "control.sock", runtime, allow_faults=allow_faults)
         control.start()
         stack.callback(control.close)
-        ready(f"edge {config.name}: MQTT on {mqtt.address}, pods by {containers.name}, cloud {config.cloud or 'none'}")
+        ready(f"edge {config.name}: MQTT on {mqtt.address}, pods by {containers.version()}, cloud {config.cloud or 'none'}")
         ending.wait()
 
 
@@ -136,14 +140,16 @@ def tree(
     mqtt: Broker,
     token: Callable[[], str],
     ending: Ending,
+    *,
+    facts: bool,
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
-    address = _address(config.cloud)
+    address, subscribed, cloud = _address(config.cloud), set[str](), bool(config.cloud)
     modules = [
-        MetaManager.spec(lambda: MetaManager(store=store.meta, node_name=config.name)),
-        DeviceTwin.spec(lambda: DeviceTwin(store.twin, config.name)),
-        ServiceBus.spec(lambda: ServiceBus(store.targets)),
-        EventBus.spec(lambda: EventBus(mqtt, store.topics, config.name)),
+        MetaManager.spec(lambda: MetaManager(store.meta)),
+        DeviceTwin.spec(lambda: DeviceTwin(config.name, store.twin, cloud=cloud, facts=facts)),
+        ServiceBus.spec(lambda: ServiceBus(store.targets, StdlibClient(), StdlibServer())),
+        EventBus.spec(lambda: EventBus(config.name, [mqtt], store.topics, subscribed)),
         Edged.spec(
             lambda: Edged(
                 node_name=config.name,
@@ -155,13 +161,14 @@ def tree(
         ),
     ]
     if config.cloud:
+        links = WebSocketLinks()
         credentials = NodeCredentials(config.data_dir / "certs", config.name, config.cloud, token)
         modules.append(
             EdgeHub.spec(
                 lambda: EdgeHub(
                     node_name=config.name,
                     url=config.hub_url,
-                    links=LinkClient,
+                    links=links,
                     credentials=credentials,
                     outbox=store.outbox,
                     heartbeat=config.heartbeat,
@@ -176,10 +183,10 @@ def tree(
 def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
     if config.runtime != "process":
-        from kubeedge_actors.drivers.containers.docker import DockerRuntime
+        from kubeedge_actors.drivers.containers.docker import DEFAULT_ADDRESS, DockerRuntime
 
         try:
-            return DockerRuntime(config.docker_host)
+            return DockerRuntime(config.name, config.docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS)
         except RuntimeUnavailable:
             if config.runtime == "docker":
                 raise
@@ -198,6 +205,11 @@ def broker(config: EdgeConfig) -> Broker:
     from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 
     return EmbeddedBroker(port=config.mqtt_port)
+
+
+def _wanted(own: Sequence[ChildSpec]) -> bool:
+    """Whether one of these modules wants to hear of every twin update."""
+    return any(TwinUpdated in spec.accepts for spec in own)
 
 
 def _token(config: EdgeConfig) -> Callable[[], str]:

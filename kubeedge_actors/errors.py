@@ -17,6 +17,7 @@ KubeEdgeActorsError
     ├── StoreError            the database
     │   └── StoreCorrupt        not a database, or damaged
     ├── BrokerError           the MQTT broker
+    ├── HttpError             a local HTTP service, or our own small server
     ├── RuntimeUnavailable    no container engine answers
     ├── ContainerError        one container could not be started, stopped or removed
     └── ClusterError          the Kubernetes API answered with a Status (code, reason)
@@ -97,6 +98,10 @@ class StoreCorrupt(StoreError):
 
 class BrokerError(DriverError):
     """The MQTT broker refused."""
+
+
+class HttpError(DriverError):
+    """A local HTTP service could not be called, or our own small server not started."""
 
 
 class RuntimeUnavailable(DriverError):

@@ -24,6 +24,7 @@ from .storage.collection import Collection
 from .storage.database import Database
 from .storage.store import Store
 from .subresources import Subresources
+from .tokens import Tokens
 from .watching import Bell, Watcher
 from .writing import Writer
 
@@ -64,6 +65,6 @@ def assemble(database: Database, later: Later, clock: Callable[[], float]) -> Pa
     collector.sweep()
     subresources = Subresources(store, registry, intake, patcher, writer, remover, clock)
     reader, watcher = Reader(store, renderings), Watcher(store, renderings, bell)
-    reviews = Reviews(intake, clock)
-    routes = Routes(registry, Discovery(registry), reader, writer, remover, watcher, subresources, reviews)
+    reviews, tokens = Reviews(intake, clock), Tokens(intake, clock)
+    routes = Routes(registry, Discovery(registry), reader, writer, remover, watcher, subresources, reviews, tokens)
     return Parts(store, routes, bell, expiry.tick)

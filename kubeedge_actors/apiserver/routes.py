@@ -14,11 +14,14 @@ from .resources import Resource, Sub
 from .reviews import Reviews
 from .status import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
 from .subresources import Subresources
+from .tokens import Tokens
 from .users import REVIEWS, may_path, may_resource, path_refused, resource_refused
 from .watching import Watcher
 from .writing import Writer
 
 Answer = Response | Stream
+# Verbs of one object; the others are of the collection.
+OF_NAMED = frozenset({"get", "update", "patch", "delete"})
 UPGRADES = frozenset({"exec", "attach", "portforward"})
 
 
@@ -35,10 +38,11 @@ class Routes:
         watcher: Watcher,
         subresources: Subresources,
         reviews: Reviews,
+        tokens: Tokens,
     ) -> None:
         self._registry, self._discovery = registry, discovery
         self._reader, self._writer, self._remover, self._watcher = (reader, writer, remover, watcher)
-        self._subresources, self._reviews = subresources, reviews
+        self._subresources, self._reviews, self._tokens = subresources, reviews, tokens
         self.log_source: LogSource | None = None
 
     def answer(self, request: Request) -> Answer:
@@ -49,12 +53,11 @@ class Routes:
         resource = self._registry.find(target.group, target.version, target.plural)
         if resource is None:
             return self._unknown(request, target)
-        watching = request.flag("watch") and request.method == "GET"
+        watching = request.flag("watch") and not target.name
         action = verb(request.method, bool(target.name), watching)
         self._authorise(request, target, action)
-        if target.rest or resource.namespaced < bool(target.namespace):
-            raise no_such_resource()
-        if target.name and resource.namespaced and not target.namespace:
+        misplaced = bool(target.namespace) != resource.namespaced
+        if target.rest or (misplaced and (target.name or target.namespace)):
             raise no_such_resource()
         if target.subresource:
             return self._sub(request, target, resource, action)
@@ -84,19 +87,14 @@ class Routes:
             raise resource_refused(request.user, action, target.group, plural, target.name, target.namespace)
 
     def _main(self, request: Request, target: Target, resource: Resource, action: str) -> Answer:
-        named = bool(target.name)
-        if action not in resource.verbs or (action in ("update", "patch")) > named or (action == "create") >= named > 0:
+        if action not in resource.verbs or (action in OF_NAMED) != bool(target.name):
             raise method_not_allowed()
         if resource.plural in REVIEWS:
             return self._reviews.create(request, resource)
         if resource.plural == "bindings":
             return self._subresources.bind(request, target)
         if action == "watch":
-            return (
-                self._watcher.watch(request, named_only(target), resource)
-                if not named
-                else self._one(request, target, resource)
-            )
+            return self._watcher.watch(request, target, resource)
         handlers = {
             "get": self._reader.get,
             "list": self._reader.list,
@@ -107,12 +105,6 @@ class Routes:
             "deletecollection": self._remover.delete_collection,
         }
         return handlers[action](request, target, resource)
-
-    def _one(self, request: Request, target: Target, resource: Resource) -> Answer:
-        """A watch of one named object."""
-        query = {**request.query, "fieldSelector": f"metadata.name={target.name}"}
-        request.query = query
-        return self._watcher.watch(request, named_only(target), resource)
 
     def _sub(self, request: Request, target: Target, resource: Resource, action: str) -> Answer:
         sub = resource.sub(target.subresource)
@@ -134,6 +126,8 @@ class Routes:
             return self._subresources.scale(request, target, resource)
         if sub.name == "finalize":
             return self._subresources.finalize(request, target, resource)
+        if sub.name == "token":
+            return self._tokens.create(request, self._reader.entry(target, resource))
         if sub.name == "log":
             return log_answer(request, self._reader.entry(target, resource).object(), self.log_source)
         return (
@@ -148,8 +142,3 @@ class Routes:
         if not pod.get("spec", {}).get("nodeName"):
             raise bad_request(f"pod {target.name} does not have a host assigned")
         raise ApiError(501, "NotImplemented", f"{target.subresource} is not served by this API server")
-
-
-def named_only(target: Target) -> Target:
-    """The collection that an object belongs to."""
-    return Target(target.group, target.version, target.plural, target.namespace)

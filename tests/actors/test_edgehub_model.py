@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.testing import InjectedCrash
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import ReportConfirmed, ReportEvent, Said, TwinReported
 from tests.actors.edge_world import Cloud, World
 
 DEVICES = ["default/lamp", "default/fan"]
 PROPERTIES = ["power", "level", "mode"]
+
+
+class CrashingOutbox:
+    """An outbox that, when asked to, commits and then brings down whoever wrote."""
+
+    def __init__(self, outbox: OutboxStore) -> None:
+        self._outbox = outbox
+        self.crash = False
+
+    def apply(self, added: Sequence[OutboxRow], removed: Sequence[str]) -> None:
+        self._outbox.apply(added, removed)
+        if self.crash:
+            self.crash = False
+            raise InjectedCrash("after the commit")
+
+    def holds(self, msg_ids: Sequence[str]) -> set[str]:
+        return self._outbox.holds(msg_ids)
+
+    def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
+        return self._outbox.waiting(keyed=keyed, after=after, limit=limit)
+
+    def count(self) -> int:
+        return self._outbox.count()
 
 
 class PickyCloud(Cloud):
@@ -55,9 +81,10 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cloud = PickyCloud()
-        self.store = MemoryStore()
-        self.world = World(cloud=self.cloud, outbox=self.store.outbox).start()
+        self.outbox = CrashingOutbox(MemoryStore().outbox)
+        self.world = World(cloud=self.cloud, outbox=self.outbox).start()
         self.said = 0
+        self.version = 0
         self.values: dict[tuple[str, str], str] = {}
 
     @rule(count=st.integers(1, 5))
@@ -72,7 +99,9 @@ class Machine(RuleBasedStateMachine):
         device=st.sampled_from(DEVICES), changed=st.dictionaries(st.sampled_from(PROPERTIES), st.text("ab", max_size=2))
     )
     def a_device_changes(self, device: str, changed: dict[str, str]) -> None:
-        twin = {name: {"actual": {"value": value}} for name, value in changed.items()}
+        self.version += 1
+        version = {"cloud": 0, "edge": self.version}
+        twin = {name: {"actual": {"value": value}, "actual_version": version} for name, value in changed.items()}
         self.values.update({(device, name): value for name, value in changed.items()})
         self.world.tell(TwinReported(device=device, report={"event_id": "e", "timestamp": 1, "twin": twin}))
 
@@ -108,11 +137,16 @@ class Machine(RuleBasedStateMachine):
         self.cloud.owed.clear()
 
     @rule()
+    def the_next_write_brings_the_hub_down(self) -> None:
+        self.outbox.crash = True
+
+    @rule()
     def the_process_restarts(self) -> None:
+        self.outbox.crash = False
         self.world.harness.advance(60.0)  # what a crashed hub has in its mailbox is in memory only
         self.world.harness.stop()
         self.cloud.owed.clear()
-        self.world = World(cloud=self.cloud, outbox=self.store.outbox).start()
+        self.world = World(cloud=self.cloud, outbox=self.outbox).start()
 
     @invariant()
     def events_come_in_order(self) -> None:
@@ -122,6 +156,7 @@ class Machine(RuleBasedStateMachine):
         self.cloud.server.reachable = True
         self.cloud.server.stalled = False
         self.cloud.server.mend()
+        self.outbox.crash = False
         for _ in range(20):
             self.world.harness.advance(70.0)
             if self.cloud.peer is not None:
@@ -135,5 +170,5 @@ class Machine(RuleBasedStateMachine):
 
 TestNothingIsLost = Machine.TestCase
 TestNothingIsLost.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -147,8 +147,13 @@ def test_a_restart_of_the_process_loses_nothing() -> None:
     said = [*events(5), report("default/lamp", power=value("on"))]
     before.tell(*said)
     before.harness.stop()
-    after = World(outbox=before.outbox).start()
-    assert {message.msg_id for message in after.cloud.take()} == {message.msg_id for message in said}
+    after = World(cloud=Cloud(confirms=True), outbox=before.outbox).start()
+    heard = after.cloud.take()
+    assert [message.msg_id for message in heard if isinstance(message, ReportEvent)] == [e.msg_id for e in said[:5]]
+    assert [message.report["twin"] for message in heard if isinstance(message, TwinReported)] == [
+        {"power": value("on")}
+    ]
+    assert after.waiting() == []
 
 
 def test_a_crash_of_the_hub_loses_nothing() -> None:
@@ -247,19 +252,48 @@ def test_unconfirmed_reports_are_joined_and_said_again_after_a_break() -> None:
     world.cut()
     world.back()
     (heard,) = world.cloud.take()
-    assert heard.msg_id == second.msg_id
     assert heard.report["twin"] == {"power": value("on"), "mode": value("eco")}
-    world.say(ReportConfirmed(parent_msg_id=second.msg_id))
+    world.say(ReportConfirmed(parent_msg_id=heard.msg_id))
     assert world.waiting() == []
 
 
-def test_an_unconfirmed_report_is_said_again_with_its_id_on_the_same_link() -> None:
+def test_what_is_said_again_has_another_id_because_a_cloud_may_drop_what_it_has_handled() -> None:
     world = World().start()
     said = report("default/lamp", power=value("on"))
     world.tell(said)
     world.cloud.take()
+    world.cut()
+    world.back()
+    (heard,) = world.cloud.take()
+    assert heard.msg_id != said.msg_id
+    world.say(ReportConfirmed(parent_msg_id=said.msg_id))
+    assert len(world.waiting()) == 1
+    world.say(ReportConfirmed(parent_msg_id=heard.msg_id))
+    assert world.waiting() == []
+
+
+def test_an_unconfirmed_report_is_said_again_on_the_same_link() -> None:
+    world = World().start()
+    world.tell(report("default/lamp", power=value("on")))
+    world.cloud.take()
     world.harness.advance(75.0)
-    assert [heard.msg_id for heard in world.cloud.take()] == [said.msg_id]
+    (heard,) = world.cloud.take()
+    world.say(ReportConfirmed(parent_msg_id=heard.msg_id))
+    assert world.waiting() == []
+    world.harness.advance(600.0)
+    assert world.cloud.take() == []
+
+
+def test_what_is_said_again_does_not_undo_what_was_confirmed_since() -> None:
+    world = World().start()
+    world.tell(report("default/lamp", power=value("on"), mode=value("eco")))
+    newer = report("default/lamp", power=value("off"))
+    world.tell(newer)
+    world.say(ReportConfirmed(parent_msg_id=newer.msg_id))
+    world.cloud.take()
+    world.harness.advance(75.0)
+    (heard,) = world.cloud.take()
+    assert heard.report["twin"] == {"power": value("off"), "mode": value("eco")}
 
 
 def test_a_device_that_is_never_confirmed_does_not_hold_up_the_others_nor_fill_the_store() -> None:
@@ -321,6 +355,14 @@ def test_joining_keeps_the_side_that_the_newer_report_does_not_mention() -> None
     assert isinstance(joined, TwinReported)
     assert joined.report["twin"]["level"] == {**older.report["twin"]["level"], **newer.report["twin"]["level"]}
     assert joined.msg_id == newer.msg_id
+
+
+def test_joining_goes_by_version_where_there_is_one() -> None:
+    newer = report("d/l", level={"actual": {"value": "5"}, "actual_version": {"cloud": 0, "edge": 5}})
+    stale = report("d/l", level={"actual": {"value": "4"}, "actual_version": {"cloud": 0, "edge": 4}, "optional": True})
+    joined = join(newer, stale)
+    assert isinstance(joined, TwinReported)
+    assert joined.report["twin"]["level"] == {**newer.report["twin"]["level"], "optional": True}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ ROOTS = {
     "rbac_v1": "Role RoleBinding ClusterRole ClusterRoleBinding",
     "apiextensions_v1": "CustomResourceDefinition",
     "authorization_v1": "SelfSubjectAccessReview SelfSubjectRulesReview",
-    "authentication_v1": "SelfSubjectReview",
+    "authentication_v1": "SelfSubjectReview TokenRequest",
     "events_v1": "Event",
 }
 LEAVES = {

@@ -141,6 +141,13 @@ class World:
         for message in messages:
             ref.tell(message)
 
+    def until_depth(self, name: str, depth: int) -> None:
+        """Wait until so many messages are queued for an actor."""
+        box = self.runtime.cell(name).box
+        if not isinstance(self.engine, InlineEngine):
+            self._wait_for(lambda: len(box.queue) >= depth, PATIENCE)
+        assert len(box.queue) >= depth, f"{len(box.queue)} messages are queued for {name}"
+
     def of(self, kind: type[AnyEvent], name: str | None = None) -> list[AnyEvent]:
         """The events of this kind so far, of one actor or of all."""
         return [each for each in list(self.events) if isinstance(each, kind) and name in (None, each.name)]

@@ -163,9 +163,8 @@ class CloudHub(Module):
         now = self.clock.monotonic()
         self.after(TICK, Tick(due=now + TICK))
         for session in list(self._sessions.values()):
-            if session.expired(
-                tick.due
-            ):  # not `now`: what came before `due` has been handled, a late tick proves nothing
+            # at `due`, not now: what came before `due` has been handled, while a late tick proves nothing
+            if session.expired(tick.due):
                 self._close(session, "no heart-beat")
             elif session.deadline <= now:
                 self._send_all(session, session.tick(now))

@@ -109,6 +109,7 @@ class DeviceController(Module):
     def __init__(self, desk: Desk, writers: Sequence[str]) -> None:
         self._desk = desk
         self._writers = writers
+        self._armed: set[str] = set()
 
     def on_start(self) -> None:
         """Watch; make again the writes that were under way when a crash came."""
@@ -127,7 +128,9 @@ class DeviceController(Module):
                 self._change(change)
             except Exception:  # an object of a strange shape must not keep the others from their nodes
                 self._desk.counts["changes not understood"] += 1
-                self.log.exception("a change of %s can not be understood", change.object.get("metadata", {}).get("name"))
+                self.log.exception(
+                    "a change of %s can not be understood", change.object.get("metadata", {}).get("name")
+                )
         while self._desk.synced and self._desk.held:
             held = self._desk.held.popleft()
             self._handle(held.said, held.reply)
@@ -193,7 +196,9 @@ class DeviceController(Module):
         if len(self._desk.held) > HELD:
             oldest = self._desk.held.popleft()
             self._desk.counts["dropped: devices not known yet"] += 1
-            self.log.warning("%s of %s is dropped: the devices are not known yet", type(oldest.said).__name__, oldest.said.node)
+            self.log.warning(
+                "%s of %s is dropped: the devices are not known yet", type(oldest.said).__name__, oldest.said.node
+            )
             if oldest.reply is not None:
                 oldest.reply.fail(AskTimeout("the devices are not known yet"))
 
@@ -231,7 +236,9 @@ class DeviceController(Module):
             return
         batch = self._desk.reports.take(device, now)
         if batch is None:
-            self.after(delay, Pump(device))
+            if device not in self._armed:
+                self._armed.add(device)
+                self.after(delay, Pump(device))
             return
         promise = self.ask(self._writer(device), WriteStatus(known, batch.twins, batch.state), WRITE_TIMEOUT)
         promise.then(lambda refusal: self._landed(device, refusal), lambda error: self._landed(device, error))
@@ -239,6 +246,7 @@ class DeviceController(Module):
     @on
     def pump(self, message: Pump) -> None:
         """It is time."""
+        self._armed.discard(message.device)
         self._pump(message.device)
 
     def _landed(self, device: str, error: Exception | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections import Counter, deque
 from typing import NamedTuple
@@ -11,9 +10,20 @@ import msgspec
 
 from kubeedge_actors.actors.scheduler import forms
 from kubeedge_actors.actors.scheduler.facts import Pod
-from kubeedge_actors.actors.scheduler.picture import Picture
+from kubeedge_actors.actors.scheduler.filters import obstacle
+from kubeedge_actors.actors.scheduler.picture import Key, Picture
 from kubeedge_actors.actors.scheduler.plan import Decision, plan
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, POD_KIND, ChangeBox, Cluster, Json, Kind, Watch
+from kubeedge_actors.drivers.cluster.base import (
+    EVENT_KIND,
+    NODE_KIND,
+    POD_KIND,
+    ChangeBox,
+    Cluster,
+    Json,
+    Kind,
+    Watch,
+    temporary,
+)
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Timer
@@ -68,7 +78,7 @@ class Scheduler(Module):
         self._watches: list[Watch] = []
         self._unsynced = {NODE_KIND, POD_KIND}
         self._binds: deque[Decision] = deque()
-        self._reports: dict[tuple[str, str], Report] = {}
+        self._reports: dict[Key, Report] = {}
         self._events: deque[Json] = deque()
         self._called = False
         self._failures = 0
@@ -105,13 +115,15 @@ class Scheduler(Module):
 
     @on
     def api_again(self, message: ApiAgain) -> None:
-        """Try again what the API did not answer."""
+        """Decide anew: what was decided before the API went silent may be out of date."""
         self._api_timer = None
+        self._binds.clear()
+        self._picture.dirty = True
         self._go_on()
 
     @on
     def look_again(self, message: LookAgain) -> None:
-        """Decide again."""
+        """Decide again, also about pods that the API did not take."""
         self._look_timer = None
         self._look_pause = min(LOOK_PAUSE_MOST, 2 * self._look_pause)
         self._picture.look_again()
@@ -123,46 +135,58 @@ class Scheduler(Module):
         self._called = False
         if self._api_timer is not None:
             return
-        if not self._binds and self._undecided():
-            self._decide()
         try:
-            self._call()
+            if not self._binds and self._undecided():
+                self._decide()
+            if self._binds:
+                self._bind(self._binds.popleft())
+            elif self._reports:
+                self._tell_refusal(*next(iter(self._reports.items())))
+            elif self._events:
+                self._tell_success()
             self._failures = 0
-        except Unreachable as error:
+        except ClusterError as error:
             self._pause(error)
         self._go_on()
 
     def _go_on(self) -> None:
-        work = self._binds or self._reports or self._events or self._undecided()
-        if work and not self._called and self._api_timer is None:
+        if self._called or self._api_timer is not None:
+            return
+        if self._binds or self._reports or self._events or self._undecided():
             self._called = True
             self.tell(self.ref, NextCall())
+        elif self._picture.waiting and self._look_timer is None and not self._unsynced:
+            self._look_timer = self.after(self._look_pause, LookAgain())
 
-    def _pause(self, error: Unreachable) -> None:
+    def _pause(self, error: ClusterError) -> None:
         seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
         if not self._failures:
-            self.log.warning("%s; pods wait for their nodes until it answers", error)
+            self.log.warning("%s; trying again", error)
         self._failures += 1
         self._api_timer = self.after(seconds, ApiAgain())
 
     # --- deciding -----------------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
+        undecided, self._picture.dirty = self._picture.dirty, False
         for change in self._box.take():
             try:
                 self._picture.apply(change)
             except (ValueError, TypeError, KeyError, AttributeError) as defect:
                 # an object of a strange shape must not keep the others from their nodes
-                self.counts["objects not understood"] += 1
+                self.counts["not understood"] += 1
                 who = change.object.get("metadata", {}).get("name")
                 self.log.warning("%s %s can not be understood: %r", change.kind.kind, who, defect)
+        if self._picture.dirty:
+            self._look_pause = LOOK_PAUSE
+        self._picture.dirty |= undecided
 
     def _undecided(self) -> bool:
         return self._picture.dirty and self._picture.waiting and not self._unsynced
 
     def _decide(self) -> None:
-        self._take()
-        changed, self._picture.dirty = self._picture.dirty, False
+        self._take()  # what a first list told is in the box before its end is
+        self._picture.dirty = False
         decisions = plan(self._picture.pods(), self._picture.nodes.values(), AT_ONCE)
         self._binds.extend(decision for decision in decisions if decision.node)
         self._picture.dirty = len(self._binds) >= AT_ONCE
@@ -179,13 +203,66 @@ class Scheduler(Module):
             event = forms.failed(pod, sentence, self.clock.now())
             self._reports[pod.key] = Report(pod, sentence, reason, event)
 
-    # --- calling ------------------------------------------------------------------------------------------------------
+    # --- calling: errors that leave these are worth another try -------------------------------------------------------
 
-    def _call(self) -> None:
-        if self._binds:
-            self._bind()
-        elif self._reports:
-            self._tell_refusal()
-        elif self._events:
-            self._say(self._events[0])
-            self._events.popleft()
+    def _bind(self, decision: Decision) -> None:
+        pod, node = decision.pod, self._picture.nodes.get(decision.node)
+        if not self._picture.waits(pod) or node is None or obstacle(pod.needs, node):
+            return  # something changed since it was decided, so it is decided again
+        try:
+            body = forms.binding(pod, node.name)
+            self._cluster.create(POD_KIND, pod.namespace, body, name=pod.name, subresource="binding")
+        except ClusterError as error:
+            self._not_bound(pod, error)
+            return
+        self._picture.bound(pod, node.name)
+        self._reports.pop(pod.key, None)
+        self._events.append(forms.scheduled(pod, node.name, self.clock.now()))
+        self.counts["bound"] += 1
+
+    def _not_bound(self, pod: Pod, error: ClusterError) -> None:
+        if not isinstance(error, Unreachable):
+            self._picture.set_aside(pod)
+        if temporary(error):
+            raise error
+        if isinstance(error, Conflict | NotFound):
+            self.log.debug("%s/%s is left alone: %s", pod.namespace, pod.name, error)
+            return
+        self.counts["rejected"] += 1
+        self._report(pod, f"binding rejected: {error}", forms.REJECTED)
+
+    def _tell_refusal(self, key: Key, report: Report) -> None:
+        del self._reports[key]
+        pod = report.pod
+        if not self._picture.waits(pod):
+            return
+        again = bool(self._picture.refusal(pod))
+        patch = forms.refusal(pod, report.sentence, report.reason, self.clock.now(), again=again)
+        try:
+            self._say(report.event)
+            self._cluster.patch(POD_KIND, pod.namespace, pod.name, patch, form="strategic", subresource="status")
+        except ClusterError as error:
+            if temporary(error):
+                self._reports[key] = report  # behind the others: one that always fails must not keep them waiting
+                raise
+            self.log.debug("%s/%s can not be told: %s", pod.namespace, pod.name, error)
+        self._picture.refused(pod, report.sentence)
+        self.counts["refused"] += 1
+
+    def _tell_success(self) -> None:
+        event = self._events.popleft()
+        try:
+            self._say(event)
+        except ClusterError:
+            self._events.append(event)
+            raise
+
+    def _say(self, event: Json) -> None:
+        try:
+            self._cluster.create(EVENT_KIND, event["metadata"]["namespace"], event)
+        except AlreadyExists:
+            self.log.debug("said before, and the answer was lost")
+        except ClusterError as error:
+            if temporary(error):
+                raise
+            self.log.debug("an event is refused: %s", error)

@@ -170,7 +170,12 @@ def _needs(spec: Json) -> Needs:
         selector=tuple(sorted((spec.get("nodeSelector") or {}).items())),
         terms=None if required is None else tuple(_term(term) for term in required.get("nodeSelectorTerms") or ()),
         tolerations=tuple(
-            Toleration(each.get("key") or "", each.get("operator") or "Equal", each.get("value") or "", each.get("effect") or "")
+            Toleration(
+                each.get("key") or "",
+                each.get("operator") or "Equal",
+                each.get("value") or "",
+                each.get("effect") or "",
+            )
             for each in spec.get("tolerations") or ()
         ),
     )

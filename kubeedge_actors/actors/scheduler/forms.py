@@ -9,6 +9,8 @@ from kubeedge_actors.actors.scheduler.facts import SCHEDULED, SCHEDULER_NAME, Po
 
 Json = dict[str, Any]
 
+LONGEST = 210
+"""Characters of a pod's name that leave room for the rest of an event's name."""
 UNSCHEDULABLE, REJECTED = "Unschedulable", "SchedulerError"
 
 
@@ -21,7 +23,13 @@ def binding(pod: Pod, node: str) -> Json:
 
 def refusal(pod: Pod, sentence: str, reason: str, now: float, *, again: bool) -> Json:
     """The patch of the pod's status that says why it has no node. `again`: it said so before, with another sentence."""
-    condition: Json = {"type": SCHEDULED, "status": "False", "reason": reason, "message": sentence, "lastProbeTime": None}
+    condition: Json = {
+        "type": SCHEDULED,
+        "status": "False",
+        "reason": reason,
+        "message": sentence,
+        "lastProbeTime": None,
+    }
     if not again:
         condition["lastTransitionTime"] = stamp(now)
     return {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
@@ -43,8 +51,8 @@ def stamp(now: float) -> str:
 
 
 def _event(pod: Pod, type: str, reason: str, message: str, now: float) -> Json:
-    # with the reason in its name, since one clock tick may see both a refusal and a binding
-    name = f"{pod.name}.{reason.lower()}.{int(now * 1e9):x}"
+    # with the reason in its name, since one tick of a clock may see both a refusal and a binding
+    name = f"{pod.name[:LONGEST].rstrip('.-')}.{reason.lower()}.{int(now * 1e9):x}"
     involved = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
     return {
         "apiVersion": "v1",

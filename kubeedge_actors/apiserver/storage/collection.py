@@ -9,6 +9,7 @@ from .entry import Entry, Event
 
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 300.0
+SLACK = 1000
 
 
 class Collection:
@@ -89,6 +90,8 @@ class Collection:
         """Events up to `revision` are on disk."""
         while self.visible < len(self.events) and self.events[self.visible].revision <= revision:
             self.visible += 1
+        if self.visible > KEEP_EVENTS + SLACK:
+            self._cut(self.visible - KEEP_EVENTS)
 
     def after(self, revision: int) -> int | None:
         """The position of the first event past `revision`; None when the history does not reach back that far."""
@@ -107,10 +110,13 @@ class Collection:
         while cut < self.visible and self.events[cut].at < now - seconds:
             cut += 1
         if cut:
-            self.floor = self.events[cut - 1].revision
-            del self.events[:cut]
-            self.dropped += cut
-            self.visible -= cut
+            self._cut(cut)
+
+    def _cut(self, count: int) -> None:
+        self.floor = self.events[count - 1].revision
+        del self.events[:count]
+        self.dropped += count
+        self.visible -= count
 
     def state_at(self, revision: int, namespace: str | None) -> list[Entry] | None:
         """Entries as they were at `revision`, ordered; None when the history does not reach back that far."""

@@ -23,6 +23,8 @@ class GroupCommit:
         self._flying: asyncio.Future[None] | None = None
         self._waiting: asyncio.Future[None] | None = None
         store.on_pending = self._changed
+        if not store.settled():
+            self._changed()
 
     def _changed(self) -> None:
         self._waiting = self._loop.create_future()
@@ -45,7 +47,7 @@ class GroupCommit:
             error = caught
         self._flying = None
         if error is None:
-            self._store.publish(len(rows), revision)
+            self._publish(len(rows), revision)
         else:
             self._store.rollback()
         self._finish(done, error)
@@ -53,6 +55,12 @@ class GroupCommit:
             waiting, self._waiting = self._waiting, None
             self._finish(waiting, error)
         self._start()
+
+    def _publish(self, rows: int, revision: int) -> None:
+        try:
+            self._store.publish(rows, revision)
+        except Exception:
+            log.exception("what follows changes by itself failed")
 
     def _finish(self, future: asyncio.Future[None] | None, error: Exception | None) -> None:
         if future is None or future.done():

@@ -1,0 +1,262 @@
+"""The conversation about this node: registration, lease, status. Pure: answers and times in, messages out.
+
+Level-triggered: `step` looks at what is so and says what has to be said now; it may be called at any time. Nothing is said while
+the link is down. Times of the conversation: KubeEdge edgecontroller, "the first 60 seconds of a genuine edgecore".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edged import patch
+from kubeedge_actors.actors.edged.node_status import NodeFacts, labels, node, node_status, same_but_beats
+from kubeedge_actors.actors.edged.times import micro_stamp
+from kubeedge_actors.wire.messages import (
+    PatchNode,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    Said,
+    UpdateNode,
+    WriteLease,
+)
+from kubeedge_actors.wire.names import (
+    CLUSTER_SCOPE,
+    ERR,
+    ERR_STATUS,
+    INSERT,
+    LEASE_NAMESPACE,
+    NODE,
+    OBJECT,
+    UPDATE,
+)
+
+Json = dict[str, Any]
+
+PERIOD = 10.0
+"""Seconds between two leases, and between two looks at the status."""
+REPORT = 300.0
+LEASE_SECONDS = 40
+RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 7.0)
+PATIENCE = 60.0
+"""Seconds after which an answer is not awaited any more."""
+
+
+class Thread(msgspec.Struct):
+    """One line of the conversation: what was asked last, and when the next thing may be said."""
+
+    due: float = 0.0
+    asked: str = ""
+    since: float = 0.0
+    failures: int = 0
+
+    def free(self, now: float) -> bool:
+        """Whether something may be said now."""
+        if self.asked and now - self.since >= PATIENCE:
+            self.asked = ""
+        return not self.asked and now >= self.due
+
+    def say(self, message: Said, now: float) -> Said:
+        """Remember that this was said."""
+        self.asked, self.since = message.msg_id, now
+        return message
+
+    def done(self, due: float) -> None:
+        """The answer was good; the next thing is due at `due`."""
+        self.asked, self.failures, self.due = "", 0, due
+
+    def failed(self, now: float) -> None:
+        """The answer was bad: again, later each time."""
+        self.asked = ""
+        self.due = now + RETRIES[min(self.failures, len(RETRIES) - 1)]
+        self.failures += 1
+
+
+class NodeTalk:
+    """What is said about one node. `facts` reads the node as it is."""
+
+    def __init__(self, name: str, facts: Callable[[], NodeFacts], link_up: bool = True) -> None:
+        self.name, self._facts = name, facts
+        self.link_up = link_up
+        self.registered = False
+        self.base: Json | None = None
+        self._lease: Json | None = None
+        self._lease_missing = self._labels_checked = False
+        self._reported = float("-inf")
+        self._registering, self._leasing, self._stating = Thread(), Thread(), Thread()
+        self._asked_store = Thread()
+
+    def wake(self) -> float:
+        """When `step` may have something to say if nothing happens; infinity while the link is down."""
+        if not self.link_up:
+            return float("inf")
+        threads = [self._leasing, self._stating if self.registered else self._registering]
+        return min(thread.since + PATIENCE if thread.asked else thread.due for thread in threads)
+
+    def link(self, up: bool) -> None:
+        """The link came up or went down: nobody answers what was asked before."""
+        self.link_up = up
+        for thread in (self._registering, self._leasing, self._stating):
+            thread.done(0.0)
+
+    def status_changed(self, now: float) -> None:
+        """Something about the node changed that ought to be told before the next period."""
+        self._stating.due = min(self._stating.due, now)
+
+    # --- speaking ---------------------------------------------------------------------------------------------------
+
+    def step(self, now: float) -> list[Said]:
+        """What has to be said now."""
+        said: list[Said] = []
+        if self.base is None and not self._asked_store.asked:
+            said.append(self._asked_store.say(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now))
+        if not self.link_up:
+            return said
+        if self._leasing.free(now):
+            said += self._lease_step(now)
+        if not self.registered and self._registering.free(now):
+            said.append(self._registering.say(RegisterNode(name=self.name, object=node(self._facts(), now)), now))
+        if self.registered and self._stating.free(now):
+            said += self._status_step(now)
+        return said
+
+    def _lease_step(self, now: float) -> list[Said]:
+        if self._lease is not None:
+            spec = {**self._lease.get("spec", {}), "renewTime": micro_stamp(now)}
+            renewed = {**self._lease, "spec": spec}
+            return [self._leasing.say(WriteLease(operation=UPDATE, name=self.name, object=renewed), now)]
+        uid = ((self.base or {}).get("metadata") or {}).get("uid")
+        if not self._lease_missing:
+            return [self._leasing.say(QueryLease(name=self.name), now)]
+        if not uid:
+            self._leasing.due = now + RETRIES[0]  # the lease is owned by the node, which has to be known first
+            return []
+        return [self._leasing.say(WriteLease(operation=INSERT, name=self.name, object=self._new_lease(uid, now)), now)]
+
+    def _new_lease(self, uid: str, now: float) -> Json:
+        owner = {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid}
+        metadata = {"name": self.name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]}
+        spec = {"holderIdentity": self.name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": micro_stamp(now)}
+        return {"metadata": metadata, "spec": spec}
+
+    def _status_step(self, now: float) -> list[Said]:
+        said: list[Said] = []
+        old = (self.base or {}).get("status") or {}
+        new = node_status(self._facts(), old, now)
+        if self.base is not None and not self._labels_checked:
+            said += self._labels_step()
+        if same_but_beats(old, new) and now - self._reported < REPORT:
+            self._stating.due = now + PERIOD
+            return said
+        changes = patch.status_patch(old, new)
+        if not old:  # whatever addresses the cluster knows are replaced
+            changes["status"][patch.ADDRESSES] = [*new[patch.ADDRESSES], {"$patch": "replace"}]
+        self._reported = now
+        return [*said, self._stating.say(PatchNode(name=self.name, patch=patch.text(changes)), now)]
+
+    def _labels_step(self) -> list[Said]:
+        """A node that somebody else made gets the labels that make it an edge node."""
+        self._labels_checked = True
+        facts, metadata = self._facts(), (self.base or {}).get("metadata") or {}
+        wanted = labels(facts)
+        if wanted.items() <= (metadata.get("labels") or {}).items():
+            return []
+        merged = {**metadata, "labels": {**(metadata.get("labels") or {}), **wanted}}
+        return [UpdateNode(name=self.name, object={**(self.base or {}), "metadata": merged})]
+
+    # --- listening --------------------------------------------------------------------------------------------------
+
+    def answered(self, parent: str, content: Any, now: float) -> bool:
+        """Take an answer; False when it answers nothing that was asked here."""
+        for thread, take in (
+            (self._asked_store, self._stored),
+            (self._registering, self._on_registered),
+            (self._leasing, self._on_lease),
+            (self._stating, self._on_status),
+        ):
+            if parent and thread.asked == parent:
+                take(content, now)
+                return True
+        return False
+
+    def refused(self, parent: str, now: float) -> bool:
+        """The question could not be asked; False when it was not asked here."""
+        for thread in (self._registering, self._leasing, self._stating):
+            if thread.asked == parent:
+                thread.failed(now)
+                return True
+        return self._asked_store.asked == parent
+
+    def _stored(self, content: Any, now: float) -> None:
+        if self.base is None:
+            self.base = stored_object(content)
+
+    def _on_registered(self, content: Any, now: float) -> None:
+        found, error = outcome(content)
+        if error is None and found:
+            self.base, self._labels_checked = found, True
+        elif error is None or error.get("reason") != "AlreadyExists":
+            self._registering.failed(now)
+            return
+        self.registered = True
+        self._registering.done(now)
+        self._stating.done(now)
+        self._reported = float("-inf")
+
+    def _on_lease(self, content: Any, now: float) -> None:
+        found, error = outcome(content)
+        sent = self._leasing.since
+        if error is None and found:
+            writing = self._lease is not None or self._lease_missing
+            self._lease, self._lease_missing = found, False
+            self._leasing.done(sent + PERIOD if writing else now)
+            return
+        before, self._lease = self._lease_missing, None
+        self._lease_missing = error is not None and error.get("reason") == "NotFound"
+        if self._lease_missing and not before:
+            self._leasing.done(now)
+        else:
+            self._leasing.failed(now)
+
+    def _on_status(self, content: Any, now: float) -> None:
+        found, error = outcome(content)
+        if error is None and found:
+            self.base = found
+            self._stating.done(now + PERIOD)
+            if not self._labels_checked:
+                self._stating.due = now
+            return
+        self._stating.failed(now)
+        if error is not None and error.get("reason") == "NotFound":
+            self.registered, self._labels_checked = False, False
+            self._registering.done(now)
+
+
+def outcome(content: Any) -> tuple[Json | None, Json | None]:
+    """Object and error (a Status) of an answer of the form {"Object", "Err"}; a bare error counts as one."""
+    if not isinstance(content, dict):
+        return None, None
+    if set(content) == {ERR_STATUS}:
+        return None, dict(content[ERR_STATUS])
+    error = content.get(ERR)
+    if error is None:
+        found = content.get(OBJECT)
+        return (found if isinstance(found, dict) else None), None
+    return content.get(OBJECT), dict((error or {}).get(ERR_STATUS) or {})
+
+
+def stored_object(content: Any) -> Json | None:
+    """The object of an answer to a query: itself, or the only one in a list of stored texts; None when there is none."""
+    if isinstance(content, list):
+        content = content[0] if content else None
+    if isinstance(content, str):
+        try:
+            content = msgspec.json.decode(content)
+        except msgspec.DecodeError:
+            return None
+    if not isinstance(content, dict) or set(content) == {ERR_STATUS}:
+        return None
+    return content if content.get("metadata") else None

@@ -1,0 +1,129 @@
+"""The conversation about one pod: its status, and its end. Pure: answers in, messages out, level-triggered.
+
+What was acknowledged is the status in the newest object the cluster has sent; what differs from it is reported, one patch at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeedge_actors.actors.edged import patch
+from kubeedge_actors.actors.edged.node_talk import Thread, outcome
+from kubeedge_actors.actors.edged.podspec import TERMINAL, PodView
+from kubeedge_actors.actors.edged.static_pods import mirror
+from kubeedge_actors.wire.messages import DeletePod, InsertPod, PatchPod, Said
+
+Json = dict[str, Any]
+
+INFINITY = float("inf")
+
+
+class PodTalk:
+    """What is said about one pod. For a static pod the object in the cluster is its mirror, which is made first."""
+
+    def __init__(self, pod: PodView, *, static: bool = False) -> None:
+        self.static = static
+        self.uid = "" if static else pod.name.uid
+        self.acked: Json = {} if static else dict(pod.status)
+        self.built: Json = {}
+        self._version = _version(pod.raw)
+        self._namespace, self._name, self._raw = pod.name.namespace, pod.name.name, pod.raw
+        self._gone = False
+        self._patching, self._inserting, self._deleting = Thread(), Thread(), Thread()
+
+    def learn(self, pod: Json) -> None:
+        """The cluster has said what the object is now; older news than we have is not looked at."""
+        version = _version(pod)
+        if version and self._version and version < self._version:
+            return
+        self._version = version
+        self.uid = (pod.get("metadata") or {}).get("uid") or self.uid
+        self.acked = pod.get("status") or {}
+        self._gone = False
+
+    def lost(self) -> None:
+        """The object of a static pod has gone from the cluster: it is made again."""
+        self.uid, self.acked, self._version, self._gone = "", {}, 0, False
+        self._inserting.done(0.0)
+
+    def link(self) -> None:
+        """The link came up or went down: what was said before is not answered, and may have been lost."""
+        for thread in (self._patching, self._inserting, self._deleting):
+            thread.done(0.0)
+        self._gone = False
+
+    def wake(self) -> float:
+        """When something may be said again if nothing happens."""
+        threads = (self._patching, self._inserting, self._deleting)
+        return min((thread.due for thread in threads if not thread.asked and thread.due > 0.0), default=INFINITY)
+
+    # --- speaking ---------------------------------------------------------------------------------------------------
+
+    def step(self, status: Json, now: float, *, ended: bool, node_uid: str) -> list[Said]:
+        """What has to be said: `status` is the pod's now; `ended`: it was to go, and all its containers have ended."""
+        self.built = status
+        if self._gone:
+            return []
+        if not self.uid:
+            return self._insert(now, node_uid) if self.static and not ended else []
+        changes = patch.status_patch(self.acked, status)
+        if changes:
+            if not self._patching.free(now):
+                return []
+            changes = {"metadata": {"uid": self.uid}, **changes}
+            message = PatchPod(namespace=self._namespace, name=self._name, patch=patch.text(changes))
+            return [self._patching.say(message, now)]
+        if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._deleting.free(now):
+            return [self._deleting.say(self.deletion(), now)]
+        return []
+
+    def deletion(self) -> DeletePod:
+        """Remove the object, if it is still the one we mean."""
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
+        return DeletePod(namespace=self._namespace, name=self._name, options=options)
+
+    def _insert(self, now: float, node_uid: str) -> list[Said]:
+        if not self._inserting.free(now):
+            return []
+        message = InsertPod(namespace=self._namespace, name=self._name, object=mirror(self._raw, node_uid))
+        return [self._inserting.say(message, now)]
+
+    # --- listening --------------------------------------------------------------------------------------------------
+
+    def answered(self, parent: str, content: Any, now: float) -> bool:
+        """Take an answer; False when it answers nothing that was asked here."""
+        if parent and self._patching.asked == parent:
+            self._take(self._patching, content, now)
+        elif parent and self._inserting.asked == parent:
+            self._take(self._inserting, content, now)
+        elif parent and self._deleting.asked == parent:
+            self._deleting.done(INFINITY)  # what follows is the news that the object is gone
+        else:
+            return False
+        return True
+
+    def refused(self, parent: str, now: float) -> bool:
+        """The question could not be asked; False when it was not asked here."""
+        for thread in (self._patching, self._inserting, self._deleting):
+            if parent and thread.asked == parent:
+                thread.failed(now)
+                return True
+        return False
+
+    def _take(self, thread: Thread, content: Any, now: float) -> None:
+        found, error = outcome(content)
+        if error is None and found:
+            thread.done(0.0)
+            self.learn(found)
+            return
+        thread.failed(now)
+        if error is not None and error.get("reason") in ("NotFound", "Conflict") and thread is self._patching:
+            self._gone = not self.static
+            if self.static:
+                self.lost()
+
+
+def _version(pod: Json) -> int:
+    """The object's version as a number, which etcd's are; 0 when it is none."""
+    text = str((pod.get("metadata") or {}).get("resourceVersion") or "")
+    return int(text) if text.isdigit() else 0

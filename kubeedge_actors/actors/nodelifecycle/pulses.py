@@ -1,0 +1,88 @@
+"""Which nodes have gone silent, by the moments at which this process saw a sign of life. Pure.
+
+The times that a node writes are compared with each other only, never with a clock of ours: its clock may be wrong by years. A sign of life
+is a lease with another renewTime, or a Ready condition with another lastHeartbeatTime (edges without leases).
+"""
+
+from __future__ import annotations
+
+GRACE = 40.0
+"""Seconds of silence after which a node counts as lost (source: KubeEdge docs, node-monitor-grace-period)."""
+
+
+class Pulse:
+    """One node. `seen`: monotonic seconds of the last sign of life; `lost`: it was judged since."""
+
+    __slots__ = ("heartbeat", "lost", "seen")
+
+    def __init__(self, heartbeat: str, now: float) -> None:
+        self.heartbeat = heartbeat
+        self.seen = now
+        self.lost = False
+
+    def beat(self, now: float) -> None:
+        """A sign of life."""
+        self.seen, self.lost = now, False
+
+
+class Pulses:
+    """All nodes; `grace` in seconds."""
+
+    def __init__(self, grace: float = GRACE) -> None:
+        self._grace = grace
+        self._nodes: dict[str, Pulse] = {}
+        self._renewed: dict[str, str] = {}
+
+    def node(self, name: str, heartbeat: str, now: float) -> bool:
+        """A node as it is now; `heartbeat` is empty when it tells none. Whether that is a sign of life."""
+        pulse = self._nodes.get(name)
+        if pulse is None:
+            self._nodes[name] = Pulse(heartbeat, now)
+            return True
+        if heartbeat in ("", pulse.heartbeat):
+            return False
+        pulse.heartbeat = heartbeat
+        pulse.beat(now)
+        return True
+
+    def lease(self, name: str, renewed: str, now: float) -> bool:
+        """A node's lease as it is now. Whether that is a sign of life."""
+        if not renewed or self._renewed.get(name) == renewed:
+            return False
+        self._renewed[name] = renewed
+        pulse = self._nodes.get(name)
+        if pulse is not None:
+            pulse.beat(now)
+        return True
+
+    def forget_lease(self, name: str) -> None:
+        """The lease is gone; the next one is a sign of life whatever it says."""
+        self._renewed.pop(name, None)
+
+    def forget(self, name: str) -> None:
+        """The node is gone."""
+        self._nodes.pop(name, None)
+
+    def silent(self, name: str, now: float) -> bool:
+        """Whether nothing was heard of this node for too long."""
+        pulse = self._nodes.get(name)
+        return pulse is not None and now - pulse.seen > self._grace
+
+    def to_judge(self, now: float) -> list[str]:
+        """The nodes that have gone silent and were not judged for it."""
+        return [name for name, pulse in self._nodes.items() if not pulse.lost and now - pulse.seen > self._grace]
+
+    def judged(self, name: str) -> None:
+        """The node was found lost."""
+        if name in self._nodes:
+            self._nodes[name].lost = True
+
+    def lost(self, name: str) -> bool:
+        """Whether it was found lost and has been silent since."""
+        return name in self._nodes and self._nodes[name].lost
+
+    def excuse(self, now: float) -> None:
+        """Start everybody's time again: the API was away, so nobody could have given a sign."""
+        for pulse in self._nodes.values():
+            if not pulse.lost:
+                pulse.seen = now

@@ -1,0 +1,270 @@
+"""ServiceBus: HTTP in and out. The cloud calls services of this node; programs of this node call the cloud.
+
+Source: KubeEdge edge/pkg/servicebus. Different on purpose: an answer that is an error goes to the cloud as any other one (there it has no
+operation, so the router never hears of it and its caller waits for nothing), and a target whose URL lost a slash on its way, as master's
+router sends it to stop a rule, is found all the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from kubeedge_actors.drivers.http.base import Answer, Client, Request, Server
+from kubeedge_actors.drivers.store.base import NameStore
+from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import Reply
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import (
+    AllowTarget,
+    BusAnswered,
+    BusUploaded,
+    CallService,
+    ForbidTarget,
+    Json,
+    Message,
+    new_id,
+)
+
+CALL_SECONDS = 10.0
+CALLS = 32
+"""Calls to local services under way at once; further ones wait their turn."""
+RETRY_SECONDS = 30.0
+SERVER_HEADER = {"Server": ["kubeedge-edgecore"]}
+
+
+class Uploaded(Message, frozen=True, kw_only=True):
+    """A local program has sent this to our server; the answer is the body of the reply."""
+
+    body: bytes | None
+
+
+class Called(Message, frozen=True, kw_only=True):
+    """A local service has answered the call `msg_id`, or could not be called."""
+
+    msg_id: str
+    answer: Answer
+
+
+class Overdue(Message, frozen=True, kw_only=True):
+    """The program that waits for the answer to `msg_id` has given up."""
+
+    msg_id: str
+
+
+class Serve(Message, frozen=True, kw_only=True):
+    """Time to try again to start the server."""
+
+
+class _Asked(msgspec.Struct):
+    """What a local program sends us."""
+
+    method: str | None = ""
+    targetURL: str | None = ""
+
+
+class _Answer(msgspec.Struct):
+    """What a local program gets from us; the HTTP status is always 200."""
+
+    code: int
+    msg: str
+    body: str = ""
+
+
+class _Body(msgspec.Struct):
+    """What the cloud says about a call."""
+
+    header: dict[str, list[str]] | None = None
+    body: str | None = ""
+    method: str | None = ""
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Do something that may block, on a thread of its own."""
+    threading.Thread(target=work, name="servicebus-call", daemon=True).start()
+
+
+class ServiceBus(Module):
+    """HTTP for the cloud's router.
+
+    `targets` keeps which URLs local programs may call; `server` runs only while there are some. `timeout`: seconds that a local program
+    waits for the cloud. `background` runs what blocks.
+    """
+
+    name = names.SERVICEBUS
+    group = names.GROUP_BUS
+    emits = (BusUploaded, Uploaded, Called, Overdue, Serve)
+
+    def __init__(
+        self,
+        targets: NameStore,
+        client: Client,
+        server: Server,
+        *,
+        timeout: float = 60.0,
+        background: Callable[[Callable[[], None]], None] = in_thread,
+    ) -> None:
+        self._targets, self._client, self._server = targets, client, server
+        self._timeout, self._background = timeout, background
+        self._allowed: set[str] = set()
+        self._waiting: dict[str, Reply] = {}
+        self._calls = 0
+        self._queue: deque[CallService] = deque()
+        self._complaint = ""
+
+    def on_start(self) -> None:
+        """Serve if there are targets. Error: StoreError, a crash."""
+        self._allowed = set(self._targets.all())
+        self._serve()
+
+    def on_stop(self) -> None:
+        """Serve no more; whoever waits is told by the supervisor."""
+        self._server.close()
+
+    # --- local programs call the cloud --------------------------------------------------------------------------------
+
+    @on
+    def allow(self, message: AllowTarget) -> None:
+        """Local programs may call this URL, from now on and after a restart."""
+        self._targets.add(message.url)
+        self._allowed.add(message.url)
+        self._serve()
+
+    @on
+    def forbid(self, message: ForbidTarget) -> None:
+        """They may no longer."""
+        for url in [each for each in self._allowed if _folded(each) == _folded(message.url)]:
+            self._targets.remove(url)
+            self._allowed.discard(url)
+        if not self._allowed:
+            self._server.close()
+
+    @on
+    def serve(self, message: Serve) -> None:
+        """Try again."""
+        self._serve()
+
+    def _serve(self) -> None:
+        if not self._allowed or self._server.serving:
+            return
+        try:
+            self._server.start(self._handle)
+            self._complaint = ""
+        except HttpError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self.log.warning("%s", error)
+            self.after(RETRY_SECONDS, Serve())
+
+    def _handle(self, body: bytes | None) -> bytes:
+        """On a thread of the server: wait for what this actor makes of it."""
+        try:
+            return bytes(self.ref.ask(Uploaded(body=body), self._timeout + 1.0).get())
+        except KubeEdgeActorsError as error:
+            return _said(400, str(error))
+
+    @on
+    def upload(self, message: Uploaded) -> bytes | None:
+        """Send it up, or say what is wrong with it."""
+        if message.body is None:
+            return _said(400, "can't read data from body of the http's request")
+        try:
+            url = msgspec.json.decode(message.body, type=_Asked).targetURL or ""
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _said(400, "invalid params")
+        if url not in self._allowed:
+            return _said(400, f"url {url} is not allowed and please make a rule for this url in the cloud")
+        msg_id = new_id()
+        self._waiting[msg_id] = self.reply_later()
+        self.after(self._timeout, Overdue(msg_id=msg_id))
+        content = base64.b64encode(message.body).decode()
+        self.tell(names.EDGEHUB, BusUploaded(msg_id=msg_id, resource=url, content=content, source=names.SERVICEBUS))
+        return None
+
+    @on
+    def answered(self, message: BusAnswered) -> None:
+        """The cloud has answered a local program. One that no longer waits gets nothing."""
+        reply = self._waiting.pop(message.parent_msg_id, None)
+        if reply is None:
+            self.log.debug("nobody waits for the answer to %s any more", message.parent_msg_id)
+            return
+        content = message.content
+        text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
+        reply.send(_said(200, "receive response from cloud successfully", text))
+
+    @on
+    def overdue(self, message: Overdue) -> None:
+        """The cloud has not answered."""
+        reply = self._waiting.pop(message.msg_id, None)
+        if reply is not None:
+            reply.send(_said(400, f"timeout to get response for message {message.msg_id}"))
+
+    # --- the cloud calls local services -------------------------------------------------------------------------------
+
+    @on
+    def call(self, message: CallService) -> None:
+        """Call it on a thread; the answer comes back as a message."""
+        if self._calls >= CALLS:
+            self._queue.append(message)
+            return
+        self._calls += 1
+        self._background(lambda: self.ref.tell(Called(msg_id=message.msg_id, answer=self._call(message))))
+
+    def _call(self, message: CallService) -> Answer:
+        """On a thread of its own."""
+        try:
+            return self._client.call(_request(message), CALL_SECONDS)
+        except _Refused as refused:
+            return Answer(400, SERVER_HEADER, str(refused).encode())
+        except HttpError as error:
+            self.log.warning("%s", error)
+            return Answer(404, SERVER_HEADER, b"error to call service")
+        except Exception as error:  # a defect of ours must not keep the cloud waiting, nor this call's place taken
+            self.log.exception("a call of %s failed", message.target)
+            return Answer(500, SERVER_HEADER, f"error to call service: {error}".encode())
+
+    @on
+    def called(self, message: Called) -> None:
+        """Tell the cloud, and let the next call go."""
+        answer = message.answer
+        content: Json = {
+            "header": {name: list(values) for name, values in answer.headers.items()},
+            "status_code": answer.status,
+            "body": base64.b64encode(answer.body).decode(),
+        }
+        uploaded = BusUploaded(resource="", content=content, source=names.SERVICEBUS, parent_msg_id=message.msg_id)
+        self.tell(names.EDGEHUB, uploaded)
+        self._calls = max(0, self._calls - 1)
+        if self._queue:
+            self.call(self._queue.popleft())
+
+
+class _Refused(Exception):
+    """The cloud asks for what is no call."""
+
+
+def _request(message: CallService) -> Request:
+    """The call as HTTP. Error: _Refused, with KubeEdge's words."""
+    port, _, path = message.target.partition(":")
+    if not port.isdigit() or not 0 < int(port) < 65_536 or not path.startswith("/"):
+        raise _Refused(f"the format of resource {message.target} is incorrect")
+    try:
+        asked = msgspec.convert(message.request, _Body)
+        body = base64.b64decode(asked.body or "", validate=True)
+    except (msgspec.ValidationError, binascii.Error) as error:
+        raise _Refused("error to parse http request") from error
+    return Request(asked.method or message.method, int(port), path, asked.header or {}, body)
+
+
+def _said(code: int, text: str, body: str = "") -> bytes:
+    return msgspec.json.encode(_Answer(code, text, body))
+
+
+def _folded(url: str) -> str:
+    return url.replace("://", ":/")

@@ -1,0 +1,47 @@
+"""HTTP in memory: a Client whose services are functions, a Server that tests speak to directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubeedge_actors.drivers.http.base import Answer, Handler, Request
+from kubeedge_actors.errors import HttpError
+
+
+class FakeClient:
+    """A Client. `services`: what answers on which port. `called`: every request, in order."""
+
+    def __init__(self) -> None:
+        self.services: dict[int, Callable[[Request], Answer]] = {}
+        self.called: list[Request] = []
+
+    def call(self, request: Request, timeout: float) -> Answer:
+        """The service's answer; HttpError when there is none on that port."""
+        self.called.append(request)
+        service = self.services.get(request.port)
+        if service is None:
+            raise HttpError(f"{request.host}:{request.port}{request.path} gives no answer: connection refused")
+        return service(request)
+
+
+class FakeServer:
+    """A Server. `handler` is what it was started with. `failure`: raised by `start` while it is set."""
+
+    def __init__(self) -> None:
+        self.handler: Handler | None = None
+        self.failure: HttpError | None = None
+
+    @property
+    def serving(self) -> bool:
+        """True between start and close."""
+        return self.handler is not None
+
+    def start(self, handler: Handler) -> None:
+        """Serve."""
+        if self.failure is not None:
+            raise self.failure
+        self.handler = self.handler or handler
+
+    def close(self) -> None:
+        """Serve no more."""
+        self.handler = None

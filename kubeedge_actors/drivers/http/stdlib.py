@@ -1,0 +1,139 @@
+"""HTTP with Python's own library. It is imported when the first call is made or the server starts: most edges never do either."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, Answer, Handler, Request
+from kubeedge_actors.errors import HttpError
+
+if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 60.0
+"""After which a kept connection to our server ends."""
+OUR_OWN = frozenset({"content-length", "transfer-encoding", "connection", "host"})
+"""Headers of a request that say how it travels; they are ours to set."""
+
+
+class StdlibClient:
+    """A Client that opens a connection for each call."""
+
+    def call(self, request: Request, timeout: float) -> Answer:
+        """Ask and wait."""
+        from http.client import HTTPConnection, HTTPException
+
+        connection = HTTPConnection(request.host, request.port, timeout=timeout)
+        try:
+            connection.putrequest(request.method, request.path, skip_accept_encoding=True)
+            for name, values in request.headers.items():
+                for value in () if name.lower() in OUR_OWN else values:
+                    connection.putheader(name, value)
+            if request.body or request.method in ("POST", "PUT", "PATCH"):
+                connection.putheader("Content-Length", str(len(request.body)))
+            connection.endheaders(request.body)
+            response = connection.getresponse()
+            headers: dict[str, list[str]] = {}
+            for name, value in response.getheaders():
+                headers.setdefault(name, []).append(value)
+            return Answer(response.status, headers, response.read(BODY_LIMIT))
+        except (OSError, HTTPException, ValueError) as error:
+            raise HttpError(f"{request.host}:{request.port}{request.path} gives no answer: {error}") from error
+        finally:
+            connection.close()
+
+
+class StdlibServer:
+    """A Server on `host`:`port`; port 0 takes a free one."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 9060) -> None:
+        self._host, self._port = host, port
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def serving(self) -> bool:
+        """True between start and close."""
+        return self._server is not None
+
+    @property
+    def port(self) -> int:
+        """The port it serves on."""
+        return self._port
+
+    def start(self, handler: Handler) -> None:
+        """Serve on threads."""
+        from http.server import ThreadingHTTPServer
+
+        if self._server is not None:
+            return
+        try:
+            server = ThreadingHTTPServer((self._host, self._port), _handler_class(handler))
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise HttpError(f"port {self._port} of {self._host} can not be had for HTTP: {why}") from error
+        server.daemon_threads, server.block_on_close = True, False
+        self._server, self._port = server, server.server_address[1]
+        self._thread = threading.Thread(target=server.serve_forever, name="http-server", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more requests; those under way end by themselves."""
+        server, self._server = self._server, None
+        if server is not None and self._thread is not None:
+            server.shutdown()
+            self._thread.join()
+            server.server_close()
+
+
+def _handler_class(handle: Handler) -> type[BaseHTTPRequestHandler]:
+    """A request handler of the library that hands the body of any request to `handle`."""
+    from http.server import BaseHTTPRequestHandler
+
+    class Exchange(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = IDLE_SECONDS
+
+        def answer(self) -> None:
+            body = self.body()
+            if body is None:
+                self.close_connection = True
+            said = handle(body)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+        def body(self) -> bytes | None:
+            if "chunked" in self.headers.get("Transfer-Encoding", ""):
+                return self.chunks()
+            length = self.headers.get("Content-Length", "0")
+            if not length.isdigit() or int(length) > BODY_LIMIT:
+                return None
+            return self.rfile.read(int(length))
+
+        def chunks(self) -> bytes | None:
+            body = b""
+            while True:
+                try:
+                    size = int(self.rfile.readline(64).partition(b";")[0], 16)
+                except ValueError:
+                    return None
+                if len(body) + size > BODY_LIMIT:
+                    return None
+                body += self.rfile.read(size)
+                self.rfile.readline(64)
+                if size == 0:
+                    return body
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            log.debug(format, *arguments)
+
+    return Exchange
