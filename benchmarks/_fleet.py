@@ -1,7 +1,9 @@
-"""A fleet of simulated edge nodes in one process, for hub.py: told what to do on standard input, tells what it saw on standard output.
+"""A fleet of simulated edge nodes in one process, for hub.py: told what to do on standard input, tells what it saw
+on standard output.
 
-Each node has its own certificate, joins as edgecore does, sends a heart-beat and one request, acknowledges every push, sends a
-heart-beat every 15 s and comes back with jitter when it loses its connection. Frames are masked with zeros, which costs nothing.
+Each node has its own certificate, joins as edgecore does, sends a heart-beat and one request, acknowledges every
+push, sends a heart-beat every 15 s and comes back with jitter when it loses its connection. Frames are masked with
+zeros, which costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The real CloudHub in a process of its own, for hub.py: told what to do on standard input, answers on standard output."""
+"""The real CloudHub in a process of its own, for hub.py: told what to do on standard input, answers on standard
+output.
+"""
 
 from __future__ import annotations
 

@@ -22,10 +22,7 @@ class Row(NamedTuple):
 
     def plain(self) -> dict[str, Any]:
         """The row as other programs read it."""
-        rounded = {
-            key: float(f"{each:.4g}") if isinstance(each, float) else each for key, each in self._asdict().items()
-        }
-        return rounded
+        return {key: float(f"{each:.4g}") if isinstance(each, float) else each for key, each in self._asdict().items()}
 
 
 def machine() -> str:

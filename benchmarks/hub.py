@@ -2,8 +2,9 @@
 
     python benchmarks/hub.py [--nodes 200] [--json]
 
-Hub and fleet are two processes on this machine, TLS with client certificates between them. The baseline is the original's figure
-with 1,000 nodes, measured on another 2-core machine (its cloudcore beside API server, etcd and client): compare with care.
+Hub and fleet are two processes on this machine, TLS with client certificates between them. The baseline is the
+original's figure with 1,000 nodes, measured on another 2-core machine (its cloudcore beside API server, etcd and
+client): compare with care.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Child:
         command = [sys.executable, str(Path(__file__).with_name(script))]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = 0
+        self.script = script
         self.tell(first)
 
     def tell(self, order: dict[str, Any]) -> None:
@@ -59,7 +61,7 @@ class Child:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"{self.process.args} ended")
+            sys.exit(f"{self.script} ended")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -1,21 +1,104 @@
-"""KubeEdge's architecture in Python: every module is an actor with a supervised mailbox."""
+"""KubeEdge's architecture in Python: every module is an actor with a supervised mailbox.
+
+The front door: what the author of a module imports, in groups. A name is loaded when it is first used, so that an import of
+one part does not pay for the others (an idle edge counts its megabytes).
+
+>>> from kubeedge_actors import Module, MqttPublish, TwinUpdated, on
+"""
 
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from kubeedge_actors.module import Module as Module
-    from kubeedge_actors.module import on as on
-    from kubeedge_actors.wire.messages import MqttPublish as MqttPublish
-    from kubeedge_actors.wire.messages import TwinUpdated as TwinUpdated
+    from kubeedge_actors.errors import (
+        AnswerLost,
+        AskTimeout,
+        KubeEdgeActorsError,
+        MailboxError,
+        MailboxFull,
+        RegistrationError,
+        Stopped,
+        UsageError,
+    )
+    from kubeedge_actors.module import Module, on
+    from kubeedge_actors.supervisors import (
+        Backoff,
+        ChildSpec,
+        InlineEngine,
+        Intensity,
+        MailboxSpec,
+        OneForAll,
+        OneForOne,
+        Overflow,
+        Promise,
+        Ref,
+        Reply,
+        Restart,
+        RestForOne,
+        Runtime,
+        SupervisorSpec,
+        ThreadsEngine,
+        Timer,
+    )
+    from kubeedge_actors.wire.messages import (
+        Answered,
+        BusPublish,
+        BusUploaded,
+        DeviceChanged,
+        DeviceStateUpdate,
+        LinkDown,
+        LinkUp,
+        ListPods,
+        Message,
+        MqttPublish,
+        MqttReceived,
+        MqttSubscribe,
+        MqttUnsubscribe,
+        ObjectPushed,
+        PodChanged,
+        Refused,
+        TwinGet,
+        TwinUpdate,
+        TwinUpdated,
+        UnknownRecord,
+    )
 
-_HOMES = {"Module": "module", "on": "module", "MqttPublish": "wire.messages", "TwinUpdated": "wire.messages"}
+__all__ = [
+    # writing a module
+    "Module", "on", "Ref", "Promise", "Reply", "Timer",
+    # what modules say: devices and their twins
+    "TwinUpdated", "TwinUpdate", "TwinGet", "DeviceStateUpdate", "DeviceChanged",
+    # ... MQTT
+    "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
+    # ... the cluster and the link to it
+    "PodChanged", "ListPods", "ObjectPushed", "Answered", "Refused", "BusPublish", "BusUploaded", "LinkUp", "LinkDown",
+    "UnknownRecord",
+    # ... and the base of messages of your own
+    "Message",
+    # supervision: how a module is run
+    "Runtime", "ThreadsEngine", "InlineEngine", "ChildSpec", "SupervisorSpec", "Restart", "OneForOne", "OneForAll",
+    "RestForOne", "Intensity", "Backoff", "MailboxSpec", "Overflow",
+    # errors
+    "KubeEdgeActorsError", "UsageError", "RegistrationError", "MailboxError", "MailboxFull", "Stopped", "AskTimeout",
+    "AnswerLost",
+    "__version__",
+]  # fmt: skip
+
+_HOMES = ("module", "wire.messages", "errors", "supervisors")
 
 
 def __getattr__(name: str) -> Any:
-    import importlib
+    if name in __all__:
+        import importlib
 
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        for home in _HOMES:
+            found = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,7 @@ from kubeedge_actors.actors.devicecontroller import actor as devicecontroller
 from kubeedge_actors.actors.edgecontroller import actor as edgecontroller
 from kubeedge_actors.actors.nodelifecycle.actor import NodeLifecycle
 from kubeedge_actors.actors.scheduler.actor import Scheduler
-from kubeedge_actors.actors.synccontroller.actor import SyncController
+from kubeedge_actors.actors.synccontroller import actor as synccontroller
 from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
 from kubeedge_actors.control import ControlSocket
@@ -40,8 +40,25 @@ from kubeedge_actors.program import (
 )
 from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.wire.messages import (
+    AllowTarget,
+    BusAnswered,
+    BusPublish,
+    BusSubscribe,
+    BusUnsubscribe,
+    BusUploaded,
+    CallService,
+    ForbidTarget,
+    RequestApi,
+    UnknownRecord,
+)
 
 STOPPING = 7.0
+EXTENSION_POINTS = frozenset(
+    {BusPublish, BusSubscribe, BusUnsubscribe, BusAnswered, BusUploaded, AllowTarget, ForbidTarget, CallService}
+    | {RequestApi, UnknownRecord}
+)
+"""What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
@@ -84,20 +101,20 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         authority = FileAuthority(data.path / "certs")
         stack.callback(authority.close)
         tls = authority.server(_names(config.host))
-        server = WebSocketServer()
+        loop = LoopThread()
+        stack.callback(loop.stop)
+        server = WebSocketServer(loop)
         stack.callback(server.stop)
         server.bind(config.host, config.hub_port)
         path = Path(config.kubeconfig) if config.kubeconfig else _embedded_api(config, authority, stack)
         cluster = KubernetesCluster(from_kubeconfig(path))
         stack.callback(cluster.close)
-        loop = LoopThread("bootstrap")
-        stack.callback(loop.stop)
         bootstrap = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
         bootstrap.start(config.host, config.https_port, tls)
         stack.callback(bootstrap.stop)
         token = data.path / "token"
         authority.write_token(token)
-        runtime = Runtime(ThreadsEngine())
+        runtime = Runtime(ThreadsEngine(), optional=EXTENSION_POINTS)
         hub = CloudHub.spec(
             lambda: CloudHub(
                 server,
@@ -121,7 +138,7 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
 def tree(hub: ChildSpec, cluster: Cluster, address: str, *, embedded: bool) -> SupervisorSpec:
     """The modules in start order: the hub, who talks to nodes through it, and what a cluster of its own would do."""
     controllers = [
-        SyncController.spec(lambda: SyncController(cluster)),
+        *synccontroller.specs(cluster),
         *edgecontroller.specs(cluster, address),
         *devicecontroller.specs(cluster),
     ]

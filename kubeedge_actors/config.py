@@ -129,6 +129,16 @@ def _document(path: str, kind: str) -> dict[str, Any]:
     return document
 
 
+def yaml_documents(text: str) -> list[Any]:
+    """The documents of a YAML text; ValueError when it is none."""
+    import yaml
+
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise ValueError(f"this is not YAML: {error}") from error
+
+
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():

@@ -48,6 +48,7 @@ class Stage:
         self._ending = ending
         self._runtime = runtime
         self._steps = 0
+        self._processes: dict[str, subprocess.Popen[str]] = {}
         self._ports = free_ports(5)
         self.mqtt_port, self.web_port = self._ports[3:]
 
@@ -65,6 +66,9 @@ class Stage:
             self._ending.wait(POLL)
             if self._ending.asked:
                 raise Failed(what)
+            for side, process in self._processes.items():
+                if process.poll() is not None:
+                    raise Failed(f"{what}: the {side} process ended with status {process.returncode}")
         print(f"   - {what} ({time.monotonic() - begin:.2f} s)", flush=True)
 
     def start_cloud(self) -> None:
@@ -134,6 +138,7 @@ class Stage:
         log = (self.folder / f"{side}.log").open("w", encoding="utf-8")
         command = (sys.executable, "-m", module, "--data-dir", str(self.folder / side), *options)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        self._processes[side] = process
         self.closers.append(log.close)
         self.closers.append(lambda: end(process))
         begin = time.monotonic()

@@ -12,16 +12,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kubeedge_actors import __version__
 from kubeedge_actors.actors.devicetwin.actor import DeviceTwin
 from kubeedge_actors.actors.edged.actor import Edged
+from kubeedge_actors.actors.edged.internal import LinkSeen
 from kubeedge_actors.actors.edgehub.actor import EdgeHub
+from kubeedge_actors.actors.edgehub.alone import Alone
 from kubeedge_actors.actors.eventbus import EventBus
 from kubeedge_actors.actors.metamanager.actor import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
-from kubeedge_actors.config import MQTT_PORT, EdgeConfig, edge_settings, merged
+from kubeedge_actors.config import MQTT_PORT, EdgeConfig, edge_settings, merged, yaml_documents
 from kubeedge_actors.control import ControlSocket
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.containers.folders import PodFolders
+from kubeedge_actors.drivers.containers.host import LinuxHost
+from kubeedge_actors.drivers.containers.manifests import ManifestFolder
+from kubeedge_actors.drivers.containers.probes import NetworkProber
 from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.credentials import NodeCredentials
@@ -41,9 +48,25 @@ from kubeedge_actors.program import (
 )
 from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire.messages import TwinUpdated
+from kubeedge_actors.wire import mapping
+from kubeedge_actors.wire.messages import (
+    LinkDown,
+    LinkUp,
+    MqttReceived,
+    MqttSubscribe,
+    MqttUnsubscribe,
+    QueryClusterCa,
+    RequestApi,
+    TwinUpdated,
+    UnknownRecord,
+)
 
 STOPPING = 8.0
+EXTENSION_POINTS = frozenset(
+    {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownRecord, RequestApi, QueryClusterCa}
+)
+"""What modules of one's own may take or say; nothing is wrong when nobody does."""
+ON_THE_LINK = mapping.UPWARD | mapping.DOWNWARD | {LinkUp, LinkDown}
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -121,7 +144,9 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         mqtt = broker(config)
         mqtt.start()
         stack.callback(mqtt.close)
-        runtime = Runtime(ThreadsEngine())
+        runtime = Runtime(
+            ThreadsEngine(), optional=EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | ON_THE_LINK
+        )
         modules = tree(config, store, containers, mqtt, token, ending, facts=_wanted(own))
         runtime.start(SupervisorSpec("edge", [*modules, *own]))
         stack.callback(runtime.stop, STOPPING)
@@ -129,7 +154,9 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         control = ControlSocket(data.path / "control.sock", runtime, allow_faults=allow_faults)
         control.start()
         stack.callback(control.close)
-        ready(f"edge {config.name}: MQTT on {mqtt.address}, pods by {containers.version()}, cloud {config.cloud or 'none'}")
+        ready(
+            f"edge {config.name}: MQTT on {mqtt.address}, pods by {containers.version()}, cloud {config.cloud or 'none'}"
+        )
         ending.wait()
 
 
@@ -144,23 +171,17 @@ def tree(
     facts: bool,
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
-    address, subscribed, cloud = _address(config.cloud), set[str](), bool(config.cloud)
+    subscribed, seen, cloud = set[str](), LinkSeen(), bool(config.cloud)
     modules = [
         MetaManager.spec(lambda: MetaManager(store.meta)),
         DeviceTwin.spec(lambda: DeviceTwin(config.name, store.twin, cloud=cloud, facts=facts)),
         ServiceBus.spec(lambda: ServiceBus(store.targets, StdlibClient(), StdlibServer())),
         EventBus.spec(lambda: EventBus(config.name, [mqtt], store.topics, subscribed)),
-        Edged.spec(
-            lambda: Edged(
-                node_name=config.name,
-                runtime=containers,
-                pods_dir=config.data_dir / "pods",
-                address=address,
-                manifests=Path(config.manifests) if config.manifests else None,
-            )
-        ),
+        Edged.spec(lambda: edged(config, containers, seen)),
     ]
-    if config.cloud:
+    if not config.cloud:
+        modules.append(Alone.spec())
+    else:
         links = WebSocketLinks()
         credentials = NodeCredentials(config.data_dir / "certs", config.name, config.cloud, token)
         modules.append(
@@ -178,6 +199,22 @@ def tree(
             )
         )
     return modules
+
+
+def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> Edged:
+    """Edged with the drivers of this machine; `seen` outlives it."""
+    pods = config.data_dir / "pods"
+    return Edged(
+        node_name=config.name,
+        runtime=containers,
+        folders=PodFolders(pods),
+        host=LinuxHost(config.data_dir),
+        prober=NetworkProber(),
+        address=_address(config.cloud),
+        product_version=f"v{__version__}",
+        manifests=ManifestFolder(Path(config.manifests), yaml_documents) if config.manifests else None,
+        link=seen,
+    )
 
 
 def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:

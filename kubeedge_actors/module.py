@@ -64,24 +64,20 @@ class Module(Actor):
     emits: ClassVar[tuple[type, ...]] = ()
     version: ClassVar[str] = "1"
     _handlings: ClassVar[Mapping[type, Handling]] = {}
-    _methods: dict[type, Callable[[Any], Any]]
-    _lists: dict[type, Callable[[list[Any]], list[object] | None]]
+    _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
-        if cls.batch is Module.batch and all(each.batch == 1 for each in cls._handlings.values()):
-            cls.batch = Actor.batch  # type: ignore[method-assign]  # the mailbox need not ask for each message
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> typing.Self:
-        """Make an instance; handlers are bound here so that a subclass may forget `super().__init__()`."""
-        self = super().__new__(cls)
-        self._lists = {each: getattr(self, handling.method) for each, handling in cls._handlings.items()}
-        self._methods = {
-            each: method if cls._handlings[each].batch == 1 else _one_by_one(method)
-            for each, method in self._lists.items()
+        handlings = cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
+        functions = {each: getattr(cls, handling.method) for each, handling in handlings.items()}
+        cls._functions = {
+            each: function if handlings[each].batch == 1 else _one_by_one(function)
+            for each, function in functions.items()
         }
-        return self
+        if cls.batch in (Actor.batch, Module.batch):
+            # without a batch handler the mailbox need not ask for each message
+            plain = all(each.batch == 1 for each in handlings.values())
+            cls.batch = Actor.batch if plain else Module.batch  # type: ignore[method-assign]
 
     @classmethod
     def accepts(cls) -> tuple[type, ...]:
@@ -104,10 +100,10 @@ class Module(Actor):
 
     def receive(self, message: object) -> object:
         """Hand the message to its handler."""
-        method = self._methods.get(type(message))
-        if method is None:
+        function = self._functions.get(type(message))
+        if function is None:
             raise Unhandled(f"{type(self).__name__} has no handler for {type(message).__name__}")
-        return method(message)
+        return function(self, message)
 
     def batch(self, message_type: type) -> int:
         """As declared with `@on(batch=...)`."""
@@ -116,7 +112,8 @@ class Module(Actor):
 
     def receive_batch(self, messages: list[Any]) -> list[object] | None:
         """Hand the messages to their handler."""
-        return self._lists[type(messages[0])](messages)
+        answers: list[object] | None = getattr(self, self._handlings[type(messages[0])].method)(messages)
+        return answers
 
     # --- the context, within reach --------------------------------------------------------------------------------
 
@@ -160,11 +157,11 @@ class Module(Actor):
         return self.context.ref
 
 
-def _one_by_one(method: Callable[[list[Any]], list[object] | None]) -> Callable[[Any], object]:
+def _one_by_one(function: Callable[[Any, list[Any]], list[object] | None]) -> Callable[[Any, Any], object]:
     """The batch handler as one for a single message."""
 
-    def handle(message: Any) -> object:
-        answers = method([message])
+    def handle(module: Module, message: Any) -> object:
+        answers = function(module, [message])
         return answers[0] if answers else None
 
     return handle
@@ -172,10 +169,8 @@ def _one_by_one(method: Callable[[list[Any]], list[object] | None]) -> Callable[
 
 def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, Handling]:
     found: dict[type, Handling] = {}
-    for method, function in inspect.getmembers(cls, inspect.isfunction):
-        batch: int | None = getattr(function, _MARK, None)
-        if batch is None:
-            continue
+    for method, function in _marked(cls).items():
+        batch: int = getattr(function, _MARK)
         for each in _accepted(cls, method, function, batch, namespace):
             if each in found:
                 raise RegistrationError(
@@ -183,6 +178,16 @@ def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, Ha
                 )
             found[each] = Handling(method, batch)
     return found
+
+
+def _marked(cls: type[Module]) -> dict[str, Callable[..., Any]]:
+    """The handlers by name; one that a subclass overrides without `@on` stays a handler of the same types."""
+    return {
+        name: function
+        for each in reversed(cls.__mro__)
+        for name, function in vars(each).items()
+        if hasattr(function, _MARK)
+    }
 
 
 def _accepted(
@@ -195,7 +200,7 @@ def _accepted(
     annotation = parameters[1].annotation
     if annotation is inspect.Parameter.empty:
         raise RegistrationError(f"{where} does not say by an annotation which message it handles")
-    if isinstance(annotation, str):
+    while isinstance(annotation, str):  # quoted under `from __future__ import annotations`, it is a text of a text
         try:
             annotation = eval(annotation, getattr(function, "__globals__", {}), dict(namespace))
         except Exception as error:

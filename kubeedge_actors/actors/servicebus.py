@@ -176,7 +176,7 @@ class ServiceBus(Module):
             return _said(400, "can't read data from body of the http's request")
         try:
             url = msgspec.json.decode(message.body, type=_Asked).targetURL or ""
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _said(400, "invalid params")
         if url not in self._allowed:
             return _said(400, f"url {url} is not allowed and please make a rule for this url in the cloud")

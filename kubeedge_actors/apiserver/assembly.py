@@ -18,7 +18,7 @@ from .registry import Registry
 from .removing import Remover
 from .rendering import Renderings
 from .reviews import Reviews
-from .routes import Routes
+from .routes import Handlers, Routes
 from .schema.decode import Types
 from .storage.collection import Collection
 from .storage.database import Database
@@ -63,8 +63,15 @@ def assemble(database: Database, later: Later, clock: Callable[[], float]) -> Pa
     namespaces.make(intake, clock())
     store.commit()
     collector.sweep()
-    subresources = Subresources(store, registry, intake, patcher, writer, remover, clock)
-    reader, watcher = Reader(store, renderings), Watcher(store, renderings, bell)
-    reviews, tokens = Reviews(intake, clock), Tokens(intake, clock)
-    routes = Routes(registry, Discovery(registry), reader, writer, remover, watcher, subresources, reviews, tokens)
+    handlers = Handlers(
+        Discovery(registry),
+        Reader(store, renderings),
+        writer,
+        remover,
+        Watcher(store, renderings, bell),
+        Subresources(store, registry, intake, patcher, writer, remover, clock),
+        Reviews(intake, clock),
+        Tokens(intake, clock),
+    )
+    routes = Routes(registry, handlers)
     return Parts(store, routes, bell, expiry.tick)

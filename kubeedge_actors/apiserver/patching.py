@@ -76,13 +76,13 @@ class Patcher:
         body, after = applied_object(owners, old, config, manager, target.subresource, request.flag("force"))
         return Applied(body, after.encode())
 
-    def owners_after(self, entry: Entry, new: Json, request: Request, subresource: str) -> bytes | None:
+    def owners_after(self, entry: Entry, new: Json, request: Request, target: Target, resource: Resource) -> bytes | None:
         """Who owns what after somebody wrote without applying; None while nobody ever applied."""
         if entry.owned is None:
             return None
-        owners = Owners.of(entry, new["kind"], self._types.fields)
+        owners = Owners.of(entry, resource.type, self._types.fields)
         manager = request.query.get("fieldManager") or agent(request)
-        return owners.after_update(entry.object(), new, manager, subresource).encode()
+        return owners.after_update(entry.object(), new, manager, target.subresource).encode()
 
 
 def agent(request: Request) -> str:

@@ -112,6 +112,7 @@ def at(body: Json, field: FieldLabel) -> str:
 
 STATUS = Sub("status")
 SCALE = Sub("scale", "Scale", "autoscaling", "v1")
+TOKEN = Sub("token", "TokenRequest", "authentication.k8s.io", "v1", ("create",))
 EVENT_FIELDS = (
     *labels(
         "involvedObject.kind",
@@ -190,7 +191,9 @@ BUILT_IN: tuple[Resource, ...] = (
         fields=POD_FIELDS,
     ),
     Resource("", "v1", "secrets", "Secret", type="Secret", fields=labels("type")),
-    Resource("", "v1", "serviceaccounts", "ServiceAccount", short=("sa",), type="ServiceAccount"),
+    Resource(
+        "", "v1", "serviceaccounts", "ServiceAccount", short=("sa",), type="ServiceAccount", subresources=(TOKEN,)
+    ),
     Resource(
         "apps",
         "v1",

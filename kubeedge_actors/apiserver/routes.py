@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from . import openapi
 from .discovery import Discovery
 from .listing import Reader
@@ -25,24 +27,24 @@ OF_NAMED = frozenset({"get", "update", "patch", "delete"})
 UPGRADES = frozenset({"exec", "attach", "portforward"})
 
 
+class Handlers(msgspec.Struct):
+    """Who answers what."""
+
+    discovery: Discovery
+    reader: Reader
+    writer: Writer
+    remover: Remover
+    watcher: Watcher
+    subresources: Subresources
+    reviews: Reviews
+    tokens: Tokens
+
+
 class Routes:
     """All paths of the server. `log_source` may be set at any time."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        discovery: Discovery,
-        reader: Reader,
-        writer: Writer,
-        remover: Remover,
-        watcher: Watcher,
-        subresources: Subresources,
-        reviews: Reviews,
-        tokens: Tokens,
-    ) -> None:
-        self._registry, self._discovery = registry, discovery
-        self._reader, self._writer, self._remover, self._watcher = (reader, writer, remover, watcher)
-        self._subresources, self._reviews, self._tokens = subresources, reviews, tokens
+    def __init__(self, registry: Registry, handlers: Handlers) -> None:
+        self._registry, self._to = registry, handlers
         self.log_source: LogSource | None = None
 
     def answer(self, request: Request) -> Answer:
@@ -66,7 +68,7 @@ class Routes:
     def _other(self, request: Request) -> Answer:
         if not may_path(request.user, request.path):
             raise path_refused(request.user, request.method.lower(), request.path)
-        found = self._discovery.answer(request) or openapi.answer(request)
+        found = self._to.discovery.answer(request) or openapi.answer(request)
         if found is None:
             raise PlainNotFound
         if request.method != "GET":
@@ -90,19 +92,19 @@ class Routes:
         if action not in resource.verbs or (action in OF_NAMED) != bool(target.name):
             raise method_not_allowed()
         if resource.plural in REVIEWS:
-            return self._reviews.create(request, resource)
+            return self._to.reviews.create(request, resource)
         if resource.plural == "bindings":
-            return self._subresources.bind(request, target)
+            return self._to.subresources.bind(request, target)
         if action == "watch":
-            return self._watcher.watch(request, target, resource)
+            return self._to.watcher.watch(request, target, resource)
         handlers = {
-            "get": self._reader.get,
-            "list": self._reader.list,
-            "create": self._writer.create,
-            "update": self._writer.update,
-            "patch": self._writer.patch,
-            "delete": self._remover.delete,
-            "deletecollection": self._remover.delete_collection,
+            "get": self._to.reader.get,
+            "list": self._to.reader.list,
+            "create": self._to.writer.create,
+            "update": self._to.writer.update,
+            "patch": self._to.writer.patch,
+            "delete": self._to.remover.delete,
+            "deletecollection": self._to.remover.delete_collection,
         }
         return handlers[action](request, target, resource)
 
@@ -119,26 +121,26 @@ class Routes:
     def _known_sub(self, request: Request, target: Target, resource: Resource, sub: Sub) -> Answer:
         if sub.name == "status":
             if request.method == "GET":
-                return self._reader.get(request, target, resource)
-            write = self._writer.update if request.method == "PUT" else self._writer.patch
+                return self._to.reader.get(request, target, resource)
+            write = self._to.writer.update if request.method == "PUT" else self._to.writer.patch
             return write(request, target, resource)
         if sub.name == "scale":
-            return self._subresources.scale(request, target, resource)
+            return self._to.subresources.scale(request, target, resource)
         if sub.name == "finalize":
-            return self._subresources.finalize(request, target, resource)
+            return self._to.subresources.finalize(request, target, resource)
         if sub.name == "token":
-            return self._tokens.create(request, self._reader.entry(target, resource))
+            return self._to.tokens.create(request, self._to.reader.entry(target, resource))
         if sub.name == "log":
-            return log_answer(request, self._reader.entry(target, resource).object(), self.log_source)
+            return log_answer(request, self._to.reader.entry(target, resource).object(), self.log_source)
         return (
-            self._subresources.bind(request, target)
+            self._to.subresources.bind(request, target)
             if sub.name == "binding"
-            else self._subresources.evict(request, target)
+            else self._to.subresources.evict(request, target)
         )
 
     def _upgrade(self, target: Target, resource: Resource) -> Answer:
         """Streams into containers: refused with a reason."""
-        pod = self._reader.entry(target, resource).object()
+        pod = self._to.reader.entry(target, resource).object()
         if not pod.get("spec", {}).get("nodeName"):
             raise bad_request(f"pod {target.name} does not have a host assigned")
         raise ApiError(501, "NotImplemented", f"{target.subresource} is not served by this API server")

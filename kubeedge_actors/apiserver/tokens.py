@@ -35,7 +35,9 @@ class Tokens:
         spec = body.get("spec", {})
         seconds = spec.get("expirationSeconds") or USUAL
         if not SHORTEST <= seconds <= LONGEST:
-            complaint = invalid_value("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+            complaint = invalid_value(
+                "spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"
+            )
             raise invalid("authentication.k8s.io", "TokenRequest", "", [complaint])
         now = int(self._clock())
         audiences = spec.get("audiences") or [AUDIENCE]

@@ -191,7 +191,7 @@ class Writer:
         check_preconditions(given, old, resource)
         new = self._next(target, resource, given, old)
         rendering = self._renderings.choose(request, resource, ONE)
-        owned = self._patcher.owners_after(entry, new, request, target.subresource) if owned is None else owned
+        owned = self._patcher.owners_after(entry, new, request, target, resource) if owned is None else owned
         if unchanged(new, old) and owned == entry.owned:
             return Response(rendering.one(entry), headers=headers)
         if request.dry_run:

@@ -19,7 +19,7 @@ HISTORY = 20
 class Text(ModalScreen[None]):
     """A page of text over the table; any of these keys closes it."""
 
-    BINDINGS = (("escape", "dismiss", "close"), ("q", "dismiss", "close"), ("enter", "dismiss", "close"))
+    BINDINGS = [("escape", "dismiss", "close"), ("q", "dismiss", "close"), ("enter", "dismiss", "close")]
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -38,12 +38,12 @@ class Dashboard(App[None]):
     TITLE = "kubeedge_actors"
     ENABLE_COMMAND_PALETTE = False
     CSS = "#facts, #problem { height: auto; padding: 0 1; } #problem { color: $error; } DataTable { height: 1fr; }"
-    BINDINGS = (
+    BINDINGS = [
         ("q", "quit", "quit"),
         ("r", "restart", "restart"),
         ("e", "errors", "last error"),
         ("d", "deadletters", "dead letters"),
-    )
+    ]
 
     def __init__(self, client: ControlClient, interval: float = 1.0) -> None:
         super().__init__()

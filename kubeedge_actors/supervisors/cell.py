@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.supervisors import events, life
 from kubeedge_actors.supervisors.deadletters import Reason
-from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation
+from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.promise import Promise
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.stats import Stats

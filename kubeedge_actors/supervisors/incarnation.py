@@ -54,6 +54,11 @@ class Incarnation:
         self.timers: set[Timer] = set()
         self.owed: weakref.WeakSet[Reply] = weakref.WeakSet()
 
+    def let_go(self) -> None:
+        """Forget the instance: what refers to what in a ring would have to wait for the garbage collector."""
+        self.receive = _unborn
+        self.context = None
+
     def held(self) -> list[Envelope]:
         """The messages of the turn, none in a hook."""
         turn = self.turn

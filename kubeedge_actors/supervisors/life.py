@@ -175,6 +175,7 @@ def call_on_stop(cell: Cell, one: Incarnation) -> None:
         actor.on_stop()
     except BaseException:
         cell.log.exception("%s failed in on_stop", cell.name)
+    one.let_go()
 
 
 def forget_timers(one: Incarnation) -> None:

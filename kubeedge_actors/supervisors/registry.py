@@ -23,9 +23,13 @@ class Finding:
 
 
 class Registry:
-    """Name -> Ref, and type -> Refs that accept it. `groups`: the known ones; None allows any."""
+    """Name -> Ref, and type -> Refs that accept it. `groups`: the known ones; None allows any.
 
-    def __init__(self, groups: Collection[str] | None = None) -> None:
+    `optional`: types that may lack one side, because modules that are not always there say or take them.
+    """
+
+    def __init__(self, groups: Collection[str] | None = None, optional: Collection[type] = ()) -> None:
+        self._optional = frozenset(optional)
         self._groups = None if groups is None else frozenset(groups)
         self._refs: dict[str, Ref] = {}
         self._specs: dict[str, ChildSpec] = {}
@@ -90,4 +94,4 @@ class Registry:
             for each in spec.emits
             if each not in self._accepting
         ]
-        return found
+        return [finding for finding in found if finding.type not in self._optional]

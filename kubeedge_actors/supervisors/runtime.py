@@ -34,7 +34,7 @@ GRACE = 5.0
 class Runtime:
     """A supervision tree on an engine. Several can live in one process; nothing is shared between them.
 
-    `groups`: the group names that specs may use, None for any. `failed`: the reason, once the root supervisor gave up.
+    `groups`: the group names that specs may use, None for any. `optional`: see Registry. `failed`: the reason, once the root supervisor gave up.
     """
 
     def __init__(
@@ -44,13 +44,14 @@ class Runtime:
         dead_letters: DeadLetterOffice | None = None,
         groups: Collection[str] | None = None,
         seed: int | None = None,
+        optional: Collection[type] = (),
     ) -> None:
         self.engine = engine
         self.clock = engine.attach(clock)
         self.dead_letters: Any = DeadLetters() if dead_letters is None else dead_letters
         self.events = Events()
         self.events.subscribe(occurrences.log_event)
-        self.registry = Registry(groups)
+        self.registry = Registry(groups, optional)
         self.lock = threading.RLock()
         self.root: Supervisor | None = None
         self.failed: str | None = None

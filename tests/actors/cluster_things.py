@@ -1,62 +1,83 @@
-"""What the tests of the cloud's controllers share: an API in memory with an edge node in it, and objects to put there."""
+"""Objects of Kubernetes for the tests of what the cloud does without a cluster of its own, and a look at what came of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND, Kind
+from kubeedge_actors.drivers.cluster.base import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.fake import FakeCluster
-from kubeedge_actors.wire import kinds, names
+from kubeedge_actors.wire import names
 
 Json = dict[str, Any]
-DEVICE, MODEL, STATUS = Kind(*kinds.DEVICE), Kind(*kinds.DEVICEMODEL), Kind(*kinds.DEVICESTATUS)
-SYNC, CLUSTER_SYNC = Kind(*kinds.OBJECTSYNC), Kind(*kinds.CLUSTEROBJECTSYNC)
 
 
-def node(name: str = "edge-1", *, edge: bool = True, ready: str = "True", **more: Any) -> Json:
-    """A Node; an edge node unless told otherwise."""
-    labels = {names.EDGE_LABEL: ""} if edge else {}
-    status = {
-        "conditions": [{"type": "Ready", "status": ready}],
-        "allocatable": {"cpu": "2", "memory": "4Gi", "pods": "10"},
+def condition(type: str, status: str, **more: Any) -> Json:
+    """One condition of a status."""
+    return {"type": type, "status": status, **more}
+
+
+def node(name: str, *, ready: str = "True", labels: Json | None = None, spec: Json | None = None, **has: Any) -> Json:
+    """An edge node; `has` in place of 4 CPUs, 4Gi of memory and room for 10 pods."""
+    return {
+        "metadata": {"name": name, "labels": {names.EDGE_LABEL: "", **(labels or {})}},
+        "spec": spec or {},
+        "status": {
+            "allocatable": {"cpu": "4", "memory": "4Gi", "pods": "10", **has},
+            "conditions": [condition("Ready", ready)] if ready else [],
+        },
     }
-    return {"metadata": {"name": name, "labels": labels}, "spec": more, "status": status}
 
 
-def pod(name: str, node: str = "edge-1", **spec: Any) -> Json:
-    """A Pod bound to `node` (or to none)."""
-    made: Json = {"containers": [{"name": "main", "image": "busybox"}], **spec}
-    if node:
-        made["nodeName"] = node
-    return {"metadata": {"name": name}, "spec": made}
+def pod(name: str, *, cpu: str = "", node: str = "", **spec: Any) -> Json:
+    """A pod of one container."""
+    container: Json = {"name": "main", "image": "busybox"}
+    if cpu:
+        container["resources"] = {"requests": {"cpu": cpu}}
+    where = {"nodeName": node} if node else {}
+    return {"metadata": {"name": name}, "spec": {"containers": [container], **where, **spec}}
 
 
-def using(config: str = "", secret: str = "", account: str = "") -> Json:
-    """Parts of a pod's spec that use these objects."""
-    volumes: list[Json] = []
-    if config:
-        volumes.append({"name": "c", "configMap": {"name": config}})
-    if secret:
-        volumes.append({"name": "s", "secret": {"secretName": secret}})
-    spec: Json = {"volumes": volumes}
-    return {**spec, "serviceAccountName": account} if account else spec
+def lease(name: str, renewed: str) -> Json:
+    """A node's lease."""
+    return {"metadata": {"name": name}, "spec": {"renewTime": renewed, "holderIdentity": name}}
 
 
-def put_node(api: FakeCluster, name: str = "edge-1", **more: Any) -> Json:
-    """A Node in the API."""
-    return api.create(NODE_KIND, "", node(name, **more))
+def add_node(cluster: FakeCluster, object: Json) -> None:
+    """Register a node."""
+    cluster.create(NODE_KIND, "", object)
 
 
-def put_pod(api: FakeCluster, name: str, node: str = "edge-1", **spec: Any) -> Json:
-    """A Pod in the API."""
-    return api.create(POD_KIND, "default", pod(name, node, **spec))
+def add_pod(cluster: FakeCluster, object: Json) -> None:
+    """Create a pod."""
+    cluster.create(POD_KIND, "default", object)
 
 
-def put_config(api: FakeCluster, name: str, **data: str) -> Json:
-    """A ConfigMap in the API."""
-    return api.create(CONFIGMAP_KIND, "default", {"metadata": {"name": name}, "data": data})
+def set_status(cluster: FakeCluster, name: str, **changes: Any) -> None:
+    """A node says how it is."""
+    cluster.patch(NODE_KIND, "", name, {"status": changes}, form="strategic", subresource="status")
 
 
-def put_secret(api: FakeCluster, name: str) -> Json:
-    """A Secret in the API."""
-    return api.create(SECRET_KIND, "default", {"metadata": {"name": name}, "data": {"key": "cmVkYWN0ZWQ="}})
+def renew(cluster: FakeCluster, name: str, renewed: str) -> None:
+    """A node renews its lease."""
+    cluster.replace(LEASE_KIND, names.LEASE_NAMESPACE, name, lease(name, renewed))
+
+
+def node_of(cluster: FakeCluster, name: str) -> str:
+    """Where a pod was put; empty for nowhere."""
+    found = cluster.peek(POD_KIND, "default", name)
+    assert found is not None
+    return str(found["spec"].get("nodeName", ""))
+
+
+def conditions(object: Json | None) -> dict[str, Json]:
+    """The conditions of an object by type."""
+    assert object is not None
+    return {each["type"]: each for each in object.get("status", {}).get("conditions", ())}
+
+
+def events(cluster: FakeCluster) -> list[tuple[str, str, str]]:
+    """What was said of whom: name, reason, message."""
+    return [
+        (event["involvedObject"]["name"], event["reason"], event["message"])
+        for event in sorted(cluster.peek_all(EVENT_KIND), key=lambda each: int(each["metadata"]["resourceVersion"]))
+    ]

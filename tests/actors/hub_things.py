@@ -12,7 +12,7 @@ from kubeedge_actors.wire.messages import Answered, ObjectPushed, Said
 
 
 class LooseServer:
-    """A LinkServer whose peers are moved by the test; `sent` is what the hub wanted to send, `closed` why it closed."""
+    """A LinkServer whose peers a test moves; `sent`: what the hub wanted to send, `closed`: why it closed."""
 
     def __init__(self) -> None:
         self.events: ServerEvents

@@ -1,4 +1,4 @@
-"""Whatever a node sends: the hub does not crash, other nodes' sessions stay, and only what is no message costs a node its session."""
+"""Whatever a node sends: no crash, others' sessions stay, and only what is no message costs a node its session."""
 
 from __future__ import annotations
 

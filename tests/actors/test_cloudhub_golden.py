@@ -1,4 +1,4 @@
-"""The recorded conversations through the hub: what came up is published as it was meant, what went down goes down word for word."""
+"""The recorded conversations through the hub: published as it was meant, sent down word for word."""
 
 from __future__ import annotations
 

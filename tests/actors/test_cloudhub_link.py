@@ -1,4 +1,4 @@
-"""The hub behind its real server, on threads, with real certificates: what a node on the network can and can not do."""
+"""The hub behind its real server, on threads, with real certificates: what a node can and can not do."""
 
 from __future__ import annotations
 

@@ -145,7 +145,10 @@ def test_a_window_lets_several_objects_be_under_way_but_never_two_of_one() -> No
 
 
 class Delivery(RuleBasedStateMachine):
-    """Pushes, acknowledgements in any order, lost ones, time and broken sessions: what a node has never goes backwards, and in the end is the truth."""
+    """Pushes, acknowledgements, time and broken sessions in any order.
+
+    What a node has never goes backwards, and in the end it is the truth.
+    """
 
     sent_ids: Bundle[str] = Bundle("sent_ids")
 

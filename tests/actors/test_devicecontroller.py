@@ -27,7 +27,7 @@ from kubeedge_actors.wire.messages import (
     Said,
     TwinReported,
 )
-from tests.actors.cluster_things import DEVICE, MODEL, STATUS
+from tests.actors.api_things import DEVICE, MODEL, STATUS
 from tests.actors.golden import lines, shape, shape_of
 
 N = "edge-1"

@@ -64,7 +64,7 @@ def from_outside(line: Json) -> bool:
 
 @pytest.fixture(scope="module")
 def played() -> World:
-    world = World()
+    world = World(start=EPOCH)
     for line in lines():
         if from_outside(line):
             feed(world, line)

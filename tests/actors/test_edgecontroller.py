@@ -13,7 +13,7 @@ from kubeedge_actors.drivers.cluster.fake import FakeCluster
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import NodeRemoved, ObjectPushed
-from tests.actors.cluster_things import node, pod, put_config, put_node, put_pod, put_secret, using
+from tests.actors.api_things import node, pod, put_config, put_node, put_pod, put_secret, using
 from tests.actors.edge_things import Edge
 
 INSERT, UPDATE, DELETE = names.INSERT, names.UPDATE, names.DELETE
@@ -125,15 +125,19 @@ def test_an_object_made_again_is_pushed_to_those_who_still_use_it(edge: Edge) ->
     assert edge.pushed() == [("edge-1", INSERT, names.CONFIGMAP, "c")]
 
 
-def test_what_was_there_before_is_left_to_the_synccontroller() -> None:
+def test_of_what_was_there_before_only_used_objects_are_told_so_that_it_is_known_whose_they_are() -> None:
     api = FakeCluster()
     put_node(api)
-    put_pod(api, "p", **using(config="c"))
     put_config(api, "c")
-    edge = Edge(api)
-    assert edge.pushed() == []
+    put_config(api, "unused")
+    put_pod(api, "p", **using(config="c"))
+    harness = inline(*specs(api, "192.0.2.9", workers=1, lease_workers=1))
+    hub = harness.probe(ObjectPushed, NodeRemoved)
+    harness.run()
+    assert [(m.node, m.operation, m.type, m.name) for m in hub.take()] == [("edge-1", INSERT, names.CONFIGMAP, "c")]
     api.patch(CONFIGMAP_KIND, "default", "c", {"data": {"x": "y"}})
-    assert edge.pushed() == [("edge-1", UPDATE, names.CONFIGMAP, "c")]
+    harness.run()
+    assert [m.operation for m in hub.take()] == [UPDATE]
 
 
 def test_what_changes_while_it_is_down_is_pushed_after_the_restart(edge: Edge) -> None:

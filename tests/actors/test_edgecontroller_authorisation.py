@@ -31,7 +31,7 @@ from kubeedge_actors.wire.messages import (
     UpdateNode,
     WriteLease,
 )
-from tests.actors.cluster_things import pod, put_config, put_node, put_pod, put_secret, using
+from tests.actors.api_things import pod, put_config, put_node, put_pod, put_secret, using
 from tests.actors.edge_things import Edge
 
 ME, OTHER = "edge-1", "edge-2"

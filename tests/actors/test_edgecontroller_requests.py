@@ -37,7 +37,7 @@ from kubeedge_actors.wire.messages import (
     UpdateNode,
     WriteLease,
 )
-from tests.actors.cluster_things import pod, put_config, put_node, put_pod, using
+from tests.actors.api_things import pod, put_config, put_node, put_pod, using
 from tests.actors.edge_things import ADDRESS, Edge
 
 N = "edge-1"

@@ -175,6 +175,18 @@ def test_certificates_that_are_refused_are_told_to_whoever_started_us() -> None:
     assert sentences == ["the token is wrong"]
 
 
+def test_a_node_that_was_let_in_once_goes_on_when_its_certificates_are_refused_later() -> None:
+    keys, sentences = Keys(), list[str]()
+    world = World(credentials=keys, refused=sentences.append).start()
+    keys.error = CertificateError("the certificate has expired")
+    world.cut()
+    world.back()
+    assert sentences == []
+    keys.error = None
+    world.back()
+    assert len(world.cloud.requests) == 2
+
+
 def test_a_certificate_is_renewed_in_time_and_the_link_opened_anew_with_it() -> None:
     keys = Keys()
     world = World(credentials=keys)

@@ -23,7 +23,9 @@ Json = dict[str, Any]
 class World:
     """A node. `hub` is told what is for the cloud, `facts` what is for user modules, `app` is a client that hears everything."""
 
-    def __init__(self, *devices: str, store: MemoryStore | None = None, contain: bool = False) -> None:
+    def __init__(
+        self, *devices: str, store: MemoryStore | None = None, contain: bool = False, start: float = 0.0
+    ) -> None:
         self.store = store or MemoryStore()
         rows = [DeviceRow(device, device.rpartition("/")[2]) for device in devices]
         self.store.twin.apply(TwinChanges(devices=rows))
@@ -34,6 +36,7 @@ class World:
             EventBus.spec(lambda: EventBus(NODE, [self.broker], self.store.topics, self.wanted)),
             contain=contain,
         )
+        self.harness.clock.advance(max(0.0, start - self.harness.clock.now()))
         self.hub = self.harness.probe("edgehub")
         self.facts = self.harness.probe(TwinUpdated)
         self.app = self.broker.client()

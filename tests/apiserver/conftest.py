@@ -10,6 +10,7 @@ import pytest
 from kubeedge_actors.apiserver import ApiServer
 
 from .harness import Api, wipe
+from .inside import Inside
 from .kubectl import Kubectl, unfit
 
 
@@ -50,3 +51,11 @@ def kubectl(server: ApiServer, home: Path) -> Kubectl:
     if why := unfit():
         pytest.skip(why)
     return Kubectl(home, server.url)
+
+
+@pytest.fixture
+def inside() -> Iterator[Inside]:
+    """The server's parts without socket, thread and clock."""
+    parts = Inside()
+    yield parts
+    parts.close()

@@ -115,7 +115,8 @@ def test_a_node_renews_with_its_certificate_and_without_a_token(cloud: Cloud) ->
 
 def test_a_node_can_not_use_its_certificate_for_another(cloud: Cloud) -> None:
     mine = cloud.authority.client("edge-8", node_subject("edge-8"))
-    words = "failed to verify the certificate for edgenode: edge-9, err: request node name is not match with the certificate"
+    words = "failed to verify the certificate for edgenode: edge-9, err: "
+    words += "request node name is not match with the certificate"
     for headers in ({}, {"Authorization": f"Bearer {cloud.jwt}"}):
         reply = cloud.ask("/edge.crt", csr(), certificate=mine, Nodename="edge-9", **headers)
         assert reply.words == (401, WORDS, words)

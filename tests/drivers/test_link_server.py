@@ -1,4 +1,4 @@
-"""The link server against clients that are wrong, slow, hostile or unusual; each time another one is served as if nothing were."""
+"""The link server against clients that are wrong, slow, hostile or unusual, while another one is served."""
 
 from __future__ import annotations
 

@@ -167,7 +167,9 @@ def test_an_answer_without_a_way_to_take_the_error_crashes_the_asker(world: Worl
 
 def test_an_error_goes_to_who_takes_it(world: World) -> None:
     world.start(spec("b", lambda: Recorder(world), max_deliveries=1), spec("a", lambda: Recorder(world)))
-    world.tell("a", lambda actor: actor.context.ask("b", "boom").then(world.note, lambda error: world.note(type(error))))
+    world.tell(
+        "a", lambda actor: actor.context.ask("b", "boom").then(world.note, lambda error: world.note(type(error)))
+    )
     world.until(lambda: world.record == [AnswerLost])
 
 
@@ -228,7 +230,9 @@ def test_a_promise_settled_by_many_threads_has_one_winner(threads: World) -> Non
         winners: list[int] = []
         go = threading.Barrier(4)
 
-        def settle(number: int, promise: Promise = promise, winners: list[int] = winners, go: threading.Barrier = go) -> None:
+        def settle(
+            number: int, promise: Promise = promise, winners: list[int] = winners, go: threading.Barrier = go
+        ) -> None:
             go.wait()
             if promise.settle(number):
                 winners.append(number)

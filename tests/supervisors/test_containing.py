@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from kubeedge_actors.supervisors import Failed, Hung, OneForAll, Reason, Restart
 from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, Stop, World, spec
 
 
-@pytest.mark.parametrize("error", [Boom, Stop, KeyboardInterrupt, SystemExit, GeneratorExit, RecursionError, MemoryError])
+@pytest.mark.parametrize(
+    "error", [Boom, Stop, KeyboardInterrupt, SystemExit, GeneratorExit, RecursionError, MemoryError]
+)
 def test_g9_no_crash_of_one_actor_stops_another(world: World, error: type[BaseException]) -> None:
     world.start(spec("a", lambda: Recorder(world), max_deliveries=1), spec("b", lambda: Recorder(world)))
     world.tell("a", error("asked for"), 1)
@@ -214,7 +217,9 @@ def test_g10_a_hung_actor_does_not_keep_its_group_from_restarting(threads: World
             go.wait(PATIENCE)
         threads.note("second time")
 
-    children = [spec(name, lambda name=name: Lively(threads, name), max_deliveries=1 + (name == "b"), shutdown=2.0) for name in "ab"]
+    children = [
+        spec(name, partial(Lively, threads, name), max_deliveries=1 + (name == "b"), shutdown=2.0) for name in "ab"
+    ]
     threads.start(*children, strategy=OneForAll())
     threads.tell("b", hang, "later")
     assert entered.wait(PATIENCE)

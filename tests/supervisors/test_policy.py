@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.supervisors import Backoff, Ending, Intensity, ManualClock, OneForAll, OneForOne, Restart, RestForOne
+from kubeedge_actors.supervisors import (
+    Backoff,
+    Ending,
+    Intensity,
+    ManualClock,
+    OneForAll,
+    OneForOne,
+    Restart,
+    RestForOne,
+)
 from kubeedge_actors.supervisors.deadletters import shorten
 from kubeedge_actors.supervisors.engines.schedule import TIDY, Schedule
 from kubeedge_actors.supervisors.plan import Plan
@@ -29,7 +38,14 @@ def test_intensity_counts_what_is_in_the_sliding_window(times: list[float], rest
         assert list(history) == recent
 
 
-@given(st.floats(0, 10), st.floats(1, 5), st.floats(0, 60), st.floats(0, 1), st.integers(0, 3), st.floats(0, 1, exclude_max=True))
+@given(
+    st.floats(0, 10),
+    st.floats(1, 5),
+    st.floats(0, 60),
+    st.floats(0, 1),
+    st.integers(0, 3),
+    st.floats(0, 1, exclude_max=True),
+)
 def test_a_delay_is_never_negative_nor_over_the_ceiling(
     first: float, factor: float, ceiling: float, jitter: float, immediate: int, chance: float
 ) -> None:
@@ -59,9 +75,7 @@ def test_a_decision_names_who_restarts_in_start_order(strategy: OneForOne, affec
 
 def test_over_the_intensity_the_decision_is_to_escalate() -> None:
     strategy = OneForOne(Intensity(restarts=1, within=10.0))
-    decision = decide(
-        strategy, Restart.PERMANENT, Ending.CRASH, children=("a",), failed="a", history=(1.0,), now=2.0
-    )
+    decision = decide(strategy, Restart.PERMANENT, Ending.CRASH, children=("a",), failed="a", history=(1.0,), now=2.0)
     assert (decision.verdict, decision.restart) == (Verdict.ESCALATE, ())
 
 

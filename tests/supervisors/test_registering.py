@@ -42,7 +42,9 @@ def test_an_unknown_group_is_refused_with_the_known_ones() -> None:
 
 def test_what_nobody_emits_and_what_nobody_accepts_is_found_at_start(world: World, caplog: Any) -> None:
     with caplog.at_level(logging.WARNING):
-        world.start(child(world, "a", accepts=(Said,)), child(world, "b", emits=(Heard,)), child(world, "c", emits=(Heard,)))
+        world.start(
+            child(world, "a", accepts=(Said,)), child(world, "b", emits=(Heard,)), child(world, "c", emits=(Heard,))
+        )
     assert [each.text for each in world.runtime.findings] == [
         "a accepts Said, which nobody emits",
         "b emits Heard, which nobody accepts",

@@ -141,7 +141,7 @@ def test_g4_restarts_outside_the_sliding_window_do_not_count(world: World) -> No
     world.start(lively(world, "a"), strategy=OneForOne(Intensity(restarts=2, within=5.0)))
     for count in range(1, 7):
         world.tell("a", "boom")
-        world.until(lambda count=count: len(world.of(Restarted)) == count)
+        world.until_seen(Restarted, count)
         world.advance(2.6)
     assert world.runtime.failed is None
 
@@ -171,7 +171,9 @@ def test_g4_an_escalation_loses_no_queued_message(world: World) -> None:
         world.tell("a", "boom", "boom", *range(20))
         world.tell("b", *range(20))
     world.until(lambda: len([each for each in world.record if isinstance(each, tuple)]) == 40)
-    assert [each for each in world.record if each[0] == "a" and isinstance(each, tuple)] == [("a", n) for n in range(20)]
+    assert [each for each in world.record if each[0] == "a" and isinstance(each, tuple)] == [
+        ("a", n) for n in range(20)
+    ]
     assert len(world.letters) == 2
 
 
@@ -189,13 +191,13 @@ def test_g5_the_restarts_of_a_streak_wait_longer_and_longer(world: World) -> Non
     world.start(lively(world, "a", backoff=patient))
     for attempt, delay in enumerate([0.0, 1.0, 2.0, 3.0, 3.0], start=1):
         world.tell("a", "boom")
-        world.until(lambda attempt=attempt: len(world.of(Failed)) == attempt)
+        world.until_seen(Failed, attempt)
         if delay:
             world.advance(delay - 0.01)
             assert len(world.of(Restarted)) == attempt - 1
             assert world.node("a")["state"] == "waiting"
             world.advance(0.02)
-        world.until(lambda attempt=attempt: len(world.of(Restarted)) == attempt)
+        world.until_seen(Restarted, attempt)
     assert [each.attempt for each in world.of(Restarted)] == [1, 2, 3, 4, 5]
 
 
@@ -204,9 +206,9 @@ def test_g5_a_quiet_time_begins_the_streak_anew(world: World) -> None:
     for pause in (2.0, 30.0, 2.0):
         count = len(world.of(Restarted)) + 1
         world.tell("a", "boom")
-        world.until(lambda count=count: len(world.of(Failed)) == count)
+        world.until_seen(Failed, count)
         world.advance(pause)
-        world.until(lambda count=count: len(world.of(Restarted)) == count)
+        world.until_seen(Restarted, count)
     assert [each.attempt for each in world.of(Restarted)] == [1, 2, 1]
 
 
@@ -222,7 +224,9 @@ def test_g5_a_supervisor_does_not_block_while_a_child_waits(world: World) -> Non
 
 
 def test_g5_what_is_told_during_the_back_off_is_handled_after_it(world: World) -> None:
-    world.start(spec("a", lambda: Recorder(world), max_deliveries=1, backoff=Backoff(first=5.0, jitter=0.0, immediate=0)))
+    world.start(
+        spec("a", lambda: Recorder(world), max_deliveries=1, backoff=Backoff(first=5.0, jitter=0.0, immediate=0))
+    )
     world.tell("a", 1, "boom", 2)
     world.until(lambda: world.of(Failed))
     world.tell("a", 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, World, nam
 
 def test_g6_children_start_in_list_order_and_stop_in_reverse(world: World) -> None:
     order = "abcd"
-    low = SupervisorSpec("low", [spec(name, lambda name=name: Lively(world, name)) for name in "bc"])
+    low = SupervisorSpec("low", [spec(name, partial(Lively, world, name)) for name in "bc"])
     world.start(spec("a", lambda: Lively(world, "a")), low, spec("d", lambda: Lively(world, "d")))
     assert world.record == [f"{name} starts" for name in order]
     assert names(world.of(Started)) == ["a", "b", "c", "low", "d", "root"]
@@ -29,7 +30,7 @@ def test_g6_the_next_child_starts_only_when_the_one_before_has(world: World) -> 
             threading.Event().wait(0.01)
             super().on_start()
 
-    world.start(*(spec(name, lambda name=name: Slow(world, name)) for name in "abc"))
+    world.start(*(spec(name, partial(Slow, world, name)) for name in "abc"))
     assert world.record == ["a starts", "b starts", "c starts"]
 
 
@@ -79,7 +80,7 @@ def test_g6_the_runtimes_deadline_is_shared_by_all(inline: World) -> None:
         inline.clock.advance(1.0)
         inline.note(actor.tag)
 
-    inline.start(*(spec(name, lambda name=name: Recorder(inline, name), shutdown=100.0) for name in "ab"))
+    inline.start(*(spec(name, partial(Recorder, inline, name), shutdown=100.0) for name in "ab"))
     with inline.held("a"), inline.held("b"):
         for name in "ab":
             inline.tell(name, *[take_a_second] * 4)
@@ -105,9 +106,7 @@ def test_g6_a_handler_that_does_not_return_is_abandoned_at_the_deadline(threads:
         let_go.wait(PATIENCE)
         actor.context.tell("b", "from the grave")
 
-    threads.start(
-        spec("b", lambda: Recorder(threads)), spec("a", lambda: Lively(threads, "a"), shutdown=2.0)
-    )
+    threads.start(spec("b", lambda: Recorder(threads)), spec("a", lambda: Lively(threads, "a"), shutdown=2.0))
     threads.tell("a", hang, 1)
     assert entered.wait(PATIENCE)
     threads.order_stop("a")

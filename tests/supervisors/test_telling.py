@@ -34,11 +34,19 @@ def test_g11_a_life_is_told_in_events(world: World) -> None:
     world.runtime.stop()
     kinds = [type(each) for each in world.events if each.name == "a"]
     assert kinds == [Started, DeadLettered, Failed, Restarted, Hung, DeadLettered, Failed, Restarted, Stopped]
-    assert [type(each) for each in world.events if each.name == "low"] == [Started, Escalated, Stopped, Restarted, Stopped]
+    assert [type(each) for each in world.events if each.name == "low"] == [
+        Started,
+        Escalated,
+        Stopped,
+        Restarted,
+        Stopped,
+    ]
 
 
 def test_g11_events_say_depth_age_and_durations(world: World) -> None:
-    world.start(spec("a", lambda: Recorder(world), max_deliveries=1, backoff=Backoff(first=8.0, immediate=0, jitter=0.0)))
+    world.start(
+        spec("a", lambda: Recorder(world), max_deliveries=1, backoff=Backoff(first=8.0, immediate=0, jitter=0.0))
+    )
 
     def take_three_seconds_and_crash(actor: Recorder) -> None:
         world.clock.advance(3.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from kubeedge_actors.supervisors import Failed, Restarted
@@ -31,7 +32,7 @@ def test_every_comes_again_and_again_until_it_is_cancelled(world: World) -> None
     do(world, lambda actor: timers.append(actor.context.every(2.0, "tick")))
     for count in range(1, 4):
         world.advance(2.0)
-        world.until(lambda count=count: world.record == ["tick"] * count)
+        world.until(partial(lambda count: world.record == ["tick"] * count, count))
     timers[0].cancel()
     world.advance(10.0)
     do(world, lambda actor: None)

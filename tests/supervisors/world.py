@@ -103,11 +103,12 @@ class World:
             self.engine.run()
             found = condition()
         else:
-            found = self._wait_for(condition, PATIENCE)
+            found = self.wait_for(condition, PATIENCE)
         assert found, f"{what or 'it'} did not happen; record: {self.record[-20:]}, events: {self.events[-20:]}"
         return found
 
-    def _wait_for(self, condition: Callable[[], Any], patience: float) -> Any:
+    def wait_for(self, condition: Callable[[], Any], patience: float) -> Any:
+        """What `condition()` is when it is true or `patience` seconds are over; for threads."""
         until = time.monotonic() + patience
         with self.changed:
             while not (found := condition()) and time.monotonic() < until:
@@ -128,7 +129,7 @@ class World:
             self.advance(step)
             moved += step
             if not isinstance(self.engine, InlineEngine):
-                self._wait_for(condition, 0.05)
+                self.wait_for(condition, 0.05)
         assert condition(), f"it did not happen in {most} s; record: {self.record[-20:]}, events: {self.events[-20:]}"
 
     def ref(self, name: str) -> Ref:
@@ -141,11 +142,16 @@ class World:
         for message in messages:
             ref.tell(message)
 
+    def until_seen(self, kind: type[Event], count: int) -> None:
+        """Wait for so many events of this kind."""
+        self.until(lambda: len(self.of(kind)) >= count, f"{count} {kind.__name__}")
+        assert len(self.of(kind)) == count
+
     def until_depth(self, name: str, depth: int) -> None:
         """Wait until so many messages are queued for an actor."""
         box = self.runtime.cell(name).box
         if not isinstance(self.engine, InlineEngine):
-            self._wait_for(lambda: len(box.queue) >= depth, PATIENCE)
+            self.wait_for(lambda: len(box.queue) >= depth, PATIENCE)
         assert len(box.queue) >= depth, f"{len(box.queue)} messages are queued for {name}"
 
     def of(self, kind: type[AnyEvent], name: str | None = None) -> list[AnyEvent]:

@@ -82,8 +82,9 @@ class Listen:
 class CloudHub(Module):
     """One session for each node.
 
-    `accepting`: who accepts a type (the registry's method), so that a durable message is acknowledged when it was handled; without it, when it
-    was told. The server outlives a crash of the hub: its connections go over to the next incarnation. Whoever made the server stops it.
+    `accepting`: who accepts a type (the registry's method), so that a durable message is acknowledged when it was
+    handled; without it, when it was told. The server outlives a crash of the hub: its connections go over to the
+    next incarnation. Whoever made the server stops it.
     """
 
     name = names.CLOUDHUB

@@ -1,7 +1,7 @@
 """Who may join, and what a node may say. Pure: a peer or a message comes in, a verdict goes out.
 
-Stricter than the original by default (source: KubeEdge cloud/pkg/cloudhub/authorization): there a node's name is compared with its certificate only when
-authorisation is switched on, and a socket that is refused stays open.
+Stricter than the original by default (source: KubeEdge cloud/pkg/cloudhub/authorization): there a node's name is
+compared with its certificate only when authorisation is switched on, and a socket that is refused stays open.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ ACCEPTED = "1"
 
 
 class Door:
-    """Lets nodes in at a bounded rate: `rate` a second in the long run, `burst` at once; a node too many is told when to come back."""
+    """Lets nodes in at a bounded rate; a node too many is told when to come back.
+
+    `rate`: how many a second in the long run; `burst`: how many at once.
+    """
 
     def __init__(self, rate: float = 200.0, burst: int = 400) -> None:
         self._interval = 1.0 / rate
@@ -50,7 +53,7 @@ class Door:
 
 
 def refuse(peer: Peer) -> Admission | None:
-    """The refusal of a peer that is not the node it says it is, or does not speak messages; None when it may come in."""
+    """The refusal of a peer that is not the node it says, or does not speak messages; None: it may come in."""
     node = node_of(peer.common_name, peer.organizations)
     claimed = peer.headers.get(names.HEADER_NODE.lower(), "")
     if not claimed:

@@ -9,7 +9,7 @@ from kubeedge_actors.supervisors import Clock, Ref
 
 
 class Gate:
-    """Fulfils `drivers.link.base.ServerEvents` for the hub behind `ref`; it works on while the hub is being restarted."""
+    """The link server's events for the hub behind `ref`; it works on while the hub is being restarted."""
 
     def __init__(self, ref: Ref, clock: Clock, door: Door) -> None:
         self._ref = ref

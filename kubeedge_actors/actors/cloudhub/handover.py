@@ -21,8 +21,8 @@ class Asks(Protocol):
 class Handover:
     """One message on its way to its receivers.
 
-    `settled(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a dead letter, which is kept as well;
-    `settled(False)` when one of them did not say within five minutes.
+    `settled(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a
+    dead letter, which is kept as well; `settled(False)` when one of them did not say within five minutes.
     """
 
     def __init__(self, settled: Callable[[bool], None]) -> None:

@@ -11,7 +11,10 @@ Settled = Callable[[bool], None]
 
 
 class Intake:
-    """`hand_over(message, settled)` brings a message to its receivers and says whether it is kept; `gather` asks for `owed` to be looked at soon.
+    """Takes each durable message once, and says which to acknowledge.
+
+    `hand_over(message, settled)` brings a message to its receivers and says whether it is kept; `gather` asks for
+    `owed` to be looked at soon.
 
     It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
     """

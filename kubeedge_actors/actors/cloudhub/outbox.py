@@ -1,8 +1,9 @@
-"""What one node has to acknowledge, in which order it is sent, and when again. Pure: the time (seconds, monotonic) comes in.
+"""What one node has to acknowledge, in which order it is sent, and when again. Pure: monotonic seconds come in.
 
-The rules are the original's (source: KubeEdge cloud/pkg/cloudhub/session/node_session.go, dispatcher/message_dispatcher.go): per object only
-the newest push waits; a message is sent, then again every 5 s, 5 times in all, then the next object gets its turn; `window` objects are under way
-at once (a genuine edge: one). Answers to requests are never replaced by one another: somebody waits for each.
+The rules are the original's (source: KubeEdge cloud/pkg/cloudhub/session/node_session.go,
+dispatcher/message_dispatcher.go): per object only the newest push waits; a message is sent, then again every 5 s, 5
+times in all, then the next object gets its turn; `window` objects are under way at once (a genuine edge: one).
+Answers to requests are never replaced by one another: somebody waits for each.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Outbox:
     def put(self, message: Said) -> bool:
         """Take a message; False when it is old news: what is stored, under way or acknowledged is at least as new.
 
-        False, too, for an object without a version that is not being deleted: nobody could tell whether the node has it.
+        False, too, for an object without a version that is not being deleted: nobody could tell whether the node
+        has it.
         """
         key = object_key(message)
         if not isinstance(message, ObjectPushed):
@@ -92,7 +94,7 @@ class Outbox:
         return [*repeated, *self._depart(now)]
 
     def acknowledged(self, msg_id: str) -> Said | None:
-        """Release a message; None when it is not known (any more). A late acknowledgement counts as long as it waits."""
+        """Release a message; None when it is not known. A late acknowledgement counts as long as it waits."""
         key = self._sent.pop(msg_id, "")
         flight = self._flights.get(key)
         if flight is not None and flight.message.msg_id == msg_id:

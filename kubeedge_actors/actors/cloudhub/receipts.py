@@ -1,6 +1,7 @@
 """Which durable messages of one node were taken, so that a repeated one is not handled twice. Pure.
 
-Lives as long as the node is known, not as long as a session: what was handled and not yet acknowledged comes again after a reconnect.
+Lives as long as the node is known, not as long as a session: what was handled and not yet acknowledged comes again
+after a reconnect.
 """
 
 from __future__ import annotations

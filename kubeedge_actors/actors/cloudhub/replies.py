@@ -1,4 +1,4 @@
-"""What the hub says of itself about a message: answers of the connection layer, and which object an acknowledgement is about. Pure."""
+"""What the hub says of itself about a message, and which object an acknowledgement is about. Pure."""
 
 from __future__ import annotations
 

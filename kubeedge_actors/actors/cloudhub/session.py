@@ -1,4 +1,4 @@
-"""What the hub knows of one joined node. Pure: what happens comes in with its time (seconds, monotonic), what to send goes out."""
+"""What the hub knows of one joined node. Pure: what happens comes in with its monotonic time, what to send goes out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ MAX_WAITING = 20_000
 class Session:
     """One node, one connection.
 
-    `acknowledging`: the node wants its durable messages acknowledged, and is one of ours: several objects may be under way to it at once.
+    `acknowledging`: the node wants its durable messages acknowledged, and is one of ours: several objects may be
+    under way to it at once.
     """
 
     __slots__ = ("_keepalive", "_outbox", "acknowledging", "alive_until", "node", "peer")

@@ -18,6 +18,9 @@ INTERNAL = 500
 NOT_JSON = "Unmarshal update request body failed, please check the request"
 NO_TWIN = "Update twin error, key:twin does not exist"
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding the bytes of a stranger can end with; the last one by a hundred thousand brackets."""
+
 T = TypeVar("T")
 
 
@@ -200,7 +203,7 @@ def parse(payload: bytes, type: type[T]) -> T | str:
     """The payload as `type`, or what is wrong with it."""
     try:
         return msgspec.json.decode(payload, type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return str(error)
 
 
@@ -208,7 +211,7 @@ def parse_update(payload: bytes) -> TwinRequest | Rejection:
     """The request in a `twin/update` or `twin/cloud_updated` payload, its keys and values checked against the permitted letters."""
     try:
         request = _update_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return Rejection(BAD_REQUEST, NOT_JSON)
     if request.twin is None:
         return Rejection(BAD_REQUEST, NO_TWIN)

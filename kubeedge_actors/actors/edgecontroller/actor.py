@@ -79,6 +79,7 @@ class Desk:
         self.usage = Usage()
         self.nodes: set[str] = set()
         self.held: deque[Asked] = deque()
+        self.early: list[Change] = []
         self.counts: Counter[str] = Counter()
 
     @property
@@ -135,17 +136,25 @@ class EdgeController(Module):
                 self.log.exception(
                     "a change of %s can not be understood", change.object.get("metadata", {}).get("name")
                 )
-        while self._desk.synced and self._desk.held:
-            self._admit(self._desk.held.popleft())
+        if self._desk.synced:
+            early, self._desk.early = self._desk.early, []
+            for change in early:
+                for push in self._object(change):
+                    self.publish(push)
+            while self._desk.held:
+                self._admit(self._desk.held.popleft())
 
     def _change(self, change: Change) -> None:
-        if change.kind == POD_KIND:
-            pushes = self._pod(change)
-        elif change.kind == NODE_KIND:
-            pushes = self._node(change)
-        else:
+        if change.kind not in TYPES:
+            pushes = self._pod(change) if change.kind == POD_KIND else self._node(change)
+            if change.initial:
+                return  # SyncController knows by itself whose it is
+        elif self._desk.synced:
             pushes = self._object(change)
-        for push in pushes if not change.initial else ():
+        else:
+            self._desk.early.append(change)  # whose it is turns out when all pods are known
+            return
+        for push in pushes:
             self.publish(push)
 
     def _pod(self, change: Change) -> list[ObjectPushed]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kubeedge_actors.actors.edged.memory import PodMemory
-from kubeedge_actors.actors.edged.plan import latest
+from kubeedge_actors.actors.edged.plan import FAILURE_SHOWN, latest
 from kubeedge_actors.actors.edged.podspec import ContainerView, PodView
 from kubeedge_actors.actors.edged.restarts import Backoff, again
 from kubeedge_actors.actors.edged.times import stamp
@@ -15,8 +15,6 @@ from kubeedge_actors.drivers.containers.base import Container
 Json = dict[str, Any]
 
 PULL_FAILED, PULL_WAITS = "ErrImagePull", "ImagePullBackOff"
-PULL_FAILED_SHOWN = 2.0
-"""Seconds after which a failed pull is shown as waiting for the next one."""
 LOST = {
     "exitCode": 137,
     "reason": "ContainerStatusUnknown",
@@ -117,7 +115,7 @@ def _waiting(view: ContainerView, pod: PodView, memory: PodMemory, now: float) -
             else "ContainerCreating"
         )
         return {"reason": reason}
-    if failure.reason == PULL_FAILED and now - failure.at >= PULL_FAILED_SHOWN:
+    if failure.reason == PULL_FAILED and now - failure.at >= FAILURE_SHOWN:
         return {"reason": PULL_WAITS, "message": f'Back-off pulling image "{view.image}": {failure.message}'}
     return {"reason": failure.reason, "message": failure.message}
 

@@ -20,6 +20,8 @@ from kubeedge_actors.drivers.containers.base import Container
 Verb = Literal["prepare", "launch", "stop", "kill", "discard", "probe", "release", "forget"]
 KILL_AGAIN = 5.0
 """Seconds after which an order to kill is given again."""
+FAILURE_SHOWN = 2.0
+"""Seconds after which a failure is shown as waiting for the next try."""
 PROBES: tuple[probing.ProbeKind, ...] = ("startup", "liveness", "readiness")
 
 
@@ -231,6 +233,7 @@ class _Planner:
         failure = self.memory.failures.get(view.name)
         if failure is not None and self.now < failure.due:
             self.later(failure.due)
+            self.later(failure.at + FAILURE_SHOWN)
         elif self.memory.prepared:
             self.do(Operation("launch", name=view.name, restart_count=restart_count))
 

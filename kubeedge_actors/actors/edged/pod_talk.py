@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.edged import patch
+from kubeedge_actors.actors.edged.conditions import ORDER
 from kubeedge_actors.actors.edged.node_talk import Thread, outcome
 from kubeedge_actors.actors.edged.podspec import TERMINAL, PodView
 from kubeedge_actors.actors.edged.static_pods import mirror
@@ -29,6 +30,7 @@ class PodTalk:
         self._version = _version(pod.raw)
         self._namespace, self._name, self._raw = pod.name.namespace, pod.name.name, pod.raw
         self._gone = False
+        self._said = ""
         self._patching, self._inserting, self._deleting = Thread(), Thread(), Thread()
 
     def learn(self, pod: Json) -> None:
@@ -50,7 +52,16 @@ class PodTalk:
         """The link came up or went down: what was said before is not answered, and may have been lost."""
         for thread in (self._patching, self._inserting, self._deleting):
             thread.done(0.0)
-        self._gone = False
+        self._gone, self._said = False, ""
+
+    def previous(self) -> Json:
+        """The status to build the next one on: the cluster's, with what we have said or wanted to say of our own."""
+        ours = {each["type"]: each for each in self.built.get("conditions") or () if each["type"] in ORDER}
+        theirs = {each.get("type"): each for each in self.acked.get("conditions") or ()}
+        own = {
+            key: self.built[key] for key in ("startTime", "phase", "reason", "message", "podIP") if key in self.built
+        }
+        return {**self.acked, **own, "conditions": list((theirs | ours).values())}
 
     def wake(self) -> float:
         """When something may be said again if nothing happens."""
@@ -68,14 +79,18 @@ class PodTalk:
             return self._insert(now, node_uid) if self.static and not ended else []
         changes = patch.status_patch(self.acked, status)
         if changes:
-            if not self._patching.free(now):
-                return []
-            changes = {"metadata": {"uid": self.uid}, **changes}
-            message = PatchPod(namespace=self._namespace, name=self._name, patch=patch.text(changes))
-            return [self._patching.say(message, now)]
+            return self._patch(changes, now)
         if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._deleting.free(now):
             return [self._deleting.say(self.deletion(), now)]
         return []
+
+    def _patch(self, changes: Json, now: float) -> list[Said]:
+        """Say what differs. What was acknowledged and still differs is not kept by the cluster: it is not said for ever."""
+        said = patch.text({"metadata": {"uid": self.uid}, **changes})
+        if not self._patching.free(now) or said == self._said:
+            return []
+        self._said = said
+        return [self._patching.say(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
 
     def deletion(self) -> DeletePod:
         """Remove the object, if it is still the one we mean."""
@@ -107,6 +122,7 @@ class PodTalk:
         for thread in (self._patching, self._inserting, self._deleting):
             if parent and thread.asked == parent:
                 thread.failed(now)
+                self._said = ""
                 return True
         return False
 
@@ -117,6 +133,7 @@ class PodTalk:
             self.learn(found)
             return
         thread.failed(now)
+        self._said = ""
         if error is not None and error.get("reason") in ("NotFound", "Conflict") and thread is self._patching:
             self._gone = not self.static
             if self.static:

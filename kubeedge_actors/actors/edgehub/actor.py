@@ -65,8 +65,9 @@ ACCEPTED = "1"
 class EdgeHub(Module):
     """The edge's end of the link.
 
-    `url`: wss://host:port. `links` makes a fresh Link. `credentials` None: no TLS. `refused` is called with a sentence when the
-    certificates are refused for good, on the hub's thread. `background` runs what blocks; `chance` gives numbers from 0 to 1.
+    `url`: wss://host:port. `links` makes a fresh Link. `credentials` None: no TLS. `refused` is called with a sentence, on the hub's
+    thread, when certificates are refused for good before there were any. `capacity`: messages kept for the cloud, reports of devices
+    apart. `background` runs what blocks; `chance` gives numbers from 0 to 1.
     """
 
     name = names.EDGEHUB
@@ -110,6 +111,7 @@ class EdgeHub(Module):
         self._patience = Patience(chance)
         self._link: Link | None = None
         self._fetching = False
+        self._certified = False
         self._up = False
         self._opened_at = 0.0
         self._acknowledged = False
@@ -152,7 +154,7 @@ class EdgeHub(Module):
             return  # asked for by an incarnation before this one
         self._fetching = False
         self._complain(message.reason)
-        if message.final and self._refused is not None:
+        if message.final and self._refused is not None and not self._certified:
             self._refused(message.reason)
         self.after(self._patience.next(), Dial())
 
@@ -161,7 +163,7 @@ class EdgeHub(Module):
         """Open a link."""
         if not self._fetching:
             return  # asked for by an incarnation before this one
-        self._fetching = False
+        self._fetching, self._certified = False, True
         self._renew_at = message.renew_at
         link = self._link = self._links()
         link.open(self._url, self._headers, message.tls, Gate(self.ref, link))

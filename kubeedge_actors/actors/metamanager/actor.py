@@ -62,7 +62,10 @@ class Overdue(Message, frozen=True, kw_only=True):
 
 
 class MetaManager(Module):
-    """The memory of what the cloud said. `remote_seconds`: how long the cloud may take to answer."""
+    """The memory of what the cloud said.
+
+    `remote_seconds`: how long the cloud may take to answer. `cloud` False: the node works alone, the store answers or nobody does.
+    """
 
     name = names.METAMANAGER
     group = names.GROUP_META
@@ -72,8 +75,9 @@ class MetaManager(Module):
         *(RequestToken, RequestCertificate, ReportEvent),
     )
 
-    def __init__(self, store: MetaStore, *, remote_seconds: float = REMOTE_SECONDS) -> None:
+    def __init__(self, store: MetaStore, *, cloud: bool = True, remote_seconds: float = REMOTE_SECONDS) -> None:
         self._store = store
+        self._cloud = cloud
         self._remote_seconds = remote_seconds
         self._pushes = Pushes(store.get)
         self._calls = Calls()
@@ -148,8 +152,7 @@ class MetaManager(Module):
         except StoreError as error:
             self._refuse(message, str(error))
             return
-        self._wait(message.msg_id, message, "")
-        self.tell(names.EDGEHUB, message)
+        self._send(message, Call(message, "", self._deadline()), LOST)
 
     @on
     def update_node(self, message: UpdateNode) -> None:
@@ -160,19 +163,18 @@ class MetaManager(Module):
         except StoreError as error:
             self._refuse(message, str(error))
             return
-        self.tell(names.EDGEHUB, message)
+        self._pass_on(message)
         self.tell(names.EDGED, Answered(parent_msg_id=message.msg_id, resource=key, source=names.METAMANAGER))
 
     @on
     def delete_pod(self, message: DeletePod) -> None:
         """Pass it on; the row goes when the cloud says that the pod is gone."""
-        self._wait(message.msg_id, message, "")
-        self.tell(names.EDGEHUB, message)
+        self._send(message, Call(message, "", self._deadline()), LOST)
 
     @on
     def report_event(self, message: ReportEvent) -> None:
         """Pass it on; nobody answers."""
-        self.tell(names.EDGEHUB, message)
+        self._pass_on(message)
 
     @on
     def list_pods(self, message: ListPods) -> list[Json]:
@@ -181,12 +183,23 @@ class MetaManager(Module):
 
     def _call(self, message: Said, key: str) -> None:
         sent = msgspec.structs.replace(message, msg_id=new_id())
-        self._wait(sent.msg_id, message, key)
-        self.tell(names.EDGEHUB, sent)
+        self._send(sent, Call(message, key, self._deadline()), NOT_CONNECTED)
 
-    def _wait(self, msg_id: str, asked: Said, key: str) -> None:
-        self._calls.add(msg_id, Call(asked, key, self.clock.monotonic() + self._remote_seconds))
+    def _send(self, message: Said, call: Call, alone: str) -> None:
+        """Say it to the cloud and wait for the answer; without a cloud there is none, for the reason `alone`."""
+        if not self._cloud:
+            self._fall_back(call, alone)
+            return
+        self._calls.add(message.msg_id, call)
         self._watch()
+        self._pass_on(message)
+
+    def _pass_on(self, message: Said) -> None:
+        if self._cloud:
+            self.tell(names.EDGEHUB, message)
+
+    def _deadline(self) -> float:
+        return self.clock.monotonic() + self._remote_seconds
 
     # --- what comes back ------------------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ from kubeedge_actors.wire import names
 
 TICK = 5.0
 API_PAUSE, API_PAUSE_MOST = 0.5, 15.0
+STRANGE = (ValueError, TypeError, KeyError, AttributeError)
+"""What an object of a strange shape raises: it must not keep the other nodes from being heard, as a crash would."""
 
 
 class ChangesWait(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ class NodeLifecycle(Module):
         self._to_judge: dict[str, None] = {}
         self._rest: deque[Mark | Say] = deque()
         self._called = False
+        self._away = False
         self._failures = 0
         self._api_timer: Timer | None = None
         self.counts: Counter[str] = Counter()
@@ -138,9 +141,10 @@ class NodeLifecycle(Module):
                 self._judge(name)
             elif self._rest:
                 self._do(self._rest.popleft())
-            self._failures = 0
         except ClusterError as error:
             self._failed(error)
+        except STRANGE as defect:
+            self._not_understood("what the API answered", defect)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -151,15 +155,22 @@ class NodeLifecycle(Module):
     def _failed(self, error: ClusterError) -> None:
         self.counts[error.reason or str(error.code)] += 1
         if not temporary(error):
+            self._answered()
             self.log.debug("left as it is: %s", error)
             return
-        if isinstance(error, Unreachable):
-            self._pulses.excuse(self.clock.monotonic())
+        self._away |= isinstance(error, Unreachable)
         if not self._failures:
             self.log.warning("%s; trying again", error)
         seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
         self._failures += 1
         self._api_timer = self.after(seconds, ApiAgain())
+
+    def _answered(self) -> None:
+        """The API is there; if it was away, nobody could renew a lease, and everybody's time begins again."""
+        if self._away:
+            self._pulses.excuse(self.clock.monotonic())
+        self._away = False
+        self._failures = 0
 
     # --- what the watches told ----------------------------------------------------------------------------------------
 
@@ -167,11 +178,12 @@ class NodeLifecycle(Module):
         for change in self._box.take():
             try:
                 self._node(change) if change.kind == NODE_KIND else self._lease(change)
-            except (ValueError, TypeError, KeyError, AttributeError) as defect:
-                # an object of a strange shape must not keep the others from being heard
-                self.counts["not understood"] += 1
-                who = change.object.get("metadata", {}).get("name")
-                self.log.warning("%s %s can not be understood: %r", change.kind.kind, who, defect)
+            except STRANGE as defect:
+                self._not_understood(f"{change.kind.kind} {change.object.get('metadata', {}).get('name')}", defect)
+
+    def _not_understood(self, what: str, defect: Exception) -> None:
+        self.counts["not understood"] += 1
+        self.log.warning("%s can not be understood: %r", what, defect)
 
     def _lease(self, change: Change) -> None:
         name = identity(change.object).name
@@ -187,9 +199,10 @@ class NodeLifecycle(Module):
             self._readiness.pop(name, None)
             return
         self._pulses.node(name, forms.heartbeat(node), self.clock.monotonic())
-        old, new = self._readiness.get(name), forms.readiness(node)
+        new = forms.readiness(node)
+        old = self._readiness.get(name, new if change.initial else "")  # one that registers now was not ready before
         self._readiness[name] = new
-        if old is None or (old == forms.TRUE) == (new == forms.TRUE):
+        if (old == forms.TRUE) == (new == forms.TRUE):
             return
         reason = forms.NODE_READY if new == forms.TRUE else forms.NODE_NOT_READY
         self._rest.append(Say(forms.node_event(node, reason, self.clock.now())))
@@ -198,7 +211,12 @@ class NodeLifecycle(Module):
 
     def _judge(self, name: str) -> None:
         now = self.clock.monotonic()
-        if not self._pulses.silent(name, now) or self._heard_meanwhile(name, now):
+        if not self._pulses.silent(name, now):
+            return
+        renewed = self._renewed(name)
+        self._answered()
+        # a lease that is newer than the watch told: it may be the watch that has gone silent
+        if self._pulses.lease(name, renewed, now) or not self._pulses.silent(name, now):
             return
         node = self._cluster.get(NODE_KIND, "", name)
         if self._pulses.node(name, forms.heartbeat(node), now):
@@ -212,13 +230,11 @@ class NodeLifecycle(Module):
         self._rest.extend(Mark(name, pod) for pod in pods if forms.lost_pod(pod, self.clock.now()) is not None)
         self._pulses.judged(name)
 
-    def _heard_meanwhile(self, name: str, now: float) -> bool:
-        """Whether the API has a newer lease than the watch told: it may be the watch that has gone silent."""
+    def _renewed(self, name: str) -> str:
         try:
-            lease = self._cluster.get(LEASE_KIND, names.LEASE_NAMESPACE, name)
+            return forms.renewed(self._cluster.get(LEASE_KIND, names.LEASE_NAMESPACE, name))
         except NotFound:
-            return False
-        return self._pulses.lease(name, forms.renewed(lease), now)
+            return ""
 
     def _do(self, step: Mark | Say) -> None:
         try:
@@ -242,6 +258,7 @@ class NodeLifecycle(Module):
         except Conflict:
             self._rest.append(Mark(mark.node, self._cluster.get(POD_KIND, who.namespace, who.name)))
             return
+        self._answered()
         self.counts["pods not ready"] += 1
         self._rest.append(Say(forms.pod_event(pod, now)))
 
@@ -250,3 +267,4 @@ class NodeLifecycle(Module):
             self._cluster.create(EVENT_KIND, event["metadata"]["namespace"], event)
         except AlreadyExists:
             self.log.debug("said before, and the answer was lost")
+        self._answered()

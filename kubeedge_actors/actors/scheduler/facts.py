@@ -27,7 +27,7 @@ _FACTORS = (
     | {f"{letter}i": fractions.Fraction(1024**power) for power, letter in enumerate("KMGTPE", start=1)}
     | {suffix: fractions.Fraction(1, 1000**power) for power, suffix in enumerate(("m", "u", "n"), start=1)}
 )
-_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]?i?))", re.ASCII)
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkKMGTPE]?i?))", re.ASCII)
 
 
 class Requirement(NamedTuple):

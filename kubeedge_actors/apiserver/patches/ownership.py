@@ -76,7 +76,9 @@ class Owners:
                 sets[other] -= set(paths)
             others = set().union(*(paths for other, paths in sets.items() if other != manager))
             start = deepcopy(old)
-            for path in sorted(sets.get(manager, set()) - set(wanted) - others, key=last_first):
+            # Only what is a leaf now: others may have filled a container that the manager applied empty.
+            dropped = (sets.get(manager, set()) & set(self._walk.leaves(old, self._kind))) - set(wanted) - others
+            for path in sorted(dropped, key=last_first):
                 remove(start, path)
             body = self._walk.merge(start, config, self._kind)
         sets[manager] = set(wanted)

@@ -98,9 +98,9 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # its subclasses do not mean that the file is damaged
+                raise StoreCorrupt(f"{self._path} is not a database or is damaged ({error}); move it away") from error
             if "locked" in str(error):
                 raise StoreError(f"{self._path} is in use by another process") from error
             raise StoreError(f"{self._path} cannot be used: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise StoreCorrupt(f"{self._path} is not a database or is damaged ({error}); move it away") from error

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import Change, Json, Kind, Listing, OnChange, OnSynced, Operation, PatchForm
@@ -101,12 +101,12 @@ class FakeWatch:
 
 
 class FakeCluster:
-    """See base.Cluster. Knobs: `down` (nothing answers, watches are silent), `refuse` (asked before each request), `requests` (a record)."""
+    """See base.Cluster. `with_status`: plurals of further kinds whose status is a resource of its own. Knobs: `down` (nothing answers, watches are silent), `refuse` (asked before each request), `requests` (a record)."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, with_status: Collection[str] = ()) -> None:
         self._now = now
         self._lock = threading.RLock()
-        self._state = State(lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC))
+        self._state = State(lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC), with_status)
         self._watches: list[FakeWatch] = []
         self._down = False
         self.refuse: Callable[[Request], ClusterError | None] = lambda request: None

@@ -6,7 +6,7 @@ import copy
 import datetime
 import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,8 +38,9 @@ class Outcome(NamedTuple):
 class State:
     """All objects by kind, namespace and name, and the one counter of versions."""
 
-    def __init__(self, now: Callable[[], datetime.datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime.datetime], with_status: Collection[str] = ()) -> None:
         self._now = now
+        self._with_status = WITH_STATUS_SUBRESOURCE | set(with_status)
         self._counter = itertools.count(1)
         self.version = "0"
         self.objects: dict[Key, Json] = {}
@@ -71,7 +72,7 @@ class State:
         metadata.update(uid=str(uuid.uuid4()), creationTimestamp=self._stamp())
         for dropped in ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"):
             metadata.pop(dropped, None)
-        if kind.plural in WITH_STATUS_SUBRESOURCE - STATUS_KEPT_AT_CREATION:
+        if kind.plural in self._with_status - STATUS_KEPT_AT_CREATION:
             made["status"] = {"phase": "Pending"} if kind.plural == "pods" else {}
         if _has_generation(kind):
             metadata["generation"] = 1
@@ -161,11 +162,11 @@ class State:
                 "please apply your changes to the latest version and try again"
             )
             raise Conflict(status_of(409, "Conflict", message, kind, name))
-        made = _allowed(kind, old, new, subresource)
+        made = _allowed(old, new, subresource, kind.plural in self._with_status)
         made["metadata"] = self._kept_metadata(old["metadata"], made["metadata"])
         if made == old:
             return Outcome(kind, old, [])
-        parts = ("spec",) if kind.plural in WITH_STATUS_SUBRESOURCE else ("spec", "status")
+        parts = ("spec",) if kind.plural in self._with_status else ("spec", "status")
         if _has_generation(kind) and any(made.get(part) != old.get(part) for part in parts):
             made["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
         if (
@@ -228,9 +229,9 @@ def status_of(code: int, reason: str, message: str, kind: Kind | None = None, na
     }
 
 
-def _allowed(kind: Kind, old: Json, new: Json, subresource: str) -> Json:
+def _allowed(old: Json, new: Json, subresource: str, status_apart: bool) -> Json:
     """What a write may change: the status sub-resource only status, the main resource everything else."""
-    if kind.plural not in WITH_STATUS_SUBRESOURCE:
+    if not status_apart:
         made = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
     elif subresource == "status":
         made = {**old, "status": new.get("status", {})} if new.get("status") else dict(old)

@@ -48,10 +48,10 @@ class StdlibClient:
 
 
 class StdlibServer:
-    """A Server on `host`:`port`; port 0 takes a free one."""
+    """A Server on `host`:`port`; port 0 takes a free one. It looks every `poll` seconds whether it was closed."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 9060) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str = "127.0.0.1", port: int = 9060, poll: float = 0.5) -> None:
+        self._host, self._port, self._poll = host, port, poll
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -78,7 +78,9 @@ class StdlibServer:
             raise HttpError(f"port {self._port} of {self._host} can not be had for HTTP: {why}") from error
         server.daemon_threads, server.block_on_close = True, False
         self._server, self._port = server, server.server_address[1]
-        self._thread = threading.Thread(target=server.serve_forever, name="http-server", daemon=True)
+        self._thread = threading.Thread(
+            target=server.serve_forever, args=(self._poll,), name="http-server", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

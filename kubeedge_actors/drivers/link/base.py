@@ -33,8 +33,9 @@ class LinkTls:
 
 
 class Credentials(Protocol):
-    """Where the client end has its certificates from. All methods may block for seconds; call them off the link's thread.
+    """Where the client end has its certificates from.
 
+    All methods may block for seconds; call them off the link's thread.
     `CertificateError`: a person must act (wrong or expired token, another CA). Any other `LinkError`: try again later.
     """
 
@@ -122,7 +123,7 @@ class ServerEvents(Protocol):
         """The peer is in; what is sent to it from now on is delivered."""
 
     def on_text(self, peer: Peer, text: str) -> bool:
-        """One whole text message of this peer. False: no room now; the peer is not read until the same text was taken."""
+        """One whole text message. False: no room now; the peer is not read until the same text was taken."""
 
     def on_close(self, peer: Peer, reason: str) -> None:
         """The peer is gone."""

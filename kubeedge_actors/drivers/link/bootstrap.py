@@ -1,5 +1,6 @@
-"""The words of the certificate bootstrap that both of its ends say (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver), and
-what an edge and its joining process say to each other.
+"""What both ends of the certificate bootstrap say, and what an edge and its joining process say to each other.
+
+Source of the words: KubeEdge cloud/pkg/cloudhub/servers/httpserver.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MAX_BODY: Final = 1 << 20
 
 
 class Join(msgspec.Struct, frozen=True):
-    """What to do: join `cloud` (https://host:port) as `node`. Without `token`: renew, showing the certificate there is."""
+    """Join `cloud` (https://host:port) as `node`; without `token`: renew, showing the certificate there is."""
 
     cloud: str
     node: str

@@ -1,7 +1,8 @@
 """Joining a cloud, done once in a process of its own: `python -m kubeedge_actors.drivers.link.bootstrap_client`.
 
-It takes a `Join` as JSON on standard input and gives a `Joined` on standard output. HTTP and cryptography cost 20 MB, which an edge does
-not want to keep (credentials.py is the side that stays). Steps: source KubeEdge edge/pkg/edgehub/certificate/certmanager.go.
+It takes a `Join` as JSON on standard input and gives a `Joined` on standard output. HTTP and cryptography cost 20
+MB, which an edge does not want to keep (credentials.py is the side that stays). Steps: source KubeEdge
+edge/pkg/edgehub/certificate/certmanager.go.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _with_token(order: Join) -> ssl.SSLContext:
     ca = _get(order, CA_PATH, unverified)
     if not hmac.compare_digest(ca_hash(ca), expected):
         raise CertificateError(
-            f"the CA of the cloud at {order.cloud} is not the one that the token names: another cloud, or a token from before it was set up anew"
+            f"the CA of the cloud at {order.cloud} is not the one that the token names: "
+            "it is another cloud, or it was set up anew since"
         )
     write_pem(Path(order.ca), ca, CERTIFICATE)
     return _trusting(order)

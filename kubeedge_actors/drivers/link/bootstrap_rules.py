@@ -1,7 +1,8 @@
 """What the bootstrap server answers to each request, without a socket: a request in, a reply out.
 
-Texts and codes are those of the original (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver and certificate/certs.go); stricter in two cases:
-a node gets a certificate for its own name only, and only for the group of nodes.
+Texts and codes are those of the original (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver and
+certificate/certs.go); stricter in two cases: a node gets a certificate for its own name only, and only for the
+group of nodes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request; header names in lower case. The client's common name is empty when no certificate was shown."""
+    """One HTTP request, header names in lower case; no common name: the client showed no certificate."""
 
     method: str
     path: str
@@ -65,7 +66,10 @@ class Refusal(KubeEdgeActorsError):
 
 
 class BootstrapRules:
-    """Answers with what an authority signs. `node_exists` says whether the cluster has a Node of that name; both may block."""
+    """Answers with what an authority signs.
+
+    `node_exists` says whether the cluster has a Node of that name; both may block.
+    """
 
     def __init__(self, authority: Authority, node_exists: Callable[[str], bool]) -> None:
         self._authority = authority

@@ -1,6 +1,7 @@
-"""The HTTPS server of the certificate bootstrap, in the loop of the link server. h11 is imported here and nowhere else.
+"""The HTTPS server of the certificate bootstrap, in the loop of the link server. Only here h11 is imported.
 
-A GET may have a body, the client's certificate is looked at when one is shown: that is why this is not one of the usual frameworks.
+A GET may have a body, the client's certificate is looked at when one is shown: that is why this is not one of the
+usual frameworks.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ GOODBYE = 1.0
 
 
 class BootstrapServer:
-    """Serves `rules` on one port; the rules run in the loop's thread pool, because signing and asking the cluster block."""
+    """Serves `rules` on one port; they run in the loop's thread pool, because signing and the cluster block."""
 
     def __init__(self, rules: BootstrapRules, loop: LoopThread) -> None:
         self._rules = rules

@@ -1,7 +1,7 @@
-"""One connection of the link server: bytes in, texts out, and the other way round. websockets is imported here and nowhere else.
+"""One connection of the link server: bytes in, texts out, and the other way round. Only here websockets is imported.
 
-The library's sans-I/O half is used under a protocol of ours: no task, no queue and no compressor per connection (memory), the first of
-repeated headers counts, the end is a TCP close. Everything runs in the loop's thread.
+The library's sans-I/O half is used under a protocol of ours: no task, no queue and no compressor per connection
+(memory), the first of repeated headers counts, the end is a TCP close. Everything runs in the loop's thread.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, text: str) -> None:
         """One text message; the connection ends when the peer is too far behind."""
-        if self._reason or self._websocket.state is not OPEN:
+        if self._reason or self._websocket.state is not OPEN or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > self._owner.backlog:
             self.end(f"too slow: {self._owner.backlog} bytes wait for it", at_once=True)

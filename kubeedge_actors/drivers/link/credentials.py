@@ -1,4 +1,4 @@
-"""The certificates of an edge node: kept in files, had from the cloud by a token, renewed before they end. Light: an idle edge keeps this.
+"""The certificates of an edge node: kept in files, had from the cloud by a token, renewed before they end.
 
 Fulfils `base.Credentials`. The work with HTTP and keys is done by a process of its own (bootstrap_client.py).
 """
@@ -48,7 +48,8 @@ def in_a_process(order: Join) -> Joined:
 class NodeCredentials:
     """The files `ca.crt`, `node.crt` and `node.key` of one directory.
 
-    `token` is asked for when one is needed, so that a token file may change; empty: there is none. `cloud` is https://HOST:PORT.
+    `token` is asked for when one is needed, so that a token file may change; empty: there is none. `cloud` is
+    https://HOST:PORT.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class NodeCredentials:
         return "" if found.valid(self._clock()) else f"{self._cert} has expired or is not valid yet"
 
     def _named_by(self, token: str) -> bool:
-        """Whether the token is for the CA that we have; a token that can not be read does not matter while the files are good."""
+        """Whether the token is for our CA; one that can not be read does not matter while the files are good."""
         try:
             return split_token(token)[0] == ca_hash(read_pem(self._ca, CERTIFICATE))
         except CertificateError:

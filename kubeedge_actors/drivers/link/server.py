@@ -25,8 +25,8 @@ GOODBYE = 1.0
 class WebSocketServer:
     """Accepts peers, hands their texts to `events`, sends them texts.
 
-    `max_message`: bytes of one incoming message; `backlog`: bytes that may wait for one peer. The loop may be shared with other servers:
-    then whoever made it stops it.
+    `max_message`: bytes of one incoming message; `backlog`: bytes that may wait for one peer. The loop may be
+    shared with other servers: then whoever made it stops it.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""TLS contexts of the cloud's two servers, with the original's limits (source: KubeEdge cloud/pkg/cloudhub/servers/server.go)."""
+"""TLS contexts of the cloud's two servers, with the original's limits.
+
+Source: KubeEdge cloud/pkg/cloudhub/servers/server.go.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificate process: does orders from standard input until it is closed, or nothing was asked for half a minute."""
+"""The certificate process: does orders from standard input until that closes, or half a minute brings none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The authority of a data directory: CA, server certificate, certificates for people, tokens, all in PEM files that outlive restarts."""
+"""The authority of a data directory: CA, certificates and tokens, in PEM files that outlive restarts."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ TOKEN_LIFE = 2 * TOKEN_REFRESH
 class FileAuthority:
     """Fulfils `base.Authority` from the files of one directory.
 
-    What is missing is made, what is there is used again. `CertificateError` with one sentence when a file can not be read, is damaged, or
-    the CA's key does not belong to its certificate.
+    What is missing is made, what is there is used again. `CertificateError` with one sentence when a file can not
+    be read, is damaged, or the CA's key does not belong to its certificate.
     """
 
     def __init__(
@@ -82,7 +82,10 @@ class FileAuthority:
         return self._directory / "ca.crt"
 
     def server(self, names: Iterable[str] = ()) -> LinkTls:
-        """Files for a server under these host names and addresses (localhost always); made anew when they do not fit or end soon."""
+        """Files for a server under these host names and addresses; made anew when they do not fit or end soon.
+
+        localhost and 127.0.0.1 are always among them.
+        """
         wanted = tuple(dict.fromkeys((*ALWAYS, *(name for name in names if name))))
         self._reserved = wanted
         return self._pair("server", Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), wanted, SERVER_DAYS)
@@ -98,7 +101,7 @@ class FileAuthority:
         )
 
     def sign(self, csr: bytes, node: str, usages: Sequence[int] = (CLIENT_AUTH,)) -> bytes:
-        """A certificate (DER) for `node`; `CertificateError`: the request is not that node's, `DriverError`: it is no request."""
+        """A certificate (DER) for `node`. `CertificateError`: not that node's request; `DriverError`: no request."""
         now, subject = self._clock(), node_subject(node)
         order = SignRequest(self._ca, csr, subject, tuple(usages), self._reserved, NODE_DAYS, now)
         return self._do(order).cert
@@ -173,5 +176,5 @@ class FileAuthority:
 
 
 def adopt(directory: Path, pair: KeyPair) -> None:
-    """Make a CA from elsewhere (another replica, a genuine cloudcore) the CA of this directory; only before its authority is made."""
+    """Make a CA from elsewhere (another replica, a genuine cloudcore) that of a directory which has none yet."""
     save_pair(directory / "ca.crt", directory / "ca.key", pair)

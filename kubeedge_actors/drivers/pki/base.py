@@ -1,8 +1,10 @@
 """Names, promises and plain values of the certificates that both sides share.
 
 Promises of every Authority
-* The CA survives restarts; what it signed stays valid. Private keys are written with mode 0600, each file whole or not at all.
-* `CertificateError` with one plain sentence for what was refused or can not be read; methods may be called from any thread.
+* The CA survives restarts; what it signed stays valid. Private keys are written with mode 0600, each file whole or
+  not at all.
+* `CertificateError` with one plain sentence for what was refused or can not be read; methods may be called from any
+  thread.
 """
 
 from __future__ import annotations
@@ -46,8 +48,8 @@ def node_of(common_name: str, organizations: Sequence[str]) -> str | None:
 class Facts:
     """What one reads off a certificate.
 
-    Times are epoch seconds; `names` are the subject alternative names, addresses included; `key_id` identifies the certificate's key,
-    `authority_id` that of its issuer (empty when the certificate does not say).
+    Times are epoch seconds; `names` are the subject alternative names, addresses included; `key_id` identifies the
+    certificate's key, `authority_id` that of its issuer (empty when the certificate does not say).
     """
 
     common_name: str

@@ -1,6 +1,7 @@
-"""Read the few facts that matter off a certificate without a cryptography library (which costs an idle process 16 MB).
+"""Read the few facts that matter off a certificate without a cryptography library, which costs 16 MB of memory.
 
-Only DER that was verified by TLS or came from our own files is read here; whatever it is, the answer is facts or `CertificateError`.
+Only DER that was verified by TLS or came from our own files is read here; whatever it is, the answer is facts or
+`CertificateError`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the certificate process can be asked for: one JSON order a line on its input, one JSON result a line on its output.
+"""What the certificate process can be asked for: a JSON order a line on its input, a JSON result a line on its output.
 
 Keys travel through the pipe only, never on a command line or in the environment.
 """
@@ -50,7 +50,7 @@ Order = NewAuthority | Issue | NewRequest | SignRequest
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What an order gave; a refusal has its sentence in `error`, `damaged` when the order could not even be understood."""
+    """What an order gave, or the sentence why not; `damaged`: the order could not even be understood."""
 
     cert: bytes = b""
     key: bytes = b""

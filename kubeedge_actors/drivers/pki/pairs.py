@@ -1,4 +1,4 @@
-"""A certificate and its key as two PEM files: written together, read together, checked against each other. Light: no cryptography library."""
+"""A certificate and its key as two PEM files, written and checked together without a cryptography library."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Bootstrap tokens: `<sha256 hex of the CA's DER>.<JWT>`, the JWT signed (HS256) with the DER of the CA's private key.
+"""Bootstrap tokens: `<sha256 hex of the CA's DER>.<JWT>`, the JWT signed (HS256) with the DER of the CA's key.
 
-The texts of the refusals are those of the original's library (source: KubeEdge pkg/security/token/token.go and golang-jwt v5).
+The texts of the refusals are those of the original's library (source: KubeEdge pkg/security/token/token.go and
+golang-jwt v5).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Everything that needs the cryptography library, in terms of DER bytes. Import it late: it costs 16 MB of memory.
 
-Keys are EC P-256, because the original's cipher suites admit no other server key and it parses SEC 1 keys. The extensions are those that
-Python 3.13's strict verification demands (key usage, key identifiers, basic constraints).
+Keys are EC P-256, because the original's cipher suites admit no other server key and it parses SEC 1 keys. The
+extensions are those that Python 3.13's strict verification demands (key usage, key identifiers, basic constraints).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def sign_request(
     days: float,
     now: float,
 ) -> bytes:
-    """A certificate for the request, which must be of this subject, be signed by its own key and claim no reserved name.
+    """A certificate for a request of this subject that is signed by its own key and claims no reserved name.
 
     `CertificateError` when it must not be signed, `DriverError` when it can not be understood.
     """
@@ -195,7 +195,7 @@ def _builder(
 
 
 def _issuer_id(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    """As the issuer names its own key: an authority of another maker may not use the usual hash, and OpenSSL compares."""
+    """As the issuer names its own key: another maker may not use the usual hash, and OpenSSL compares."""
     try:
         named = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:

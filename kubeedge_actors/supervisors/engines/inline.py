@@ -47,6 +47,7 @@ class InlineEngine:
         """Move the clock on, firing each timer at its time and running what follows from it."""
         until = self.clock.monotonic() + seconds
         self.run()
+        until = max(until, self.clock.monotonic())  # a handler may have moved the clock as well
         while self._fire_next(until):
             self.run()
         self._move_to(until)

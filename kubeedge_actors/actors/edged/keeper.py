@@ -1,0 +1,248 @@
+"""Works on pods, one step at a time: look, plan, have it done, report. Each step ends; what it began comes back as a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kubeedge_actors.actors.edged import asking
+from kubeedge_actors.actors.edged import plan as planning
+from kubeedge_actors.actors.edged.dispatch import Dispatch
+from kubeedge_actors.actors.edged.downward import Surroundings
+from kubeedge_actors.actors.edged.internal import Looked, PodDue
+from kubeedge_actors.actors.edged.jobs import CREATING, PULL_ERROR, Done, Snapshot
+from kubeedge_actors.actors.edged.plan import Operation
+from kubeedge_actors.actors.edged.pod_status import DEADLINE, pod_status
+from kubeedge_actors.actors.edged.pods import Pods
+from kubeedge_actors.actors.edged.record import PodRecord
+from kubeedge_actors.actors.edged.references import in_volumes
+from kubeedge_actors.module import Module
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import Said
+
+PULL_PACE, PACE = (10.0, 300.0), (1.0, 60.0)
+"""First and longest wait before the next try: of a pull, of anything else."""
+LEAST_WAIT = 0.001
+INFINITY = float("inf")
+
+
+class Conditions:
+    """What holds for all pods. `ready`: it is known what ought to run and what runs. `trouble`: why no engine answers."""
+
+    def __init__(self, link_up: bool) -> None:
+        self.link_up = link_up
+        self.ready = False
+        self.trouble = "it has not answered yet"
+        self.engine = ""
+        self.node_uid = ""
+
+
+class Keeper:
+    """Keeps the pods of one node. `shell` is the actor in whose turns all of this runs."""
+
+    def __init__(
+        self,
+        shell: Module,
+        pods: Pods,
+        dispatch: Dispatch,
+        around: Callable[[], Surroundings],
+        conditions: Conditions,
+        engine_said: Callable[[str], None],
+    ) -> None:
+        self._shell, self._pods, self._dispatch, self._around = shell, pods, dispatch, around
+        self._now, self._engine_said = conditions, engine_said
+        self._waiting: dict[str, PodRecord] = {}
+
+    def work_all(self, records: Iterable[PodRecord]) -> None:
+        """Work on several."""
+        for record in records:
+            self.work(record)
+
+    def work(self, record: PodRecord) -> None:
+        """Look, plan, begin what is planned, report; or wait for what has to come first."""
+        if not self._now.ready or record.looking or self._pods.get(record.uid) is not record:
+            return
+        if record.look_again:
+            record.looking, record.look_again = True, False
+            self._dispatch.look(record.uid, self._shell.ref)
+            return
+        wake = None if self._now.trouble else self._step(record)
+        self._report(record)
+        self._wake(record, wake)
+
+    def _step(self, record: PodRecord) -> float | None:
+        now, memory = self._shell.clock.now(), record.memory
+        plan = planning.plan(record.view, record.containers, memory, now, frozenset(record.busy))
+        if plan.phase and not memory.phase:
+            memory.phase = plan.phase
+            memory.reason, memory.message = DEADLINE if plan.overdue else ("", "")
+        for operation in plan.operations:
+            planning.begin(operation, record.view, record.containers, memory, now)
+            record.busy.add(operation.key)
+            self._start(record, operation)
+        return plan.wake
+
+    def _wake(self, record: PodRecord, planned: float | None) -> None:
+        if record.timer is not None:
+            record.timer.cancel()
+            record.timer = None
+        said = record.talk.wake() if self._now.link_up else INFINITY
+        soonest = min(said, INFINITY if planned is None else planned)
+        if soonest != INFINITY:
+            wait = max(soonest - self._shell.clock.now(), LEAST_WAIT)
+            record.timer = self._shell.after(wait, PodDue(uid=record.uid))
+
+    # --- having things done -----------------------------------------------------------------------------------------
+
+    def _start(self, record: PodRecord, operation: Operation) -> None:
+        if operation.verb == "prepare":
+            questions = asking.questions(record)
+            for message in questions:
+                self._say(record, message)
+            if questions:
+                return  # it goes on with the last answer
+        self._operate(record, operation)
+
+    def _operate(self, record: PodRecord, operation: Operation, *, pull: bool = False) -> None:
+        objects, paths = dict(record.objects), dict(record.paths)
+        shot = Snapshot(record.view, objects, paths, tuple(record.containers), self._around())
+        self._dispatch.operate(operation, shot, self._shell.ref, pull=pull)
+
+    def looked(self, message: Looked) -> None:
+        """The containers of one pod, as they are."""
+        record = self._pods.get(message.uid)
+        if record is None:
+            return
+        record.looking = False
+        if message.containers is None:
+            record.look_again = True
+            self._engine_said(message.why)
+            return
+        record.containers = message.containers
+        self.work(record)
+
+    def done(self, done: Done) -> None:
+        """An operation has ended, well or not."""
+        record, operation = self._pods.get(done.uid), done.operation
+        if record is None or done.epoch != self._dispatch.epoch:
+            return
+        if done.pull and not record.ending:
+            self._operate(record, operation, pull=True)
+            return
+        record.busy.discard(operation.key)
+        if operation.verb == "forget" and done.good:
+            self._forget(record)
+            return
+        self._apply(record, operation, done)
+        record.look_again = record.look_again or operation.verb not in ("probe", "prepare")
+        if done.unavailable:
+            self._engine_said(done.message)
+        self.work(record)
+
+    def _apply(self, record: PodRecord, operation: Operation, done: Done) -> None:
+        if operation.verb == "launch":
+            self._launched(record, operation, done)
+        elif operation.verb == "prepare":
+            self._prepared(record, done)
+        elif operation.verb == "probe":
+            self._probed(record, operation, done)
+        elif done.message:
+            self._shell.log.warning("pod %s: %s failed: %s", record.view.name.name, operation.verb, done.message)
+        elif operation.verb == "release":
+            record.memory.network_open = False
+
+    def _launched(self, record: PodRecord, operation: Operation, done: Done) -> None:
+        memory = record.memory
+        memory.network_open = memory.network_open or done.opened
+        if done.reason:
+            pace = PULL_PACE if done.reason == PULL_ERROR else PACE
+            memory.failed(operation.name, done.reason, done.message, self._shell.clock.now(), pace)
+            memory.prepared = memory.prepared and not done.missing
+            self._shell.log.info("container %s of pod %s: %s", operation.name, record.view.name.name, done.message)
+        elif done.good and not done.pull:
+            memory.failures.pop(operation.name, None)
+
+    def _prepared(self, record: PodRecord, done: Done) -> None:
+        memory = record.memory
+        if done.good:
+            record.paths, memory.prepared, memory.prepare_failure = done.paths, True, None
+        else:
+            memory.unprepared(done.reason or CREATING, done.message, self._shell.clock.now())
+
+    def _probed(self, record: PodRecord, operation: Operation, done: Done) -> None:
+        view, memory = record.view.container(operation.name), record.memory
+        for kind in planning.PROBES:
+            key = (operation.container_id, kind)
+            probe = view.probe(kind) if view is not None and kind == operation.probe else None
+            if probe is None or key not in memory.probes or done.unavailable:
+                continue
+            memory.probes[key] = state = memory.probes[key].answered(probe, done.good)
+            if state.passed is False and kind != "readiness":
+                memory.doomed[operation.container_id] = f"{kind} probe failed: {done.message}"
+                who = (operation.name, record.view.name.name)
+                self._shell.log.warning("container %s of pod %s: %s probe failed: %s", *who, kind, done.message)
+
+    def _forget(self, record: PodRecord) -> None:
+        if record.timer is not None:
+            record.timer.cancel()
+        self._pods.drop(record.uid)
+        if record.static and record.talk.uid:
+            self._shell.tell(names.METAMANAGER, record.talk.deletion())
+
+    def refresh(self) -> None:
+        """Let volumes follow the objects that they show."""
+        for record in self._pods:
+            if record.memory.prepared and not record.ending and in_volumes(record.view):
+                record.memory.prepared = False
+                self.work(record)
+
+    # --- talking ----------------------------------------------------------------------------------------------------
+
+    def _say(self, record: PodRecord, message: Said) -> None:
+        self._waiting[message.msg_id] = record
+        self._shell.tell(names.METAMANAGER, message)
+
+    def _report(self, record: PodRecord) -> None:
+        if record.memory.removed and not record.static:
+            return
+        now, around = self._shell.clock.now(), self._now
+        scheme = around.engine.partition(":")[0]
+        previous, address = record.talk.previous(), self._around().host_ip
+        status = pod_status(record.view, record.containers, record.memory, previous, address, now, scheme)
+        record.talk.built = status
+        if around.link_up:
+            ended = record.ending and record.quiet
+            for message in record.talk.step(status, now, ended=ended, node_uid=around.node_uid):
+                self._say(record, message)
+
+    def answered(self, parent: str, content: Any) -> None:
+        """An answer to something that was said about a pod."""
+        record = self._waiting.pop(parent, None)
+        if record is None:
+            return
+        if record.talk.answered(parent, content, self._shell.clock.now()):
+            self.work(record)
+        elif asking.take(record, parent, content):
+            self._ask_done(record)
+
+    def refused(self, parent: str) -> None:
+        """Something about a pod could not be said."""
+        record = self._waiting.pop(parent, None)
+        if record is None:
+            return
+        if record.talk.refused(parent, self._shell.clock.now()):
+            self.work(record)
+        elif asking.give_up(record, parent):
+            self._ask_done(record)
+
+    def _ask_done(self, record: PodRecord) -> None:
+        if self._pods.get(record.uid) is record:
+            self._operate(record, Operation("prepare", name="pod"))
+
+    def link(self) -> None:
+        """The link came up or went down."""
+        for record in self._pods:
+            record.talk.link()
+            if self._now.link_up and record.memory.prepare_failure is not None:
+                record.memory.prepare_failure = None  # what was missing may be had now
+            self.work(record)

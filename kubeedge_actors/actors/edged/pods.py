@@ -1,0 +1,140 @@
+"""The pods of this node as the shell holds them: which there are, which are no more, and who waits for which answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from kubeedge_actors.actors.edged.podspec import Json, PodView, read
+from kubeedge_actors.actors.edged.record import PodRecord, ghost
+from kubeedge_actors.actors.edged.static_pods import shows, static_pod
+from kubeedge_actors.actors.edged.times import seconds
+from kubeedge_actors.drivers.containers.base import Container, PodName
+from kubeedge_actors.wire.messages import DeletePod
+
+
+class Pods:
+    """Records by uid."""
+
+    def __init__(self, node_name: str) -> None:
+        self._node_name = node_name
+        self._records: dict[str, PodRecord] = {}
+
+    def __iter__(self) -> Iterator[PodRecord]:
+        return iter(list(self._records.values()))
+
+    def get(self, uid: str) -> PodRecord | None:
+        """The record of that uid."""
+        return self._records.get(uid)
+
+    def drop(self, uid: str) -> None:
+        """Nothing is left of it."""
+        self._records.pop(uid, None)
+
+    def is_ours(self, pod: Json) -> bool:
+        """Whether the pod is to run on this node."""
+        return bool((pod.get("spec") or {}).get("nodeName") == self._node_name)
+
+    # --- what the cluster says --------------------------------------------------------------------------------------
+
+    def admit(self, pod: Json, now: float) -> list[PodRecord]:
+        """Take a pod as the cluster says it is; the records that this changes.
+
+        Errors: KeyError, TypeError or ValueError when it is no pod.
+        """
+        view = read(pod)
+        known = self._records.get(view.name.uid)
+        if known is not None:
+            known.learn(pod)
+            return [known]
+        record = PodRecord(view, seconds(view.status.get("startTime") or "") or now)
+        replaced = self._of_name(view)
+        self._records[record.uid] = record
+        return [*replaced, record]
+
+    def _of_name(self, view: PodView) -> list[PodRecord]:
+        """Pods of the same name: the cluster has room for one, so the others are gone."""
+        same = (view.name.namespace, view.name.name)
+        found = [each for each in self if not each.static and (each.view.name.namespace, each.view.name.name) == same]
+        for each in found:
+            each.memory.removed = True
+        return found
+
+    def remove(self, pod: Json) -> list[PodRecord]:
+        """The object of this pod is gone."""
+        metadata = pod.get("metadata") or {}
+        record = self._records.get(metadata.get("uid") or "")
+        if record is None or record.static:
+            return []
+        record.memory.removed = True
+        return [record]
+
+    def keep_only(self, pods: Iterable[Json]) -> list[PodRecord]:
+        """Every pod that is not among these is gone; the records that this changes."""
+        kept = {(pod.get("metadata") or {}).get("uid") for pod in pods}
+        lost = [each for each in self if not each.static and not each.memory.removed and each.uid not in kept]
+        for each in lost:
+            each.memory.removed = True
+        return lost
+
+    # --- what is found on the machine -------------------------------------------------------------------------------
+
+    def found(self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float) -> None:
+        """Give every record its containers; what belongs to no pod gets a record that ends it."""
+        names = {uid: PodName(namespace="", name=uid, uid=uid) for uid in networks | folders}
+        names |= {one.pod.uid: one.pod for one in containers}
+        for uid, name in names.items():
+            if uid not in self._records:
+                self._records[uid] = ghost(name, now)
+        for record in self:
+            record.containers = [one for one in containers if one.pod.uid == record.uid]
+            record.memory.network_open = record.uid in networks
+            record.look_again = False
+
+    # --- static pods ------------------------------------------------------------------------------------------------
+
+    def manifests(self, given: Iterable[tuple[str, Json]], now: float) -> tuple[list[PodRecord], list[str]]:
+        """The manifests are these now: the records that this changes, and sentences about those that are wrong."""
+        wanted: dict[str, Json] = {}
+        wrong = []
+        for path, manifest in given:
+            try:
+                pod = static_pod(manifest, path, self._node_name, now)
+                read(pod)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                wrong.append(f"the manifest {path} is no pod: {error}")
+                continue
+            wanted[pod["metadata"]["uid"]] = pod
+        changed = [each for each in self if each.static and each.uid not in wanted and not each.memory.removed]
+        for each in changed:
+            each.memory.removed = True
+        return changed + [self._static(uid, pod, now) for uid, pod in wanted.items()], wrong
+
+    def _static(self, uid: str, pod: Json, now: float) -> PodRecord:
+        record = self._records.get(uid)
+        if record is None or not record.static:
+            record = self._records[uid] = PodRecord(read(pod), now, static=True)
+        record.memory.removed = False
+        return record
+
+    def mirrored(self, pod: Json, *, deleted: bool) -> tuple[list[PodRecord], DeletePod | None]:
+        """The cluster has said something about the mirror of a static pod; a mirror of nothing is to be deleted."""
+        record = self._records.get(shows(pod))
+        metadata = pod.get("metadata") or {}
+        if record is not None and record.static and not record.memory.removed and not metadata.get("deletionTimestamp"):
+            if deleted:
+                record.talk.lost()
+            else:
+                record.talk.learn(pod)
+            return [record], None
+        if deleted:
+            if record is not None and record.static:
+                record.talk.lost()
+            return ([record] if record is not None else []), None
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata.get("uid", "")}}
+        name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace") or "default")
+        return [], DeletePod(namespace=namespace, name=name, options=options)
+
+
+def is_stub(pod: Json) -> bool:
+    """Whether it stands for a pod without saying what it was."""
+    return not (pod.get("spec") or {}).get("containers") or not (pod.get("metadata") or {}).get("uid")

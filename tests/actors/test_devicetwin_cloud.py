@@ -1,0 +1,262 @@
+"""What the cloud does to the twins: sync by message, desired values of Device objects, and what goes up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from kubeedge_actors.actors.devicetwin.changes import joined
+from kubeedge_actors.actors.devicetwin.payloads import Entry, Kind, Side, Version
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import AskMembership, DeviceChanged, LinkDown, LinkUp, ReportConfirmed
+from tests.actors.twin_world import DEVICE, LAMP, NODE, World, actual, expected
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(LAMP)
+
+
+def version(cloud: int, edge: int) -> Json:
+    return {"cloud": cloud, "edge": edge}
+
+
+def sync(world: World, twin: Json, device: str = LAMP) -> list[tuple[str, Any]]:
+    world.heard()
+    world.say(f"{DEVICE}{device}/twin/cloud_updated", {"event_id": "c", "twin": twin})
+    return [(topic.removeprefix(f"{DEVICE}{device}/twin/"), payload) for topic, payload in world.heard()]
+
+
+def synced(value: str, cloud: int, edge: int, kind: str = "string") -> Json:
+    return expected(value, kind) | {"expected_version": version(cloud, edge)}
+
+
+def test_a_newer_version_is_taken_and_published_without_result(world: World) -> None:
+    world.update({"power": actual("off")})
+    world.reports()
+    said = dict(sync(world, {"power": synced("on", 1, 0)}))
+    assert list(said) == ["update/document", "update/delta"]
+    assert said["update/document"]["event_id"] == "c"
+    assert said["update/delta"]["delta"] == {"power": "on"}
+    assert world.reports() == []
+    world.update({"power": expected("dim")})
+    assert world.reports()[0]["power"]["expected_version"] == version(1, 1)
+
+
+@pytest.mark.parametrize("asked", [version(0, 1), version(1, 0), None])
+def test_a_version_that_is_behind_is_answered_with_the_local_twin(world: World, asked: Json | None) -> None:
+    sync(world, {"power": synced("on", 1, 0)})
+    world.update({"power": expected("off")})
+    world.reports()
+    entry = expected("on", "string") | ({"expected_version": asked} if asked else {})
+    said = dict(sync(world, {"power": entry}))
+    assert "update/document" not in said
+    (told,) = world.reports()
+    assert told["power"]["expected"]["value"] == "off"
+    assert told["power"]["expected_version"] == version(1, 1)
+    assert world.twins()["power"]["expected"]["value"] == "off"
+
+
+def test_the_cloud_can_delete_and_deletes_with_the_versions_of_the_request(world: World) -> None:
+    sync(world, {"power": synced("on", 1, 0)})
+    said = dict(sync(world, {"power": {"metadata": {"type": "deleted"}, "expected_version": version(2, 0)}}))
+    assert said["update/document"]["twin"]["power"]["current"] is None
+    assert world.twins() == {}
+    assert world.store.twin.twins()[0].expected_version == '{"cloud":2,"edge":0}'
+
+
+def test_a_deletion_that_is_behind_deletes_nothing(world: World) -> None:
+    world.update({"power": expected("on") | actual("off")})
+    world.reports()
+    gone = {"metadata": {"type": "deleted"}, "expected_version": version(1, 1), "actual_version": version(0, 0)}
+    assert "update/document" not in dict(sync(world, {"power": gone}))
+    assert world.reports()[0]["power"]["actual_version"] == version(0, 1)
+    assert world.twins()["power"]["expected"]["value"] == "on"
+
+
+def test_a_deletion_of_what_is_unknown_leaves_a_tombstone_with_its_versions(world: World) -> None:
+    gone = {"metadata": {"type": "deleted"}, "expected_version": version(3, 2)}
+    assert sync(world, {"power": gone}) == []
+    world.update({"power": expected("on")})
+    assert world.reports()[0]["power"]["expected_version"] == version(3, 3)
+
+
+def test_a_sync_without_type_is_answered_with_400(world: World) -> None:
+    ((kind, said),) = sync(world, {"power": expected("on") | {"expected_version": version(1, 0)}})
+    assert (kind, said["code"], said["reason"]) == ("update/result", 400, "the request body is wrong")
+
+
+def test_a_sync_that_can_not_be_read_is_answered_on_the_topic_of_no_device(world: World) -> None:
+    world.say(f"{DEVICE}{LAMP}/twin/cloud_updated", b"{")
+    ((topic, said),) = world.heard()
+    assert topic == f"{DEVICE}/twin/update/result"
+    assert said["reason"] == "unmarshal update request body failed, Please check the request"
+
+
+def test_a_sync_of_an_unknown_device_is_answered_with_404(world: World) -> None:
+    ((_, said),) = sync(world, {"power": synced("on", 1, 0)}, device="default/ghost")
+    assert (said["code"], said["event_id"]) == (404, "c")
+
+
+# --- desired values ---------------------------------------------------------------------------------------------------
+
+
+def push(world: World, operation: str = names.UPDATE, label: str = "", **desired: Any) -> list[tuple[str, Any]]:
+    """The cloud pushes the Device with these desired values; what was published on its twin topics."""
+    world.heard()
+    properties = [
+        {"name": name, "desired": wish if isinstance(wish, dict) else {"value": wish}} for name, wish in desired.items()
+    ]
+    metadata = {"name": "lamp", "namespace": "default", "labels": {"description": label}}
+    spec = {"properties": properties, "deviceModelRef": {"name": "lamp-model"}}
+    object = {"kind": "Device", "metadata": metadata, "spec": spec}
+    world.harness.publish(DeviceChanged(operation=operation, type=names.DEVICE, object=object))
+    prefix = f"{DEVICE}{LAMP}/twin/"
+    return [(topic.removeprefix(prefix), payload) for topic, payload in world.heard() if topic.startswith(prefix)]
+
+
+def test_a_desired_value_is_published_as_document_and_delta_and_reported(world: World) -> None:
+    said = dict(push(world, power="on"))
+    assert list(said) == ["update/document", "update/delta"]
+    assert said["update/document"]["twin"]["power"]["last"] is None
+    assert said["update/delta"]["delta"] == {"power": "on"}
+    (told,) = world.reports()
+    assert told["power"]["expected"]["value"] == "on"
+    assert told["power"]["expected_version"] == version(1, 0)
+    assert "actual_version" not in told["power"]
+
+
+def test_a_push_that_changes_something_else_does_not_touch_what_the_edge_expects(world: World) -> None:
+    push(world, power="on")
+    world.update({"power": expected("off")})
+    world.reports()
+    assert push(world, power="on") == []
+    assert world.reports() == []
+    assert world.twins()["power"]["expected"]["value"] == "off"
+    assert push(world, power="dim") != []
+    assert world.twins()["power"]["expected"]["value"] == "dim"
+
+
+def test_what_was_desired_last_is_remembered_over_a_restart(world: World) -> None:
+    push(world, power="on")
+    world.update({"power": expected("off")})
+    after = World(store=world.store)
+    push(after, power="on")
+    assert after.twins()["power"]["expected"]["value"] == "off"
+
+
+def test_a_wish_that_was_taken_back_counts_again(world: World) -> None:
+    push(world, power="on")
+    world.update({"power": expected("off")})
+    push(world)
+    push(world, power="on")
+    assert world.twins()["power"]["expected"]["value"] == "on"
+
+
+def test_a_value_that_the_edge_expects_already_is_only_remembered(world: World) -> None:
+    world.update({"power": expected("on")})
+    world.reports()
+    assert push(world, power="on") == []
+    assert [row.value for row in world.store.twin.desired()] == ["on"]
+
+
+def test_a_desired_value_may_hold_letters_that_a_device_may_not_send(world: World) -> None:
+    push(world, text="two words")
+    assert world.twins()["text"]["expected"]["value"] == "two words"
+
+
+def test_a_desired_value_of_another_type_is_not_taken(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.update({"level": actual("1", "int")})
+    assert push(world, level="high") == []
+    assert "the desired level of default/lamp is not taken: the value is not int or integer" in caplog.text
+    assert "expected" not in world.twins()["level"]
+
+
+def test_the_type_comes_from_the_wish_or_from_the_model(world: World) -> None:
+    properties = [
+        {"name": "level", "type": "INT"},
+        {"name": "speed", "type": "DOUBLE"},
+        {"name": "name", "type": "STREAM"},
+    ]
+    model = {"metadata": {"name": "lamp-model", "namespace": "default"}, "spec": {"properties": properties}}
+    world.harness.publish(DeviceChanged(operation=names.INSERT, type=names.DEVICEMODEL, object=model))
+    push(world, level="3", speed="1.5", name="x", other={"value": "7", "metadata": {"type": "integer"}})
+    kinds = {name: entry["metadata"]["type"] for name, entry in world.twins().items()}
+    assert kinds == {"level": "int", "speed": "float", "name": "string", "other": "integer"}
+
+
+def test_a_pushed_device_is_a_member_and_a_deleted_one_is_not(world: World) -> None:
+    world = World()
+    assert world.result({"a": actual("1")})["code"] == 404
+    push(world, operation=names.INSERT, label="hall-lamp")
+    assert "code" not in world.result({"a": actual("1")})
+    assert [(row.id, row.description) for row in world.store.twin.devices()] == [(LAMP, "hall-lamp")]
+    push(world, operation=names.DELETE)
+    assert world.result({"a": actual("1")})["code"] == 404
+    assert world.store.twin.twins() == []
+
+
+@pytest.mark.parametrize(
+    "object", [{}, {"metadata": {"name": "a/b/c"}}, {"metadata": {"name": "x", "namespace": "a/b"}}]
+)
+def test_a_device_object_without_usable_name_changes_nothing(world: World, object: Json) -> None:
+    world.harness.publish(DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object=object))
+    assert world.heard() == []
+    assert world.harness.crashes == []
+
+
+# --- up ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_cloud_is_asked_for_the_members_on_every_connect(world: World) -> None:
+    for _ in range(2):
+        world.harness.publish(LinkUp())
+    first, second = (each for each in world.hub if isinstance(each, AskMembership))
+    asked = msgspec.json.decode(first.content)
+    assert asked["group_id"] == NODE
+    assert (asked["event_type"], asked["operation"]) == ("group_membership_event", "detail")
+    assert first.msg_id != second.msg_id
+
+
+def test_a_report_is_in_the_outbox_before_anybody_hears_of_the_update(world: World) -> None:
+    world.harness.publish(LinkDown(reason="gone"))
+    order: list[str] = []
+    apply, publish = world.store.twin.apply, world.broker.publish
+    world.store.twin.apply = lambda changes: (order.append(f"commit {len(changes.reports)}"), apply(changes))[1]  # type: ignore[method-assign]
+    world.broker.publish = lambda topic, *rest: (order.append(topic.rpartition("/")[2]), publish(topic, *rest))[1]  # type: ignore[method-assign]
+    world.update({"a": actual("1")})
+    assert order == ["commit 1", "result", "document"]
+    (row,) = world.store.outbox.waiting()
+    (report,) = [each for each in world.hub if not isinstance(each, AskMembership)]
+    assert row.msg_id == report.msg_id
+    assert '"resource":"device/default/lamp/twin/edge_updated"' in row.frame
+    world.harness.publish(ReportConfirmed(parent_msg_id=report.msg_id))
+
+
+def test_a_node_that_works_alone_reports_nothing() -> None:
+    from kubeedge_actors.actors.devicetwin import DeviceTwin
+    from kubeedge_actors.drivers.store.memory import MemoryStore
+    from kubeedge_actors.testing import inline
+    from kubeedge_actors.wire.messages import MembershipChanged, MqttPublish, TwinUpdate
+
+    store = MemoryStore()
+    with inline(DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, cloud=False, facts=False))) as harness:
+        said = harness.probe(MqttPublish)
+        harness.publish(MembershipChanged(content={"added_devices": [{"id": LAMP, "name": "lamp"}]}))
+        harness.publish(TwinUpdate(device=LAMP, payload=b'{"twin":{"a":{"actual":{"value":"1"}}}}'))
+        assert len(said) == 3
+        assert harness.dead_letters == []
+        assert store.outbox.waiting() == []
+
+
+def test_two_reports_of_one_property_become_one_that_says_both() -> None:
+    older = Entry(expected=Side("on"), metadata=Kind("string"), expected_version=Version(0, 1))
+    newer = Entry(actual=Side("off"), metadata=Kind("string"), actual_version=Version(0, 4))
+    assert joined(older, newer) == Entry(Side("on"), Side("off"), None, Kind("string"), Version(0, 1), Version(0, 4))
+    gone = Entry(actual=Side(), metadata=Kind("deleted"), actual_version=Version(0, 5))
+    assert joined(joined(older, newer), gone) == gone
+    assert joined(gone, newer) == newer

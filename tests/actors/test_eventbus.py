@@ -1,0 +1,241 @@
+"""What clients publish finds the module that wants it, what modules say is published, and subscriptions last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.actors.eventbus import CHECK_SECONDS, FIXED, EventBus, Unusable
+from kubeedge_actors.drivers.broker.base import Arrival
+from kubeedge_actors.drivers.broker.fake import FakeBroker
+from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.errors import BrokerError
+from kubeedge_actors.testing import inline
+from kubeedge_actors.wire.messages import (
+    BusPublish,
+    BusSubscribe,
+    BusUnsubscribe,
+    BusUploaded,
+    DeviceStateUpdate,
+    MembershipGet,
+    MqttPublish,
+    MqttReceived,
+    MqttSubscribe,
+    MqttUnsubscribe,
+    TwinCloudUpdated,
+    TwinGet,
+    TwinUpdate,
+)
+
+NODE = "edge-1"
+
+
+class Bus:
+    """An EventBus on one broker or several; `twin`, `hub` and `modules` are told what is for them."""
+
+    def __init__(self, *brokers: FakeBroker, store: MemoryStore | None = None, contain: bool = False) -> None:
+        self.brokers = brokers or (FakeBroker(),)
+        self.store = store or MemoryStore()
+        wanted: set[str] = set()
+        spec = EventBus.spec(lambda: EventBus(NODE, self.brokers, self.store.topics, wanted))
+        self.harness = inline(spec, contain=contain)
+        self.twin = self.harness.probe(TwinUpdate, TwinGet, TwinCloudUpdated, DeviceStateUpdate, MembershipGet)
+        self.hub = self.harness.probe("edgehub")
+        self.modules = self.harness.probe(MqttReceived)
+        self.harness.run()
+        self.client = self.brokers[0].client()
+
+    def arrive(self, topic: str, payload: bytes = b"x", **more: Any) -> None:
+        """A client publishes."""
+        self.client.publish(topic, payload, **more)
+        self.harness.run()
+
+    def uploads(self) -> list[tuple[str, Any]]:
+        """What went to the cloud since the last look."""
+        return [(each.resource, each.content) for each in self.hub.take() if isinstance(each, BusUploaded)]
+
+
+@pytest.mark.parametrize(
+    ("topic", "message"),
+    [
+        ("device/default/lamp/twin/update", TwinUpdate(device="default/lamp", payload=b"x")),
+        ("device/lamp/twin/update", TwinUpdate(device="lamp", payload=b"x")),
+        ("device/default/lamp/twin/get", TwinGet(device="default/lamp", payload=b"x")),
+        ("device/default/lamp/twin/cloud_updated", TwinCloudUpdated(device="default/lamp", payload=b"x")),
+        ("device/lamp/twin/cloud_updated", TwinCloudUpdated(device="lamp", payload=b"x")),
+        ("device/default/lamp/state/update", DeviceStateUpdate(device="default/lamp", payload=b"x")),
+        ("device/lamp/state/update", DeviceStateUpdate(device="lamp", payload=b"x")),
+        (f"node/{NODE}/membership/get", MembershipGet(payload=b"x")),
+    ],
+)
+def test_what_is_for_devices_is_typed_and_stays_here(topic: str, message: object) -> None:
+    bus = Bus()
+    bus.arrive(f"$hw/events/{topic}")
+    assert list(bus.twin) == [message]
+    assert (list(bus.hub), list(bus.modules)) == ([], [])
+
+
+@pytest.mark.parametrize("topic", ["$hw/events/upload/a/b", "SYS/dis/upload_records", "shop/user/orders", "x/user"])
+def test_what_is_to_be_uploaded_goes_to_the_cloud_under_its_own_topic(topic: str) -> None:
+    bus = Bus()
+    bus.arrive(topic, "grüße".encode())
+    assert bus.uploads() == [(topic, "grüße")]
+
+
+def test_bytes_that_are_no_text_are_uploaded_as_go_would_write_them() -> None:
+    bus = Bus()
+    bus.arrive("a/user/b", b"a\xffb")
+    assert bus.uploads() == [("a/user/b", "a�b")]
+
+
+@pytest.mark.parametrize("topic", ["a/b", "$SYS/x", "$hw/other", "a/users/b", "$hw/events/device/d/n/twin/get/result"])
+def test_what_nobody_asked_for_goes_nowhere(topic: str) -> None:
+    bus = Bus()
+    bus.arrive(topic)
+    assert (list(bus.twin), list(bus.hub), list(bus.modules), bus.harness.dead_letters) == ([], [], [], [])
+
+
+@pytest.mark.parametrize("topic", ["$hw/events/device/d/n/twin/unknown", "$hw/events/node/other/membership/get"])
+def test_a_device_topic_that_means_nothing_is_a_dead_letter(topic: str) -> None:
+    bus = Bus()
+    bus.arrive(topic)
+    (letter,) = bus.harness.dead_letters
+    assert isinstance(letter.message, Unusable)
+    assert letter.message.message == Arrival(topic, b"x")
+
+
+def test_many_messages_are_typed_in_order() -> None:
+    bus = Bus()
+    for n in range(600):
+        bus.client.publish("$hw/events/device/default/lamp/twin/update", str(n).encode())
+    bus.harness.run()
+    assert [int(each.payload) for each in bus.twin] == list(range(600))
+
+
+def test_what_does_not_fit_into_the_mailbox_is_held_back_and_not_lost() -> None:
+    bus = Bus()
+    for n in range(2_500):
+        bus.client.publish("$hw/events/device/default/lamp/twin/update", str(n).encode(), 1)
+    for _ in range(5):
+        bus.harness.run()
+        bus.brokers[0].offer_again()
+    bus.harness.run()
+    assert [int(each.payload) for each in bus.twin] == list(range(2_500))
+
+
+def test_what_modules_say_is_published_on_every_broker() -> None:
+    bus = Bus(FakeBroker(), FakeBroker())
+    bus.harness.publish(MqttPublish(topic="t", payload=b"1", qos=1, retain=True))
+    bus.harness.publish(MqttPublish(topic="t", payload=b"2"))
+    for broker in bus.brokers:
+        assert broker.published == [Arrival("t", b"1", 1, True), Arrival("t", b"2")]
+
+
+def test_what_cannot_be_published_is_a_dead_letter_and_no_crash() -> None:
+    bus = Bus()
+    bus.harness.publish(MqttPublish(topic="a/+", payload=b"1"))
+    bus.brokers[0].failure = BrokerError("the embedded broker does not keep up")
+    bus.harness.publish(MqttPublish(topic="a", payload=b"2"))
+    assert bus.harness.crashes == []
+    reasons = [letter.message.reason for letter in bus.harness.dead_letters]  # type: ignore[attr-defined]
+    assert reasons == ["'a/+' is not an MQTT topic", "the embedded broker does not keep up"]
+
+
+def test_the_cloud_publishes_text_and_nothing_else() -> None:
+    bus = Bus()
+    bus.harness.publish(BusPublish(topic="down", payload="body text"))
+    bus.harness.publish(BusPublish(topic="down", payload={"a": 1}))
+    assert bus.brokers[0].published == [Arrival("down", b"body text")]
+    (letter,) = bus.harness.dead_letters
+    assert letter.message.reason == "the payload is not text"  # type: ignore[attr-defined]
+
+
+def test_a_topic_that_the_cloud_wants_is_uploaded_until_it_does_not_over_restarts_too() -> None:
+    bus = Bus()
+    bus.harness.publish(BusSubscribe(topic="default/temp"))
+    bus.arrive("default/temp", b"21")
+    again = Bus(store=bus.store)
+    again.arrive("default/temp", b"22")
+    again.harness.publish(BusUnsubscribe(topic="default/temp"))
+    again.arrive("default/temp", b"23")
+    assert bus.uploads() == [("default/temp", "21")]
+    assert again.uploads() == [("default/temp", "22")]
+    assert Bus(store=bus.store).store.topics.all() == []
+
+
+def test_a_topic_wanted_twice_over_is_uploaded_once() -> None:
+    bus = Bus()
+    for topic in ("a/user/b", "a/#", "+/user/b"):
+        bus.harness.publish(BusSubscribe(topic=topic))
+    bus.arrive("a/user/b", b"1")
+    assert bus.uploads() == [("a/user/b", "1")]
+
+
+def test_a_filter_that_is_none_is_a_dead_letter_and_not_stored() -> None:
+    bus = Bus()
+    bus.harness.publish(BusSubscribe(topic="a/#/b"))
+    bus.harness.publish(MqttSubscribe(filter=""))
+    assert len(bus.harness.dead_letters) == 2
+    assert bus.store.topics.all() == []
+
+
+def test_modules_get_what_they_subscribed_to_and_nothing_of_hw() -> None:
+    bus = Bus()
+    bus.harness.publish(MqttSubscribe(filter="alarms/#"))
+    bus.harness.publish(MqttSubscribe(filter="#"))
+    bus.arrive("alarms/fire", b"hot", qos=1, retain=True)
+    bus.arrive("$hw/events/device/default/lamp/twin/get")
+    assert list(bus.modules) == [MqttReceived(topic="alarms/fire", payload=b"hot", qos=1, retain=True)]
+    bus.modules.take()
+    bus.harness.publish(MqttUnsubscribe(filter="#"))
+    bus.arrive("other")
+    bus.arrive("alarms/flood")
+    assert [each.topic for each in bus.modules] == ["alarms/flood"]
+
+
+def test_unsubscribing_what_others_want_takes_nothing_from_them() -> None:
+    bus = Bus()
+    fixed = FIXED[0]
+    bus.harness.publish(MqttSubscribe(filter="a"))
+    bus.harness.publish(BusSubscribe(topic="a"))
+    bus.harness.publish(MqttUnsubscribe(filter="a"))
+    bus.harness.publish(MqttUnsubscribe(filter=fixed))
+    bus.arrive("a")
+    bus.arrive("$hw/events/upload/x")
+    assert [topic for topic, _ in bus.uploads()] == ["a", "$hw/events/upload/x"]
+
+
+def test_a_crash_forgets_no_subscription_and_closes_no_connection() -> None:
+    bus = Bus()
+    bus.harness.publish(MqttSubscribe(filter="alarms/#"))
+    bus.harness.publish(BusSubscribe(topic="default/temp"))
+    bus.harness.crash("eventbus")
+    bus.arrive("alarms/fire")
+    bus.arrive("default/temp")
+    bus.harness.advance(60.0)
+    assert [each.topic for each in bus.modules] == ["alarms/fire"]
+    assert bus.uploads() == [("default/temp", "x")]
+    assert bus.brokers[0].alive
+
+
+def test_a_broker_that_has_ended_is_started_again() -> None:
+    bus = Bus(contain=True)
+    bus.brokers[0].close()
+    bus.harness.advance(CHECK_SECONDS)
+    assert bus.brokers[0].alive
+    assert bus.harness.crashes == []
+
+
+def test_a_broker_that_can_not_be_started_is_a_crash_for_the_supervisor() -> None:
+    broker = FakeBroker()
+    bus = Bus(broker, contain=True)
+    broker.close()
+    broker.failure = BrokerError("port 1883 can not be had")
+    bus.harness.advance(CHECK_SECONDS)
+    assert "port 1883" in bus.harness.crashes[0].error
+    broker.failure = None
+    bus.harness.advance(60.0)
+    assert broker.alive
+    bus.arrive("x/user/y")
+    assert bus.uploads() == [("x/user/y", "x")]

@@ -1,0 +1,348 @@
+"""MetaManager: what edged asks, answered by the cloud or by the store in its place."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from kubeedge_actors.drivers.store.base import MetaRow
+from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.errors import StoreError
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import (
+    Answered,
+    DeletePod,
+    InsertPod,
+    LinkDown,
+    PatchNode,
+    PatchPod,
+    QueryLease,
+    QueryObject,
+    Refused,
+    RegisterNode,
+    ReportEvent,
+    RequestCertificate,
+    RequestToken,
+    Said,
+    UpdateNode,
+    WriteLease,
+)
+from tests.actors.test_metamanager import World, pod
+
+CONFIG = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "shop", "namespace": "default", "uid": "c"}}
+ERROR = {"ErrStatus": {"metadata": {}, "status": "Failure", "reason": "NotFound", "code": 404}}
+QUERY = QueryObject(type="configmap", namespace="default", name="shop")
+REGISTER = RegisterNode(name="edge-1", object={"metadata": {"name": "edge-1"}})
+LEASE_KEY = "kube-node-lease/lease/edge-1"
+CALLS = [
+    REGISTER,
+    QueryLease(name="edge-1"),
+    WriteLease(operation="update", name="edge-1", object={}),
+    InsertPod(namespace="default", name="mirror", object={}),
+    RequestCertificate(name="csr", object={}),
+    QUERY,
+    RequestToken(namespace="default", name="shop-sa", object={"spec": {}}),
+]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(MemoryStore())
+
+
+def sent(world: World) -> Any:
+    """The one message that went up."""
+    (message,) = world.edgehub.take()
+    return message
+
+
+def answer(world: World, question: Said, content: Any, resource: str = "default/configmap/shop") -> Answered:
+    """Let the cloud answer."""
+    answered = Answered(parent_msg_id=question.msg_id, resource=resource, content=content)
+    world.tell(answered)
+    return answered
+
+
+def told(world: World) -> Any:
+    """The one message that edged got."""
+    (message,) = world.edged.take()
+    return message
+
+
+@pytest.mark.parametrize("question", CALLS, ids=lambda question: type(question).__name__)
+def test_a_question_goes_up_under_its_own_id_and_its_answer_comes_back_under_that_of_edged(
+    world: World, question: Said
+) -> None:
+    world.tell(question)
+    asked = sent(world)
+    assert type(asked) is type(question)
+    assert asked.msg_id != question.msg_id
+    answered = answer(world, asked, {"metadata": {"uid": "x"}}, "some/resource/path")
+    passed = told(world)
+    assert (passed.parent_msg_id, passed.content) == (question.msg_id, answered.content)
+    ack = sent(world)
+    assert (ack.parent_msg_id, ack.content, ack.resource) == (answered.msg_id, "OK", "some/resource/path")
+
+
+def test_an_object_in_an_answer_is_stored(world: World) -> None:
+    world.tell(QUERY)
+    answer(world, sent(world), CONFIG)
+    assert msgspec.json.decode(world.value("default/configmap/shop") or "") == CONFIG
+    assert world.store.meta.object("/core/v1/configmaps/default/shop") is not None
+
+
+def test_of_an_answer_with_object_and_error_the_object_is_stored_and_all_of_it_passed_on(world: World) -> None:
+    world.tell(REGISTER)
+    content = {"Object": {"metadata": {"name": "edge-1"}}, "Err": None}
+    answer(world, sent(world), content, "null/node/edge-1")
+    assert told(world).content == content
+    assert msgspec.json.decode(world.value("null/node/edge-1") or "") == content["Object"]
+
+
+@pytest.mark.parametrize(
+    "content", [ERROR, {"Object": {"metadata": {}}, "Err": ERROR}, {"Object": None, "Err": ERROR}, "OK", None]
+)
+def test_an_error_is_passed_on_and_acknowledged_and_never_stored(world: World, content: Any) -> None:
+    world.tell(QUERY)
+    answer(world, sent(world), content)
+    assert told(world).content == content
+    assert sent(world).content == "OK"
+    assert world.value("default/configmap/shop") is None
+
+
+@pytest.mark.parametrize("type", ["configmap", "secret"])
+def test_a_config_map_or_secret_that_is_known_is_not_asked_for_again(world: World, type: str) -> None:
+    world.store.meta.put([MetaRow(f"default/{type}/shop", type, '{"data":{}}')])
+    question = QueryObject(type=type, namespace="default", name="shop")
+    world.tell(question)
+    passed = told(world)
+    assert (passed.parent_msg_id, passed.content, passed.source) == (question.msg_id, {"data": {}}, "metamanager")
+    assert len(world.edgehub) == 0
+
+
+def test_an_error_stored_by_an_older_program_is_not_taken_for_a_config_map(world: World) -> None:
+    world.store.meta.put([MetaRow("default/configmap/shop", "configmap", msgspec.json.encode(ERROR).decode())])
+    world.tell(QUERY)
+    assert isinstance(sent(world), QueryObject)
+
+
+def test_pods_and_nodes_are_never_asked_for(world: World) -> None:
+    world.store.meta.put([MetaRow("default/pod/shop", "pod", msgspec.json.encode(pod()).decode())])
+    world.tell(QueryObject(type="pod", namespace="default", name="shop"))
+    assert told(world).content == pod()
+    world.tell(QueryObject(type="node", namespace="null", name="edge-1"))
+    content = told(world).content
+    assert content["ErrStatus"]["reason"] == "NotFound"
+    assert content["ErrStatus"]["details"] == {"name": "edge-1", "kind": "node"}
+    world.tell(QueryObject(type="pod", namespace="default", name=""))
+    assert told(world).content == [pod()]
+    assert len(world.edgehub) == 0
+
+
+@pytest.mark.parametrize("question", CALLS, ids=lambda question: type(question).__name__)
+def test_without_a_link_a_question_is_refused(world: World, question: Said) -> None:
+    world.tell(question)
+    asked = sent(world)
+    world.tell(Refused(parent_msg_id=asked.msg_id, resource="x", reason="not connected"))
+    refusal = told(world)
+    assert isinstance(refusal, Refused)
+    assert (refusal.parent_msg_id, refusal.reason) == (question.msg_id, "failed to process remote: not connected")
+    assert len(world.edgehub) == 0
+
+
+def test_without_a_link_the_store_answers_what_it_knows(world: World) -> None:
+    lease = {"metadata": {"name": "edge-1"}}
+    volume = {"metadata": {"name": "data"}}
+    world.store.meta.put(
+        [
+            MetaRow(LEASE_KEY, "lease", msgspec.json.encode(lease).decode()),
+            MetaRow("null/persistentvolume/data", "persistentvolume", msgspec.json.encode(volume).decode()),
+        ]
+    )
+    for question, content in [
+        (QueryLease(name="edge-1"), {"Object": lease, "Err": None}),
+        (QueryObject(type="persistentvolume", namespace="null", name="data"), volume),
+        (QueryObject(type="persistentvolume", namespace="null", name=""), [volume]),
+    ]:
+        world.tell(question)
+        world.tell(Refused(parent_msg_id=sent(world).msg_id, resource="x", reason="not connected"))
+        assert told(world).content == content
+
+
+def test_when_the_link_goes_down_whoever_waits_is_told_at_once(world: World) -> None:
+    world.tell(REGISTER, QUERY)
+    world.tell(LinkDown(reason="the cable"))
+    assert [type(message) for message in world.edged] == [Refused, Refused]
+    assert {message.parent_msg_id for message in world.edged} == {REGISTER.msg_id, QUERY.msg_id}
+
+
+def test_an_answer_that_does_not_come_in_a_minute_is_refused_and_a_late_one_only_acknowledged(world: World) -> None:
+    world.tell(QUERY)
+    asked = sent(world)
+    world.harness.advance(30.0)
+    world.tell(REGISTER)
+    world.edgehub.take()
+    world.harness.advance(29.0)
+    assert len(world.edged) == 0
+    world.harness.advance(1.0)
+    assert told(world).parent_msg_id == QUERY.msg_id
+    answer(world, asked, CONFIG)
+    assert len(world.edged) == 0
+    assert isinstance(sent(world), Answered)
+    world.harness.advance(30.0)
+    assert told(world).parent_msg_id == REGISTER.msg_id
+
+
+def test_after_a_crash_whoever_waited_is_refused(world: World) -> None:
+    world.tell(QUERY)
+    world.harness.crash(names.METAMANAGER)
+    assert told(world).parent_msg_id == QUERY.msg_id
+
+
+@pytest.mark.parametrize(
+    ("resource", "content", "acknowledged"),
+    [
+        ("default/configmap/shop", CONFIG, True),
+        ("null/nodepatch/edge-1", {"Object": {}, "Err": None}, False),
+        ("default/podpatch/shop", {"Object": {}, "Err": None}, False),
+        ("default/pod/shop", "OK", False),
+    ],
+)
+def test_an_answer_nobody_waits_for_is_acknowledged_if_the_cloud_would_repeat_it(
+    world: World, resource: str, content: Any, acknowledged: bool
+) -> None:
+    world.tell(Answered(parent_msg_id="of a life before", resource=resource, content=content))
+    assert len(world.edgehub) == int(acknowledged)
+    assert len(world.edged) == 0
+
+
+def test_an_answer_that_can_not_be_stored_is_refused_and_not_acknowledged() -> None:
+    store = MemoryStore()
+    world = World(store)
+    world.tell(QUERY)
+    asked = sent(world)
+    store.failure = StoreError("the disk is full")
+    answer(world, asked, CONFIG)
+    assert told(world).reason == "the disk is full"
+    assert len(world.edgehub) == 0
+
+
+@pytest.mark.parametrize(
+    ("patch", "key"),
+    [
+        (PatchNode(name="edge-1", patch='{"status":{}}'), "null/nodepatch/edge-1"),
+        (PatchPod(namespace="default", name="shop", patch='{"status":{}}'), "default/podpatch/shop"),
+    ],
+)
+def test_a_patch_is_stored_as_text_and_passed_through_both_ways(world: World, patch: Any, key: str) -> None:
+    world.tell(patch)
+    assert sent(world) == patch
+    assert world.value(key) == '{"status":{}}'
+    content = {"Object": {"metadata": {"name": "x"}}, "Err": None}
+    answer(world, patch, content, key)
+    assert told(world).content == content
+    assert len(world.edgehub) == 0, "the answer to a patch is not acknowledged"
+    assert world.value(key) == '{"status":{}}'
+
+
+def test_a_patch_without_a_link_is_stored_and_refused(world: World) -> None:
+    patch = PatchNode(name="edge-1", patch="{}")
+    world.tell(patch, Refused(parent_msg_id=patch.msg_id, resource="null/nodepatch/edge-1", reason="not connected"))
+    assert told(world).reason == "connection lost between EdgeCore and CloudCore"
+    assert world.value("null/nodepatch/edge-1") == "{}"
+
+
+def test_a_node_update_is_stored_forwarded_and_answered_at_once(world: World) -> None:
+    update = UpdateNode(name="edge-1", object={"metadata": {"labels": {}}})
+    world.tell(update)
+    assert sent(world) == update
+    assert (told(world).content, world.value("null/node/edge-1")) == ("OK", '{"metadata":{"labels":{}}}')
+    answer(world, update, "OK", "null/node/edge-1")
+    assert (len(world.edged), len(world.edgehub)) == (0, 0)
+
+
+def test_the_end_of_a_pod_and_events_are_forwarded_and_not_stored(world: World) -> None:
+    world.store.meta.put([MetaRow("default/pod/shop", "pod", "{}")])
+    delete = DeletePod(namespace="default", name="shop", options={})
+    event = ReportEvent(operation="insert", namespace="default", name="e", content={})
+    world.tell(delete, event)
+    assert world.edgehub.take() == [delete, event]
+    assert world.value("default/pod/shop") == "{}"
+    assert world.store.meta.of_type("event") == []
+    answer(world, delete, "OK", "default/pod/shop")
+    assert told(world).parent_msg_id == delete.msg_id
+    assert len(world.edgehub) == 0
+
+
+def test_the_end_of_a_pod_is_not_refused_because_it_is_kept_until_the_cloud_has_it(world: World) -> None:
+    world.tell(DeletePod(namespace="default", name="shop", options={}), LinkDown(reason="the cable"))
+    world.harness.advance(120.0)
+    assert len(world.edged) == 0
+
+
+@pytest.mark.parametrize("question", [*CALLS, PatchNode(name="edge-1", patch="{}")], ids=lambda q: type(q).__name__)
+def test_a_node_that_works_alone_refuses_at_once_and_speaks_to_nobody(question: Said) -> None:
+    world = World(MemoryStore(), cloud=False)
+    world.tell(question)
+    assert told(world).parent_msg_id == question.msg_id
+    world.tell(ReportEvent(operation="insert", namespace="default", name="e", content={}))
+    assert len(world.edgehub) == 0
+
+
+def test_a_node_that_works_alone_answers_what_it_knows() -> None:
+    world = World(MemoryStore(), cloud=False)
+    world.store.meta.put([MetaRow("default/configmap/shop", "configmap", '{"data":{}}')])
+    world.tell(QUERY, UpdateNode(name="edge-1", object={}))
+    assert [message.content for message in world.edged] == [{"data": {}}, "OK"]
+
+
+# --- tokens -------------------------------------------------------------------------------------------------------
+
+
+def token(world: World, life: float, age: float = 0.0) -> dict[str, Any]:
+    """A filled-in TokenRequest that was made `age` seconds ago and lives for `life` seconds."""
+    ends = datetime.datetime.fromtimestamp(world.harness.clock.now() - age + life, datetime.UTC)
+    stamp = ends.isoformat().replace("+00:00", "Z")
+    return {"kind": "TokenRequest", "spec": {"expirationSeconds": life}, "status": {"expirationTimestamp": stamp}}
+
+
+def request(audience: str = "a") -> RequestToken:
+    return RequestToken(namespace="default", name="shop-sa", object={"spec": {"audiences": [audience]}})
+
+
+def test_a_token_is_given_out_again_while_it_is_fresh(world: World) -> None:
+    world.tell(request())
+    answer(world, sent(world), token(world, 3600.0), "default/serviceaccounttoken/shop-sa")
+    world.edged.take()
+    world.edgehub.take()
+    world.tell(again := request())
+    assert told(world).parent_msg_id == again.msg_id
+    assert len(world.edgehub) == 0
+
+
+@pytest.mark.parametrize(("life", "age"), [(3600.0, 2900.0), (864_000.0, 90_000.0)])
+def test_a_token_older_than_most_of_its_life_or_a_day_is_asked_for_anew(world: World, life: float, age: float) -> None:
+    world.tell(request())
+    answer(world, sent(world), token(world, life, age), "default/serviceaccounttoken/shop-sa")
+    world.edgehub.take()
+    world.tell(request())
+    assert isinstance(sent(world), RequestToken)
+
+
+def test_a_token_for_another_audience_is_another_token(world: World) -> None:
+    world.tell(request("a"))
+    answer(world, sent(world), token(world, 3600.0), "default/serviceaccounttoken/shop-sa")
+    world.edgehub.take()
+    world.tell(request("b"))
+    assert isinstance(sent(world), RequestToken)
+
+
+def test_a_stored_token_without_a_time_is_not_trusted(world: World) -> None:
+    world.tell(request())
+    answer(world, sent(world), {"status": {"token": "x"}}, "default/serviceaccounttoken/shop-sa")
+    world.edgehub.take()
+    world.tell(request())
+    assert isinstance(sent(world), RequestToken)

@@ -1,0 +1,207 @@
+"""HTTP through the service bus: the cloud calls local services, local programs call the cloud."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+
+from kubeedge_actors.actors.servicebus import CALLS, RETRY_SECONDS, ServiceBus, Uploaded
+from kubeedge_actors.drivers.http.base import Answer, Request
+from kubeedge_actors.drivers.http.fake import FakeClient, FakeServer
+from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
+from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.errors import HttpError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.testing import inline
+from kubeedge_actors.wire.messages import AllowTarget, BusAnswered, BusUploaded, CallService, ForbidTarget
+
+URL = "http://127.0.0.1:28190/svc"
+
+
+class Bus:
+    """A ServiceBus whose calls run when `work` says so."""
+
+    def __init__(self, store: MemoryStore | None = None, contain: bool = False) -> None:
+        self.store = store or MemoryStore()
+        self.client, self.server = FakeClient(), FakeServer()
+        self.jobs: list[Any] = []
+        make = lambda: ServiceBus(self.store.targets, self.client, self.server, background=self.jobs.append)  # noqa: E731
+        self.harness = inline(ServiceBus.spec(make), contain=contain)
+        self.hub = self.harness.probe("edgehub")
+        self.harness.run()
+
+    def work(self) -> list[BusUploaded]:
+        """Let all calls happen; what the cloud is told."""
+        while self.jobs:
+            self.jobs.pop(0)()
+            self.harness.run()
+        return [each for each in self.hub.take() if isinstance(each, BusUploaded)]
+
+
+def call(target: str = "8080:/a?x=1", **request: Any) -> CallService:
+    asked = {
+        "header": {"Accept": ["*/*"]},
+        "body": base64.b64encode(b"body text").decode(),
+        "method": "POST",
+        "url": "",
+    }
+    return CallService(method="POST", target=target, request=asked | request)
+
+
+def body(uploaded: BusUploaded) -> bytes:
+    return base64.b64decode(uploaded.content["body"])
+
+
+def test_the_answer_of_a_local_service_goes_to_the_cloud() -> None:
+    bus = Bus()
+    bus.client.services[8080] = lambda request: Answer(201, {"K": ["a", "b"]}, b"made " + request.body)
+    message = call()
+    bus.harness.publish(message)
+    (uploaded,) = bus.work()
+    assert (uploaded.source, uploaded.resource, uploaded.parent_msg_id) == ("servicebus", "", message.msg_id)
+    assert uploaded.content["status_code"] == 201
+    assert uploaded.content["header"] == {"K": ["a", "b"]}
+    assert body(uploaded) == b"made body text"
+    assert bus.client.called == [Request("POST", 8080, "/a?x=1", {"Accept": ["*/*"]}, b"body text")]
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "text"),
+    [
+        (call("no-port"), 400, b"the format of resource no-port is incorrect"),
+        (call("99999:/a"), 400, b"the format of resource 99999:/a is incorrect"),
+        (call("80:a"), 400, b"the format of resource 80:a is incorrect"),
+        (call(body="?"), 400, b"error to parse http request"),
+        (call(header="x"), 400, b"error to parse http request"),
+        (call("81:/"), 404, b"error to call service"),
+    ],
+)
+def test_a_call_that_can_not_be_made_is_answered_too(message: CallService, status: int, text: bytes) -> None:
+    bus = Bus()
+    bus.harness.publish(message)
+    (uploaded,) = bus.work()
+    assert (uploaded.content["status_code"], body(uploaded)) == (status, text)
+    assert uploaded.content["header"] == {"Server": ["kubeedge-edgecore"]}
+
+
+def test_a_defect_in_a_call_is_answered_with_500() -> None:
+    bus = Bus()
+    bus.client.services[8080] = lambda request: 1 // 0  # type: ignore[return-value]
+    bus.harness.publish(call())
+    (uploaded,) = bus.work()
+    assert uploaded.content["status_code"] == 500
+
+
+def test_only_so_many_calls_are_under_way_and_the_others_wait_their_turn() -> None:
+    bus = Bus()
+    bus.client.services[8080] = lambda request: Answer(200, {})
+    for _ in range(CALLS + 10):
+        bus.harness.publish(call())
+    assert len(bus.jobs) == CALLS
+    assert len(bus.work()) == CALLS + 10
+
+
+def test_the_server_runs_only_while_there_are_targets_over_restarts_too() -> None:
+    bus = Bus()
+    assert not bus.server.serving
+    bus.harness.publish(AllowTarget(url=URL))
+    assert bus.server.serving
+    assert Bus(bus.store).server.serving
+    bus.harness.publish(ForbidTarget(url=URL))
+    assert not bus.server.serving
+    assert not Bus(bus.store).server.serving
+
+
+def test_a_target_whose_url_lost_a_slash_on_its_way_is_found() -> None:
+    bus = Bus()
+    bus.harness.publish(AllowTarget(url=URL))
+    bus.harness.publish(ForbidTarget(url=URL.replace("//", "/")))
+    assert bus.store.targets.all() == []
+
+
+def test_a_port_that_is_taken_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    bus = Bus()
+    bus.server.failure = HttpError("port 9060 of 127.0.0.1 can not be had")
+    bus.harness.publish(AllowTarget(url=URL))
+    bus.harness.advance(RETRY_SECONDS)
+    assert caplog.text.count("can not be had") == 1
+    bus.server.failure = None
+    bus.harness.advance(RETRY_SECONDS)
+    assert bus.server.serving
+
+
+@pytest.mark.parametrize(
+    ("request_body", "text"),
+    [
+        (None, "can't read data from body of the http's request"),
+        (b"{", "invalid params"),
+        (b'{"x":' + b"[" * 200_000, "invalid params"),
+        (b"{}", "url  is not allowed and please make a rule for this url in the cloud"),
+        (b'{"targetURL":"http://x"}', "url http://x is not allowed and please make a rule for this url in the cloud"),
+    ],
+)
+def test_a_local_request_that_may_not_be_made_says_why(request_body: bytes | None, text: str) -> None:
+    bus = Bus()
+    bus.harness.publish(AllowTarget(url=URL))
+    said = msgspec.json.decode(bus.harness.ask("servicebus", Uploaded(body=request_body)))
+    assert said == {"code": 400, "msg": text, "body": ""}
+    assert list(bus.hub) == []
+
+
+def test_an_answer_that_nobody_waits_for_changes_nothing() -> None:
+    bus = Bus()
+    bus.harness.publish(BusAnswered(parent_msg_id="unknown", resource=URL, content="late"))
+    assert bus.harness.crashes == []
+
+
+class Cloud(Module):
+    """Stands in for EdgeHub: answers each upload, unless it is told to be quiet."""
+
+    name = "edgehub"
+    emits = (BusAnswered,)
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+
+    @on
+    def take(self, message: BusUploaded) -> None:
+        """Answer with what came."""
+        if not self.quiet:
+            text = base64.b64decode(message.content).decode()
+            self.publish(
+                BusAnswered(parent_msg_id=message.msg_id, resource=message.resource, content=f"thanks for {text}")
+            )
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_local_program_hears_from_the_cloud_or_that_it_did_not_answer(quiet: bool) -> None:
+    store, server, client = MemoryStore(), StdlibServer(port=0, poll=0.02), StdlibClient()
+    store.targets.add(URL)
+    runtime = Runtime(ThreadsEngine())
+    make = lambda: ServiceBus(store.targets, client, server, timeout=0.2 if quiet else 10.0)  # noqa: E731
+    runtime.start(SupervisorSpec("t", [Cloud.spec(lambda: Cloud(quiet)), ServiceBus.spec(make)]))
+    try:
+        asked = msgspec.json.encode({"method": "POST", "targetURL": URL, "payload": {"hello": 1}})
+        runtime.ref("servicebus").ask(AllowTarget(url=URL)).get()
+        answer = client.call(Request("POST", server.port, "/any/path", {}, asked), 20.0)
+        said = msgspec.json.decode(answer.body)
+        assert answer.status == 200
+        if quiet:
+            assert (said["code"], said["body"]) == (400, "")
+            assert said["msg"].startswith("timeout to get response for message ")
+        else:
+            expected = {
+                "code": 200,
+                "msg": "receive response from cloud successfully",
+                "body": f"thanks for {asked.decode()}",
+            }
+            assert said == expected
+    finally:
+        runtime.stop(5.0)
+    assert not server.serving
+    assert threading.active_count() < 20

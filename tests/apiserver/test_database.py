@@ -1,0 +1,89 @@
+"""The SQLite file: what is on disk, and what is said of a file that cannot be used."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.apiserver.storage.database import Database, Row
+from kubeedge_actors.apiserver.storage.store import Store
+from kubeedge_actors.errors import StoreCorrupt, StoreError
+
+ROW = Row("maps", "x", "a", 2, b'{"metadata":{"name":"a","namespace":"x"}}')
+
+
+def test_rows_are_there_again(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.db")
+    database.write([ROW, ROW._replace(name="b")], 3)
+    database.write([ROW._replace(body=None, revision=4)], 4)
+    database.close()
+    again = Database(tmp_path / "a.db")
+    assert [row.name for row in again.rows()] == ["b"]
+    assert again.revision() == 4
+    again.close()
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.db")
+    bad = ROW._replace(name=None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError):
+        database.write([ROW, bad], 3)
+    assert list(database.rows()) == [] and database.revision() == 1
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database, it is a text file. " * 100, b"SQLite format 3\x00" + b"\xff" * 5000]
+)
+def test_a_file_that_is_no_database_is_told_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(content)
+    with pytest.raises(StoreCorrupt) as caught:
+        Database(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_damaged_page_is_told_when_the_objects_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    database = Database(path)
+    database.write([ROW._replace(name=f"n{index}", body=b"x" * 900) for index in range(200)], 3)
+    database.close()
+    data = bytearray(path.read_bytes())
+    data[8192:40960] = b"\xee" * (40960 - 8192)
+    path.write_bytes(bytes(data))
+    with pytest.raises(StoreCorrupt):
+        broken = Database(path)
+        try:
+            list(broken.rows())
+        finally:
+            broken.close()
+
+
+def test_an_object_that_is_no_object_is_told(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.db")
+    database.write([ROW._replace(body=b"{not json")], 2)
+    with pytest.raises(StoreCorrupt, match="maps x/a cannot be read"):
+        Store(database, lambda resource, body: {})
+    database.close()
+
+
+def test_a_file_in_use_is_told(tmp_path: Path) -> None:
+    first = Database(tmp_path / "a.db")
+    with pytest.raises(StoreError, match="in use by another process"):
+        Database(tmp_path / "a.db")
+    first.close()
+
+
+def test_a_file_of_another_format_is_told(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="another version of this program"):
+        Database(tmp_path / "a.db")
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be used"):
+        Database(tmp_path / "missing" / "a.db")

@@ -1,0 +1,163 @@
+"""Brokers of every sort for the tests, and stock clients (paho) to try them with."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from kubeedge_actors.drivers.broker.base import Arrival
+
+PATIENCE = 5.0
+MARKER = "marker"
+
+
+class Paho:
+    """A paho client. `messages` is what it received."""
+
+    def __init__(self, port: int, client_id: str = "", *, clean: bool = True, keepalive: int = 60, **more: Any) -> None:
+        self.messages: queue.Queue[MQTTMessage] = queue.Queue()
+        self._events: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id, clean_session=clean, **more)
+        self.client.on_message = lambda _c, _u, message: self.messages.put(message)
+        self.client.on_subscribe = lambda _c, _u, _m, codes, _p: self._events.put(("subscribed", codes))
+        self.client.on_unsubscribe = lambda *_: self._events.put(("unsubscribed", None))
+        self.client.on_connect = lambda _c, _u, flags, reason, _p: self._events.put(("connected", (flags, reason)))
+        self.client.on_disconnect = lambda *_: self._events.put(("gone", None))
+        self._port, self._keepalive = port, keepalive
+
+    def connect(self) -> Any:
+        """Connect; the flags and the reason of the CONNACK."""
+        self.client.connect("127.0.0.1", self._port, self._keepalive)
+        self.client.loop_start()
+        return self.wait("connected")
+
+    def wait(self, what: str) -> Any:
+        """Wait for an event of this name; what came with it."""
+        while True:
+            name, value = self._events.get(timeout=PATIENCE)
+            if name == what:
+                return value
+
+    def subscribe(self, filter: str, qos: int = 0) -> int:
+        """Subscribe; the return code."""
+        self.client.subscribe(filter, qos)
+        return int(self.wait("subscribed")[0].value)
+
+    def unsubscribe(self, filter: str) -> None:
+        """Unsubscribe, and wait for the answer."""
+        self.client.unsubscribe(filter)
+        self.wait("unsubscribed")
+
+    def publish(self, topic: str, payload: bytes = b"x", qos: int = 0, retain: bool = False) -> None:
+        """Publish; at QoS 1 and 2 wait until it is acknowledged."""
+        said = self.client.publish(topic, payload, qos, retain)
+        said.wait_for_publish(PATIENCE)
+        assert said.is_published()
+
+    def hear(self) -> MQTTMessage:
+        """The next message."""
+        return self.messages.get(timeout=PATIENCE)
+
+    def hear_payloads(self, count: int) -> list[bytes]:
+        """The payloads of the next messages."""
+        return [self.hear().payload for _ in range(count)]
+
+    def silent(self) -> bool:
+        """Whether nothing waits to be heard: asked after a message of our own has come back."""
+        return self.messages.empty()
+
+    def vanish(self) -> None:
+        """Break the connection without a word."""
+        connection = self.client.socket()
+        assert isinstance(connection, socket.socket)
+        self.client.loop_stop()
+        connection.close()
+
+    def disconnect(self) -> None:
+        """Say goodbye."""
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@contextmanager
+def paho(port: int, client_id: str = "", **more: Any) -> Iterator[Paho]:
+    """A connected client."""
+    client = Paho(port, client_id, **more)
+    client.connect()
+    try:
+        yield client
+    finally:
+        client.disconnect()
+
+
+class Ear:
+    """A tap that keeps what it was offered; it takes nothing while `open` is False. `marked`: a message on MARKER came."""
+
+    def __init__(self) -> None:
+        self.open = True
+        self.marked = threading.Event()
+        self.arrivals: queue.Queue[Arrival] = queue.Queue()
+
+    def __call__(self, arrival: Arrival) -> bool:
+        if arrival.topic == MARKER:
+            self.marked.set()
+        elif self.open:
+            self.arrivals.put(arrival)
+        return self.open
+
+    def next(self) -> Arrival:
+        """The next arrival."""
+        return self.arrivals.get(timeout=PATIENCE)
+
+    def take(self, count: int) -> list[Arrival]:
+        """The next arrivals."""
+        return [self.next() for _ in range(count)]
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses now."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        return int(taken.getsockname()[1])
+
+
+def eventually(condition: Any, what: str) -> None:
+    """Poll until `condition()` is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.005)
+
+
+@contextmanager
+def mosquitto(folder: Path, *settings: str, port: int = 0) -> Iterator[int]:
+    """A mosquitto of our own; its port. Skips the test where it is not installed."""
+    if shutil.which("mosquitto") is None:
+        pytest.skip("mosquitto is not installed")
+    port = port or free_port()
+    config = folder / "mosquitto.conf"
+    lines = (f"listener {port} 127.0.0.1", "set_tcp_nodelay true", *(settings or ("allow_anonymous true",)))
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with subprocess.Popen(("mosquitto", "-c", str(config)), stderr=subprocess.DEVNULL) as process:
+        eventually(lambda: answers(port), "mosquitto listens")
+        try:
+            yield port
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

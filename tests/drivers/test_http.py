@@ -1,0 +1,109 @@
+"""The little HTTP client and server: they speak to each other, and to what does not behave."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, Request
+from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
+from kubeedge_actors.errors import HttpError
+
+
+@pytest.fixture
+def server() -> Iterator[StdlibServer]:
+    server = StdlibServer(port=0, poll=0.02)
+    server.start(lambda body: b"<none>" if body is None else b"got " + body)
+    yield server
+    server.close()
+
+
+def ask(server: StdlibServer, method: str = "POST", body: bytes = b"x", **headers: list[str]) -> tuple[int, bytes]:
+    answer = StdlibClient().call(Request(method, server.port, "/any?path=1", headers, body), 5.0)
+    return answer.status, answer.body
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_every_method_is_served(server: StdlibServer, method: str) -> None:
+    assert ask(server, method) == (200, b"got x")
+
+
+def test_headers_that_say_how_it_travels_are_not_taken_from_the_request(server: StdlibServer) -> None:
+    assert ask(server, **{"Content-Length": ["999"], "Host": ["else"], "Transfer-Encoding": ["chunked"]}) == (
+        200,
+        b"got x",
+    )
+
+
+def raw(server: StdlibServer, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        said = b""
+        while chunk := connection.recv(4096):
+            said += chunk
+    return said
+
+
+def test_a_body_in_chunks_is_put_together(server: StdlibServer) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert raw(server, head + b"3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n").endswith(b"got abcde")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: %d\r\n\r\n" % (BODY_LIMIT + 1),
+        b"Content-Length: many\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n",
+    ],
+)
+def test_a_body_that_can_not_be_read_is_none(server: StdlibServer, head: bytes) -> None:
+    assert raw(server, b"POST / HTTP/1.1\r\nHost: a\r\n" + head).endswith(b"<none>")
+
+
+def test_a_taken_port_is_one_plain_sentence(server: StdlibServer) -> None:
+    with pytest.raises(
+        HttpError, match=rf"port {server.port} of 127.0.0.1 can not be had for HTTP: address already in use"
+    ):
+        StdlibServer(port=server.port).start(lambda body: b"")
+
+
+def test_a_server_can_be_started_again(server: StdlibServer) -> None:
+    server.close()
+    server.close()
+    server.start(lambda body: b"second")
+    server.start(lambda body: b"third")
+    assert ask(server) == (200, b"second")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/a b"), ("GET", "/a\r\nX: y"), ("G T", "/")])
+def test_a_request_that_is_none_is_refused(method: str, path: str) -> None:
+    with pytest.raises(HttpError):
+        StdlibClient().call(Request(method, 1, path, {}), 1.0)
+
+
+def test_nobody_there_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(HttpError, match="gives no answer"):
+        StdlibClient().call(Request("GET", port, "/", {}), 1.0)
+
+
+def test_a_service_that_says_nothing_is_an_error_after_the_time_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(HttpError, match="timed out"):
+        StdlibClient().call(Request("GET", silent.getsockname()[1], "/", {}), 0.1)
+
+
+def test_an_answer_that_is_too_long_is_cut_off() -> None:
+    big = StdlibServer(port=0, poll=0.02)
+    big.start(lambda body: b"x" * (BODY_LIMIT + 10))
+    try:
+        assert len(ask(big)[1]) == BODY_LIMIT
+    finally:
+        big.close()
+    assert threading.active_count() < 20

@@ -1,0 +1,64 @@
+"""A stock busybox pod on a real Docker engine."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.demo_stage import free_ports
+from tests.docker_engine import DockerEngine, docker_engine  # noqa: F401
+from tests.e2e.sides import World, eventually, need
+from tests.e2e.test_pods import phase, serves
+
+pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
+MANIFEST = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: web}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: web
+    image: {image}
+    imagePullPolicy: IfNotPresent
+    command: ["sh", "-c", "echo hello > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"]
+    ports: [{{containerPort: 8080, hostPort: {port}}}]
+"""
+
+
+@pytest.fixture
+def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[World]:  # noqa: F811
+    need("kubectl")
+    world = World(tmp_path, "--runtime", "docker", "--docker-host", docker_engine.address)
+    try:
+        world.start()
+        yield world
+    finally:
+        world.stop()
+
+
+def containers(engine: DockerEngine, pod: str) -> list[str]:
+    command = ("docker", "-H", engine.address, "ps", "-aq", "--filter", f"label=io.kubernetes.pod.name={pod}")
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_a_busybox_pod_runs_serves_survives_the_edge_and_goes(
+    docker_world: World,
+    docker_engine: DockerEngine,  # noqa: F811
+) -> None:
+    (port,) = free_ports(1)
+    docker_world.apply(MANIFEST.format(image=docker_engine.image, port=port))
+    eventually(lambda: phase(docker_world, "web") == "Running", "pod Running")
+    eventually(lambda: serves(port), "the pod serves")
+    before = containers(docker_engine, "web")
+    assert before
+    docker_world.edge.kill()
+    docker_world.edge.start()
+    docker_world.wait_ready()
+    assert containers(docker_engine, "web") == before, "adopted, not started twice"
+    deleted = docker_world.kubectl("delete", "pod", "web", "--timeout=30s")
+    assert deleted.returncode == 0, deleted.stderr
+    eventually(lambda: not containers(docker_engine, "web"), "the containers are gone")
