@@ -211,7 +211,7 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> E
         host=LinuxHost(config.data_dir),
         prober=NetworkProber(),
         address=_address(config.cloud),
-        product_version=f"v{__version__}",
+        product=f"v{__version__}",
         manifests=ManifestFolder(Path(config.manifests), yaml_documents) if config.manifests else None,
         link=seen,
     )

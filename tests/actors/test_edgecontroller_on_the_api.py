@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from kubeedge_actors.actors.devicecontroller.actor import specs as device_specs
 from kubeedge_actors.actors.edgecontroller.actor import specs as edge_specs
 from kubeedge_actors.actors.synccontroller.actor import specs as sync_specs
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, POD_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, POD_KIND, Cluster, Operation
 from kubeedge_actors.supervisors import Actor, ChildSpec, Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import (
@@ -32,7 +33,7 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 from tests.actors.api_things import DEVICE, MODEL, STATUS, SYNC, pod
-from tests.drivers.clusters import real_cluster
+from tests.drivers.clusters import Listener, real_cluster
 
 N = "edge-1"
 PATIENCE = 15.0
@@ -93,14 +94,22 @@ def hub() -> Iterator[Hub]:
         made.runtime.stop(5.0)
 
 
-def eventually(true: Callable[[], object]) -> None:
-    """Until it is so; the API tells nobody, so it is asked."""
-    pause = threading.Event()
-    for _ in range(200):
-        if true():
-            return
-        pause.wait(0.05)
-    raise AssertionError("it never became true")
+class Records:
+    """The names of the objects that the API has a record of; told by a watch, so that nobody has to ask again and again."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._listener = Listener()
+        cluster.watch(SYNC, self._listener.on_change, self._listener.on_synced)
+        self._listener.wait_synced()
+
+    def wait(self, name: str, *, there: bool) -> None:
+        """Until there is a record of this object, or is none any more."""
+
+        def last(listener: Listener) -> bool:
+            of_it = [change for change in listener.changes if change.object["spec"]["objectName"] == name]
+            return bool(of_it) and (of_it[-1].operation is not Operation.DELETED) == there
+
+        self._listener.wait(last)
 
 
 def register(hub: Hub) -> None:
@@ -112,6 +121,7 @@ def register(hub: Hub) -> None:
 
 
 def test_a_node_a_pod_and_a_device_live_and_go(hub: Hub) -> None:
+    records = Records(hub.cluster)
     register(hub)
     lease = {"metadata": {"name": N, "namespace": names.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
     made = hub.ask(WriteLease(node=N, operation=names.INSERT, name=N, object=lease))["Object"]
@@ -120,16 +130,16 @@ def test_a_node_a_pod_and_a_device_live_and_go(hub: Hub) -> None:
 
     hub.cluster.create(POD_KIND, "default", pod("p", N))
     uid = hub.pushed(names.INSERT, names.POD).object["metadata"]["uid"]
-    patch = '{"metadata":{"uid":"%s"},"status":{"phase":"Running"}}' % uid
+    patch = json.dumps({"metadata": {"uid": uid}, "status": {"phase": "Running"}})
     answer = hub.ask(PatchPod(node=N, namespace="default", name="p", patch=patch))
     assert answer["Object"]["status"]["phase"] == "Running"
-    eventually(lambda: any(item["spec"]["objectKind"] == "Pod" for item in hub.cluster.list(SYNC).items))
+    records.wait("p", there=True)
     hub.cluster.delete(POD_KIND, "default", "p", grace=5)
     assert hub.pushed(names.UPDATE, names.POD).object["metadata"]["deletionTimestamp"]
     options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
     assert hub.ask(DeletePod(node=N, namespace="default", name="p", options=options)) == names.OK
     assert hub.pushed(names.DELETE, names.POD).object["metadata"]["uid"] == uid
-    eventually(lambda: not any(item["spec"]["objectKind"] == "Pod" for item in hub.cluster.list(SYNC).items))
+    records.wait("p", there=False)
 
     properties = [{"name": "power"}]
     hub.cluster.create(MODEL, "default", {"metadata": {"name": "model"}, "spec": {"properties": []}})
@@ -149,10 +159,11 @@ def test_a_node_a_pod_and_a_device_live_and_go(hub: Hub) -> None:
 
 
 def test_what_happens_while_a_node_is_away_arrives_when_it_is_back(hub: Hub) -> None:
+    records = Records(hub.cluster)
     register(hub)
     hub.cluster.create(POD_KIND, "default", pod("old", N))
     hub.pushed(names.INSERT, names.POD)
-    eventually(lambda: any(item["spec"]["objectName"] == "old" for item in hub.cluster.list(SYNC).items))
+    records.wait("old", there=True)
     hub.connected = False
     hub.runtime.publish(SessionClosed(node=N, reason="cut"))
     hub.cluster.delete(POD_KIND, "default", "old", grace=0)

@@ -249,6 +249,14 @@ def test_a_pod_that_its_node_reports_again_is_left_alone(world: World) -> None:
     assert world.pod_ready("p")["status"] == "True"
 
 
+def test_a_node_that_was_ready_before_we_began_makes_no_event() -> None:
+    world = World()
+    world.join()
+    with world.harness:
+        world.settle(30)
+        assert events(world.cluster) == []
+
+
 def test_a_node_that_is_gone_is_forgotten_and_one_of_its_name_begins_anew(world: World) -> None:
     world.join()
     world.settle(30)
@@ -291,6 +299,31 @@ def test_a_silent_watch_is_no_silent_node(world: World) -> None:
         watch.stop()
     world.run_for(120, "edge-1")
     assert world.status()["Ready"] == "True"
+
+
+def test_a_silent_watch_is_no_silent_node_without_leases_either(world: World) -> None:
+    add_node(world.cluster, node("edge-1"))
+    world.settle()
+    for watch in world.cluster._watches:
+        watch.stop()
+    for number in range(20):
+        set_status(world.cluster, "edge-1", conditions=[condition("Ready", "True", lastHeartbeatTime=str(number))])
+        world.settle(10)
+    assert world.status() == {"Ready": "True"}
+
+
+def test_pods_that_could_not_be_marked_before_their_node_came_back_are_left_alone(world: World) -> None:
+    world.join()
+    world.run_pod("p")
+    world.settle()
+    busy = ClusterError(status_of(503, "ServiceUnavailable", "busy"))
+    world.cluster.refuse = lambda request: busy if request[:2] == ("patch", "pods") else None
+    world.settle(LIMIT)
+    world.cluster.refuse = lambda request: None
+    world.beat()
+    world.say_ready()
+    world.run_for(60, "edge-1")
+    assert world.pod_ready("p")["status"] == "True"
 
 
 @pytest.mark.parametrize("plural", ["leases", "nodes", "pods", "events"])
@@ -351,6 +384,25 @@ def test_a_pod_that_changed_meanwhile_is_looked_at_again(world: World) -> None:
     world.cluster.patch = a_label_first  # type: ignore[assignment, method-assign]
     world.settle(LIMIT)
     assert world.pod_ready("p")["status"] == "False"
+
+
+def test_a_pod_of_the_same_name_on_another_node_is_not_meant(world: World) -> None:
+    world.join("edge-1")
+    world.join("edge-2")
+    world.run_pod("p", on="edge-1")
+    world.settle()
+    patch = world.cluster.patch
+
+    def another_first(kind: Any, namespace: str, name: str, change: Any, **more: Any) -> Any:
+        if kind == POD_KIND:
+            world.cluster.patch = patch  # type: ignore[method-assign]
+            world.cluster.delete(POD_KIND, namespace, name, grace=0)
+            world.run_pod(name, on="edge-2")
+        return patch(kind, namespace, name, change, **more)
+
+    world.cluster.patch = another_first  # type: ignore[assignment, method-assign]
+    world.run_for(LIMIT + 10, "edge-2")
+    assert (world.status("edge-1")["Ready"], world.pod_ready("p")["status"]) == ("Unknown", "True")
 
 
 def test_a_strange_pod_does_not_stop_the_others(world: World) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from kubeedge_actors.actors.scheduler.actor import Scheduler
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, POD_KIND, Cluster
-from kubeedge_actors.drivers.cluster.fake import FakeCluster, Request
+from kubeedge_actors.drivers.cluster.base import (
+    EVENT_KIND,
+    NODE_KIND,
+    POD_KIND,
+    Change,
+    Cluster,
+    Kind,
+    OnChange,
+    OnSynced,
+)
+from kubeedge_actors.drivers.cluster.fake import FakeCluster, FakeWatch, Request
 from kubeedge_actors.drivers.cluster.fakestate import status_of
 from kubeedge_actors.errors import ClusterError, Conflict, Unreachable
 from kubeedge_actors.supervisors import ManualClock
@@ -23,6 +32,8 @@ BINDING = "binding"
 
 class World:
     """An API, a scheduler at work on it, and a clock that both share."""
+
+    cluster: FakeCluster
 
     def __init__(self) -> None:
         self.harness: Harness = inline(Scheduler.spec(lambda: Scheduler(self.cluster)), contain=True)
@@ -303,7 +314,7 @@ def test_a_rejected_binding_is_told_and_tried_again_with_growing_pauses(world: W
     assert events(world.cluster) == [("p", "FailedScheduling", "binding rejected: not you")]
     condition = conditions(world.cluster.peek(POD_KIND, "default", "p"))["PodScheduled"]
     assert (condition["status"], condition["reason"]) == ("False", "SchedulerError")
-    assert 10 < len(world.bindings()) < 20
+    assert 15 < len(world.bindings()) < 30
     world.cluster.refuse = lambda request: None
     world.settle(60)
     assert node_of(world.cluster, "p") == "edge-1"
@@ -343,6 +354,132 @@ def test_an_api_that_goes_and_comes_back_loses_no_pod(world: World) -> None:
     world.settle(30)
     assert all(node_of(world.cluster, f"p{number}") == "edge-1" for number in range(20))
     assert len(events(world.cluster)) == 20
+
+
+def test_a_success_that_could_not_be_said_is_said_later(world: World) -> None:
+    add_node(world.cluster, node("edge-1"))
+    add_pod(world.cluster, pod("p"))
+    world.cluster.refuse = refusing(Unreachable("away"), "", times=3)
+    world.settle(60)
+    assert [reason for _, reason, _ in events(world.cluster)] == ["Scheduled"]
+
+
+def test_a_pod_that_is_gone_is_told_nothing(world: World) -> None:
+    add_node(world.cluster, node("edge-1"))
+    add_pod(world.cluster, pod("p", cpu="5"))
+    world.cluster.refuse = lambda request: Unreachable("away") if request[1] == "events" else None
+    world.settle(1)
+    world.cluster.delete(POD_KIND, "default", "p")
+    world.cluster.refuse = lambda request: None
+    world.settle(60)
+    assert events(world.cluster) == []
+
+
+# --- things that change while it works --------------------------------------------------------------------------------
+
+
+def test_room_that_was_taken_while_the_api_was_away_is_not_given_again(world: World) -> None:
+    add_node(world.cluster, node("edge-1"))
+    world.settle()
+    world.cluster.refuse = refusing(Unreachable("away"), BINDING)
+    add_pod(world.cluster, pod("a", cpu="1"))
+    add_pod(world.cluster, pod("b", cpu="3"))
+    world.settle(5)
+    add_pod(world.cluster, pod("static", cpu="3", node="edge-1"))
+    world.cluster.refuse = lambda request: None
+    world.settle(60)
+    assert [node_of(world.cluster, name) for name in ("a", "b")] == ["edge-1", ""]
+
+
+def test_a_node_that_is_cordoned_between_two_bindings_gets_no_second_pod(world: World) -> None:
+    add_node(world.cluster, node("edge-1"))
+    create = world.cluster.create
+
+    def cordon_after(*arguments: Any, **more: Any) -> Any:
+        answer = create(*arguments, **more)
+        if more.get("subresource") == BINDING:
+            world.cluster.patch(NODE_KIND, "", "edge-1", {"spec": {"unschedulable": True}})
+        return answer
+
+    world.cluster.create = cordon_after  # type: ignore[method-assign]
+    for name in ("a", "b"):
+        add_pod(world.cluster, pod(name))
+    world.settle(60)
+    assert [node_of(world.cluster, name) for name in ("a", "b")] == ["edge-1", ""]
+
+
+class Slow(FakeCluster):
+    """Its watches tell late: after `hold()` nothing until `release()`; the end of a first list not before `end_lists()`."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock.now)
+        self.held: list[Callable[[], object]] | None = None
+        self.ends: list[Callable[[], None]] = []
+
+    def watch(self, kind: Kind, on_change: OnChange, on_synced: OnSynced | None = None, **which: Any) -> FakeWatch:
+        def tell(change: Change) -> None:
+            if self.held is None:
+                on_change(change)
+            else:
+                self.held.append(lambda: on_change(change))
+
+        if on_synced is not None:
+            self.ends.append(on_synced)
+        return super().watch(kind, tell, **which)
+
+    def hold(self) -> None:
+        self.held = []
+
+    def release(self) -> None:
+        held, self.held = self.held or [], None
+        for call in held:
+            call()
+
+    def end_lists(self) -> None:
+        for call in self.ends:
+            call()
+
+
+@pytest.fixture
+def slow(world: World) -> Slow:
+    world.cluster = made = Slow(world.clock)
+    return made
+
+
+def test_a_list_that_is_not_complete_is_not_decided_by(world: World, slow: Slow) -> None:
+    add_node(slow, node("edge-1"))
+    add_pod(slow, pod("p"))
+    world.settle(60)
+    assert world.writes() == 2
+    slow.end_lists()
+    world.settle()
+    assert node_of(slow, "p") == "edge-1"
+
+
+def test_a_slow_watch_makes_no_second_binding_and_fills_no_node_twice(world: World, slow: Slow) -> None:
+    add_node(slow, node("edge-1", pods="2"))
+    add_pod(slow, pod("a"))
+    world.settle()
+    add_pod(slow, pod("b"))
+    slow.hold()
+    slow.end_lists()
+    world.settle(5)
+    assert world.bindings() == ["a", "b"]
+    world.settle(60)
+    slow.release()
+    add_pod(slow, pod("c"))
+    world.settle(60)
+    assert world.bindings() == ["a", "b"]
+
+
+def test_a_slow_watch_makes_no_second_refusal(world: World, slow: Slow) -> None:
+    add_node(slow, node("edge-1"))
+    add_pod(slow, pod("p", cpu="5"))
+    world.settle()
+    slow.hold()
+    slow.end_lists()
+    world.settle(60)
+    assert len(events(slow)) == 1
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from kubeedge_actors.actors.edged.internal import (
     Tick,
 )
 from kubeedge_actors.actors.edged.jobs import Done
-from kubeedge_actors.actors.edged.keeper import Conditions, Keeper
+from kubeedge_actors.actors.edged.keeper import Keeper, NodeState
 from kubeedge_actors.actors.edged.launch import ignored
 from kubeedge_actors.actors.edged.node_status import NodeFacts
 from kubeedge_actors.actors.edged.node_talk import NodeTalk
@@ -95,10 +95,12 @@ class Edged(Module):
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
         self._link = link or LinkSeen()
-        self._state = Conditions(self._link.up)
+        facts = host.facts()
+        around = Surroundings(node_name, address, cpus=facts.cpus, memory=facts.memory)
+        self._state = NodeState(around, link_up=self._link.up)
         self._pods = Pods(node_name)
         self._dispatch = Dispatch(runtime, folders, prober, workers)
-        self._keeper = Keeper(self, self._pods, self._dispatch, self._around, self._state, self._engine_said)
+        self._keeper = Keeper(self, self._pods, self._dispatch, self._state, self._engine_said)
         self._talk = NodeTalk(node_name, self._facts, self._link.up)
         self._survey: Surveyed | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
@@ -328,7 +330,3 @@ class Edged(Module):
             trouble,
             self._labels,
         )
-
-    def _around(self) -> Surroundings:
-        host = self._host.facts()
-        return Surroundings(self._node_name, self._address, cpus=host.cpus, memory=host.memory)

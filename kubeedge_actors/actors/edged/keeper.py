@@ -26,11 +26,11 @@ LEAST_WAIT = 0.001
 INFINITY = float("inf")
 
 
-class Conditions:
+class NodeState:
     """What holds for all pods. `ready`: it is known what ought to run and what runs. `trouble`: why no engine answers."""
 
-    def __init__(self, link_up: bool) -> None:
-        self.link_up = link_up
+    def __init__(self, around: Surroundings, *, link_up: bool) -> None:
+        self.around, self.link_up = around, link_up
         self.ready = False
         self.trouble = "it has not answered yet"
         self.engine = ""
@@ -45,12 +45,11 @@ class Keeper:
         shell: Module,
         pods: Pods,
         dispatch: Dispatch,
-        around: Callable[[], Surroundings],
-        conditions: Conditions,
+        state: NodeState,
         engine_said: Callable[[str], None],
     ) -> None:
-        self._shell, self._pods, self._dispatch, self._around = shell, pods, dispatch, around
-        self._now, self._engine_said = conditions, engine_said
+        self._shell, self._pods, self._dispatch = shell, pods, dispatch
+        self._state, self._engine_said = state, engine_said
         self._waiting: dict[str, PodRecord] = {}
 
     def work_all(self, records: Iterable[PodRecord]) -> None:
@@ -60,13 +59,13 @@ class Keeper:
 
     def work(self, record: PodRecord) -> None:
         """Look, plan, begin what is planned, report; or wait for what has to come first."""
-        if not self._now.ready or record.looking or self._pods.get(record.uid) is not record:
+        if not self._state.ready or record.looking or self._pods.get(record.uid) is not record:
             return
         if record.look_again:
             record.looking, record.look_again = True, False
             self._dispatch.look(record.uid, self._shell.ref)
             return
-        wake = None if self._now.trouble else self._step(record)
+        wake = None if self._state.trouble else self._step(record)
         self._report(record)
         self._wake(record, wake)
 
@@ -86,7 +85,7 @@ class Keeper:
         if record.timer is not None:
             record.timer.cancel()
             record.timer = None
-        said = record.talk.wake() if self._now.link_up else INFINITY
+        said = record.talk.wake() if self._state.link_up else INFINITY
         soonest = min(said, INFINITY if planned is None else planned)
         if soonest != INFINITY:
             wait = max(soonest - self._shell.clock.now(), LEAST_WAIT)
@@ -105,7 +104,7 @@ class Keeper:
 
     def _operate(self, record: PodRecord, operation: Operation, *, pull: bool = False) -> None:
         objects, paths = dict(record.objects), dict(record.paths)
-        shot = Snapshot(record.view, objects, paths, tuple(record.containers), self._around())
+        shot = Snapshot(record.view, objects, paths, tuple(record.containers), self._state.around)
         self._dispatch.operate(operation, shot, self._shell.ref, pull=pull)
 
     def looked(self, message: Looked) -> None:
@@ -205,14 +204,14 @@ class Keeper:
     def _report(self, record: PodRecord) -> None:
         if record.memory.removed and not record.static:
             return
-        now, around = self._shell.clock.now(), self._now
-        scheme = around.engine.partition(":")[0]
-        previous, address = record.talk.previous(), self._around().host_ip
+        now, state = self._shell.clock.now(), self._state
+        scheme, address = state.engine.partition(":")[0], state.around.host_ip
+        previous = record.talk.previous()
         status = pod_status(record.view, record.containers, record.memory, previous, address, now, scheme)
         record.talk.built = status
-        if around.link_up:
+        if state.link_up:
             ended = record.ending and record.quiet
-            for message in record.talk.step(status, now, ended=ended, node_uid=around.node_uid):
+            for message in record.talk.step(status, now, ended=ended, node_uid=state.node_uid):
                 self._say(record, message)
 
     def answered(self, parent: str, content: Any) -> None:
@@ -243,6 +242,6 @@ class Keeper:
         """The link came up or went down."""
         for record in self._pods:
             record.talk.link()
-            if self._now.link_up and record.memory.prepare_failure is not None:
+            if self._state.link_up and record.memory.prepare_failure is not None:
                 record.memory.prepare_failure = None  # what was missing may be had now
             self.work(record)

@@ -101,6 +101,7 @@ class NodeTalk:
         self.link_up = up
         for thread in (self._registering, self._leasing, self._stating):
             thread.done(0.0)
+        self._reported = float("-inf")  # also tells whether the node is still there
 
     def status_changed(self, now: float) -> None:
         """Something about the node changed that ought to be told before the next period."""
@@ -132,7 +133,7 @@ class NodeTalk:
         if not self._lease_missing:
             return [self._leasing.say(QueryLease(name=self.name), now)]
         if not uid:
-            self._leasing.due = now + RETRIES[0]  # the lease is owned by the node, which has to be known first
+            self._leasing.due = now + 1.0  # the lease is owned by the node, which has to be known first
             return []
         return [self._leasing.say(WriteLease(operation=INSERT, name=self.name, object=self._new_lease(uid, now)), now)]
 

@@ -16,6 +16,7 @@ from kubeedge_actors.wire.messages import DeletePod, InsertPod, PatchPod, Said
 
 Json = dict[str, Any]
 
+KEPT = ("startTime", "phase", "reason", "message", "podIP")
 INFINITY = float("inf")
 
 
@@ -33,15 +34,16 @@ class PodTalk:
         self._said = ""
         self._patching, self._inserting, self._deleting = Thread(), Thread(), Thread()
 
-    def learn(self, pod: Json) -> None:
-        """The cluster has said what the object is now; older news than we have is not looked at."""
+    def learn(self, pod: Json) -> bool:
+        """The cluster has said what the object is now; False when we have had newer news."""
         version = _version(pod)
         if version and self._version and version < self._version:
-            return
+            return False
         self._version = version
         self.uid = (pod.get("metadata") or {}).get("uid") or self.uid
         self.acked = pod.get("status") or {}
         self._gone = False
+        return True
 
     def lost(self) -> None:
         """The object of a static pod has gone from the cluster: it is made again."""
@@ -58,9 +60,7 @@ class PodTalk:
         """The status to build the next one on: the cluster's, with what we have said or wanted to say of our own."""
         ours = {each["type"]: each for each in self.built.get("conditions") or () if each["type"] in ORDER}
         theirs = {each.get("type"): each for each in self.acked.get("conditions") or ()}
-        own = {
-            key: self.built[key] for key in ("startTime", "phase", "reason", "message", "podIP") if key in self.built
-        }
+        own: Json = {key: self.built[key] for key in KEPT if key in self.built}
         return {**self.acked, **own, "conditions": list((theirs | ours).values())}
 
     def wake(self) -> float:

@@ -43,13 +43,15 @@ class Pods:
         """
         view = read(pod)
         known = self._records.get(view.name.uid)
-        if known is not None:
+        if known is not None and not known.is_ghost:
             known.learn(pod)
             return [known]
         record = PodRecord(view, seconds(view.status.get("startTime") or "") or now)
         replaced = self._of_name(view)
+        if known is not None:
+            record.containers, record.memory.network_open = known.containers, known.memory.network_open
         self._records[record.uid] = record
-        return [*replaced, record]
+        return [*(each for each in replaced if each is not known), record]
 
     def _of_name(self, view: PodView) -> list[PodRecord]:
         """Pods of the same name: the cluster has room for one, so the others are gone."""
@@ -88,7 +90,7 @@ class Pods:
         for record in self:
             record.containers = [one for one in containers if one.pod.uid == record.uid]
             record.memory.network_open = record.uid in networks
-            record.look_again = False
+            record.look_again = record.looking  # what is under way may be older
 
     # --- static pods ------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ class PodRecord:
         self.objects: Objects = {}
         self.paths: dict[str, str] = {}
         self.timer: Timer | None = None
-        self.fresh = True
+        self.fresh, self.is_ghost = True, False
 
     @property
     def uid(self) -> str:
@@ -47,13 +47,13 @@ class PodRecord:
 
     def learn(self, pod: Json) -> None:
         """The cluster has said what the pod is now."""
-        self.view = read(pod)
-        self.talk.learn(pod)
+        if self.talk.learn(pod):
+            self.view = read(pod)
 
 
 def ghost(pod: PodName, now: float) -> PodRecord:
     """The record of a pod that no longer exists, but has left something behind."""
     metadata = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
     record = PodRecord(read({"metadata": metadata}), now)
-    record.memory.removed = True
+    record.memory.removed = record.is_ghost = True
     return record

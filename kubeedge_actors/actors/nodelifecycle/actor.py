@@ -132,8 +132,6 @@ class NodeLifecycle(Module):
     def next_step(self, message: NextStep) -> None:
         """Judge one node; when none waits, mark one pod or write one event."""
         self._called = False
-        if self._api_timer is not None:
-            return
         try:
             if self._to_judge:
                 name = next(iter(self._to_judge))

@@ -32,7 +32,7 @@ from kubeedge_actors.wire import names
 AT_ONCE = 200
 """Pods that get a node in one plan at most, so that a crowd does not hold up what comes meanwhile."""
 API_PAUSE, API_PAUSE_MOST = 0.5, 15.0
-LOOK_PAUSE, LOOK_PAUSE_MOST = 1.0, 60.0
+LOOK_PAUSE, LOOK_PAUSE_MOST = 1.0, 30.0
 
 
 class ChangesWait(msgspec.Struct, frozen=True):
@@ -133,8 +133,6 @@ class Scheduler(Module):
     def next_call(self, message: NextCall) -> None:
         """Make one call: a binding before all else, then what pods are to be told."""
         self._called = False
-        if self._api_timer is not None:
-            return
         try:
             if not self._binds and self._undecided():
                 self._decide()
@@ -155,7 +153,9 @@ class Scheduler(Module):
         if self._binds or self._reports or self._events or self._undecided():
             self._called = True
             self.tell(self.ref, NextCall())
-        elif self._picture.waiting and self._look_timer is None and not self._unsynced:
+        elif not self._picture.waiting:
+            self._look_pause = LOOK_PAUSE
+        elif self._look_timer is None and not self._unsynced:
             self._look_timer = self.after(self._look_pause, LookAgain())
 
     def _pause(self, error: ClusterError) -> None:
@@ -168,7 +168,6 @@ class Scheduler(Module):
     # --- deciding -----------------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
-        undecided, self._picture.dirty = self._picture.dirty, False
         for change in self._box.take():
             try:
                 self._picture.apply(change)
@@ -177,9 +176,6 @@ class Scheduler(Module):
                 self.counts["not understood"] += 1
                 who = change.object.get("metadata", {}).get("name")
                 self.log.warning("%s %s can not be understood: %r", change.kind.kind, who, defect)
-        if self._picture.dirty:
-            self._look_pause = LOOK_PAUSE
-        self._picture.dirty |= undecided
 
     def _undecided(self) -> bool:
         return self._picture.dirty and self._picture.waiting and not self._unsynced

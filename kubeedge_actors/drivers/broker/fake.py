@@ -25,7 +25,7 @@ class FakeClient:
         """Hear what matches."""
         self._broker.take(self._session, subscribe(1, [(filter, qos)]))
 
-    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: bytes = b"x", qos: int = 0, retain: bool = False) -> None:
         """Say something. What the tap refuses is offered again by `FakeBroker.offer_again`."""
         self._broker.take(self._session, publish(topic, payload, qos, retain, 1))
 

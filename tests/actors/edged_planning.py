@@ -1,0 +1,113 @@
+"""A machine that does what the planner says, on the fake engine, with a clock that jumps to the next time that matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeedge_actors.actors.edged.memory import PodMemory
+from kubeedge_actors.actors.edged.plan import Operation, Plan, begin, plan
+from kubeedge_actors.actors.edged.podspec import PodView, read
+from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
+from kubeedge_actors.drivers.containers.fake import FakeEngine, FakeRuntime, Program
+
+Json = dict[str, Any]
+POD = PodName(namespace="default", name="p", uid="u-1")
+
+
+def pod(
+    mains: dict[str, str], inits: dict[str, str] | None = None, policy: str = "Always", **metadata: object
+) -> PodView:
+    """A pod of containers by name and image; an init container called `side...` is a sidecar."""
+    spec: Json = {
+        "restartPolicy": policy,
+        "containers": [{"name": name, "image": image} for name, image in mains.items()],
+        "initContainers": [
+            {"name": name, "image": image, **({"restartPolicy": "Always"} if name.startswith("side") else {})}
+            for name, image in (inits or {}).items()
+        ],
+    }
+    return read({"metadata": {"name": POD.name, "namespace": POD.namespace, "uid": POD.uid, **metadata}, "spec": spec})
+
+
+class Machine:
+    """One pod on a fake engine. `codes`: container name -> exit code of a program that ends at once."""
+
+    def __init__(self, view: PodView) -> None:
+        self.view, self.now = view, 1000.0
+        self.engine = FakeEngine(clock=lambda: self.now)
+        self.runtime = FakeRuntime(self.engine)
+        self.memory = PodMemory(started=self.now)
+        self.codes: dict[str, int] = {each.name: 0 for each in view.inits if each.kind == "init"}
+        self.deaf: set[str] = set()
+        self.engine.program = self._program
+        self.done: list[Operation] = []
+        self.phase = ""
+
+    def _program(self, spec: ContainerSpec) -> Program:
+        return Program(exit_code=self.codes.get(spec.name), deaf=spec.name in self.deaf)
+
+    @property
+    def containers(self) -> list[Container]:
+        return self.runtime.list()
+
+    def put(self, name: str, image: str, restart_count: int, state: str, code: int = 0) -> None:
+        """Have a container there from before."""
+        view = self.view.container(name)
+        version = view.hash if view is not None and view.image == image else "other"
+        codes, self.codes = self.codes, {}
+        spec = ContainerSpec(pod=POD, name=name, image=image, hash=version, restart_count=restart_count)
+        one = self.runtime.create(spec)
+        if state != "created":
+            self.runtime.start(one.id)
+        if state == "exited":
+            self.engine.finish(one.id, code)
+        self.codes = codes
+
+    def plan(self) -> Plan:
+        return plan(self.view, self.containers, self.memory, self.now)
+
+    def step(self) -> Plan:
+        """Plan once and do all of it."""
+        made = self.plan()
+        self.phase = self.memory.phase = self.memory.phase or made.phase
+        for operation in made.operations:
+            begin(operation, self.view, self.containers, self.memory, self.now)
+            self.do(operation)
+            self.done.append(operation)
+        return made
+
+    def do(self, operation: Operation) -> None:
+        if operation.verb == "launch":
+            view = self.view.container(operation.name)
+            assert view is not None
+            spec = ContainerSpec(
+                pod=POD, name=view.name, image=view.image, hash=view.hash, restart_count=operation.restart_count
+            )
+            self.runtime.start(self.runtime.create(spec).id)
+        elif operation.verb == "prepare":
+            self.memory.prepared = True
+        elif operation.verb == "stop":
+            self.runtime.stop(operation.container_id)
+        elif operation.verb == "kill":
+            self.runtime.kill(operation.container_id)
+        elif operation.verb == "discard":
+            self.runtime.remove(operation.container_id)
+        elif operation.verb == "release":
+            self.memory.network_open = False
+        elif operation.verb == "forget":
+            self.memory.done = True
+
+    def settle(self, limit: int = 60) -> None:
+        """Work until nothing is planned and nothing is waited for; AssertionError when it does not come to that."""
+        for _ in range(limit):
+            made = self.step()
+            if not made.operations:
+                if made.wake is None:
+                    return
+                assert made.wake > self.now
+                self.now = made.wake
+        raise AssertionError(f"it does not settle: {self.done[-6:]}")
+
+    def running(self) -> dict[str, str]:
+        """Name and version of what runs."""
+        return {one.name: one.hash for one in self.containers if one.phase == "running"}

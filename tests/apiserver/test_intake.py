@@ -1,0 +1,205 @@
+"""What clients send: kinds, types, unknown fields, content types, sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.apiserver.schema.decode import Types
+from kubeedge_actors.apiserver.schema.merge_keys import MERGE_KEYS
+from tests.apiserver import schema_source
+
+from .harness import JSON_HEADERS, Api, Json, config_map, deployment, pod
+from .inside import Inside
+
+PODS, MAPS = "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/configmaps"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+
+
+def test_the_types_are_those_of_the_client_library() -> None:
+    assert schema_source.TARGET.read_text() == schema_source.text()
+
+
+def test_merge_keys_name_fields_that_exist() -> None:
+    types = Types()
+    for kind, field in MERGE_KEYS:
+        fields = types.fields(kind)
+        assert fields is not None and fields[field].startswith("[")
+        inner = types.fields(fields[field].strip("[]"))
+        key = MERGE_KEYS[kind, field]
+        assert (key == "") == (inner is None) and (inner is None or key in inner)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"specc": {}}, "specc"),
+        ({"spec": {"containers": [{"name": "c", "image": "i", "imag": "x"}]}}, "spec.containers[0].imag"),
+        ({"metadata": {"name": "p", "label": {}}}, "metadata.label"),
+        (
+            {"spec": {"containers": [{"name": "c", "image": "i", "env": [{"nam": "x"}]}]}},
+            "spec.containers[0].env[0].nam",
+        ),
+    ],
+)
+def test_an_unknown_field_is_refused_warned_of_or_dropped(inside: Inside, change: Json, path: str) -> None:
+    body = pod("p") | change
+    strict = inside.call("POST", f"{PODS}?fieldValidation=Strict", body)
+    assert strict.status == 400
+    assert strict.json["message"].endswith(f'strict decoding error: unknown field "{path}"')
+    warned = inside.call("POST", f"{PODS}?dryRun=All", body)
+    assert warned.headers["warning"] == f'299 - "unknown field \\"{path}\\""'
+    silent = inside.call("POST", f"{PODS}?fieldValidation=Ignore", body)
+    assert silent.status == 201 and "warning" not in silent.headers
+    assert path.rpartition(".")[2] not in str(silent.json)
+
+
+def test_a_patch_with_an_unknown_field_is_refused_or_warned_of(inside: Inside) -> None:
+    inside.post(MAPS, config_map("c"))
+    headers = {"Content-Type": "application/merge-patch+json"}
+    strict = inside.call("PATCH", f"{MAPS}/c?fieldValidation=Strict", {"dat": {}}, headers)
+    assert strict.status == 422 and 'unknown field "dat"' in strict.json["message"]
+    warned = inside.call("PATCH", f"{MAPS}/c", {"dat": {}, "data": {"a": "2"}}, headers)
+    assert warned.status == 200 and "dat" in warned.headers["warning"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"spec": {"containers": "x"}}, "cannot unmarshal string into Go struct field Pod.spec.containers of type []"),
+        ({"spec": []}, "cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec"),
+        ({"metadata": {"name": 5}}, "cannot unmarshal number into Go struct field Pod.metadata.name of type string"),
+        ({"metadata": {"labels": {"a": True}}}, "cannot unmarshal bool into Go struct field Pod.metadata.labels"),
+        ({"spec": {"hostNetwork": "yes"}}, "of type bool"),
+        ({"spec": {"priority": 1.5}}, "of type int64"),
+        ({"spec": {"nodeSelector": []}}, "of type map[string]string"),
+        ({"metadata": {"creationTimestamp": "yesterday"}}, 'parsing time "yesterday"'),
+        ({"spec": {"containers": [{"resources": {"limits": {"cpu": True}}}]}}, "cannot unmarshal bool"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(inside: Inside, body: Json, text: str) -> None:
+    answer = inside.call("POST", PODS, body)
+    assert answer.status == 400 and text in answer.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"spec": {}}, "spec.containers"),
+        ({"spec": {"containers": [{}]}}, "spec.containers[0].name"),
+        ({"spec": {"containers": [{"name": "c"}]}}, "spec.containers[0].image"),
+        ({"spec": {"containers": [{"name": "C_", "image": "i"}]}}, "spec.containers[0].name"),
+        ({"spec": {"containers": [{"name": "c", "image": "i"}] * 2}}, "spec.containers[1].name"),
+        ({"spec": {"containers": [{"name": "c", "image": "i", "imagePullPolicy": "Now"}]}}, "spec.containers[0].imagePullPolicy"),
+        ({"spec": {"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 0}]}]}},
+         "spec.containers[0].ports[0].containerPort"),
+        ({"spec": {"containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": "/"}]}]}},
+         "spec.containers[0].volumeMounts[0].name"),
+        ({"spec": {"restartPolicy": "Maybe", "containers": [{"name": "c", "image": "i"}]}}, "spec.restartPolicy"),
+        ({"metadata": {"name": "p", "labels": {"a b": "c"}}}, "metadata.labels"),
+        ({"metadata": {"name": "p", "labels": {"a": "-"}}}, "metadata.labels"),
+        ({"metadata": {"name": "p", "annotations": {"/": "c"}}}, "metadata.annotations"),
+        ({"metadata": {"name": "p", "finalizers": ["no way"]}}, "metadata.finalizers"),
+        ({"metadata": {"name": "x" * 254}}, "metadata.name"),
+    ],
+)  # fmt: skip
+def test_an_invalid_pod_is_told_which_field(inside: Inside, body: Json, field: str) -> None:
+    answer = inside.call("POST", PODS, pod("p") | body)
+    assert answer.status == 422
+    assert field in {cause["field"] for cause in answer.json["details"]["causes"]}
+
+
+def test_a_workload_is_checked(inside: Inside) -> None:
+    body = deployment("d")
+    body["spec"]["replicas"] = -1
+    body["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
+    body["spec"]["template"]["spec"]["restartPolicy"] = "Never"
+    answer = inside.call("POST", DEPLOYMENTS, body)
+    assert {cause["field"] for cause in answer.json["details"]["causes"]} == {
+        "spec.replicas",
+        "spec.template.metadata.labels",
+        "spec.template.spec.restartPolicy",
+    }
+    assert inside.call("POST", DEPLOYMENTS, {"metadata": {"name": "d"}}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [("nginx", "Always"), ("nginx:latest", "Always"), ("nginx:1", "IfNotPresent"), ("host:5000/nginx", "Always")]
+    + [("host:5000/nginx:2", "IfNotPresent"), ("nginx@sha256:0", "IfNotPresent")],
+)  # fmt: skip
+def test_an_image_is_pulled_again_when_its_tag_may_move(inside: Inside, image: str, policy: str) -> None:
+    body = inside.post(PODS, pod("p", containers=[{"name": "c", "image": image}]))
+    assert body["spec"]["containers"][0]["imagePullPolicy"] == policy
+
+
+@pytest.mark.parametrize(
+    ("resources", "quality"),
+    [
+        ({}, "BestEffort"),
+        ({"requests": {"cpu": "1"}}, "Burstable"),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, "Guaranteed"),
+        ({"limits": {"cpu": 1}}, "Burstable"),
+    ],
+)
+def test_the_quality_of_service_follows_from_the_resources(inside: Inside, resources: Json, quality: str) -> None:
+    container = {"name": "c", "image": "i", "resources": resources}
+    assert inside.post(PODS, pod("p", containers=[container]))["status"]["qosClass"] == quality
+
+
+def test_volumes_and_probes_have_defaults(inside: Inside) -> None:
+    container = {"name": "c", "image": "i", "livenessProbe": {"httpGet": {"port": 80}}}
+    volumes: list[Any] = [{"name": "a"}, {"name": "b", "configMap": {"name": "x"}}]
+    spec = inside.post(PODS, pod("p", containers=[container], volumes=volumes))["spec"]
+    assert spec["volumes"] == [
+        {"name": "a", "emptyDir": {}},
+        {"name": "b", "configMap": {"name": "x", "defaultMode": 420}},
+    ]
+    assert spec["containers"][0]["livenessProbe"]["periodSeconds"] == 10
+
+
+@pytest.mark.parametrize(("size", "status"), [(900_000, 201), (1_100_000, 422), (3_200_000, 413)])
+def test_there_is_a_limit_to_what_is_sent(api: Api, size: int, status: int) -> None:
+    answer = api.call("POST", MAPS, config_map("c", a="x" * size))
+    assert answer.status == status
+    assert answer.json["kind"] == ("Status" if status > 300 else "ConfigMap")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [("application/json; charset=utf-8", 201), ("", 201), ("application/yaml", 415), ("text/plain", 415)],
+)
+def test_content_types(inside: Inside, content_type: str, status: int) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    assert inside.call("POST", MAPS, config_map("c"), headers | {"Accept": "*/*"}).status == status
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("", 200),
+        ("*/*", 200),
+        ("application/vnd.kubernetes.protobuf,application/json", 200),
+        ("application/json;as=Table;v=v1beta1;g=meta.k8s.io", 200),
+        ("application/json;as=Table;v=v9;g=meta.k8s.io", 406),
+        ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", 406),
+        ("application/vnd.kubernetes.protobuf", 406),
+    ],
+)
+def test_the_first_form_that_can_be_had_is_taken(inside: Inside, accept: str, status: int) -> None:
+    assert inside.call("GET", MAPS, None, {"Accept": accept}).status == status
+
+
+def test_a_deep_body_is_a_bad_request(inside: Inside) -> None:
+    deep = b'{"a":' * 3000 + b"1" + b"}" * 3000
+    assert inside.call("POST", MAPS, deep, JSON_HEADERS).status == 400
+    assert inside.call("PATCH", f"{MAPS}/c", deep, {"Content-Type": "application/merge-patch+json"}).status in (
+        400,
+        404,
+    )
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE"])
+def test_other_methods_are_not_allowed(api: Api, method: str) -> None:
+    assert api.call(method, MAPS).status == 405
