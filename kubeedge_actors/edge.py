@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,11 +32,12 @@ from kubeedge_actors.drivers.containers.host import LinuxHost
 from kubeedge_actors.drivers.containers.manifests import ManifestFolder
 from kubeedge_actors.drivers.containers.probes import NetworkProber
 from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
+from kubeedge_actors.drivers.link.base import Credentials
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.credentials import NodeCredentials
 from kubeedge_actors.drivers.store.base import Store
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.errors import RuntimeUnavailable, UsageError
+from kubeedge_actors.errors import CertificateError, LinkError, RuntimeUnavailable, UsageError
 from kubeedge_actors.module import load_module
 from kubeedge_actors.program import (
     LEVELS,
@@ -61,7 +64,10 @@ from kubeedge_actors.wire.messages import (
     UnknownRecord,
 )
 
+log = logging.getLogger(__name__)
+
 STOPPING = 8.0
+JOIN_SECONDS = 5.0
 EXTENSION_POINTS = frozenset(
     {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownRecord, RequestApi, QueryClusterCa}
 )
@@ -147,7 +153,10 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         runtime = Runtime(
             ThreadsEngine(), optional=EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | ON_THE_LINK
         )
-        modules = tree(config, store, containers, mqtt, token, ending, facts=_wanted(own))
+        credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
+        if config.cloud and not (data.path / "certs").exists():
+            join(credentials)
+        modules = tree(config, store, containers, mqtt, credentials, ending, facts=_wanted(own))
         runtime.start(SupervisorSpec("edge", [*modules, *own]))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
@@ -160,12 +169,34 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         ending.wait()
 
 
+def join(credentials: Credentials) -> None:
+    """Fetch the first certificates before serving, so that a wrong token ends the command at once; CertificateError then.
+
+    A cloud that can not be reached is no reason to wait: EdgeHub goes on trying.
+    """
+    refusals: list[CertificateError] = []
+
+    def attempt() -> None:
+        try:
+            credentials.obtain()
+        except CertificateError as refusal:
+            refusals.append(refusal)
+        except LinkError as error:
+            log.warning("the cloud can not be reached, the node starts without it: %s", error)
+
+    thread = threading.Thread(target=attempt, name="join", daemon=True)
+    thread.start()
+    thread.join(JOIN_SECONDS)
+    if refusals:
+        raise refusals[0]
+
+
 def tree(
     config: EdgeConfig,
     store: Store,
     containers: ContainerRuntime,
     mqtt: Broker,
-    token: Callable[[], str],
+    credentials: Credentials,
     ending: Ending,
     *,
     facts: bool,
@@ -173,7 +204,7 @@ def tree(
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
     subscribed, seen, cloud = set[str](), LinkSeen(), bool(config.cloud)
     modules = [
-        MetaManager.spec(lambda: MetaManager(store.meta)),
+        MetaManager.spec(lambda: MetaManager(store.meta, cloud=cloud)),
         DeviceTwin.spec(lambda: DeviceTwin(config.name, store.twin, cloud=cloud, facts=facts)),
         ServiceBus.spec(lambda: ServiceBus(store.targets, StdlibClient(), StdlibServer())),
         EventBus.spec(lambda: EventBus(config.name, [mqtt], store.topics, subscribed)),
@@ -183,7 +214,6 @@ def tree(
         modules.append(Alone.spec())
     else:
         links = WebSocketLinks()
-        credentials = NodeCredentials(config.data_dir / "certs", config.name, config.cloud, token)
         modules.append(
             EdgeHub.spec(
                 lambda: EdgeHub(

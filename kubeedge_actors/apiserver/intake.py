@@ -44,6 +44,8 @@ class Intake:
 
     def _check_kind(self, body: Json, resource: Resource) -> None:
         kind, version = body.get("kind"), body.get("apiVersion")
+        if not isinstance(kind, str | None) or not isinstance(version, str | None):
+            raise bad_request(f"{resource.kind} cannot be handled: kind and apiVersion must be strings")
         if not kind and resource.custom:
             text = msgspec.json.encode(body).decode()
             raise unrecognized(resource.kind, f"Object 'Kind' is missing in '{text}'", text)

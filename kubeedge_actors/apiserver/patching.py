@@ -76,7 +76,9 @@ class Patcher:
         body, after = applied_object(owners, old, config, manager, target.subresource, request.flag("force"))
         return Applied(body, after.encode())
 
-    def owners_after(self, entry: Entry, new: Json, request: Request, target: Target, resource: Resource) -> bytes | None:
+    def owners_after(
+        self, entry: Entry, new: Json, request: Request, target: Target, resource: Resource
+    ) -> bytes | None:
         """Who owns what after somebody wrote without applying; None while nobody ever applied."""
         if entry.owned is None:
             return None

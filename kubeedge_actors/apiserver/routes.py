@@ -49,6 +49,12 @@ class Routes:
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request. Raises ApiError and PlainNotFound."""
+        try:
+            return self._answer(request)
+        except RecursionError as error:
+            raise bad_request("the object is nested too deeply") from error
+
+    def _answer(self, request: Request) -> Answer:
         target = parse(request.path)
         if target is None:
             return self._other(request)

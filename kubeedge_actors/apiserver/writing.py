@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from .intake import Intake, Shaped, strict_error, strictness, warnings
+from .kinds.syntax import metadata as metadata_complaints
 from .objects import created, finished, grow, new_finalizers, unchanged, updated
 from .patching import Patcher
 from .paths import Target
@@ -137,22 +138,21 @@ class Writer:
         if self._patcher.is_apply(request):
             return self._apply(request, target, resource)
         change = self._patcher.change(request, resource)
-        found: list[str] = []
+        headers: dict[str, str] = {}
 
         def patched(old: Json) -> Json:
-            body = change(old)
-            shaped = self._intake.shape(body, resource)
+            shaped = self._intake.shape(change(old), resource)
             if shaped.unknown and strictness(request) == "Strict":
                 shown = request.body.decode(errors="replace")
                 error = invalid_value("patch", shown, strict_error(shaped.unknown))
                 raise invalid(resource.group, resource.kind, target.name, [error])
-            found.extend(shaped.unknown if strictness(request) == "Warn" else ())
+            headers.update(warnings(shaped.unknown) if strictness(request) == "Warn" else {})
             return shaped.body
 
         if self._store.get(resource.key, target.namespace, target.name) is None and resource.upsert:
             start = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"name": target.name}}
             return self.create_object(request, target.namespace, resource, change(start))
-        return self.change(request, target, resource, patched, warnings(found))
+        return self.change(request, target, resource, patched, headers)
 
     def _apply(self, request: Request, target: Target, resource: Resource) -> Response:
         entry = self._store.get(resource.key, target.namespace, target.name)
@@ -200,7 +200,11 @@ class Writer:
 
     def _next(self, target: Target, resource: Resource, given: Json, old: Json) -> Json:
         if target.subresource == "status":
-            return status_change(resource, given, old)
+            new = status_change(resource, given, old)
+            self._refuse(
+                resource, target.name, [*metadata_complaints(new["metadata"], False), *new_finalizers(new, old)]
+            )
+            return new
         new = updated(resource, given, old)
         if resource.has_status:
             new.pop("status", None)

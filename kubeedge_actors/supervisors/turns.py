@@ -162,7 +162,7 @@ def _collect(cell: Cell, envelopes: list[Envelope], size: int) -> None:
             return
         envelopes.append(following)
         tied = following.attached is not None and type(following.attached) is not Reply
-        if type(following.message) is not kind or following.alone or tied:
+        if type(following.message) is not kind or tied:
             cell.box.put_back([envelopes.pop()])
             return
 

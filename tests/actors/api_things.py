@@ -1,4 +1,7 @@
-"""What the tests of the cloud's controllers share: an API in memory with an edge node in it, and objects to put there."""
+"""What the tests of the cloud's controllers share:
+
+an API in memory with an edge node in it, and objects to put there.
+"""
 
 from __future__ import annotations
 

@@ -102,11 +102,21 @@ class Machine:
         for _ in range(limit):
             made = self.step()
             if not made.operations:
-                if made.wake is None:
+                if made.wake is None and not self.finish_inits():
                     return
+                if made.wake is None:
+                    continue
                 assert made.wake > self.now
                 self.now = made.wake
         raise AssertionError(f"it does not settle: {self.done[-6:]}")
+
+    def finish_inits(self) -> bool:
+        """An init container that runs comes to its end some time; whether there was one."""
+        names = {each.name for each in self.view.inits if each.kind == "init"}
+        found = [one for one in self.engine.running() if one.name in names]
+        for one in found:
+            self.engine.finish(one.id, 0)
+        return bool(found)
 
     def running(self) -> dict[str, str]:
         """Name and version of what runs."""

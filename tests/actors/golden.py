@@ -1,4 +1,7 @@
-"""The recorded conversations, as the cloud's controllers have to lead them: what edges said, and the shape of what they were told."""
+"""The recorded conversations, as the cloud's controllers have to lead them:
+
+what edges said, and the shape of what they were told.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ def lines(scene: str) -> Iterator[Line]:
 
 
 def shape(frame: Json) -> Json:
-    """What of a frame has to be equal in a replay: the route, which header fields there are, the keys of the content."""
+    """What of a frame has to be equal in a replay:
+
+    the route, which header fields there are, the keys of the content.
+    """
     content = frame["content"]
     return {
         **frame["route"],
@@ -64,7 +70,10 @@ def shape_of(message: Said) -> Json:
 
 
 def _keys(content: Any, depth: int) -> Any:
-    """The keys of an object, and of `Object` and `Err` in it; anything else as it is. Status is what an edge makes it."""
+    """The keys of an object, and of `Object` and `Err` in it; anything else as it is.
+
+    Status is what an edge makes it.
+    """
     if not isinstance(content, dict):
         return content
     deeper = {"Object", "Err", "ErrStatus", "details"}

@@ -1,4 +1,6 @@
-"""What DeviceController tells nodes of their devices, and what becomes of their reports, against the recording and beyond it."""
+"""What DeviceController tells nodes of their devices, and what becomes of their reports, against the recording and
+beyond it.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,7 @@ def pushed(operation: str, type: str, name: str, node: str = N) -> tuple[Any, ..
     return (node, operation, type, name)
 
 
-# --- down -----------------------------------------------------------------------------------------------------------------
+# --- down ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_device_is_a_member_then_comes_its_model_then_itself(devices: Devices) -> None:
@@ -230,7 +232,7 @@ def test_a_device_gets_a_status_that_it_owns_and_takes_along(devices: Devices) -
     assert devices.api.peek(STATUS, "default", "lamp") is None
 
 
-# --- up -------------------------------------------------------------------------------------------------------------------
+# --- up -----------------------------------------------------------------------------------------------------------
 
 
 def twin(actual: str | None = None, expected: str | None = None, at: int = 1, type: str = "string") -> dict[str, Any]:
@@ -456,7 +458,7 @@ def test_crashes_of_controller_and_writers_lose_no_report() -> None:
     assert len(devices.harness.crashes) >= 6
 
 
-# --- pure -----------------------------------------------------------------------------------------------------------------
+# --- pure ---------------------------------------------------------------------------------------------------------
 
 PROPERTIES = st.sampled_from(["power", "level"])
 ENTRIES = st.builds(
@@ -522,7 +524,7 @@ def test_too_many_senders_are_let_go_oldest_first() -> None:
     assert let_go == ["0", "1", "2", "3", "4"]
 
 
-# --- the recording ----------------------------------------------------------------------------------------------------------
+# --- the recording --------------------------------------------------------------------------------------------------
 
 
 def test_the_recorded_life_of_a_device_is_led_in_the_same_words() -> None:

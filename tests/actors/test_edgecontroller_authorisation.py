@@ -180,7 +180,7 @@ def test_what_has_to_be_read_first_is_judged_by_what_it_says() -> None:
     assert may_read(OTHER, names.VOLUMEATTACHMENT, attachment, facts()) is not None
 
 
-# --- in the controller ----------------------------------------------------------------------------------------------------
+# --- in the controller --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""A genuine edgecore's requests, as recorded, get the recorded answers, and the stimuli of the recording the recorded pushes.
+"""A genuine edgecore's requests, as recorded, get the recorded answers, and the stimuli of the recording the recorded
+pushes.
 
 Not pushed here, on purpose: the object that a node has just been given as the answer to its own status patch.
 """

@@ -1,4 +1,6 @@
-"""EdgeController, DeviceController and SyncController together, on threads, over the real client and the embedded API server."""
+"""EdgeController, DeviceController and SyncController together, on threads, over the real client and the embedded API
+server.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ def hub() -> Iterator[Hub]:
 
 
 class Records:
-    """The names of the objects that the API has a record of; told by a watch, so that nobody has to ask again and again."""
+    """The names of the objects that the API has a record of; told by a watch, so that nobody has to ask again and
+    again.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._listener = Listener()

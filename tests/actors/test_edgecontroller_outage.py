@@ -1,4 +1,7 @@
-"""The API is away, slow or not known yet: nobody waits for nothing, nothing is lost, one node's trouble is not another's."""
+"""The API is away, slow or not known yet:
+
+nobody waits for nothing, nothing is lost, one node's trouble is not another's.
+"""
 
 from __future__ import annotations
 
@@ -166,7 +169,7 @@ def test_what_needs_the_pods_waits_until_they_are_known_and_nothing_else_does() 
     assert [m.parent_msg_id for m in hub.take() if isinstance(m, Answered)] == [QUERY.msg_id]
 
 
-# --- on threads -----------------------------------------------------------------------------------------------------------
+# --- on threads ---------------------------------------------------------------------------------------------------
 
 
 class SlowCluster(FakeCluster):

@@ -62,7 +62,7 @@ def error_of(answer: Answered) -> dict[str, Any]:
     return status
 
 
-# --- nodes ----------------------------------------------------------------------------------------------------------------
+# --- nodes --------------------------------------------------------------------------------------------------------
 
 
 def registration(name: str = "new") -> RegisterNode:
@@ -157,7 +157,7 @@ def test_an_old_edge_registers_and_reports_its_whole_status() -> None:
     }
 
 
-# --- leases ---------------------------------------------------------------------------------------------------------------
+# --- leases -------------------------------------------------------------------------------------------------------
 
 
 def test_a_lease_is_asked_for_made_and_renewed(edge: Edge) -> None:
@@ -184,7 +184,7 @@ def test_a_lease_is_asked_for_made_and_renewed(edge: Edge) -> None:
     )
 
 
-# --- pods -----------------------------------------------------------------------------------------------------------------
+# --- pods ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_pod_patch_changes_status_and_nothing_else(edge: Edge) -> None:
@@ -280,7 +280,7 @@ def test_an_ended_pod_is_deleted_only_with_its_uid(edge: Edge, form: str) -> Non
         edge.api.get(POD_KIND, "default", "p")
 
 
-# --- other objects --------------------------------------------------------------------------------------------------------
+# --- other objects ------------------------------------------------------------------------------------------------
 
 
 def test_a_config_map_that_a_pod_uses_is_read_or_truly_missing(edge: Edge) -> None:

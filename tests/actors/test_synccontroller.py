@@ -287,7 +287,10 @@ def test_the_nodes_own_status_is_not_said_back_and_that_of_others_is(sync: Sync)
 
 
 def test_an_answer_does_not_stand_for_a_push_that_got_lost(sync: Sync) -> None:
-    """The node patched its status after the deletion mark was pushed in vain: it has seen the mark but did not act upon it."""
+    """The node patched its status after the deletion mark was pushed in vain:
+
+    it has seen the mark but did not act upon it.
+    """
     pod = put_pod(sync.api, "p")
     sync.open()
     sync.acknowledge()
@@ -460,7 +463,9 @@ def test_whatever_happens_in_the_end_a_connected_node_has_what_there_is(actions:
     sync, has, number = Sync(api), {}, 0  # type: ignore[var-annotated]
 
     def hear(acknowledge: bool) -> None:
-        """The node takes what is said to it, as EdgeController and SyncController say it; its acknowledgement may get lost."""
+        """The node takes what is said to it, as EdgeController and SyncController say it; its acknowledgement may get
+        lost.
+        """
         for message in sync.hub.take():
             uid = message.object["metadata"]["uid"]
             if message.operation == DELETE:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
 
 PATIENCE = 5.0
@@ -100,6 +102,73 @@ def paho(port: int, client_id: str = "", **more: Any) -> Iterator[Paho]:
         yield client
     finally:
         client.disconnect()
+
+
+class Raw:
+    """A client that says and hears packets; its CONNECT was accepted. Nothing is answered by itself."""
+
+    def __init__(self, port: int, client_id: str = "raw", **hello: Any) -> None:
+        self._decoder, self._packets = packets.Decoder(), deque[packets.Packet]()
+        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.send(connect(client_id, **hello))
+        assert packets.read_connack(self.next()) == ""
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Say it."""
+        self._socket.sendall(data)
+
+    def next(self) -> packets.Packet:
+        """The next packet."""
+        while not self._packets:
+            data = self._socket.recv(65_536)
+            assert data, "the broker has closed the connection"
+            self._packets.extend(self._decoder.feed(data))
+        return self._packets.popleft()
+
+    def subscribe(self, filter: str, qos: int) -> None:
+        """Subscribe, and wait for the answer."""
+        self.send(packets.subscribe(1, [(filter, qos)]))
+        assert packets.read_suback(self.next()) == (1, [qos])
+
+    def closed(self) -> bool:
+        """Wait for the end of the connection."""
+        try:
+            return self._socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+def connect(
+    client_id: str,
+    *,
+    clean: bool = True,
+    keepalive: int = 0,
+    will: tuple[str, bytes] | None = None,
+    user: str | None = None,
+    password: str | None = None,
+) -> bytes:
+    """A CONNECT packet with everything in it."""
+    flags = clean << 1 | (will is not None) << 2 | (user is not None) << 7 | (password is not None) << 6
+    texts = [client_id.encode()]
+    if will is not None:
+        texts += [will[0].encode(), will[1]]
+    texts += [each.encode() for each in (user, password) if each is not None]
+    body = b"\0\4MQTT\4" + bytes((flags,)) + keepalive.to_bytes(2, "big")
+    body += b"".join(len(each).to_bytes(2, "big") + each for each in texts)
+    return bytes((0x10, len(body))) + body
+
+
+def connack(port: int, client_id: str = "c", **hello: Any) -> int:
+    """The code with which a CONNECT is answered."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as peer:
+        peer.sendall(connect(client_id, **hello))
+        return peer.recv(100)[3]
 
 
 class Ear:

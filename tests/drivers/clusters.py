@@ -1,4 +1,7 @@
-"""What the cluster tests share: the drivers under contract, kinds, samples, and a listener that waits instead of sleeping."""
+"""What the cluster tests share:
+
+the drivers under contract, kinds, samples, and a listener that waits instead of sleeping.
+"""
 
 from __future__ import annotations
 

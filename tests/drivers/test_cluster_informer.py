@@ -1,4 +1,7 @@
-"""A watch repairs itself and tells exactly the difference: the state machine, with scripted answers instead of a network."""
+"""A watch repairs itself and tells exactly the difference:
+
+the state machine, with scripted answers instead of a network.
+"""
 
 from __future__ import annotations
 

@@ -222,12 +222,13 @@ def test_a_token_file_is_read_at_the_time_of_the_request(server: Server, tmp_pat
     transport.close()
 
 
-# --- TLS ----------------------------------------------------------------------------------------------------------------
+# --- TLS --------------------------------------------------------------------------------------------------------
 
 
 def write_pems(pair: KeyPair, folder: Path, name: str) -> tuple[bytes, bytes]:
     certificate = ssl.DER_cert_to_PEM_cert(pair.cert).encode()
-    key = f"-----BEGIN EC PRIVATE KEY-----\n{base64.encodebytes(pair.key).decode()}-----END EC PRIVATE KEY-----\n".encode()
+    body = base64.encodebytes(pair.key)
+    key = b"-----BEGIN EC PRIVATE KEY-----\n" + body + b"-----END EC PRIVATE KEY-----\n"
     (folder / f"{name}.crt").write_bytes(certificate)
     (folder / f"{name}.key").write_bytes(key)
     return certificate, key
@@ -325,7 +326,7 @@ def test_certificates_that_are_none_are_a_users_mistake() -> None:
         Transport(Access("https://127.0.0.1:1", ca=b"no PEM"))
 
 
-# --- what the client makes of answers -----------------------------------------------------------------------------------
+# --- what the client makes of answers ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -377,7 +378,7 @@ def test_names_are_quoted() -> None:
     )
 
 
-# --- kubeconfig files ---------------------------------------------------------------------------------------------------
+# --- kubeconfig files -------------------------------------------------------------------------------------------
 
 CLUSTERS = "clusters: [{name: c, cluster: {server: 'https://h:1'}}]\n"
 CONTEXT = "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n"

@@ -144,6 +144,19 @@ def test_g12_the_asker_of_the_poison_learns_it_and_the_others_get_their_answers(
     assert [promises[index].get() for index in (0, 1, 3)] == [-1, -2, -4]
 
 
+def test_g12_a_timers_message_comes_alone_and_may_be_cancelled_by_those_before_it(world: World) -> None:
+    timers: list[Any] = []
+    world.start(spec("a", lambda: Batcher(world)))
+    world.ref("a").ask(lambda actor: timers.extend(actor.context.after(1.0, number) for number in (10, 20))).get()
+    with world.held("a"):
+        world.tell("a", 1, lambda actor: timers[1].cancel())
+        world.fire(1.1)
+        world.until_depth("a", 4)
+        world.tell("a", 2)
+    world.until(lambda: [2] in world.record)
+    assert world.record == [[1], 10, [2]] or world.record == [[1], [10], [2]]
+
+
 def test_g12_a_wrong_number_of_answers_is_a_crash(world: World) -> None:
     class Forgetful(Batcher):
         def receive_batch(self, messages: list[Any]) -> list[object] | None:

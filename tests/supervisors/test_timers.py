@@ -45,9 +45,7 @@ def test_a_tick_that_is_queued_when_its_timer_is_cancelled_does_not_come(world: 
     do(world, lambda actor: timers.append(actor.context.after(1.0, "too late")))
     with world.held("a"):
         world.tell("a", lambda actor: timers[0].cancel())
-        world.clock.advance(1.0)
-        if type(world.engine).__name__ == "InlineEngine":
-            world.engine._fire_next(1.0)  # type: ignore[attr-defined]
+        world.fire(1.0)
         world.until_depth("a", 2)
     do(world, lambda actor: None)
     assert world.record == []

@@ -33,7 +33,9 @@ MAILBOX = 20_000
 TICK = 1.0
 WRITE_TIMEOUT = 60.0
 STRANGER_PATIENCE = 60.0
-"""Seconds after which a report of a device that nobody knows is confirmed all the same, so that it does not block its edge's outbox for ever."""
+"""Seconds after which a report of a device that nobody knows is confirmed all the same, so that it does not block its
+edge's outbox for ever.
+"""
 HELD = 10_000
 
 
@@ -98,8 +100,8 @@ class Desk:
 class DeviceController(Module):
     """Tells nodes of their devices and writes what they report of them.
 
-    What was there before this process began, or changed while a node was away, is SyncController's to push; who is a member is answered here
-    whenever a node asks, which it does at each connect.
+    What was there before this process began, or changed while a node was away, is SyncController's to push; who is a
+    member is answered here whenever a node asks, which it does at each connect.
     """
 
     name = names.DEVICECONTROLLER

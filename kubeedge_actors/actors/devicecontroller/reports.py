@@ -1,6 +1,7 @@
-"""Reports on their way into the API: joined per device, one write of a device at a time, confirmed when they are written. Pure.
+"""Reports on their way into the API: joined per device, confirmed when they are written. Pure.
 
-The last value always arrives, however many came before it: what comes while a write is under way is one write afterwards.
+The last value always arrives, however many came before it: what comes while a write is under way is one write
+afterwards.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ WAITING = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who is told when a report is stored: its node under its id, and CloudHub, which keeps it in the edge's outbox until `settle`d."""
+    """Who is told when a report is stored.
+
+    Its node, under its id, and CloudHub, which keeps it in the edge's outbox until it is `settle`d.
+    """
 
     node: str
     msg_id: str
@@ -43,7 +47,10 @@ class Batch:
         self.senders += newer.senders
 
     def trim(self) -> list[Sender]:
-        """The oldest senders when they are too many: theirs is stored with the others', but nobody remembers whom to tell."""
+        """Let go of the oldest senders when they are too many.
+
+        Theirs is stored with the others', but nobody remembers whom to tell. Those who were let go.
+        """
         surplus, self.senders = self.senders[:-WAITING], self.senders[-WAITING:]
         return surplus
 
@@ -107,7 +114,7 @@ class Reports:
         self._put_back(line)
 
     def land(self) -> list[str]:
-        """After a crash nobody knows of the writes under way: they are made again. The devices with something to write."""
+        """Make the writes again that were under way at a crash. The devices with something to write."""
         for line in self._lines.values():
             if line.flying is not None:
                 self._put_back(line)

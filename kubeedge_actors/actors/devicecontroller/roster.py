@@ -1,7 +1,7 @@
 """Which device is on which node with which model, and what a change of that means for nodes. Pure: the time comes in.
 
-Source: KubeEdge cloud/pkg/devicecontroller/controller/downstream.go. A device whose model is not there yet waits for it, so that a mapper
-gets the model first, but not for long.
+Source: KubeEdge cloud/pkg/devicecontroller/controller/downstream.go. A device whose model is not there yet waits for
+it, so that a mapper gets the model first, but not for long.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
-"""What a report says, and what it makes of a DeviceStatus. Pure (source: KubeEdge cloud/pkg/devicecontroller/controller/upstream.go).
+"""What a report says, and what it makes of a DeviceStatus.
 
-Unlike the original the first report of a property is written with its value, and a twin that was deleted at the edge disappears.
+Pure (source: KubeEdge cloud/pkg/devicecontroller/controller/upstream.go).
+
+Unlike the original the first report of a property is written with its value, and a twin that was deleted at the edge
+disappears.
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Store what was reported of `device` (the object); nothing reported: see that its DeviceStatus exists. Answered when it is done."""
+    """Store what was reported of `device` (the object); answered when it is done.
+
+    Nothing reported: see that its DeviceStatus exists.
+    """
 
     device: Json
     twins: dict[str, Json]
@@ -35,7 +38,10 @@ class RemoveStatus:
 
 
 class Shelf:
-    """What the writers share and keep over their crashes: the statuses as they were last written, and whether Devices take a copy."""
+    """What the writers share and keep over their crashes.
+
+    The statuses as they were last written, and whether Devices take a copy of them.
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, Json] = {}
@@ -43,7 +49,7 @@ class Shelf:
 
 
 class StatusWriter(Module):
-    """Writes one status after the other; the order of one device's is kept because it always comes to the same writer."""
+    """Writes one status after the other; one device's stay in order because they come to the same writer."""
 
     group = names.DEVICECONTROLLER
 
@@ -106,7 +112,10 @@ class StatusWriter(Module):
         return self._shelf.known[id]["status"]  # type: ignore[no-any-return]
 
     def _copy(self, device: Json, status: Json) -> None:
-        """The same beside the Device's spec, for those who look there. An API whose schema does not know it drops it: then no more."""
+        """The same beside the Device's spec, for those who look there.
+
+        An API whose schema does not know it drops it: then no more.
+        """
         if not self._shelf.copying or not status:
             return
         who = identity(device)

@@ -69,7 +69,7 @@ class ChangesWait:
 
 
 class Desk:
-    """What EdgeController keeps over its crashes: its watches and what they told, who uses what, requests that wait, counters."""
+    """What EdgeController keeps over its crashes: watches, who uses what, requests that wait, counters."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster

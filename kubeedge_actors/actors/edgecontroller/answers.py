@@ -1,7 +1,8 @@
 """The messages that answer a request, for success and for each sort of failure. Pure.
 
-An error as the whole content ("form 2") is poison for a genuine edge: it stores it as if it were the object. So a question for an object is
-answered only with the object or with the truth that it does not exist; otherwise the edge's own time-out is the better answer.
+An error as the whole content ("form 2") is poison for a genuine edge: it stores it as if it were the object. So a
+question for an object is answered only with the object or with the truth that it does not exist; otherwise the edge's
+own time-out is the better answer.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ RETRIED: dict[type[Said], float] = {
     ReportPodStatus: 50.0,
     ReportEvent: 300.0,
 }
-"""Seconds for which a request is tried again while the API is away; the others are answered with an error at once, their askers try again."""
+"""Seconds for which a request is tried again while the API is away; the others are answered with an error at once,
+their askers try again.
+"""
 
 BESIDE: dict[type[Said], Json | None] = {
     PatchNode: refusals.EMPTY_NODE,
@@ -95,7 +98,9 @@ def seen(request: Said, type: str, object: Json) -> ObjectSeen:
 
 
 def failed(request: Said, error: ClusterError) -> list[Answered]:
-    """The answer to a request that the API or we refused; none where the original gives none, or where it would do harm."""
+    """The answer to a request that the API or we refused; none where the original gives none, or where it would do
+    harm.
+    """
     if isinstance(request, UNANSWERED):
         return []
     if isinstance(request, ASKS_FOR_AN_OBJECT) and not isinstance(error, NotFound):

@@ -1,7 +1,8 @@
 """Whether a node may say what it says: only what is its own, and read only what its pods use. Pure.
 
-The rules are those of Kubernetes' node authoriser and NodeRestriction, as far as they concern what crosses the link. What a look at the known
-pods cannot decide (a volume, a signing request) is decided once the object has been read: `may_read`.
+The rules are those of Kubernetes' node authoriser and NodeRestriction, as far as they concern what crosses the link.
+What a look at the known pods cannot decide (a volume, a signing request) is decided once the object has been read:
+`may_read`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a change in the API has to tell which node (source: KubeEdge cloud/pkg/edgecontroller/controller/downstream.go). Pure."""
+"""What a change in the API has to tell which node. Pure.
+
+Source: KubeEdge cloud/pkg/edgecontroller/controller/downstream.go.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ WORDS = {Operation.ADDED: names.INSERT, Operation.MODIFIED: names.UPDATE, Operat
 def pod_pushes(change: Change, edge_nodes: Collection[str]) -> list[ObjectPushed]:
     """A pod that an edge node runs, when more than its status has changed.
 
-    A pod that changed hands (deleted and made again behind a broken watch) is told to its new node only: SyncController tells the old one.
+    A pod that changed hands (deleted and made again behind a broken watch) is told to its new node only:
+    SyncController tells the old one.
     """
     node = _node_name(change.object)
     if node not in edge_nodes or (change.operation is Operation.MODIFIED and not differs(change.old, change.object)):
@@ -64,7 +68,7 @@ def push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
 
 
 def pod_stub(node: str, namespace: str, name: str, uid: str = "") -> ObjectPushed:
-    """The deletion of a pod that the API does not know (any more); with a uid it spares a successor of the same name."""
+    """The deletion of a pod that the API does not know (any more); a uid spares a successor of the same name."""
     metadata: Json = {"name": name, "namespace": namespace, "creationTimestamp": None}
     if uid:
         metadata["uid"] = uid

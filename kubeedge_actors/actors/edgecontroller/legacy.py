@@ -1,4 +1,6 @@
-"""Status as edges before 1.13 report it: whole, not as a patch (source: KubeEdge cloud/pkg/edgecontroller/controller/upstream.go).
+"""Status as edges before 1.13 report it: whole, not as a patch.
+
+Source: KubeEdge cloud/pkg/edgecontroller/controller/upstream.go.
 
 Each function blocks until the API has answered and gives the messages to say, or raises what the API refused.
 """

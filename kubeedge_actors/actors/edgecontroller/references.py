@@ -77,8 +77,8 @@ class _Bound(NamedTuple):
 class Usage:
     """Which pod uses what on which node.
 
-    A node that once had a use for an object hears of it until the object is deleted, even when its pods are gone: it keeps a copy and
-    would give that to the next pod. What a node may *ask* for is only what its pods use now.
+    A node that once had a use for an object hears of it until the object is deleted, even when its pods are gone: it
+    keeps a copy and would give that to the next pod. What a node may *ask* for is only what its pods use now.
     """
 
     def __init__(self) -> None:

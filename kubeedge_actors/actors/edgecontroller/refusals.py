@@ -1,7 +1,7 @@
 """How a failure looks on the wire: KubeEdge's {"ErrStatus": Status}, alone or beside an empty object. Pure.
 
-Never an empty error and never a missing one: a genuine edge takes both for success and reads an object that is not there (source: KubeEdge
-cloud/pkg/edgecontroller/controller/upstream.go, common/types).
+Never an empty error and never a missing one: a genuine edge takes both for success and reads an object that is not
+there (source: KubeEdge cloud/pkg/edgecontroller/controller/upstream.go, common/types).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The actors that wait for the API, so that nobody else has to: one node's requests in order, different nodes' side by side."""
+"""The actors that wait for the API: one node's requests in order, different nodes' side by side."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class Bench:
 
 
 class EdgeWorker(Module):
-    """Performs requests one by one. While the API is away it asks it once per back-off and lets nobody wait for a time-out in between."""
+    """Performs requests one by one.
+
+    While the API is away it asks it once per back-off and lets nobody wait for a time-out in between.
+    """
 
     group = names.EDGECONTROLLER
     emits = (Answered, ObjectPushed, ObjectSeen)

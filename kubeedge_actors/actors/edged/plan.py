@@ -182,11 +182,12 @@ class _Planner:
         """End what does not belong here, and remove all but the two newest of each name."""
         for name in {each.name for each in self.containers}:
             view, found = self.view.container(name), latest(self.containers, name)
+            launching = Operation("launch", name=name).key in self.busy
             for place, each in enumerate(found):
-                wanted = view is not None and (each.hash == view.hash or each.phase != "created") and place < 2
-                if each.phase == "running" and (view is None or each.hash != view.hash or place > 0):
-                    self.stop(each, self.view.grace)
-                elif each.phase != "running" and not wanted:
+                if each.phase == "running":
+                    if view is None or each.hash != view.hash or place > 0:
+                        self.stop(each, self.view.grace)
+                elif view is None or place > 1 or (each.phase == "created" and not launching):
                     self.do(Operation("discard", name=name, container_id=each.id))
 
     def prepare(self) -> None:
@@ -216,12 +217,12 @@ class _Planner:
     def keep(self, view: ContainerView) -> None:
         """Have this container run."""
         one = self.newest(view)
-        if one is not None and one.phase == "running":
-            if one.hash == view.hash:
-                self.watch_over(view, one)
-            return
-        if one is None or one.phase == "created":
-            self.launch(view, one.restart_count if one is not None else 0)
+        if one is not None and one.phase == "running" and one.hash == view.hash:
+            self.watch_over(view, one)
+        if any(each.name == view.name and each.phase != "exited" for each in self.containers):
+            return  # what is there has to go first
+        if one is None:
+            self.launch(view, 0)
         elif self.runs_again(one):
             due = self.memory.backoffs.get(view.name, Backoff()).due(one.finished_at)
             if one.hash == view.hash and self.now < due:

@@ -7,7 +7,7 @@ is a lease with another renewTime, or a Ready condition with another lastHeartbe
 from __future__ import annotations
 
 GRACE = 40.0
-"""Seconds of silence after which a node counts as lost (source: KubeEdge docs, node-monitor-grace-period)."""
+"""Seconds of silence after which a node counts as lost (source: Kubernetes' node-monitor-grace-period; 50 s since 1.32)."""
 
 
 class Pulse:

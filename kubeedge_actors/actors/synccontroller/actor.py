@@ -1,4 +1,4 @@
-"""The shell of SyncController: compares what nodes should have with what they have and says the difference again; it never waits."""
+"""The shell of SyncController: compares what nodes should have with what they have; it never waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The actor that waits for the API on behalf of SyncController: writes records down, fetches what is to be said again."""
+"""The actor that waits for the API for SyncController: writes records down, fetches what is said again."""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ BY_USE = frozenset({names.CONFIGMAP, names.SECRET})
 
 @dataclass(slots=True)
 class Item:
-    """One object as it is now, since `at` (monotonic s). `owner`: the node that it is bound to; `model`: of a device, its model's name."""
+    """One object as it is now, since `at` (monotonic s).
+
+    `owner`: the node that it is bound to; `model`: of a device, its model's name.
+    """
 
     type: str
     namespace: str

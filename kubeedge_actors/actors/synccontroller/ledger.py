@@ -1,7 +1,10 @@
-"""Which version of which object each node has, what is to be said again, and what is to be written down. Pure: the time comes in.
+"""Which version of which object each node has, what is to be said again, and what is to be written down.
 
-A record is what a node has of one object. It is kept in memory at once and in the API a little later: that there is a record soon, because a
-deletion is told only to those of whom it is known that they have the object; its version at leisure, because losing one costs a repetition.
+Pure: the time comes in.
+
+A record is what a node has of one object. It is kept in memory at once and in the API a little later: that there is a
+record soon, because a deletion is told only to those of whom it is known that they have the object; its version at
+leisure, because losing one costs a repetition.
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ NOTHING = "0"
 
 @dataclass(slots=True)
 class Record:
-    """What a node has of an object. `stored`: the version in the API, None when the API has no record; `seen`: the newest version that the
-    node got as the answer to its own write.
+    """What a node has of an object. `stored`: the version in the API, None when the API has no record; `seen`: the
+    newest version that the node got as the answer to its own write.
     """
 
     type: str
@@ -52,7 +55,10 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something that a node misses: `item` as it is now, or None when `record` is of an object that is gone or no longer the node's."""
+    """Something that a node misses.
+
+    `item`: it as it is now; None when `record` is of an object that is gone or no longer the node's.
+    """
 
     record: Record
     item: Item | None

@@ -8,6 +8,7 @@ from ..kinds.behaviour import Behaviour, Complaints
 from ..resources import SCALE, STATUS, Resource
 from ..schema.times import format_time
 from ..status import FieldError, Json, invalid_value, required
+from .schemas import schema_complaints
 from .structural import Structural
 
 KEY = "apiextensions.k8s.io/customresourcedefinitions"
@@ -50,8 +51,12 @@ def complaints(body: Json) -> Iterator[FieldError]:
     if sum(1 for version in versions if version.get("storage")) != 1:
         yield invalid_value("spec.versions", len(versions), "must have exactly one version marked as storage version")
     for index, version in enumerate(versions):
-        if not version.get("schema", {}).get("openAPIV3Schema"):
-            yield required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
+        where = f"spec.versions[{index}].schema.openAPIV3Schema"
+        schema = version.get("schema", {}).get("openAPIV3Schema")
+        if not schema:
+            yield required(where, "schemas are required")
+        else:
+            yield from schema_complaints(schema, where)
 
 
 def validate(body: Json) -> Complaints:

@@ -36,6 +36,7 @@ CONFIG_KEY_TEXT = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
     "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
+OWNER_PARTS = ("apiVersion", "kind", "name", "uid")
 TOO_LONG = "must be no more than {} characters"
 
 
@@ -91,3 +92,6 @@ def metadata(meta: Json, short_name: bool) -> Iterator[FieldError]:
         yield from label_key("metadata.annotations", key.lower())
     for finalizer in meta.get("finalizers", ()):
         yield from label_key("metadata.finalizers", finalizer)
+    for index, owner in enumerate(meta.get("ownerReferences", ())):
+        missing = [part for part in OWNER_PARTS if not owner.get(part)]
+        yield from (required(f"metadata.ownerReferences[{index}].{part}") for part in missing)

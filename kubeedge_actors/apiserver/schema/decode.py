@@ -94,7 +94,8 @@ class Decoder:
             ok = isinstance(value, int | str) and not isinstance(value, bool)
         elif compact == "quantity":
             ok = isinstance(value, int | float | str) and not isinstance(value, bool)
-            value = value if isinstance(value, str) else str(value)
+            if ok and not isinstance(value, str):
+                value = str(value)
         else:
             return self._text_leaf(value, compact, path)
         if not ok:

@@ -10,13 +10,12 @@ pinned (setup.cfg) and tests with real clients hold the behaviour.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -28,6 +27,7 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler  # type: ig
 from kubeedge_actors.drivers.broker.base import Tap
 from kubeedge_actors.drivers.broker.exchange import Counters, Exchange, Session
 from kubeedge_actors.drivers.broker.filters import valid_filter, valid_topic
+from kubeedge_actors.drivers.broker.listener import is_loopback, listen
 from kubeedge_actors.drivers.broker.outbox import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import DISCONNECT, Decoder, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 10.0
 """Seconds that a new connection has for its CONNECT."""
+ENDED_WITHIN = 2.0
+"""Seconds that the connections have to take what was said to them when the broker ends."""
 CHUNK = 65_536
 UNSENT = 1024 * 1024
 """Bytes in the socket of a client from which on QoS 0 is dropped, and the client is not read any more."""
@@ -47,6 +49,8 @@ WAITING = 10_000
 """Publications from inside that may wait for the broker's thread."""
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only."""
+AT_ONCE = 64
+"""Of those, how many are put together before they leave."""
 PATIENCE = 5.0
 """Seconds that whoever publishes more than that is held."""
 
@@ -95,9 +99,9 @@ class EmbeddedBroker:
         with self._lock:
             if self.alive:
                 return
-            if self._passwords is None and not _is_loopback(self._host):
+            if self._passwords is None and not is_loopback(self._host):
                 raise BrokerError(f"MQTT on {self._host} is open to other machines: that needs a password file")
-            listener = _listen(self._host, self._port)
+            listener = listen(self._host, self._port)
             self._port = listener.getsockname()[1]
             serving: Future[None] = Future()
             self._thread = threading.Thread(target=self._run, args=(listener, serving), name="broker", daemon=True)
@@ -153,10 +157,11 @@ class EmbeddedBroker:
 
     def _drain(self) -> None:
         self._scheduled = False
-        outgoing, publish = self._outgoing, self._exchange.publish
+        outgoing, exchange = self._outgoing, self._exchange
         while outgoing:
-            publish(outgoing.popleft())
-        self._exchange.flush()
+            for _ in range(min(len(outgoing), AT_ONCE)):
+                exchange.publish(outgoing.popleft())
+            exchange.flush()
 
     def _call(self, change: Callable[[], None]) -> None:
         """Make a change where the exchange lives: on the broker's thread, or here while there is none."""
@@ -209,9 +214,9 @@ class _Connection:
         self.farewell = False
         self.ended = asyncio.Event()
 
-    def room(self) -> bool:
-        """False while too much waits in the socket."""
-        return self.transport.get_write_buffer_size() < UNSENT
+    def room(self) -> int:
+        """How many bytes more the socket takes before it holds too much."""
+        return UNSENT - self.transport.get_write_buffer_size()
 
     def send(self, said: bytes) -> None:
         """Write it."""
@@ -261,12 +266,19 @@ class _Broker(AmqttBroker):  # type: ignore[misc]
         super().__init__(config)
         self._exchange, self._listener, self._passwords = exchange, listener, passwords
         self._connections: dict[str, _Connection] = {}
+        self._peers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def _create_server_instance(self, *_: Any) -> asyncio.Server:
         return await asyncio.start_server(self._stream_connected, sock=self._listener)
 
     async def _stream_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._client_connected("default", _Reader(reader), _Writer(writer))
+        task = asyncio.current_task()
+        assert task is not None
+        self._peers[task] = writer
+        try:
+            await self._client_connected("default", _Reader(reader), _Writer(writer))
+        finally:
+            del self._peers[task]
 
     async def _session_monitor(self) -> None:
         """Nothing to look for: sessions live in the exchange."""
@@ -346,30 +358,16 @@ class _Broker(AmqttBroker):  # type: ignore[misc]
 
     async def shutdown(self) -> None:
         """End all connections, then what amqtt has to end."""
-        ended: list[Awaitable[Any]] = []
-        for connection in list(self._connections.values()):
+        for connection in self._connections.values():
             connection.farewell = True  # the broker goes, not the client: no wills
-            connection.transport.close()
-            ended.append(connection.ended.wait())
-        await asyncio.gather(*ended)
+        for peer in self._peers.values():
+            peer.transport.close()
+        if self._peers:
+            await asyncio.wait(list(self._peers), timeout=ENDED_WITHIN)
+        for peer in self._peers.values():
+            peer.transport.abort()
         await super().shutdown()
 
 
 def _will(asked: Any) -> Publish:
     return Publish(asked.will_topic, bytes(asked.will_message), asked.will_qos or 0, bool(asked.will_retain))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), backlog=128, reuse_port=False)
-    except OSError as error:
-        raise BrokerError(
-            f"port {port} of {host} can not be had for MQTT: {(error.strerror or str(error)).lower()}"
-        ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

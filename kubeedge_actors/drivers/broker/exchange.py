@@ -16,7 +16,7 @@ from kubeedge_actors.drivers.broker.outbox import LIMITS, Limits, Outbox
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
 
 Send = Callable[[bytes], None]
-Room = Callable[[], bool]
+Room = Callable[[], int]
 
 _RETAINED = 10_000
 
@@ -34,7 +34,7 @@ class Counters:
 class Session:
     """What is remembered of one client. Connected while it has a `send`."""
 
-    __slots__ = ("clean", "client_id", "outbox", "pending", "receiving", "room", "send")
+    __slots__ = ("clean", "client_id", "outbox", "owed", "pending", "receiving", "room", "send")
 
     def __init__(self, client_id: str, clean: bool, limits: Limits) -> None:
         self.client_id = client_id
@@ -42,17 +42,18 @@ class Session:
         self.outbox = Outbox(limits)
         self.receiving: set[int] = set()
         self.pending: list[bytes] = []
+        self.owed = 0
         self.send: Send | None = None
         self.room: Room | None = None
 
     def attach(self, send: Send, room: Room) -> None:
-        """The client is here; `room()` is False while too much waits in its socket."""
+        """The client is here; `room()` says how many bytes more it may be sent before too much waits for it."""
         self.send, self.room = send, room
 
     def detach(self) -> None:
         """The client is gone."""
         self.send = self.room = None
-        self.pending = []
+        self.pending, self.owed = [], 0
 
 
 class Exchange:
@@ -139,7 +140,7 @@ class Exchange:
             qos = min(message.qos, granted)
             if qos:
                 self._queue(session, Publish(message.topic, message.payload, qos))
-            elif session.room is not None and session.room():
+            elif session.room is not None and session.room() > session.owed:
                 as_is = as_is or packets.publish(message.topic, message.payload)
                 self._say(session, as_is)
                 self.counters.sent += 1
@@ -152,13 +153,14 @@ class Exchange:
             return
         touched, self._touched = self._touched, {}
         for session in touched:
-            said, session.pending = b"".join(session.pending), []
+            said, session.pending, session.owed = b"".join(session.pending), [], 0
             if session.send is not None and said:
                 session.send(said)
 
     def _say(self, session: Session, said: bytes) -> None:
         if said and session.send is not None:
             session.pending.append(said)
+            session.owed += len(said)
             self._touched[session] = None
 
     def _queue(self, session: Session, message: Publish) -> None:

@@ -18,7 +18,7 @@ class FakeClient:
         self.heard: list[Publish] = []
         self._broker = broker
         self._session: Session = broker.exchange.open(name, True)[0]
-        self._session.attach(self._receive, lambda: True)
+        self._session.attach(self._receive, lambda: 1 << 30)
         self._decoder = Decoder()
 
     def subscribe(self, filter: str, qos: int = 0) -> None:

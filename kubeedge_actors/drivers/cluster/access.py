@@ -20,7 +20,10 @@ UNSUPPORTED = ("exec", "auth-provider", "impersonate", "as")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One API server and one identity. Certificates and keys are PEM; `token_file` is read again when it may have been renewed."""
+    """One API server and one identity.
+
+    Certificates and keys are PEM; `token_file` is read again when it may have been renewed.
+    """
 
     url: str
     ca: bytes = b""
@@ -38,7 +41,10 @@ class Access:
 
 
 def from_kubeconfig(path: Path, context: str = "") -> Access:
-    """The access that a kubeconfig's `context` (default: its current one) names; UsageError says what is wrong with the file."""
+    """The access that a kubeconfig's `context` names.
+
+    Default: its current one. Errors: UsageError says what is wrong with the file.
+    """
     config = _read(path)
     chosen = context or str(config.get("current-context") or "")
     if not chosen:

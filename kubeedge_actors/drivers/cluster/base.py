@@ -1,15 +1,16 @@
 """A Kubernetes API as the cloud's controllers see it, and what every such driver promises.
 
 Promises of every Cluster
-* Objects are plain JSON (`dict`), always with `apiVersion` and `kind`, never with `metadata.managedFields` (nobody here reads them,
-  and they are a third of an object). Never change one: it is shared.
+* Objects are plain JSON (`dict`), always with `apiVersion` and `kind`, never with `metadata.managedFields` (nobody
+  here reads them, and they are a third of an object). Never change one: it is shared.
 * All methods may be called from any thread and block until the API has answered, at most the driver's time-out.
-* A failure is NotFound, AlreadyExists, Conflict, Unreachable (no answer, the request may have been done or not) or ClusterError with
-  the API's Status. Nothing else leaves the driver.
-* `watch`: first a change ADDED with `initial` for each object there is, then `on_synced`, then what changes, per object in order and
-  nothing twice. A watch that breaks, or whose history is gone, repairs itself and tells exactly the difference; it never gives up.
-* The calls of one watch come one at a time, on a thread of the driver; an exception of theirs is logged and the watch goes on.
-  They must not block: put what comes into a ChangeBox. After `stop` has returned at most one more call comes.
+* A failure is NotFound, AlreadyExists, Conflict, Unreachable (no answer, the request may have been done or not) or
+  ClusterError with the API's Status. Nothing else leaves the driver.
+* `watch`: first a change ADDED with `initial` for each object there is, then `on_synced`, then what changes, per
+  object in order and nothing twice. A watch that breaks, or whose history is gone, repairs itself and tells exactly
+  the difference; it never gives up.
+* The calls of one watch come one at a time, on a thread of the driver; an exception of theirs is logged and the watch
+  goes on. They must not block: put what comes into a ChangeBox. After `stop` has returned at most one more call comes.
 * Two watches of the same thing share one connection and one cache.
 """
 
@@ -64,9 +65,9 @@ class Operation(enum.Enum):
 class Change:
     """One step of a watch.
 
-    `object` is the state after it; of a deletion the last state, which is only `metadata` when the deletion happened while the
-    watch was broken and it keeps no cache. `old` is the state before, None when the watch keeps no cache. `initial`: it was there
-    when this watch began.
+    `object` is the state after it; of a deletion the last state, which is only `metadata` when the deletion happened
+    while the watch was broken and it keeps no cache. `old` is the state before, None when the watch keeps no cache.
+    `initial`: it was there when this watch began.
     """
 
     kind: Kind
@@ -79,8 +80,8 @@ class Change:
 class ChangeBox:
     """Changes on their way from a driver's thread to whoever takes them, in order; never blocks.
 
-    What waits for one object is joined into one change from the first `old` to the last state, so that the box is bounded by the
-    number of objects. `wake` is called when something has been put into an empty box.
+    What waits for one object is joined into one change from the first `old` to the last state, so that the box is
+    bounded by the number of objects. `wake` is called when something has been put into an empty box.
     """
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
@@ -158,7 +159,9 @@ class Cluster(Protocol):
         """All objects that match the selectors."""
 
     def create(self, kind: Kind, namespace: str, object: Json, *, name: str = "", subresource: str = "") -> Json:
-        """Create it, or POST it to `subresource` (binding, token ...) of the object `name`; what the API answered, whole."""
+        """Create it, or POST it to `subresource` (binding, token ...) of the object `name`; what the API answered,
+        whole.
+        """
 
     def replace(self, kind: Kind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
         """Put the object in place of the old one; Conflict when its resourceVersion is not the current one."""
@@ -169,7 +172,10 @@ class Cluster(Protocol):
         """Change parts of it; `patch` is JSON, or the JSON text of it. The object afterwards."""
 
     def delete(self, kind: Kind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
-        """Ask for its end; Conflict when `uid` is given and is not its uid. `grace` in seconds, None for the object's own."""
+        """Ask for its end; Conflict when `uid` is given and is not its uid.
+
+        `grace` in seconds, None for the object's own.
+        """
 
     def watch(
         self,
@@ -182,7 +188,10 @@ class Cluster(Protocol):
         fields: str = "",
         cache: bool = True,
     ) -> Watch:
-        """Be told of all objects that match and of what happens to them. Without `cache` only their `metadata` is remembered."""
+        """Be told of all objects that match and of what happens to them.
+
+        Without `cache` only their `metadata` is remembered.
+        """
 
     def close(self) -> None:
         """Stop all watches and close all connections."""
@@ -190,7 +199,10 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which object, and which state of it. `namespace` is "" for cluster-scoped objects, `version` its resourceVersion."""
+    """Which object, and which state of it.
+
+    `namespace` is "" for cluster-scoped objects, `version` its resourceVersion.
+    """
 
     namespace: str
     name: str

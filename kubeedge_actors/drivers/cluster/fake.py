@@ -1,7 +1,8 @@
-"""An API server in memory for tests: resourceVersions, conflicts, grace periods, status rules, patches, selectors, watches, failures.
+"""An API server in memory for tests.
 
-It answers as kube-apiserver does where our controllers look (texts, codes, what a write may change) and is as strict; what no controller
-uses is left out. Watch calls come on the thread of whoever wrote, after the write, so that a test on one thread is deterministic.
+It answers as kube-apiserver does where our controllers look (texts, codes, what a write may change) and is as strict;
+what no controller uses is left out. Watch calls come on the thread of whoever wrote, after the write, so that a test
+on one thread is deterministic.
 """
 
 from __future__ import annotations
@@ -101,7 +102,11 @@ class FakeWatch:
 
 
 class FakeCluster:
-    """See base.Cluster. `with_status`: plurals of further kinds whose status is a resource of its own. Knobs: `down` (nothing answers, watches are silent), `refuse` (asked before each request), `requests` (a record)."""
+    """See base.Cluster.
+
+    `with_status`: plurals of further kinds whose status is a resource of its own. Knobs: `down` (nothing answers,
+    watches are silent), `refuse` (asked before each request), `requests` (a record).
+    """
 
     def __init__(self, now: Callable[[], float] = time.time, with_status: Collection[str] = ()) -> None:
         self._now = now
@@ -213,7 +218,9 @@ class FakeCluster:
         fields: str = "",
         cache: bool = True,
     ) -> FakeWatch:
-        """Be told of all objects that match; what there is already is told before this returns, unless the API is down."""
+        """Be told of all objects that match; what there is already is told before this returns, unless the API is
+        down.
+        """
         watch = FakeWatch(self, kind, Selector(labels, fields), namespace, cache, on_change)
 
         def synced() -> None:

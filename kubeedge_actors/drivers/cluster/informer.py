@@ -1,7 +1,7 @@
 """List and watch that repairs itself: one connection, one cache, any number of subscribers.
 
-The two requests come in as functions, so that the state machine is tested without a network: `lister()` gives a Listing,
-`follower(version)` a stream of event lines from that version on.
+The two requests come in as functions, so that the state machine is tested without a network: `lister()` gives a
+Listing, `follower(version)` a stream of event lines from that version on.
 """
 
 from __future__ import annotations

@@ -31,7 +31,10 @@ _Shared = tuple[Kind, str, str, str, bool]
 
 
 class KubernetesCluster:
-    """One API server; see base.Cluster. `timeout` in seconds is for each step of a request. Connects when it is first used."""
+    """One API server; see base.Cluster.
+
+    `timeout` in seconds is for each step of a request. Connects when it is first used.
+    """
 
     def __init__(self, access: Access, timeout: float = 10.0) -> None:
         self._transport = Transport(access, timeout)
@@ -149,7 +152,10 @@ class KubernetesCluster:
 
 
 def target(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
-    """The path of a list, an object or a subresource. A name that cannot be one is refused before it changes the path."""
+    """The path of a list, an object or a subresource.
+
+    A name that cannot be one is refused before it changes the path.
+    """
     if name in (".", "..") or namespace in (".", ".."):
         raise ClusterError({"code": 400, "reason": "BadRequest", "message": f"impossible name {name or namespace!r}"})
     root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"

@@ -1,7 +1,9 @@
-"""What the four forms of a patch do to an object; the fake API's. Nothing given is changed, what comes back may share parts with it.
+"""What the four forms of a patch do to an object; the fake API's.
 
-Strategic merge follows the lists of the built-in kinds that controllers patch (source: Kubernetes' patchMergeKey tags); server-side apply
-is taken as a merge without ownership.
+Nothing given is changed, what comes back may share parts with it.
+
+Strategic merge follows the lists of the built-in kinds that controllers patch (source: Kubernetes' patchMergeKey
+tags); server-side apply is taken as a merge without ownership.
 """
 
 from __future__ import annotations

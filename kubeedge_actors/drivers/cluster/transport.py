@@ -1,4 +1,4 @@
-"""HTTP/1.1 to one API server over kept connections: requests that answer, and streams that go on until they are closed."""
+"""HTTP/1.1 to one API server over kept connections: requests that answer, and streams that go on until closed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ CHUNK = 65536
 class Transport:
     """Connections to one API server; all methods may be called from any thread.
 
-    `timeout` in seconds is for each step of a request (connect, send, next bytes). Whatever goes wrong below HTTP is Unreachable.
+    `timeout` in seconds is for each step of a request (connect, send, next bytes). Whatever goes wrong below HTTP is
+    Unreachable.
     """
 
     def __init__(self, access: Access, timeout: float = 10.0) -> None:
@@ -156,7 +157,10 @@ class Transport:
 
 
 class Stream:
-    """The lines of an answer that goes on; a context manager. `close` may be called from any thread and ends the iteration."""
+    """The lines of an answer that goes on; a context manager.
+
+    `close` may be called from any thread and ends the iteration.
+    """
 
     def __init__(
         self, held: socket.socket, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
@@ -182,7 +186,9 @@ class Stream:
             raise Unreachable(str(error)) from error
 
     def lines(self, silence: float) -> Iterator[bytes]:
-        """The lines as they arrive, until the server ends the answer; Unreachable when it breaks or is silent for `silence` s."""
+        """The lines as they arrive, until the server ends the answer; Unreachable when it breaks or is silent for
+        `silence` s.
+        """
         rest = b""
         try:
             self._socket.settimeout(silence)

@@ -1,0 +1,292 @@
+"""The pages in docs/trips are executed: both sides run in one process, and the calls that carry the thing come in the order of the page."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import pytest
+
+import kubeedge_actors
+from kubeedge_actors import cloud, edge
+from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
+from kubeedge_actors.actors.edgehub.actor import EdgeHub
+from kubeedge_actors.config import EdgeConfig
+from kubeedge_actors.drivers.broker.fake import FakeBroker
+from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
+from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.containers.fake import FakeRuntime
+from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer, ServerEvents
+from kubeedge_actors.drivers.link.memory import MemoryServer
+from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER
+from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.program import Ending
+from kubeedge_actors.supervisors import Runtime, SupervisorSpec
+from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.wire import kinds, names, topics
+from tests.actors.api_things import DEVICE, MODEL, put_pod
+
+PACKAGE = Path(kubeedge_actors.__file__).parent
+PAGES = PACKAGE.parent / "docs" / "trips"
+MOST_FILES, MOST_LINES = 8, 1_600
+SECONDS = 8.0
+NODE, NAMESPACE, THERMOMETER, POD = "edge-1", "default", "thermometer", "lighthouse"
+WARMTH = "lukewarm"
+ROW = re.compile(r"^\| (\d+) \| [^|]+ \| \[(\S+\.py)\]\(\.\./\.\./kubeedge_actors/(\S+)\) \| `(\S+)` \|$", re.M)
+BESIDE = re.compile(r"^\* \[(\S+\.py)\]\(\.\./\.\./kubeedge_actors/(\S+)\), (\d+) lines: ", re.M)
+
+
+# --- what a page says ---------------------------------------------------------------------------------------------
+
+
+class Hop(NamedTuple):
+    """One row of a table."""
+
+    file: str
+    function: str
+
+    def resolve(self) -> CodeType:
+        """The function, from where the row says that it is."""
+        found: Any = importlib.import_module("kubeedge_actors." + self.file.removesuffix(".py").replace("/", "."))
+        for name in self.function.split("."):
+            found = getattr(found, name)
+        code: CodeType = inspect.unwrap(found).__code__
+        assert Path(code.co_filename) == PACKAGE / self.file, f"{self.function} is not defined in {self.file}"
+        return code
+
+    def lines(self) -> int:
+        """Of the function, its docstring included."""
+        wanted = self.function.rpartition(".")[2]
+        tree = ast.parse((PACKAGE / self.file).read_text(encoding="utf-8"))
+        first = self.resolve().co_firstlineno
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name == wanted:
+                start = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                if start == first:
+                    return (node.end_lineno or 0) - start + 1
+        raise AssertionError(f"no {self.function} in {self.file}")
+
+
+class Page:
+    """A page of docs/trips."""
+
+    def __init__(self, name: str) -> None:
+        self.text = (PAGES / name).read_text(encoding="utf-8")
+        rows = ROW.findall(self.text)
+        assert [int(row[0]) for row in rows] == list(range(1, len(rows) + 1)), "the rows are numbered from 1"
+        assert len(rows) == self.text.count("\n| ") - 1, "a row is not in the form of the others"
+        assert all(shown == linked for _, shown, linked, _ in rows), "a link goes elsewhere than it says"
+        self.hops = [Hop(file, function) for _, _, file, function in rows]
+        self.files = list(dict.fromkeys(hop.file for hop in self.hops))
+        self.beside = {file: int(lines) for _, file, lines in BESIDE.findall(self.text)}
+
+    def figures(self) -> str:
+        """The sentence with the figures as it has to stand on the page."""
+        whole = sum(map(lines_of, self.files))
+        verdict = "within" if whole <= MOST_LINES and len(self.files) <= MOST_FILES else "over"
+        return (
+            f"**{len(self.files)} files, {whole:,} lines: {verdict} the aim of at most {MOST_FILES} files and {MOST_LINES:,} lines.** "
+            f"The {len(self.hops)} functions in the table have {sum(hop.lines() for hop in self.hops)} lines."
+        )
+
+
+def lines_of(file: str) -> int:
+    return (PACKAGE / file).read_text(encoding="utf-8").count("\n")
+
+
+UP, DOWN = "twin-up.md", "pod-down.md"
+
+
+@pytest.mark.parametrize("name", [UP, DOWN])
+def test_a_page_names_at_most_eight_files_and_their_true_size(name: str) -> None:
+    page = Page(name)
+    assert 5 < len(page.files) <= MOST_FILES
+    assert page.figures() in page.text
+    assert page.beside == {file: lines_of(file) for file in page.beside}
+    assert not set(page.beside) & set(page.files)
+
+
+def test_the_first_page_leads_to_both() -> None:
+    text = (PAGES / "README.md").read_text(encoding="utf-8")
+    assert f"({UP})" in text and f"({DOWN})" in text
+
+
+# --- both sides in one process --------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """A profile function. It notes the first call of each function that carries the thing of the trip, from `begin` on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: dict[CodeType, Hop] = {}
+        self._thing = ""
+        self.calls: dict[Hop, None] = {}
+        self.files: set[str] = set()
+
+    def begin(self, hops: list[Hop], thing: str) -> None:
+        """From now on note calls of these functions in whose arguments the thing appears, and the files that run."""
+        self._thing = thing
+        self._wanted = {hop.resolve(): hop for hop in hops}
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        if event != "call" or not self._thing:
+            return
+        code = frame.f_code
+        self.files.add(code.co_filename)
+        hop = self._wanted.get(code)
+        if hop is not None and hop not in self.calls and self._carries(frame):
+            with self._lock:
+                self.calls[hop] = None
+
+    def _carries(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return any(self._thing in repr(frame.f_locals[name]) for name in given if name != "self")
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    made, here, elsewhere = Recorder(), sys.getprofile(), threading.getprofile()
+    threading.setprofile(made)
+    sys.setprofile(made)
+    yield made
+    sys.setprofile(here)
+    threading.setprofile(elsewhere)
+
+
+class NodesServer(MemoryServer):
+    """A link without TLS, at whose end there is the node of which TLS would show the certificate."""
+
+    def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
+        self.common_name = NODE_USER + NODE
+        return super().start(host, port, tls, _Certified(events))
+
+
+class _Certified:
+    def __init__(self, events: ServerEvents) -> None:
+        self.on_connect, self.on_text, self.on_close = events.on_connect, events.on_text, events.on_close
+        self._events = events
+
+    def admit(self, peer: Peer) -> Admission:
+        return self._events.admit(dataclasses.replace(peer, organizations=(NODE_GROUP,)))
+
+
+class World:
+    """All modules of both sides on threads, on fakes; only the link is another than in edge.py and cloud.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self.api = FakeCluster(with_status=[kinds.OBJECTSYNC[2], kinds.CLUSTEROBJECTSYNC[2]])
+        self.store, self.containers, self.broker = MemoryStore(), FakeRuntime(), FakeBroker()
+        self.server = NodesServer()
+        self.cloud = Runtime(ThreadsEngine(), optional=cloud.EXTENSION_POINTS)
+        self.edge = Runtime(ThreadsEngine(), optional=edge.EXTENSION_POINTS)
+        hub = CloudHub.spec(
+            lambda: CloudHub(self.server, Listen("memory", 0, None), accepting=self.cloud.registry.accepting)
+        )
+        self.cloud.start(cloud.tree(hub, self.api, "127.0.0.1", embedded=False))
+        self.edge.start(SupervisorSpec("edge", self._modules(folder)))
+        eventually("the node is ready", lambda: _ready(self.api.peek(NODE_KIND, "", NODE)))
+
+    def _modules(self, folder: Path) -> list[Any]:
+        config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
+        modules = edge.tree(config, self.store, self.containers, self.broker, str, Ending(), facts=False)
+        assert modules[-1].name == names.EDGEHUB
+        hub = EdgeHub.spec(
+            lambda: EdgeHub(
+                node_name=NODE,
+                url=config.hub_url,
+                links=self.server.link,
+                credentials=None,
+                outbox=self.store.outbox,
+            )
+        )
+        return [*modules[:-1], hub]
+
+    def stop(self) -> None:
+        """End both sides, the edge first."""
+        self.edge.stop(5.0)
+        self.cloud.stop(5.0)
+        self.containers.close()
+
+
+@pytest.fixture
+def world(recorder: Recorder, tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.stop()
+
+
+def eventually(what: str, condition: Callable[[], object]) -> None:
+    """Look again and again until it is so, without an announcement to wait for."""
+    pause = threading.Event()
+    for _ in range(int(SECONDS / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    assert condition(), what
+
+
+def _ready(node: dict[str, Any] | None) -> bool:
+    conditions = (node or {}).get("status", {}).get("conditions", ())
+    return ("Ready", "True") in [(one["type"], one["status"]) for one in conditions]
+
+
+# --- the trips --------------------------------------------------------------------------------------------------------
+
+
+def test_a_twin_goes_up_as_the_page_says(world: World, recorder: Recorder) -> None:
+    page = Page(UP)
+    put_thermometer(world)
+    eventually("the edge knows the device", world.store.twin.devices)
+    recorder.begin(page.hops, WARMTH)
+    update = f'{{"event_id":"1","twin":{{"warmth":{{"actual":{{"value":"{WARMTH}"}},"metadata":{{"type":"string"}}}}}}}}'
+    topic = topics.device_topic(f"{NAMESPACE}/{THERMOMETER}", names.TWIN_UPDATE)
+    world.broker.client().publish(topic, update.encode())
+    eventually("the Device's status has the value", lambda: reported(world) == WARMTH)
+    check(page, recorder)
+
+
+def put_thermometer(world: World) -> None:
+    """A model and a device of the node; what it measures is reported."""
+    model = {"properties": [{"name": "warmth", "type": "STRING", "accessMode": "ReadOnly"}]}
+    world.api.create(MODEL, NAMESPACE, {"metadata": {"name": "model"}, "spec": model})
+    properties = [{"name": "warmth", "reportToCloud": True}]
+    device = {"deviceModelRef": {"name": "model"}, "nodeName": NODE, "properties": properties}
+    world.api.create(DEVICE, NAMESPACE, {"metadata": {"name": THERMOMETER}, "spec": device})
+
+
+def reported(world: World) -> str:
+    """The value in the status of the Device."""
+    device = world.api.peek(DEVICE, NAMESPACE, THERMOMETER) or {}
+    return "".join(str(twin["reported"]["value"]) for twin in device.get("status", {}).get("twins", ()))
+
+
+def test_a_pod_goes_down_as_the_page_says(world: World, recorder: Recorder) -> None:
+    page = Page(DOWN)
+    recorder.begin(page.hops, POD)
+    put_pod(world.api, POD, NODE)
+    eventually("the container runs", lambda: [one.pod.name for one in world.containers.engine.running()] == [POD])
+    eventually("the cluster knows it", lambda: phase(world) == "Running")
+    check(page, recorder)
+
+
+def phase(world: World) -> str:
+    """The phase of the pod in the cluster."""
+    pod = world.api.peek(POD_KIND, NAMESPACE, POD) or {}
+    return str(pod.get("status", {}).get("phase", ""))
+
+
+def check(page: Page, recorder: Recorder) -> None:
+    """All of the table was called with the thing, in its order; what is beside it ran as well."""
+    assert list(recorder.calls) == page.hops
+    assert {file for file in page.beside if str(PACKAGE / file) not in recorder.files} == set()
