@@ -17,6 +17,8 @@ COMMANDS = {
     "edge": "one edge node: pods, device twins, MQTT broker",
     "demo": "both on this machine, with a sample pod and a simulated device",
     "token": "print the join token of a cloud",
+    "dashboard": "watch a running cloud or edge in the terminal",
+    "deadletters": "list, show, replay or drop the messages that nobody took",
 }
 
 
@@ -26,11 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given[:1])
     if options.command == "token":
         return _token(given[1:])
-    return int(import_module(f"kubeedge_actors.{options.command}").main(given[1:]))
+    where = "dashboard.__main__" if options.command == "dashboard" else options.command
+    return int(import_module(f"kubeedge_actors.{where}").main(given[1:]))
 
 
 def _parser() -> argparse.ArgumentParser:
-    listing = "\n".join(f"  {name:<8}{text}" for name, text in COMMANDS.items())
+    listing = "\n".join(f"  {name:<13}{text}" for name, text in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="python -m kubeedge_actors",
         usage="%(prog)s COMMAND [OPTIONS]",

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.scheduler.actor import Scheduler
 from kubeedge_actors.actors.synccontroller import actor as synccontroller
 from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
-from kubeedge_actors.control import ControlSocket
+from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.drivers.cluster.access import from_kubeconfig
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
@@ -28,10 +28,13 @@ from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.files import write_file
 from kubeedge_actors.errors import NotFound
+from kubeedge_actors.letters import FILE as LETTERS
+from kubeedge_actors.letters import LetterOffice
 from kubeedge_actors.program import (
     LEVELS,
     DataDir,
     Ending,
+    absolute,
     default_data_dir,
     end_with_the_tree,
     log_to_stderr,
@@ -81,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Join a node with: python -m kubeedge_actors.edge --name NAME --cloud https://HOST:10002 --token-file DATA_DIR/token",
     )
     add = parser.add_argument
-    add("--data-dir", type=Path, metavar="DIR", help=f"holds all state (default: {default_data_dir('cloud')})")
+    add("--data-dir", type=absolute, metavar="DIR", help=f"holds all state (default: {default_data_dir('cloud')})")
     add("--host", help="address to bind, and that nodes and kubectl dial (default: 127.0.0.1)")
     add("--api-port", type=int, metavar="PORT", help=f"embedded Kubernetes API (default: {API_PORT})")
     add("--hub-port", type=int, metavar="PORT", help=f"message channel of the nodes, WebSocket (default: {HUB_PORT})")
@@ -114,7 +117,9 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         stack.callback(bootstrap.stop)
         token = data.path / "token"
         authority.write_token(token)
-        runtime = Runtime(ThreadsEngine(), optional=EXTENSION_POINTS)
+        office = LetterOffice(data.path / LETTERS)
+        stack.callback(office.close)
+        runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=EXTENSION_POINTS)
         hub = CloudHub.spec(
             lambda: CloudHub(
                 server,
@@ -128,7 +133,7 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         runtime.start(tree(hub, cluster, _names(config.host)[0], embedded=not config.kubeconfig))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
-        control = ControlSocket(data.path / "control.sock", runtime, allow_faults=allow_faults)
+        control = ControlSocket(data.path / SOCKET, runtime, allow_faults=allow_faults, office=office)
         control.start()
         stack.callback(control.close)
         ready(f"cloud: nodes on {config.host}:{config.hub_port}, kubectl --kubeconfig {path}")

@@ -24,7 +24,7 @@ from kubeedge_actors.actors.eventbus import EventBus
 from kubeedge_actors.actors.metamanager.actor import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
 from kubeedge_actors.config import MQTT_PORT, EdgeConfig, edge_settings, merged, yaml_documents
-from kubeedge_actors.control import ControlSocket
+from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.containers.folders import PodFolders
@@ -38,11 +38,14 @@ from kubeedge_actors.drivers.link.credentials import NodeCredentials
 from kubeedge_actors.drivers.store.base import Store
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import CertificateError, LinkError, RuntimeUnavailable, UsageError
+from kubeedge_actors.letters import FILE as LETTERS
+from kubeedge_actors.letters import LetterOffice
 from kubeedge_actors.module import load_module
 from kubeedge_actors.program import (
     LEVELS,
     DataDir,
     Ending,
+    absolute,
     default_data_dir,
     end_with_the_tree,
     log_to_stderr,
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--hub", metavar="URL", help="message channel (default: wss://, the cloud's host, port 10000)")
     add("--token", help="join token, for the first start only")
     add("--token-file", metavar="FILE", help="file with the join token")
-    add("--data-dir", type=Path, metavar="DIR", help=f"holds all state (default: {default_data_dir('edge')})")
+    add("--data-dir", type=absolute, metavar="DIR", help=f"holds all state (default: {default_data_dir('edge')})")
     add(
         "--runtime",
         choices=("auto", "docker", "process"),
@@ -150,9 +153,10 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         mqtt = broker(config)
         mqtt.start()
         stack.callback(mqtt.close)
-        runtime = Runtime(
-            ThreadsEngine(), optional=EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | ON_THE_LINK
-        )
+        office = LetterOffice(data.path / LETTERS)
+        stack.callback(office.close)
+        optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | ON_THE_LINK
+        runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=optional)
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
         if config.cloud and not (data.path / "certs").exists():
             join(credentials)
@@ -160,7 +164,7 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         runtime.start(SupervisorSpec("edge", [*modules, *own]))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
-        control = ControlSocket(data.path / "control.sock", runtime, allow_faults=allow_faults)
+        control = ControlSocket(data.path / SOCKET, runtime, allow_faults=allow_faults, office=office)
         control.start()
         stack.callback(control.close)
         ready(
@@ -241,7 +245,7 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> E
         host=LinuxHost(config.data_dir),
         prober=NetworkProber(),
         address=_address(config.cloud),
-        product=f"v{__version__}",
+        product=__version__,
         manifests=ManifestFolder(Path(config.manifests), yaml_documents) if config.manifests else None,
         link=seen,
     )

@@ -94,6 +94,11 @@ def default_data_dir(side: str) -> Path:
     return Path(state) / "kubeedge-actors" / side
 
 
+def absolute(text: str) -> Path:
+    """A path option that still means the same after a process has changed its directory."""
+    return Path(text).absolute()
+
+
 class DataDir:
     """The directory that holds all state, locked for this process as long as it lives."""
 

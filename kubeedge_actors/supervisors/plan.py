@@ -18,11 +18,12 @@ class Plan(Generic[Child]):
     ('b', True, 'a', True, [], 'a')
     """
 
-    __slots__ = ("advancing", "attempt", "delay", "start", "stop")
+    __slots__ = ("advancing", "attempt", "delay", "start", "steps", "stop")
 
     def __init__(self, stop: list[Child], start: list[Child], delay: float, attempt: int) -> None:
         self.stop, self.start, self.delay, self.attempt = stop, start, delay, attempt
         self.advancing = False
+        self.steps = 0
 
     def next(self) -> Child | None:
         """The child of the present step; None when the delay comes, or nothing."""
@@ -35,4 +36,5 @@ class Plan(Generic[Child]):
         if self.next() is not child:
             return False
         del (self.stop or self.start)[0]
+        self.steps += 1
         return True

@@ -102,9 +102,8 @@ class Supervisor:
             return
         group = [each for each in self.children if each.name in affected]
         stop = [each for each in reversed(group) if each is not child]
-        # a temporary sibling is stopped with the others and does not come back (source: OTP supervisor, terminate_children)
-        start = [each for each in group if each.spec.restart is not Restart.TEMPORARY]
-        self._pursue(Plan(stop, start, delay, attempt))
+        # a temporary sibling is stopped with the others and forgotten (source: OTP supervisor, terminate_children)
+        self._pursue(Plan(stop, group, delay, attempt))
 
     def _leave(self, child: Cell | Supervisor, ending: Ending) -> None:
         if isinstance(child, Supervisor):
@@ -151,7 +150,7 @@ class Supervisor:
 
     def _order(self, plan: Plan[Cell | Supervisor]) -> bool:
         """Order the next step; True when it is done already."""
-        child = plan.next()
+        child, steps = plan.next(), plan.steps
         if child is None and plan.delay > 0:
             delay, plan.delay = plan.delay, 0.0
             self.runtime.engine.call_later(delay, partial(self._resume, plan))
@@ -168,9 +167,9 @@ class Supervisor:
                 child.halt(final=final, deadline=self._deadline)
         elif child in self.children:
             child.start(0.0, plan.attempt)
-        else:  # removed meanwhile
+        else:  # forgotten meanwhile
             plan.done(child)
-        return plan.next() is not child
+        return plan.steps > steps
 
     def _resume(self, plan: Plan[Cell | Supervisor]) -> None:
         with self.runtime.deciding():

@@ -91,12 +91,12 @@ class CloudStandIn(Module):
         self.lease: Json | None = None
         self.online = True
         self.deaf: set[type] = set()
-        self.version = 100
+        self.newest = 100
 
     def put(self, pod: Json) -> Json:
         """Store a pod with the next version."""
-        self.version += 1
-        metadata = {**pod["metadata"], "resourceVersion": str(self.version)}
+        self.newest += 1
+        metadata = {**pod["metadata"], "resourceVersion": str(self.newest)}
         self.pods[metadata["uid"]] = {**pod, "metadata": metadata}
         return self.pods[metadata["uid"]]
 
@@ -171,8 +171,8 @@ class CloudStandIn(Module):
         if message.operation == "update" and (self.lease or {}).get("metadata", {}).get("resourceVersion") != given:
             self._answer(message, {"Object": None, "Err": error("Conflict", 409)})
             return
-        self.version += 1
-        metadata = {**message.object["metadata"], "resourceVersion": str(self.version)}
+        self.newest += 1
+        metadata = {**message.object["metadata"], "resourceVersion": str(self.newest)}
         self.lease = {**message.object, "metadata": metadata}
         self._answer(message, {"Object": self.lease, "Err": None})
 
@@ -180,7 +180,7 @@ class CloudStandIn(Module):
     def insert_pod(self, message: InsertPod) -> None:
         if not self._refused(message):
             pod = message.object
-            stored = self.put({**pod, "metadata": {**pod["metadata"], "uid": f"mirror-{self.version}"}})
+            stored = self.put({**pod, "metadata": {**pod["metadata"], "uid": f"mirror-{self.newest}"}})
             self._answer(message, {"Object": stored, "Err": None})
 
     @on
@@ -234,13 +234,14 @@ class FakeManifests:
 class Bench:
     """One node. `start` begins it; time stands still but for `advance`."""
 
-    def __init__(self, folder: Path, manifests: Manifests | None = None) -> None:
+    def __init__(self, folder: Path, manifests: Manifests | None = None, now: float = 1_700_000_000.0) -> None:
         self.folder = folder
         self.cloud, self.prober, self.host, self.link = CloudStandIn(), FakeProber(), FakeHost(), LinkSeen()
         self.folders = PodFolders(folder)
         self.manifests = manifests
         self.engine = FakeEngine()
         self.harness = inline(self.cloud, Edged.spec(self.make))
+        self.harness.clock._start = now
         self.engine.clock = self.harness.clock.now
 
     def make(self) -> Edged:

@@ -9,6 +9,7 @@ import pytest
 
 from kubeedge_actors.actors.devicetwin.changes import joined
 from kubeedge_actors.actors.devicetwin.payloads import Entry, Kind, Side, Version
+from kubeedge_actors.drivers.store.base import TwinChanges
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import AskMembership, DeviceChanged, LinkDown, LinkUp, ReportConfirmed
 from tests.actors.twin_world import DEVICE, LAMP, NODE, World, actual, expected
@@ -226,8 +227,16 @@ def test_a_report_is_in_the_outbox_before_anybody_hears_of_the_update(world: Wor
     world.harness.publish(LinkDown(reason="gone"))
     order: list[str] = []
     apply, publish = world.store.twin.apply, world.broker.publish
-    world.store.twin.apply = lambda changes: (order.append(f"commit {len(changes.reports)}"), apply(changes))[1]  # type: ignore[method-assign]
-    world.broker.publish = lambda topic, *rest: (order.append(topic.rpartition("/")[2]), publish(topic, *rest))[1]  # type: ignore[method-assign]
+
+    def commit(changes: TwinChanges) -> None:
+        order.append(f"commit {len(changes.reports)}")
+        apply(changes)
+
+    def say(topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
+        order.append(topic.rpartition("/")[2])
+        publish(topic, payload, qos, retain)
+
+    world.store.twin.apply, world.broker.publish = commit, say  # type: ignore[method-assign]
     world.update({"a": actual("1")})
     assert order == ["commit 1", "result", "document"]
     (row,) = world.store.outbox.waiting()

@@ -34,7 +34,12 @@ def test_what_is_queued_is_committed_together_and_answered_in_order() -> None:
     world = World(LAMP)
     commits: list[TwinChanges] = []
     apply = world.store.twin.apply
-    world.store.twin.apply = lambda changes: (commits.append(changes), apply(changes))[1]  # type: ignore[method-assign]
+
+    def commit(changes: TwinChanges) -> None:
+        commits.append(changes)
+        apply(changes)
+
+    world.store.twin.apply = commit  # type: ignore[method-assign]
     for message in updates(300):
         world.harness.ref("devicetwin").tell(message)
     world.harness.run()

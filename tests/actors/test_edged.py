@@ -397,7 +397,7 @@ def test_an_unchanged_pod_says_nothing(bench: Bench) -> None:
 def test_a_cluster_that_does_not_keep_what_it_is_told_is_not_told_for_ever(bench: Bench) -> None:
     bench.start()
     stored = bench.cloud.put
-    bench.cloud.put = lambda one: stored({**one, "status": {"phase": "Pending"}})  # type: ignore[method-assign]
+    bench.cloud.put = lambda pod: stored({**pod, "status": {"phase": "Pending"}})  # type: ignore[method-assign]
     bench.apply(pod())
     bench.harness.advance(30)
     assert len(bench.cloud.of(PatchPod)) < 10

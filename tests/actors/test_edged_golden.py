@@ -46,8 +46,7 @@ def epoch(text: str) -> float:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    made.engine.images = None
+    made = Bench(tmp_path, now=epoch("2026-11-22T19:04:40Z"))
     yield made
     made.harness.stop()
 

@@ -107,7 +107,7 @@ def test_a_failing_init_container_of_a_pod_that_is_never_restarted_fails_the_pod
 def test_a_crashing_container_is_restarted_at_once_then_after_10_20_40_up_to_300_seconds() -> None:
     machine = Machine(pod({"main": "a:1"}))
     machine.codes["main"] = 1
-    times = []
+    times: list[float] = []
     while len(times) < 9:
         made = machine.step()
         times += [machine.now for each in made.operations if each.verb == "launch"]

@@ -91,7 +91,11 @@ def test_a_call_that_can_not_be_made_is_answered_too(message: CallService, statu
 
 def test_a_defect_in_a_call_is_answered_with_500() -> None:
     bus = Bus()
-    bus.client.services[8080] = lambda request: 1 // 0  # type: ignore[return-value]
+
+    def defect(request: Request) -> Answer:
+        raise ZeroDivisionError
+
+    bus.client.services[8080] = defect
     bus.harness.publish(call())
     (uploaded,) = bus.work()
     assert uploaded.content["status_code"] == 500
@@ -108,13 +112,11 @@ def test_only_so_many_calls_are_under_way_and_the_others_wait_their_turn() -> No
 
 def test_the_server_runs_only_while_there_are_targets_over_restarts_too() -> None:
     bus = Bus()
-    assert not bus.server.serving
-    bus.harness.publish(AllowTarget(url=URL))
-    assert bus.server.serving
-    assert Bus(bus.store).server.serving
-    bus.harness.publish(ForbidTarget(url=URL))
-    assert not bus.server.serving
-    assert not Bus(bus.store).server.serving
+    serving = [bus.server.serving]
+    for message in (AllowTarget(url=URL), ForbidTarget(url=URL)):
+        bus.harness.publish(message)
+        serving += [bus.server.serving, Bus(bus.store).server.serving]
+    assert serving == [False, True, True, False, False]
 
 
 def test_a_target_whose_url_lost_a_slash_on_its_way_is_found() -> None:

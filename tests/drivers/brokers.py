@@ -74,7 +74,7 @@ class Paho:
 
     def hear_payloads(self, count: int) -> list[bytes]:
         """The payloads of the next messages."""
-        return [self.hear().payload for _ in range(count)]
+        return [bytes(self.hear().payload) for _ in range(count)]
 
     def silent(self) -> bool:
         """Whether nothing waits to be heard: asked after a message of our own has come back."""
@@ -216,7 +216,12 @@ def mosquitto(folder: Path, *settings: str, port: int = 0) -> Iterator[int]:
         pytest.skip("mosquitto is not installed")
     port = port or free_port()
     config = folder / "mosquitto.conf"
-    lines = (f"listener {port} 127.0.0.1", "set_tcp_nodelay true", *(settings or ("allow_anonymous true",)))
+    lines = (
+        f"listener {port} 127.0.0.1",
+        "set_tcp_nodelay true",
+        "user root",
+        *(settings or ("allow_anonymous true",)),
+    )
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with subprocess.Popen(("mosquitto", "-c", str(config)), stderr=subprocess.DEVNULL) as process:
         eventually(lambda: answers(port), "mosquitto listens")

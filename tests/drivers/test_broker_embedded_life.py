@@ -71,7 +71,7 @@ def test_a_taken_port_is_one_plain_sentence_and_no_traceback(
         EmbeddedBroker(port=broker.port).start()
     assert str(refused.value) == f"port {broker.port} of 127.0.0.1 can not be had for MQTT: address already in use"
     assert caplog.text == ""
-    with pytest.raises(BrokerError, match="port 1883 of no.such.host can not be had for MQTT"):
+    with pytest.raises(BrokerError, match=r"port 1883 of no\.such\.host can not be had for MQTT"):
         EmbeddedBroker("no.such.host", passwords=Passwords(Path("/dev/null"))).start()
 
 

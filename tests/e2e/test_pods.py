@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +13,9 @@ from kubeedge_actors.demo_stage import free_ports, running_pids
 from tests.e2e.sides import World, eventually
 
 pytestmark = pytest.mark.kubectl
-SERVER = "import http.server, os; http.server.test(port=int(os.environ['PORT']), bind='127.0.0.1')"
+SERVER = (
+    "import http.server as h, os; h.test(h.SimpleHTTPRequestHandler, port=int(os.environ['PORT']), bind='127.0.0.1')"
+)
 
 
 def manifest(name: str, port: int, python: str) -> str:
@@ -53,8 +55,6 @@ def running(world: World, python: str) -> tuple[World, int]:
 
 @pytest.fixture
 def python() -> str:
-    import sys
-
     return sys.executable
 
 
@@ -102,6 +102,6 @@ def test_a_malformed_manifest_is_refused_with_one_sentence(world: World) -> None
     assert "Traceback" not in answer.stderr + world.cloud.log.read_text(encoding="utf-8")
 
 
-def test_a_container_without_a_command_says_why_it_does_not_run(world: World, tmp_path: Path) -> None:
+def test_a_container_without_a_command_says_why_it_does_not_run(world: World) -> None:
     world.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: busybox}]}\n")
     eventually(lambda: "command" in world.out("get", "pod", "p", "-o", "yaml").split("status:")[-1], "a reason")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
+import threading
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pytest
 
 from tests.e2e.sides import World, eventually, need
@@ -42,18 +45,23 @@ def update(value: str) -> str:
 
 
 def exchange(world: World, publish: str, answer: str, payload: str) -> dict[str, Any]:
-    """Publish with mosquitto_pub, hear the answer with mosquitto_sub."""
-    need("mosquitto_sub")
-    port = str(world.mqtt)
-    listen = ("mosquitto_sub", "-p", port, "-t", answer, "-C", "1", "-W", "10", "-d")
-    with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
-        assert listener.stdout is not None
-        while "SUBACK" not in listener.stdout.readline():
-            assert listener.poll() is None
-        subprocess.run(("mosquitto_pub", "-p", port, "-t", publish, "-m", payload), check=True, timeout=10)
-        text = listener.stdout.read()
-    line = next(line for line in text.splitlines() if line.startswith("{"))
-    return dict(json.loads(line))
+    """Publish with mosquitto_pub, hear the answer with paho."""
+    need("mosquitto_pub")
+    subscribed = threading.Event()
+    answers: queue.Queue[bytes] = queue.Queue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = lambda _client, _data, message: answers.put(message.payload)
+    client.connect("127.0.0.1", world.mqtt)
+    client.loop_start()
+    try:
+        client.subscribe(answer)
+        assert subscribed.wait(10)
+        subprocess.run(("mosquitto_pub", "-p", str(world.mqtt), "-t", publish, "-m", payload), check=True, timeout=10)
+        return dict(json.loads(answers.get(timeout=10)))
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def report(world: World, value: str) -> dict[str, Any]:

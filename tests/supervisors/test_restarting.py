@@ -125,6 +125,19 @@ def test_g4_a_failure_during_a_group_restart_restarts_the_group_again(world: Wor
     ]  # fmt: skip
 
 
+def test_g4_a_sibling_that_crashes_while_its_group_is_stopped_is_no_second_failure(world: World) -> None:
+    strategy = OneForAll(Intensity(restarts=1, within=10.0))
+    world.start(*(lively(world, name) for name in "abc"), strategy=strategy)
+    with world.held("c"):  # so that the plan waits for c, and a is still to be stopped
+        world.tell("b", "boom")
+        world.tell("a", "boom")
+        if not world.inline:
+            world.until_seen(Failed, 2)
+    world.until(lambda: world.of(Restarted, "c"))
+    assert world.runtime.failed is None
+    assert {each.name for each in world.of(Restarted)} == {"a", "b", "c"}
+
+
 def test_g4_more_restarts_than_the_intensity_allows_escalate_to_the_root(world: World) -> None:
     child = lively(world, "a", max_deliveries=100)
     world.start(child, strategy=OneForOne(Intensity(restarts=3, within=5.0)))

@@ -54,6 +54,11 @@ class World:
         self.record: list[Any] = []
         self.runtime.events.subscribe(self._on_event)
 
+    @property
+    def inline(self) -> bool:
+        """True on the engine that runs actors only when it is told to."""
+        return isinstance(self.engine, InlineEngine)
+
     def _on_event(self, event: Event) -> None:
         with self.changed:
             self.events.append(event)
@@ -110,8 +115,8 @@ class World:
     def wait_for(self, condition: Callable[[], Any], patience: float) -> Any:
         """What `condition()` is when it is true or `patience` seconds are over; for threads."""
         until = time.monotonic() + patience
-        with self.changed:
-            while not (found := condition()) and time.monotonic() < until:
+        while not (found := condition()) and time.monotonic() < until:
+            with self.changed:
                 self.changed.wait(0.01)  # not everything that a test waits for is noted or an event
         return found
 
@@ -152,7 +157,8 @@ class World:
         assert len(box.queue) >= depth, f"{len(box.queue)} messages are queued for {name}"
 
     def of(self, kind: type[AnyEvent], name: str | None = None) -> list[AnyEvent]:
-        """The events of this kind so far, of one actor or of all."""
+        """The events of this kind so far, of one actor or of all; everything decided before is in it."""
+        self.runtime.events.catch_up()
         return [each for each in list(self.events) if isinstance(each, kind) and name in (None, each.name)]
 
     def node(self, name: str) -> dict[str, Any]:

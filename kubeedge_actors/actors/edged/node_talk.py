@@ -139,7 +139,8 @@ class NodeTalk:
 
     def _new_lease(self, uid: str, now: float) -> Json:
         owner = {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid}
-        metadata = {"name": self.name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]}
+        metadata: Json = {"name": self.name, "namespace": LEASE_NAMESPACE, "creationTimestamp": None}
+        metadata["ownerReferences"] = [owner]
         spec = {"holderIdentity": self.name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": micro_stamp(now)}
         return {"metadata": metadata, "spec": spec}
 
@@ -204,6 +205,8 @@ class NodeTalk:
             return
         self.registered = True
         self._registering.done(now)
+        if not self._leasing.asked:
+            self._leasing.done(now)  # it may have waited for the node that owns the lease
         self._stating.done(now)
         self._reported = float("-inf")
 

@@ -26,7 +26,8 @@ def difference(old: Json, new: Json) -> Json:
         if key not in new:
             patch[key] = None
         elif key not in old:
-            patch[key] = new[key]
+            if new[key] is not None:  # the cluster keeps no nulls, so there is no difference
+                patch[key] = new[key]
         elif old[key] != new[key]:
             patch |= _changed(key, old[key], new[key])
     return patch
@@ -42,7 +43,11 @@ def _changed(key: str, old: Any, new: Any) -> Json:
         key == ADDRESSES
     ):  # types may repeat, so the whole list is sent (source: kubelet fixupPatchForNodeStatusAddresses)
         return {key: [*new, {"$patch": "replace"}]}
-    return {key: _items(old, new, merge_key), f"$setElementOrder/{key}": [{merge_key: item[merge_key]} for item in new]}
+    order = [{merge_key: item[merge_key]} for item in new]
+    items = _items(old, new, merge_key)
+    if not items and order == [{merge_key: item[merge_key]} for item in old]:
+        return {}
+    return {key: items, f"$setElementOrder/{key}": order}
 
 
 def _keyed(items: Any, merge_key: str) -> bool:
@@ -55,11 +60,13 @@ def _keyed(items: Any, merge_key: str) -> bool:
 def _items(old: list[Json], new: list[Json], merge_key: str) -> list[Json]:
     before = {item[merge_key]: item for item in old}
     after = {item[merge_key] for item in new}
-    changed = [
-        {merge_key: item[merge_key], **difference(before.get(item[merge_key], {}), item)}
-        for item in new
-        if before.get(item[merge_key]) != item
-    ]
+    changed: list[Json] = []
+    for item in new:
+        known = before.get(item[merge_key])
+        if known is None:
+            changed.append(item)
+        elif differing := difference(known, item):
+            changed.append({merge_key: item[merge_key], **differing})
     return changed + [{"$patch": "delete", merge_key: key} for key in before if key not in after]
 
 

@@ -1,0 +1,141 @@
+"""python -m kubeedge_actors deadletters: the messages that nobody took, of a cloud or an edge that runs or has run.
+
+`list`, `show` and `drop` work on the file and need no running process. `replay` goes through the control socket of the process, because only
+that has the mailboxes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.control import SOCKET
+from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.drivers.store.letters import LetterFile, LetterRow
+from kubeedge_actors.errors import UsageError
+from kubeedge_actors.letters import FILE
+from kubeedge_actors.program import default_data_dir, run
+
+HEADINGS = ("id", "time", "recipient", "type", "deliveries", "replayed", "reason")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command says; the exit status."""
+    options = _parser().parse_args(arguments)
+    act: Callable[[argparse.Namespace], None] = options.act
+    return run("deadletters", lambda _: act(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default_data_dir("edge"),
+        metavar="DIR",
+        help="of the cloud or edge (default: %(default)s)",
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m kubeedge_actors deadletters",
+        description="Messages that nobody took, and why. The newest 10,000 are kept.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, act: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[where], help=text, description=text)
+        command.set_defaults(act=act)
+        return command
+
+    add("list", _list, "one line for each letter, the oldest first").add_argument(
+        "--json", action="store_true", help="one JSON document with everything that is known of each"
+    )
+    add("show", _show, "all that is known of one letter, with the traceback").add_argument("id", type=int)
+    replay = add("replay", _replay, "put messages back into the mailboxes they came from; the cloud or edge has to run")
+    replay.add_argument("ids", type=int, nargs="+", metavar="id")
+    drop = add("drop", _drop, "forget letters")
+    which = drop.add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", type=int, nargs="*", default=[], metavar="id")
+    which.add_argument("--all", action="store_true", help="forget every letter")
+    return parser
+
+
+def _list(options: argparse.Namespace) -> None:
+    file = _file(options)
+    rows = file.all()
+    if options.json:
+        print(msgspec.json.encode([asdict(row) for row in rows]).decode())
+        return
+    print(_table(rows) if rows else "there are no dead letters")
+    if forgotten := file.forgotten():
+        print(f"\n{forgotten} older ones were forgotten")
+
+
+def _show(options: argparse.Namespace) -> None:
+    row = _file(options).get(options.id)
+    if row is None:
+        raise _missing(options, options.id)
+    facts = asdict(row) | {"at": _when(row.at), "replayed": _when(row.replayed) or "never"}
+    text, traceback = facts.pop("message"), facts.pop("traceback")
+    for name, value in facts.items():
+        print(f"{name:<12}{value}")
+    print(f"{'can replay':<12}{'no' if text is None else 'yes'}")
+    if traceback:
+        print(f"\n{traceback.rstrip()}")
+
+
+def _replay(options: argparse.Namespace) -> None:
+    _file(options)
+    client = ControlClient(options.data_dir / SOCKET)
+    try:
+        for number in options.ids:
+            print(f"{number}: back in the mailbox of {client.ask('replay', id=number)}")
+    finally:
+        client.close()
+
+
+def _drop(options: argparse.Namespace) -> None:
+    file = _file(options)
+    if options.all:
+        print(f"{file.clear()} dropped")
+        return
+    for number in options.ids:
+        if not file.drop(number):
+            raise _missing(options, number)
+        print(f"{number}: dropped")
+
+
+def _file(options: argparse.Namespace) -> LetterFile:
+    folder: Path = options.data_dir
+    if not folder.is_dir():
+        raise UsageError(f"there is no data directory {folder}")
+    return LetterFile(folder / FILE)
+
+
+def _missing(options: argparse.Namespace, number: int) -> UsageError:
+    return UsageError(f"there is no dead letter {number} in {options.data_dir}")
+
+
+def _table(rows: Sequence[LetterRow]) -> str:
+    lines: list[Sequence[Any]] = [HEADINGS]
+    for row in rows:
+        why = f"{row.reason} ({row.error})" if row.error else row.reason
+        kind = row.type.rpartition(":")[2]
+        line = (row.id, _when(row.at), row.recipient or "-", kind, row.deliveries, "yes" if row.replayed else "", why)
+        lines.append([" ".join(str(cell).split()) for cell in line])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if at else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""The client of an external broker: mosquitto comes and goes, refuses, speaks TLS, or is not there at all."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.drivers.broker import external, packets
+from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
+from kubeedge_actors.drivers.broker.external import ExternalBroker, Login, secure_context
+from kubeedge_actors.drivers.broker.outbox import Limits
+from kubeedge_actors.drivers.broker.passwords import line_for
+from kubeedge_actors.errors import UsageError
+from tests.certificates import TestCa
+from tests.drivers.brokers import PATIENCE, Ear, Paho, eventually, free_port, mosquitto, paho
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon."""
+    monkeypatch.setattr(external, "RETRY", (0.01, 0.05))
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[ExternalBroker]:
+    client = ExternalBroker("127.0.0.1", port)
+    client.start()
+    yield client
+    client.close()
+    assert not client.alive
+
+
+@pytest.mark.mosquitto
+def test_what_was_said_while_the_broker_was_away_arrives_when_it_is_there(
+    client: ExternalBroker, port: int, tmp_path: Path
+) -> None:
+    ear = Ear()
+    client.listen(ear)
+    client.subscribe("echo/#")
+    for n in range(100):
+        client.publish("echo/a", b"%d" % n)
+    assert client.alive and not client.connected.is_set()
+    with mosquitto(tmp_path, port=port):
+        assert [int(arrival.payload) for arrival in ear.take(100)] == list(range(100))
+
+
+@pytest.mark.mosquitto
+def test_subscriptions_are_made_again_after_each_loss(client: ExternalBroker, port: int, tmp_path: Path) -> None:
+    ear = Ear()
+    client.listen(ear)
+    client.subscribe("a")
+    for turn in range(3):
+        with mosquitto(tmp_path, port=port):
+            assert client.connected.wait(PATIENCE)
+            with paho(port) as app:
+                app.publish("a", b"%d" % turn, 1)
+                assert ear.next().payload == b"%d" % turn
+        eventually(lambda: not client.connected.is_set(), "the loss is noticed")
+
+
+@pytest.mark.mosquitto
+def test_everything_is_said_with_qos_1_or_higher(client: ExternalBroker, port: int, tmp_path: Path) -> None:
+    with mosquitto(tmp_path, port=port), paho(port) as app:
+        app.subscribe("a", 2)
+        client.publish("a", b"0", 0)
+        client.publish("a", b"2", 2)
+        assert sorted((each.payload, each.qos) for each in (app.hear(), app.hear())) == [(b"0", 1), (b"2", 2)]
+        eventually(lambda: len(client._outbox) == 0, "both are acknowledged")
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize(
+    ("login", "works"),
+    [(Login("edge", "anna", "sesam"), True), (Login("edge", "anna", "wrong"), False), (Login("edge"), False)],
+)
+def test_it_logs_in_or_says_once_why_it_can_not(
+    login: Login, works: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "passwords"
+    file.write_text(line_for("anna", "sesam", b"0123456789ab") + "\n", encoding="utf-8")
+    with mosquitto(tmp_path, "allow_anonymous false", f"password_file {file}") as port:
+        client = ExternalBroker("127.0.0.1", port, login)
+        client.start()
+        if works:
+            assert client.connected.wait(PATIENCE)
+        else:
+            eventually(lambda: "can not be used" in caplog.text, "it is in the log")
+            assert not client.connected.wait(0.2)
+        client.close()
+    assert caplog.text.count("this client is not allowed") == (0 if works else 1)
+
+
+@pytest.mark.mosquitto
+def test_it_speaks_tls_and_trusts_only_its_authority(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "others").mkdir()
+    ours, others = TestCa(tmp_path), TestCa(tmp_path / "others")
+    files = ours.server("127.0.0.1")
+    tls = (f"cafile {ours.path}", f"certfile {files.cert}", f"keyfile {files.key}", "allow_anonymous true")
+    ear = Ear()
+    with mosquitto(tmp_path, *tls) as port:
+        trusting = ExternalBroker("127.0.0.1", port, tls=secure_context(str(ours.path)))
+        trusting.listen(ear)
+        trusting.subscribe("a")
+        trusting.start()
+        for n in range(300):
+            trusting.publish("a", b"%d" % n + b"x" * 4096)
+        assert [int(arrival.payload.rstrip(b"x")) for arrival in ear.take(300)] == list(range(300))
+        trusting.close()
+        wary = ExternalBroker("127.0.0.1", port, tls=secure_context(str(others.path)))
+        wary.start()
+        eventually(lambda: "certificate verify failed" in caplog.text, "it does not trust")
+        wary.close()
+
+
+def test_what_does_not_fit_while_the_broker_is_away_is_counted_and_said_once(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = ExternalBroker("127.0.0.1", port, limits=Limits(longest=10))
+    for n in range(30):
+        client.publish("a", b"%d" % n)
+    assert client.dropped == 20
+    assert caplog.text.count("publications are dropped from now on") == 1
+
+
+@pytest.mark.mosquitto
+def test_a_tap_that_is_full_holds_the_broker_back_and_loses_nothing(
+    client: ExternalBroker, port: int, tmp_path: Path
+) -> None:
+    ear = Ear()
+    ear.open = False
+    client.listen(ear)
+    client.subscribe("a")
+    with mosquitto(tmp_path, port=port):
+        assert client.connected.wait(PATIENCE)
+        with paho(port) as app:
+            for n in range(50):
+                app.publish("a", b"%d" % n, 1)
+            ear.open = True
+            assert [int(arrival.payload) for arrival in ear.take(50)] == list(range(50))
+
+
+def test_it_works_with_our_own_broker(client: ExternalBroker, port: int) -> None:
+    ear = Ear()
+    client.listen(ear)
+    client.subscribe("$hw/#")
+    broker = EmbeddedBroker(port=port)
+    broker.start()
+    assert client.connected.wait(PATIENCE)
+    with paho(port) as app:
+        app.publish("$hw/x", b"1", 2)
+        assert ear.next().payload == b"1"
+    broker.close()
+
+
+def test_a_connection_that_is_cut_in_the_middle_repeats_what_was_not_acknowledged(
+    client: ExternalBroker, port: int
+) -> None:
+    client.publish("a", b"important")
+    with socket.create_server(("127.0.0.1", port)) as server:
+        first, _ = server.accept()
+        said = answer(first)
+        first.close()
+        second, _ = server.accept()
+        again = answer(second)
+        second.close()
+    assert packets.read_publish(said) == packets.read_publish(again)._replace(dup=False)
+    assert packets.read_publish(again).dup
+
+
+def answer(peer: socket.socket) -> packets.Packet:
+    """Play a broker: accept the CONNECT; the first publication."""
+    peer.settimeout(PATIENCE)
+    decoder = packets.Decoder()
+    peer.sendall(bytes((packets.CONNACK << 4, 2, 0, 0)))
+    while True:
+        for packet in decoder.feed(peer.recv(4096)):
+            if packet.kind == packets.PUBLISH:
+                return packet
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400\r\n\r\n", b"\x20\x02\x00\x03", b"\x30\x00", b""])
+def test_a_server_that_is_no_broker_is_said_and_tried_again(
+    client: ExternalBroker, port: int, said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", port)) as server:
+        for _ in range(3):
+            peer, _ = server.accept()
+            peer.sendall(said)
+            peer.close()
+        eventually(lambda: "can not be used" in caplog.text, "it is in the log")
+    assert client.alive
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("tcp://broker:1884", "broker:1884"),
+        ("mqtt://broker", "broker:1883"),
+        ("ssl://broker", "broker:8883"),
+        ("mqtts://10.0.0.1:9", "10.0.0.1:9"),
+        ("tcp://[::1]:1883", "::1:1883"),
+    ],
+)
+def test_a_broker_is_given_as_a_url(url: str, address: str) -> None:
+    broker = ExternalBroker.at(url)
+    assert broker.address == address
+    assert (broker._tls is not None) is url.startswith(("ssl", "mqtts"))
+
+
+def test_a_url_may_hold_user_and_password() -> None:
+    broker = ExternalBroker.at("tcp://anna:pass%20word@broker", Login("edge-1"))
+    assert broker._login == Login("edge-1", "anna", "pass word")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "broker", "broker:1883", "http://broker", "tcp://", "tcp://b:port", "tcp://b:99999"]
+)
+def test_a_url_that_is_none_is_a_mistake_of_a_person(url: str) -> None:
+    with pytest.raises(UsageError, match="an MQTT broker is given as tcp://host:port"):
+        ExternalBroker.at(url)
+
+
+def test_tls_files_that_can_not_be_used_are_a_mistake_of_a_person(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="TLS files for the MQTT broker can not be used"):
+        secure_context(str(tmp_path / "none"))
+
+
+@pytest.mark.mosquitto
+def test_closing_leaves_no_thread_behind(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as port:
+        before = threading.active_count()
+        client = ExternalBroker("127.0.0.1", port)
+        client.start()
+        assert client.connected.wait(PATIENCE)
+        client.close()
+        client.close()
+        assert threading.active_count() == before
+        with paho(port) as app:
+            assert isinstance(app, Paho)
