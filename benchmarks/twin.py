@@ -2,9 +2,10 @@
 
     python benchmarks/twin.py [--json] [--mosquitto] [--qos 0 1] [--count N]
 
-The edge side is real: broker, EventBus, DeviceTwin and SQLite on the threads engine, with a stand-in for EdgeHub that takes
-reports out of the outbox as a cloud's confirmations would. The client is a process of its own. `window` is how many updates
-are on their way at once. The baseline is the same machine committing one update a transaction in the same run, nothing else.
+The edge side is real: broker, EventBus, DeviceTwin and SQLite on the threads engine, with a stand-in for EdgeHub that
+takes reports out of the outbox as a cloud's confirmations would. The client is a process of its own. `window` is how
+many updates are on their way at once. The baseline is the same machine committing one update a transaction in the same
+run, nothing else.
 """
 
 from __future__ import annotations

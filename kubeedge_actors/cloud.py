@@ -6,7 +6,7 @@ import argparse
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
@@ -110,15 +110,13 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         stack.callback(server.stop)
         server.bind(config.host, config.hub_port)
         path = Path(config.kubeconfig) if config.kubeconfig else _embedded_api(config, authority, stack)
-        cluster = KubernetesCluster(from_kubeconfig(path))
-        stack.callback(cluster.close)
+        cluster = stack.enter_context(closing(KubernetesCluster(from_kubeconfig(path))))
         bootstrap = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
         bootstrap.start(config.host, config.https_port, tls)
         stack.callback(bootstrap.stop)
         token = data.path / "token"
         authority.write_token(token)
-        office = LetterOffice(data.path / LETTERS)
-        stack.callback(office.close)
+        office = stack.enter_context(closing(LetterOffice(data.path / LETTERS)))
         runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=EXTENSION_POINTS)
         hub = CloudHub.spec(
             lambda: CloudHub(

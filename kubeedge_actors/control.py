@@ -25,7 +25,7 @@ from kubeedge_actors.drivers.store.letters import LetterRow
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.letters import LetterOffice, row_of
 from kubeedge_actors.module import load_module
-from kubeedge_actors.supervisors import Event, Runtime
+from kubeedge_actors.supervisors import DeadLetter, Event, Runtime
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -200,4 +200,5 @@ def _shown(row: LetterRow) -> Json:
 
 
 def _plain(event: Event) -> Json:
-    return {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    facts = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    return {name: _shown(row_of(value)) if isinstance(value, DeadLetter) else value for name, value in facts.items()}

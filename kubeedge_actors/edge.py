@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -153,8 +153,7 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         mqtt = broker(config)
         mqtt.start()
         stack.callback(mqtt.close)
-        office = LetterOffice(data.path / LETTERS)
-        stack.callback(office.close)
+        office = stack.enter_context(closing(LetterOffice(data.path / LETTERS)))
         optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | ON_THE_LINK
         runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=optional)
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
@@ -256,11 +255,12 @@ def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     if config.runtime != "process":
         from kubeedge_actors.drivers.containers.docker import DEFAULT_ADDRESS, DockerRuntime
 
+        address = config.docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
         try:
-            return DockerRuntime(config.name, config.docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS)
-        except RuntimeUnavailable:
+            return DockerRuntime(config.name, address)
+        except RuntimeUnavailable as error:
             if config.runtime == "docker":
-                raise
+                raise RuntimeUnavailable(f"no Docker engine answers at {address}") from error
     from kubeedge_actors.drivers.containers.process import ProcessRuntime
 
     return ProcessRuntime(pods)

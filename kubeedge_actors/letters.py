@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,11 +12,13 @@ import msgspec
 
 from kubeedge_actors.drivers.store.letters import CAPACITY, LetterFile, LetterRow, LetterWriter
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.supervisors import DeadLetter, Runtime
+from kubeedge_actors.supervisors import DeadLetter, DeadLetters, Runtime
 from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, shorten
 
 FILE = "deadletters.db"
 TEXT_LIMIT = 1 << 20
+RECENT = 20
+"""So few, because an edge counts its megabytes."""
 
 
 class LetterOffice:
@@ -25,10 +27,13 @@ class LetterOffice:
     def __init__(self, path: Path, capacity: int = CAPACITY) -> None:
         self.file = LetterFile(path, capacity)
         self._writer = LetterWriter(self.file)
-        self._recorded = itertools.count(1)
+        self._recent = DeadLetters(RECENT)
         self._replaying = threading.Lock()
-        self.total = 0
+
+    @property
+    def total(self) -> int:
         """How many there were in this process."""
+        return self._recent.total
 
     @property
     def lost(self) -> int:
@@ -37,8 +42,15 @@ class LetterOffice:
 
     def record(self, letter: DeadLetter) -> None:
         """Keep the letter; returns at once, the file is written later."""
-        self.total = next(self._recorded)
+        self._recent.record(letter)
         self._writer.add(partial(row_of, letter))
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        """The last ones of this process, as they were recorded; the file has them all."""
+        return iter(self._recent)
+
+    def __len__(self) -> int:
+        return len(self._recent)
 
     def letters(self) -> list[LetterRow]:
         """What is kept, the oldest first, with all that was recorded before."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import socket
 import tarfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,9 +93,12 @@ def _clean(address: str, owner_prefix: str) -> None:
 def docker_engine() -> Iterator[DockerEngine]:
     """A Docker engine with a small image, clean for this test."""
     address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    socket = address.removeprefix("unix://")
-    if address.startswith("unix://") and not Path(socket).exists():
-        pytest.skip(f"no Docker engine: there is no socket {socket}")
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door:
+            try:
+                door.connect(address.removeprefix("unix://"))
+            except OSError as error:
+                pytest.skip(f"no Docker engine listens at {address}: {error.strerror}")
     _ready(address)
     owner = f"test-{uuid.uuid4().hex[:12]}"
     yield DockerEngine(address, IMAGE, owner)

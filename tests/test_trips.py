@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib
 import inspect
@@ -65,16 +64,8 @@ class Hop(NamedTuple):
         return code
 
     def lines(self) -> int:
-        """Of the function, its docstring included."""
-        wanted = self.function.rpartition(".")[2]
-        tree = ast.parse((PACKAGE / self.file).read_text(encoding="utf-8"))
-        first = self.resolve().co_firstlineno
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and node.name == wanted:
-                start = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-                if start == first:
-                    return (node.end_lineno or 0) - start + 1
-        raise AssertionError(f"no {self.function} in {self.file}")
+        """Of the function, decorators and docstring included."""
+        return len(inspect.getsourcelines(self.resolve())[0])
 
 
 class Page:
@@ -94,18 +85,18 @@ class Page:
 
     def figures(self) -> str:
         """The sentences about the table as they have to stand on the page."""
-        whole = sum(map(lines_of, self.files))
+        whole = round(sum(map(lines_of, self.files)), -2)
         surplus = whole - MOST_LINES
         verdict = f"{surplus:,} lines over" if surplus > 0 else "within"
         return (
-            f"**{len(self.files)} files with {whole:,} lines: {verdict} the aim of at most {MOST_FILES} files and {MOST_LINES:,} lines.** "
-            f"The {len(self.hops)} functions of the table have {sum(hop.lines() for hop in self.hops)} lines."
+            f"**{len(self.files)} files with about {whole:,} lines: {verdict} the aim of at most {MOST_FILES} files and {MOST_LINES:,} lines.** "
+            f"The {len(self.hops)} functions of the table have about {round(sum(hop.lines() for hop in self.hops), -1)} lines."
         )
 
     def with_beside(self) -> str:
         """The sentence about all files as it has to stand on the page."""
         files = [*self.files, *self.beside]
-        return f"With them the trip takes {len(files)} files with {sum(map(lines_of, files)):,} lines."
+        return f"With them the trip takes {len(files)} files with about {round(sum(map(lines_of, files)), -2):,} lines."
 
 
 def lines_of(file: str) -> int:

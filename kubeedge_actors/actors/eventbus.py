@@ -1,8 +1,9 @@
 """EventBus: MQTT in and out. What clients of this node publish becomes typed messages, what modules say is published.
 
-It serves one broker or several at once: the embedded one, an external one, or both (KubeEdge's mqttMode 0, 2, 1). A broker outlives this
-actor: whoever makes the actor makes the brokers, starts them before and closes them after the runtime. So a crash here closes no client's
-connection; what arrives meanwhile waits in the mailbox, and when that is full the client is held up instead.
+It serves one broker or several at once: the embedded one, an external one, or both (KubeEdge's mqttMode 0, 2, 1). A
+broker outlives this actor: whoever makes the actor makes the brokers, starts them before and closes them after the
+runtime. So a crash here closes no client's connection; what arrives meanwhile waits in the mailbox, and when that is
+full the client is held up instead.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class Look(Message, frozen=True, kw_only=True):
 
 
 class Unusable(Message, frozen=True, kw_only=True):
-    """What can not be said or subscribed to by MQTT, or means nothing to anybody. Nobody accepts it: it becomes a dead letter."""
+    """What can not be said or subscribed to by MQTT, or means nothing to anybody.
+
+    Nobody accepts it, so it becomes a dead letter.
+    """
 
     reason: str
     message: Message | Arrival
@@ -50,8 +54,8 @@ class Unusable(Message, frozen=True, kw_only=True):
 class EventBus(Module):
     """MQTT for the modules of `node`.
 
-    `topics_store` keeps what the cloud has subscribed to. `wanted` keeps what modules of this process have subscribed to: the same set
-    for all incarnations, so that a crash forgets none of it.
+    `topics_store` keeps what the cloud has subscribed to. `wanted` keeps what modules of this process have subscribed
+    to: the same set for all incarnations, so that a crash forgets none of it.
     """
 
     name = names.EVENTBUS
@@ -81,7 +85,7 @@ class EventBus(Module):
         for broker in self._brokers:
             broker.start()
             broker.listen(self.ref.offer)
-            for filter in (*FIXED, *self._uploaded, *self._wanted):
+            for filter in (*FIXED, *self._uploaded):
                 broker.subscribe(filter)
         self.every(CHECK_SECONDS, Look())
 

@@ -1,8 +1,8 @@
 """ServiceBus: HTTP in and out. The cloud calls services of this node; programs of this node call the cloud.
 
-Source: KubeEdge edge/pkg/servicebus. Different on purpose: an answer that is an error goes to the cloud as any other one (there it has no
-operation, so the router never hears of it and its caller waits for nothing), and a target whose URL lost a slash on its way, as master's
-router sends it to stop a rule, is found all the same.
+Source: KubeEdge edge/pkg/servicebus. Different on purpose: an answer that is an error goes to the cloud as any other
+one (there it has no operation, so the router never hears of it and its caller waits for nothing), and a target whose
+URL lost a slash on its way, as master's router sends it to stop a rule, is found all the same.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def in_thread(work: Callable[[], None]) -> None:
 class ServiceBus(Module):
     """HTTP for the cloud's router.
 
-    `targets` keeps which URLs local programs may call; `server` runs only while there are some. `timeout`: seconds that a local program
-    waits for the cloud. `background` runs what blocks.
+    `targets` keeps which URLs local programs may call; `server` runs only while there are some. `timeout`: seconds that
+    a local program waits for the cloud. `background` runs what blocks.
     """
 
     name = names.SERVICEBUS

@@ -13,6 +13,7 @@ from .background.namespaces import Namespaces
 from .discovery import Discovery
 from .intake import Intake
 from .listing import Reader
+from .openapi import OpenApi
 from .patching import Patcher
 from .registry import Registry
 from .removing import Remover
@@ -65,6 +66,7 @@ def assemble(database: Database, later: Later, clock: Callable[[], float]) -> Pa
     collector.sweep()
     handlers = Handlers(
         Discovery(registry),
+        OpenApi(registry, intake.types, definitions.structural),
         Reader(store, renderings),
         writer,
         remover,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from . import openapi
 from .discovery import Discovery
 from .listing import Reader
 from .logs import LogSource, log_answer
+from .openapi import OpenApi
 from .paths import Target, parse, verb
 from .registry import Registry
 from .removing import Remover
@@ -31,6 +31,7 @@ class Handlers(msgspec.Struct):
     """Who answers what."""
 
     discovery: Discovery
+    openapi: OpenApi
     reader: Reader
     writer: Writer
     remover: Remover
@@ -74,7 +75,7 @@ class Routes:
     def _other(self, request: Request) -> Answer:
         if not may_path(request.user, request.path):
             raise path_refused(request.user, request.method.lower(), request.path)
-        found = self._to.discovery.answer(request) or openapi.answer(request)
+        found = self._to.discovery.answer(request) or self._to.openapi.answer(request)
         if found is None:
             raise PlainNotFound
         if request.method != "GET":

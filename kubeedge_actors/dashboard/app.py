@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Any
 
 from textual.app import App, ComposeResult
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Static
 
 from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.dashboard.rows import HEADINGS, Row, facts, rows, spark
+from kubeedge_actors.dashboard.rows import NARROW, WIDEST, Row, narrow, rows, spark, summary
 from kubeedge_actors.errors import KubeEdgeActorsError
 
-HISTORY = 20
+HISTORY = 7
+COLUMNS = (*NARROW[:4], "trend", *NARROW[4:])
+WIDTHS = (WIDEST, 8, 5, 6, HISTORY, 5, 5, 8)
+NUMBERS = (False, False, True, True, False, True, True, True)
+"""With a space around each they are what a screen of 80 columns holds, a scroll bar left over."""
 
 
-class Text(ModalScreen[None]):
+class Page(ModalScreen[None]):
     """A page of text over the table; any of these keys closes it."""
 
-    BINDINGS = [("escape", "dismiss", "close"), ("q", "dismiss", "close"), ("enter", "dismiss", "close")]
+    BINDINGS = [
+        Binding("escape,q,enter", "dismiss", "close", key_display="esc"),
+    ]
+    CSS = "Page VerticalScroll { border: round $primary; padding: 0 1; }"
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, title: str, text: str) -> None:
         super().__init__()
-        self._text = text
+        self._title, self._text = title, text
 
     def compose(self) -> ComposeResult:
         """Only the text."""
-        with VerticalScroll():
+        with VerticalScroll() as box:
+            box.border_title = self._title
             yield Static(self._text, markup=False)
         yield Footer()
 
@@ -37,7 +49,11 @@ class Dashboard(App[None]):
 
     TITLE = "kubeedge_actors"
     ENABLE_COMMAND_PALETTE = False
-    CSS = "#facts, #problem { height: auto; padding: 0 1; } #problem { color: $error; } DataTable { height: 1fr; }"
+    CSS = """
+    #facts { height: auto; padding: 0 1; text-style: bold; }
+    #problem { height: auto; padding: 0 1; color: $error; }
+    DataTable { height: 1fr; scrollbar-size-vertical: 1; }
+    """
     BINDINGS = [
         ("q", "quit", "quit"),
         ("r", "restart", "restart"),
@@ -53,7 +69,7 @@ class Dashboard(App[None]):
         self._shown: list[Row] = []
 
     def compose(self) -> ComposeResult:
-        """Facts above, the table, keys below."""
+        """Facts above, the table, what the chosen actor's error or our own trouble is, keys below."""
         yield Static(id="facts", markup=False)
         yield DataTable(cursor_type="row", zebra_stripes=True)
         yield Static(id="problem", markup=False)
@@ -62,58 +78,86 @@ class Dashboard(App[None]):
     def on_mount(self) -> None:
         """Begin to ask."""
         table = self.query_one(DataTable)
-        table.add_columns(*HEADINGS[:5], "last 20 s", *HEADINGS[5:])
+        for label, width in zip(_aligned(COLUMNS), WIDTHS, strict=True):
+            table.add_column(label, width=width)
         self.refresh_table()
         self.set_interval(self._interval, self.refresh_table)
 
     def refresh_table(self) -> None:
         """Ask once and draw."""
-        try:
-            answer = self._client.ask("tree")
-        except KubeEdgeActorsError as error:
-            self._complain(str(error))
+        answer = self._ask("tree")
+        if answer is None:
             return
-        self.query_one("#facts", Static).update(facts(answer))
+        self.screen_stack[0].query_one("#facts", Static).update(summary(answer))
         self._shown = rows(answer)
-        table = self.query_one(DataTable)
-        cursor = table.cursor_row
+        table = self.screen_stack[0].query_one(DataTable)
+        cursor, top = table.cursor_row, table.scroll_y
         table.clear()
         for row in self._shown:
-            table.add_row(*row.cells[:5], self._spark(row), *row.cells[5:])
-        table.move_cursor(row=cursor)
+            cells = narrow(row)
+            table.add_row(*_aligned((*cells[:4], self._spark(row), *cells[4:])))
+        table.move_cursor(row=cursor, scroll=False)
+        table.scroll_to(y=top, animate=False)
+        self._tell_of_the_chosen()
+
+    def on_data_table_row_highlighted(self) -> None:
+        """The cursor moved."""
+        self._tell_of_the_chosen()
 
     def action_restart(self) -> None:
         """Restart the actor under the cursor."""
-        self._do("restart", actor=self._chosen())
+        row = self._chosen()
+        if row is None or not row.name:
+            self._say("a supervisor is not restarted: choose one of its actors")
+        elif self._ask("restart", actor=row.name) is not None:
+            self._say(f"{row.name} is restarted")
 
     def action_errors(self) -> None:
         """Show the last error of the actor under the cursor."""
-        row = self._shown[self.query_one(DataTable).cursor_row]
-        self.push_screen(Text(row.cells[-1] or f"{row.cells[0].strip()} has not failed"))
+        row = self._chosen()
+        if row is not None:
+            who = row.cells[0].strip()
+            self.push_screen(Page(f"last error of {who}", row.error or f"{who} has not failed"))
 
     def action_deadletters(self) -> None:
-        """Show the dead letters."""
-        letters = self._do("deadletters") or []
-        lines = [f"{one['recipient'] or '(nobody)'}: {one['reason']}\n    {one['payload']}" for one in letters]
-        self.push_screen(Text("\n".join(lines) or "there are no dead letters"))
+        """Show the dead letters, the newest first."""
+        letters = self._ask("deadletters")
+        if letters is not None:
+            text = "\n".join(_letter(each) for each in reversed(letters))
+            self.push_screen(Page(f"dead letters: {len(letters)}", text or "every message was taken"))
 
-    def _chosen(self) -> str:
-        return self._shown[self.query_one(DataTable).cursor_row].name
+    def _chosen(self) -> Row | None:
+        at = self.screen_stack[0].query_one(DataTable).cursor_row
+        return self._shown[at] if 0 <= at < len(self._shown) else None
 
-    def _do(self, command: str, **arguments: object) -> list[dict[str, object]] | None:
+    def _tell_of_the_chosen(self) -> None:
+        row = self._chosen()
+        self._say(f"{row.cells[0].strip()}: {row.error}" if row is not None and row.error else "")
+
+    def _ask(self, command: str, **arguments: object) -> Any:
         try:
-            answer: list[dict[str, object]] | None = self._client.ask(command, **arguments)
+            return self._client.ask(command, **arguments)
         except KubeEdgeActorsError as error:
-            self._complain(str(error))
+            self._say(str(error))
             return None
-        self._complain("")
-        return answer
 
-    def _complain(self, sentence: str) -> None:
-        self.query_one("#problem", Static).update(sentence)
+    def _say(self, sentence: str) -> None:
+        self.screen_stack[0].query_one("#problem", Static).update(sentence)
 
     def _spark(self, row: Row) -> str:
         if not row.name:
             return ""
         self._rates[row.name].append(row.rate)
         return spark(self._rates[row.name], HISTORY)
+
+
+def _aligned(cells: Sequence[str]) -> list[str]:
+    """Numbers to the right."""
+    return [cell.rjust(w) if right else cell for cell, w, right in zip(cells, WIDTHS, NUMBERS, strict=True)]
+
+
+def _letter(letter: dict[str, Any]) -> str:
+    at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
+    done = "  (replayed)" if letter["replayed"] else ""
+    head = f"{letter['id'] or ''} {at} {letter['recipient'] or '(nobody)'}: {letter['reason']}{done}".lstrip()
+    return "\n    ".join(filter(None, (head, letter["error"], letter["payload"])))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 HEADINGS = ("actor", "state", "depth", "oldest", "msg/s", "p50", "p99", "restarts", "last error")
+NARROW = ("actor", "state", "queue", "msg/s", "p50", "p99", "restarts")
+WIDEST = 19
+"""Characters that a name has on a screen of 80 columns."""
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -18,6 +21,12 @@ class Row:
     cells: tuple[str, ...]
     rate: float = 0.0
     healthy: bool = True
+    depth: int = 0
+
+    @property
+    def error(self) -> str:
+        """The last error, empty if there was none."""
+        return self.cells[-1]
 
 
 def rows(answer: Mapping[str, Any]) -> list[Row]:
@@ -30,29 +39,52 @@ def _walk(node: Mapping[str, Any], indent: str) -> Iterator[Row]:
         return
     if node["kind"] == "supervisor":
         label = f"{indent}{node['name']} ({node['strategy']})"
-        yield Row("", (label, node["state"], "", "", "", "", "", str(node["restarts"]), ""))
+        cells = (label, node["state"], "", "", "", "", "", str(node["restarts"]), node.get("last_error") or "")
+        yield Row("", cells, healthy=node["state"] == "running")
         for child in node["children"]:
             yield from _walk(child, indent + "  ")
         return
+    used = node["handled"] > 0
     cells = (
         indent + node["name"],
         node["state"],
         f"{node['depth']}/{node['capacity']}",
         seconds(node["oldest"]) if node["depth"] else "",
         f"{node['rate']:.1f}",
-        seconds(node["p50"]),
-        seconds(node["p99"]),
+        seconds(node["p50"]) if used else "",
+        seconds(node["p99"]) if used else "",
         str(node["restarts"]),
         node["last_error"] or "",
     )
-    yield Row(node["name"], cells, node["rate"], node["state"] == "running" and not node["restarts"])
+    healthy = node["state"] == "running" and not node["restarts"]
+    yield Row(node["name"], cells, node["rate"], healthy, node["depth"])
+
+
+def narrow(row: Row) -> tuple[str, ...]:
+    """The cells for a screen of 80 columns: name, state, queued, messages a second, p50, p99, restarts.
+
+    >>> narrow(Row("a", ("  a", "running", "3/1000", "1s", "1234.5", "1.2ms", "12ms", "2", "ValueError: no")))
+    ('  a', 'running', '3', '1234', '1.2ms', '12ms', '2')
+    """
+    name, state, depth, _, rate, p50, p99, restarts, _ = row.cells
+    brief = rate if len(rate) < 6 else rate.partition(".")[0]
+    name = name.partition(" (")[0]
+    return (
+        name if len(name) <= WIDEST else name[: WIDEST - 1] + "…",
+        state,
+        depth.partition("/")[0],
+        brief,
+        p50,
+        p99,
+        restarts,
+    )
 
 
 def seconds(value: float | None) -> str:
     """A duration in three or four characters.
 
-    >>> [seconds(x) for x in (None, 0.0000012, 0.00123, 0.5, 12.3, 4000)]
-    ['', '1us', '1.2ms', '500ms', '12s', '67m']
+    >>> [seconds(x) for x in (None, 0.0, 0.0000012, 0.00123, 0.5, 12.3, 4000)]
+    ['', '0us', '1us', '1.2ms', '500ms', '12s', '67m']
     """
     if value is None:
         return ""
@@ -67,7 +99,7 @@ def spark(values: Sequence[float], width: int = 20) -> str:
     """The last `width` values as a line of blocks.
 
     >>> spark([0, 1, 2, 4])
-    '▁▂▄█'
+    '▁▃▅█'
     """
     recent = list(values)[-width:]
     top = max(recent, default=0.0) or 1.0
@@ -84,6 +116,20 @@ def _fact(value: object) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key} {inner}" for key, inner in value.items())
     return str(value)
+
+
+def summary(answer: Mapping[str, Any]) -> str:
+    """The first line of the screen: how many actors, how many of them not as they should be, and the facts."""
+    actors = [row for row in rows(answer) if row.name]
+    ill = sum(not row.healthy for row in actors)
+    rate, queued = sum(row.rate for row in actors), sum(row.depth for row in actors)
+    parts = [
+        f"{len(actors)} actor{'s' * (len(actors) != 1)}",
+        f"{ill} in trouble" if ill else "all well",
+        f"{rate:.0f} msg/s",
+        f"{queued} queued",
+    ]
+    return "   ".join([*parts, facts(answer)])
 
 
 def table(answer: Mapping[str, Any]) -> str:

@@ -39,7 +39,9 @@ class Actor:
         return 1
 
     def receive_batch(self, messages: list[Any]) -> list[object] | None:
-        """Handle messages of one type; the answers, one for each, or None."""
+        """Handle messages of one type; the answers, one for each, or None. It is one turn: when it crashes, all of them come
+        again one by one, and only that counts as a delivery, so that a poison message goes alone.
+        """
         raise Unhandled(f"{type(self).__name__} does not handle batches of {type(messages[0]).__name__}")
 
     def on_stop(self) -> None:

@@ -186,7 +186,7 @@ class Cell:
                 return
             self.emit(events.Hung, incarnation=one.number, message=kind_of(held), duration=now - one.began)
             self._abandon(one)
-            life.fail_owed(self, one, ())
+            life.fail_owed(self, one, () if self.final else held)
             if self.final:
                 for each in held:
                     self.bury(each, Reason.STOPPED, "it was in hand when the time to stop was over")

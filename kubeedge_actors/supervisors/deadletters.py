@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import threading
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +49,10 @@ class DeadLetter:
     @property
     def payload(self) -> str:
         """The message as text, truncated to 1,000 characters."""
-        return shorten(repr(self.message), PAYLOAD_LIMIT)
+        try:
+            return shorten(repr(self.message), PAYLOAD_LIMIT)
+        except Exception as error:  # noqa: BLE001 - a repr() of somebody's message
+            return f"({type(self.message).__qualname__} can not be shown: {type(error).__name__})"
 
 
 def shorten(text: str, limit: int) -> str:
@@ -64,22 +68,30 @@ def shorten(text: str, limit: int) -> str:
 
 
 class DeadLetterOffice(Protocol):
-    """Where dead letters go. `record` is called from any thread, must be brief and must not raise."""
+    """Where dead letters go, and can be looked at (the oldest first). `record` is called from any thread, has to be brief, and
+    must not raise. `total`: how many there ever were.
+    """
 
+    @property
+    def total(self) -> int: ...
     def record(self, letter: DeadLetter) -> None: ...
+    def __iter__(self) -> Iterator[DeadLetter]: ...
+    def __len__(self) -> int: ...
 
 
 class DeadLetters:
     """Dead letters in memory: the last `capacity` of them, and how many there were of each reason."""
 
     def __init__(self, capacity: int = 1_000) -> None:
+        self._lock = threading.Lock()
         self._letters: deque[DeadLetter] = deque(maxlen=capacity)
         self.counts: Counter[Reason] = Counter()
 
     def record(self, letter: DeadLetter) -> None:
         """Keep the letter."""
-        self._letters.append(letter)
-        self.counts[letter.reason] += 1
+        with self._lock:
+            self._letters.append(letter)
+            self.counts[letter.reason] += 1
 
     @property
     def total(self) -> int:

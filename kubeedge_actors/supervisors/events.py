@@ -157,5 +157,5 @@ class Events:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
-            except Exception:
+            except BaseException:
                 log.exception("a subscriber of the supervision events failed on %s", type(event).__name__)

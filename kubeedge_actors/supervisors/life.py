@@ -16,6 +16,7 @@ from kubeedge_actors.supervisors.strategy import Ending
 if TYPE_CHECKING:
     from kubeedge_actors.supervisors.cell import Cell
     from kubeedge_actors.supervisors.envelope import Envelope
+    from kubeedge_actors.supervisors.promise import Reply
 
 ERROR_LIMIT = 500
 
@@ -63,7 +64,7 @@ def crash(cell: Cell, one: Incarnation, error: BaseException) -> None:
     elif isinstance(error, Unhandled) and held:
         one.turns += len(held)
         for each in held:
-            cell.bury(each, Reason.UNHANDLED, str(error))
+            cell.bury(each, Reason.UNHANDLED, summary_of(error))
     else:
         text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
         if dismiss(cell, one, held):
@@ -76,7 +77,7 @@ def report_failure(
     cell: Cell, one: Incarnation, held: Sequence[Envelope], error: BaseException, ran: float, text: str
 ) -> None:
     """Put back what the incarnation held, and let the supervisor decide; under the runtime's lock."""
-    summary = shorten(f"{type(error).__name__}: {error}", ERROR_LIMIT)
+    summary = summary_of(error)
     phase = "handle" if one.turns else "start"
     fail_owed(cell, one, held)
     put_back(cell, held, summary, text)
@@ -91,6 +92,14 @@ def report_failure(
         duration=ran,
     )
     cell.ended(Ending.CRASH, summary)
+
+
+def summary_of(error: BaseException) -> str:
+    """An error in one line or so, even when it has no text of its own to give."""
+    try:
+        return shorten(f"{type(error).__name__}: {error}", ERROR_LIMIT)
+    except Exception as another:  # noqa: BLE001 - promise G9 holds for what an error's own code raises
+        return f"{type(error).__name__} ({type(another).__name__} in its text)"
 
 
 def put_back(cell: Cell, held: Sequence[Envelope], summary: str, text: str) -> None:
@@ -186,6 +195,14 @@ def forget_timers(one: Incarnation) -> None:
 
 def fail_owed(cell: Cell, one: Incarnation, held: Sequence[Envelope]) -> None:
     """Tell those it still owes an answer, except for the messages in hand: they are delivered again."""
-    for reply in list(one.owed):
+    for reply in _owed(one):
         if not any(each.attached is reply for each in held):
             reply.fail(AnswerLost(f"{cell.name} ended before it answered"))
+
+
+def _owed(one: Incarnation) -> list[Reply]:
+    while True:
+        try:
+            return list(one.owed)
+        except RuntimeError:  # a hung handler came back just now and has taken over one more reply
+            continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -11,6 +12,8 @@ from typing import Protocol
 
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
+
+log = logging.getLogger(__name__)
 
 
 class Overflow(enum.Enum):
@@ -83,8 +86,17 @@ class KeyedQueue:
         return self._identity(envelope) in self._entries
 
     def _identity(self, envelope: Envelope) -> Hashable:
-        key = None if envelope.attached is not None else self._key(envelope.message)
+        key = None if envelope.attached is not None else self._key_of(envelope.message)
         return ("unique", id(envelope)) if key is None else ("key", key)
+
+    def _key_of(self, message: object) -> Hashable:
+        try:
+            key = self._key(message)
+            hash(key)
+        except Exception:  # the teller is not to blame: the message is taken as one of its own
+            log.exception("the mailbox's key of a %s can not be had", type(message).__name__)
+            return None
+        return key
 
     def extendleft(self, envelopes: Iterable[Envelope]) -> None:
         """Put back what was taken; it keeps its place even when a newer one of its key is queued."""

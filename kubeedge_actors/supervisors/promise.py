@@ -59,7 +59,7 @@ class Promise:
     def then(self, fn: Then, failed: Otherwise | None = None) -> None:
         """Have `fn(answer)` called in a turn of the actor that calls this, or `failed(error)`; in its present incarnation
         only. Without `failed` the error is raised in that turn: a crash like any other. Outside of actors it is called in
-        the thread that gives the answer, and an error is logged.
+        the thread that gives the answer, has to be brief, and an error is logged.
         """
         cell = self._engine.current()
         one = None if cell is None else cell.incarnation

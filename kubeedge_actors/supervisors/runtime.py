@@ -34,7 +34,8 @@ GRACE = 5.0
 class Runtime:
     """A supervision tree on an engine. Several can live in one process; nothing is shared between them.
 
-    `groups`: the group names that specs may use, None for any. `optional`: see Registry. `failed`: the reason, once the root supervisor gave up.
+    `groups`: the group names that specs may use, None for any. `optional`: see Registry. `failed`: the reason, once the root
+    supervisor gave up.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Runtime:
     ) -> None:
         self.engine = engine
         self.clock = engine.attach(clock)
-        self.dead_letters: Any = DeadLetters() if dead_letters is None else dead_letters
+        self.dead_letters: DeadLetterOffice = DeadLetters() if dead_letters is None else dead_letters
         self.events = Events()
         self.events.subscribe(occurrences.log_event)
         self.registry = Registry(groups, optional)
@@ -83,10 +84,12 @@ class Runtime:
             root = self.root
             if root is not None and root.state is not State.ENDED:
                 root.halt(final=True, deadline=self.clock.monotonic() + timeout)
-        if root is not None:
-            self._stopped.get(timeout + GRACE)
-            self.events.catch_up()
-        self.engine.shut_down()
+        try:
+            if root is not None:
+                self._stopped.get(timeout + GRACE)
+                self.events.catch_up()
+        finally:
+            self.engine.shut_down()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the tree has stopped, by order or because it gave up (see `failed`); False after `timeout` seconds."""
@@ -121,7 +124,10 @@ class Runtime:
 
     def crash(self, name: str, error: BaseException) -> None:
         """Make an actor crash with `error` between two messages: to see what happens."""
-        self.cell(name).box.post(partial(life.inject, self.cell(name), error))
+        cell = self.cell(name)
+        if cell.state is State.ENDED:
+            raise Stopped(f"{name} has stopped")
+        cell.box.post(partial(life.inject, cell, error))
 
     def health(self, name: str, timeout: float = 5.0) -> Promise:
         """Ask an actor for its figures through the system lane: it answers before the next message, unless it is hung."""
@@ -179,7 +185,10 @@ class Runtime:
             recipient=recipient, message=message, reason=reason, at=at, sender=sender, deliveries=deliveries,
             error=error, traceback=text,
         )  # fmt: skip
-        self.dead_letters.record(letter)
+        try:
+            self.dead_letters.record(letter)
+        except Exception:
+            log.exception("a dead letter for %s could not be kept", recipient or "nobody")
         self.events.emit(occurrences.DeadLettered(name=recipient, at=at, letter=letter))
         if self._depth == 0:
             self.events.flush()

@@ -160,10 +160,10 @@ class Supervisor:
             self._finished()
             return False
         if plan.stop:
-            if child.state is State.ENDED or (child.state in (State.STOPPED, State.NEW) and not self._final):
+            final = self._final or child.spec.restart is Restart.TEMPORARY
+            if child.state is State.ENDED or (not final and child.state in (State.STOPPED, State.NEW)):
                 plan.done(child)
             else:
-                final = self._final or child.spec.restart is Restart.TEMPORARY
                 child.halt(final=final, deadline=self._deadline)
         elif child in self.children:
             child.start(0.0, plan.attempt)

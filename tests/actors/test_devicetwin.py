@@ -1,4 +1,4 @@
-"""What applications and devices get for what they say, by MQTT (the recorded conversation is in test_devicetwin_golden.py)."""
+"""What applications and devices get for what they say, by MQTT. test_devicetwin_golden.py has the recorded one."""
 
 from __future__ import annotations
 
@@ -180,6 +180,13 @@ def test_the_delta_holds_what_the_device_has_not_done_until_it_has(world: World)
     assert set(said["update/delta"]["twin"]) == {"power", "level"}
     said = dict(world.update({"power": actual("on"), "level": actual("5")}))
     assert "update/delta" not in said
+
+
+def test_a_property_that_is_born_deleted_is_shown_nowhere(world: World) -> None:
+    said = world.update({"a": expected("1", "deleted")})
+    assert dict(said)["update/result"]["twin"] == {}
+    assert "update/delta" not in dict(said)
+    assert world.twins() == {}
 
 
 def test_user_modules_hear_of_what_is_stored(world: World) -> None:

@@ -1,7 +1,8 @@
-"""The recorded device scene: what applications said to a genuine edge has to bring the recorded publications and reports.
+"""The recorded device scene: what applications said to a genuine edge has to bring the recorded publications and
+reports.
 
-The recorded Device object wants values, which a genuine edge gives to mappers only and ours to every device; it is therefore left out
-here (test_devicetwin_desired.py has it). The rest is played whole.
+The recorded Device object wants values, which a genuine edge gives to mappers only and ours to every device; it is
+therefore left out here (test_devicetwin_desired.py has it). The rest is played whole.
 """
 
 from __future__ import annotations

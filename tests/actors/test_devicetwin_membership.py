@@ -95,8 +95,10 @@ def test_who_left_is_forgotten_with_his_twins(world: World) -> None:
 
 
 def test_who_joins_and_leaves_in_one_message_has_left(world: World) -> None:
-    change(world, [member("lamp")], [member("lamp")])
+    twin = {"a": {"actual": {"value": "1"}, "metadata": {}, "actual_version": {"cloud": 1, "edge": 0}}}
+    change(world, [member("lamp", twin=twin, attributes={"fw": {"value": "1"}})], [member("lamp")])
     assert listed(world) == []
+    assert (world.store.twin.twins(), world.store.twin.attributes()) == ([], [])
     assert listed(World(store=world.store)) == []
 
 

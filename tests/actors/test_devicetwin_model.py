@@ -42,7 +42,7 @@ def fits(kind: str, value: str) -> bool:
 
 
 class Twins(RuleBasedStateMachine):
-    """After each step the node has to answer `twin/get` as the model does, and so does a node that starts from the database."""
+    """After each step the node has to answer `twin/get` as the model does, also when it starts from the database."""
 
     def __init__(self) -> None:
         super().__init__()

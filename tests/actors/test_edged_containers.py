@@ -268,7 +268,7 @@ def test_a_probe_asks_what_the_pod_says(action: Json, asked: Probe) -> None:
 
 @pytest.mark.parametrize("action", [{"grpc": {"port": 1}}, {"sleep": {"seconds": 1}}, {"tcpSocket": {"port": "none"}}])
 def test_a_probe_that_can_not_be_asked_is_refused(action: Json) -> None:
-    with pytest.raises(ValueError, match="not supported|no port"):
+    with pytest.raises(ValueError, match=r"not supported|no port"):
         probing.described(action, {}, "192.0.2.2")
 
 
@@ -328,5 +328,5 @@ def test_a_quantity_is_a_number(text: str, number: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "1Q", "--1", "1e"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="quantity|float"):
+    with pytest.raises(ValueError, match=r"quantity|float"):
         quantity(text)

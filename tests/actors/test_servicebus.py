@@ -30,10 +30,12 @@ class Bus:
         self.store = store or MemoryStore()
         self.client, self.server = FakeClient(), FakeServer()
         self.jobs: list[Any] = []
-        make = lambda: ServiceBus(self.store.targets, self.client, self.server, background=self.jobs.append)  # noqa: E731
-        self.harness = inline(ServiceBus.spec(make), contain=contain)
+        self.harness = inline(ServiceBus.spec(self._make), contain=contain)
         self.hub = self.harness.probe("edgehub")
         self.harness.run()
+
+    def _make(self) -> ServiceBus:
+        return ServiceBus(self.store.targets, self.client, self.server, background=self.jobs.append)
 
     def work(self) -> list[BusUploaded]:
         """Let all calls happen; what the cloud is told."""

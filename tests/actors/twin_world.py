@@ -21,7 +21,10 @@ Json = dict[str, Any]
 
 
 class World:
-    """A node. `hub` is told what is for the cloud, `facts` what is for user modules, `app` is a client that hears everything."""
+    """A node.
+
+    `hub` is told what is for the cloud, `facts` what is for user modules, `app` is a client that hears everything.
+    """
 
     def __init__(
         self, *devices: str, store: MemoryStore | None = None, contain: bool = False, start: float = 0.0

@@ -170,6 +170,12 @@ def test_an_object_of_an_owner_that_is_gone_already_goes(inside: Inside) -> None
     assert not inside.exists(f"{MAPS}/late")
 
 
+def test_an_owner_of_a_kind_that_is_not_served_counts_as_being_there(inside: Inside) -> None:
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "uid": "u"}}
+    inside.post(MAPS, owned("kept", job))
+    assert inside.exists(f"{MAPS}/kept")
+
+
 def test_a_cluster_wide_owner_is_found(inside: Inside) -> None:
     node = inside.post("/api/v1/nodes", {"metadata": {"name": "edge-1"}})
     lease: Json = {"metadata": {"name": "edge-1"}}

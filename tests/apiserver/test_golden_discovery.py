@@ -13,7 +13,7 @@ CASES = cases("discovery")
 VERBS_ORDER = ("verbs", "shortNames", "categories")
 
 
-def by(found: list[Json], key: str) -> dict[str, Json]:
+def by(found: Any, key: str) -> dict[str, Json]:
     """Entries by one of their fields."""
     return {entry[key]: entry for entry in found}
 
@@ -48,7 +48,7 @@ def test_aggregated_discovery_tells_of_what_is_served_as_recorded(api: Api, name
 def compare(resources: dict[str, Json], known: Json, name: str) -> int:
     """Compares the resources of one version; how many were recorded."""
     versions = by(known["versions"], "version")
-    wanted = by(versions[name]["resources"], "resource") if name in versions else {}
+    wanted: dict[str, Json] = by(versions[name]["resources"], "resource") if name in versions else {}
     both = [plural for plural in resources if plural in wanted]
     for plural in both:
         ours, theirs = sorted_verbs(resources[plural]), sorted_verbs(wanted[plural])

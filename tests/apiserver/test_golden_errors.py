@@ -51,6 +51,10 @@ def forget(server: ApiServer, api: Api) -> None:
     server.transact(lambda store: store.collection("configmaps").trim(now=1e12))
 
 
+def nothing(api: Api) -> None:
+    """Needs no preparation."""
+
+
 PREPARED: dict[str, Callable[[Api], object]] = {
     "create-dup": one_map,
     "get-rvfut": one_map,
@@ -75,7 +79,7 @@ def test_it_is_refused_as_recorded(server: ApiServer, api: Api, name: str) -> No
     case = CASES[name]
     if name == "list-rv-old":
         forget(server, api)
-    PREPARED.get(name, lambda api: None)(api)
+    PREPARED.get(name, nothing)(api)
     uid = "00000000-0000-0000-0000-000000000000"
     if name == "put-conflict":
         uid = api.get(f"{MAPS}/a1")["metadata"]["uid"]

@@ -112,6 +112,10 @@ def secret(api: Api) -> None:
     api.post("/api/v1/namespaces/demo/secrets", {"metadata": {"name": "sec1"}, "stringData": {"a": "b"}})
 
 
+def nothing(api: Api) -> None:
+    """Needs no preparation."""
+
+
 PREPARED: dict[str, Callable[[Api], object]] = {
     "table-pods": running_pod,
     "table-one": running_pod,
@@ -147,7 +151,7 @@ OTHER_FORM = {"accept-pb-crd"}
 @pytest.mark.parametrize("name", [name for name in CASES if name not in OTHER_FORM and name != "table-namespaces"])
 def test_it_is_shown_as_recorded(api: Api, name: str) -> None:
     case = CASES[name]
-    PREPARED.get(name, lambda api: None)(api)
+    PREPARED.get(name, nothing)(api)
     answer = replay(api, case)
     if name.startswith("table-") and answer.status == 200:
         answer = without_unrecorded(answer)
@@ -189,21 +193,29 @@ def test_ages_are_written_as_recorded(seconds: int, text: str) -> None:
     assert human(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (119, "119s"),
-        (121, "2m1s"),
-        (120, "2m"),
-        (600, "10m"),
-        (10799, "179m"),
-        (10800, "3h"),
-        (14700, "4h5m"),
-    ]
-    + [(28800, "8h"), (97200, "27h"), (172800, "2d"), (180000, "2d2h"), (691200, "8d"), (2937600, "34d")]
-    + [(63072000, "2y"), (69984000, "2y80d"), (252288000, "8y"), (-5, "<invalid>")],
-)
+DURATIONS = {
+    0: "0s",
+    119: "119s",
+    120: "2m",
+    121: "2m1s",
+    600: "10m",
+    10799: "179m",
+    10800: "3h",
+    14700: "4h5m",
+    28800: "8h",
+    97200: "27h",
+    172800: "2d",
+    180000: "2d2h",
+    691200: "8d",
+    2937600: "34d",
+    63072000: "2y",
+    69984000: "2y80d",
+    252288000: "8y",
+    -5: "<invalid>",
+}
+
+
+@pytest.mark.parametrize(("seconds", "text"), DURATIONS.items())
 def test_durations_have_one_or_two_units(seconds: int, text: str) -> None:
     assert human(seconds) == text
 

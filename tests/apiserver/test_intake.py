@@ -126,9 +126,15 @@ def test_a_workload_is_checked(inside: Inside) -> None:
 
 @pytest.mark.parametrize(
     ("image", "policy"),
-    [("nginx", "Always"), ("nginx:latest", "Always"), ("nginx:1", "IfNotPresent"), ("host:5000/nginx", "Always")]
-    + [("host:5000/nginx:2", "IfNotPresent"), ("nginx@sha256:0", "IfNotPresent")],
-)  # fmt: skip
+    [
+        ("nginx", "Always"),
+        ("nginx:latest", "Always"),
+        ("nginx:1", "IfNotPresent"),
+        ("host:5000/nginx", "Always"),
+        ("host:5000/nginx:2", "IfNotPresent"),
+        ("nginx@sha256:0", "IfNotPresent"),
+    ],
+)
 def test_an_image_is_pulled_again_when_its_tag_may_move(inside: Inside, image: str, policy: str) -> None:
     body = inside.post(PODS, pod("p", containers=[{"name": "c", "image": image}]))
     assert body["spec"]["containers"][0]["imagePullPolicy"] == policy

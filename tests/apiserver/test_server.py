@@ -23,7 +23,7 @@ MAPS = "/api/v1/namespaces/default/configmaps"
 
 
 def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
-    versions = []
+    versions: list[str] = []
     for _ in range(2):
         server = ApiServer(database=tmp_path / "a.db", host="127.0.0.1", port=0, tls=None)
         server.start()

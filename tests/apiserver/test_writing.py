@@ -176,7 +176,13 @@ def test_of_a_running_pod_only_little_may_change(inside: Inside) -> None:
     inside.patch(f"{PODS}/p", {"spec": {"activeDeadlineSeconds": 5}})
     tolerations = inside.get(f"{PODS}/p")["spec"]["tolerations"]
     inside.patch(f"{PODS}/p", {"spec": {"tolerations": [*tolerations, {"key": "x", "operator": "Exists"}]}})
-    for change in ({"nodeName": "edge-2"}, {"hostNetwork": True}, {"tolerations": []}, {"restartPolicy": "Never"}):
+    changes: list[Json] = [
+        {"nodeName": "edge-2"},
+        {"hostNetwork": True},
+        {"tolerations": []},
+        {"restartPolicy": "Never"},
+    ]
+    for change in changes:
         answer = inside.call("PATCH", f"{PODS}/p", {"spec": change}, {"Content-Type": "application/merge-patch+json"})
         assert answer.status == 422 and "pod updates may not change fields other than" in answer.json["message"]
 

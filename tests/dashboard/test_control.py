@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.supervisors.events import Subscriber
 
 
 class Echo(Module):
@@ -136,3 +139,43 @@ def test_faults_need_permission(runtime: Runtime, tmp_path: Path) -> None:
 def test_a_socket_that_nobody_serves_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nothing answers at .*control\.sock"):
         ControlClient(tmp_path / "control.sock").ask("tree")
+
+
+def test_a_stream_of_events_ends_when_the_client_hangs_up(client: ControlClient, runtime: Runtime) -> None:
+    ended, subscribe = threading.Event(), runtime.events.subscribe
+
+    def watched(subscriber: Subscriber) -> Callable[[], None]:
+        unsubscribe = subscribe(subscriber)
+
+        def end() -> None:
+            unsubscribe()
+            ended.set()
+
+        return end
+
+    runtime.events.subscribe = watched  # type: ignore[method-assign]
+    with socket.socket(socket.AF_UNIX) as watcher:
+        watcher.settimeout(5)
+        watcher.connect(str(client.path))
+        watcher.sendall(b'{"cmd":"events"}\n')
+        while not select.select([watcher], [], [], 0.05)[0]:
+            client.ask("crash", actor="echo")
+        assert not ended.is_set()
+    assert ended.wait(5)
+
+
+def test_a_restart_of_nobody_is_a_mistake(client: ControlClient) -> None:
+    with pytest.raises(KubeEdgeActorsError, match="nobody"):
+        client.ask("restart", actor="nobody")
+
+
+def test_a_dead_letter_in_the_stream_is_one_of_any_message(client: ControlClient, runtime: Runtime) -> None:
+    with socket.socket(socket.AF_UNIX) as watcher:
+        watcher.settimeout(5)
+        watcher.connect(str(client.path))
+        watcher.sendall(b'{"cmd":"events"}\n')
+        while not select.select([watcher], [], [], 0.05)[0]:
+            runtime.publish({("no", "key"): "\ud800"})
+        event = json.loads(watcher.makefile().readline())
+    assert event["event"] == "DeadLettered"
+    assert event["letter"]["type"] == "dict"

@@ -72,6 +72,19 @@ class Paho:
         """The next message."""
         return self.messages.get(timeout=PATIENCE)
 
+    def hear_soon(self, topic: str, seconds: float = 0.5) -> bytes | None:
+        """The payload of the next message on this topic, None when there is none within `seconds`."""
+        try:
+            while (message := self.messages.get(timeout=seconds)).topic != topic:
+                continue
+        except queue.Empty:
+            return None
+        return bytes(message.payload)
+
+    def gone(self) -> int:
+        """How often the connection was lost, as far as nobody has waited for it."""
+        return sum(name == "gone" for name, _ in list(self._events.queue))
+
     def hear_payloads(self, count: int) -> list[bytes]:
         """The payloads of the next messages."""
         return [bytes(self.hear().payload) for _ in range(count)]
@@ -172,7 +185,10 @@ def connack(port: int, client_id: str = "c", **hello: Any) -> int:
 
 
 class Ear:
-    """A tap that keeps what it was offered; it takes nothing while `open` is False. `marked`: a message on MARKER came."""
+    """A tap that keeps what it was offered; it takes nothing while `open` is False. `marked`.
+
+    A message on MARKER came.
+    """
 
     def __init__(self) -> None:
         self.open = True

@@ -52,7 +52,10 @@ class Sut:
         return [(each.topic, each.payload, each.qos, each.retain) for each in heard]
 
     def settle(self) -> None:
-        """Wait until what was subscribed before counts: when a marker arrives, its own subscription does, which came last."""
+        """Wait until what was subscribed before counts.
+
+        When a marker arrives, its own subscription does, which came last.
+        """
         marker = self.client()
         self.ear.marked.clear()
         self.broker.subscribe(MARKER)
@@ -133,7 +136,8 @@ def test_a_retained_message_is_there_for_whoever_subscribes_later(sut: Sut) -> N
 
     def there() -> bool:
         first.subscribe("status", 1)
-        return bool(not first.messages.empty() if isinstance(first, Paho) else first.heard)  # type: ignore[attr-defined]
+        heard = first.messages.qsize() if isinstance(first, Paho) else len(first.heard)  # type: ignore[attr-defined]
+        return heard > 0
 
     eventually(there, "the retained message is there")
     assert sut.heard(first, 1) == [("status", b"up", 1, True)]

@@ -1,13 +1,18 @@
-"""The embedded broker with stock clients: MQTT 3.1.1 as applications rely on it, and what the stock amqtt does otherwise."""
+"""The embedded broker with stock clients.
+
+MQTT 3.1.1 as applications rely on it, and what the stock amqtt does otherwise.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
+from kubeedge_actors.drivers.broker.exchange import Exchange
 from kubeedge_actors.drivers.broker.outbox import Limits
 from tests.drivers.brokers import PATIENCE, Ear, Paho, Raw, connack, eventually, paho
 
@@ -53,6 +58,30 @@ def test_the_delivered_qos_is_the_lesser_of_both(broker: EmbeddedBroker, said: i
         app.subscribe("a", granted)
         app.publish("a", b"x", said)
         assert app.hear().qos == min(said, granted)
+
+
+def test_a_publication_of_qos_2_that_is_said_twice_is_heard_once(broker: EmbeddedBroker) -> None:
+    with Raw(broker.port) as peer, paho(broker.port) as app:
+        app.subscribe("a", 1)
+        for payload, dup in ((b"1", False), (b"1", True)):
+            peer.send(packets.publish("a", payload, 2, packet_id=7, dup=dup))
+            assert peer.next().kind == packets.PUBREC
+        peer.send(packets.ack(packets.PUBREL, 7))
+        assert peer.next().kind == packets.PUBCOMP
+        peer.send(packets.publish("a", b"2", 2, packet_id=7))
+        assert app.hear_payloads(2) == [b"1", b"2"]
+
+
+def test_clients_that_wait_for_acknowledgements_of_tcp_are_not_kept_waiting(broker: EmbeddedBroker) -> None:
+    """paho leaves Nagle's algorithm on; without quick acknowledgements each round of two packets takes 44 ms."""
+    rounds = 50
+    with paho(broker.port) as app:
+        app.subscribe("a", 1)
+        begin = time.monotonic()
+        for _ in range(rounds):
+            app.publish("a", b"x", 1)
+            app.hear()
+        assert time.monotonic() - begin < rounds * 0.03
 
 
 def test_subscribing_again_changes_the_qos(broker: EmbeddedBroker) -> None:
@@ -161,6 +190,26 @@ def test_a_clean_session_forgets_the_one_before(broker: EmbeddedBroker) -> None:
     flags, _ = last.connect()
     assert not flags.session_present
     last.disconnect()
+
+
+def test_nothing_is_kept_of_clients_with_clean_sessions_that_left(broker: EmbeddedBroker) -> None:
+    for _ in range(3):
+        with paho(broker.port) as app:
+            app.subscribe("a", 1)
+    eventually(lambda: broker._exchange.sessions == {}, "they are forgotten")
+    assert broker._exchange._subscribers.find("a") == {}
+
+
+def test_the_sessions_of_absent_clients_are_bounded() -> None:
+    exchange = Exchange(remembered=3)
+    for n in range(5):
+        exchange.leave(exchange.open(f"client-{n}", False)[0])
+    assert list(exchange.sessions) == ["client-2", "client-3", "client-4"]
+    back, known = exchange.open("client-2", False)
+    assert known
+    exchange.leave(exchange.open("client-5", False)[0])
+    assert exchange.sessions["client-2"] is back
+    assert exchange.counters.forgotten == 2
 
 
 @pytest.mark.parametrize("qos", [1, 2])

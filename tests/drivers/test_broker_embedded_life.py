@@ -1,4 +1,7 @@
-"""The embedded broker's life: strangers at its door, passwords, taken ports, restarts, many threads, mosquitto's clients."""
+"""The embedded broker's life.
+
+Strangers at its door, passwords, taken ports, restarts, many threads, mosquitto's clients.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,6 @@ from tests.drivers.containers_bench import (
     exits,
     writes,
 )
-
-pytest_plugins = ("tests.docker_engine",)
 
 
 @pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -176,7 +175,7 @@ def test_no_command_runs_in_what_has_ended(bench: Bench) -> None:
 
 
 def test_the_network_of_a_pod_is_opened_once_and_closed(bench: Bench) -> None:
-    pod = PodName(namespace="default", name="p", uid="11111111-0000-0000-0000-000000000000")
+    pod = PodName(namespace="default", name="p", uid=str(uuid.uuid4()))
     network = PodNetwork(pod=pod, hostname="p")
     try:
         address = bench.runtime.open_pod(network)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.demo_stage import free_ports
-from tests.docker_engine import DockerEngine, docker_engine  # noqa: F401
+from tests.docker_engine import DockerEngine
 from tests.e2e.sides import World, eventually, need
 from tests.e2e.test_pods import phase, serves
 
@@ -30,7 +30,7 @@ spec:
 
 
 @pytest.fixture
-def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[World]:  # noqa: F811
+def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[World]:
     need("kubectl")
     world = World(tmp_path, "--runtime", "docker", "--docker-host", docker_engine.address)
     try:
@@ -47,7 +47,7 @@ def containers(engine: DockerEngine, pod: str) -> list[str]:
 
 def test_a_busybox_pod_runs_serves_survives_the_edge_and_goes(
     docker_world: World,
-    docker_engine: DockerEngine,  # noqa: F811
+    docker_engine: DockerEngine,
 ) -> None:
     (port,) = free_ports(1)
     docker_world.apply(MANIFEST.format(image=docker_engine.image, port=port))

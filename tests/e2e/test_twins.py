@@ -10,6 +10,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.e2e.sides import World, eventually, need
 
@@ -49,9 +50,9 @@ def exchange(world: World, publish: str, answer: str, payload: str) -> dict[str,
     need("mosquitto_pub")
     subscribed = threading.Event()
     answers: queue.Queue[bytes] = queue.Queue()
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _client, _data, message: answers.put(message.payload)
+    client.on_message = lambda _client, _data, message: answers.put(bytes(message.payload))
     client.connect("127.0.0.1", world.mqtt)
     client.loop_start()
     try:

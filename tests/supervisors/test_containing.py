@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.supervisors import Failed, Hung, OneForAll, Reason, Restarted, Started
+from kubeedge_actors.supervisors import (
+    Event,
+    Failed,
+    Hung,
+    MailboxSpec,
+    OneForAll,
+    Overflow,
+    Reason,
+    Restarted,
+    Started,
+)
 from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, Stop, World, spec
 
 
@@ -72,8 +82,61 @@ def test_g9_a_crash_in_a_timer_or_a_continuation_is_a_crash_like_any_other(world
     assert world.ref("a").ask(2).get() == ("answer", 2)
 
 
+class Mute(Exception):
+    """An error whose own text is an error."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Shy:
+    """A message that can not be shown."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_g9_an_error_and_a_message_without_a_text_are_contained(world: World) -> None:
+    class Failing(Recorder):
+        def receive(self, message: object) -> object:
+            if isinstance(message, Shy):
+                raise Mute
+            return super().receive(message)
+
+    world.start(spec("a", lambda: Failing(world), max_deliveries=1))
+    world.tell("a", Shy(), 1)
+    world.until(lambda: world.record == [1])
+    (letter,) = world.wait_for_letters(1)
+    assert letter.payload == "(Shy can not be shown: ValueError)"
+    assert letter.error == "Mute (ValueError in its text)"
+
+
+def test_g9_a_dead_letter_office_that_fails_hurts_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.runtime.dead_letters, "record", lambda letter: 1 / 0)
+    world.start(spec("a", lambda: Recorder(world), max_deliveries=1))
+    world.tell("a", "boom", 1)
+    world.until(lambda: world.record == [1])
+
+
+def test_g9_an_order_that_fails_hurts_nobody(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    world.runtime.cell("a").box.post(lambda: 1 / 0)
+    assert world.ref("a").ask(1).get() == ("answer", 1)
+
+
+def test_g9_a_mailbox_key_that_fails_hurts_nobody(world: World) -> None:
+    mailbox = MailboxSpec(100, Overflow.COALESCE, lambda message: message["no"])  # type: ignore[index]
+    world.start(spec("a", lambda: Recorder(world), mailbox=mailbox))
+    world.tell("a", 1, {"no": []}, {"no": 2})
+    world.until(lambda: world.record == [1, {"no": []}, {"no": 2}])
+
+
 def test_g9_a_subscriber_that_fails_hurts_nobody(world: World) -> None:
+    def leave(event: Event) -> None:
+        raise SystemExit
+
     world.runtime.events.subscribe(lambda event: 1 / 0)
+    world.runtime.events.subscribe(leave)
     world.start(spec("a", lambda: Recorder(world)))
     assert world.ref("a").ask(1).get() == ("answer", 1)
     assert world.of(Started)
@@ -170,6 +233,29 @@ def test_g10_what_a_replaced_incarnation_says_is_not_heard(threads: World) -> No
     threads.until(lambda: "a stops" in threads.record)
     assert threads.ref("b").ask(1).get() == ("answer", 1)
     assert ("b", "from the grave") not in threads.record
+
+
+def test_g10_what_a_replaced_incarnation_asked_for_does_not_reach_the_next(threads: World) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def hang_then_ask(actor: Recorder) -> None:
+        if entered.is_set():
+            return
+        entered.set()
+        go.wait(PATIENCE)
+        actor.context.ask("b", 1).then(threads.note)
+        threads.note("asked")
+
+    threads.start(spec("b", lambda: Recorder(threads)), spec("a", lambda: Recorder(threads), handler_deadline=3.0))
+    threads.tell("a", hang_then_ask)
+    assert entered.wait(PATIENCE)
+    threads.advance(3.1)
+    threads.until_seen(Restarted, 1)
+    go.set()
+    threads.until(lambda: "asked" in threads.record)
+    assert threads.ref("a").ask(2).get() == ("answer", 2)
+    assert threads.record == ["asked", 2]
+    assert len(threads.of(Failed)) == 1
 
 
 def test_g10_the_thread_of_a_replaced_incarnation_ends_when_it_returns(threads: World) -> None:

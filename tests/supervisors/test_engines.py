@@ -28,7 +28,10 @@ from kubeedge_actors.supervisors import (
     SystemClock,
     ThreadsEngine,
 )
+from kubeedge_actors.supervisors.engines import seat
 from kubeedge_actors.supervisors.engines.seat import Seat
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.turns import drain
 from tests.supervisors.world import PATIENCE, Lively, Recorder, World, spec
 
 # --- threads --------------------------------------------------------------------------------------------------------
@@ -139,6 +142,26 @@ def test_hung_threads_that_return_leave_nothing_behind(threads: World) -> None:
         if each is not threads.runtime.cell("a").seat.thread:  # type: ignore[attr-defined]
             each.join(until - time.monotonic())
     assert threading.active_count() == before
+
+
+def test_a_message_told_just_before_a_thread_falls_idle_is_seen(
+    threads: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its teller saw the taker at work and did not wake it; the taker had found nothing and was about to wait."""
+    box = None
+
+    def drain_and_be_told(cell: Any, limit: int) -> bool:
+        nonlocal box
+        more = drain(cell, limit)
+        if box is None and not more and threads.record == [1]:
+            box = cell.box
+            box.queue.append(Envelope(2))
+        return more
+
+    monkeypatch.setattr(seat, "drain", drain_and_be_told)
+    threads.start(spec("a", lambda: Recorder(threads)))
+    threads.tell("a", 1)
+    threads.until(lambda: threads.record == [1, 2])
 
 
 def test_on_threads_a_promise_waits_for_its_deadline_in_real_time() -> None:

@@ -138,6 +138,18 @@ def test_g4_a_sibling_that_crashes_while_its_group_is_stopped_is_no_second_failu
     assert {each.name for each in world.of(Restarted)} == {"a", "b", "c"}
 
 
+def test_g4_a_temporary_sibling_that_crashes_while_its_group_is_stopped_does_not_come_back(threads: World) -> None:
+    children = [lively(threads, "a", restart=Restart.TEMPORARY), lively(threads, "b"), lively(threads, "c")]
+    threads.start(*children, strategy=OneForAll(OFTEN))
+    with threads.held("c"):
+        threads.tell("b", "boom")
+        threads.until_seen(Failed, 1)
+        threads.tell("a", "boom")
+        threads.until_seen(Failed, 2)
+    threads.until(lambda: threads.of(Restarted, "c"))
+    assert threads.runtime.registry.names() == ("b", "c")
+
+
 def test_g4_more_restarts_than_the_intensity_allows_escalate_to_the_root(world: World) -> None:
     child = lively(world, "a", max_deliveries=100)
     world.start(child, strategy=OneForOne(Intensity(restarts=3, within=5.0)))
@@ -176,6 +188,15 @@ def test_g4_an_escalation_is_a_failure_of_the_supervisor_and_restarts_its_childr
     assert [each for each in world.record if each in ("b stops", "b starts")] == ["b stops", "b starts"]
     assert not any(str(each).startswith("x ") for each in world.record)
     assert world.node("inner")["incarnation"] == 2
+
+
+def test_g4_a_restarted_supervisor_counts_its_restarts_anew(world: World) -> None:
+    world.start(inner(world, lively(world, "a")))
+    world.tell("a", "boom", "boom")
+    world.until_seen(Escalated, 1)
+    world.tell("a", "boom", 4)
+    world.until(lambda: ("a", 4) in world.record)
+    assert names(world.of(Escalated)) == ["inner"]
 
 
 def test_g4_an_escalation_loses_no_queued_message(world: World) -> None:

@@ -148,6 +148,13 @@ def test_g11_handling_times_are_sampled(world: World) -> None:
     assert (found["p50"], found["p99"]) == (2.0, 3.0)
 
 
+def test_g11_a_quiet_actor_has_handling_times_too(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    world.tell("a", lambda actor: world.clock.advance(0.5))
+    world.until(lambda: world.node("a")["handled"] == 1)
+    assert world.node("a")["p50"] == 0.5
+
+
 def test_events_are_handed_out_in_the_order_in_which_they_were_decided(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world), max_deliveries=2))
     world.tell("a", "boom")

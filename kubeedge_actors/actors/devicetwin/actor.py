@@ -38,8 +38,8 @@ BATCH = 256
 class DeviceTwin(Module):
     """The software mirror of the devices of `node`.
 
-    `cloud`: whether there is an EdgeHub to report to. `facts`: whether some module wants TwinUpdated. What was changed is in the
-    database, and the report about it in the outbox, before anybody hears of it.
+    `cloud`: whether there is an EdgeHub to report to. `facts`: whether some module wants TwinUpdated. What was changed
+    is in the database, and the report about it in the outbox, before anybody hears of it.
     """
 
     name = names.DEVICETWIN

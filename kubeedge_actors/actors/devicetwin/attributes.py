@@ -1,4 +1,7 @@
-"""What a membership message does to the attributes of a device (source: KubeEdge edge/pkg/devicetwin/dtmanager/device.go, DealMsgAttr)."""
+"""What a membership message does to the attributes of a device.
+
+Source: KubeEdge edge/pkg/devicetwin/dtmanager/device.go, DealMsgAttr.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ Attributes = Mapping[str, Attribute]
 
 
 class AttributeOutcome(msgspec.Struct):
-    """The attributes to store, the names to remove, and what the notice says: changed fields, None for what was removed."""
+    """The attributes to store, the names to remove, and what the notice says.
+
+    The notice holds the changed fields, and None for what was removed.
+    """
 
     changed: dict[str, Attribute] = {}
     removed: list[str] = []

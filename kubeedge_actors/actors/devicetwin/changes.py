@@ -20,8 +20,9 @@ Report = TwinReported | DeviceStateReported
 class Changes(msgspec.Struct):
     """What is to be stored, and what is to be said then, in order.
 
-    `regardless`: the part of it that is true even when the database refuses. `promised`: device and event id of each update whose
-    result depends on the database. Reports of one device are joined: the cloud needs the last value of each property only.
+    `regardless`: the part of it that is true even when the database refuses. `promised`: device and event id of each
+    update whose result depends on the database. Reports of one device are joined: the cloud needs the last value of
+    each property only.
     """
 
     said: list[Message] = []
@@ -64,7 +65,10 @@ class Changes(msgspec.Struct):
         return twins + list(self.states)
 
     def rows(self, reports: list[Report], now: int) -> TwinChanges | None:
-        """The transaction, with the reports in the outbox: what is stored is told, even if the power fails in between. None: nothing."""
+        """The transaction, None when there is nothing to store.
+
+        The reports are in it: what is stored is told, even if the power fails in between.
+        """
         changes = TwinChanges(
             list(self.devices.values()),
             self.removed_devices,

@@ -1,8 +1,9 @@
-"""What the cloud wants of a device: `spec.properties[].desired` of its Device object becomes the expected value of the twin.
+"""What the cloud wants of a device: `spec.properties[].desired` of its Device object becomes the expected value of the
+twin.
 
-KubeEdge hands desired values to mappers only (DMI); here they reach every MQTT device as document and delta. A desired value is taken when
-it differs from the one the cloud said before, so a push that changes something else does not overwrite what was expected at the edge
-meanwhile. It counts as a change by the cloud.
+KubeEdge hands desired values to mappers only (DMI); here they reach every MQTT device as document and delta. A desired
+value is taken when it differs from the one the cloud said before, so a push that changes something else does not
+overwrite what was expected at the edge meanwhile. It counts as a change by the cloud.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Desired(msgspec.Struct, frozen=True):
 
 
 class Wishes(msgspec.Struct):
-    """What a Device object changed: twins, what to remember as last desired, and which values do not fit their type, and why."""
+    """What a Device object changed: twins, what to remember as last desired; and which values do not fit, and why."""
 
     outcome: Outcome
     desired: dict[str, str] = {}
@@ -39,7 +40,10 @@ class Wishes(msgspec.Struct):
 
 
 def of_device(device: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Desired]:
-    """The desired values in a Device object, by property; an empty value wants nothing. `types`: those of its DeviceModel."""
+    """The desired values in a Device object, by property; an empty value wants nothing.
+
+    `types`: those of its DeviceModel.
+    """
     wanted: dict[str, Desired] = {}
     for prop in (device.get("spec") or {}).get("properties") or []:
         name, wish = prop.get("name") or "", prop.get("desired") or {}

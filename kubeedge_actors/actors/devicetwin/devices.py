@@ -11,7 +11,10 @@ from kubeedge_actors.drivers.store.base import DeviceRow, TwinStore
 
 
 class Device(msgspec.Struct):
-    """One member device. `id` is "<namespace>/<name>" (one level in v0.2); `desired`: what the cloud last wanted, by property."""
+    """One member device.
+
+    `id` is "<namespace>/<name>" (one level in v0.2). `desired`: what the cloud last wanted, by property.
+    """
 
     id: str
     name: str

@@ -1,4 +1,7 @@
-"""What is published about twins: results, documents, deltas (source: KubeEdge edge/pkg/devicetwin/dttype/types_helper.go)."""
+"""What is published about twins: results, documents, deltas.
+
+Source: KubeEdge edge/pkg/devicetwin/dttype/types_helper.go.
+"""
 
 from __future__ import annotations
 

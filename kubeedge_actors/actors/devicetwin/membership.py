@@ -1,8 +1,9 @@
 """Which devices belong to this node: what membership messages and Device objects do to the mirror.
 
-Source: KubeEdge edge/pkg/devicetwin/dtmanager/membership.go. Two things are different on purpose: adding a device that is a member already
-says nothing about twins or attributes when the message does not (KubeEdge publishes an error result and drops all attributes), and a
-pushed Device makes a member, so that a node that was away learns of it although membership messages are never repeated.
+Source: KubeEdge edge/pkg/devicetwin/dtmanager/membership.go. Two things are different on purpose: adding a device that
+is a member already says nothing about twins or attributes when the message does not (KubeEdge publishes an error result
+and drops all attributes), and a pushed Device makes a member, so that a node that was away learns of it although
+membership messages are never repeated.
 """
 
 from __future__ import annotations

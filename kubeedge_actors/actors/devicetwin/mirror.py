@@ -39,7 +39,8 @@ NOBODY = ""
 class Mirror:
     """The software mirror of all devices of `node`.
 
-    `facts`: whether TwinUpdated is said for each change. `event`: gives a fresh event id. Times (`now`) are ms since the epoch.
+    `facts`: whether TwinUpdated is said for each change. `event`: gives a fresh event id. Times (`now`) are ms since
+    the epoch.
     """
 
     def __init__(
@@ -124,7 +125,10 @@ class Mirror:
         return MqttPublish(topic=topics.device_topic(device_id, names.TWIN_GET_RESULT), payload=answer)
 
     def state(self, changes: Changes, device_id: str, payload: bytes, now: int) -> str:
-        """A device says how it is: result and report. Why it is passed over, as KubeEdge does without an answer; or nothing."""
+        """A device says how it is: result and report.
+
+        Returns why it is passed over, which KubeEdge does without an answer; or nothing.
+        """
         request, device = parse(payload, StateRequest), self.devices.get(device_id)
         if isinstance(request, str):
             return request

@@ -1,4 +1,5 @@
-"""What devices, applications and the cloud say about twins, as JSON: one struct per payload (source: KubeEdge edge/pkg/devicetwin/dttype).
+"""What devices, applications and the cloud say about twins, as JSON: one struct per payload (source: KubeEdge
+edge/pkg/devicetwin/dttype).
 
 Field names are the wire's. A field at its default is absent from the text, except where the grammar always shows it.
 """
@@ -208,7 +209,7 @@ def parse(payload: bytes, type: type[T]) -> T | str:
 
 
 def parse_update(payload: bytes) -> TwinRequest | Rejection:
-    """The request in a `twin/update` or `twin/cloud_updated` payload, its keys and values checked against the permitted letters."""
+    """The request in a `twin/update` or `twin/cloud_updated` payload, the letters of its keys and values checked."""
     try:
         request = _update_decoder.decode(payload)
     except UNREADABLE:

@@ -1,4 +1,7 @@
-"""Devices as rows of the database and back (source: KubeEdge edge/pkg/metamanager/dao/models, tables device, device_attr, device_twin)."""
+"""Devices as rows of the database and back.
+
+Source: KubeEdge edge/pkg/metamanager/dao/models, tables device, device_attr, device_twin.
+"""
 
 from __future__ import annotations
 

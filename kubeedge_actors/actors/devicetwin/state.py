@@ -9,7 +9,8 @@ OTHERS = ("offline", "unhealthy", "unknown")
 
 
 def last_online(state: str, now: float) -> str | None:
-    """The time to note for this state: RFC 3339 of `now` (s), empty when the device can not be reached, None for no such state.
+    """The time to note for this state: RFC 3339 of `now` (s), empty when the device can not be reached, None for no
+    such state.
 
     States are compared without regard to case, but kept as they were said.
     """

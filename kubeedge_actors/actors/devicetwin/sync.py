@@ -1,8 +1,8 @@
 """What the cloud may say about twins: taken only when it knows of every change that was made here.
 
-Version rule of KubeEdge (edge/pkg/devicetwin/dtmanager/twin.go, dealVersion): each side of the request carries a version; it is rejected
-when the local cloud or edge count is higher, otherwise the local version becomes that of the request. What was rejected goes back to the
-cloud as a report of the local property.
+Version rule of KubeEdge (edge/pkg/devicetwin/dtmanager/twin.go, dealVersion): each side of the request carries a
+version; it is rejected when the local cloud or edge count is higher, otherwise the local version becomes that of the
+request. What was rejected goes back to the cloud as a report of the local property.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ EDGE_BEHIND = "not allowed to sync due to version conflict"
 
 
 def sync(twins: Twins, request: Mapping[str, Entry | None], now: int) -> Outcome | Rejection:
-    """Merge what the cloud says; `report` of the outcome holds the local properties that the cloud has to hear of instead."""
+    """Merge what the cloud says.
+
+    `report` of the outcome holds the local properties that the cloud has to hear of instead.
+    """
     outcome = Outcome()
     stamp = Stamp(now)
     for key, entry in request.items():
@@ -128,7 +131,10 @@ def _side(
     local_version: Version | None,
     stamp: Stamp,
 ) -> tuple[Side | None, Version | None, bool]:
-    """The side, its version, and whether it was rejected. A value of another type is passed over, as in the original."""
+    """The side, its version, and whether it was rejected.
+
+    A value of another type is passed over, as in the original.
+    """
     if asked is None or type_fault((kind.type or "") if kind else "", asked.value):
         return local, local_version, False
     if version_fault(local_version, asked_version):

@@ -57,7 +57,7 @@ Twins = Mapping[str, Property]
 
 
 class Outcome(msgspec.Struct):
-    """What a request changed: the new properties, and per changed property what result, document and cloud report say."""
+    """What a request changed: the new properties, and what result, document and cloud report say of each."""
 
     changed: dict[str, Property] = {}
     result: dict[str, Entry | None] = {}
@@ -180,7 +180,10 @@ def _change(outcome: Outcome, key: str, known: Property, entry: Entry, stamp: St
 
 
 def _says_anything(known: Property, entry: Entry, optional: bool | None) -> bool:
-    """An equal value is a change as well; a tombstone comes back to life by any entry; another type is taken note of only."""
+    """An equal value is a change as well; a tombstone comes back to life by any entry.
+
+    Another type is taken note of only.
+    """
     if entry.expected is not None or entry.actual is not None or not known.live:
         return True
     return optional != known.shown.optional or (

@@ -59,7 +59,7 @@ def _is_int(value: str) -> bool:
 
 
 def _is_float(value: str) -> bool:
-    """True for what Go's ParseFloat takes: decimal or hexadecimal, in the range of 64 bits, and the words for no number."""
+    """True for what Go's ParseFloat takes: decimal or hexadecimal, 64 bits, and the words for no number."""
     if _NO_NUMBER.fullmatch(value):
         return True
     if _FLOAT.fullmatch(value):

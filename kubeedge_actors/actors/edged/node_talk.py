@@ -154,8 +154,6 @@ class NodeTalk:
             self._stating.due = now + PERIOD
             return said
         changes = patch.status_patch(old, new)
-        if not old:  # whatever addresses the cluster knows are replaced
-            changes["status"][patch.ADDRESSES] = [*new[patch.ADDRESSES], {"$patch": "replace"}]
         self._reported = now
         return [*said, self._stating.say(PatchNode(name=self.name, patch=patch.text(changes)), now)]
 

@@ -11,8 +11,9 @@ import msgspec
 
 Json = dict[str, Any]
 
-MERGE_KEYS = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip", "addresses": "type"}
-ADDRESSES = "addresses"
+MERGE_KEYS = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip"}
+ADDRESSES, REPLACE = "addresses", {"$patch": "replace"}
+"""Types of addresses may repeat, so the whole list is sent (source: kubelet fixupPatchForNodeStatusAddresses)."""
 
 
 def difference(old: Json, new: Json) -> Json:
@@ -25,6 +26,8 @@ def difference(old: Json, new: Json) -> Json:
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
             patch[key] = None
+        elif key == ADDRESSES and old.get(key) != new[key]:
+            patch[key] = [*new[key], REPLACE]
         elif key not in old:
             if new[key] is not None:  # the cluster keeps no nulls, so there is no difference
                 patch[key] = new[key]
@@ -39,10 +42,6 @@ def _changed(key: str, old: Any, new: Any) -> Json:
     merge_key = MERGE_KEYS.get(key)
     if merge_key is None or not (_keyed(old, merge_key) and _keyed(new, merge_key)):
         return {key: new}
-    if (
-        key == ADDRESSES
-    ):  # types may repeat, so the whole list is sent (source: kubelet fixupPatchForNodeStatusAddresses)
-        return {key: [*new, {"$patch": "replace"}]}
     order = [{merge_key: item[merge_key]} for item in new]
     items = _items(old, new, merge_key)
     if not items and order == [{merge_key: item[merge_key]} for item in old]:
@@ -54,7 +53,7 @@ def _keyed(items: Any, merge_key: str) -> bool:
     """Whether it is a list of objects that all have a key of their own."""
     if not isinstance(items, list) or not all(isinstance(item, dict) and merge_key in item for item in items):
         return False
-    return merge_key == MERGE_KEYS[ADDRESSES] or len({item[merge_key] for item in items}) == len(items)
+    return len({item[merge_key] for item in items}) == len(items)
 
 
 def _items(old: list[Json], new: list[Json], merge_key: str) -> list[Json]:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import PodName
+from kubeedge_actors.wire.names import MIRROR_ANNOTATION as MIRROR_ANNOTATION
 
 Json = dict[str, Any]
 Kind = Literal["init", "sidecar", "main"]
 
 DEFAULT_GRACE, SHORTEST_GRACE = 30.0, 2.0
 TERMINAL = ("Succeeded", "Failed")
-MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 HASH_ANNOTATION = "kubernetes.io/config.hash"
 
 

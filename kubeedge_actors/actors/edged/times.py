@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import calendar
+import datetime
 import time
 
 
@@ -19,8 +19,7 @@ def micro_stamp(now: float) -> str:
 
 def seconds(text: str) -> float:
     """Seconds since the epoch of such a time, with any fraction; 0 when it is none."""
-    whole, _, fraction = text.removesuffix("Z").partition(".")
     try:
-        return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
+        return datetime.datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0

@@ -26,7 +26,7 @@ class Workers(Protocol):
 class ThreadWorkers:
     """Up to `limit` threads; one that has had nothing to do for `idle` seconds ends."""
 
-    def __init__(self, limit: int = 4, idle: float = 5.0, name: str = "edged") -> None:
+    def __init__(self, limit: int = 4, idle: float = 5.0, name: str = "worker") -> None:
         self._limit, self._idle, self._name = limit, idle, name
         self._condition = threading.Condition()
         self._jobs: deque[Job] = deque()
@@ -44,14 +44,14 @@ class ThreadWorkers:
                 self._condition.notify()
             elif self._threads < self._limit:
                 self._threads += 1
-                threading.Thread(target=self._work, name=f"{self._name}-worker", daemon=True).start()
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
             try:
                 job()
             except Exception:
-                log.exception("a job of %s failed", self._name)
+                log.exception("a job failed")
 
     def _next(self) -> Job | None:
         with self._condition:

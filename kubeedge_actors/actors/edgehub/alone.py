@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.actors.edgehub.actor import Asking, Telling
+from kubeedge_actors.actors.edgehub.lanes import Asking, Telling
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import (

@@ -82,11 +82,16 @@ class Collector:
         if resource is None or current is None or current.uid != entry.uid or not current.owners:
             return
         owners = current.object()["metadata"].get("ownerReferences", ())
-        if not any(self._owner(owner, current) for owner in owners):
+        if not any(self._unknown(owner) or self._owner(owner, current) for owner in owners):
             self._remover.remove(resource, current, BACKGROUND)
 
+    def _unknown(self, reference: Json) -> bool:
+        """Whether an owner is of a kind that is not served: it may live elsewhere, so it counts as being there."""
+        group = reference.get("apiVersion", "").rpartition("/")[0]
+        return self._registry.of_kind(group, reference.get("kind", "")) is None
+
     def _owner(self, reference: Json, dependent: Entry) -> tuple[Resource, Entry] | None:
-        """The owner that a reference names, if it exists; unknown kinds are taken to exist by answering nothing wrong."""
+        """The owner that a reference names, if it exists."""
         group = reference.get("apiVersion", "").rpartition("/")[0]
         resource = self._registry.of_kind(group, reference.get("kind", ""))
         if resource is None:

@@ -28,7 +28,9 @@ def default(body: Json) -> None:
 
 def prepare(body: Json) -> None:
     """At creation: nothing is accepted yet."""
-    storing = [version["name"] for version in body.get("spec", {}).get("versions", ()) if version.get("storage")]
+    storing = [
+        version.get("name", "") for version in body.get("spec", {}).get("versions", ()) if version.get("storage")
+    ]
     body["status"] = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": storing}
 
 
@@ -51,6 +53,8 @@ def complaints(body: Json) -> Iterator[FieldError]:
     if sum(1 for version in versions if version.get("storage")) != 1:
         yield invalid_value("spec.versions", len(versions), "must have exactly one version marked as storage version")
     for index, version in enumerate(versions):
+        if not version.get("name"):
+            yield required(f"spec.versions[{index}].name")
         where = f"spec.versions[{index}].schema.openAPIV3Schema"
         schema = version.get("schema", {}).get("openAPIV3Schema")
         if not schema:

@@ -22,6 +22,11 @@ class Structural:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
 
+    @property
+    def schema(self) -> Schema:
+        """The schema as the definition says it."""
+        return self._schema
+
     def prune(self, body: Json, unknown: list[str]) -> Json:
         """The object without fields that the schema does not know; their paths are added to `unknown`."""
         rest = {key: value for key, value in body.items() if key not in ROOT_FIELDS}

@@ -21,7 +21,8 @@ def prepare_namespace(body: Json) -> None:
 
 def default_namespace(body: Json) -> None:
     """Its own name as a label."""
-    body["metadata"].setdefault("labels", {})[NAME_LABEL] = body["metadata"]["name"]
+    if name := body["metadata"].get("name"):
+        body["metadata"].setdefault("labels", {})[NAME_LABEL] = name
 
 
 def default_node(body: Json) -> None:

@@ -1,17 +1,19 @@
 """The MQTT broker of an edge node as EventBus sees it, and what it promises.
 
 Promises of every Broker
-* What a client publishes on a topic that matches a subscribed filter comes to the tap once, however many filters match; in the order in
-  which the client said it. `$` topics work like any other, but no wildcard in the first level matches them.
-* The tap is called from a thread of the driver and must not wait. When it answers False the message is not lost and not acknowledged: it
-  is offered again, and meanwhile nothing more is taken from that client.
-* `publish` may be called from any thread and never waits for a client, only for the driver's own thread if that is far behind; the order
-  of calls from one thread is the order on the wire.
+* What a client publishes on a topic that matches a subscribed filter comes to the tap once, however many filters match;
+  in the order in which the client said it. `$` topics work like any other, but no wildcard in the first level matches
+  them.
+* The tap is called from a thread of the driver and must not wait. When it answers False the message is not lost and not
+  acknowledged: it is offered again, and meanwhile nothing more is taken from that client.
+* `publish` may be called from any thread and never waits for a client, only for the driver's own thread if that is far
+  behind; the order of calls from one thread is the order on the wire.
 * A subscription outlives a lost connection, and a `close` followed by `start`.
 * `start` may be called again at any time: it does nothing while the broker works and mends it when it does not.
 * BrokerError with one plain sentence for whatever can not be done.
 
-The embedded broker does not offer to the tap what `publish` said; an external one does, when a subscribed filter matches it.
+The embedded broker does not offer to the tap what `publish` said; an external one does, when a subscribed filter
+matches it.
 """
 
 from __future__ import annotations
@@ -60,4 +62,7 @@ class Broker(Protocol):
         """The reverse of subscribe."""
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
-        """Say it to all clients that subscribed. Error: BrokerError for a topic that MQTT does not allow, or when too much waits."""
+        """Say it to all clients that subscribed.
+
+        Error: BrokerError for a topic that MQTT does not allow, or when too much waits.
+        """

@@ -1,10 +1,11 @@
 """The MQTT broker in this process: amqtt on its own thread, with our message path.
 
-amqtt 0.12.1 serves the sockets, reads CONNECT and answers it, and ends. What happens between CONNACK and the end of a connection is
-`exchange.py`: amqtt swallows what clients publish on `$` topics, sends new clients retained messages that they did not ask for, takes the
-subscriber's QoS for the lesser one, loses QoS 1 and 2 in flight when an acknowledgement is slow, has no bound on what waits, forgets
-anonymous sessions, does not look at keepalive, and needs 150 us for a message. Private methods are overridden for that, so the version is
-pinned (setup.cfg) and tests with real clients hold the behaviour.
+amqtt 0.12.1 serves the sockets, reads CONNECT and answers it, and ends. What happens between CONNACK and the end of a
+connection is `exchange.py`: amqtt swallows what clients publish on `$` topics, sends new clients retained messages that
+they did not ask for, takes the subscriber's QoS for the lesser one, loses QoS 1 and 2 in flight when an acknowledgement
+is slow, has no bound on what waits, forgets anonymous sessions, does not look at keepalive, and needs 150 us for a
+message. Private methods are overridden for that, so the version is pinned (setup.cfg) and tests with real clients hold
+the behaviour.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ class EmbeddedBroker:
         return self._exchange.counters
 
     def start(self) -> None:
-        """Serve until `close`. Error: BrokerError when the address can not be had, or is open to others without passwords."""
+        """Serve until `close`.
+
+        Error: BrokerError when the address can not be had, or is open to others without passwords.
+        """
         with self._lock:
             if self.alive:
                 return
@@ -143,7 +147,8 @@ class EmbeddedBroker:
             raise BrokerError("the embedded broker does not run")
         self._outgoing.append(Publish(topic, payload, qos, retain))
         if not self._scheduled:
-            # one wake-up for all that comes until it is taken; `_drain` resets the flag before it looks, so nothing is left behind
+            # one wake-up for all that comes until it is taken; `_drain` resets the flag before it looks, so nothing is
+            # left behind
             self._scheduled = True
             loop.call_soon_threadsafe(self._drain)
 
@@ -224,8 +229,9 @@ class _Connection:
         self.acknowledge()
 
     def acknowledge(self) -> None:
-        """Have TCP acknowledge at once what comes next: a client that leaves Nagle's algorithm on (paho, mosquitto_pub) waits for
-        it, 40 ms a time, when it sends two packets in a row. The kernel goes back to waiting whenever data leaves.
+        """Have TCP acknowledge at once what comes next: a client that leaves Nagle's algorithm on (paho, mosquitto_pub)
+        waits for it, 40 ms a time, when it sends two packets in a row. The kernel goes back to waiting whenever data
+        leaves.
         """
         if QUICKACK is not None:
             self.socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
@@ -333,7 +339,7 @@ class _Broker(AmqttBroker):  # type: ignore[misc]
                     connection.farewell = True
                     return
                 if not exchange.take(session, packet):
-                    await self._until(lambda: exchange.take(session, packet), connection)  # noqa: B023  it is awaited here
+                    await self._until(lambda: exchange.take(session, packet), connection)  # noqa: B023  awaited
             exchange.flush()
             connection.acknowledge()
             await connection.writer.drain()
@@ -348,9 +354,7 @@ class _Broker(AmqttBroker):  # type: ignore[misc]
 
     def _end(self, connection: _Connection, session: Session, asked: Any) -> None:
         self._exchange.flush()
-        session.detach()
-        if session.clean:
-            self._exchange.forget(session)
+        self._exchange.leave(session)
         if self._connections.get(asked.client_id) is connection:
             del self._connections[asked.client_id]
         connection.writer.close()

@@ -1,7 +1,8 @@
-"""A broker's mind: sessions, subscriptions, retained messages, and what each packet of a client leads to. Pure: bytes in, bytes out.
+"""A broker's mind: sessions, subscriptions, retained messages, and what each packet of a client leads to. Pure: bytes
+in, bytes out.
 
-Whoever owns the sockets calls `take` for each packet, and `flush` when it has no more for now: all that was said meanwhile to one client
-leaves as one piece. Not thread-safe; everything is called from the broker's one thread.
+Whoever owns the sockets calls `take` for each packet, and `flush` when it has no more for now: all that was said
+meanwhile to one client leaves as one piece. Not thread-safe; everything is called from the broker's one thread.
 """
 
 from __future__ import annotations
@@ -18,17 +19,24 @@ from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publis
 Send = Callable[[bytes], None]
 Room = Callable[[], int]
 
+REMEMBERED = 1_000
+"""Clients that are away and whose sessions are kept; the one that left first is forgotten for a further one."""
 _RETAINED = 10_000
 
 
 @dataclass
 class Counters:
-    """What happened since the start. `dropped`: for clients that do not keep up; `refused`: retained messages over the limit."""
+    """What happened since the start.
+
+    `dropped`: for clients that do not keep up. `refused`: retained messages over the limit. `forgotten`: sessions of
+    clients that were away.
+    """
 
     received: int = 0
     sent: int = 0
     dropped: int = 0
     refused: int = 0
+    forgotten: int = 0
 
 
 class Session:
@@ -59,11 +67,12 @@ class Session:
 class Exchange:
     """Who hears what."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS, remembered: int = REMEMBERED) -> None:
         self.counters = Counters()
         self.sessions: dict[str, Session] = {}
         self.tap: Tap | None = None
-        self._limits = limits
+        self._limits, self._remembered = limits, remembered
+        self._absent: dict[Session, None] = {}
         self._subscribers: FilterTable[Session] = FilterTable()
         self._tapped: FilterTable[None] = FilterTable()
         self._retained: dict[str, Publish] = {}
@@ -73,14 +82,27 @@ class Exchange:
         """The session of a client that connects, and whether it was remembered."""
         known = self.sessions.get(client_id)
         if known is not None and not clean and not known.clean:
+            self._absent.pop(known, None)
             return known, True
         if known is not None:
             self.forget(known)
         session = self.sessions[client_id] = Session(client_id, clean, self._limits)
         return session, False
 
+    def leave(self, session: Session) -> None:
+        """The client is gone. What is not clean is remembered, but not more than so many of them."""
+        session.detach()
+        if session.clean:
+            self.forget(session)
+            return
+        self._absent[session] = None
+        if len(self._absent) > self._remembered:
+            self.counters.forgotten += 1
+            self.forget(next(iter(self._absent)))
+
     def forget(self, session: Session) -> None:
         """The session and its subscriptions are gone."""
+        self._absent.pop(session, None)
         for filter in list(self._subscribers.filters(session)):
             self._subscribers.discard(filter, session)
         self._touched.pop(session, None)
@@ -95,7 +117,10 @@ class Exchange:
             self._tapped.discard(filter, None)
 
     def take(self, session: Session, packet: Packet) -> bool:
-        """Do what a client's packet asks. False: not now, offer the same packet again. Error: ProtocolError; the connection has to end."""
+        """Do what a client's packet asks. False: not now, offer the same packet again.
+
+        Error: ProtocolError; the connection has to end.
+        """
         kind = packet.kind
         if kind == packets.PUBLISH:
             return self._published(session, packets.read_publish(packet))

@@ -1,7 +1,8 @@
 """The client of an MQTT broker beside this process, such as mosquitto: one thread that owns one socket.
 
-A client of our own and not amqtt's: it needs no event loop, keeps what was not acknowledged over a lost connection, and costs an edge
-with an external broker less memory. It speaks QoS 1 both ways, as edgecore does (source: KubeEdge edge/pkg/eventbus).
+A client of our own and not amqtt's: it needs no event loop, keeps what was not acknowledged over a lost connection, and
+costs an edge with an external broker less memory. It speaks QoS 1 both ways, as edgecore does (source: KubeEdge
+edge/pkg/eventbus).
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ class ExternalBroker:
 
     @classmethod
     def at(cls, url: str, login: Login = NOBODY) -> ExternalBroker:
-        """The broker of `tcp://[user:password@]host[:port]`, or `ssl://` with the system's authorities. Error: UsageError."""
+        """The broker of `tcp://[user:password@]host[:port]`, or `ssl://` with the system's authorities.
+
+        Error: UsageError.
+        """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -194,7 +198,10 @@ class ExternalBroker:
                 talk.end()
 
     def _enter(self, talk: _Talk) -> None:
-        """Wait for the CONNACK, then say what a broker that forgot us has to know. Error: ProtocolError when it refuses us."""
+        """Wait for the CONNACK, then say what a broker that forgot us has to know.
+
+        Error: ProtocolError when it refuses us.
+        """
         deadline = time.monotonic() + CONNECT_WITHIN
         while not talk.arrived:
             if time.monotonic() > deadline:
@@ -341,7 +348,10 @@ class _Talk:
 
 
 def _is_final(error: OSError) -> bool:
-    """False when the socket only wants to be asked again; ssl's two ways of saying so are known by name, it may not be imported."""
+    """False when the socket only wants to be asked again.
+
+    The two ways in which ssl says so are known by name: it may not be imported.
+    """
     later = isinstance(error, BlockingIOError | InterruptedError)
     return not later and type(error).__name__ not in ("SSLWantReadError", "SSLWantWriteError")
 
@@ -349,7 +359,10 @@ def _is_final(error: OSError) -> bool:
 def secure_context(
     authorities: str | None = None, certificate: str | None = None, key: str | None = None
 ) -> ssl.SSLContext:
-    """A context for `tls`; files in PEM, the system's authorities when none are given. Error: UsageError for an unusable file."""
+    """A context for `tls`; files in PEM, the system's authorities when none are given.
+
+    Error: UsageError for an unusable file.
+    """
     import ssl  # an edge whose broker needs no TLS has a use for it only in its link
 
     try:

@@ -41,7 +41,10 @@ class FakeClient:
 
 
 class FakeBroker:
-    """A Broker for tests. `published`: what was said from inside. `failure`: raised by `start` and `publish` while it is set."""
+    """A Broker for tests.
+
+    `published`: what was said from inside. `failure`: raised by `start` and `publish` while it is set.
+    """
 
     address = "127.0.0.1:0"
 

@@ -38,7 +38,10 @@ def _valid_text(text: str) -> bool:
 
 
 def matches(filter: str, topic: str) -> bool:
-    """Whether a publication on `topic` reaches a subscription of `filter`; a leading wildcard does not match a leading `$`."""
+    """Whether a publication on `topic` reaches a subscription of `filter`.
+
+    A leading wildcard does not match a leading `$`.
+    """
     if filter == topic:
         return True
     if topic.startswith("$") and filter.startswith(("+", "#")):
@@ -51,7 +54,10 @@ def matches(filter: str, topic: str) -> bool:
 
 
 class FilterTable(Generic[K]):
-    """Who subscribed to what with which QoS. Not thread-safe. What a topic matched is remembered until a filter changes."""
+    """Who subscribed to what with which QoS. Not thread-safe.
+
+    What a topic matched is remembered until a filter changes.
+    """
 
     def __init__(self) -> None:
         self._filters: dict[str, dict[K, int]] = {}

@@ -1,8 +1,10 @@
-"""What one receiver of publications still has to get: a bounded, ordered queue with MQTT's QoS 1 and 2 hand-shakes (4.3, 4.4). Pure.
+"""What one receiver of publications still has to get: a bounded, ordered queue with MQTT's QoS 1 and 2 hand-shakes
+(4.3, 4.4). Pure.
 
-At most `window` publications are on their way at a time; the others wait here, at most `longest` of them with `bytes` of payload together;
-what does not fit is dropped and counted, the newest first. After a lost connection `resume` says again what was not acknowledged, in the
-first order. Nothing is repeated while a connection lasts: MQTT 3.1.1 forbids it.
+At most `window` publications are on their way at a time; the others wait here, at most `longest` of them with `bytes`
+of payload together; what does not fit is dropped and counted, the newest first. After a lost connection `resume` says
+again what was not acknowledged, in the first order. Nothing is repeated while a connection lasts: MQTT 3.1.1 forbids
+it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Outbox:
     def __init__(self, limits: Limits = LIMITS) -> None:
         self._limits = limits
         self._waiting: deque[Publish] = deque()
-        # by packet id, in the order of sending; None once the receiver has it and only the end of the QoS 2 hand-shake is missing
+        # by packet id, in the order of sending; None once the receiver has it and only the end of the QoS 2 hand-shake
+        # is missing
         self._sent: dict[int, Publish | None] = {}
         self._bytes = 0
         self._last_id = 0
@@ -78,7 +81,10 @@ class Outbox:
         self._settle(self._sent.pop(packet_id, None))
 
     def received(self, packet_id: int) -> bytes:
-        """The receiver has it (PUBREC); the PUBREL to answer. It is answered for an unknown number as well, so that the other side can end."""
+        """The receiver has it (PUBREC); the PUBREL to answer.
+
+        It is answered for an unknown number as well, so that the other side can end.
+        """
         self._settle(self._sent.get(packet_id))
         if packet_id in self._sent:
             self._sent[packet_id] = None

@@ -1,6 +1,7 @@
 """The packets of MQTT 3.1.1 as bytes, both ways. Pure: no socket, no thread.
 
-Only what is needed between CONNECT and DISCONNECT of either side; numbers of sections are those of the OASIS standard of 2014.
+Only what is needed between CONNECT and DISCONNECT of either side; numbers of sections are those of the OASIS standard
+of 2014.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A password file as `mosquitto_passwd` writes it: one `user:$7$<rounds>$<salt>$<hash>` a line (PBKDF2 with SHA-512)."""
+"""A password file as `mosquitto_passwd` writes it: a line is `user:$7$<rounds>$<salt>$<hash>`, PBKDF2 with SHA-512."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import struct
 import threading
 import time
@@ -64,9 +65,10 @@ class DockerRuntime:
         self, owner: str, address: str = DEFAULT_ADDRESS, pause_image: str = "", timeout: float = 60.0
     ) -> None:
         self._owner, self._pause_image = owner, pause_image
+        _knock(address)
         with _translated():  # the library's stubs leave the low-level client half untyped
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
-        self._lock = threading.Lock()
+        self._lock, self._opening = threading.Lock(), threading.Lock()
         self._seen: dict[str, Container] = {}
         self._closing = threading.Event()
         self._stream: Any = None
@@ -282,10 +284,10 @@ class DockerRuntime:
     # --- pods and images --------------------------------------------------------------------------------------------
 
     def open_pod(self, network: PodNetwork) -> str:
-        """Start the pause container of the pod, unless it runs."""
+        """Start the pause container of the pod, unless it runs. One at a time: containers of a pod start side by side."""
         name = forms.engine_name(network.pod, forms.SANDBOX_NAME)
-        image = self._pause_image or self._own_pause_image()
-        with _translated():
+        with self._opening, _translated():
+            image = self._pause_image or self._own_pause_image()
             try:
                 found = self._client.inspect_container(name)
             except docker.errors.NotFound:
@@ -347,6 +349,13 @@ class DockerRuntime:
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._client.close()
+
+
+def _knock(address: str) -> None:
+    """Find out cheaply that nobody listens at a local socket: the library leaks one for each try."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door, _translated():
+            door.connect(address.removeprefix("unix://"))
 
 
 def _frames(raw: Any) -> Iterator[bytes]:

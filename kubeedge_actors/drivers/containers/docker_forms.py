@@ -5,9 +5,8 @@ Labels and names are those that a kubelet with Docker gave its containers, so th
 
 from __future__ import annotations
 
-import calendar
+import datetime
 import re
-import time
 from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
@@ -132,8 +131,7 @@ def seconds(stamp: str) -> float:
     """Seconds since the epoch of an RFC 3339 time in UTC with any fraction; 0 for Go's zero time."""
     if not stamp or stamp.startswith("0001-"):
         return 0.0
-    whole, _, fraction = stamp.removesuffix("Z").partition(".")
-    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
+    return datetime.datetime.fromisoformat(stamp).timestamp()
 
 
 def inspected(found: dict[str, Any]) -> Container:

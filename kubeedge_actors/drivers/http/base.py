@@ -5,7 +5,8 @@ Promises of every Client
 * It may be called from several threads at once. The body of an answer is cut off at BODY_LIMIT.
 
 Promises of every Server
-* The handler is called on a thread of its own for each request, with the body; what it returns is the body of the answer, status 200.
+* The handler is called on a thread of its own for each request, with the body; what it returns is the body of the
+  answer, status 200.
 * A body that is too long or can not be read is given to the handler as None.
 * HttpError with one plain sentence when the port can not be had. `close` waits for no request.
 """

@@ -1,4 +1,7 @@
-"""HTTP with Python's own library. It is imported when the first call is made or the server starts: most edges never do either."""
+"""HTTP with Python's own library. It is imported when the first call is made or the server starts.
+
+Most edges never do either.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from kubeedge_actors.errors import HttpError
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    from io import BufferedIOBase
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +105,9 @@ def _handler_class(handle: Handler) -> type[BaseHTTPRequestHandler]:
         timeout = IDLE_SECONDS
 
         def answer(self) -> None:
-            body = self.body()
-            if body is None:
-                self.close_connection = True
+            chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
+            body = _chunks(self.rfile) if chunked else _whole(self.rfile, self.headers.get("Content-Length", "0"))
+            self.close_connection = self.close_connection or body is None
             said = handle(body)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -113,29 +117,28 @@ def _handler_class(handle: Handler) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
-        def body(self) -> bytes | None:
-            if "chunked" in self.headers.get("Transfer-Encoding", ""):
-                return self.chunks()
-            length = self.headers.get("Content-Length", "0")
-            if not length.isdigit() or int(length) > BODY_LIMIT:
-                return None
-            return self.rfile.read(int(length))
-
-        def chunks(self) -> bytes | None:
-            body = b""
-            while True:
-                try:
-                    size = int(self.rfile.readline(64).partition(b";")[0], 16)
-                except ValueError:
-                    return None
-                if len(body) + size > BODY_LIMIT:
-                    return None
-                body += self.rfile.read(size)
-                self.rfile.readline(64)
-                if size == 0:
-                    return body
-
         def log_message(self, format: str, *arguments: Any) -> None:
             log.debug(format, *arguments)
 
     return Exchange
+
+
+def _whole(stream: BufferedIOBase, length: str) -> bytes | None:
+    """A body of a stated length, or None for one that is too long or no length."""
+    return stream.read(int(length)) if length.isdigit() and int(length) <= BODY_LIMIT else None
+
+
+def _chunks(stream: BufferedIOBase) -> bytes | None:
+    """A body that comes in chunks, or None for one that is too long or not in chunks."""
+    body = b""
+    while True:
+        try:
+            size = int(stream.readline(64).partition(b";")[0], 16)
+        except ValueError:
+            return None
+        if not 0 <= size <= BODY_LIMIT - len(body):
+            return None
+        body += stream.read(size)
+        stream.readline(64)
+        if size == 0:
+            return body

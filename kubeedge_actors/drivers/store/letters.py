@@ -1,14 +1,16 @@
 """Letters that nobody took, in one SQLite file: written by a thread of its own in batches, readable by any process.
 
-Not durable to the last instant: what was added in the milliseconds before a `kill -9` may be missing.
+Not durable to the last instant: what was added in the last moment (LINGER) before a `kill -9` may be missing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
@@ -25,6 +27,8 @@ QUEUED = 10_000
 BATCH = 500
 BUSY_SECONDS = 5.0
 FLUSH_SECONDS = 5.0
+LINGER = 0.2
+"""Seconds that a letter waits for company, so that a flood of them costs a few commits a second and no flash memory its life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +159,21 @@ class LetterWriter:
     def _work(self) -> None:
         going = True
         while going:
-            items = [self._queue.get()]
-            while len(items) < BATCH and not self._queue.empty():
-                items.append(self._queue.get())
+            items = self._batch()
             self._write([item for item in items if item is not None and not isinstance(item, threading.Event)])
             for item in items:
                 if isinstance(item, threading.Event):
                     item.set()
             going = None not in items
+
+    def _batch(self) -> list[Callable[[], LetterRow] | threading.Event | None]:
+        """What is to be written in one go: somebody who waits for it ends it."""
+        items = [self._queue.get()]
+        deadline = time.monotonic() + LINGER
+        while callable(items[-1]) and len(items) < BATCH and (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):  # nobody came in time
+                items.append(self._queue.get(timeout=left))
+        return items
 
     def _write(self, makers: Sequence[Callable[[], LetterRow]]) -> None:
         if not makers:

@@ -26,6 +26,7 @@ class InlineEngine:
         self._ready: deque[Cell] = deque()
         self._queued: set[Cell] = set()
         self._stack: list[Cell] = []
+        self._seats: list[object] = []
         self._schedule = Schedule()
 
     def attach(self, clock: Clock | None) -> Clock:
@@ -81,10 +82,12 @@ class InlineEngine:
     def _turn(self, cell: Cell) -> None:
         cell.box.idle = False
         self._stack.append(cell)
+        self._seats.append(cell.seat)
         try:
             more = drain(cell, 1)
         finally:
             self._stack.pop()
+            self._seats.pop()
         if cell.seat is None:
             return
         cell.box.idle = True
@@ -133,8 +136,8 @@ class InlineEngine:
         """Nobody waits: there is one thread."""
 
     def current(self) -> Cell | None:
-        """The innermost running cell."""
-        return self._stack[-1] if self._stack else None
+        """The innermost running cell; None when its incarnation was replaced, and what runs is nobody's any more."""
+        return self._stack[-1] if self._stack and self._stack[-1].seat is self._seats[-1] else None
 
     def stack(self, cell: Cell) -> str:
         """Not known: who asks is further up the same stack."""

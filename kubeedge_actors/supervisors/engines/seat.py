@@ -68,7 +68,7 @@ class Seat(pykka.ThreadingActor):
 
     def __init__(self, cell: Cell, engine: ThreadsEngine) -> None:
         super().__init__()
-        self._cell, self._engine = cell, engine
+        self.cell, self._engine = cell, engine
         self._gate = threading.Lock()
         self._gate.acquire()
         self.actor_inbox.cell = cell  # type: ignore[attr-defined]  # ours, from _create_actor_inbox
@@ -89,16 +89,16 @@ class Seat(pykka.ThreadingActor):
 
     def _actor_loop(self) -> None:
         ident = threading.get_ident()
-        self._engine.cells[ident] = self._cell
+        self._engine.present[ident] = self
         try:
             self._run()
         finally:
-            del self._engine.cells[ident]
+            del self._engine.present[ident]
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
 
     def _run(self) -> None:
-        cell, box = self._cell, self._cell.box
+        cell, box = self.cell, self.cell.box
         while cell.seat is self:
             if drain(cell, TURN) or cell.seat is not self:
                 continue

@@ -28,7 +28,8 @@ class ThreadsEngine:
     """Actors on threads of their own, timers on one more, which is started with the first timer."""
 
     def __init__(self) -> None:
-        self.cells: dict[int, Cell] = {}
+        self.present: dict[int, Seat] = {}
+        """The seat of each of our threads, by its identifier."""
         self._seats: list[Seat] = []
         self._timers = Timers()
         self._waits = Waits()
@@ -86,8 +87,9 @@ class ThreadsEngine:
         self._waits.release(cell)
 
     def current(self) -> Cell | None:
-        """The cell of this thread."""
-        return self.cells.get(threading.get_ident())
+        """The cell of this thread; None in a thread whose incarnation was replaced, which is nobody's any more."""
+        seat = self.present.get(threading.get_ident())
+        return seat.cell if seat is not None and seat.cell.seat is seat else None
 
     def stack(self, cell: Cell) -> str:
         """Where the cell's thread is at the moment."""

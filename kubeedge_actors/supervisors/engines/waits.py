@@ -48,7 +48,8 @@ class Waits:
             yield wait
         finally:
             with self._lock:
-                del self._waits[who]
+                if self._waits.get(who) is wait:  # else a newer incarnation waits, and this one was replaced
+                    del self._waits[who]
 
     def release(self, who: Cell) -> None:
         """Whatever room `who` waits for, it is let in without."""

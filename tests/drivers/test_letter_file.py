@@ -1,0 +1,127 @@
+"""Letters in one SQLite file: bounded, written without holding anybody up, and never in the way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.drivers.store import letters
+from kubeedge_actors.drivers.store.letters import LetterFile, LetterRow, LetterWriter
+from kubeedge_actors.errors import StoreCorrupt, StoreError
+
+
+def row(text: str) -> LetterRow:
+    return LetterRow("echo", "me", "builtins:str", f'"{text}"', text, "why", "an error", "a traceback", 3, 12.5)
+
+
+def test_what_is_written_is_read_in_order_by_anybody(tmp_path: Path) -> None:
+    LetterFile(tmp_path / "letters.db").add([row("a"), row("b")])
+    found = LetterFile(tmp_path / "letters.db").all()
+    assert [each.payload for each in found] == ["a", "b"]
+    assert found[0] == LetterFile(tmp_path / "letters.db").get(found[0].id)
+    assert (found[0].error, found[0].traceback, found[0].deliveries, found[0].at) == (
+        "an error",
+        "a traceback",
+        3,
+        12.5,
+    )
+
+
+def test_a_file_that_is_not_there_has_no_letters_and_is_not_made(tmp_path: Path) -> None:
+    file = LetterFile(tmp_path / "letters.db")
+    assert (file.all(), file.get(1), file.drop(1), file.clear(), file.forgotten()) == ([], None, False, 0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
+    file = LetterFile(tmp_path / "letters.db", capacity=3)
+    for text in "abcde":
+        file.add([row(text)])
+    assert [each.payload for each in file.all()] == ["c", "d", "e"]
+    assert file.forgotten() == 2
+
+
+def test_a_number_is_never_used_again(tmp_path: Path) -> None:
+    file = LetterFile(tmp_path / "letters.db")
+    file.add([row("a")])
+    assert file.drop(1)
+    assert not file.drop(1)
+    file.add([row("b")])
+    assert [each.id for each in file.all()] == [2]
+
+
+def test_a_replayed_letter_says_so(tmp_path: Path) -> None:
+    file = LetterFile(tmp_path / "letters.db")
+    file.add([row("a"), row("b")])
+    file.mark(1, 99.0)
+    assert [each.replayed for each in file.all()] == [99.0, 0.0]
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "letters.db"
+    path.write_text("this is no database, it is a text that is long enough to be taken for one" * 20)
+    with pytest.raises(StoreCorrupt, match=r"letters\.db"):
+        LetterFile(path).all()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nowhere"):
+        LetterFile(tmp_path / "nowhere" / "letters.db").add([row("a")])
+
+
+def test_the_writer_sets_a_damaged_file_aside_and_begins_a_new_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "letters.db"
+    path.write_text("this is no database, it is a text that is long enough to be taken for one" * 20)
+    writer = LetterWriter(LetterFile(path))
+    writer.add(lambda: row("a"))
+    writer.close()
+    assert [each.payload for each in LetterFile(path).all()] == ["a"]
+    assert "damaged" in caplog.text
+    assert (tmp_path / "letters.damaged").exists()
+    assert writer.lost == 0
+
+
+def test_adding_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    writer, go_on, entered = LetterWriter(LetterFile(tmp_path / "letters.db")), threading.Event(), threading.Event()
+
+    def slow() -> LetterRow:
+        entered.set()
+        assert go_on.wait(10)
+        return row("slow")
+
+    writer.add(slow)
+    assert entered.wait(10)
+    for number in range(1200):
+        writer.add(lambda number=number: row(str(number)))  # type: ignore[misc]
+    assert not writer.flush(0.01)
+    go_on.set()
+    assert writer.flush(30)
+    assert len(LetterFile(tmp_path / "letters.db").all()) == 1201
+    writer.close()
+
+
+def test_what_finds_the_queue_full_is_counted_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "QUEUED", 0)
+    writer = LetterWriter(LetterFile(tmp_path / "letters.db"))
+    writer.add(lambda: row("a"))
+    writer.close()
+    assert writer.lost == 1
+
+
+def test_a_file_that_refuses_costs_letters_not_the_writer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "later"
+    writer = LetterWriter(LetterFile(folder / "letters.db"))
+    with caplog.at_level(logging.WARNING):
+        writer.add(lambda: row("a"))
+        assert writer.flush(10)
+    assert writer.lost == 1
+    assert "could not be kept" in caplog.text
+    folder.mkdir()
+    writer.add(lambda: row("b"))
+    writer.close()
+    assert [each.payload for each in LetterFile(folder / "letters.db").all()] == ["b"]

@@ -1,0 +1,134 @@
+"""docs/tutorial/first-module.md is executed: its modules, its test, its commands, and what it says that they show."""
+
+from __future__ import annotations
+
+import ast
+import os
+import queue
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+import kubeedge_actors
+from kubeedge_actors.demo_stage import end, first_line, free_ports
+
+ROOT = Path(kubeedge_actors.__file__).parent.parent
+PAGE = (ROOT / "docs" / "tutorial" / "first-module.md").read_text(encoding="utf-8")
+FILES = re.findall(r"^```python (\S+)\n(.*?)^```$", PAGE, re.M | re.S)
+COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S) for line in block.splitlines()]
+SHOWN = re.findall(r"^```\n(\S+) (\S+)\n```$", PAGE, re.M)
+SECONDS = 30
+
+
+def command(beginning: str, number: int = 0) -> list[str]:
+    """The words of the n-th command of the page that begins like this; our Python in place of `python`."""
+    words = shlex.split([line for line in COMMANDS if line.startswith(beginning)][number])
+    return [sys.executable, *words[1:]] if words[0] == "python" else words
+
+
+class Node:
+    """The reader's folder, the edge in it, and an MQTT client in place of mosquitto's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_ports(1)[0]
+        self.heard: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self.subscribed: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.process: subprocess.Popen[str] | None = None
+        self.client = self._client()
+
+    def _client(self) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.on_subscribe = lambda *_: self.subscribed.put(None)
+        client.on_message = lambda _, __, message: self.heard.put((message.topic, message.payload.decode()))
+        return client
+
+    def start(self) -> None:
+        """The edge command of the page, on a free port, until it is ready and somebody listens to alarms."""
+        words = [str(self.port) if word == "1883" else word for word in command("python -m kubeedge_actors.edge")]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                words, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
+            )
+        assert first_line(self.process.stdout, SECONDS).startswith("ready"), (self.folder / "log").read_text()
+        self.client = self._client()
+        self.client.connect("127.0.0.1", self.port)
+        self.client.subscribe(command("mosquitto_sub")[-1])
+        self.client.loop_start()
+        self.subscribed.get(timeout=SECONDS)
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        self.client.disconnect()
+        self.client.loop_stop()
+        if self.process is not None:
+            end(self.process)
+
+    def publish(self, number: int) -> None:
+        """The n-th `mosquitto_pub` of the page."""
+        words = command("mosquitto_pub", number)
+        self.client.publish(words[words.index("-t") + 1], words[words.index("-m") + 1], qos=1).wait_for_publish(SECONDS)
+
+    def run(self, words: list[str]) -> str:
+        """What a command prints; it has to succeed."""
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        """As if the package were installed."""
+        return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def write(self, number: int) -> None:
+        """The n-th file of the page."""
+        name, text = FILES[number]
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path)
+    for number in range(3):
+        node.write(number)
+    yield node
+    node.stop()
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_the_modules_of_the_page_are_the_examples(number: int) -> None:
+    name, text = FILES[number]
+    example = ast.parse((ROOT / "examples" / name).read_text(encoding="utf-8"))
+    assert ast.get_docstring(example)
+    assert ast.dump(ast.Module(example.body[1:], [])) == ast.dump(ast.parse(text))
+
+
+def test_the_test_of_the_page_passes(node: Node) -> None:
+    assert "2 passed" in node.run([*command("python -m pytest"), "-p", "no:cacheprovider"])
+
+
+def test_the_module_raises_an_alarm_fails_is_repaired_and_gets_its_letter_again(node: Node) -> None:
+    node.start()
+    node.publish(0)
+    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    node.publish(1)
+    node.publish(0)  # it goes on with the next one
+    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    assert re.search(
+        r"^1 .* alarm +TwinUpdated +3 .*float", node.run(command("python -m kubeedge_actors deadletters list")), re.M
+    )
+    assert "ValueError: could not convert" in node.run(command("python -m kubeedge_actors deadletters show"))
+    assert "alarm" in node.run(command("python -m kubeedge_actors.dashboard"))
+    node.stop()
+    node.write(3)
+    node.start()
+    node.run(command("python -m kubeedge_actors deadletters replay"))
+    assert node.heard.get(timeout=SECONDS) == SHOWN[1]
