@@ -1,4 +1,6 @@
-"""A Docker engine for tests: the one at DOCKER_HOST or /var/run/docker.sock; a test that wants it is skipped where none answers."""
+"""A Docker engine for tests: the one at DOCKER_HOST or /var/run/docker.sock; a test that wants it is skipped where
+none answers.
+"""
 
 from __future__ import annotations
 

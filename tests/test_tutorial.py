@@ -6,17 +6,23 @@ import ast
 import os
 import queue
 import re
+import select
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 import kubeedge_actors
+from kubeedge_actors.control import SOCKET
+from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.demo_stage import end, first_line, free_ports
 
 ROOT = Path(kubeedge_actors.__file__).parent.parent
@@ -76,6 +82,19 @@ class Node:
         words = command("mosquitto_pub", number)
         self.client.publish(words[words.index("-t") + 1], words[words.index("-m") + 1], qos=1).wait_for_publish(SECONDS)
 
+    @contextmanager
+    def events(self) -> Iterator[TextIO]:
+        """What happens to the actors, a line each; from a restart of one on, so that nothing is missed."""
+        with socket.socket(socket.AF_UNIX) as watcher, closing(ControlClient(self.folder / "E" / SOCKET)) as control:
+            watcher.settimeout(SECONDS)
+            watcher.connect(str(control.path))
+            watcher.sendall(b'{"cmd":"events"}\n')
+            while not select.select([watcher], [], [], 0.05)[0]:
+                control.ask("restart", actor="inventory")
+            with watcher.makefile() as lines:
+                yield lines
+            control.ask("deadletters")  # those in the making are in the file after it
+
     def run(self, words: list[str]) -> str:
         """What a command prints; it has to succeed."""
         done = subprocess.run(
@@ -119,7 +138,9 @@ def test_the_module_raises_an_alarm_fails_is_repaired_and_gets_its_letter_again(
     node.start()
     node.publish(0)
     assert node.heard.get(timeout=SECONDS) == SHOWN[0]
-    node.publish(1)
+    with node.events() as events:
+        node.publish(1)
+        assert any('"DeadLettered"' in line for line in events)
     node.publish(0)  # it goes on with the next one
     assert node.heard.get(timeout=SECONDS) == SHOWN[0]
     assert re.search(

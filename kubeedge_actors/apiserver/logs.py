@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec
@@ -94,20 +95,33 @@ def whole(request: Request, name: str, least: int) -> int | None:
     return value
 
 
-async def in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+class Pieces:
+    """A blocking iterator that one thread steps and another may close."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._lock = pieces, threading.Lock()
+
+    def step(self) -> bytes | None:
+        """The next piece; None at the end."""
+        with self._lock:
+            return next(self._pieces, None)
+
+    def close(self) -> None:
+        """Ends the iterator, after the step that is under way."""
+        with self._lock:
+            close = getattr(self._pieces, "close", None)
+            if close is not None:
+                close()
+
+
+async def in_thread(source: Iterator[bytes]) -> AsyncIterator[bytes]:
     """The pieces of a blocking iterator; an error of the source ends the text with its sentence."""
+    pieces = Pieces(source)
     try:
-        while True:
-            try:
-                piece = await asyncio.to_thread(next, pieces, None)
-            except DriverError as error:
-                yield f"{error}\n".encode()
-                return
-            if piece is None:
-                return
+        while (piece := await asyncio.to_thread(pieces.step)) is not None:
             if piece:
                 yield piece
+    except DriverError as error:
+        yield f"{error}\n".encode()
     finally:
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            close()
+        asyncio.get_running_loop().run_in_executor(None, pieces.close)

@@ -41,7 +41,6 @@ class OpenApi:
 
     def __init__(self, registry: Registry, types: Types, structural: Callable[[Resource], Structural | None]) -> None:
         self._registry, self._types, self._structural = registry, types, structural
-        self._index: tuple[int, Json] = (-1, {})
 
     def answer(self, request: Request) -> Response | None:
         """The answer to an OpenAPI path; None when it is none."""
@@ -49,9 +48,7 @@ class OpenApi:
         if path == "/openapi/v2":
             return Response(V2_BODY, 200, V2_TYPE)
         if path == "/openapi/v3":
-            if self._index[0] != self._registry.version:
-                self._index = (self._registry.version, dict(map(self._link, self._registry.group_versions())))
-            return json_response({"paths": self._index[1]})
+            return json_response({"paths": dict(map(self._link, self._registry.group_versions()))})
         if not path.startswith("/openapi/v3/"):
             return None
         for group, version in self._registry.group_versions():
@@ -87,9 +84,10 @@ class OpenApi:
             schemas[resource.type] = {**schemas[resource.type], GVK: [kind]}
             return
         structural = self._structural(resource)
-        schema = dict(structural.schema) if structural is not None else {"type": "object"}
+        schema: Json = dict(structural.schema) if structural is not None else {"type": "object"}
         self._add_type("ObjectMeta", schemas)
-        properties = {**schema.get("properties", {}), "metadata": {"$ref": "#/components/schemas/ObjectMeta"}}
+        properties: Json = dict(schema.get("properties", {}))
+        properties["metadata"] = {"allOf": [{"$ref": "#/components/schemas/ObjectMeta"}]}
         schemas[f"{resource.group}.{resource.kind}"] = {**schema, "properties": properties, GVK: [kind]}
 
     def _add_type(self, name: str, schemas: Json) -> None:

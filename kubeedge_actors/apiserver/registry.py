@@ -30,7 +30,8 @@ class Registry:
         self.version += 1
 
     def _add(self, resource: Resource) -> None:
-        self._table.setdefault((resource.group, resource.version), {})[resource.plural] = resource
+        # The first one stays: nobody can define a built-in resource anew.
+        self._table.setdefault((resource.group, resource.version), {}).setdefault(resource.plural, resource)
         self._by_key.setdefault(resource.key, resource)
 
     def serve(self, definition: str, resources: tuple[Resource, ...]) -> None:

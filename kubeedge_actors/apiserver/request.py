@@ -50,7 +50,7 @@ class Response(msgspec.Struct):
 
 
 class Stream(msgspec.Struct):
-    """An answer that goes on. `start` is called when the answer begins, with a function that tells whether the client left."""
+    """An answer that goes on: the pieces of `chunks`, each sent as it comes."""
 
     chunks: Callable[[], AsyncIterator[bytes]]
     content_type: str = JSON_TYPE

@@ -201,9 +201,9 @@ class Writer:
     def _next(self, target: Target, resource: Resource, given: Json, old: Json) -> Json:
         if target.subresource == "status":
             new = status_change(resource, given, old)
-            self._refuse(
-                resource, target.name, [*metadata_complaints(new["metadata"], False), *new_finalizers(new, old)]
-            )
+            complaints = [*metadata_complaints(new["metadata"], False), *new_finalizers(new, old)]
+            complaints.extend(self._intake.complaints(new, resource) if resource.custom else ())
+            self._refuse(resource, target.name, complaints)
             return new
         new = updated(resource, given, old)
         if resource.has_status:

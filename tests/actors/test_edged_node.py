@@ -1,4 +1,6 @@
-"""What is said about the node: registration, lease and status, over good and bad answers and a link that comes and goes."""
+"""What is said about the node: registration, lease and status, over good and bad answers and a link that comes and
+goes.
+"""
 
 from __future__ import annotations
 

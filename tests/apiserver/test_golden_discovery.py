@@ -20,7 +20,7 @@ def by(found: Any, key: str) -> dict[str, Json]:
 
 def sorted_verbs(entry: Json) -> Json:
     """An entry whose verbs are in order, without what may be left out, and without the group of the own kind."""
-    tidy = {key: sorted(value) if key in VERBS_ORDER else value for key, value in entry.items()}
+    tidy: Json = {key: sorted(value) if key in VERBS_ORDER else value for key, value in entry.items()}
     tidy.pop("storageVersionHash", None)
     if "responseKind" in tidy:
         tidy["responseKind"] = tidy["responseKind"]["kind"]

@@ -170,6 +170,8 @@ def test_a_user_is_told_what_it_may_and_who_it_is(kubectl: Kubectl) -> None:
 def test_versions_and_resources_are_listed(kubectl: Kubectl) -> None:
     assert "Server Version: v1.35.0" in kubectl("version")
     assert "devices.kubeedge.io/v1beta1" in kubectl("api-versions").splitlines()
+    assert "containerPort" in kubectl("explain", "pod.spec.containers.ports")
+    assert "FIELD: nodeName <string>" in kubectl("explain", "device.spec.nodeName")
     listed = {row.split()[0] for row in kubectl("api-resources", "--no-headers").splitlines()}
     assert {"pods", "leases", "devicestatuses", "clusterobjectsyncs", "rules", "customresourcedefinitions"} <= listed
 

@@ -52,6 +52,15 @@ def client(runtime: Runtime, tmp_path: Path) -> Iterator[ControlClient]:
     server.close()
 
 
+def watch(watcher: socket.socket, client: ControlClient, runtime: Runtime) -> None:
+    """Ask for the events and return when they come: one of them is a message that nobody takes."""
+    watcher.settimeout(10)
+    watcher.connect(str(client.path))
+    watcher.sendall(b'{"cmd":"events"}\n')
+    while not select.select([watcher], [], [], 0.05)[0]:
+        runtime.publish({("no", "key"): "\ud800"})
+
+
 def test_the_tree_names_every_actor_and_carries_the_facts(client: ControlClient) -> None:
     answer = client.ask("tree")
     assert answer["link"] == "up"
@@ -67,14 +76,11 @@ def test_only_its_owner_may_use_it(client: ControlClient) -> None:
 
 def test_a_crash_that_is_asked_for_is_seen_as_an_event_and_survived(client: ControlClient, runtime: Runtime) -> None:
     with socket.socket(socket.AF_UNIX) as watcher:
-        watcher.settimeout(5)
-        watcher.connect(str(client.path))
-        watcher.sendall(b'{"cmd":"events"}\n')
+        watch(watcher, client, runtime)
+        client.ask("crash", actor="echo")
         lines = watcher.makefile()
         seen: list[str] = []
         while "Restarted" not in seen:
-            if not seen:
-                client.ask("crash", actor="echo")
             seen.append(json.loads(lines.readline())["event"])
         assert "Failed" in seen
     assert runtime.ref("echo").ask("still here").get() == "still here"
@@ -155,11 +161,7 @@ def test_a_stream_of_events_ends_when_the_client_hangs_up(client: ControlClient,
 
     runtime.events.subscribe = watched  # type: ignore[method-assign]
     with socket.socket(socket.AF_UNIX) as watcher:
-        watcher.settimeout(5)
-        watcher.connect(str(client.path))
-        watcher.sendall(b'{"cmd":"events"}\n')
-        while not select.select([watcher], [], [], 0.05)[0]:
-            client.ask("crash", actor="echo")
+        watch(watcher, client, runtime)
         assert not ended.is_set()
     assert ended.wait(5)
 
@@ -171,11 +173,7 @@ def test_a_restart_of_nobody_is_a_mistake(client: ControlClient) -> None:
 
 def test_a_dead_letter_in_the_stream_is_one_of_any_message(client: ControlClient, runtime: Runtime) -> None:
     with socket.socket(socket.AF_UNIX) as watcher:
-        watcher.settimeout(5)
-        watcher.connect(str(client.path))
-        watcher.sendall(b'{"cmd":"events"}\n')
-        while not select.select([watcher], [], [], 0.05)[0]:
-            runtime.publish({("no", "key"): "\ud800"})
+        watch(watcher, client, runtime)
         event = json.loads(watcher.makefile().readline())
     assert event["event"] == "DeadLettered"
     assert event["letter"]["type"] == "dict"

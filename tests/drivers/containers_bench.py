@@ -1,4 +1,6 @@
-"""What the contract of container runtimes needs of each: commands that behave, and a second runtime as after a restart of the edge."""
+"""What the contract of container runtimes needs of each: commands that behave, and a second runtime as after a restart
+of the edge.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Processes as containers: what survives the edge's death, what a shim leaves behind, what is said of what is not isolated."""
+"""Processes as containers: what survives the edge's death, what a shim leaves behind, what is said of what is not
+isolated.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 import threading
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def test_what_is_written_is_read_in_order_by_anybody(tmp_path: Path) -> None:
         3,
         12.5,
     )
+
+
+def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
+    LetterFile(tmp_path / "letters.db").add([row("a")])
+    assert stat.S_IMODE((tmp_path / "letters.db").stat().st_mode) == 0o600
 
 
 def test_a_file_that_is_not_there_has_no_letters_and_is_not_made(tmp_path: Path) -> None:

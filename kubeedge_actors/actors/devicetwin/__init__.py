@@ -2,7 +2,7 @@
 
 Belongs here: what an update, a query, a cloud sync, a desired value or a change of membership does to the twins, and
 what is then said to whom. Does not: topics as clients see them (`actors/eventbus.py`), how a report reaches the cloud
-(`actors/edgehub.py`), SQL (`drivers/store/`). `actor.py` is the shell: it holds the devices, commits, then speaks. All
+(`actors/edgehub/`), SQL (`drivers/store/`). `actor.py` is the shell: it holds the devices, commits, then speaks. All
 other files are pure: values in, values out.
 """
 

@@ -1,4 +1,6 @@
-"""Conditions of a pod (source: kubelet status.Generate*Condition), with transition times that only move when a status does."""
+"""Conditions of a pod (source: kubelet status.Generate*Condition), with transition times that only move when a status
+does.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,9 @@ def _states(
     *,
     stays: bool,
 ) -> tuple[Json, Json]:
-    """State and last state. `found`: what was started of it, the newest first; `stays`: an ended one does not run again."""
+    """State and last state. `found`: what was started of it, the newest first; `stays`: an ended one does not run
+    again.
+    """
     if not found:
         return {"waiting": _waiting(view, pod, memory, now)}, {}
     one = found[0]

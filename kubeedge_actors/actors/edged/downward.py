@@ -1,4 +1,6 @@
-"""Facts about a pod that its own containers may see: fieldRef and resourceFieldRef (source: kubelet fieldpath, resource helpers)."""
+"""Facts about a pod that its own containers may see: fieldRef and resourceFieldRef (source: kubelet fieldpath,
+resource helpers).
+"""
 
 from __future__ import annotations
 

@@ -42,9 +42,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What came of an operation.
 
-    `reason` and `message`: why it failed, as a container's waiting state says it. `pull`: the image has to be fetched first, which is
-    for the lane of slow jobs. `missing`: something that the pod refers to is not there. `good`: what a probe found.
-    `unavailable`: no engine answers. `opened`: the pod has a network now.
+    `reason` and `message`: why it failed, as a container's waiting state says it. `pull`: the image has to be fetched
+    first, which is for the lane of slow jobs. `missing`: something that the pod refers to is not there. `good`: what a
+    probe found. `unavailable`: no engine answers. `opened`: the pod has a network now.
     """
 
     uid: str

@@ -1,4 +1,6 @@
-"""Works on pods, one step at a time: look, plan, have it done, report. Each step ends; what it began comes back as a message."""
+"""Works on pods, one step at a time: look, plan, have it done, report. Each step ends; what it began comes back as a
+message.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,8 @@ from kubeedge_actors.wire.messages import Said
 PULL_PACE, PACE = (10.0, 300.0), (1.0, 60.0)
 """First and longest wait before the next try: of a pull, of anything else."""
 LEAST_WAIT = 0.001
+LOST_SECONDS = 90.0
+"""After which an answer is lost: MetaManager gives up earlier, and says so."""
 INFINITY = float("inf")
 
 
@@ -95,6 +99,7 @@ class Keeper:
 
     def _start(self, record: PodRecord, operation: Operation) -> None:
         if operation.verb == "prepare":
+            record.asked_at = self._shell.clock.now()
             questions = asking.questions(record)
             for message in questions:
                 self._say(record, message)
@@ -184,14 +189,19 @@ class Keeper:
     def _forget(self, record: PodRecord) -> None:
         if record.timer is not None:
             record.timer.cancel()
+        record.memory.done = True
         self._pods.drop(record.uid)
+        self._waiting = {key: each for key, each in self._waiting.items() if each is not record}
         if record.static and record.talk.uid:
             self._shell.tell(names.METAMANAGER, record.talk.deletion())
 
     def refresh(self) -> None:
-        """Let volumes follow the objects that they show."""
+        """Let volumes follow the objects that they show, and do not wait for answers that will not come."""
         for record in self._pods:
-            if record.memory.prepared and not record.ending and in_volumes(record.view):
+            if record.asked and self._shell.clock.now() - record.asked_at > LOST_SECONDS:
+                record.asked.clear()
+                self._ask_done(record)
+            elif record.memory.prepared and not record.ending and in_volumes(record.view):
                 record.memory.prepared = False
                 self.work(record)
 

@@ -1,23 +1,21 @@
-"""What Edged remembers of one pod beside the pod itself and its containers. Lost in a crash: all of it can be found out again."""
+"""What Edged remembers of one pod beside the pod itself and its containers. Lost in a crash: all of it can be found
+out again.
+"""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import msgspec
 
 from kubeedge_actors.actors.edged.podspec import PodView
-from kubeedge_actors.actors.edged.probing import Probing
+from kubeedge_actors.actors.edged.probing import ProbeKind, Probing
 from kubeedge_actors.actors.edged.restarts import Backoff, Failure
-
-ProbeKind = Literal["startup", "liveness", "readiness"]
 
 
 class PodMemory(msgspec.Struct):
     """Facts of the moment about one pod; times are seconds since the epoch.
 
-    `removed`: the object is gone, nothing may be left of it. `prepared`: volumes are written. `stops`: container id -> when it will be
-    killed. `doomed`: container id -> why it has to be restarted. `done`: nothing is left of it.
+    `removed`: the object is gone, nothing may be left of it. `prepared`: volumes are written. `stops`: container id ->
+    when it will be killed. `doomed`: container id -> why it has to be restarted. `done`: nothing is left of it.
     """
 
     started: float

@@ -1,4 +1,6 @@
-"""The Node object of this machine and its status, as KubeEdge's kubelet words them (source: KubeEdge nodestatus/setters.go)."""
+"""The Node object of this machine and its status, as KubeEdge's kubelet words them (source: KubeEdge
+nodestatus/setters.go).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
 
 
 class NodeFacts(msgspec.Struct, frozen=True):
-    """Who this node is. `engine` is the container engine with its version, `trouble` why no container can run, else empty."""
+    """Who this node is. `engine` is the container engine with its version, `trouble` why no container can run, else
+    empty.
+    """
 
     name: str
     address: str

@@ -1,7 +1,8 @@
 """The conversation about this node: registration, lease, status. Pure: answers and times in, messages out.
 
-Level-triggered: `step` looks at what is so and says what has to be said now; it may be called at any time. Nothing is said while
-the link is down. Times of the conversation: KubeEdge edgecontroller, "the first 60 seconds of a genuine edgecore".
+Level-triggered: `step` looks at what is so and says what has to be said now; it may be called at any time. Nothing is
+said while the link is down. Times of the conversation: KubeEdge edgecontroller, "the first 60 seconds of a genuine
+edgecore".
 """
 
 from __future__ import annotations

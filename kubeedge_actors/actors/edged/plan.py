@@ -1,7 +1,7 @@
 """What has to be done so that a pod becomes as it should be: pod, containers and memory in, operations out.
 
-The planner may be called at any time and plans nothing twice: whatever is already under way is named in `busy`. When nothing is
-left to do now, `wake` says when there will be.
+The planner may be called at any time and plans nothing twice: whatever is already under way is named in `busy`. When
+nothing is left to do now, `wake` says when there will be.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ PROBES: tuple[probing.ProbeKind, ...] = ("startup", "liveness", "readiness")
 class Operation(msgspec.Struct, frozen=True):
     """One thing to do.
 
-    prepare: get what the pod refers to and write its volumes. launch: make and start `name`. stop, kill, discard: end or remove
-    `container_id`. probe: ask it. release: close the pod's network. forget: remove the pod's folder and its record.
+    prepare: get what the pod refers to and write its volumes. launch: make and start `name`. stop, kill, discard: end
+    or remove `container_id`. probe: ask it. release: close the pod's network. forget: remove the pod's folder and its
+    record.
     """
 
     verb: Verb

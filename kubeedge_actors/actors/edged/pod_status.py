@@ -1,4 +1,6 @@
-"""The status of a pod, as a kubelet of Kubernetes 1.32 words it: what we own of it, laid over what the cluster last said."""
+"""The status of a pod, as a kubelet of Kubernetes 1.32 words it: what we own of it, laid over what the cluster last
+said.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ def pod_status(
 ) -> Json:
     """The whole status.
 
-    `previous`: the one we built before, or the cluster's; `address`: the node's; `scheme`: what container ids begin with.
+    `previous`: the one we built before, or the cluster's; `address`: the node's; `scheme`: what container ids begin
+    with.
     """
     ended = pod.deleting or memory.removed
     quiet = not any(each.phase == "running" for each in containers)

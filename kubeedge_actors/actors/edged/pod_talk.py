@@ -1,6 +1,7 @@
 """The conversation about one pod: its status, and its end. Pure: answers in, messages out, level-triggered.
 
-What was acknowledged is the status in the newest object the cluster has sent; what differs from it is reported, one patch at a time.
+What was acknowledged is the status in the newest object the cluster has sent; what differs from it is reported, one
+patch at a time.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 from kubeedge_actors.actors.edged import patch
 from kubeedge_actors.actors.edged.conditions import ORDER
-from kubeedge_actors.actors.edged.node_talk import Thread, outcome
+from kubeedge_actors.actors.edged.node_talk import PATIENCE, Thread, outcome
 from kubeedge_actors.actors.edged.podspec import TERMINAL, PodView
 from kubeedge_actors.actors.edged.static_pods import mirror
 from kubeedge_actors.wire.messages import DeletePod, InsertPod, PatchPod, Said
@@ -66,7 +67,8 @@ class PodTalk:
     def wake(self) -> float:
         """When something may be said again if nothing happens."""
         threads = (self._patching, self._inserting, self._deleting)
-        return min((thread.due for thread in threads if not thread.asked and thread.due > 0.0), default=INFINITY)
+        waits = [thread.since + PATIENCE if thread.asked else thread.due for thread in threads]
+        return min((wait for wait in waits if wait > 0.0), default=INFINITY)
 
     # --- speaking ---------------------------------------------------------------------------------------------------
 
@@ -85,7 +87,9 @@ class PodTalk:
         return []
 
     def _patch(self, changes: Json, now: float) -> list[Said]:
-        """Say what differs. What was acknowledged and still differs is not kept by the cluster: it is not said for ever."""
+        """Say what differs. What was acknowledged and still differs is not kept by the cluster: it is not said for
+        ever.
+        """
         said = patch.text({"metadata": {"uid": self.uid}, **changes})
         if not self._patching.free(now) or said == self._said:
             return []

@@ -1,4 +1,6 @@
-"""The pods of this node as the shell holds them: which there are, which are no more, and who waits for which answer. Pure."""
+"""The pods of this node as the shell holds them: which there are, which are no more, and who waits for which answer.
+Pure.
+"""
 
 from __future__ import annotations
 

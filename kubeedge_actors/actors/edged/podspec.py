@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import PodName
-from kubeedge_actors.wire.names import MIRROR_ANNOTATION as MIRROR_ANNOTATION
+from kubeedge_actors.wire.names import MIRROR_ANNOTATION
 
 Json = dict[str, Any]
 Kind = Literal["init", "sidecar", "main"]
@@ -120,7 +120,8 @@ def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:
         kind = "sidecar" if raw.get("restartPolicy") == "Always" else "init"
     policies = {"main": policy, "sidecar": "Always", "init": "Never" if policy == "Never" else "OnFailure"}
     image = str(raw.get("image") or "")
-    # only the image of a container may change in a pod, so name and image tell its versions apart (source: kubelet HashContainer)
+    # only the image of a container may change in a pod, so name and image tell its versions apart (source: kubelet
+    # HashContainer)
     version = hashlib.sha256(f"{raw['name']}\0{image}".encode()).hexdigest()[:8]
     return ContainerView(str(raw["name"]), kind, image, version, policies[kind], raw)
 

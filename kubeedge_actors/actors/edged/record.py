@@ -11,9 +11,9 @@ from kubeedge_actors.supervisors.timer import Timer
 
 
 class PodRecord:
-    """One pod of this node. `busy`: keys of operations under way; `looking`, `look_again`: its containers are being listed,
-    or have to be, and until then nothing is planned; `asked`: references that are being asked for, by message id; `fresh`: nobody
-    has been warned of its fields that have no effect.
+    """One pod of this node. `busy`: keys of operations under way; `looking`, `look_again`: its containers are being
+    listed, or have to be, and until then nothing is planned; `asked`: references that are being asked for, by message
+    id; `fresh`: nobody has been warned of its fields that have no effect.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -24,6 +24,7 @@ class PodRecord:
         self.busy: set[str] = set()
         self.looking, self.look_again = False, True
         self.asked: dict[str, Reference] = {}
+        self.asked_at = 0.0
         self.objects: Objects = {}
         self.paths: dict[str, str] = {}
         self.timer: Timer | None = None

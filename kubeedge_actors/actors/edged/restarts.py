@@ -1,4 +1,6 @@
-"""When a container runs again: restart policies and the back-off between restarts (source: kubelet doBackOff, flowcontrol.Backoff)."""
+"""When a container runs again: restart policies and the back-off between restarts (source: kubelet doBackOff,
+flowcontrol.Backoff).
+"""
 
 from __future__ import annotations
 

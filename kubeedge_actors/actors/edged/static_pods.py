@@ -1,4 +1,6 @@
-"""Static pods: what a manifest of this node becomes, and the mirror that shows it to the cluster (source: kubelet config, pod)."""
+"""Static pods: what a manifest of this node becomes, and the mirror that shows it to the cluster (source: kubelet
+config, pod).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.edged.podspec import HASH_ANNOTATION, MIRROR_ANNOTATION
+from kubeedge_actors.actors.edged.podspec import HASH_ANNOTATION
 from kubeedge_actors.actors.edged.times import stamp
+from kubeedge_actors.wire.names import MIRROR_ANNOTATION
 
 Json = dict[str, Any]
 
@@ -17,7 +20,8 @@ ALL_TAINTS = {"operator": "Exists", "effect": "NoExecute"}
 
 
 def static_pod(manifest: Json, path: str, node_name: str, now: float) -> Json:
-    """The pod of a manifest: of this node, with a name and uid that no other node's has. A changed manifest is another pod.
+    """The pod of a manifest: of this node, with a name and uid that no other node's has. A changed manifest is another
+    pod.
 
     Errors: KeyError, TypeError or ValueError when it has no name or no containers.
     """

@@ -1,4 +1,6 @@
-"""The volumes of a pod as folders, paths and files (source: kubelet's configmap, secret, downwardapi and projected plugins)."""
+"""The volumes of a pod as folders, paths and files (source: kubelet's configmap, secret, downwardapi and projected
+plugins).
+"""
 
 from __future__ import annotations
 

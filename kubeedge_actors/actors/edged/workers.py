@@ -1,4 +1,6 @@
-"""A few threads that do what may take long, so that the actor never waits. They come with work and go when there is none."""
+"""A few threads that do what may take long, so that the actor never waits. They come with work and go when there is
+none.
+"""
 
 from __future__ import annotations
 

@@ -43,9 +43,8 @@ class Definitions:
         return self._table_at.get(place(resource), core.CUSTOM)
 
     def converted(self, resource: Resource) -> bool:
-        """Whether objects are stored in another version than that of `resource`."""
-        stored = self._registry.of_key(resource.key) if resource.custom else None
-        return stored is not None and stored.version != resource.version
+        """Whether objects may be stored in another version than that of `resource`: the resource has several."""
+        return resource.custom and len(self._schemas.get(f"{resource.plural}.{resource.group}", ())) > 1
 
     def ship(self, store: Store) -> None:
         """Stores the definitions that come with the program, and serves all that are stored."""

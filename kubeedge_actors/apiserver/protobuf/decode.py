@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -45,9 +44,8 @@ def decode(body: bytes, kind: str) -> Json:
         raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {error}") from error
 
 
-@cache
 def messages() -> Table:
-    """The table, parsed."""
+    """The table, parsed: once a request, for only imperative commands come here."""
     data = files(__package__).joinpath("messages.json").read_bytes()
     lines: dict[str, str] = msgspec.json.decode(data, type=dict[str, str])
     return {name: dict(parsed(text)) for name, text in lines.items()}

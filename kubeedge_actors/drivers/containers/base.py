@@ -1,10 +1,14 @@
 """What a container engine promises; Docker, the process runtime and the fake pass one contract suite.
 
 Promises of every ContainerRuntime
-* All methods may be called from any thread. `stop` and `kill` return at once; the end of a container comes to the watcher.
-* Containers outlive the process that started them: after `kill -9` a new runtime object lists them, running or ended, with exit codes.
-* Nothing is doubled: a second `create` for the same pod, name and restart count gives the container that is there, unless it has ended.
-* Every end is told to the watcher without polling, at least once. `EngineBack` means: what happened before is not known, list again.
+* All methods may be called from any thread. `stop` and `kill` return at once; the end of a container comes to the
+  watcher.
+* Containers outlive the process that started them: after `kill -9` a new runtime object lists them, running or ended,
+  with exit codes.
+* Nothing is doubled: a second `create` for the same pod, name and restart count gives the container that is there,
+  unless it has ended.
+* Every end is told to the watcher without polling, at least once. `EngineBack` means: what happened before is not
+  known, list again.
 * A container that can not be started has ended: reason StartError, with the text of the error that `start` raised.
 * `stop`, `kill`, `remove` and `close_pod` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
@@ -65,8 +69,8 @@ class PodNetwork(Value, frozen=True):
 
 
 class ContainerSpec(Value, frozen=True):
-    """One container to be made. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid", `hosts` names with
-    their addresses.
+    """One container to be made. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
+    `hosts` names with their addresses.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
     """
@@ -97,7 +101,8 @@ class ContainerSpec(Value, frozen=True):
 
 
 class Container(Value, frozen=True):
-    """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the host's network.
+    """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the
+    host's network.
 
     `reason` of an ended one: Completed, Error, OOMKilled, StartError, or Unknown when nobody can say how it ended (the
     machine restarted).
@@ -148,7 +153,9 @@ class Executed(Value, frozen=True):
 
 
 class Probe(Value, frozen=True):
-    """What is asked of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives 200-399."""
+    """What is asked of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives
+    200-399.
+    """
 
     command: tuple[str, ...] = ()
     host: str = ""
@@ -203,7 +210,9 @@ class ContainerRuntime(Protocol):
         since: float | None = None,
         follow: bool = False,
     ) -> Iterator[bytes]:
-        """What it wrote: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end anywhere."""
+        """What it wrote: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end
+        anywhere.
+        """
 
     def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
         """Run a command inside and collect up to 64 KiB of what it writes."""
@@ -244,7 +253,8 @@ class Folders(Protocol):
         """The path of a volume's folder, which is made empty when it is not there."""
 
     def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
-        """Make the volume hold these files (paths relative to it) and no others, all at once for whoever reads; its path.
+        """Make the volume hold these files (paths relative to it) and no others, all at once for whoever reads; its
+        path.
 
         `group`: who else may read them.
         """
@@ -280,7 +290,9 @@ class Manifests(Protocol):
 
 
 class HostFacts(Value, frozen=True):
-    """What the machine is. Bytes, cores and counts; `huge_pages`: page size in KiB as text -> bytes reserved in such pages."""
+    """What the machine is. Bytes, cores and counts; `huge_pages`: page size in KiB as text -> bytes reserved in such
+    pages.
+    """
 
     architecture: str
     operating_system: str

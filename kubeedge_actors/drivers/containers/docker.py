@@ -1,4 +1,6 @@
-"""Runs containers with a Docker engine, through the library's low-level client. Imported only when Docker is chosen: it is large."""
+"""Runs containers with a Docker engine, through the library's low-level client. Imported only when Docker is chosen:
+it is large.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ def _translated() -> Iterator[None]:
 class DockerRuntime:
     """Containers of one owner in a Docker engine.
 
-    `owner` tells our containers from those of others in the same engine. `pause_image` holds pod networks; by default it is made here.
-    Errors: RuntimeUnavailable when no engine answers at `address`.
+    `owner` tells our containers from those of others in the same engine. `pause_image` holds pod networks; by default
+    it is made here. Errors: RuntimeUnavailable when no engine answers at `address`.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class DockerRuntime:
         return self._open("/events", params={"filters": msgspec.json.encode(kinds).decode()}, timeout=None)
 
     def _open(self, path: str, method: str = "get", **more: Any) -> Any:
-        """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak sockets."""
+        """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
+        sockets.
+        """
         url = f"{self._client.base_url}/v{self._client.api_version}{path}"
         answer = self._client.request(method, url, stream=True, **more)
         if answer.status_code >= 400:

@@ -11,7 +11,9 @@ from kubeedge_actors.errors import RuntimeUnavailable
 
 
 class Ends:
-    """Calls `ended(key)` once for every process that was given to `expect`; from its own thread, which begins with the first one."""
+    """Calls `ended(key)` once for every process that was given to `expect`; from its own thread, which begins with the
+    first one.
+    """
 
     def __init__(self, ended: Callable[[str], None]) -> None:
         self._ended = ended
@@ -21,14 +23,16 @@ class Ends:
         self._epoll: select.epoll | None = None
         self._wake = -1
 
+    def check(self) -> None:
+        """RuntimeUnavailable when this kernel can not do it."""
+        os.close(_handle(os.getpid()))
+
     def expect(self, key: str, pid: int) -> bool:
         """Watch `pid`; False when it is gone already, and then nothing will be called."""
         try:
-            fd = os.pidfd_open(pid)
+            fd = _handle(pid)
         except ProcessLookupError:
             return False
-        except OSError as error:
-            raise RuntimeUnavailable(f"this kernel can not watch processes (Linux 5.3 is needed): {error}") from error
         with self._lock:
             epoll = self._running()
             self._keys[fd] = key
@@ -67,3 +71,12 @@ class Ends:
         for fd in (*self._keys, self._wake):
             os.close(fd)
         self._keys.clear()
+
+
+def _handle(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError as error:
+        raise RuntimeUnavailable(f"this kernel can not watch processes (Linux 5.3 is needed): {error}") from error

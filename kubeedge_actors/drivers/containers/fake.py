@@ -30,7 +30,9 @@ STOPPED, KILLED = 143, 137
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed `stop`."""
+    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed
+    `stop`.
+    """
 
     output: bytes = b""
     exit_code: int | None = None
@@ -40,8 +42,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 class FakeEngine:
     """The machine: it outlives runtimes as a real engine does.
 
-    Knobs: `program` (spec -> Program), `execute` (container, command -> Executed), `images` (None: all are present), `refused`
-    (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image -> why), `clock`. Records: `specs`, `pulled`, `credentials`.
+    Knobs: `program` (spec -> Program), `execute` (container, command -> Executed), `images` (None: all are present),
+    `refused` (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image ->
+    why), `clock`. Records: `specs`, `pulled`, `credentials`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

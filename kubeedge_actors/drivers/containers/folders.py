@@ -1,7 +1,8 @@
 """The folders of pods: `<root>/<pod uid>/volumes/<name>`, with files that change all at once for whoever reads them.
 
-A volume of files is a folder with a hidden folder per version, a link `..data` to the one that counts, and a link per file through it
-(source: kubelet AtomicWriter). One rename of `..data` changes them all; a container that has the folder mounted sees it.
+A volume of files is a folder with a hidden folder per version, a link `..data` to the one that counts, and a link per
+file through it (source: kubelet AtomicWriter). One rename of `..data` changes them all; a container that has the
+folder mounted sees it.
 """
 
 from __future__ import annotations

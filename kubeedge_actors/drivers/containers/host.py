@@ -20,7 +20,9 @@ ARCHITECTURES = {
 
 
 class LinuxHost:
-    """Facts of this Linux machine; `data` is a path on the file system whose space counts, `root` the place of /proc, /sys, /etc."""
+    """Facts of this Linux machine; `data` is a path on the file system whose space counts, `root` the place of /proc,
+    /sys, /etc.
+    """
 
     def __init__(self, data: Path, root: Path = Path("/")) -> None:
         self._data, self._root = data, root

@@ -21,7 +21,9 @@ def older(log: Path) -> Path:
 
 
 def cut(log: Path, limit: int = LOG_LIMIT) -> None:
-    """Put a log that has reached half of `limit` aside, in place of what was put aside before. Its writers append, so they go on at 0."""
+    """Put a log that has reached half of `limit` aside, in place of what was put aside before. Its writers append, so
+    they go on at 0.
+    """
     if not log.exists() or log.stat().st_size < limit // 2:
         return
     kept = older(log)
@@ -34,7 +36,9 @@ def cut(log: Path, limit: int = LOG_LIMIT) -> None:
 
 
 def read(log: Path, tail: int | None, since: float | None, end: int | None = None) -> Iterator[bytes]:
-    """What the log holds up to `end`, its last `tail` lines if given. Lines carry no time: `since` leaves out files not written since."""
+    """What the log holds up to `end`, its last `tail` lines if given. Lines carry no time: `since` leaves out files
+    not written since.
+    """
     files = [(path, end if path == log else None) for path in (older(log), log) if path.exists()]
     if since is not None:
         files = [(path, stop) for path, stop in files if path.stat().st_mtime >= since]

@@ -1,4 +1,5 @@
-"""An image of one file that sleeps for ever: it holds the network that the containers of a pod share. Made here, fetched from nowhere.
+"""An image of one file that sleeps for ever: it holds the network that the containers of a pod share. Made here,
+fetched from nowhere.
 
 The file is a static ELF program of three to eight instructions, so it needs no compiler and no registry.
 """

@@ -1,4 +1,6 @@
-"""Asks containers over the network: a connection, or the status line of an HTTP answer. Without an HTTP library: it is one line."""
+"""Asks containers over the network: a connection, or the status line of an HTTP answer. Without an HTTP library: it is
+one line.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Runs containers as plain processes of this machine: `command` and `args`; the image is only a name to it. It isolates nothing.
+"""Runs containers as plain processes of this machine: `command` and `args`; the image is only a name to it. It
+isolates nothing.
 
-A container is a folder `<root>/<pod uid>/containers/<name>/<restart count>` with `container.json`, and the shim's `pid`, `exit` and
-`log`. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The network is the machine's.
+A container is a folder `<root>/<pod uid>/containers/<name>/<restart count>` with `container.json`, and the shim's
+`pid`, `exit` and `log`. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
+network is the machine's.
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ class ProcessRuntime:
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         self._watcher: Watcher = lambda event: None
         self._ends = Ends(self._ended)
+        self._ends.check()
         self._processes: dict[str, _Process] = {}
         log.warning(
             "the process runtime isolates nothing: containers are plain processes of this machine, with its files and network"
@@ -109,6 +112,7 @@ class ProcessRuntime:
                 id=uuid.uuid4().hex, pod=spec.pod, name=spec.name, image=spec.image, hash=spec.hash,
                 restart_count=spec.restart_count,
             )  # fmt: skip
+            shutil.rmtree(folder, ignore_errors=True)  # of a container whose record could not be read
             self._write(folder, container)
             self._processes[container.id] = _Process(container, folder, spec)
             return container

@@ -1,7 +1,7 @@
 """A process on the host that outlives the one that started it, and leaves word of how it ended.
 
-A shell of its own session runs the command, writes who it is to `pid` and the exit code to `exit`, and takes what is left of its process
-group along when it ends. It needs nothing of ours: `kill -9` of the edge does not touch it.
+A shell of its own session runs the command, writes who it is to `pid` and the exit code to `exit`, and takes what is
+left of its process group along when it ends. It needs nothing of ours: `kill -9` of the edge does not touch it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from kubeedge_actors.errors import ContainerError
 PID, EXIT, LOG = "pid", "exit", "log"
 LOST_CODE, KILLED_CODE = 255, 128 + signal.SIGKILL
 
-# A trap with a command keeps the shell alive through the signals that stop the group, and is reset to the default in the child.
-# /proc/PID/stat holds the start time, without which a pid means nothing. Standard input is a pipe to the one who waits for the child:
-# a signal sent earlier would be taken by the shell alone.
+# A trap with a command keeps the shell alive through the signals that stop the group, and is reset to the default in
+# the child. /proc/PID/stat holds the start time, without which a pid means nothing. Standard input is a pipe to the
+# one who waits for the child: a signal sent earlier would be taken by the shell alone.
 SCRIPT = """\
 folder=$1; cwd=$2; shift 2
 trap : HUP INT QUIT TERM USR1 USR2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -71,7 +72,7 @@ class LetterFile:
 
     def add(self, rows: Sequence[LetterRow]) -> None:
         """Write them in one transaction; the oldest go when there are more than the capacity, and are counted."""
-        with self._connection() as connection:
+        with self._connection(create=True) as connection:
             connection.execute("PRAGMA journal_mode = wal")
             for statement in _SCHEMA:
                 connection.execute(statement)
@@ -115,10 +116,14 @@ class LetterFile:
             return question(connection)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         try:
+            if create:
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as connection:
                 yield connection
+        except OSError as error:
+            raise StoreError(f"the dead letters can not be kept in {self.path}: {error.strerror}") from error
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise StoreCorrupt(f"{self.path} is damaged or no database: {error}") from error

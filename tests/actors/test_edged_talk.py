@@ -1,0 +1,145 @@
+"""What is said about a pod, and the threads that do what takes long."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+
+from kubeedge_actors.actors.edged.pod_talk import PodTalk
+from kubeedge_actors.actors.edged.podspec import read
+from kubeedge_actors.actors.edged.workers import ThreadWorkers
+from kubeedge_actors.wire.messages import DeletePod, PatchPod
+from tests.actors.edged_bench import error, patched, pod
+
+Json = dict[str, Any]
+NOW = 1000.0
+RUNNING = {"phase": "Running", "qosClass": "BestEffort"}
+
+
+def stored(version: int, **status: Any) -> Json:
+    made = pod()
+    made["metadata"]["resourceVersion"] = str(version)
+    return {**made, "status": {**made["status"], **status}}
+
+
+@pytest.fixture
+def talk() -> PodTalk:
+    return PodTalk(read(stored(5)))
+
+
+def said(talk: PodTalk, status: Json, now: float = NOW, *, ended: bool = False) -> Any:
+    messages = talk.step(status, now, ended=ended, node_uid="n")
+    assert len(messages) <= 1
+    return messages[0] if messages else None
+
+
+def test_one_patch_is_under_way_at_a_time_and_what_changed_meanwhile_follows(talk: PodTalk) -> None:
+    first = said(talk, RUNNING)
+    assert msgspec.json.decode(first.patch) == {"metadata": {"uid": "u-1"}, "status": {"phase": "Running"}}
+    later = {**RUNNING, "podIP": "203.0.113.7"}
+    assert said(talk, later) is None
+    talk.answered(first.msg_id, {"Object": stored(6, phase="Running"), "Err": None}, NOW)
+    second = said(talk, later)
+    assert msgspec.json.decode(second.patch)["status"] == {"podIP": "203.0.113.7"}
+
+
+def test_older_news_do_not_undo_newer_ones(talk: PodTalk) -> None:
+    assert talk.learn(stored(7, phase="Running"))
+    assert not talk.learn(stored(6))
+    assert talk.acked["phase"] == "Running"
+
+
+def test_an_answer_that_does_not_come_is_not_awaited_for_ever(talk: PodTalk) -> None:
+    assert said(talk, RUNNING) is not None
+    assert said(talk, RUNNING, NOW + 59) is None
+    assert talk.wake() == NOW + 60
+    talk.link()
+    assert said(talk, RUNNING, NOW + 60) is not None
+
+
+def test_what_is_refused_is_said_again_later(talk: PodTalk) -> None:
+    first = said(talk, RUNNING)
+    assert talk.refused(first.msg_id, NOW)
+    assert said(talk, RUNNING) is None
+    assert talk.wake() > NOW
+    assert said(talk, RUNNING, talk.wake()) is not None
+
+
+def test_a_pod_that_the_cluster_does_not_know_is_not_reported_until_it_does(talk: PodTalk) -> None:
+    first = said(talk, RUNNING)
+    talk.answered(first.msg_id, {"Object": {"metadata": {}}, "Err": error("NotFound")}, NOW)
+    assert said(talk, {**RUNNING, "podIP": "x"}, NOW + 100) is None
+    talk.learn(stored(9))
+    assert said(talk, RUNNING, NOW + 200) is not None
+
+
+def test_the_end_is_reported_before_the_object_is_deleted(talk: PodTalk) -> None:
+    failed = {**RUNNING, "phase": "Failed"}
+    first = said(talk, failed, ended=True)
+    assert isinstance(first, PatchPod)
+    reply = {
+        "Object": {**stored(6), "status": patched(stored(6), msgspec.json.decode(first.patch))["status"]},
+        "Err": None,
+    }
+    talk.answered(first.msg_id, reply, NOW)
+    second = said(talk, failed, ended=True)
+    assert isinstance(second, DeletePod)
+    assert second.options == {"gracePeriodSeconds": 0, "preconditions": {"uid": "u-1"}}
+    talk.answered(second.msg_id, "OK", NOW)
+    assert said(talk, failed, NOW + 100, ended=True) is None
+
+
+def test_jobs_run_side_by_side_up_to_the_limit() -> None:
+    workers, gate, together = ThreadWorkers(3), threading.Event(), threading.Barrier(3)
+    done: list[int] = []
+    finished = threading.Semaphore(0)
+
+    def job(number: int) -> None:
+        if number < 3:
+            together.wait(5)
+            gate.wait(5)
+        done.append(number)
+        finished.release()
+
+    for number in range(5):
+        workers.submit(lambda number=number: job(number))  # type: ignore[misc]
+    assert done == []
+    gate.set()
+    for _ in range(5):
+        assert finished.acquire(timeout=5)
+    assert sorted(done) == [0, 1, 2, 3, 4]
+    workers.close()
+
+
+def test_threads_come_with_work_and_go_without() -> None:
+    def threads() -> list[threading.Thread]:
+        return [each for each in threading.enumerate() if each.name == "of-this-test"]
+
+    workers, ran = ThreadWorkers(2, idle=0.05, name="of-this-test"), threading.Event()
+    assert threads() == []
+    workers.submit(ran.set)
+    assert ran.wait(5)
+    for thread in threads():
+        thread.join(5)
+    assert threads() == []
+    again = threading.Event()
+    workers.submit(again.set)
+    assert again.wait(5)
+    workers.close()
+
+
+def test_a_job_that_fails_is_logged_and_the_next_one_runs(caplog: pytest.LogCaptureFixture) -> None:
+    workers, ran = ThreadWorkers(1), threading.Event()
+
+    def broken() -> None:
+        raise KeyError("x")
+
+    workers.submit(broken)
+    workers.submit(ran.set)
+    assert ran.wait(5)
+    assert "a job failed" in caplog.text
+    workers.close()
+    workers.submit(broken)  # nobody runs it any more
