@@ -42,7 +42,7 @@ class OrderedCrash(Exception):
 class ControlSocket:
     """Serves `path` (mode 0600) in threads of its own; `facts` are added to the answer of `tree`.
 
-    `office`: where the runtime's dead letters are kept; without it they can be listed, not replayed.
+    `modules`: the supervisor that modules added at run time get, None for the root. `office`: where the runtime's dead letters are kept; without it they can be listed, not replayed.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class ControlSocket:
         runtime: Runtime,
         facts: Callable[[], Json] = dict,
         *,
+        modules: str | None = None,
         allow_faults: bool = False,
         office: LetterOffice | None = None,
     ) -> None:
         self._path = path
         self._runtime = runtime
         self._facts = facts
+        self._modules = modules
         self._allow_faults = allow_faults
         self._office = office
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -158,7 +160,7 @@ class ControlSocket:
         return str(request["actor"])
 
     def _add(self, request: Json) -> str:
-        return self._runtime.add(load_module(request["module"]).spec()).name
+        return self._runtime.add(load_module(request["module"]).spec(), self._modules).name
 
     def _remove(self, request: Json) -> str:
         self._runtime.remove(request["actor"])

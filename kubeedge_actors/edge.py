@@ -52,7 +52,7 @@ from kubeedge_actors.program import (
     ready,
     run,
 )
-from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
 from kubeedge_actors.wire.messages import (
@@ -75,6 +75,11 @@ EXTENSION_POINTS = frozenset(
     {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownRecord, RequestApi, QueryClusterCa}
 )
 """What modules of one's own may take or say; nothing is wrong when nobody does."""
+FATE = OneForOne(Intensity(restarts=10, within=60.0))
+"""One module that fails for a minute ends the process with a sentence; two poison messages do not."""
+MODULES = "modules"
+OWN_FATE = OneForOne(Intensity(restarts=1_000, within=10.0))
+"""Modules of one's own share no fate with the node: however often they fail, back-off is all that slows them."""
 ON_THE_LINK = mapping.UPWARD | mapping.DOWNWARD | {LinkUp, LinkDown}
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -160,10 +165,10 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         if config.cloud and not (data.path / "certs").exists():
             join(credentials)
         modules = tree(config, store, containers, mqtt, credentials, ending, facts=_wanted(own))
-        runtime.start(SupervisorSpec("edge", [*modules, *own]))
+        runtime.start(SupervisorSpec("edge", [*modules, SupervisorSpec(MODULES, own, OWN_FATE)], FATE))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
-        control = ControlSocket(data.path / SOCKET, runtime, allow_faults=allow_faults, office=office)
+        control = ControlSocket(data.path / SOCKET, runtime, modules=MODULES, allow_faults=allow_faults, office=office)
         control.start()
         stack.callback(control.close)
         ready(

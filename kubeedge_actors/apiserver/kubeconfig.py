@@ -11,7 +11,9 @@ from .status import Json
 NAME = "kubeedge-actors"
 
 
-def kubeconfig(url: str, ca_pem: bytes = b"", certificate_pem: bytes = b"", key_pem: bytes = b"") -> str:
+def kubeconfig(
+    url: str, ca_pem: bytes | str = b"", certificate_pem: bytes | str = b"", key_pem: bytes | str = b""
+) -> str:
     """A kubeconfig (YAML in its JSON form) for the server at `url`; without certificates for plain HTTP.
 
     It may hold a private key: write it with mode 0600.
@@ -33,6 +35,6 @@ def kubeconfig(url: str, ca_pem: bytes = b"", certificate_pem: bytes = b"", key_
     return msgspec.json.format(msgspec.json.encode(config), indent=2).decode() + "\n"
 
 
-def encoded(pem: bytes) -> str:
-    """Base64 of a file's bytes."""
-    return base64.b64encode(pem).decode()
+def encoded(pem: bytes | str) -> str:
+    """Base64 of a file's content."""
+    return base64.b64encode(pem.encode() if isinstance(pem, str) else pem).decode()

@@ -192,6 +192,18 @@ BUILT_IN: tuple[Resource, ...] = (
     ),
     Resource("", "v1", "secrets", "Secret", type="Secret", fields=labels("type")),
     Resource(
+        "",
+        "v1",
+        "services",
+        "Service",
+        short=("svc",),
+        categories=("all",),
+        type="Service",
+        subresources=(STATUS,),
+        answers_object=True,
+        fields=labels("spec.clusterIP", "spec.type"),
+    ),
+    Resource(
         "", "v1", "serviceaccounts", "ServiceAccount", short=("sa",), type="ServiceAccount", subresources=(TOKEN,)
     ),
     Resource(

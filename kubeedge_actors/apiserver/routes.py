@@ -119,7 +119,7 @@ class Routes:
         sub = resource.sub(target.subresource)
         if sub is None:
             if resource.key == "pods" and target.subresource in UPGRADES:
-                return self._upgrade(target, resource)
+                return self._upgrade(request, target, resource)
             raise no_such_resource()
         if action not in sub.verbs:
             raise method_not_allowed()
@@ -145,9 +145,11 @@ class Routes:
             else self._to.subresources.evict(request, target)
         )
 
-    def _upgrade(self, target: Target, resource: Resource) -> Answer:
+    def _upgrade(self, request: Request, target: Target, resource: Resource) -> Answer:
         """Streams into containers: refused with a reason."""
         pod = self._to.reader.entry(target, resource).object()
         if not pod.get("spec", {}).get("nodeName"):
             raise bad_request(f"pod {target.name} does not have a host assigned")
+        if "upgrade" not in request.headers:
+            raise bad_request("Upgrade request required")
         raise ApiError(501, "NotImplemented", f"{target.subresource} is not served by this API server")

@@ -37,9 +37,9 @@ KEEP_ALIVE_SECONDS = 180
 class TlsFiles(msgspec.Struct, frozen=True):
     """PEM files: the server's certificate and key, and the CA whose client certificates are accepted."""
 
-    certificate: Path
-    key: Path
-    client_ca: Path
+    certificate: Path | str
+    key: Path | str
+    client_ca: Path | str
 
 
 class ApiServer:
@@ -64,6 +64,7 @@ class ApiServer:
         self._database_path, self._host, self._port, self._tls = (database, host, port, tls)
         self._tokens, self._log_source, self._clock = (dict(tokens or {}), log_source, clock)
         self._socket: socket.socket | None = None
+        self._bound = 0
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -75,7 +76,7 @@ class ApiServer:
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
+        return self._bound or self._port
 
     @property
     def url(self) -> str:
@@ -100,12 +101,15 @@ class ApiServer:
         Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt
         and StoreError.
         """
+        self._started.clear()
+        self._failure = None
         if self._tls is None and not loopback(self._host):
             raise DriverError(f"plain HTTP is served on loopback only, not on {self._host}; give TLS files")
         context = server_context(self._tls) if self._tls is not None else None
         database = Database(self._database_path)
         try:
             self._socket = listen(self._host, self._port)
+            self._bound = int(self._socket.getsockname()[1])
         except BaseException:
             database.close()
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from .golden import assert_as_recorded, cases, replay
-from .harness import Api, eventually
+from .harness import Api, Json, eventually
 
 CASES = cases("crd")
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.lab.example.com"
@@ -41,6 +43,36 @@ def test_printer_columns_make_the_table(api: Api) -> None:
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Size", "Phase", "Wide", "Age"]
     assert table["rows"][0]["cells"][:4] == ["g1", 3, None, "red"]
     assert table["rows"][0]["cells"][4].endswith("s")
+
+
+def copied() -> Json:
+    """The recorded definition, to be changed."""
+    body: Json = msgspec.json.decode(msgspec.json.encode(CASES["crd-create"]["request"]["body"]))
+    return body
+
+
+def test_objects_are_shown_in_the_version_that_is_asked_for(api: Api) -> None:
+    body = copied()
+    versions = body["spec"]["versions"]
+    body["spec"]["versions"] = [*versions, {**versions[0], "name": "v1beta1", "storage": False}]
+    api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    gadgets = "/apis/lab.example.com/{}/namespaces/demo/gadgets"
+    for version, name in (("v1", "a"), ("v1beta1", "b")):
+        head = {"apiVersion": f"lab.example.com/{version}", "kind": "Gadget", "metadata": {"name": name}}
+        api.post(gadgets.format(version), head | {"spec": {"size": 1}})
+    for version in ("v1", "v1beta1"):
+        items = api.get(gadgets.format(version))["items"]
+        wanted = f"lab.example.com/{version}"
+        assert [(item["metadata"]["name"], item["apiVersion"]) for item in items] == [("a", wanted), ("b", wanted)]
+
+
+def test_a_built_in_resource_cannot_be_defined_anew(api: Api) -> None:
+    body = copied()
+    body["metadata"]["name"] = "deployments.apps"
+    body["spec"] |= {"group": "apps", "names": {"plural": "deployments", "kind": "Fake"}}
+    api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    resources = {found["name"]: found["kind"] for found in api.get("/apis/apps/v1")["resources"]}
+    assert resources["deployments"] == "Deployment"
 
 
 def test_a_definition_with_another_name_is_invalid(api: Api) -> None:

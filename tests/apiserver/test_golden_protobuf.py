@@ -69,7 +69,7 @@ def test_an_access_review_is_answered_as_recorded(api: Api) -> None:
     assert_as_recorded(replay(api, REVIEWS["ssar"]), REVIEWS["ssar"])
 
 
-@pytest.mark.parametrize("name", ["log-missing", "log-p1-badc", "log-pending", "exec-unbound"])
+@pytest.mark.parametrize("name", ["log-missing", "log-p1-badc", "log-pending", "exec-unbound", "exec-noupgrade"])
 def test_a_subresource_is_refused_as_recorded(api: Api, name: str) -> None:
     api.post("/api/v1/namespaces/demo/pods", pod("p1", nodeName="node-1"))
     api.post("/api/v1/namespaces/demo/pods", pod("nolog"))

@@ -136,6 +136,11 @@ def test_objects_are_created_from_the_command_line(kubectl: Kubectl) -> None:
     kubectl("create", "serviceaccount", "robot", "-n", "shop")
     kubectl("create", "deployment", "web", "--image=nginx", "--replicas=2", "--port=80", "-n", "shop")
     kubectl("run", "once", "--image=busybox", "--restart=Never", "-n", "shop", "--", "true")
+    kubectl("expose", "deployment", "web", "--target-port=8080", "-n", "shop")
+    kubectl("create", "service", "clusterip", "plain", "--tcp=80:8080", "-n", "shop")
+    shown = kubectl("get", "svc", "plain", "-n", "shop", "--no-headers").split()
+    assert shown[:5] == ["plain", "ClusterIP", "<none>", "<none>", "80/TCP"]
+    assert kubectl.get("svc", "web", "-n", "shop")["spec"]["selector"] == {"app": "web"}
     assert kubectl.get("secret", "s", "-n", "shop")["data"] == {"a": "Yg=="}
     spec = kubectl.get("deploy", "web", "-n", "shop")["spec"]
     assert (spec["replicas"], spec["template"]["spec"]["containers"][0]["ports"][0]["containerPort"]) == (2, 80)

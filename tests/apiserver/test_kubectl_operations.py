@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from kubeedge_actors.apiserver import ApiServer, LogQuery
+from kubeedge_actors.errors import DriverError
 
 from .harness import Api, Json, config_map, deployment, eventually, pod
 from .kubectl import Kubectl
@@ -150,6 +152,42 @@ def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: 
         assert (asked[0].node, asked[0].container, asked[0].tail_lines, asked[0].timestamps) == ("edge-1", "c", 5, True)
         assert kubectl("logs", "unbound") == ""
         assert "not valid for pod" in kubectl.run("logs", "p1", "-c", "zz").stderr
+    finally:
+        server.log_source = None
+
+
+def test_a_log_is_followed_until_the_client_leaves(kubectl: Kubectl, server: ApiServer) -> None:
+    closed = threading.Event()
+
+    def source(query: LogQuery) -> Iterator[bytes]:
+        assert query.follow
+        try:
+            yield b"first\n"
+            while True:
+                yield b""
+                closed.wait(0.05)
+        finally:
+            closed.set()
+
+    kubectl.apply(pod("p1", nodeName="edge-1"))
+    server.log_source = source
+    try:
+        with started(kubectl, "logs", "-f", "p1") as following:
+            assert line(following) == ["first"]
+        assert closed.wait(10)
+    finally:
+        server.log_source = None
+
+
+def test_a_log_that_breaks_ends_with_the_reason(kubectl: Kubectl, server: ApiServer) -> None:
+    def source(query: LogQuery) -> Iterator[bytes]:
+        yield b"first\n"
+        raise DriverError("the node does not answer")
+
+    kubectl.apply(pod("p1", nodeName="edge-1"))
+    server.log_source = source
+    try:
+        assert kubectl("logs", "p1") == "first\nthe node does not answer"
     finally:
         server.log_source = None
 

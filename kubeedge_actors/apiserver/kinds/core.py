@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 
-from ..status import FieldError, Json, forbidden_field, invalid_value, required
+from ..status import FieldError, Json, forbidden_field, invalid_value, required, unsupported_value
 from . import syntax
 from .behaviour import Behaviour, Complaints
 
 DATA_LIMIT = 1024 * 1024
+SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
@@ -101,6 +102,39 @@ def validate_event(body: Json) -> Complaints:
     return [invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
 
 
+def default_service(body: Json) -> None:
+    """Defaults of a service. It gets no address: nothing here routes to it."""
+    spec = body.setdefault("spec", {})
+    for field, value in (("type", "ClusterIP"), ("sessionAffinity", "None"), ("internalTrafficPolicy", "Cluster")):
+        spec.setdefault(field, value)
+    for port in spec.get("ports", ()):
+        port.setdefault("protocol", "TCP")
+        port.setdefault("targetPort", port.get("port", 0))
+
+
+def prepare_service(body: Json) -> None:
+    """At creation: no load balancer."""
+    body["status"] = {"loadBalancer": {}}
+
+
+def validate_service(body: Json) -> Complaints:
+    """A service has ports, unless it is a name for something outside; several ports have names."""
+    spec = body["spec"]
+    ports = spec.get("ports", ())
+    found: list[FieldError] = []
+    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
+        found.append(required("spec.ports"))
+    if spec["type"] not in SERVICE_TYPES:
+        found.append(unsupported_value("spec.type", spec["type"], SERVICE_TYPES))
+    for index, port in enumerate(ports):
+        if not 0 < port.get("port", 0) < 65536:
+            why = "must be between 1 and 65535, inclusive"
+            found.append(invalid_value(f"spec.ports[{index}].port", port.get("port", 0), why))
+        if len(ports) > 1 and not port.get("name"):
+            found.append(required(f"spec.ports[{index}].name"))
+    return found
+
+
 def validate_lease(body: Json) -> Complaints:
     """A lease's duration is positive."""
     seconds = body.get("spec", {}).get("leaseDurationSeconds")
@@ -122,4 +156,5 @@ NODES = Behaviour(default=default_node, validate=validate_taints)
 CONFIG_MAPS = Behaviour(validate=validate_config_map, validate_update=immutable_data)
 SECRETS = Behaviour(default=default_secret, validate=validate_secret, validate_update=secret_update)
 EVENTS = Behaviour(default=default_event, validate=validate_event)
+SERVICES = Behaviour(prepare_service, default_service, validate_service)
 LEASES = Behaviour(validate=validate_lease)

@@ -16,6 +16,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "configmaps": core.CONFIG_MAPS,
     "secrets": core.SECRETS,
     "events": core.EVENTS,
+    "services": core.SERVICES,
     "coordination.k8s.io/leases": core.LEASES,
     "apps/deployments": workloads.DEPLOYMENTS,
     "apps/replicasets": workloads.REPLICA_SETS,

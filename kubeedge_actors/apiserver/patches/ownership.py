@@ -14,7 +14,7 @@ from .fieldsets import MISSING, FieldsOf, Path, Walk, remove, shown
 FIRST = "before-first-apply"
 
 
-class Manager(msgspec.Struct, frozen=True, order=True):
+class Owner(msgspec.Struct, frozen=True, order=True):
     """Somebody who writes: its name, how it writes (Apply or Update), and through which subresource."""
 
     name: str
@@ -25,7 +25,7 @@ class Manager(msgspec.Struct, frozen=True, order=True):
 class Owners:
     """Which manager owns which paths of one object."""
 
-    def __init__(self, walk: Walk, kind: str, sets: dict[Manager, set[Path]]) -> None:
+    def __init__(self, walk: Walk, kind: str, sets: dict[Owner, set[Path]]) -> None:
         self._walk, self._kind, self.sets = walk, kind, sets
 
     @classmethod
@@ -36,8 +36,8 @@ class Owners:
             return cls(walk, kind, {})
         if entry.owned is None:
             body = {key: value for key, value in entry.object().items() if key != "status"}
-            return cls(walk, kind, {Manager(FIRST, "Update"): set(walk.leaves(body, kind))})
-        stored = msgspec.json.decode(entry.owned, type=list[tuple[Manager, list[Path]]])
+            return cls(walk, kind, {Owner(FIRST, "Update"): set(walk.leaves(body, kind))})
+        stored = msgspec.json.decode(entry.owned, type=list[tuple[Owner, list[Path]]])
         return cls(walk, kind, {manager: set(paths) for manager, paths in stored})
 
     def encode(self) -> bytes:
@@ -51,18 +51,18 @@ class Owners:
         gone = {path for path in before if path not in after}
         sets = {manager: paths - changed - gone for manager, paths in self.sets.items()}
         if changed:
-            writer = Manager(name, "Update", subresource)
+            writer = Owner(name, "Update", subresource)
             sets[writer] = sets.get(writer, set()) | changed
         return Owners(self._walk, self._kind, {manager: paths for manager, paths in sets.items() if paths})
 
-    def conflicts(self, manager: Manager, wanted: dict[Path, object], old: Json) -> dict[Manager, list[Path]]:
+    def conflicts(self, manager: Owner, wanted: dict[Path, object], old: Json) -> dict[Owner, list[Path]]:
         """Paths of other managers that an apply would change."""
         current = self._walk.leaves(old, self._kind)
         differing = {path for path, value in wanted.items() if not same_value(current.get(path, MISSING), value)}
         found = {other: sorted(paths & differing) for other, paths in self.sets.items() if other != manager}
         return {other: paths for other, paths in sorted(found.items()) if paths}
 
-    def apply(self, old: Json | None, config: Json, manager: Manager, force: bool) -> tuple[Json, Owners]:
+    def apply(self, old: Json | None, config: Json, manager: Owner, force: bool) -> tuple[Json, Owners]:
         """The object and its owners after an apply. Raises 409."""
         wanted = self._walk.leaves(config, self._kind)
         sets = {other: set(paths) for other, paths in self.sets.items()}
@@ -90,7 +90,7 @@ def applied_object(
     owners: Owners, old: Json | None, config: Json, name: str, subresource: str, force: bool
 ) -> tuple[Json, Owners]:
     """What a server-side apply of `config` by the manager `name` makes of an object (None: there is none yet)."""
-    return owners.apply(old, config, Manager(name, "Apply", subresource), force)
+    return owners.apply(old, config, Owner(name, "Apply", subresource), force)
 
 
 def last_first(path: Path) -> tuple[int, Path]:
@@ -103,7 +103,7 @@ def same_value(one: object, other: object) -> bool:
     return one is not MISSING and other is not MISSING and same(one, other)
 
 
-def conflict(found: dict[Manager, list[Path]], version: str) -> ApiError:
+def conflict(found: dict[Owner, list[Path]], version: str) -> ApiError:
     """409 that names every field and its owner."""
     causes, texts, count = [], [], 0
     for manager, paths in found.items():

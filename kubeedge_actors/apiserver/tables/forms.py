@@ -15,6 +15,7 @@ FORMS: Mapping[str, TableForm] = {
     "configmaps": core.CONFIG_MAPS,
     "secrets": core.SECRETS,
     "events": core.EVENTS,
+    "services": core.SERVICES,
     "coordination.k8s.io/leases": core.LEASES,
     "apps/deployments": workloads.DEPLOYMENTS,
     "apps/replicasets": workloads.REPLICA_SETS,
