@@ -117,7 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--docker-host", metavar="URL", help="Docker engine (default: $DOCKER_HOST, then unix:///var/run/docker.sock)")
     add("--mqtt-port", type=int, metavar="PORT", help=f"port of the embedded broker (default: {MQTT_PORT})")
-    add("--mqtt", metavar="URL", help="use this external broker instead: tcp://HOST:PORT")
+    add(
+        "--mqtt", metavar="URL", help="use this external broker instead: tcp://HOST:PORT, ssl://USER:PASSWORD@HOST:PORT"
+    )
     add("--manifests", metavar="DIR", help="static pods: every manifest in this folder runs")
     add("--module", action="append", dest="modules", metavar="pkg.file:Class", help="a module of your own; repeatable")
     add("--config", metavar="FILE", help="KubeEdge's edgecore.yaml; options win over it")
@@ -136,8 +138,6 @@ def checked(config: EdgeConfig) -> EdgeConfig:
     for option, url, scheme in (("--cloud", config.cloud, "https"), ("--hub", config.hub, "wss")):
         if url and (urlsplit(url).scheme != scheme or not urlsplit(url).hostname):
             raise UsageError(f"{option}: {url!r} is no address of the form {scheme}://HOST:PORT")
-    if config.mqtt and (urlsplit(config.mqtt).scheme not in ("tcp", "mqtt") or not urlsplit(config.mqtt).hostname):
-        raise UsageError(f"--mqtt: {config.mqtt!r} is no address of the form tcp://HOST:PORT")
     if config.hub and not config.cloud:
         raise UsageError("--hub needs --cloud, where the node's certificate comes from")
     return dataclasses.replace(config, name=name)
@@ -276,8 +276,7 @@ def broker(config: EdgeConfig) -> Broker:
     if config.mqtt:
         from kubeedge_actors.drivers.broker.external import ExternalBroker
 
-        where = urlsplit(config.mqtt)
-        return ExternalBroker(str(where.hostname), where.port or MQTT_PORT)
+        return ExternalBroker.at(config.mqtt)
     from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 
     return EmbeddedBroker(port=config.mqtt_port)

@@ -101,25 +101,28 @@ class ApiServer:
         Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt
         and StoreError.
         """
-        self._started.clear()
-        self._failure = None
         if self._tls is None and not loopback(self._host):
             raise DriverError(f"plain HTTP is served on loopback only, not on {self._host}; give TLS files")
         context = server_context(self._tls) if self._tls is not None else None
         database = Database(self._database_path)
         try:
             self._socket = listen(self._host, self._port)
-            self._bound = int(self._socket.getsockname()[1])
         except BaseException:
             database.close()
             raise
+        self._bound = int(self._socket.getsockname()[1])
+        self._started.clear()
+        self._failure = None
         self._thread = threading.Thread(target=self._run, args=(database, context), name="apiserver", daemon=True)
         self._thread.start()
-        if not self._started.wait(START_SECONDS) and self._failure is None:
+        self._wait(self._thread, self._socket)
+
+    def _wait(self, thread: threading.Thread, listening: socket.socket) -> None:
+        if not self._started.wait(START_SECONDS):
             raise DriverError(f"the API server did not start within {START_SECONDS:.0f} s")
         if self._failure is not None:
-            self._thread.join(STOP_SECONDS)
-            self._socket.close()
+            thread.join(STOP_SECONDS)
+            listening.close()
             raise self._failure
 
     def stop(self) -> None:

@@ -131,6 +131,7 @@ class Cell:
 
     def _abandon(self, one: Incarnation) -> None:
         """The thread of an incarnation that lost its lease is its own affair from here on."""
+        self.engine.release(self)
         self.seat = None
         self.vacate(one)
         life.forget_timers(one)

@@ -51,6 +51,8 @@ class Room(enum.Enum):
     LOOK_AGAIN = enum.auto()
     WOULD_BE_FOR_EVER = enum.auto()
     CANNOT_WAIT = enum.auto()
+    TOO_LATE = enum.auto()
+    """Who waited was replaced meanwhile: its successor may have spoken, so it is not heard any more."""
 
 
 class Queue(Protocol):
@@ -183,6 +185,8 @@ class Mailbox:
                 return self.force(envelope)
             if verdict is Room.CANNOT_WAIT:
                 return self._reject(envelope, Reason.MAILBOX_FULL, patient)
+            if verdict is Room.TOO_LATE:
+                return self._reject(envelope, Reason.LATE, patient)
 
     def force(self, envelope: Envelope) -> bool:
         """Put in over capacity, and while the actor drains too: answers, timers and what must not wait."""

@@ -137,6 +137,19 @@ def _patched(talk: Talk) -> Any:
     return patched(base, msgspec.json.decode(talk.one(PatchNode).patch))["status"]
 
 
+def test_a_change_during_a_report_is_told_right_after_it(talk: Talk) -> None:
+    talk.register()
+    talk.trouble = "away"
+    talk.talk.status_changed(talk.now)
+    assert talk.step() == [PatchNode]
+    first, status = talk.one(PatchNode), _patched(talk)
+    talk.trouble = ""
+    talk.talk.status_changed(talk.now)
+    assert talk.step() == []
+    talk.talk.answered(first.msg_id, {"Object": {**(talk.talk.base or {}), "status": status}, "Err": None}, talk.now)
+    assert talk.step() == [PatchNode]
+
+
 def test_a_node_that_is_gone_registers_again(talk: Talk) -> None:
     talk.register()
     talk.trouble = "x"

@@ -258,6 +258,31 @@ def test_g10_what_a_replaced_incarnation_asked_for_does_not_reach_the_next(threa
     assert len(threads.of(Failed)) == 1
 
 
+def test_g10_what_a_replaced_incarnation_waited_to_say_does_not_come_after_its_successor(threads: World) -> None:
+    """It hangs because it waits for room; when there is room, its successor has spoken."""
+    times: list[int] = []
+
+    def say(actor: Recorder) -> None:
+        times.append(1)
+        for number in range(3):
+            actor.context.tell("b", (len(times), number))
+
+    small = MailboxSpec(2)
+    threads.start(
+        spec("b", lambda: Recorder(threads, "b"), mailbox=small),
+        spec("a", lambda: Recorder(threads), handler_deadline=3.0),
+    )
+    with threads.held("b"):
+        threads.tell("a", say)
+        threads.until(lambda: threads.runtime.cell("b").box.waiting)
+        threads.advance(3.1)
+        threads.until_seen(Restarted, 1)
+        (letter,) = threads.wait_for_letters(1)
+        assert (letter.message, letter.reason) == ((1, 2), Reason.LATE)
+    threads.until(lambda: len(threads.record) == 5)
+    assert [each[1] for each in threads.record] == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+
+
 def test_g10_the_thread_of_a_replaced_incarnation_ends_when_it_returns(threads: World) -> None:
     trap = trapped(threads)
     threads.tell("a", trap)

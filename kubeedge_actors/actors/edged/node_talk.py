@@ -85,7 +85,7 @@ class NodeTalk:
         self.registered = False
         self.base: Json | None = None
         self._lease: Json | None = None
-        self._lease_missing = self._labels_checked = False
+        self._lease_missing = self._labels_checked = self._changed = False
         self._reported = float("-inf")
         self._registering, self._leasing, self._stating = Thread(), Thread(), Thread()
         self._asked_store = Thread()
@@ -105,8 +105,9 @@ class NodeTalk:
         self._reported = float("-inf")  # also tells whether the node is still there
 
     def status_changed(self, now: float) -> None:
-        """Something about the node changed that ought to be told before the next period."""
+        """Something about the node changed that ought to be told before the next period, or before the next answer."""
         self._stating.due = min(self._stating.due, now)
+        self._changed = bool(self._stating.asked)
 
     # --- speaking ---------------------------------------------------------------------------------------------------
 
@@ -228,9 +229,9 @@ class NodeTalk:
         found, error = outcome(content)
         if error is None and found:
             self.base = found
-            self._stating.done(now + PERIOD)
-            if not self._labels_checked:
-                self._stating.due = now
+            at_once = self._changed or not self._labels_checked
+            self._stating.done(now if at_once else now + PERIOD)
+            self._changed = False
             return
         self._stating.failed(now)
         if error is not None and error.get("reason") == "NotFound":

@@ -71,16 +71,19 @@ class ThreadsEngine:
     def await_room(self, cell: Cell) -> Room:
         """Block this thread until the mailbox may have room. An actor never waits for itself, nor the timers for anybody."""
         me, box = self.current(), cell.box
+        one = None if me is None else me.incarnation
         if me is cell or self._timers.current() or (me is not None and starts_before(me, cell)):
             return Room.WOULD_BE_FOR_EVER
         with self._waits.waiting(me, cell, for_room=True) as wait, box.room:
-            # one that is to stop does not wait either; looked at after it can be seen to wait, for `release`
-            while wait is None or me is None or not (wait.released or me.stopping):
+            # `released` and `stopping` are looked at when it can be seen to wait: whoever sets them wakes it after that
+            while not ((wait is not None and wait.released) or (me is not None and me.stopping)):
                 box.waiting += 1  # before the look: a taker that makes room after it sees that somebody waits
                 if not box.full():
-                    return Room.LOOK_AGAIN
+                    break
                 box.room.wait()
-        return Room.WOULD_BE_FOR_EVER
+        if one is not None and one.lost:
+            return Room.TOO_LATE
+        return Room.WOULD_BE_FOR_EVER if box.full() else Room.LOOK_AGAIN
 
     def release(self, cell: Cell) -> None:
         """Let the cell's handler into the mailbox it waits for."""
