@@ -211,7 +211,7 @@ def row(name: str, key: str, value: float, unit: str, budget: str, more_is_bette
     """A figure beside the genuine server's."""
     baseline = GENUINE[key]
     ratio = value / baseline if more_is_better else baseline / value
-    return Row(name, value, unit, budget, baseline, ratio)
+    return Row(name, value, unit, budget or None, baseline, ratio)
 
 
 def measured(folder: Path) -> Iterator[Row]:

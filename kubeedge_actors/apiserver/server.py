@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import ssl
@@ -23,7 +22,7 @@ from .logs import LogSource
 from .storage.commit import GroupCommit
 from .storage.database import Database
 from .storage.store import Store
-from .users import User
+from .users import User, loopback
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -228,16 +227,6 @@ def configuration(app: Application, context: ssl.SSLContext | None) -> Config:
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """What makes the server's loop: uvloop's, which spares four fifths of the memory of a TLS connection."""
     return Config(None, loop=LOOP, log_config=None).get_loop_factory()  # type: ignore[arg-type]
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -56,6 +58,8 @@ def authenticate(
     headers: Mapping[str, str], certificate: User | None, tokens: Mapping[str, User], open_door: bool
 ) -> User:
     """The user of a request. `open_door`: plain HTTP on loopback, where whoever comes is an administrator. Raises 401."""
+    if open_door and from_elsewhere(headers):
+        raise ApiError(403, "Forbidden", "plain HTTP is served to programs of this machine, not to web pages", {})
     user = certificate or (LOCAL_ADMIN if open_door else ANONYMOUS)
     authorization = headers.get("authorization", "")
     if authorization.lower().startswith("bearer ") and certificate is None:
@@ -65,6 +69,25 @@ def authenticate(
         elif not open_door:
             raise ApiError(401, "Unauthorized", "Unauthorized")
     return impersonated(user, headers)
+
+
+def from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sends the request for a page of another site, which could reach loopback as well."""
+    places = [f"//{headers.get('host', 'localhost')}", headers.get("origin", "//localhost")]
+    try:
+        return not all(loopback(urlsplit(place).hostname or "") for place in places)
+    except ValueError:  # no address at all
+        return True
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def impersonated(user: User, headers: Mapping[str, str]) -> User:

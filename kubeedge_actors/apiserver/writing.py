@@ -161,6 +161,8 @@ class Writer:
         headers = warnings(shaped.unknown)
         if entry is not None:
             return self.change(request, target, resource, lambda old: shaped.body, headers, applied.owned)
+        if target.subresource:
+            raise not_found(resource.group, resource.plural, target.name)
         new = created(resource, shaped.body, target.namespace, self._clock())
         if target.namespace:
             self._check_namespace(target.namespace, resource, new)

@@ -75,7 +75,7 @@ class Supervisor:
     def child_ended(self, child: Cell | Supervisor, ending: Ending, why: str) -> None:
         """A child ended by itself: decide, and act."""
         plan = self._plan
-        if self.state is State.STOPPING or (plan is not None and child in plan.stop):
+        if plan is not None and child in plan.stop:
             return
         now = self.runtime.clock.monotonic()
         names = [each.name for each in self.children]

@@ -308,6 +308,9 @@ def test_a_readiness_probe_decides_on_ready_and_a_liveness_probe_on_life(bench: 
     assert bench.prober.asked[0].host == ADDRESS
     bench.harness.advance(20)
     bench.prober.why = "connection refused"
+    bench.engine.program = lambda spec: Program(deaf=True)
+    bench.until(lambda: ready() == "False")
+    assert bench.engine.running()[0].restart_count == 0
     bench.harness.advance(20)
     assert bench.engine.running()[0].restart_count == 1
 

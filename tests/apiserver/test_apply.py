@@ -100,6 +100,12 @@ def test_a_custom_resource_is_applied_too(inside: Inside) -> None:
     assert "nodeName" not in good(apply(inside, f"{DEVICES}/lamp", body, "m")).get("spec", {})
 
 
+def test_the_status_of_nothing_cannot_be_applied(inside: Inside) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "status": {"phase": "Running"}}
+    assert apply(inside, f"{pods}/p/status", body, "m").status == 404
+
+
 def test_a_dry_run_applies_nothing(inside: Inside) -> None:
     answer = inside.call("PATCH", f"{MAPS}/c?fieldManager=m&dryRun=All", config_map("c"), APPLY)
     assert answer.status == 201 and "resourceVersion" not in answer.json["metadata"]

@@ -236,3 +236,25 @@ def test_an_eviction_is_a_delete_with_its_options(inside: Inside) -> None:
     assert "deletionTimestamp" not in inside.get(f"{PODS}/p")["metadata"]
     inside.post(f"{PODS}/p/eviction", {"deleteOptions": {"gracePeriodSeconds": 7}})
     assert inside.get(f"{PODS}/p")["metadata"]["deletionGracePeriodSeconds"] == 7
+
+
+def test_options_may_be_protobuf(inside: Inside) -> None:
+    bound(inside)
+    raw = bytes([0x08, 5])
+    kind = b"DeleteOptions"
+    envelope = (
+        b"\x0a" + bytes([len(kind) + 2]) + b"\x12" + bytes([len(kind)]) + kind + b"\x12" + bytes([len(raw)]) + raw
+    )
+    headers = {"Content-Type": "application/vnd.kubernetes.protobuf", "Accept": "application/json"}
+    answer = inside.call("DELETE", f"{PODS}/p", b"k8s\x00" + envelope, headers)
+    assert answer.json["metadata"]["deletionGracePeriodSeconds"] == 5
+    assert inside.call("DELETE", f"{PODS}/p", {"gracePeriodSeconds": "soon"}).status == 400
+
+
+def test_a_pod_that_is_being_deleted_cannot_be_bound(inside: Inside) -> None:
+    body = pod("p")
+    body["metadata"]["finalizers"] = ["example.com/hold"]
+    inside.post(PODS, body)
+    inside.delete(f"{PODS}/p")
+    answer = inside.call("POST", f"{PODS}/p/binding", {"target": {"kind": "Node", "name": "n"}})
+    assert answer.status == 409 and "is being deleted" in answer.json["message"]

@@ -210,3 +210,70 @@ def test_a_deep_body_is_a_bad_request(inside: Inside) -> None:
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE"])
 def test_other_methods_are_not_allowed(api: Api, method: str) -> None:
     assert api.call(method, MAPS).status == 405
+
+
+SERVICES = "/api/v1/namespaces/default/services"
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({}, "spec.ports"),
+        ({"ports": [{"port": 0}]}, "spec.ports[0].port"),
+        ({"ports": [{"port": 1}, {"port": 2, "name": "b"}]}, "spec.ports[0].name"),
+        ({"ports": [{"port": 1}], "type": "Magic"}, "spec.type"),
+    ],
+)
+def test_a_service_is_checked(inside: Inside, spec: Json, field: str) -> None:
+    answer = inside.call("POST", SERVICES, {"metadata": {"name": "s"}, "spec": spec})
+    assert [cause["field"] for cause in answer.json["details"]["causes"]] == [field]
+
+
+def test_a_service_has_defaults_and_no_address(inside: Inside) -> None:
+    spec = inside.post(SERVICES, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})["spec"]
+    assert spec["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 80}]
+    assert (spec["type"], spec["sessionAffinity"], "clusterIP" in spec) == ("ClusterIP", "None", False)
+    assert inside.call("DELETE", f"{SERVICES}/s").json["kind"] == "Service"
+
+
+def test_a_namespaces_name_is_one_label(inside: Inside) -> None:
+    for name in ("a.b", "A", "x" * 64):
+        answer = inside.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        assert answer.json["details"]["causes"][0]["field"] == "metadata.name"
+
+
+def test_taints_and_leases_are_checked(inside: Inside) -> None:
+    node = {"metadata": {"name": "n"}, "spec": {"taints": [{"key": "a"}]}}
+    assert inside.call("POST", "/api/v1/nodes", node).json["details"]["causes"][0]["field"] == "spec.taints[0].effect"
+    lease = {"metadata": {"name": "l"}, "spec": {"leaseDurationSeconds": 0}}
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    assert inside.call("POST", leases, lease).status == 422
+
+
+def test_an_event_stands_in_the_namespace_of_what_it_is_about(inside: Inside) -> None:
+    events = "/api/v1/namespaces/default/events"
+    body = {"metadata": {"name": "e"}, "involvedObject": {"namespace": "other", "name": "x"}}
+    assert inside.call("POST", events, body).json["details"]["causes"][0]["field"] == "involvedObject.namespace"
+    assert inside.call("POST", events, {"metadata": {"name": "e"}}).status == 201
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("tailLines=x", 400),
+        ("tailLines=-1", 422),
+        ("sinceSeconds=0", 422),
+        ("container=none", 400),
+        ("limitBytes=5", 501),
+    ],
+)
+def test_the_options_of_a_log_are_checked(inside: Inside, query: str, status: int) -> None:
+    inside.post(PODS, pod("p", nodeName="edge-1"))
+    assert inside.call("GET", f"{PODS}/p/log?{query}").status == status
+
+
+def test_of_several_containers_one_must_be_named(inside: Inside) -> None:
+    containers = [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]
+    inside.post(PODS, pod("p", nodeName="edge-1", containers=containers))
+    answer = inside.call("GET", f"{PODS}/p/log")
+    assert answer.json["message"] == "a container name must be specified for pod p, choose one of: [a b]"

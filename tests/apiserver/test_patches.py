@@ -247,3 +247,9 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: cleaned(inner) for key, inner in value.items() if inner is not None}
     return [cleaned(item) for item in value] if isinstance(value, list) else value
+
+
+def test_an_order_alone_arranges_what_is_there() -> None:
+    order = {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}
+    merged = STRATEGIC.merge({"containers": containers(["a", "b"], "1")}, order, "PodSpec")
+    assert [container["name"] for container in merged["containers"]] == ["b", "a"]

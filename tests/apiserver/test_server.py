@@ -74,6 +74,19 @@ def test_plain_http_is_for_this_machine_only(tmp_path: Path) -> None:
             ApiServer(database=tmp_path / "a.db", host=host, port=0, tls=None).start()
 
 
+def test_plain_http_is_not_for_web_pages() -> None:
+    server = ApiServer(database=":memory:", port=0, tls=None)
+    server.start()
+    api = Api(server.url)
+    assert api.call("GET", MAPS, headers={"Origin": "https://evil.example"}).status == 403
+    assert api.call("POST", MAPS, config_map("c"), {"Origin": "https://evil.example"}).status == 403
+    assert api.call("GET", MAPS, headers={"Host": "rebound.example:80"}).status == 403
+    assert api.call("GET", MAPS, headers={"Host": "[no"}).status == 403
+    assert api.call("GET", MAPS, headers={"Origin": server.url, "Host": "localhost:1"}).status == 200
+    api.close()
+    server.stop()
+
+
 def test_unreadable_certificates_are_told(tmp_path: Path) -> None:
     missing = tmp_path / "none.pem"
     server = ApiServer(database=tmp_path / "a.db", port=0, tls=TlsFiles(missing, missing, missing))

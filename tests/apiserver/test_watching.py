@@ -232,3 +232,16 @@ def test_a_write_that_cannot_be_stored_is_an_error_and_undone(monkeypatch: pytes
     assert api.call("POST", MAPS, config_map("a")).status == 201
     api.close()
     server.stop()
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("resourceVersionMatch=NotOlderThan", 422),
+        ("resourceVersion=x", 500),
+        ("labelSelector=%3D", 400),
+        ("fieldSelector=x", 400),
+    ],
+)
+def test_options_of_a_watch_that_make_no_sense_are_refused(inside: Inside, query: str, status: int) -> None:
+    assert inside.call("GET", f"{MAPS}?watch=true&{query}").status == status

@@ -18,6 +18,7 @@ from kubeedge_actors.supervisors import (
     Reason,
     Restarted,
     Started,
+    Unhandled,
 )
 from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, Stop, World, spec
 
@@ -297,7 +298,10 @@ def test_g10_the_thread_of_a_replaced_incarnation_ends_when_it_returns(threads: 
     assert threads.ref("a").ask(1).get() == ("answer", 1)
 
 
-def test_g10_what_a_replaced_handler_raises_in_the_end_changes_nothing(threads: World) -> None:
+@pytest.mark.parametrize("error", [Boom, Stop, Unhandled])
+def test_g10_what_a_replaced_handler_raises_in_the_end_changes_nothing(
+    threads: World, error: type[BaseException]
+) -> None:
     entered, go = threading.Event(), threading.Event()
 
     def hang_and_raise(actor: Recorder) -> None:
@@ -306,7 +310,7 @@ def test_g10_what_a_replaced_handler_raises_in_the_end_changes_nothing(threads: 
             return
         entered.set()
         go.wait(PATIENCE)
-        raise Boom("far too late")
+        raise error("far too late")
 
     threads.start(spec("a", lambda: Lively(threads, "a"), handler_deadline=3.0))
     threads.tell("a", hang_and_raise)

@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -171,10 +170,6 @@ class Office(RuleBasedStateMachine):
         self.world = World(ENGINES[self.engine]())
         self.desk = Desk(self.world)
 
-    @property
-    def open(self) -> bool:
-        return self.world.runtime.failed is None
-
     @initialize(data=st.data())
     def start(self, data: Any) -> None:
         self.world.runtime.start(tree(self.desk, data))
@@ -196,7 +191,6 @@ class Office(RuleBasedStateMachine):
         with contextlib.suppress(Stopped):  # it has ended: the root gave up
             self.world.runtime.crash(name, Boom("injected"))
 
-    @precondition(lambda self: self.open)
     @rule(name=st.sampled_from(NAMES))
     def restart(self, name: str) -> None:
         with contextlib.suppress(Stopped):  # its supervisor is just giving up

@@ -224,3 +224,6 @@ def test_a_restart_by_hand_ends_a_back_off(world: World) -> None:
     world.until(lambda: world.of(Failed))
     world.runtime.restart("a")
     world.until(lambda: world.record == [1])
+    world.advance(1_001.0)  # the order that the back-off had put off is no longer the newest
+    assert world.ref("a").ask(2).get() == ("answer", 2)
+    assert world.node("a")["incarnation"] == 2

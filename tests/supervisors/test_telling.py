@@ -30,7 +30,7 @@ def test_g11_a_life_is_told_in_events(world: World) -> None:
     world.tell("a", "boom")
     world.until(lambda: world.of(Restarted, "a"))
     world.tell("a", lambda actor: world.clock.advance(4.0))
-    world.until(lambda: world.of(Restarted, "low"))
+    world.until(lambda: world.of(Restarted, "low") and len(world.of(Restarted, "a")) == 2)
     world.runtime.stop()
     kinds = [type(each) for each in world.events if each.name == "a"]
     assert kinds == [Started, DeadLettered, Failed, Restarted, Hung, DeadLettered, Failed, Restarted, Stopped]

@@ -60,9 +60,11 @@ class PodMemory(msgspec.Struct):
         return probing is not None and probing.passed is True
 
     def is_ready(self, pod: PodView, name: str, container_id: str) -> bool:
-        """Whether a running container is ready: past its startup probe, and its readiness probe, if any, has passed."""
+        """Whether a running container is ready: past its startup probe, its readiness probe, if any, has passed, and it
+        is not about to be restarted.
+        """
         view = pod.container(name)
-        if view is None or not self.has_started(pod, name, container_id):
+        if view is None or container_id in self.doomed or not self.has_started(pod, name, container_id):
             return False
         if view.probe("readiness") is None:
             return True
