@@ -258,11 +258,17 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> E
 def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
     if config.runtime != "process":
-        from kubeedge_actors.drivers.containers.docker import DEFAULT_ADDRESS, DockerRuntime
-
-        address = config.docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+        address = config.docker_host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         try:
-            return DockerRuntime(config.name, address)
+            from kubeedge_actors.drivers.containers.docker import DockerRuntime
+
+            # two nodes of one name may share an engine, their data directories differ
+            return DockerRuntime(f"{config.name}@{config.data_dir}", address)
+        except ImportError as error:
+            if config.runtime == "docker":
+                raise UsageError(
+                    "the Docker runtime needs its library: pip install 'kubeedge-actors[docker]'"
+                ) from error
         except RuntimeUnavailable as error:
             if config.runtime == "docker":
                 raise RuntimeUnavailable(f"no Docker engine answers at {address}") from error
