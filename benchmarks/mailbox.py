@@ -2,8 +2,8 @@
 
     python benchmarks/mailbox.py [--json]
 
-`tell`: one thread tells an actor that only counts; `ask`: one message and its answer at a time. Medians of several rounds, in
-each of which everything is measured in turn, so that a busy machine spoils all alike.
+`tell`: one thread tells an actor that only counts; `ask`: one message and its answer at a time. Medians of several
+rounds, in each of which everything is measured in turn, so that a busy machine spoils all alike.
 """
 
 from __future__ import annotations

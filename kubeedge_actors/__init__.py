@@ -1,7 +1,7 @@
 """KubeEdge's architecture in Python: every module is an actor with a supervised mailbox.
 
-The front door: what the author of a module imports, in groups. A name is loaded when it is first used, so that an import of
-one part does not pay for the others (an idle edge counts its megabytes).
+The front door: what the author of a module imports, in groups. A name is loaded when it is first used, so that an
+import of one part does not pay for the others (an idle edge counts its megabytes).
 
 >>> from kubeedge_actors import Module, MqttPublish, TwinUpdated, on
 """

@@ -36,8 +36,8 @@ def on(handler: Handler, /) -> Handler: ...
 @overload
 def on(*, batch: int) -> Callable[[Handler], Handler]: ...
 def on(handler: Callable[..., Any] | None = None, /, *, batch: int = 1) -> Any:
-    """Make a method the handler of the type its argument is annotated with (a union: of each). What it returns answers an
-    ask. With `batch` it takes a list of up to that many messages, and may return a list of answers.
+    """Make a method the handler of the type its argument is annotated with (a union: of each). What it returns answers
+    an ask. With `batch` it takes a list of up to that many messages, and may return a list of answers.
     """
 
     def mark(function: Handler) -> Handler:
@@ -86,7 +86,7 @@ class Module(Actor):
 
     @classmethod
     def spec(cls, factory: Callable[[], Actor] | None = None, **overrides: Any) -> ChildSpec:
-        """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are its fields."""
+        """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are fields."""
         if not cls.name:
             raise RegistrationError(f"{cls.__qualname__} has no name")
         facts: dict[str, Any] = {

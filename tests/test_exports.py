@@ -12,14 +12,24 @@ import kubeedge_actors
 from kubeedge_actors import errors, module, supervisors
 from kubeedge_actors.wire import messages
 
+MESSAGES = """
+    TwinUpdated TwinUpdate TwinGet DeviceStateUpdate DeviceChanged
+    MqttPublish MqttReceived MqttSubscribe MqttUnsubscribe
+    PodChanged ListPods ObjectPushed Answered Refused BusPublish BusUploaded LinkUp LinkDown
+    UnknownRecord Message
+"""
+SUPERVISION = """
+    Ref Promise Reply Timer
+    Runtime ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
+    Backoff MailboxSpec Overflow
+"""
+ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull Stopped AskTimeout AnswerLost"
 GROUPS: dict[ModuleType, str] = {
     module: "Module on",
-    messages: "TwinUpdated TwinUpdate TwinGet DeviceStateUpdate DeviceChanged MqttPublish MqttReceived MqttSubscribe MqttUnsubscribe "
-    "PodChanged ListPods ObjectPushed Answered Refused BusPublish BusUploaded LinkUp LinkDown UnknownRecord Message",
-    supervisors: "Ref Promise Reply Timer Runtime ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll "
-    "RestForOne Intensity Backoff MailboxSpec Overflow",
-    errors: "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull Stopped AskTimeout AnswerLost",
-}  # fmt: skip
+    messages: MESSAGES,
+    supervisors: SUPERVISION,
+    errors: ERRORS,
+}
 
 
 @pytest.mark.parametrize("home", GROUPS, ids=lambda each: each.__name__)
@@ -61,7 +71,10 @@ def test_the_front_door_itself_loads_nothing() -> None:
 
 def test_a_module_loads_no_library_that_an_idle_edge_does_not_use() -> None:
     after = loaded("from kubeedge_actors import Module, on, TwinUpdated, MqttPublish, Runtime, ThreadsEngine")
-    heavy = "asyncio docker cryptography yaml http.server email urllib.request thespian textual peewee amqtt ssl importlib.metadata"
+    heavy = """
+        asyncio docker cryptography yaml http.server email urllib.request thespian textual peewee amqtt ssl
+        importlib.metadata
+    """
     assert not after & set(heavy.split())
 
 

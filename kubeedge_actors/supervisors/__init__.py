@@ -42,7 +42,8 @@ from kubeedge_actors.supervisors.strategy import (
 from kubeedge_actors.supervisors.timer import Timer
 
 __all__ = [
-    "NO_BACKOFF", "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
+    "NO_BACKOFF",
+    "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
     "Ending", "Escalated", "Event", "Events", "Failed", "Finding", "HandlerHung", "Hung", "InlineEngine", "Intensity",
     "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Promise", "Reason", "Ref", "Registry", "Reply",
     "RestForOne", "Restart", "Restarted", "Runtime", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",

@@ -23,7 +23,9 @@ class Unhandled(Exception):
 
 
 class Actor:
-    """A thing that handles one message at a time. Its hooks run on the actor's own thread; what they raise is contained."""
+    """A thing that handles one message at a time. Its hooks run on the actor's own thread; what they raise is
+    contained.
+    """
 
     context: Context
 
@@ -39,8 +41,8 @@ class Actor:
         return 1
 
     def receive_batch(self, messages: list[Any]) -> list[object] | None:
-        """Handle messages of one type; the answers, one for each, or None. It is one turn: when it crashes, all of them come
-        again one by one, and only that counts as a delivery, so that a poison message goes alone.
+        """Handle messages of one type; the answers, one for each, or None. It is one turn: when it crashes, all of them
+        come again one by one, and only that counts as a delivery, so that a poison message goes alone.
         """
         raise Unhandled(f"{type(self).__name__} does not handle batches of {type(messages[0]).__name__}")
 
@@ -91,8 +93,8 @@ class Context:
         return ref
 
     def reply_later(self, message: object = None) -> Reply:
-        """Take over the answer to the message in hand (in a batch: to `message`): what the handler returns is not sent. A
-        tell has nobody to answer: then the Reply goes nowhere.
+        """Take over the answer to the message in hand (in a batch: to `message`): what the handler returns is not sent.
+        A tell has nobody to answer: then the Reply goes nowhere.
         """
         for envelope in self._one.held():
             if message is None or envelope.message is message:

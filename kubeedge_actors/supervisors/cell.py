@@ -72,8 +72,8 @@ class Cell:
     # --- orders, under the runtime's lock; none of them waits -----------------------------------------------------
 
     def start(self, delay: float = 0.0, attempt: int = 0) -> None:
-        """Begin a new incarnation in `delay` seconds, the restart number `attempt` in a row. Ends in `parent.child_started`
-        or, when it crashes, `parent.child_ended`.
+        """Begin a new incarnation in `delay` seconds, the restart number `attempt` in a row. Ends in
+        `parent.child_started` or, when it crashes, `parent.child_ended`.
         """
         self._ticket += 1
         self.attempt = attempt
@@ -91,8 +91,8 @@ class Cell:
             order()
 
     def halt(self, *, final: bool, deadline: float | None = None) -> None:
-        """Stop after the message in hand. `final`: take no more messages, drain what is queued for `shutdown` seconds (and
-        not beyond `deadline`, monotonic), bury the rest. Ends in `parent.child_stopped`.
+        """Stop after the message in hand. `final`: take no more messages, drain what is queued for `shutdown` seconds
+        (and not beyond `deadline`, monotonic), bury the rest. Ends in `parent.child_stopped`.
         """
         self._ticket += 1
         self.final = final
@@ -120,7 +120,9 @@ class Cell:
             self.start()
 
     def replace_hung(self, one: Incarnation, ran: float) -> None:
-        """Take the cell away from an incarnation whose turn has run for `ran` seconds; the supervisor decides what follows."""
+        """Take the cell away from an incarnation whose turn has run for `ran` seconds; the supervisor decides what
+        follows.
+        """
         held, stack = one.held(), self.engine.stack(self)
         if self.incarnation is not one or not one.revoke():
             return

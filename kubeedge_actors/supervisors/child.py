@@ -34,7 +34,7 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSpec:
-    """A supervisor, its children in start order, and its strategy; `restart` and `backoff` are its parent's to apply."""
+    """A supervisor, its children in start order, its strategy; `restart` and `backoff` are its parent's to apply."""
 
     name: str
     children: Sequence[ChildSpec | SupervisorSpec] = ()

@@ -11,8 +11,11 @@ from typing import Protocol
 class Clock(Protocol):
     """What tells the time. `now` is the epoch in seconds, `monotonic` never goes back and starts anywhere."""
 
-    def now(self) -> float: ...
-    def monotonic(self) -> float: ...
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; only differences mean something."""
 
 
 class SystemClock:

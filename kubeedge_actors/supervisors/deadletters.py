@@ -68,8 +68,8 @@ def shorten(text: str, limit: int) -> str:
 
 
 class DeadLetterOffice(Protocol):
-    """Where dead letters go, and can be looked at (the oldest first). `record` is called from any thread, has to be brief, and
-    must not raise. `total`: how many there ever were.
+    """Where dead letters go, and can be looked at (the oldest first). `record` is called from any thread, has to be
+    brief, and must not raise. `total`: how many there ever were.
     """
 
     @property

@@ -30,7 +30,8 @@ class Attached(Protocol):
 
 
 class Envelope(msgspec.Struct):
-    """A message, who told it (a name, empty from outside), when (monotonic), what hangs on it, how often it crashed its actor.
+    """A message, who told it (a name, empty from outside), when (monotonic), what hangs on it, how often it crashed its
+    actor.
 
     `alone`: it was in a batch that failed, nobody knows through which message; each is now handed over on its own.
     """

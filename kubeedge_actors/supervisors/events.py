@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that supervision decided. `at`: epoch seconds; `depth` and `oldest` (seconds): the mailbox at that moment."""
+    """Something that supervision decided. `at`: epoch seconds; `depth` and `oldest` (seconds): the mailbox at that
+    moment.
+    """
 
     name: str
     at: float
@@ -34,7 +36,7 @@ class Started(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restarted(Event):
-    """A new incarnation is running; `attempt` in a row, `duration` of the start, `downtime` since the last one ended."""
+    """A new incarnation is running; `attempt` in a row, `duration` of the start, `downtime` since the last ended."""
 
     incarnation: int
     attempt: int
@@ -44,7 +46,7 @@ class Restarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
-    """An incarnation crashed: in which phase (start, handle), on which type of message, after how many seconds of it."""
+    """An incarnation crashed: in which phase (start, handle), on which type of message, after how many seconds."""
 
     incarnation: int
     error: str
@@ -74,7 +76,7 @@ class Escalated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped(Event):
-    """An actor or supervisor has stopped. `duration`: seconds from the order to the end; `left`: messages not handled."""
+    """An actor or supervisor has stopped. `duration`: seconds from order to end; `left`: messages not handled."""
 
     reason: str
     duration: float = 0.0

@@ -27,11 +27,11 @@ class HandlerHung(Exception):
 class Incarnation:
     """The instance, its context, and what it is doing.
 
-    `turn` is what it holds while its code runs: an envelope, a batch, an empty list in a hook; None between two turns. Setting
-    it to None is what ends a turn. A lease hangs on that: whoever wants to replace a hung incarnation sets `revoked` and then
-    looks whether the turn is still the same one; the holder ends its turn and then looks at `revoked`. One of them sees the
-    other, whatever the order, and `lost`, written under the runtime's lock, is the answer. So a turn counts or is done again,
-    never both, and an ordinary message pays one comparison for it.
+    `turn` is what it holds while its code runs: an envelope, a batch, an empty list in a hook; None between two turns.
+    Setting it to None is what ends a turn. A lease hangs on that: whoever wants to replace a hung incarnation sets
+    `revoked` and then looks whether the turn is still the same one; the holder ends its turn and then looks at
+    `revoked`. One of them sees the other, whatever the order, and `lost`, written under the runtime's lock, is the
+    answer. So a turn counts or is done again, never both, and an ordinary message pays one comparison for it.
     """
 
     __slots__ = (

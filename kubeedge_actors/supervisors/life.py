@@ -1,4 +1,4 @@
-"""Birth, crash and end of an incarnation, on the actor's own thread: where an actor's hooks are called and contained."""
+"""Birth, crash and end of an incarnation, on the actor's own thread: where its hooks are called and contained."""
 
 from __future__ import annotations
 

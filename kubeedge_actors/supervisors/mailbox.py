@@ -127,14 +127,14 @@ class KeyedQueue:
 class Mailbox:
     """The queue of one actor: many tellers, one taker at a time.
 
-    Tellers use the fast path (in `Ref`): append while `len(queue) < limit`, then `rouse` the taker if it is `idle`. Everything
-    else goes through `press`: `limit` is 0 for a keyed queue and -1 once closed, so that one comparison covers it all.
-    `wake` is the engine's; it may be called once too often, never once too little.
+    Tellers use the fast path (in `Ref`): append while `len(queue) < limit`, then `rouse` the taker if it is `idle`.
+    Everything else goes through `press`: `limit` is 0 for a keyed queue and -1 once closed, so that one comparison
+    covers it all. `wake` is the engine's; it may be called once too often, never once too little.
     """
 
     __slots__ = (
-        "_await_room", "_ended", "_refuse", "attention", "blocked", "capacity", "dropped", "forced", "idle", "keyed", "limit",
-        "low", "now", "orders", "overflow", "queue", "rejected", "room", "waiting", "wake",
+        "_await_room", "_ended", "_refuse", "attention", "blocked", "capacity", "dropped", "forced", "idle", "keyed",
+        "limit", "low", "now", "orders", "overflow", "queue", "rejected", "room", "waiting", "wake",
     )  # fmt: skip
 
     def __init__(
@@ -148,7 +148,7 @@ class Mailbox:
         self.queue: Queue = self.keyed if self.keyed is not None else deque()
         self.orders: deque[Callable[[], object]] = deque()
         self.capacity, self.overflow = spec.capacity, spec.overflow
-        # tellers that wait come back together when half is taken: one by one would be a change of threads for each message
+        # tellers that wait come back when half is taken: one by one would be a change of threads for each message
         self.low = spec.capacity // 2
         self.idle = False
         self.attention = False
@@ -163,8 +163,8 @@ class Mailbox:
     # --- for tellers, any thread ----------------------------------------------------------------------------------
 
     def press(self, envelope: Envelope, *, patient: bool = True) -> bool:
-        """Put in what found no room on the fast path, as the policy says. False when it was refused: a dead letter, or, if
-        not `patient`, the caller's to deal with; then it never waits either.
+        """Put in what found no room on the fast path, as the policy says. False when it was refused: a dead letter, or,
+        if not `patient`, the caller's to deal with; then it never waits either.
         """
         counted = False
         while True:

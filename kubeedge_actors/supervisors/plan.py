@@ -10,8 +10,8 @@ Child = TypeVar("Child")
 class Plan(Generic[Child]):
     """Children to stop, a delay, then children to start: one after the other, each step when the one before is done.
 
-    A supervisor has one plan at a time. A newer one replaces it and has to include what it left undone: a failure during a
-    group restart is of a child in the group or before it, so the new group contains the old one.
+    A supervisor has one plan at a time. A newer one replaces it and has to include what it left undone: a failure
+    during a group restart is of a child in the group or before it, so the new group contains the old one.
 
     >>> plan = Plan(["b", "a"], ["a", "b"], delay=0.0, attempt=1)
     >>> plan.next(), plan.done("b"), plan.next(), plan.done("a"), plan.stop, plan.next()

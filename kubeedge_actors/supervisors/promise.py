@@ -41,8 +41,8 @@ class Promise:
         return bool(self._outcomes)
 
     def get(self, timeout: float | None = None) -> Any:
-        """Wait for the answer, `timeout` seconds or those of the ask. AskTimeout when it did not come, AnswerLost (at once)
-        when it can no longer come, otherwise the error the asked gave with `Reply.fail`.
+        """Wait for the answer, `timeout` seconds or those of the ask. AskTimeout when it did not come, AnswerLost (at
+        once) when it can no longer come, otherwise the error the asked gave with `Reply.fail`.
         """
         if not self._outcomes:
             patience = self.timeout if timeout is None else timeout
@@ -57,9 +57,9 @@ class Promise:
         return value
 
     def then(self, fn: Then, failed: Otherwise | None = None) -> None:
-        """Have `fn(answer)` called in a turn of the actor that calls this, or `failed(error)`; in its present incarnation
-        only. Without `failed` the error is raised in that turn: a crash like any other. Outside of actors it is called in
-        the thread that gives the answer, has to be brief, and an error is logged.
+        """Have `fn(answer)` called in a turn of the actor that calls this, or `failed(error)`; in its present
+        incarnation only. Without `failed` the error is raised in that turn: a crash like any other. Outside of actors
+        it is called in the thread that gives the answer, has to be brief, and an error is logged.
         """
         cell = self._engine.current()
         one = None if cell is None else cell.incarnation
@@ -102,7 +102,7 @@ class Promise:
         return True
 
     def listen(self, listener: Callable[[], object]) -> None:
-        """Call `listener` when settled, at once if it is; in the thread that settles. It must be brief and not raise."""
+        """Call `listener` when settled, at once if it is; in the thread that settles. Brief, and without raising."""
         self._listeners.append(listener)
         if self._outcomes:
             self._tell_listeners()

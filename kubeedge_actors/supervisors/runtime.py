@@ -34,8 +34,8 @@ GRACE = 5.0
 class Runtime:
     """A supervision tree on an engine. Several can live in one process; nothing is shared between them.
 
-    `groups`: the group names that specs may use, None for any. `optional`: see Registry. `failed`: the reason, once the root
-    supervisor gave up.
+    `groups`: the group names that specs may use, None for any. `optional`: see Registry. `failed`: the reason, once the
+    root supervisor gave up.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Runtime:
         self._stopped = Promise(engine, "the root supervisor", 60.0)
 
     def start(self, spec: SupervisorSpec, timeout: float = 60.0) -> None:
-        """Register and start the tree. Returns when each child was started once (one that failed is being restarted), or
-        when the root gave up (see `failed`). RegistrationError when the specs do not fit together.
+        """Register and start the tree. Returns when each child was started once (one that failed is being restarted),
+        or when the root gave up (see `failed`). RegistrationError when the specs do not fit together.
         """
         with self.deciding():
             if self.root is not None:
@@ -77,8 +77,8 @@ class Runtime:
         self.events.catch_up()
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Stop the tree, last child first; each may drain for its `shutdown`, all together for `timeout` seconds. Not to be
-        called by an actor. Idempotent.
+        """Stop the tree, last child first; each may drain for its `shutdown`, all together for `timeout` seconds. Not
+        to be called by an actor. Idempotent.
         """
         with self.deciding():
             root = self.root
@@ -92,7 +92,9 @@ class Runtime:
             self.engine.shut_down()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the tree has stopped, by order or because it gave up (see `failed`); False after `timeout` seconds."""
+        """Wait until the tree has stopped, by order or because it gave up (see `failed`); False after `timeout`
+        seconds.
+        """
         self.engine.wait(self._stopped, float("inf") if timeout is None else timeout)
         return self._stopped.done
 
@@ -115,7 +117,7 @@ class Runtime:
             cell.parent.forget(cell)
 
     def restart(self, name: str) -> None:
-        """Give an actor a new incarnation after the message in hand, its mailbox kept; one that had ended starts again."""
+        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again."""
         with self.deciding():
             cell = self.cell(name)
             if cell.parent.state in (State.STOPPING, State.STOPPED, State.ENDED):
@@ -130,7 +132,7 @@ class Runtime:
         cell.box.post(partial(life.inject, cell, error))
 
     def health(self, name: str, timeout: float = 5.0) -> Promise:
-        """Ask an actor for its figures through the system lane: it answers before the next message, unless it is hung."""
+        """Ask an actor for its figures through the system lane: it answers before the next message, unless hung."""
         cell = self.cell(name)
         promise = Promise(self.engine, name, timeout, cell)
         if cell.state is State.ENDED:

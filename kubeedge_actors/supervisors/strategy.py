@@ -55,8 +55,8 @@ class Intensity:
 class Backoff:
     """How long to wait before the n-th restart in a row.
 
-    The first `immediate` restarts do not wait; then `first` seconds, times `factor` each, at most `ceiling`. `jitter` is
-    the share of the delay that is random. After `quiet` seconds without a failure counting begins anew.
+    The first `immediate` restarts do not wait; then `first` seconds, times `factor` each, at most `ceiling`. `jitter`
+    is the share of the delay that is random. After `quiet` seconds without a failure counting begins anew.
     """
 
     first: float = 0.1
@@ -80,7 +80,7 @@ class Backoff:
         return full * (1.0 - self.jitter * chance)
 
     def attempt(self, previous: int, quiet_for: float) -> int:
-        """The number of this restart, when the last one was `previous` and the child then ran for `quiet_for` seconds."""
+        """The number of this restart when the last was `previous` and the child then ran for `quiet_for` seconds."""
         return 1 if quiet_for >= self.quiet else previous + 1
 
 
@@ -145,7 +145,9 @@ def decide(
     history: Sequence[float],
     now: float,
 ) -> Decision:
-    """What follows when `failed`, a child of `kind`, ended like this (source: OTP supervisor, restart and strategy tables)."""
+    """What follows when `failed`, a child of `kind`, ended like this (source: OTP supervisor, restart and strategy
+    tables).
+    """
     if not kind.after(ending):
         return Decision(Verdict.LEAVE, (), tuple(history))
     allowed, recent = strategy.intensity.admit(history, now)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Supervisor:
     """A node of the tree. Every method is called under the runtime's lock; it orders, and reports come back as calls.
 
-    A child that is told to stop or start reports when it has; one that ends by itself is decided on. While a plan is to stop
-    it, its end is what was wanted.
+    A child that is told to stop or start reports when it has; one that ends by itself is decided on. While a plan is to
+    stop it, its end is what was wanted.
     """
 
     def __init__(self, spec: SupervisorSpec, parent: Supervisor | None, runtime: Runtime) -> None:
@@ -80,7 +80,8 @@ class Supervisor:
         now = self.runtime.clock.monotonic()
         names = [each.name for each in self.children]
         decision = decide(
-            self.spec.strategy, child.spec.restart, ending, children=names, failed=child.name, history=self.history, now=now
+            self.spec.strategy, child.spec.restart, ending, children=names, failed=child.name, history=self.history,
+            now=now
         )  # fmt: skip
         self.history = decision.history
         if decision.verdict is Verdict.RESTART:

@@ -1,7 +1,7 @@
 """Turns: taking messages from a mailbox and handing them to the actor. The hot path of the whole system.
 
-An ordinary tell costs: take, hold, stamp, call, let go, count, and one look at `attention`, `revoked` and `waiting` each.
-Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
+An ordinary tell costs: take, hold, stamp, call, let go, count, and one look at `attention`, `revoked` and `waiting`
+each. Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _attend(cell: Cell) -> None:
 
 
 def _take(cell: Cell, one: Incarnation, limit: int) -> int:
-    """Handle up to `limit` messages until there is none, an order comes, or the incarnation ends; how many they were."""
+    """Handle up to `limit` messages until there is none, an order comes, or the incarnation ends; how many."""
     box = cell.box
     queue, take, receive, now = box.queue, box.queue.popleft, one.receive, box.now
     plain = one.sizes is None and cell.spec.handler_deadline is None

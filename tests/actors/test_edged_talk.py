@@ -92,6 +92,25 @@ def test_the_end_is_reported_before_the_object_is_deleted(talk: PodTalk) -> None
     assert said(talk, failed, NOW + 100, ended=True) is None
 
 
+def test_a_pod_that_never_started_ends_though_the_cluster_keeps_no_nulls(talk: PodTalk) -> None:
+    lost = {"terminated": {"exitCode": 137, "startedAt": None, "finishedAt": None}}
+    failed = {**RUNNING, "phase": "Failed", "containerStatuses": [{"name": "main", "state": lost}]}
+    first = said(talk, failed, ended=True)
+    kept = {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 137}}}]}
+    talk.answered(first.msg_id, {"Object": stored(6, **kept), "Err": None}, NOW)
+    assert isinstance(said(talk, failed, ended=True), DeletePod)
+
+
+def test_a_difference_that_the_cluster_does_not_keep_does_not_hold_up_the_end(talk: PodTalk) -> None:
+    failed = {**RUNNING, "phase": "Failed", "notKept": "x"}
+    for version in (6, 7):  # all that differs, then what still does
+        patch = said(talk, failed, ended=True)
+        assert isinstance(patch, PatchPod)
+        assert said(talk, failed, ended=True) is None, "the answer comes first"
+        talk.answered(patch.msg_id, {"Object": stored(version, phase="Failed"), "Err": None}, NOW)
+    assert isinstance(said(talk, failed, ended=True), DeletePod)
+
+
 def test_jobs_run_side_by_side_up_to_the_limit() -> None:
     workers, gate, together = ThreadWorkers(3), threading.Event(), threading.Barrier(3)
     done: list[int] = []

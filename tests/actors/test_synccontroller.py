@@ -194,6 +194,18 @@ def test_a_pod_made_again_under_its_name_is_a_deletion_and_a_pod(sync: Sync) -> 
     assert sync.open() == [(DELETE, names.POD, "p"), (UPDATE, names.POD, "p")]
 
 
+def test_a_device_made_anew_is_said_after_the_deletion_of_its_predecessor(sync: Sync) -> None:
+    first = sync.api.create(DEVICE, "default", device())
+    sync.open()
+    sync.acknowledge()
+    sync.harness.publish(SessionClosed(node=N, reason="cut"))
+    sync.api.delete(DEVICE, "default", "lamp")
+    second = sync.api.create(DEVICE, "default", device())
+    sync.open()
+    said = [(m.operation, m.object["metadata"]["uid"]) for m in sync.pushes if m.type == names.DEVICE]
+    assert said == [(DELETE, first["metadata"]["uid"]), (UPDATE, second["metadata"]["uid"])]
+
+
 def test_a_device_that_moved_away_is_deleted_where_it_was(sync: Sync) -> None:
     put_node(sync.api, "edge-2")
     sync.api.create(MODEL, "default", {"metadata": {"name": "model"}})

@@ -192,8 +192,12 @@ def test_then_hears_of_the_deadline(world: World) -> None:
 def test_an_answer_for_an_incarnation_that_is_gone_is_not_given_to_the_next(world: World) -> None:
     kept: list[Reply] = []
     world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world), max_deliveries=1))
-    ask = lambda actor: actor.context.ask("b", lambda other: kept.append(other.context.reply_later())).then(world.note)  # noqa: E731
-    world.tell("a", ask, "boom")
+
+    def ask_b(actor: Recorder) -> None:
+        promise = actor.context.ask("b", lambda other: kept.append(other.context.reply_later()))
+        promise.then(world.note)
+
+    world.tell("a", ask_b, "boom")
     world.until(lambda: kept and world.of(Failed))
     kept[0].send("for the first incarnation")
     assert world.ref("a").ask("still there").get() == ("answer", "still there")

@@ -130,9 +130,13 @@ def test_hung_threads_that_return_leave_nothing_behind(threads: World) -> None:
     threads.start(spec("a", lambda: Recorder(threads), handler_deadline=1.0, max_deliveries=100))
     before = threading.active_count()
     threads.tell("a", lambda actor: go.wait(PATIENCE))
+
+    def hangs() -> bool:
+        one = threads.runtime.cell("a").incarnation
+        return one is not None and bool(one.turn)
+
     for count in range(1, 6):
-        threads.until(lambda: threads.node("a")["busy"] >= 0 and threads.runtime.cell("a").incarnation is not None
-                      and threads.runtime.cell("a").incarnation.turn is not None)  # type: ignore[union-attr]  # fmt: skip
+        threads.until(hangs)
         threads.advance(1.1)
         threads.until_seen(Restarted, count)
     go.set()

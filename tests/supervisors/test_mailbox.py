@@ -44,7 +44,7 @@ def queued(box: Mailbox) -> list[Any]:
 
 
 def test_a_message_that_is_put_in_after_the_end_is_taken_out_again() -> None:
-    """A teller saw room, then the mailbox ended, then the teller appended: the fast path of Ref.tell, stopped half way."""
+    """A teller saw room, then the mailbox ended, then the teller appended: Ref.tell, stopped half way."""
     owner = Owner(MailboxSpec())
     assert len(owner.box.queue) < owner.box.limit
     owner.box.end(owner.sweep)

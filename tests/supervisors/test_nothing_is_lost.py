@@ -1,5 +1,5 @@
-"""All promises at once: whatever is sent, crashed, hung, restarted and stopped, each message is handled, queued or a dead letter,
-exactly one of them, and in order per sender.
+"""All promises at once: whatever is sent, crashed, hung, restarted and stopped, each message is handled, queued or a
+dead letter, exactly one of them, and in order per sender.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ class Desk:
         places = Counter(id(each) for each in [*handled, *dead, *queued, *self.refused])
         for to, parcel in self.sent:
             assert places[id(parcel)] == 1, (
-                f"{parcel} for {to}: handled {handled.count(parcel)}, dead {dead.count(parcel)}, queued {list(queued).count(parcel)}"
+                f"{parcel} for {to}: handled {handled.count(parcel)}, dead {dead.count(parcel)}, "
+                f"queued {list(queued).count(parcel)}"
             )
         order: dict[tuple[str, str], list[int]] = defaultdict(list)
         for name, parcel in self.world.record:

@@ -1,4 +1,4 @@
-"""A runtime under test, the same on every engine: tests say what happens and wait for what they expect, never for time."""
+"""A runtime under test, the same on every engine: tests wait for what they expect, never for time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Stop(BaseException):
 
 
 class World:
-    """One runtime, a clock moved by hand, a common record of what actors did, and a wait for anything to become true."""
+    """One runtime, a clock moved by hand, a common record of what actors did, and waits for anything."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -197,8 +197,8 @@ class World:
 
 
 class Recorder(Actor):
-    """Notes what it handles. Told "boom" it crashes, "stop": with a BaseException; an Exception instance is raised; a function is
-    called with the actor, and its result is the answer. Answers ("answer", message) otherwise.
+    """Notes what it handles. Told "boom" it crashes, "stop": with a BaseException; an Exception instance is raised; a
+    function is called with the actor, and its result is the answer. Answers ("answer", message) otherwise.
     """
 
     def __init__(self, world: World, tag: str = "") -> None:

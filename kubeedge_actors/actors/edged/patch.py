@@ -36,7 +36,16 @@ def difference(old: Json, new: Json) -> Json:
     return patch
 
 
+def _kept(value: Any) -> Any:
+    """What a cluster keeps of it: no nulls in objects, at any depth."""
+    if isinstance(value, dict):
+        return {key: _kept(each) for key, each in value.items() if each is not None}
+    return [_kept(each) for each in value] if isinstance(value, list) else value
+
+
 def _changed(key: str, old: Any, new: Any) -> Json:
+    if _kept(old) == _kept(new):
+        return {}
     if isinstance(old, dict) and isinstance(new, dict):
         return {key: difference(old, new)}
     merge_key = MERGE_KEYS.get(key)

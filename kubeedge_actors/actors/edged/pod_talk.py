@@ -80,8 +80,9 @@ class PodTalk:
         if not self.uid:
             return self._insert(now, node_uid) if self.static and not ended else []
         changes = patch.status_patch(self.acked, status)
-        if changes:
-            return self._patch(changes, now)
+        patches = self._patch(changes, now) if changes else []
+        if patches or not self._patching.free(now):
+            return patches
         if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._deleting.free(now):
             return [self._deleting.say(self.deletion(), now)]
         return []

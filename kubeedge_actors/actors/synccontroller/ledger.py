@@ -135,18 +135,23 @@ class Ledger:
     # --- what a node misses -------------------------------------------------------------------------------------------
 
     def missing(self, node: str, holdings: Holdings, now: float) -> Iterator[Missing]:
-        """What to say to a node now."""
+        """What to say to a node now: what is gone first, as the node knows objects by name and one made anew has its
+        predecessor's.
+        """
         own = {item.uid: item for item in holdings.of_node(node)}
-        for item in own.values():
-            record = self._record(node, Record(item.type, item.namespace, item.name, item.uid), now)
-            yield from self._compare(node, record, item, now)
+        left: list[tuple[Record, Item]] = []
         for record in self.records(node):
             found = holdings.get(record.uid)
             if found is None or not holdings.belongs(found, node):
                 if _to_offer(record, NOTHING, now):
                     yield Missing(record, None)
             elif record.uid not in own:
-                yield from self._compare(node, record, found, now)
+                left.append((record, found))
+        for item in own.values():
+            record = self._record(node, Record(item.type, item.namespace, item.name, item.uid), now)
+            yield from self._compare(node, record, item, now)
+        for record, found in left:
+            yield from self._compare(node, record, found, now)
 
     def _compare(self, node: str, record: Record, item: Item, now: float) -> Iterator[Missing]:
         if _has(record, item):

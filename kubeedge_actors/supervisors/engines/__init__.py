@@ -1,5 +1,5 @@
 """What gives mailboxes their turns.
 
-Here belongs whatever decides when and where an actor runs: threads, processes, a loop in a test. Nothing here decides about
-restarts or messages; if a file needs to, that belongs one folder up. `base.py` says what every engine promises.
+Here belongs whatever decides when and where an actor runs: threads, processes, a loop in a test. Nothing here decides
+about restarts or messages; if a file needs to, that belongs one folder up. `base.py` says what every engine promises.
 """

@@ -17,8 +17,8 @@ from kubeedge_actors.supervisors.turns import drain, has_work
 class InlineEngine:
     """Runs actors in the thread that calls `run` or `advance`; they take turns, one message each.
 
-    Where another thread would wait (`Promise.get`, a full mailbox) it runs the other actors meanwhile, and moves the clock to
-    the next timer when only time can help.
+    Where another thread would wait (`Promise.get`, a full mailbox) it runs the other actors meanwhile, and moves the
+    clock to the next timer when only time can help.
     """
 
     def __init__(self) -> None:

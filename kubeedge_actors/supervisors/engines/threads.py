@@ -69,7 +69,9 @@ class ThreadsEngine:
             gate.acquire(timeout=min(max(0.0, timeout), threading.TIMEOUT_MAX))
 
     def await_room(self, cell: Cell) -> Room:
-        """Block this thread until the mailbox may have room. An actor never waits for itself, nor the timers for anybody."""
+        """Block this thread until the mailbox may have room. An actor never waits for itself, nor the timers for
+        anybody.
+        """
         me, box = self.current(), cell.box
         one = None if me is None else me.incarnation
         if me is cell or self._timers.current() or (me is not None and starts_before(me, cell)):

@@ -24,8 +24,8 @@ class Wait:
 class Waits:
     """The waits of one engine. A new wait that closes a ring releases one that waits for room in it, if there is one.
 
-    An answer can not be forced, but a message can be let in over capacity: a ring with a full mailbox in it opens there. A
-    ring of asks alone ends with their time-outs.
+    An answer can not be forced, but a message can be let in over capacity: a ring with a full mailbox in it opens
+    there. A ring of asks alone ends with their time-outs.
     """
 
     def __init__(self) -> None:

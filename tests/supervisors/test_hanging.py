@@ -1,0 +1,283 @@
+"""Promise G10: a handler that does not return in time is reported, replaced, and heard no more."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.supervisors import Failed, Hung, MailboxSpec, OneForAll, Reason, Restarted, Started, Unhandled
+from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, Stop, World, spec
+
+
+def test_g10_a_handler_that_ran_past_its_deadline_is_hung_and_its_result_is_discarded(world: World) -> None:
+    """On one thread it can only be noticed when it returns."""
+    slow = iter([True, False])
+
+    def overrun(actor: Recorder) -> str:
+        if next(slow):
+            world.clock.advance(5.0)
+            return "too late"
+        return "in time"
+
+    world.start(spec("a", lambda: Lively(world, "a"), handler_deadline=3.0))
+    assert world.ref("a").ask(overrun).get() == "in time"
+    (hung,) = world.until(lambda: world.of(Hung))
+    assert (hung.name, hung.incarnation, hung.message, hung.duration) == ("a", 1, "function", 5.0)
+    world.until(lambda: sorted(world.record) == ["a starts", "a starts", "a stops"])
+    world.until_seen(Failed, 1)
+
+
+def test_g10_a_message_that_hangs_its_actor_every_time_is_a_dead_letter(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), handler_deadline=3.0, max_deliveries=2))
+    world.tell("a", lambda actor: world.clock.advance(4.0), 1)
+    world.until(lambda: world.record == [1])
+    (letter,) = world.letters
+    assert (letter.reason, letter.deliveries) == (Reason.CRASH_LIMIT, 2)
+    assert "ran for 4.000 s" in letter.error
+    world.until_seen(Hung, 2)
+
+
+def test_g10_a_handler_within_its_deadline_is_left_alone(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), handler_deadline=3.0))
+    world.ref("a").ask(lambda actor: world.clock.advance(2.9)).get()
+    world.advance(100.0)
+    assert world.ref("a").ask(1).get() == ("answer", 1)
+    assert world.of(Hung) == []
+
+
+class Trap:
+    """A handler that hangs until it is let go, the first time."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.entered, self.go, self.times = threading.Event(), threading.Event(), 0
+
+    def __call__(self, actor: Recorder) -> str:
+        self.times += 1
+        if self.times > 1:
+            return "second time"
+        self.entered.set()
+        self.go.wait(PATIENCE)
+        actor.context.tell("b", "from the grave")
+        actor.context.publish("from the grave")
+        self.world.note("first time returns")
+        return "first time"
+
+
+def trapped(threads: World, **more: Any) -> Trap:
+    """A world in which actor a hangs."""
+    threads.start(
+        spec("b", lambda: Recorder(threads, "b"), accepts=(str,)),
+        spec("a", lambda: Lively(threads, "a"), handler_deadline=3.0, **more),
+    )
+    return Trap(threads)
+
+
+def test_g10_a_hung_handler_is_replaced_while_it_hangs(threads: World) -> None:
+    trap = trapped(threads)
+    promise = threads.ref("a").ask(trap)
+    threads.tell("a", 1)
+    assert trap.entered.wait(PATIENCE)
+    threads.advance(3.1)
+    assert promise.get() == "second time"
+    threads.until(lambda: ("a", 1) in threads.record)
+    assert "first time returns" not in threads.record
+    (failed,) = threads.until(lambda: threads.of(Failed))
+    assert "self.go.wait" in failed.traceback  # where it hangs
+    trap.go.set()
+    threads.until(lambda: "a stops" in threads.record)
+
+
+def test_g10_what_a_replaced_incarnation_says_is_not_heard(threads: World) -> None:
+    trap = trapped(threads)
+    threads.tell("a", trap)
+    assert trap.entered.wait(PATIENCE)
+    threads.advance(3.1)
+    threads.until(lambda: threads.of(Restarted, "a"))
+    trap.go.set()
+    letters = threads.wait_for_letters(2)
+    assert [each.reason for each in letters] == [Reason.LATE, Reason.LATE]
+    threads.until(lambda: "a stops" in threads.record)
+    assert threads.ref("b").ask(1).get() == ("answer", 1)
+    assert ("b", "from the grave") not in threads.record
+
+
+def test_g10_what_a_replaced_incarnation_asked_for_does_not_reach_the_next(threads: World) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def hang_then_ask(actor: Recorder) -> None:
+        if entered.is_set():
+            return
+        entered.set()
+        go.wait(PATIENCE)
+        actor.context.ask("b", 1).then(threads.note)
+        threads.note("asked")
+
+    threads.start(spec("b", lambda: Recorder(threads)), spec("a", lambda: Recorder(threads), handler_deadline=3.0))
+    threads.tell("a", hang_then_ask)
+    assert entered.wait(PATIENCE)
+    threads.advance(3.1)
+    threads.until_seen(Restarted, 1)
+    go.set()
+    threads.until(lambda: "asked" in threads.record)
+    assert threads.ref("a").ask(2).get() == ("answer", 2)
+    assert threads.record == ["asked", 2]
+    assert len(threads.of(Failed)) == 1
+
+
+def test_g10_what_a_replaced_incarnation_waited_to_say_does_not_come_after_its_successor(threads: World) -> None:
+    """It hangs because it waits for room; when there is room, its successor has spoken."""
+    times: list[int] = []
+
+    def say(actor: Recorder) -> None:
+        times.append(1)
+        for number in range(3):
+            actor.context.tell("b", (len(times), number))
+
+    small = MailboxSpec(2)
+    threads.start(
+        spec("b", lambda: Recorder(threads, "b"), mailbox=small),
+        spec("a", lambda: Recorder(threads), handler_deadline=3.0),
+    )
+    with threads.held("b"):
+        threads.tell("a", say)
+        threads.until(lambda: threads.runtime.cell("b").box.waiting)
+        threads.advance(3.1)
+        threads.until_seen(Restarted, 1)
+        (letter,) = threads.wait_for_letters(1)
+        assert (letter.message, letter.reason) == ((1, 2), Reason.LATE)
+    threads.until(lambda: len(threads.record) == 5)
+    assert [each[1] for each in threads.record] == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+
+
+def test_g10_the_thread_of_a_replaced_incarnation_ends_when_it_returns(threads: World) -> None:
+    trap = trapped(threads)
+    threads.tell("a", trap)
+    assert trap.entered.wait(PATIENCE)
+    mine = [each for each in threading.enumerate() if each.name == "actor-a"]
+    threads.advance(3.1)
+    threads.until(lambda: threads.of(Restarted, "a"))
+    assert len([each for each in threading.enumerate() if each.name == "actor-a"]) == 2
+    trap.go.set()
+    mine[0].join(PATIENCE)
+    assert not mine[0].is_alive()
+    assert threads.ref("a").ask(1).get() == ("answer", 1)
+
+
+@pytest.mark.parametrize("error", [Boom, Stop, Unhandled])
+def test_g10_what_a_replaced_handler_raises_in_the_end_changes_nothing(
+    threads: World, error: type[BaseException]
+) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def hang_and_raise(actor: Recorder) -> None:
+        if entered.is_set():
+            threads.note("second time")
+            return
+        entered.set()
+        go.wait(PATIENCE)
+        raise error("far too late")
+
+    threads.start(spec("a", lambda: Lively(threads, "a"), handler_deadline=3.0))
+    threads.tell("a", hang_and_raise)
+    assert entered.wait(PATIENCE)
+    threads.advance(3.1)
+    threads.until(lambda: "second time" in threads.record)
+    go.set()
+    threads.until(lambda: "a stops" in threads.record)
+    assert threads.ref("a").ask(1).get() == ("answer", 1)
+    assert threads.record.count("second time") == 1
+    assert len(threads.of(Failed)) == 1
+    assert threads.letters == []
+
+
+def test_g10_a_stop_hook_that_hangs_after_a_crash_is_replaced_and_nothing_comes_twice(threads: World) -> None:
+    entered, go, crashes = threading.Event(), threading.Event(), []
+
+    class SlowToStop(Recorder):
+        def on_stop(self) -> None:
+            if not entered.is_set():
+                entered.set()
+                go.wait(PATIENCE)
+                threads.note("stopped at last")
+
+    def crash_once(actor: Recorder) -> None:
+        crashes.append(1)
+        if len(crashes) == 1:
+            raise Boom("the first time")
+        threads.note("second time")
+
+    threads.start(spec("a", lambda: SlowToStop(threads), handler_deadline=3.0))
+    threads.tell("a", crash_once, 1)
+    assert entered.wait(PATIENCE)
+    threads.advance(3.1)
+    threads.until(lambda: 1 in threads.record)
+    go.set()
+    threads.until(lambda: "stopped at last" in threads.record)
+    assert threads.ref("a").ask(2).get() == ("answer", 2)
+    assert threads.record == ["second time", 1, "stopped at last", 2]
+    assert len(threads.of(Failed)) == 1
+
+
+def test_g10_a_start_hook_that_hangs_is_replaced(threads: World) -> None:
+    entered, go, times = threading.Event(), threading.Event(), []
+
+    class SlowToStart(Recorder):
+        def on_start(self) -> None:
+            times.append(1)
+            if len(times) == 1:
+                entered.set()
+                go.wait(PATIENCE)
+
+    starter = threading.Thread(
+        target=lambda: threads.start(spec("a", lambda: SlowToStart(threads), handler_deadline=2.0))
+    )
+    starter.start()
+    assert entered.wait(PATIENCE)
+    threads.advance(2.1)
+    starter.join(PATIENCE)
+    threads.until(lambda: threads.of(Restarted, "a") or threads.of(Started, "a"))
+    assert threads.ref("a").ask(1).get() == ("answer", 1)
+    go.set()
+
+
+def test_g10_a_hung_actor_does_not_keep_its_group_from_restarting(threads: World) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def hang(actor: Recorder) -> None:
+        if not entered.is_set():
+            entered.set()
+            go.wait(PATIENCE)
+        threads.note("second time")
+
+    children = [
+        spec(name, partial(Lively, threads, name), max_deliveries=1 + (name == "b"), shutdown=2.0) for name in "ab"
+    ]
+    threads.start(*children, strategy=OneForAll())
+    threads.tell("b", hang, "later")
+    assert entered.wait(PATIENCE)
+    threads.tell("a", "boom")
+    threads.until(lambda: threads.of(Failed, "a"))
+    threads.advance(2.1)
+    threads.until(lambda: ("b", "later") in threads.record)
+    assert "second time" in threads.record
+    go.set()
+
+
+def test_g10_no_turn_both_counts_and_is_done_again(threads: World) -> None:
+    """Handlers end about when their deadline passes: each message is handled by one incarnation that counted it."""
+    counted: list[int] = []
+
+    class Edgy(Recorder):
+        def receive(self, message: object) -> object:
+            assert isinstance(message, int)
+            threads.clock.advance(0.4)  # the timer thread looks at the same moment as the handler returns
+            return message
+
+    threads.start(spec("a", lambda: Edgy(threads), handler_deadline=0.5, max_deliveries=1_000))
+    promises = [threads.ref("a").ask(number, timeout=PATIENCE) for number in range(500)]
+    counted = [promise.get() for promise in promises]
+    assert counted == list(range(500))
