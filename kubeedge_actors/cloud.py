@@ -41,7 +41,7 @@ from kubeedge_actors.program import (
     ready,
     run,
 )
-from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire.messages import (
     AllowTarget,
@@ -57,6 +57,8 @@ from kubeedge_actors.wire.messages import (
 )
 
 STOPPING = 7.0
+FATE = OneForOne(Intensity(restarts=10, within=60.0))
+"""One module that fails for a minute ends the process with a sentence; two poison messages do not."""
 EXTENSION_POINTS = frozenset(
     {BusPublish, BusSubscribe, BusUnsubscribe, BusAnswered, BusUploaded, AllowTarget, ForbidTarget, CallService}
     | {RequestApi, UnknownRecord}
@@ -146,7 +148,7 @@ def tree(hub: ChildSpec, cluster: Cluster, address: str, *, embedded: bool) -> S
         *devicecontroller.specs(cluster),
     ]
     own = [Scheduler.spec(lambda: Scheduler(cluster)), NodeLifecycle.spec(lambda: NodeLifecycle(cluster))]
-    return SupervisorSpec("cloud", [hub, *controllers, *(own if embedded else ())])
+    return SupervisorSpec("cloud", [hub, *controllers, *(own if embedded else ())], FATE)
 
 
 def _embedded_api(config: CloudConfig, authority: FileAuthority, stack: ExitStack) -> Path:

@@ -116,7 +116,7 @@ class ControlSocket:
         except msgspec.DecodeError as error:
             yield {"error": f"this is not a JSON object: {error}"}
             return
-        command = request.get("cmd")
+        command = str(request.get("cmd"))
         if command == "events":
             yield from self._events(client)
         elif command not in self._commands:
@@ -160,7 +160,7 @@ class ControlSocket:
         return str(request["actor"])
 
     def _add(self, request: Json) -> str:
-        return self._runtime.add(load_module(request["module"]).spec(), self._modules).name
+        return self._runtime.add(load_module(str(request["module"])).spec(), self._modules).name
 
     def _remove(self, request: Json) -> str:
         self._runtime.remove(request["actor"])

@@ -51,7 +51,7 @@ class Cell:
         self.spec, self.name, self.parent, self.runtime = spec, spec.name, parent, runtime
         self.engine, self.clock = runtime.engine, runtime.clock
         self.log = logging.getLogger(f"{__package__}.{spec.name}")
-        self.box = Mailbox(spec.mailbox, runtime.clock.monotonic, self.refuse, partial(runtime.engine.await_room, self))
+        self.box = Mailbox(spec.mailbox, runtime.clock.monotonic, self.bury, partial(runtime.engine.await_room, self))
         self.ref = Ref(self)
         self.state = State.NEW
         self.incarnation: Incarnation | None = None
@@ -227,10 +227,6 @@ class Cell:
             self.bury(envelope, Reason.STOPPED)
 
     # --- dead letters ---------------------------------------------------------------------------------------------
-
-    def refuse(self, envelope: Envelope, reason: Reason) -> None:
-        """What the mailbox does not take."""
-        self.bury(envelope, reason)
 
     def bury(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None:
         """Make a dead letter of it, and tell an asker at once that no answer will come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,11 @@ class Promise:
         self._listeners.append(listener)
         if self._outcomes:
             self._tell_listeners()
+
+    def forget(self, listener: Callable[[], object]) -> None:
+        """Do not call `listener` any more; harmless when it was called."""
+        with contextlib.suppress(ValueError):  # it was called, or is being called right now
+            self._listeners.remove(listener)
 
     def _tell_listeners(self) -> None:
         while self._listeners:

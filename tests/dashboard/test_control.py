@@ -114,6 +114,8 @@ def test_modules_come_and_go_at_run_time(client: ControlClient, runtime: Runtime
         (b"nonsense", "JSON"),
         (b"[]", "JSON"),
         (b'{"cmd":"fly"}', "fly"),
+        (b'{"cmd":["x"]}', "x"),
+        (b'{"cmd":"add","module":5}', "5"),
         (b'{"cmd":"crash"}', "actor"),
         (b'{"cmd":"crash","actor":"nobody"}', "nobody"),
         (b'{"cmd":"add","module":"nowhere:Nothing"}', "nowhere"),

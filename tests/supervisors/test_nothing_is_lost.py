@@ -227,7 +227,8 @@ class Office(RuleBasedStateMachine):
         for _ in range(20):
             if self.world.runtime.root is not None and not self.idle():
                 self.world.advance(1.0)
-                self.world.wait_for(self.idle, 0.02)
+                if not self.world.inline:
+                    self.world.wait_for(self.idle, 0.02)
         self.world.close()
         self.desk.check([])
 

@@ -14,6 +14,7 @@ from kubeedge_actors.actors.edged.node_talk import PATIENCE, Thread, outcome
 from kubeedge_actors.actors.edged.podspec import TERMINAL, PodView
 from kubeedge_actors.actors.edged.static_pods import mirror
 from kubeedge_actors.wire.messages import DeletePod, InsertPod, PatchPod, Said
+from kubeedge_actors.wire.names import OK
 
 Json = dict[str, Any]
 
@@ -117,7 +118,10 @@ class PodTalk:
         elif parent and self._inserting.asked == parent:
             self._take(self._inserting, content, now)
         elif parent and self._deleting.asked == parent:
-            self._deleting.done(INFINITY)  # what follows is the news that the object is gone
+            if content == OK:
+                self._deleting.done(INFINITY)  # what follows is the news that the object is gone
+            else:
+                self._deleting.failed(now)
         else:
             return False
         return True

@@ -64,9 +64,11 @@ class ThreadsEngine:
         """Block this thread until the promise is settled, at most `timeout` seconds."""
         gate = threading.Lock()
         gate.acquire()
-        promise.listen(gate.release)
+        wake = gate.release
+        promise.listen(wake)
         with self._waits.waiting(self.current(), promise.target, for_room=False):
             gate.acquire(timeout=min(max(0.0, timeout), threading.TIMEOUT_MAX))
+        promise.forget(wake)  # who looks again and again must not leave a heap of them
 
     def await_room(self, cell: Cell) -> Room:
         """Block this thread until the mailbox may have room. An actor never waits for itself, nor the timers for
