@@ -21,6 +21,7 @@ from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.drivers.cluster.access import from_kubeconfig
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.drivers.link.base import LinkTls
 from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
 from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
 from kubeedge_actors.drivers.link.loop import LoopThread
@@ -101,17 +102,16 @@ def _parser() -> argparse.ArgumentParser:
 def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) -> None:
     """Start everything, say `ready`, stop everything when `ending` is asked for."""
     with ExitStack() as stack:
-        data = DataDir(config.data_dir)
-        stack.callback(data.close)
-        authority = FileAuthority(data.path / "certs")
-        stack.callback(authority.close)
-        tls = authority.server(_names(config.host))
+        data = stack.enter_context(closing(DataDir(config.data_dir)))
+        authority = stack.enter_context(closing(FileAuthority(data.path / "certs")))
+        own_names = _names(config.host)
+        tls = authority.server(own_names)
         loop = LoopThread()
         stack.callback(loop.stop)
         server = WebSocketServer(loop)
         stack.callback(server.stop)
         server.bind(config.host, config.hub_port)
-        path = Path(config.kubeconfig) if config.kubeconfig else _embedded_api(config, authority, stack)
+        path = Path(config.kubeconfig) if config.kubeconfig else _embedded_api(config, authority, tls, stack)
         cluster = stack.enter_context(closing(KubernetesCluster(from_kubeconfig(path))))
         bootstrap = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
         bootstrap.start(config.host, config.https_port, tls)
@@ -130,7 +130,7 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
                 refresh_token=lambda: authority.write_token(token),
             )
         )
-        runtime.start(tree(hub, cluster, _names(config.host)[0], embedded=not config.kubeconfig))
+        runtime.start(tree(hub, cluster, own_names[0], embedded=not config.kubeconfig))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
         control = ControlSocket(data.path / SOCKET, runtime, allow_faults=allow_faults, office=office)
@@ -151,9 +151,8 @@ def tree(hub: ChildSpec, cluster: Cluster, address: str, *, embedded: bool) -> S
     return SupervisorSpec("cloud", [hub, *controllers, *(own if embedded else ())], FATE)
 
 
-def _embedded_api(config: CloudConfig, authority: FileAuthority, stack: ExitStack) -> Path:
+def _embedded_api(config: CloudConfig, authority: FileAuthority, tls: LinkTls, stack: ExitStack) -> Path:
     """Serve the embedded API; the path of an administrator's kubeconfig for it."""
-    tls = authority.server(_names(config.host))
     api = ApiServer(
         database=config.data_dir / "cloud.db",
         host=config.host,
