@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -76,9 +77,10 @@ class NodeLifecycle(Module):
     group = names.NODELIFECYCLE
     emits = (ChangesWait, Tick, NextStep, ApiAgain)
 
-    def __init__(self, cluster: Cluster, grace: float = GRACE) -> None:
+    def __init__(self, cluster: Cluster, grace: float = GRACE, chance: Callable[[], float] = random.random) -> None:
         self._cluster = cluster
         self._grace = grace
+        self._chance = chance
         self._box = ChangeBox()
         self._watches: list[Watch] = []
         self._pulses = Pulses(grace)
@@ -159,7 +161,7 @@ class NodeLifecycle(Module):
         self._away |= isinstance(error, Unreachable)
         if not self._failures:
             self.log.warning("%s; trying again", error)
-        seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+        seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * (0.5 + 0.5 * self._chance())
         self._failures += 1
         self._api_timer = self.after(seconds, ApiAgain())
 
