@@ -47,5 +47,5 @@ $(VENV)/.run: setup.cfg constraints.txt $(VENV)/bin/pip
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo "Installing what the tests need into $(VENV) (once) ..."
-	@$(PIP) --editable '.[cloud,docker,dashboard,hosts,dev]'
+	@$(PIP) --editable '.[cloud,docker,dashboard,dmi,hosts,dev]'
 	@touch $@

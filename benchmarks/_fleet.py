@@ -119,6 +119,8 @@ class Fleet:
         self.pushes: list[float] = []
         self.last_push = 0.0
         self.refusals = 0
+        self.refused: dict[str, int] = {}
+        self.back: list[float] = []
         self.returning: set[asyncio.Task[None]] = set()
         self.slots = asyncio.Semaphore(AT_ONCE)
 
@@ -143,6 +145,7 @@ class Fleet:
             pass
         if node.retry_after:
             self.refusals += 1
+            self.refused[name] = self.refused.get(name, 0) + 1
             await asyncio.sleep(node.retry_after * random.uniform(1.0, 1.2))
         return 0.0
 
@@ -169,10 +172,11 @@ class Fleet:
 
     async def come_back(self, name: str) -> None:
         """Try until it is in."""
-        patience = 1.0
+        patience, began = 1.0, time.time()
         while True:
             await asyncio.sleep(random.uniform(0.0, patience))
             if await self.join(name):
+                self.back.append(time.time() - began)
                 return
             patience = min(patience * 2, 8.0)
 
@@ -197,7 +201,9 @@ class Fleet:
         until = time.time() + 120.0
         while len(self.here) < len(self.contexts) and time.time() < until:
             await asyncio.sleep(0.01)
-        return {"here": len(self.here), "at": time.time(), "refusals": self.refusals}
+        most = max(self.refused.values(), default=0)
+        ends = {"here": len(self.here), "at": time.time(), "refusals": self.refusals, "most": most}
+        return ends | _percentiles(sorted(self.back))
 
 
 def _percentiles(ordered: list[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a supervised mailbox costs, against raw Pykka and against the bare queue, in the same run.
+"""What a supervised mailbox costs, against raw Pykka, raw Thespian and the bare queue, in the same run.
 
     python benchmarks/mailbox.py [--json]
 
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pykka
+from _hosts import ask_process, memory_process, raw_thespian, tell_process
 from _rows import Row, show
 
 from kubeedge_actors.module import Module, on
@@ -228,6 +229,22 @@ def rows() -> list[Row]:
     ]
 
 
+def processes() -> list[Row]:
+    """The same with the actor in a process of its own; ratios are to raw Thespian's, when it is installed."""
+    thespian = raw_thespian()
+    tell, ask = thespian.get("tell"), thespian.get("ask")
+    told = statistics.median(tell_process() for _ in range(3))
+    asked = statistics.median(ask_process() for _ in range(3))
+    found = [
+        Row("tell: supervised, in a process of its own", told, "messages/s", None, tell, told / tell if tell else None),
+        Row("ask, p50: supervised, in a process of its own", asked, "us", None, ask, ask / asked if ask else None),
+        Row("private memory of such a process", memory_process(), "MiB"),
+    ]
+    if tell and ask:
+        found = [Row("tell: raw Thespian", tell, "messages/s"), Row("ask, p50: raw Thespian", ask, "us"), *found]
+    return found
+
+
 def median(rounds: list[dict[str, float]], name: str) -> float:
     """The middle figure of all rounds."""
     return statistics.median(each[name] for each in rounds)
@@ -240,4 +257,4 @@ def ratio(rounds: list[dict[str, float]], name: str, to: str) -> float:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    show("Supervised mailbox", rows())
+    show("Supervised mailbox", [*rows(), *processes()])

@@ -1,11 +1,12 @@
 """Durable twin updates through MQTT: from a paho client to a committed transaction and back to its result.
 
-    python benchmarks/twin.py [--json] [--mosquitto] [--qos 0 1] [--count N]
+    python benchmarks/twin.py [--json] [--no-mosquitto] [--history N] [--qos 0 1] [--window 1 32 256] [--count N]
 
 The edge side is real: broker, EventBus, DeviceTwin and SQLite on the threads engine, with a stand-in for EdgeHub that
 takes reports out of the outbox as a cloud's confirmations would. The client is a process of its own. `window` is how
-many updates are on their way at once. The baseline is the same machine committing one update a transaction in the same
-run, nothing else.
+many updates are on their way at once. With `--history` all is measured a second time with the last N values of each
+property kept. The baseline is the same machine committing one update a transaction in the same run, nothing else.
+Mosquitto is measured where it is installed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from kubeedge_actors.drivers.store.base import DeviceRow, OutboxStore, TwinChang
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
-from kubeedge_actors.wire.messages import Message, TwinReported
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import DeviceChanged, Message, TwinReported
 
 DEVICES = 32
 WINDOWS = {1: 2_000, 32: 8_000, 256: 12_000}
@@ -98,9 +100,9 @@ def mosquitto(folder: str) -> Iterator[int]:
 
 
 @contextmanager
-def edge(broker: Broker, folder: str) -> Iterator[None]:
-    """The part of an edge node that handles twins."""
-    store = SqliteStore(Path(folder) / f"{type(broker).__name__}.db")
+def edge(broker: Broker, folder: str, history: int = 0) -> Iterator[None]:
+    """The part of an edge node that handles twins, with so much history of each property."""
+    store = SqliteStore(Path(folder) / f"{type(broker).__name__}-{history}.db")
     store.twin.apply(TwinChanges(devices=[DeviceRow(f"default/d{n}", f"d{n}") for n in range(DEVICES)]))
     runtime = Runtime(ThreadsEngine())
     broker.start()
@@ -110,6 +112,11 @@ def edge(broker: Broker, folder: str) -> Iterator[None]:
         EventBus.spec(lambda: EventBus("edge-1", [broker], store.topics)),
     ]
     runtime.start(SupervisorSpec("edge", children))
+    for number in range(DEVICES if history else 0):
+        annotations = {names.TWIN_HISTORY_ANNOTATION: str(history)}
+        metadata = {"name": f"d{number}", "namespace": "default", "annotations": annotations}
+        change = DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object={"metadata": metadata})
+        runtime.ref(names.DEVICETWIN).ask(change).get()
     try:
         yield
     finally:
@@ -178,16 +185,19 @@ def client(port: int, window: int, qos: int, count: int) -> None:
     print(json.dumps({"rate": rate, "p50": cuts[49] * 1000, "p99": cuts[98] * 1000}))
 
 
-def series(broker: Broker, port: int, label: str, folder: str, arguments: argparse.Namespace) -> Iterator[Row]:
+def series(
+    broker: Broker, port: int, label: str, folder: str, arguments: argparse.Namespace, history: int = 0
+) -> Iterator[Row]:
     """All windows on one broker."""
-    with edge(broker, folder):
+    with edge(broker, folder, history):
         measured(port, 32, 0, 1_000)
         for qos in arguments.qos:
-            for window, count in WINDOWS.items():
+            for window in arguments.window:
+                count = WINDOWS.get(window, 8_000)
                 baseline = plain_commits(folder)
                 got = measured(port, window, qos, arguments.count or count)
                 name = f"{label}, QoS {qos}, window {window}"
-                yield Row(f"{name}: rate", got["rate"], "1/s", BUDGETS[window], baseline, got["rate"] / baseline)
+                yield Row(f"{name}: rate", got["rate"], "1/s", BUDGETS.get(window), baseline, got["rate"] / baseline)
                 yield Row(f"{name}: p50", got["p50"], "ms", "<= 1.5 ms" if window == 1 else None)
                 yield Row(f"{name}: p99", got["p99"], "ms", "<= 5 ms" if window == 1 else None)
 
@@ -196,7 +206,11 @@ def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON list")
-    parser.add_argument("--mosquitto", action="store_true", help="over an external mosquitto as well")
+    parser.add_argument("--mosquitto", action=argparse.BooleanOptionalAction, default=True, help="measure it as well")
+    parser.add_argument(
+        "--history", type=int, default=0, metavar="N", help="once more with N values kept of a property"
+    )
+    parser.add_argument("--window", type=int, nargs="+", default=list(WINDOWS), help="updates on their way at once")
     parser.add_argument("--qos", type=int, nargs="+", default=[0, 1], choices=(0, 1))
     parser.add_argument("--count", type=int, default=0, help="updates a window")
     parser.add_argument("--client", type=int, nargs=4, help=argparse.SUPPRESS)
@@ -205,11 +219,15 @@ def main() -> None:
         return client(*arguments.client)
     logging.disable(logging.WARNING)  # who accepts what is incomplete here
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        embedded = EmbeddedBroker(port=free_port())
-        rows = list(series(embedded, embedded.port, "embedded", folder, arguments))
-        if arguments.mosquitto and shutil.which("mosquitto"):
-            with mosquitto(folder) as port:
-                rows += series(ExternalBroker("127.0.0.1", port), port, "mosquitto", folder, arguments)
+        rows = []
+        for history in sorted({0, arguments.history}):
+            note = f", history {history}" if history else ""
+            embedded = EmbeddedBroker(port=free_port(), path=Path(folder) / f"mqtt-{history}.db")
+            rows += series(embedded, embedded.port, f"embedded{note}", folder, arguments, history)
+            if arguments.mosquitto and shutil.which("mosquitto"):
+                with mosquitto(folder) as port:
+                    external = ExternalBroker("127.0.0.1", port)
+                    rows += series(external, port, f"mosquitto{note}", folder, arguments, history)
     show("Durable twin updates through MQTT", rows)
     return None
 

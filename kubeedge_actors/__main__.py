@@ -17,6 +17,7 @@ COMMANDS = {
     "edge": "one edge node: pods, device twins, MQTT broker",
     "demo": "both on this machine, with a sample pod and a simulated device",
     "token": "print the join token of a cloud",
+    "control": "ask a running cloud or edge, or tell it what to do: tree, health, restart, add, trace ...",
     "dashboard": "watch a running cloud or edge in the terminal",
     "deadletters": "list, show, replay or drop the messages that nobody took",
 }
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given[:1])
     if options.command == "token":
         return _token(given[1:])
-    where = "dashboard.__main__" if options.command == "dashboard" else options.command
+    where = f"{options.command}.__main__" if options.command in ("control", "dashboard") else options.command
     return int(import_module(f"kubeedge_actors.{where}").main(given[1:]))
 
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from kubeedge_actors import observation
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
+from kubeedge_actors.actors.cloudhub.keys import KeyKeeper
+from kubeedge_actors.actors.cloudhub.traffic import Traffic
 from kubeedge_actors.actors.devicecontroller import actor as devicecontroller
 from kubeedge_actors.actors.edgecontroller import actor as edgecontroller
+from kubeedge_actors.actors.leadership import actor as leadership
 from kubeedge_actors.actors.nodelifecycle.actor import NodeLifecycle
 from kubeedge_actors.actors.scheduler.actor import Scheduler
 from kubeedge_actors.actors.synccontroller import actor as synccontroller
-from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
+from kubeedge_actors.actors.workloads.actor import Workloads
+from kubeedge_actors.apiserver import COMPILER, ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
-from kubeedge_actors.control import SOCKET, ControlSocket
-from kubeedge_actors.drivers.cluster.access import from_kubeconfig
+from kubeedge_actors.drivers.cluster.access import Access, from_kubeconfig, from_pod
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.base import LinkTls
@@ -28,9 +35,13 @@ from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.files import write_file
-from kubeedge_actors.errors import NotFound
+from kubeedge_actors.drivers.pki.shared import SharedAuthority
+from kubeedge_actors.errors import NotFound, UsageError
+from kubeedge_actors.facts import Facts, traffic_of
 from kubeedge_actors.letters import FILE as LETTERS
 from kubeedge_actors.letters import LetterOffice
+from kubeedge_actors.modules import own_specs
+from kubeedge_actors.prerequisites import prepare
 from kubeedge_actors.program import (
     LEVELS,
     DataDir,
@@ -44,6 +55,7 @@ from kubeedge_actors.program import (
 )
 from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import (
     AllowTarget,
     BusAnswered,
@@ -65,7 +77,13 @@ EXTENSION_POINTS = frozenset(
     | {RequestApi, UnknownRecord}
 )
 """What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
+OWN_FATE = OneForOne(Intensity(restarts=1_000, within=10.0))
+"""Modules of one's own share no fate with the process: however often they fail, back-off is all that slows them."""
 ANY_ADDRESS = ("0.0.0.0", "::", "")
+ELECTION_TIMEOUT = 3.0
+"""Seconds for each step of a request about the Lease: one that takes longer must not keep the next from being tried."""
+REPLICA = "replica"
+"""File in the data directory with the name under which this replica stands for election, over its restarts."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def body(ending: Ending) -> None:
         settings = cloud_settings(options.config) if options.config else {}
+        options.modules = tuple(options.modules) if options.modules else None
+        options.advertise = tuple(options.advertise) if options.advertise else None
         serve(merged(CloudConfig, settings, vars(options)), ending, allow_faults=options.allow_faults)
 
     return run("cloud", body)
@@ -89,11 +109,20 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data-dir", type=absolute, metavar="DIR", help=f"holds all state (default: {default_data_dir('cloud')})")
     add("--host", help="address to bind, and that nodes and kubectl dial (default: 127.0.0.1)")
+    add(
+        "--advertise",
+        action="append",
+        metavar="NAME",
+        help="another address or name under which nodes reach this cloud: a Service's, a load balancer's; repeatable",
+    )
     add("--api-port", type=int, metavar="PORT", help=f"embedded Kubernetes API (default: {API_PORT})")
     add("--hub-port", type=int, metavar="PORT", help=f"message channel of the nodes, WebSocket (default: {HUB_PORT})")
     add("--https-port", type=int, metavar="PORT", help=f"certificate bootstrap (default: {HTTPS_PORT})")
     add("--kubeconfig", metavar="FILE", help="serve the edge nodes of this cluster instead of the embedded API")
-    add("--config", metavar="FILE", help="KubeEdge's cloudcore.yaml; options win over it")
+    add("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
+    add("--in-cluster", action="store_const", const=True, help="serve the cluster that this pod runs in")
+    add("--config", metavar="FILE", help="KubeEdge's cloudcore.yaml, or a file with these options; options win over it")
+    observation.add_options(parser)
     add("--allow-faults", action="store_true", help="let the control socket crash actors, to see what happens")
     add("--log-level", choices=LEVELS, default="warning", help="what goes to standard error (default: warning)")
     return parser
@@ -103,56 +132,146 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
     """Start everything, say `ready`, stop everything when `ending` is asked for."""
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
-        authority = stack.enter_context(closing(FileAuthority(data.path / "certs")))
-        own_names = _names(config.host)
-        tls = authority.server(own_names)
+        authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
+        own_names = [*config.advertise, *_names(config.host)]
         loop = LoopThread()
         stack.callback(loop.stop)
         server = WebSocketServer(loop)
         stack.callback(server.stop)
         server.bind(config.host, config.hub_port)
-        path = Path(config.kubeconfig) if config.kubeconfig else _embedded_api(config, authority, tls, stack)
-        cluster = stack.enter_context(closing(KubernetesCluster(from_kubeconfig(path))))
-        bootstrap = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
-        bootstrap.start(config.host, config.https_port, tls)
-        stack.callback(bootstrap.stop)
+        access, cluster, shared = _api(config, authority, own_names, stack, ending)
+        tls = shared.server(own_names)
+        bootstrap = _bootstrap(config, authority, cluster, loop, tls, stack)
         token = data.path / "token"
-        authority.write_token(token)
+        shared.write_token(token)
         office = stack.enter_context(closing(LetterOffice(data.path / LETTERS)))
         runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=EXTENSION_POINTS)
-        hub = CloudHub.spec(
-            lambda: CloudHub(
-                server,
-                Listen(config.host, config.hub_port, tls),
-                cluster_ca=authority.ca_path.read_text(encoding="ascii"),
-                node_limit=config.node_limit,
-                accepting=runtime.registry.accepting,
-                refresh_token=lambda: authority.write_token(token),
-            )
-        )
-        runtime.start(tree(hub, cluster, own_names[0], embedded=not config.kubeconfig))
+        traffic = Traffic()
+        hub = _hub(config, server, tls, runtime, traffic)
+        refresh = partial(shared.write_token, token)
+        renew = partial(_renew, shared, own_names, (server, bootstrap))
+        keys = KeyKeeper.spec(lambda: KeyKeeper(refresh, renew))
+        voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
+        duties = own_controllers(cluster) if cluster.compiler() == COMPILER else []
+        candidates = leadership.specs(voting, identity(data.path), runtime, duties)
+        modules = SupervisorSpec(observation.MODULES, own_specs(config.modules), OWN_FATE)
+        runtime.start(tree(hub, cluster, own_names[0], [keys, *candidates], modules, traffic))
         stack.callback(runtime.stop, STOPPING)
         end_with_the_tree(runtime, ending)
-        control = ControlSocket(data.path / SOCKET, runtime, allow_faults=allow_faults, office=office)
-        control.start()
-        stack.callback(control.close)
-        ready(f"cloud: nodes on {config.host}:{config.hub_port}, kubectl --kubeconfig {path}")
+        facts = Facts(
+            "cloud", own_names[0], data.path, lambda: _link(server, traffic), lambda: traffic_of(traffic.table())
+        )
+        metrics = (config.metrics_host, config.metrics_port)
+        observation.observe(stack, runtime, facts, office, allow_faults=allow_faults, metrics=metrics)
+        ready(f"cloud: nodes on {config.host}:{config.hub_port}, {_how_to_look(config)}")
         ending.wait()
 
 
-def tree(hub: ChildSpec, cluster: Cluster, address: str, *, embedded: bool) -> SupervisorSpec:
-    """The modules in start order: the hub, who talks to nodes through it, and what a cluster of its own would do."""
+def tree(
+    hub: ChildSpec,
+    cluster: Cluster,
+    address: str,
+    candidates: Sequence[ChildSpec] = (),
+    own: SupervisorSpec | None = None,
+    traffic: Traffic | None = None,
+) -> SupervisorSpec:
+    """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own."""
+    counted = traffic or Traffic()
     controllers = [
         *synccontroller.specs(cluster),
-        *edgecontroller.specs(cluster, address),
-        *devicecontroller.specs(cluster),
+        *edgecontroller.specs(cluster, address, counts=counted.of(names.EDGECONTROLLER)),
+        *devicecontroller.specs(cluster, counts=counted.of(names.DEVICECONTROLLER)),
     ]
-    own = [Scheduler.spec(lambda: Scheduler(cluster)), NodeLifecycle.spec(lambda: NodeLifecycle(cluster))]
-    return SupervisorSpec("cloud", [hub, *controllers, *(own if embedded else ())], FATE)
+    return SupervisorSpec("cloud", [hub, *controllers, *candidates, *([own] if own else [])], FATE)
 
 
-def _embedded_api(config: CloudConfig, authority: FileAuthority, tls: LinkTls, stack: ExitStack) -> Path:
-    """Serve the embedded API; the path of an administrator's kubeconfig for it."""
+def _link(server: WebSocketServer, traffic: Traffic) -> dict[str, Any]:
+    return traffic.link() | {"unfinished_handshakes": server.unfinished}
+
+
+def own_controllers(cluster: Cluster) -> list[ChildSpec]:
+    """What a cluster does by itself and the embedded API does not: the leader runs it."""
+    return [
+        Scheduler.spec(lambda: Scheduler(cluster)),
+        NodeLifecycle.spec(lambda: NodeLifecycle(cluster)),
+        Workloads.spec(lambda: Workloads(cluster)),
+    ]
+
+
+def identity(folder: Path) -> str:
+    """The name of this replica: the machine's, and a part that stays with the data directory."""
+    path = folder / REPLICA
+    if not path.exists():
+        write_file(path, uuid.uuid4().hex.encode())
+    return f"{socket.gethostname()}_{path.read_text(encoding='ascii').strip()}"
+
+
+def _access(config: CloudConfig) -> Access | None:
+    """How to reach the cluster's API; None for the embedded one."""
+    if config.kubeconfig and config.in_cluster:
+        raise UsageError("--kubeconfig and --in-cluster exclude each other")
+    if config.in_cluster:
+        return from_pod()
+    return from_kubeconfig(Path(config.kubeconfig), config.context) if config.kubeconfig else None
+
+
+def _how_to_look(config: CloudConfig) -> str:
+    if config.in_cluster:
+        return "kubectl as the service account of this pod"
+    return f"kubectl --kubeconfig {config.kubeconfig or config.data_dir / 'kubeconfig'}"
+
+
+def _api(
+    config: CloudConfig, authority: FileAuthority, own_names: Sequence[str], stack: ExitStack, ending: Ending
+) -> tuple[Access, KubernetesCluster, SharedAuthority]:
+    """The API, and what all replicas share through it.
+
+    The embedded one is begun anew when it turns out to hold another CA than the data directory (whose certificates
+    were lost): then its own certificate has to be another, too.
+    """
+    given = _access(config)
+    while True:
+        with ExitStack() as attempt:
+            access = given or _embedded_api(config, authority, authority.server(own_names), attempt)
+            cluster = attempt.enter_context(closing(KubernetesCluster(access)))
+            prepare(cluster, lambda: ending.asked)
+            shared = SharedAuthority(authority, cluster, names.SYSTEM_NAMESPACE)
+            if not shared.take_ca() or given:
+                stack.enter_context(attempt.pop_all())
+                return access, cluster, shared
+
+
+def _hub(config: CloudConfig, server: WebSocketServer, tls: LinkTls, runtime: Runtime, traffic: Traffic) -> ChildSpec:
+    return CloudHub.spec(
+        lambda: CloudHub(
+            server,
+            Listen(config.host, config.hub_port, tls),
+            cluster_ca=Path(tls.ca).read_text(encoding="ascii"),
+            node_limit=config.node_limit,
+            keepalive=config.keepalive,
+            accepting=runtime.registry.accepting,
+            traffic=traffic,
+        )
+    )
+
+
+def _bootstrap(
+    config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: LinkTls, stack: ExitStack
+) -> BootstrapServer:
+    server = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
+    server.start(config.host, config.https_port, tls)
+    stack.callback(server.stop)
+    return server
+
+
+def _renew(shared: SharedAuthority, names: Sequence[str], servers: Sequence[WebSocketServer | BootstrapServer]) -> None:
+    tls = shared.server(names)
+    for server in servers:
+        server.renew(tls)
+
+
+def _embedded_api(config: CloudConfig, authority: FileAuthority, tls: LinkTls, stack: ExitStack) -> Access:
+    """Serve the embedded API; an administrator's access to it, by the kubeconfig that is written for people too."""
     api = ApiServer(
         database=config.data_dir / "cloud.db",
         host=config.host,
@@ -167,7 +286,7 @@ def _embedded_api(config: CloudConfig, authority: FileAuthority, tls: LinkTls, s
     files = (authority.ca_path, Path(admin.cert), Path(admin.key))
     text = kubeconfig(f"https://{host}:{api.port}", *(file.read_bytes() for file in files))
     write_file(path, text.encode())
-    return path
+    return from_kubeconfig(path)
 
 
 def _names(host: str) -> list[str]:

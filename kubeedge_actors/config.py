@@ -1,32 +1,37 @@
 """What a person may set: the options of both commands, and the same from KubeEdge's own configuration files.
 
-An option on the command line wins over the file, the file over the default. Every key of a file that we do not use is named once in a
-warning (source of the keys: KubeEdge componentconfig, edgecore v1alpha2 and cloudcore v1alpha1).
+An option on the command line wins over the file, the file over the default. KubeEdge's files are read by componentconfig/.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.program import default_data_dir
+from kubeedge_actors.program import absolute, default_data_dir
 from kubeedge_actors.wire.names import DEFAULT_PROJECT
 
-log = logging.getLogger(__name__)
-
 HUB_PORT, HTTPS_PORT, API_PORT, MQTT_PORT = 10000, 10002, 6443, 1883
+METASERVER_PORT = 10550
+MQTT_TLS_PORT = 8883
+SERVICE_PORT = 9060
+METRICS_HOST = "127.0.0.1"
+DMI_SOCKET = "dmi.sock"
+"""The socket that device mappers call; in the data directory unless it is a path."""
 Config = TypeVar("Config", "EdgeConfig", "CloudConfig")
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """One edge node. Times in seconds; an empty `cloud` means that the node works alone."""
+    """One edge node. Times in seconds; an empty `cloud` means that the node works alone.
+
+    `labels` are NAME=VALUE. `ca_file`, `cert_file`, `key_file`: what the node got when it joined with KubeEdge's edgecore; taken over at the
+    first start.
+    """
 
     name: str = ""
     cloud: str = ""
@@ -37,11 +42,38 @@ class EdgeConfig:
     runtime: str = "auto"
     docker_host: str = ""
     mqtt_port: int = MQTT_PORT
+    mqtt_host: str = "127.0.0.1"
+    mqtt_passwords: str = ""
+    mqtt_acl: str = ""
+    mqtt_tls_port: int = MQTT_TLS_PORT
+    mqtt_tls_cert: str = ""
+    mqtt_tls_key: str = ""
+    mqtt_tls_ca: str = ""
     mqtt: str = ""
+    mqtt_mode: int = -1
+    mqtt_login: str = ""
+    mqtt_user: str = ""
+    mqtt_password: str = ""
+    mqtt_ca: str = ""
+    mqtt_cert: str = ""
+    mqtt_key: str = ""
     manifests: str = ""
+    read_api: str = ""
+    dmi: str = ""
     modules: tuple[str, ...] = ()
+    metrics_host: str = METRICS_HOST
+    metrics_port: int = 0
     heartbeat: float = 15.0
     project: str = DEFAULT_PROJECT
+    node_ip: str = ""
+    labels: tuple[str, ...] = ()
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    remote_query_timeout: float = 60.0
+    service_host: str = "127.0.0.1"
+    service_port: int = SERVICE_PORT
+    service_timeout: float = 60.0
 
     @property
     def hub_url(self) -> str:
@@ -51,7 +83,7 @@ class EdgeConfig:
 
 @dataclass(frozen=True, slots=True)
 class CloudConfig:
-    """The cloud side. An empty `kubeconfig` means the embedded API."""
+    """The cloud side. Neither `kubeconfig` nor `in_cluster`: the embedded API. An empty `context` is the current one."""
 
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("cloud"))
     host: str = "127.0.0.1"
@@ -59,58 +91,85 @@ class CloudConfig:
     hub_port: int = HUB_PORT
     https_port: int = HTTPS_PORT
     kubeconfig: str = ""
+    context: str = ""
+    in_cluster: bool = False
     node_limit: int = 5000
+    keepalive: float = 30.0
+    certificate_days: int = 365
+    advertise: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    metrics_host: str = METRICS_HOST
+    metrics_port: int = 0
 
 
-def _url(scheme: str) -> Callable[[Any], str]:
-    return lambda value: str(value) if "://" in str(value) else f"{scheme}://{value}"
-
-
-def _port(value: Any) -> int:
-    return int(urlsplit(_url("tcp")(value)).port or MQTT_PORT)
-
-
-EDGECORE: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "modules.edged.hostnameOverride": ("name", str),
-    "modules.edged.tailoredKubeletConfig.staticPodPath": ("manifests", str),
-    "modules.edgeHub.httpServer": ("cloud", _url("https")),
-    "modules.edgeHub.websocket.server": ("hub", _url("wss")),
-    "modules.edgeHub.token": ("token", str),
-    "modules.edgeHub.heartbeat": ("heartbeat", float),
-    "modules.edgeHub.projectID": ("project", str),
-}
-CLOUDCORE: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "kubeAPIConfig.kubeConfig": ("kubeconfig", str),
-    "modules.cloudHub.websocket.port": ("hub_port", int),
-    "modules.cloudHub.websocket.address": ("host", str),
-    "modules.cloudHub.https.port": ("https_port", int),
-    "modules.cloudHub.nodeLimit": ("node_limit", int),
-}
-MQTT_MODE, MQTT_INTERNAL, MQTT_EXTERNAL = (
-    f"modules.eventBus.{key}" for key in ("mqttMode", "mqttServerInternal", "mqttServerExternal")
-)
 HEADER_KEYS = ("apiVersion", "kind")
+VERSIONS = ("v1alpha1", "v1alpha2")
+LOGIN = ("mqtt_login", "mqtt_user", "mqtt_password")
+RIVALS = {
+    "cloud": ("hub",),
+    "token": ("token_file",),
+    "token_file": ("token",),
+    "mqtt": ("mqtt_mode", *LOGIN, "mqtt_ca", "mqtt_cert", "mqtt_key"),
+    "mqtt_port": ("mqtt", "mqtt_mode"),
+    "mqtt_login": LOGIN,
+    "in_cluster": ("kubeconfig", "context"),
+    "kubeconfig": ("in_cluster", "context"),
+}
+"""An option on the command line, and what it beats in a file although its name is another."""
 
 
 def edge_settings(path: str) -> dict[str, Any]:
-    """Fields of EdgeConfig that an edgecore.yaml gives."""
-    keys = dict(_leaves(_document(path, "EdgeCore")))
-    settings = _taken(keys, EDGECORE, path)
-    mode, internal, external = (keys.pop(key, None) for key in (MQTT_MODE, MQTT_INTERNAL, MQTT_EXTERNAL))
-    if mode in (1, 2) and external:
-        settings["mqtt"] = str(external)
-    elif internal:
-        settings["mqtt_port"] = _port(internal)
-    _warn_of(keys, path)
-    return settings
+    """Fields of EdgeConfig that an edgecore.yaml, or a file of ours, gives."""
+    document = _document(path, "EdgeCore")
+    if is_ours(document):
+        return own_settings(EdgeConfig, document, path)
+    from kubeedge_actors.componentconfig import edgecore  # only when there is such a file
+
+    return edgecore.settings(document, path)
 
 
 def cloud_settings(path: str) -> dict[str, Any]:
-    """Fields of CloudConfig that a cloudcore.yaml gives."""
-    keys = dict(_leaves(_document(path, "CloudCore")))
-    settings = _taken(keys, CLOUDCORE, path)
-    _warn_of(keys, path)
+    """Fields of CloudConfig that a cloudcore.yaml, or a file of ours, gives."""
+    document = _document(path, "CloudCore")
+    if is_ours(document):
+        return own_settings(CloudConfig, document, path)
+    from kubeedge_actors.componentconfig import cloudcore  # only when there is such a file
+
+    return cloudcore.settings(document, path)
+
+
+def is_ours(document: dict[str, Any]) -> bool:
+    """Whether a file has our own keys, the long options of the command: one of KubeEdge's says what it is, and its modules are a mapping."""
+    return not any(key in document for key in HEADER_KEYS) and not isinstance(document.get("modules"), dict)
+
+
+def own_settings(kind: type[Config], document: dict[str, Any], path: str) -> dict[str, Any]:
+    """Fields that a file of ours gives; UsageError for an unknown key or a value that does not fit."""
+    defaults = {field.name: getattr(kind(), field.name) for field in dataclasses.fields(kind)}
+    settings: dict[str, Any] = {}
+    for key, value in document.items():
+        name = str(key).replace("-", "_")
+        if name not in defaults:
+            known = ", ".join(sorted(each.replace("_", "-") for each in defaults))
+            raise UsageError(f"the configuration file {path} has the unknown key {key!r}; there are: {known}")
+        try:
+            settings[name] = _fitted(defaults[name], value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{key} in {path} has the value {value!r}, which does not fit") from error
     return settings
+
+
+def _fitted(default: Any, value: Any) -> Any:
+    """The value in the type of its default."""
+    if isinstance(default, tuple):
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise TypeError("it has to be a list of texts")
+        return tuple(value)
+    if isinstance(default, Path):
+        return absolute(str(value))
+    if value is None or isinstance(value, dict | list) or isinstance(default, bool) != isinstance(value, bool):
+        raise TypeError("it is of another type")
+    return type(default)(value)
 
 
 def _document(path: str, kind: str) -> dict[str, Any]:
@@ -126,6 +185,9 @@ def _document(path: str, kind: str) -> dict[str, Any]:
         raise UsageError(f"the configuration file {path} is not YAML{line}") from error
     if not isinstance(document, dict) or document.get("kind", kind) != kind:
         raise UsageError(f"the configuration file {path} is not of kind {kind}")
+    version = str(document.get("apiVersion", VERSIONS[0])).rpartition("/")[2]
+    if version not in VERSIONS:
+        raise UsageError(f"the configuration file {path} is of version {version}; known are {' and '.join(VERSIONS)}")
     return document
 
 
@@ -139,35 +201,14 @@ def yaml_documents(text: str) -> list[Any]:
         raise ValueError(f"this is not YAML: {error}") from error
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    elif path not in HEADER_KEYS:
-        yield path, value
-
-
-def _taken(keys: dict[str, Any], table: dict[str, tuple[str, Callable[[Any], Any]]], path: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for key, (field, convert) in table.items():
-        value = keys.pop(key, None)
-        if value in (None, ""):
-            continue
-        try:
-            settings[field] = convert(value)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{key} in {path} has the value {value!r}, which does not fit") from error
-    return settings
-
-
-def _warn_of(unused: dict[str, Any], path: str) -> None:
-    named = sorted(key for key, value in unused.items() if value not in (None, "", [], {}))
-    if named:
-        log.warning("%s: these keys have no effect here: %s", path, ", ".join(named))
-
-
 def merged(kind: type[Config], file: dict[str, Any], options: dict[str, Any]) -> Config:
-    """The config of file and command line; an option that is None was not given."""
+    """The config of file and command line; an option that is None was not given.
+
+    An option takes with it what the file says in another way about the same thing.
+    """
     fields = {field.name for field in dataclasses.fields(kind)}
     given = {name: value for name, value in options.items() if name in fields and value is not None}
-    return kind(**{**file, **given})
+    beaten = {rival for name, rivals in RIVALS.items() if given.get(name) for rival in rivals}
+    if "mqtt_mode" in given:
+        beaten.discard("mqtt")  # the port is then not all that is wanted
+    return kind(**{**{name: value for name, value in file.items() if name not in beaten}, **given})

@@ -18,6 +18,8 @@ KubeEdgeActorsError
     │   └── StoreCorrupt        not a database, or damaged
     ├── BrokerError           the MQTT broker
     ├── HttpError             a local HTTP service, or our own small server
+    ├── MapperError           a device mapper said no, or its socket could not be had
+    │   └── MapperAway          it did not answer
     ├── RuntimeUnavailable    no container engine answers
     ├── ContainerError        one container could not be started, stopped or removed
     └── ClusterError          the Kubernetes API answered with a Status (code, reason)
@@ -102,6 +104,14 @@ class BrokerError(DriverError):
 
 class HttpError(DriverError):
     """A local HTTP service could not be called, or our own small server not started."""
+
+
+class MapperError(DriverError):
+    """A device mapper refused, or the socket that mappers call could not be had."""
+
+
+class MapperAway(MapperError):
+    """A device mapper did not answer."""
 
 
 class RuntimeUnavailable(DriverError):

@@ -52,10 +52,10 @@ class LetterOffice:
     def __len__(self) -> int:
         return len(self._recent)
 
-    def letters(self) -> list[LetterRow]:
-        """What is kept, the oldest first, with all that was recorded before."""
+    def letters(self, newest: int = -1) -> list[LetterRow]:
+        """What is kept, or only so many of the newest; the oldest first, with all that was recorded before."""
         self._writer.flush()
-        return self.file.all()
+        return self.file.all(newest)
 
     def replay(self, number: int, runtime: Runtime) -> str:
         """Put a letter's message back into the mailbox it came from, or publish it again when it had none; who has it now.

@@ -233,10 +233,3 @@ def load_module(path: str) -> type[Module]:
     if not (isinstance(found, type) and issubclass(found, Module)):
         raise UsageError(f"{path!r} is not a subclass of kubeedge_actors.Module")
     return found
-
-
-def installed_modules() -> list[type[Module]]:
-    """The modules that installed packages announce as entry points of the group `kubeedge_actors.modules`."""
-    from importlib.metadata import entry_points
-
-    return [load_module(each.value) for each in entry_points(group=ENTRY_POINTS)]

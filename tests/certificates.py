@@ -42,6 +42,19 @@ class TestCa:
         """Files of a client."""
         return self._issue(common_name, organization, life, ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
+    @property
+    def der(self) -> bytes:
+        """The CA's certificate, DER."""
+        return self._cert.public_bytes(serialization.Encoding.DER)
+
+    def sign(self, request: x509.CertificateSigningRequest) -> x509.Certificate:
+        """The client certificate that a node asks for."""
+        key = request.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        builder = _builder(request.subject, self._name, key, 365 * DAY).add_extension(usage, critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
     def _issue(
         self,
         common_name: str,

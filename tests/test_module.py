@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from kubeedge_actors import MqttPublish, TwinUpdated
 from kubeedge_actors.errors import RegistrationError, UsageError
-from kubeedge_actors.module import Module, installed_modules, load_module, on
+from kubeedge_actors.module import Module, load_module, on
 from kubeedge_actors.supervisors import Actor, Reply, Restart
 from kubeedge_actors.testing import inline
 
@@ -351,9 +350,3 @@ def test_a_module_that_can_not_be_loaded_is_a_users_mistake_in_one_sentence(pack
     with pytest.raises(UsageError, match=text) as caught:
         load_module(path)
     assert "\n" not in str(caught.value)
-
-
-def test_installed_packages_announce_modules_as_entry_points(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    point = importlib.metadata.EntryPoint("alarm", "author.alarms:Alarm", "kubeedge_actors.modules")
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == point.group else [])
-    assert [each.name for each in installed_modules()] == ["alarm"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kubeedge_actors
+from kubeedge_actors.drivers.link.base import Closed
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ChildSpec, Reason, Restarted, SystemClock, ThreadsEngine
@@ -14,6 +19,7 @@ from kubeedge_actors.testing import (
     ActorCrashed,
     Harness,
     InjectedCrash,
+    MemoryCloud,
     crash,
     crash_after,
     crash_at,
@@ -247,3 +253,73 @@ def test_faults_count_the_messages_of_batches() -> None:
             harness.ref("batching").tell(number)
         harness.run()
     assert batches == [[0], [1], [2], [3]]
+
+
+# --- the link, and the page that tells of all this ---------------------------------------------------------------------
+
+
+class Phone:
+    """Whoever connects: remembers what it is told."""
+
+    def __init__(self, cloud: MemoryCloud) -> None:
+        self.told: list[str] = []
+        self._cloud = cloud
+        self.link = cloud.links()
+
+    def open(self) -> None:
+        self.link.open("wss://cloud/x", {}, None, self)
+
+    def on_open(self, headers: Mapping[str, str]) -> None:
+        self.told.append(f"open {headers.get('ours', '')}".rstrip())
+
+    def on_text(self, text: str) -> None:
+        self.told.append(text)
+
+    def on_written(self, marks: Sequence[str]) -> None:
+        self.told += [f"written {mark}" for mark in marks]
+
+    def on_close(self, closed: Closed) -> None:
+        self.told.append(closed.reason)
+
+
+def test_a_memory_cloud_hears_answers_and_says() -> None:
+    cloud = MemoryCloud({"ours": "1"})
+    cloud.answer = lambda text: [text.upper()]
+    phone = Phone(cloud)
+    phone.open()
+    phone.link.send("hello", "m")
+    cloud.say("by itself")
+    assert phone.told == ["open 1", "written m", "HELLO", "by itself"]
+    assert (cloud.heard, cloud.connections) == (["hello"], 1)
+
+
+def test_a_memory_cloud_is_cut_goes_away_and_comes_back() -> None:
+    cloud = MemoryCloud()
+    first, second, third = Phone(cloud), Phone(cloud), Phone(cloud)
+    first.open()
+    cloud.cut("an excavator")
+    cloud.go_away()
+    second.open()
+    cloud.come_back()
+    third.open()
+    assert (first.told, second.told, third.told) == (["open", "an excavator"], ["connection refused"], ["open"])
+
+
+def test_a_stalled_link_holds_back_what_is_sent() -> None:
+    cloud = MemoryCloud()
+    phone = Phone(cloud)
+    phone.open()
+    cloud.stall()
+    phone.link.send("hello", "m")
+    assert (cloud.heard, phone.told) == ([], ["open"])
+    cloud.flow()
+    assert (cloud.heard, phone.told) == (["hello"], ["open", "written m"])
+
+
+def test_the_page_that_tells_of_the_helpers_is_true() -> None:
+    page = (Path(kubeedge_actors.__file__).parent.parent / "docs" / "reference" / "testing.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    assert len(blocks) == 3
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks:
+        exec(compile(block, "testing.md", "exec"), names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 import re
@@ -13,12 +12,14 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 import kubeedge_actors
 from kubeedge_actors import cloud, edge
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
 from kubeedge_actors.actors.edgehub.actor import EdgeHub
+from kubeedge_actors.actors.edgehub.tally import Tally
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
@@ -184,7 +185,7 @@ class _Certified:
         self._events = events
 
     def admit(self, peer: Peer) -> Admission:
-        return self._events.admit(dataclasses.replace(peer, organizations=(NODE_GROUP,)))
+        return self._events.admit(msgspec.structs.replace(peer, organizations=(NODE_GROUP,)))
 
 
 class World:
@@ -199,14 +200,15 @@ class World:
         hub = CloudHub.spec(
             lambda: CloudHub(self.server, Listen("memory", 0, None), accepting=self.cloud.registry.accepting)
         )
-        self.cloud.start(cloud.tree(hub, self.api, "127.0.0.1", embedded=False))
+        self.cloud.start(cloud.tree(hub, self.api, "127.0.0.1"))
         self.edge.start(SupervisorSpec("edge", self._modules(folder)))
         eventually("the node is ready", lambda: _ready(self.api.peek(NODE_KIND, "", NODE)))
 
     def _modules(self, folder: Path) -> list[Any]:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
         unused = NodeCredentials(folder, NODE, config.cloud, str)
-        modules = edge.tree(config, self.store, self.containers, self.broker, unused, Ending(), facts=False)
+        drivers = (self.store, self.containers, [self.broker], unused)
+        modules = edge.tree(config, *drivers, Ending(), Tally(), self.server.link, facts=False)
         assert modules[-1].name == names.EDGEHUB
         hub = EdgeHub.spec(
             lambda: EdgeHub(

@@ -8,6 +8,7 @@ import queue
 import re
 import select
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -56,9 +57,10 @@ class Node:
         client.on_message = lambda _, __, message: self.heard.put((message.topic, message.payload.decode()))
         return client
 
-    def start(self) -> None:
-        """The edge command of the page, on a free port, until it is ready and somebody listens to alarms."""
-        words = [str(self.port) if word == "1883" else word for word in command("python -m kubeedge_actors.edge")]
+    def start(self, number: int = 0) -> None:
+        """The n-th edge command of the page, on a free port, until it is ready and somebody listens to alarms."""
+        given = command("python -m kubeedge_actors.edge", number)
+        words = [str(self.port) if word == "1883" else word for word in given]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 words, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
@@ -148,8 +150,70 @@ def test_the_module_raises_an_alarm_fails_is_repaired_and_gets_its_letter_again(
     )
     assert "ValueError: could not convert" in node.run(command("python -m kubeedge_actors deadletters show"))
     assert "alarm" in node.run(command("python -m kubeedge_actors.dashboard"))
+    assert re.search(r"^alarm +ok ", node.run(command("python -m kubeedge_actors control health")), re.M)
+    assert node.run(command("python -m kubeedge_actors control restart")) == "alarm: restarted\n"
     node.stop()
     node.write(3)
     node.start()
     node.run(command("python -m kubeedge_actors deadletters replay"))
     assert node.heard.get(timeout=SECONDS) == SHOWN[1]
+
+
+def test_the_next_message_to_the_module_is_followed(node: Node) -> None:
+    node.start()
+    words = command("python -m kubeedge_actors control trace")
+    with (
+        subprocess.Popen(
+            words, cwd=node.folder, stdout=subprocess.PIPE, text=True, env=node.environment()
+        ) as following,
+        closing(ControlClient(node.folder / "E" / SOCKET)) as control,
+    ):
+        while not control.ask("trace")["on"]:
+            assert following.poll() is None
+        node.publish(0)
+        out, _ = following.communicate(timeout=SECONDS)
+    (shown,) = re.findall(r"^```\n(id  .*?)^```$", PAGE, re.M | re.S)
+    assert [_hop(line) for line in out.splitlines()] == [_hop(line) for line in shown.splitlines()]
+
+
+def _hop(line: str) -> list[str]:
+    """What is the same each time: who, to whom, what, and how it ended."""
+    return [*line.split()[2:5], line.split()[-1]]
+
+
+def test_the_same_module_runs_in_a_process_of_its_own(node: Node) -> None:
+    pytest.importorskip("thespian", reason="the hosts engine is an extra")
+    node.start(1)
+    node.publish(0)
+    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    health = node.run(command("python -m kubeedge_actors control health"))
+    assert re.search(r"^alarm +ok ", health, re.M)
+
+
+def test_the_installation_of_the_page_works(tmp_path: Path) -> None:
+    clone, home = tmp_path / "clone", tmp_path / "home"
+    hidden = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "kubeedge_actors", clone / "kubeedge_actors", ignore=hidden)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    home.mkdir()
+    create, install, go = (line for line in COMMANDS if line.startswith(("python3 -m venv", "pip install .", "mkdir")))
+    # the libraries come from this installation; pip fetches no more than what builds ours
+    (library,) = {str(Path(pytest.__file__).parent.parent)}
+    lend = f"echo {library} > $(echo ~/kubeedge/lib/python3*/site-packages)/lent.pth"
+    where = "python -c 'import kubeedge_actors; print(kubeedge_actors.__file__)'"
+    script = "\n".join(["set -e", create, lend, install, go, where])
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ("bash", "-c", script),
+        cwd=clone,
+        env={**os.environ, "HOME": str(home), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    if "No matching distribution found for setuptools" in done.stderr:
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith(str(home / "kubeedge"))

@@ -6,6 +6,7 @@ what a node does with a pod, and every import of another part of this package ex
 
 from __future__ import annotations
 
+from .discovery import COMPILER
 from .kubeconfig import kubeconfig
 from .logs import LogQuery, LogSource
 from .server import ApiServer, TlsFiles
@@ -13,4 +14,4 @@ from .status import ApiError
 from .storage.store import Store
 from .users import User
 
-__all__ = ["ApiError", "ApiServer", "LogQuery", "LogSource", "Store", "TlsFiles", "User", "kubeconfig"]
+__all__ = ["COMPILER", "ApiError", "ApiServer", "LogQuery", "LogSource", "Store", "TlsFiles", "User", "kubeconfig"]

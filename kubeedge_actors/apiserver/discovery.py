@@ -12,6 +12,8 @@ from .request import Request, Response, json_response, text_response
 from .resources import Resource
 from .status import Json, PlainNotFound, no_such_resource
 
+COMPILER = "kubeedge_actors"
+"""How clients recognise this server: it brings no controllers of Kubernetes along."""
 VERSION = {
     "major": "1",
     "minor": "35",
@@ -20,7 +22,7 @@ VERSION = {
     "gitTreeState": "",
     "buildDate": "1970-01-01T00:00:00Z",
     "goVersion": "",
-    "compiler": "",
+    "compiler": COMPILER,
     "platform": "linux/amd64",
 }
 HEALTH = frozenset({"/healthz", "/livez", "/readyz"})

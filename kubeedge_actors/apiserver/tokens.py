@@ -18,7 +18,7 @@ from .schema.times import format_time
 from .status import Json, invalid, invalid_value
 from .storage.entry import Entry
 
-AUDIENCE = "https://kubernetes.default.svc"
+AUDIENCE = "https://kubernetes.default.svc.cluster.local"
 SHORTEST, USUAL, LONGEST = 600, 3600, 1 << 32
 REQUEST = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest", type="TokenRequest")
 

@@ -203,6 +203,8 @@ class Writer:
     def _next(self, target: Target, resource: Resource, given: Json, old: Json) -> Json:
         if target.subresource == "status":
             new = status_change(resource, given, old)
+            if not resource.custom:
+                self._intake.default(new, resource)
             complaints = [*metadata_complaints(new["metadata"], False), *new_finalizers(new, old)]
             complaints.extend(self._intake.complaints(new, resource) if resource.custom else ())
             self._refuse(resource, target.name, complaints)

@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--socket", type=Path, metavar="FILE", help="its control socket (default: control.sock in the data directory)")
     add("--once", action="store_true", help="print one plain table and end")
     add("--json", action="store_true", help="print one JSON document and end")
+    add("--trace", default="", metavar="ID", help="follow the message of this id from the beginning")
     add("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
     return parser
 
@@ -41,23 +42,23 @@ def watch(options: argparse.Namespace) -> None:
     """What the options ask for."""
     path = options.socket or (options.data_dir or default_data_dir("edge")) / SOCKET
     client = ControlClient(path)
-    answer = client.ask("tree")
-    if options.json:
-        print(msgspec.json.encode(answer).decode())
-    elif options.once:
-        print(table(answer))
+    if options.json or options.once:
+        answer = client.ask("tree", health=True)
+        print(msgspec.json.encode(answer).decode() if options.json else table(answer))
     else:
-        _app(client, options.interval)
+        client.knock()
+        _app(client, options.interval, options.trace)
 
 
-def _app(client: ControlClient, interval: float) -> None:
+def _app(client: ControlClient, interval: float, trace: str) -> None:
+    print(f"connecting to {client.path} ...", file=sys.stderr, flush=True)  # until the toolkit is there
     try:
         from kubeedge_actors.dashboard.app import Dashboard
     except ImportError as error:
         raise UsageError(
             "the dashboard needs textual: pip install 'kubeedge-actors[dashboard]', or use --once"
         ) from error
-    Dashboard(client, interval).run()
+    Dashboard(client, interval, trace).run()
 
 
 if __name__ == "__main__":

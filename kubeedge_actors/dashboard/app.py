@@ -1,76 +1,75 @@
-"""The screen: a table of actors that is drawn anew every second. textual is imported here and nowhere else."""
+"""The screen: a table of actors that is drawn anew every second."""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textual.app import App, ComposeResult
-from textual.binding import Binding
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-from textual.widgets import DataTable, Footer, Static
-
+from kubeedge_actors.dashboard.asking import Asker
 from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.dashboard.rows import NARROW, WIDEST, Row, narrow, rows, spark, summary
-from kubeedge_actors.errors import KubeEdgeActorsError
+from kubeedge_actors.dashboard.pages import Following, Letters, Page
+from kubeedge_actors.dashboard.rows import NARROW, WIDEST, Row, narrow, rows, summary
+from kubeedge_actors.dashboard.toolkit import App, ComposeResult, DataTable, Footer, Static
+from kubeedge_actors.dashboard.words import aligned, databases, link, process, spark, totals, traffic
 
 HISTORY = 7
 COLUMNS = (*NARROW[:4], "trend", *NARROW[4:])
-WIDTHS = (WIDEST, 8, 5, 6, HISTORY, 5, 5, 8)
+WIDTHS = (WIDEST, 10, 5, 6, HISTORY, 5, 5, 8)
 NUMBERS = (False, False, True, True, False, True, True, True)
 """With a space around each they are what a screen of 80 columns holds, a scroll bar left over."""
+HELP = """\
+up, down   choose an actor; its last error is shown below the table
+r          restart it: a new instance, the mailbox stays
+e          its last errors, with their tracebacks
+t          follow the messages to it, and what they lead to;
+           enter there follows one message alone
+d          dead letters; there enter shows one, p replays it, x drops it
+b          bytes on the link, by module and kind
+q          quit
 
-
-class Page(ModalScreen[None]):
-    """A page of text over the table; any of these keys closes it."""
-
-    BINDINGS = [
-        Binding("escape,q,enter", "dismiss", "close", key_display="esc"),
-    ]
-    CSS = "Page VerticalScroll { border: round $primary; padding: 0 1; }"
-
-    def __init__(self, title: str, text: str) -> None:
-        super().__init__()
-        self._title, self._text = title, text
-
-    def compose(self) -> ComposeResult:
-        """Only the text."""
-        with VerticalScroll() as box:
-            box.border_title = self._title
-            yield Static(self._text, markup=False)
-        yield Footer()
+health     ok, hung (it does not come back from a message), restarting, down
+queue      messages that wait            msg/s, trend   handled a second
+p50, p99   handling time                 restarts       of late
+"""
 
 
 class Dashboard(App[None]):
-    """Watches one control socket; `interval` in seconds."""
+    """Watches one control socket; `interval` in seconds. `trace`: an id to follow from the beginning."""
 
     TITLE = "kubeedge_actors"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #facts { height: auto; padding: 0 1; text-style: bold; }
+    #title { height: auto; padding: 0 1; text-style: bold; background: $primary; }
+    #said { height: auto; padding: 0 1; }
     #problem { height: auto; padding: 0 1; color: $error; }
     DataTable { height: 1fr; scrollbar-size-vertical: 1; }
     """
     BINDINGS = [
         ("q", "quit", "quit"),
         ("r", "restart", "restart"),
-        ("e", "errors", "last error"),
+        ("e", "errors", "errors"),
         ("d", "deadletters", "dead letters"),
+        ("t", "follow", "follow"),
+        ("b", "bytes", "bytes"),
+        ("question_mark", "help", "help"),
     ]
 
-    def __init__(self, client: ControlClient, interval: float = 1.0) -> None:
+    def __init__(self, client: ControlClient, interval: float = 1.0, trace: str = "") -> None:
         super().__init__()
-        self._client = client
+        self._asker = Asker(self, client)
+        self._path = client.path
         self._interval = interval
+        self._trace = trace
+        self._looking = False
+        self._answer: Mapping[str, Any] = {}
         self._rates: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
         self._shown: list[Row] = []
 
     def compose(self) -> ComposeResult:
         """Facts above, the table, what the chosen actor's error or our own trouble is, keys below."""
-        yield Static(id="facts", markup=False)
+        yield Static(f"connecting to {self._path} ...", id="facts", markup=False)
         yield DataTable(cursor_type="row", zebra_stripes=True)
         yield Static(id="problem", markup=False)
         yield Footer()
@@ -78,24 +77,40 @@ class Dashboard(App[None]):
     def on_mount(self) -> None:
         """Begin to ask."""
         table = self.query_one(DataTable)
-        for label, width in zip(_aligned(COLUMNS), WIDTHS, strict=True):
+        for label, width in zip(_righted(COLUMNS), WIDTHS, strict=True):
             table.add_column(label, width=width)
-        self.refresh_table()
-        self.set_interval(self._interval, self.refresh_table)
+        self.look()
+        self.set_interval(self._interval, self.look)
+        if self._trace:
+            self.push_screen(Following(self._asker, wanted=self._trace))
 
-    def refresh_table(self) -> None:
-        """Ask once and draw."""
-        answer = self._ask("tree")
-        if answer is None:
-            return
-        self.screen_stack[0].query_one("#facts", Static).update(summary(answer))
+    def on_unmount(self) -> None:
+        """Wait for no answer any more."""
+        self._asker.close()
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Ask once, unless the last question is still open, and draw what comes."""
+        if not self._looking:
+            self._looking = True
+            self._asker.look(self._draw, self._missed)
+
+    def _missed(self, sentence: str) -> None:
+        self._looking = False
+        self._say(sentence)
+
+    def _draw(self, answer: Mapping[str, Any]) -> None:
+        self._looking = False
+        self._answer = answer
+        self._main("#facts").update(header(answer))
         self._shown = rows(answer)
-        table = self.screen_stack[0].query_one(DataTable)
+        table = self._table
         cursor, top = table.cursor_row, table.scroll_y
         table.clear()
         for row in self._shown:
             cells = narrow(row)
-            table.add_row(*_aligned((*cells[:4], self._spark(row), *cells[4:])))
+            table.add_row(*_righted((*cells[:4], self._spark(row), *cells[4:])))
         table.move_cursor(row=cursor, scroll=False)
         table.scroll_to(y=top, animate=False)
         self._tell_of_the_chosen()
@@ -104,45 +119,67 @@ class Dashboard(App[None]):
         """The cursor moved."""
         self._tell_of_the_chosen()
 
+    # --- keys -----------------------------------------------------------------------------------------------------
+
     def action_restart(self) -> None:
         """Restart the actor under the cursor."""
         row = self._chosen()
         if row is None or not row.name:
             self._say("a supervisor is not restarted: choose one of its actors")
-        elif self._ask("restart", actor=row.name) is not None:
-            self._say(f"{row.name} is restarted")
+        else:
+            self._asker.ask("restart", lambda name: self._say(f"{name} is restarted"), self._say, actor=row.name)
 
     def action_errors(self) -> None:
-        """Show the last error of the actor under the cursor."""
+        """Show the last errors of the actor under the cursor."""
         row = self._chosen()
-        if row is not None:
-            who = row.cells[0].strip()
-            self.push_screen(Page(f"last error of {who}", row.error or f"{who} has not failed"))
+        if row is None:
+            return
+        who, last = row.cells[0].strip(), row.error
+
+        def show(errors: list[dict[str, Any]]) -> None:
+            texts = [f"{each['error']}\n\n{each['traceback']}" for each in reversed(errors)]
+            self.push_screen(Page(f"last errors of {who}", "\n".join(texts) or last or f"{who} has not failed"))
+
+        self._asker.ask("errors", show, self._say, actor=row.name)
 
     def action_deadletters(self) -> None:
-        """Show the dead letters, the newest first."""
-        letters = self._ask("deadletters")
-        if letters is not None:
-            text = "\n".join(_letter(each) for each in reversed(letters))
-            self.push_screen(Page(f"dead letters: {len(letters)}", text or "every message was taken"))
+        """The dead letters, to show, replay and drop."""
+        self.push_screen(Letters(self._asker))
+
+    def action_follow(self) -> None:
+        """Follow the messages to the actor under the cursor; a supervisor's line: to anybody."""
+        row = self._chosen()
+        self.push_screen(Following(self._asker, actor=row.name if row is not None else ""))
+
+    def action_bytes(self) -> None:
+        """What went over the link."""
+        lines = [("", "module", "kind", "frames", "bytes"), *traffic(self._answer)]
+        text = aligned(lines) if len(lines) > 1 else "nothing went over a link"
+        self.push_screen(Page(f"on the link: {totals(self._answer)}", text))
+
+    def action_help(self) -> None:
+        """What the keys and columns mean."""
+        self.push_screen(Page("help", HELP))
+
+    # --- parts of the screen --------------------------------------------------------------------------------------
+
+    @property
+    def _table(self) -> DataTable[str]:
+        return self.screen_stack[0].query_one(DataTable)
+
+    def _main(self, which: str) -> Static:
+        return self.screen_stack[0].query_one(which, Static)
 
     def _chosen(self) -> Row | None:
-        at = self.screen_stack[0].query_one(DataTable).cursor_row
+        at = self._table.cursor_row
         return self._shown[at] if 0 <= at < len(self._shown) else None
 
     def _tell_of_the_chosen(self) -> None:
         row = self._chosen()
         self._say(f"{row.cells[0].strip()}: {row.error}" if row is not None and row.error else "")
 
-    def _ask(self, command: str, **arguments: object) -> Any:
-        try:
-            return self._client.ask(command, **arguments)
-        except KubeEdgeActorsError as error:
-            self._say(str(error))
-            return None
-
     def _say(self, sentence: str) -> None:
-        self.screen_stack[0].query_one("#problem", Static).update(sentence)
+        self._main("#problem").update(sentence)
 
     def _spark(self, row: Row) -> str:
         if not row.name:
@@ -151,13 +188,16 @@ class Dashboard(App[None]):
         return spark(self._rates[row.name], HISTORY)
 
 
-def _aligned(cells: Sequence[str]) -> list[str]:
+def header(answer: Mapping[str, Any]) -> str:
+    """The lines above the table."""
+    lines = [
+        summary(answer),
+        "   ".join(filter(None, (process(answer), link(answer)))),
+        "   ".join(filter(None, (totals(answer), databases(answer)))),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _righted(cells: Sequence[str]) -> list[str]:
     """Numbers to the right."""
     return [cell.rjust(w) if right else cell for cell, w, right in zip(cells, WIDTHS, NUMBERS, strict=True)]
-
-
-def _letter(letter: dict[str, Any]) -> str:
-    at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
-    done = "  (replayed)" if letter["replayed"] else ""
-    head = f"{letter['id'] or ''} {at} {letter['recipient'] or '(nobody)'}: {letter['reason']}{done}".lstrip()
-    return "\n    ".join(filter(None, (head, letter["error"], letter["payload"])))

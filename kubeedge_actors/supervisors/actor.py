@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Unhandled(Exception):
     """The actor does not handle this message: it becomes a dead letter, and that is no crash."""
 
+    reason = Reason.UNHANDLED
+
 
 class Actor:
     """A thing that handles one message at a time. Its hooks run on the actor's own thread; what they raise is

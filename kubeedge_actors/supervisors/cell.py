@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kubeedge_actors.supervisors.envelope import Envelope
     from kubeedge_actors.supervisors.runtime import Runtime
     from kubeedge_actors.supervisors.supervisor import Supervisor
+    from kubeedge_actors.supervisors.tracing import Tracer
 
 
 class State(enum.Enum):
@@ -65,6 +66,9 @@ class Cell:
         self.deadline = 0.0
         self.since = 0.0
         """When the last incarnation ended, or the order to stop came (monotonic)."""
+        self.up_since = 0.0
+        if runtime.tracer is not None:
+            self.follow(runtime.tracer)
         self._watch = None if spec.handler_deadline is None else Watch(self, spec.handler_deadline)
         self._ticket = 0
         self._on_halted: deque[Promise] = deque()
@@ -135,6 +139,7 @@ class Cell:
         """The thread of an incarnation that lost its lease is its own affair from here on."""
         self.engine.release(self)
         self.seat = None
+        self.engine.abandon(one)
         self.vacate(one)
         life.forget_timers(one)
 
@@ -152,6 +157,7 @@ class Cell:
 
     def started(self, one: Incarnation, duration: float) -> None:
         """Its start hook has returned."""
+        self.up_since = self.clock.monotonic()
         if one.number == 1:
             self.emit(events.Started, duration=duration)
         else:
@@ -233,9 +239,15 @@ class Cell:
         if envelope.attached is not None and not envelope.attached.lose(reason.as_error(self.name, error)):
             return
         self.stats.buried += 1
-        self.runtime.bury(self.name, envelope.message, reason, envelope.sender, envelope.deliveries, error, traceback)
+        self.runtime.bury(
+            self.name, envelope.message, reason, envelope.sender, envelope.deliveries, error, traceback, envelope.trace
+        )
 
     # --- figures --------------------------------------------------------------------------------------------------
+
+    def follow(self, tracer: Tracer | None) -> None:
+        """Have what is told to it followed from now on; None: no longer."""
+        self.box.watch(None if tracer is None else partial(tracer.tag, self.name))
 
     @property
     def stopping(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.mailbox import MailboxSpec
@@ -15,7 +16,9 @@ class ChildSpec:
     """One actor: how to make it, and what to do when it ends.
 
     `max_deliveries`: how often a message may crash it before it is a dead letter. `shutdown`: seconds it may take to
-    drain and stop. `handler_deadline`: seconds after which a handler is hung; None never.
+    drain and stop. `handler_deadline`: seconds after which a handler is hung; None never. `isolation`: "thread" or
+    "process" (then messages and `factory` have to be importable), empty for the engine's own way; `host`: the name of
+    another host of the convention, for a process there.
     """
 
     name: str
@@ -30,6 +33,8 @@ class ChildSpec:
     emits: tuple[type, ...] = ()
     group: str = ""
     version: str = "1"
+    isolation: Literal["", "thread", "process"] = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

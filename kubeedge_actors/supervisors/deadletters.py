@@ -25,6 +25,7 @@ class Reason(enum.Enum):
     DROPPED_OLDEST = "dropped for a newer message"
     CRASH_LIMIT = "its handler crashed too often"
     STOPPED = "the actor has stopped"
+    UNCARRIED = "it can not be carried to another process"
     LATE = "said by an incarnation that was replaced"
 
     def as_error(self, name: str, detail: str = "") -> Exception:

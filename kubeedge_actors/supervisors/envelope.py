@@ -34,6 +34,7 @@ class Envelope(msgspec.Struct):
     actor.
 
     `alone`: it was in a batch that failed, nobody knows through which message; each is now handed over on its own.
+    `trace`: of the message that led to it, when somebody follows that (tracing.py).
     """
 
     message: object
@@ -42,3 +43,4 @@ class Envelope(msgspec.Struct):
     attached: Attached | None = None
     deliveries: int = 0
     alone: bool = False
+    trace: str = ""

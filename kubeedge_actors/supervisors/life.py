@@ -30,7 +30,7 @@ def begin(cell: Cell, ticket: int) -> None:
     if not cell.occupy(one, ticket):
         return
     try:
-        actor = cell.spec.factory()
+        actor = cell.engine.make(cell)
         actor.context = one.context
         one.actor = actor  # from here on its on_stop will be called
         actor.on_start()
@@ -64,7 +64,7 @@ def crash(cell: Cell, one: Incarnation, error: BaseException) -> None:
     elif isinstance(error, Unhandled) and held:
         one.turns += len(held)
         for each in held:
-            cell.bury(each, Reason.UNHANDLED, summary_of(error))
+            cell.bury(each, error.reason, summary_of(error))
     else:
         text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
         if dismiss(cell, one, held):

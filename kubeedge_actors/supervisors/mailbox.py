@@ -134,7 +134,7 @@ class Mailbox:
 
     __slots__ = (
         "_await_room", "_ended", "_refuse", "attention", "blocked", "capacity", "dropped", "forced", "idle", "keyed",
-        "limit", "low", "now", "orders", "overflow", "queue", "rejected", "room", "waiting", "wake",
+        "limit", "low", "now", "orders", "overflow", "queue", "rejected", "room", "tag", "waiting", "wake",
     )  # fmt: skip
 
     def __init__(
@@ -156,6 +156,7 @@ class Mailbox:
         self.waiting = 0
         self.now = now
         self.wake: Callable[[], None] = _nobody
+        self.tag: Callable[[Envelope], object] | None = None
         self._refuse, self._await_room = refuse, await_room
         self.rejected = self.dropped = self.forced = self.blocked = 0
         self.reopen()
@@ -212,6 +213,8 @@ class Mailbox:
         return len(self.queue) < self.capacity or (self.keyed is not None and self.keyed.holds(envelope))
 
     def _append(self, envelope: Envelope) -> bool:
+        if self.tag is not None:
+            self.tag(envelope)
         self.queue.append(envelope)
         if self.idle:
             self.rouse()
@@ -259,9 +262,19 @@ class Mailbox:
 
     def reopen(self) -> None:
         """Take messages again; the engine sets `wake`."""
-        self.limit = 0 if self.keyed is not None else self.capacity
+        self._open()
         self._ended = False
         self.idle = False
+
+    def watch(self, tag: Callable[[Envelope], object] | None) -> None:
+        """Have `tag` see every message that is put in from now on, None for nobody: tellers leave the fast path for it."""
+        self.tag = tag
+        if self.limit >= 0:
+            self._open()
+        self.nudge()
+
+    def _open(self) -> None:
+        self.limit = 0 if self.keyed is not None or self.tag is not None else self.capacity
 
     # --- for the taker --------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from kubeedge_actors.supervisors.promise import Promise
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Finding, Registry
 from kubeedge_actors.supervisors.supervisor import Supervisor
+from kubeedge_actors.supervisors.tracing import Tracer
 from kubeedge_actors.supervisors.tree import describe
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Runtime:
         self.events.subscribe(occurrences.log_event)
         self.registry = Registry(groups, optional)
         self.lock = threading.RLock()
+        self.tracer: Tracer | None = None
         self.root: Supervisor | None = None
         self.failed: str | None = None
         self.findings: list[Finding] = []
@@ -162,6 +164,14 @@ class Runtime:
         with self.lock:
             return {} if self.root is None else describe(self.root)
 
+    def follow(self, tracer: Tracer | None) -> None:
+        """Have a tracer follow messages from now on, None for nobody: no message pays for it then."""
+        with self.lock:
+            self.tracer = tracer
+            for node in self._nodes():
+                if isinstance(node, Cell):
+                    node.follow(tracer)
+
     # --- for the parts --------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -179,9 +189,11 @@ class Runtime:
 
     def bury(
         self, recipient: str, message: object, reason: Reason, sender: str = "", deliveries: int = 0, error: str = "",
-        text: str = "",
+        text: str = "", trace: str = "",
     ) -> None:  # fmt: skip
         """Record a dead letter and say so."""
+        if self.tracer is not None:
+            self.tracer.buried(recipient, message, reason, sender, deliveries, trace)
         at = self.clock.now()
         letter = DeadLetter(
             recipient=recipient, message=message, reason=reason, at=at, sender=sender, deliveries=deliveries,
@@ -233,6 +245,7 @@ class Runtime:
 
     def _build_cell(self, spec: ChildSpec, parent: Supervisor) -> Cell:
         self.registry.check(spec)
+        self.engine.check(spec)
         cell = Cell(spec, parent, self)
         self.registry.register(spec, cell.ref)
         parent.children.append(cell)

@@ -10,12 +10,13 @@ SAMPLES = 256
 class Stats:
     """How long handlers took (a ring of samples), and how fast messages went by between two looks."""
 
-    __slots__ = ("_moments", "_ring", "_seen", "buried", "crashes", "failed_at", "last_error", "sampled")
+    __slots__ = ("_moments", "_ring", "_seen", "buried", "crashes", "failed_at", "last_error", "sampled", "spent")
 
     def __init__(self) -> None:
         self._ring: list[float] = []
         self._moments: deque[float] = deque(maxlen=64)
         self.sampled = 0
+        self.spent = 0.0
         self.crashes = 0
         self.buried = 0
         self.last_error = ""
@@ -29,6 +30,7 @@ class Stats:
         else:
             self._ring[self.sampled % SAMPLES] = seconds
         self.sampled += 1
+        self.spent += seconds
 
     def fail(self, error: str, at: float, moment: float) -> None:
         """Remember a crash; `at`: epoch seconds, `moment`: monotonic."""

@@ -28,6 +28,11 @@ class Timer:
             one.timers.add(self)
             self._give_up = cell.engine.call_later(seconds, self._fire)
 
+    @property
+    def over(self) -> bool:
+        """True when it was cancelled, or came for the last time."""
+        return self not in self._one.timers
+
     def cancel(self) -> None:
         """Not again; one that is queued is not delivered either. Harmless when it is over."""
         if not self.cancelled:

@@ -32,7 +32,7 @@ def drain(cell: Cell, limit: int) -> bool:
     seat, box = cell.seat, cell.box
     while limit > 0 and seat is not None and cell.seat is seat:
         if box.attention:
-            _attend(cell)
+            _attend(cell, seat)
             continue
         one = cell.incarnation
         if one is None:
@@ -55,11 +55,15 @@ def has_work(cell: Cell) -> bool:
     return box.attention or (cell.incarnation is not None and (len(box.queue) > 0 or cell.state is State.STOPPING))
 
 
-def _attend(cell: Cell) -> None:
+def _attend(cell: Cell, seat: object) -> None:
     box = cell.box
     box.attention = False
     while box.orders:
         order = box.orders.popleft()
+        if cell.seat is not seat:  # a hook of this thread hung and was replaced: the order is for its successor
+            box.orders.appendleft(order)
+            box.nudge()
+            return
         try:
             order()
         except Exception:
@@ -71,9 +75,9 @@ def _attend(cell: Cell) -> None:
 
 def _take(cell: Cell, one: Incarnation, limit: int) -> int:
     """Handle up to `limit` messages until there is none, an order comes, or the incarnation ends; how many."""
-    box = cell.box
+    box, handle = cell.box, _handler(cell)
     queue, take, receive, now = box.queue, box.queue.popleft, one.receive, box.now
-    plain = one.sizes is None and cell.spec.handler_deadline is None
+    plain = one.sizes is None and cell.spec.handler_deadline is None and handle is _handle
     done = first = one.turns
     last = first + limit
     try:
@@ -92,7 +96,7 @@ def _take(cell: Cell, one: Incarnation, limit: int) -> int:
                     life.leave(cell, one)
                     break
             else:
-                count, settle = _handle(cell, one, envelope)
+                count, settle = handle(cell, one, envelope)
                 spent = now() - began
                 _check_deadline(cell, one, spent)
                 one.turn = None
@@ -109,6 +113,11 @@ def _take(cell: Cell, one: Incarnation, limit: int) -> int:
         life.crash(cell, one, error)
         done += 1
     return max(1, done - first)
+
+
+def _handler(cell: Cell) -> Callable[[Cell, Incarnation, Envelope], tuple[int, Callable[[], object]]]:
+    tracer = cell.runtime.tracer
+    return _handle if tracer is None else partial(tracer.handle, _handle)
 
 
 def _check_deadline(cell: Cell, one: Incarnation, spent: float) -> None:
@@ -169,7 +178,7 @@ def _collect(cell: Cell, envelopes: list[Envelope], size: int) -> None:
             return
         envelopes.append(following)
         tied = following.attached is not None and type(following.attached) is not Reply
-        if type(following.message) is not kind or tied:
+        if type(following.message) is not kind or tied or following.alone:
             cell.box.put_back([envelopes.pop()])
             return
 

@@ -13,7 +13,7 @@ from kubeedge_actors.wire import content as c
 from kubeedge_actors.wire import lanes as lane
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire import names as n
-from kubeedge_actors.wire.paths import DevicePath, FixedPath, FreePath, ObjectPath, Path
+from kubeedge_actors.wire.paths import BareDevicePath, DevicePath, FixedPath, FreePath, ObjectPath, Path
 
 
 class Form(NamedTuple):
@@ -53,6 +53,11 @@ def _members(said: type[m.Said], path: str) -> Form:
     """Which devices a node has. edgecore takes no JSON text here."""
     operations = (n.UPDATE,)
     return Form(said, lane.DEVICES_DOWN, operations, FixedPath(path), c.STRICT_OBJECT, n.DEVICECONTROLLER, n.GROUP_TWIN)
+
+
+def _legacy(said: type[m.Said], operation: str, path: Path) -> Form:
+    """What a cloud before devicecontroller said of a device."""
+    return Form(said, lane.DEVICES_DOWN, (operation,), path, c.STRICT_OBJECT, n.SOURCE_EDGEMGR, n.GROUP_TWIN)
 
 
 def _mqtt(said: type[m.Said], operation: str, content: c.Content) -> Form:
@@ -117,6 +122,8 @@ DOWN: Final = (
     Form(m.OutboxAcknowledged, lane.KUBERNETES_DOWN, (n.ACKNOWLEDGE,), _OUTBOX, c.IDS, n.CLOUDHUB, n.GROUP_RESOURCE),
     _members(m.MembershipChanged, n.MEMBERSHIP),
     _members(m.MembershipDetailed, n.PATH_MEMBERSHIP_DETAIL)._replace(any_operation=True),
+    _legacy(m.TwinSynced, n.UPDATE, DevicePath(n.TWIN_CLOUD_UPDATED))._replace(any_operation=True),
+    _legacy(m.AttributesChanged, n.ATTRIBUTES_UPDATED, BareDevicePath()),
     Form(m.ReportConfirmed, lane.CONFIRMATION, _STORED, _FREE, c.ANYTHING, n.DEVICECONTROLLER, n.GROUP_TWIN),
     _mqtt(m.BusPublish, n.PUBLISH, c.PAYLOAD),
     _mqtt(m.BusSubscribe, n.SUBSCRIBE, c.NOTHING),

@@ -35,6 +35,12 @@ class NodeRemoved(Message, frozen=True, kw_only=True):
     node: str
 
 
+class NodeAlive(Message, frozen=True, kw_only=True):
+    """A node that writes no lease of its own has given a heart-beat: its lease is to be renewed."""
+
+    node: str
+
+
 class ObjectSeen(Message, frozen=True, kw_only=True):
     """A node got this version of an object as the answer to its own write.
 
@@ -49,11 +55,19 @@ class ObjectSeen(Message, frozen=True, kw_only=True):
     resource_version: str
 
 
+class LeadershipChanged(Message, frozen=True, kw_only=True):
+    """Whether this process is the one of all replicas that does what must be done once; said at each change."""
+
+    leading: bool
+
+
 # --- inside the edge ----------------------------------------------------------------------------------------------
 
 
 class LinkUp(Message, frozen=True, kw_only=True):
-    """The cloud can be reached."""
+    """The cloud can be reached. `leased`: it renews the node's lease with every heart-beat, so nobody need write it."""
+
+    leased: bool = False
 
 
 class LinkDown(Message, frozen=True, kw_only=True):
@@ -74,6 +88,15 @@ class PodChanged(Message, frozen=True, kw_only=True):
 
     operation: str
     object: Json
+
+
+class ReferenceChanged(Message, frozen=True, kw_only=True):
+    """Something that pods refer to, a config map or a secret, was stored or is gone; `operation` as of a PodChanged."""
+
+    operation: str
+    type: str
+    namespace: str
+    name: str
 
 
 class DeviceChanged(Message, frozen=True, kw_only=True):
@@ -114,6 +137,10 @@ class MqttUnsubscribe(Message, frozen=True, kw_only=True):
     filter: str
 
 
+class AskStored(Message, frozen=True, kw_only=True):
+    """Ask a module: it answers when everything that it was told before is stored, or has ended as a dead letter."""
+
+
 class TwinUpdate(Message, frozen=True, kw_only=True):
     """A device, mapper or application updates twins: the payload of `.../twin/update`, not yet looked at."""
 
@@ -123,6 +150,13 @@ class TwinUpdate(Message, frozen=True, kw_only=True):
 
 class TwinGet(Message, frozen=True, kw_only=True):
     """The payload of `.../twin/get`."""
+
+    device: str
+    payload: bytes
+
+
+class TwinHistoryGet(Message, frozen=True, kw_only=True):
+    """The payload of `.../twin/history/get`."""
 
     device: str
     payload: bytes

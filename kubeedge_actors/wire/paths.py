@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from kubeedge_actors.wire import resource
+from kubeedge_actors.wire import names, resource
 from kubeedge_actors.wire.resource import DeviceResource, Resource
 
 Fields = dict[str, Any]
@@ -63,6 +63,25 @@ class DevicePath(NamedTuple):
         return resource.device_path(message.device, self.about)
 
 
+class BareDevicePath(NamedTuple):
+    """`device/<id>`; the id is the message's field `device`."""
+
+    @property
+    def subject(self) -> str:
+        """Empty: a path of this sort looks like that of an object."""
+        return ""
+
+    def read(self, path: str, found: Found) -> Fields | None:
+        """The field, or None when the path is of another sort."""
+        first, _, device = path.partition("/")
+        whole = first == names.DEVICE and device.count("/") <= 1 and all(device.split("/"))
+        return {"device": device} if whole else None
+
+    def write(self, message: Any) -> str:
+        """The path of a message."""
+        return f"{names.DEVICE}/{message.device}"
+
+
 class FixedPath(NamedTuple):
     """A path that is the same for every message. `ignored`: the receiver does not look at it, so every path is read."""
 
@@ -104,7 +123,7 @@ class FreePath(NamedTuple):
         return path
 
 
-Path = ObjectPath | DevicePath | FixedPath | FreePath
+Path = ObjectPath | DevicePath | BareDevicePath | FixedPath | FreePath
 
 
 def recognise(path: str) -> tuple[str, Found]:

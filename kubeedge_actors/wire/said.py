@@ -245,7 +245,8 @@ class BusUploaded(Said, frozen=True, kw_only=True):
 class ObjectPushed(Said, frozen=True, kw_only=True):
     """An object of the cluster as it is now.
 
-    `operation` is insert, update or delete; `type` is pod, configmap, device ...
+    `operation` is insert, update or delete; `type` is pod, configmap, device ... An `echo` is news of the status only:
+    a genuine edge is told, as it always was; one of ours learns that by the answers it gets and by SyncController.
     """
 
     operation: str
@@ -255,6 +256,7 @@ class ObjectPushed(Said, frozen=True, kw_only=True):
     object: Json
     resource_version: str = ""
     source: str = names.EDGECONTROLLER
+    echo: bool = False
 
 
 class OutboxAcknowledged(Said, frozen=True, kw_only=True):
@@ -275,6 +277,20 @@ class MembershipChanged(Said, frozen=True, kw_only=True):
 class MembershipDetailed(Said, frozen=True, kw_only=True):
     """All devices of this node; those not named are removed."""
 
+    content: Json
+
+
+class TwinSynced(Said, frozen=True, kw_only=True):
+    """A cloud before devicecontroller syncs the twins of a device: the payload of `twin/cloud_updated`."""
+
+    device: str
+    content: Json
+
+
+class AttributesChanged(Said, frozen=True, kw_only=True):
+    """A cloud before devicecontroller changes attributes of a device: {"event_id","timestamp","attributes"}."""
+
+    device: str
     content: Json
 
 

@@ -34,6 +34,12 @@ ONE_LEVEL_SUBSCRIPTIONS: Final = (
 )
 """What v0.2 subscribed to for devices, whose id had one level."""
 
+HISTORY_SUBSCRIPTIONS: Final = (
+    f"{names.TOPIC_DEVICE}+/+/{names.TWIN_HISTORY_GET}",
+    f"{names.TOPIC_DEVICE}+/{names.TWIN_HISTORY_GET}",
+)
+"""Ours: the question for the history of a device, in both forms."""
+
 _LONGEST: Final = 65535
 _DEVICE_KINDS: Final = frozenset(
     {
@@ -43,6 +49,8 @@ _DEVICE_KINDS: Final = frozenset(
         names.TWIN_UPDATE_DELTA,
         names.TWIN_GET,
         names.TWIN_GET_RESULT,
+        names.TWIN_HISTORY_GET,
+        names.TWIN_HISTORY_GET_RESULT,
         names.TWIN_CLOUD_UPDATED,
         names.STATE_UPDATE,
         names.STATE_UPDATE_RESULT,

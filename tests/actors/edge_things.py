@@ -23,10 +23,11 @@ class Edge:
         self.harness.run()
         self.hub.take()
 
-    def pushed(self) -> list[tuple[str, str, str, str]]:
-        """Node, operation, type and name of what was pushed since the last look."""
+    def pushed(self, *, echo: bool = False) -> list[tuple[str, str, str, str]]:
+        """Node, operation, type and name of what was pushed since the last look: news, or `echo`es."""
         self.harness.run()
-        return [(m.node, m.operation, m.type, m.name) for m in self.hub.take() if isinstance(m, ObjectPushed)]
+        pushes = [m for m in self.hub.take() if isinstance(m, ObjectPushed)]
+        return [(m.node, m.operation, m.type, m.name) for m in pushes if m.echo is echo]
 
     def ask(self, request: Said) -> list[Any]:
         """Say it as CloudHub does; what came back."""

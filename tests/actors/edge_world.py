@@ -22,8 +22,8 @@ SETTLED = 0.3
 class Cloud:
     """The cloud's end. `ours`: it acknowledges durable messages, by `acknowledge`; `confirms`: reports are confirmed at once."""
 
-    def __init__(self, *, ours: bool = False, confirms: bool = False) -> None:
-        self.ours = ours
+    def __init__(self, *, ours: bool = False, confirms: bool = False, headers: dict[str, str] | None = None) -> None:
+        self.headers = headers or ({names.HEADER_ACK: "1"} if ours else {})
         self.confirms = confirms
         self.server = MemoryServer()
         self.server.start("cloud", 10000, None, self)
@@ -35,7 +35,7 @@ class Cloud:
 
     def admit(self, peer: Peer) -> Admission:
         self.requests.append(peer)
-        return self.refusal or Admission(headers={names.HEADER_ACK: "1"} if self.ours else {})
+        return self.refusal or Admission(headers=self.headers)
 
     def on_connect(self, peer: Peer) -> None:
         self.peer = peer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
 from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer, ServerEvents
 from kubeedge_actors.testing import Harness, inline
@@ -62,10 +64,10 @@ class Hub:
         )
         self._numbers = iter(range(1, 1_000_000))
 
-    def join(self, node: str, **headers: str) -> Peer:
+    def join(self, node: str, address: str = "", **headers: str) -> Peer:
         """Connect a node; run until the hub is idle."""
         assert self.harness.runtime  # started, so that the server has somebody to tell
-        peer = peer_of(node, next(self._numbers), **headers)
+        peer = msgspec.structs.replace(peer_of(node, next(self._numbers), **headers), address=address)
         assert self.server.connect(peer).status == 101
         self.harness.run()
         return peer

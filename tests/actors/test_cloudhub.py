@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubeedge_actors.actors.cloudhub.traffic import Traffic
@@ -89,13 +90,85 @@ def test_what_a_replaced_connection_still_says_is_dropped(hub: Hub) -> None:
     assert len(seen) == 0
 
 
-def test_one_node_too_many_is_closed_and_the_others_stay(make: MakeHub) -> None:
+def test_one_node_too_many_is_refused_with_a_time_to_come_back_and_the_others_stay(
+    make: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    traffic = Traffic()
+    hub = make(node_limit=2, traffic=traffic)
+    hub.harness.probe(SessionOpened, SessionClosed)
+    first, _ = hub.join("n1"), hub.join("n2")
+    for _ in range(3):
+        refusal = hub.server.connect(peer_of("n3", 77))
+        assert (refusal.status, refusal.headers) == (503, {"Retry-After": "30"})
+    assert traffic.outcomes == {"refused: node limit": 3}
+    assert caplog.text.count("the node limit is reached") == 1
+    assert hub.join("n1").id != first.id  # a node that is counted already may come again
+    assert [peer.id for peer, _ in hub.server.closed] == [first.id]
+
+
+def test_of_several_that_come_through_the_door_together_one_too_many_is_closed(make: MakeHub) -> None:
     hub = make(node_limit=2)
     hub.harness.probe(SessionOpened, SessionClosed)
-    first, _, third = hub.join("n1"), hub.join("n2"), hub.join("n3")
-    assert [peer.id for peer, _ in hub.server.closed] == [third.id]
-    assert hub.join("n1").id != first.id  # a node that is counted already may come again
-    assert [peer.id for peer, _ in hub.server.closed] == [third.id, first.id]
+    assert hub.harness.runtime
+    for number in (1, 2, 3):
+        assert hub.server.connect(peer_of(f"n{number}", number)).status == 101
+    hub.harness.run()
+    assert [peer.id for peer, _ in hub.server.closed] == [3]
+
+
+def test_two_edges_with_one_name_are_told_to_the_operator_once_a_minute(
+    make: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = make()
+    hub.harness.probe(SessionOpened, SessionClosed)
+
+    def fight(seconds: int) -> list[str]:
+        caplog.clear()
+        for second in range(seconds):
+            hub.join("n1", address=f"10.0.0.{second % 2}:5555")
+            hub.harness.advance(1.0)
+        return [record.getMessage() for record in caplog.records if "taken over" in record.getMessage()]
+
+    assert fight(2) == []  # once is a reconnect
+    said = fight(120)
+    assert len(said) == 2
+    assert all("n1" in each and "10.0.0.0:5555" in each and "10.0.0.1:5555" in each for each in said)
+    hub.harness.advance(400.0)
+    assert fight(3) == []  # all forgotten
+
+
+def test_who_is_refused_at_the_door_is_counted_and_told_once_a_minute(
+    make: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    traffic = Traffic()
+    hub = make(traffic=traffic)
+    assert hub.harness.runtime
+    thief = msgspec.structs.replace(peer_of("n1", 5), common_name="system:node:n2", address="10.0.0.9:1234")
+    for _ in range(5):
+        assert hub.server.connect(thief).status == 403
+    assert hub.server.connect(msgspec.structs.replace(thief, headers={})).status == 400
+    assert traffic.outcomes == {"refused: another's certificate": 5, "refused: no node's handshake": 1}
+    warnings = [record.getMessage() for record in caplog.records if "is refused" in record.getMessage()]
+    assert len(warnings) == 2 and all("10.0.0.9:1234" in each for each in warnings)
+    hub.harness.advance(61.0)
+    hub.server.connect(thief)
+    assert caplog.text.count("system:node:n2") == 2
+
+
+def test_the_facts_are_plain_data(make: MakeHub) -> None:
+    traffic = Traffic()
+    hub = make(traffic=traffic)
+    hub.harness.probe(QueryLease, SessionOpened, SessionClosed)
+    peer = hub.join("n1")
+    hub.hear(peer, QueryLease(name="n1"), "nonsense")
+    hub.join("n2")
+    hub.harness.publish(pushed("a", node="n2"))
+    hub.harness.advance(6.0)
+    link, facts = traffic.link(), traffic.facts()
+    assert link == {"state": "serving", "sessions": 1, "waiting": 1, "outcomes": {"closed: a malformed message": 1}}
+    assert list(facts["up"]) == ["edged/lease"] and facts["up"]["edged/lease"]["messages"] == 1
+    assert list(facts["down"]) == ["edgecontroller/pod"] and facts["down"]["edgecontroller/pod"]["messages"] == 2
+    assert msgspec.json.decode(msgspec.json.encode([link, facts])) == [link, facts]
 
 
 def test_a_node_without_heart_beat_is_closed_after_thirty_seconds_whatever_else_it_says(hub: Hub) -> None:
@@ -149,15 +222,6 @@ def test_sessions_survive_a_crash_of_the_hub(hub: Hub) -> None:
     assert len(hub.sent_to(peer)) == 1
 
 
-def test_the_bootstrap_token_is_made_anew_every_twelve_hours(make: MakeHub) -> None:
-    made: list[int] = []
-    hub = make(refresh_token=lambda: made.append(1))
-    hub.harness.advance(11.9 * 3600.0)
-    assert not made
-    hub.harness.advance(0.2 * 3600.0)
-    assert len(made) == 1
-
-
 # --- up
 
 
@@ -181,6 +245,18 @@ def test_a_node_can_not_speak_for_another_or_for_the_cloud(hub: Hub) -> None:
     )
     assert [type(each) for each in seen] == [SessionOpened]
     assert not hub.server.closed
+
+
+@pytest.mark.parametrize("source", ["cloudhub", "cloudStream", "devicecontroller", "edgecontroller", "synccontroller"])
+def test_a_request_in_the_name_of_a_cloud_module_is_dropped(make: MakeHub, source: str) -> None:
+    traffic = Traffic()
+    hub = make(traffic=traffic)
+    seen = hub.harness.probe(QueryLease, SessionOpened)
+    peer = hub.join("n1")
+    route = f'"source":"{source}","group":"meta","operation":"query","resource":"kube-node-lease/lease/n1"'
+    hub.hear(peer, f'{{"header":{{"msg_id":"q"}},"route":{{{route}}},"content":null}}')
+    assert [type(each) for each in seen] == [SessionOpened]
+    assert traffic.outcomes == {"dropped: in the name of a cloud module": 1}
 
 
 @pytest.mark.parametrize(
@@ -228,6 +304,28 @@ def test_a_message_of_unknown_meaning_goes_to_whoever_takes_those_or_is_a_dead_l
     peer = hub.join("n1")
     hub.hear(peer, '{"header":{"msg_id":"x"},"route":{"operation":"what","resource":"a/b/c"}}')
     assert [type(each.message) for each in hub.harness.dead_letters] == [UnknownRecord]
+
+
+def test_a_node_that_says_much_that_nobody_understands_can_not_fill_the_dead_letters(
+    make: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    traffic = Traffic()
+    hub = make(traffic=traffic)
+    seen = hub.harness.probe(SessionOpened, UnknownRecord)
+    bad, good = hub.join("n1"), hub.join("n2")
+    strange = '{"header":{"msg_id":"x"},"route":{"operation":"what","resource":"a/b/c"}}'
+    hub.hear(bad, *[strange] * 700)
+    hub.hear(good, strange)
+    assert [sum(each.node == node for each in seen.of(UnknownRecord)) for node in ("n1", "n2")] == [600, 1]
+    assert traffic.outcomes == {"dropped: too many of unknown meaning": 100}
+    assert caplog.text.count("n1 says much") == 1
+    hub.harness.advance(20.0)
+    hub.hear(bad, KeepAlive())
+    hub.harness.advance(20.0)
+    hub.hear(bad, KeepAlive())
+    hub.harness.advance(25.0)
+    hub.hear(bad, strange)
+    assert traffic.outcomes == {"dropped: too many of unknown meaning": 100, "closed: no heart-beat": 1}
 
 
 def test_the_empty_last_message_is_ignored(hub: Hub) -> None:

@@ -10,9 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.cloudhub.actor import KEPT
+from kubeedge_actors.actors.cloudhub.admission import ABOUT_A_NODE
+from kubeedge_actors.actors.cloudhub.traffic import Traffic
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.wire import codec, mapping
-from kubeedge_actors.wire.messages import ObjectDelivered, SessionClosed, SessionOpened
+from kubeedge_actors.wire.messages import (
+    ObjectDelivered,
+    PatchNode,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    SessionClosed,
+    SessionOpened,
+    WriteLease,
+)
 from tests.actors.hub_things import OURS, Hub, pushed
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -63,7 +75,23 @@ def damaged(draw: st.DrawFn) -> str:
     return draw(st.sampled_from([text, text[:cut], text[cut:], text[:cut] + draw(st.characters()) + text[cut:]]))
 
 
-texts = damaged() | envelopes.map(json.dumps) | anything.map(json.dumps) | st.text()
+def deep(opening: str, depth: int) -> str:
+    """A value within a value within ..., closed or not."""
+    return f'{{"route":{{"resource":"a/b/c"}},"content":{opening * depth}'
+
+
+nested = st.builds(deep, st.sampled_from(["[", '{"a":', '[{"a":[']), st.sampled_from([10, 1_000, 100_000]))
+theirs = st.sampled_from(
+    [
+        RegisterNode(name="n1", object={}),
+        PatchNode(name="n1", patch="{}"),
+        QueryLease(name="n1"),
+        WriteLease(operation="update", name="n1", object={}),
+        QueryObject(type="node", namespace="null", name="n1"),
+    ]
+).map(lambda message: codec.encode(mapping.to_record(message, 1)))
+huge = st.sampled_from([5 << 20]).map(lambda size: json.dumps({"route": {"resource": "a/b/c"}, "content": "x" * size}))
+texts = damaged() | envelopes.map(json.dumps) | anything.map(json.dumps) | st.text() | nested | theirs
 
 
 def is_message(text: str) -> bool:
@@ -77,7 +105,8 @@ def is_message(text: str) -> bool:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(texts, max_size=12), st.booleans())
 def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
-    hub = Hub(cluster_ca="ca")
+    traffic = Traffic()
+    hub = Hub(cluster_ca="ca", traffic=traffic)
     with hub.harness as harness:
         told = harness.probe(*(mapping.UPWARD - KEPT), ObjectDelivered, SessionOpened, SessionClosed)
         good, bad = hub.join("n1"), hub.join("n2", **(OURS if ours else {}))
@@ -88,8 +117,39 @@ def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
             assert bool(hub.server.closed) == (closed or not is_message(text))
         assert harness.crashes == []
         assert {peer.id for peer, _ in hub.server.closed} <= {bad.id}
-        assert all(message.node == "n2" for message in told if not isinstance(message, SessionOpened))
+        mine = [message for message in told if not isinstance(message, SessionOpened)]
+        assert all(message.node == "n2" for message in mine)
+        assert all(message.name == "n2" for message in mine if isinstance(message, ABOUT_A_NODE))
+        malformed = traffic.outcomes.get("closed: a malformed message", 0)
+        assert malformed == len(hub.server.closed) <= 1
         harness.publish(pushed("b"))
         assert len(hub.sent_to(good)) == 1
         harness.advance(6.0)
         assert harness.crashes == []
+
+
+@settings(max_examples=5, deadline=None)
+@given(huge, st.integers(1, 3))
+def test_frames_of_five_megabytes_are_read_and_counted(text: str, times: int) -> None:
+    traffic = Traffic()
+    hub = Hub(traffic=traffic)
+    with hub.harness as harness:
+        harness.probe(*(mapping.UPWARD - KEPT), SessionOpened, SessionClosed)
+        peer = hub.join("n1")
+        hub.hear(peer, *([text] * times))
+        assert harness.crashes == [] and not hub.server.closed
+        assert traffic.total("up") == (times, times * len(text))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=20))
+def test_a_replayed_message_is_handled_once_and_never_told_to_another_session(ids: list[str]) -> None:
+    hub = Hub()
+    with hub.harness as harness:
+        told = harness.probe(ReportEvent)
+        harness.probe(SessionOpened, SessionClosed)
+        peer = hub.join("n2", **OURS)
+        for msg_id in ids:
+            event = ReportEvent(msg_id=msg_id, operation="insert", namespace="default", name=msg_id, content={})
+            hub.hear(peer, event)
+        assert [message.msg_id for message in told] == list(dict.fromkeys(ids))

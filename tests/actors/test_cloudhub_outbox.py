@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
@@ -113,6 +113,52 @@ def test_an_object_may_come_again_after_its_deletion() -> None:
     for message in (pushed("a", 7), pushed("a", 8, "delete"), pushed("a", 3)):
         assert outbox.put(message) and outbox.due(0.0) == [message]
         outbox.acknowledged(message.msg_id)
+
+
+def named(uid: str, version: int | str, operation: str = "update", type: str = "configmap") -> ObjectPushed:
+    """A push of whatever object is called `settings` at the time."""
+    return pushed(uid, version, operation, type=type, name="settings")
+
+
+def test_a_successor_waits_until_the_deletion_of_its_predecessor_is_acknowledged() -> None:
+    outbox, gone, new = Outbox(window=16), named("a", 3, "delete"), named("b", 4, "insert")
+    other = pushed("c", 5)
+    assert all(map(outbox.put, (gone, new, other)))
+    assert outbox.due(0.0) == [gone, other]  # others do not wait
+    assert outbox.due(RESEND) == [gone, other]
+    assert outbox.acknowledged(gone.msg_id) is gone
+    assert outbox.due(RESEND + 0.1) == [new]
+    assert outbox.due(2 * RESEND + 0.2) == [other, new]  # the deletion never comes again
+
+
+def test_a_push_that_is_never_acknowledged_is_given_up_for_its_successor() -> None:
+    outbox, gone, new = Outbox(window=16), named("a", 3, "delete"), named("b", 4, "insert")
+    outbox.put(gone)
+    outbox.put(new)
+    sent = [message for turn in range(SENDS + 1) for message in outbox.due(turn * RESEND)]
+    assert sent == [gone] * SENDS + [new]
+    assert outbox.acknowledged(gone.msg_id) is None
+    assert outbox.acknowledged(new.msg_id) is new
+    assert len(outbox) == 0
+
+
+def test_a_deletion_that_comes_after_its_successor_is_old_news_unless_an_edge_looks_at_the_uid() -> None:
+    outbox, new = Outbox(window=16), named("b", 4, "insert")
+    outbox.put(new)
+    assert not outbox.put(named("a", "", "delete"))
+    assert not outbox.has(named("a", "", "delete"))  # the successor has not arrived yet
+    outbox.due(0.0)
+    assert not outbox.put(named("a", "", "delete"))
+    outbox.acknowledged(new.msg_id)
+    assert not outbox.put(named("a", "", "delete"))
+    assert outbox.has(named("a", "", "delete")) and not outbox.has(named("b", "", "delete"))
+    gone = named("b", "", "delete")
+    assert outbox.put(gone) and outbox.due(0.0) == [gone]
+    outbox.acknowledged(gone.msg_id)
+    assert outbox.put(named("a", "", "delete"))  # nobody is in its place any more
+    pods = Outbox(window=16)
+    pods.put(named("b", 4, "insert", "pod"))
+    assert pods.put(named("a", "", "delete", "pod"))
 
 
 def test_answers_are_never_replaced_and_come_before_the_push_of_their_object() -> None:
@@ -246,3 +292,44 @@ class Delivery(RuleBasedStateMachine):
 
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([1, 16]), st.lists(st.sampled_from(["update", "delete", "create", "wait", "answer"]), max_size=40)
+)
+def test_an_edge_that_knows_objects_by_name_only_ends_with_the_right_one(window: int, steps: list[str]) -> None:
+    outbox, now = Outbox(window), 0.0
+    alive: str | None = None
+    kept: str | None = None  # at the edge, which does what it is told, however often, and never looks at a uid
+    told: list[ObjectPushed] = []
+
+    def send() -> None:
+        nonlocal kept
+        for message in outbox.due(now):
+            assert isinstance(message, ObjectPushed)
+            kept = None if message.operation == "delete" else str(message.object["metadata"]["uid"])
+            told.append(message)
+
+    for version, step in enumerate(steps, 1):
+        if step == "wait":
+            now += RESEND
+        elif step == "answer" and told:
+            outbox.acknowledged(told.pop(0).msg_id)
+        elif step == "create" and alive is None:
+            alive = f"uid-{version}"
+            outbox.put(named(alive, version, "insert"))
+        elif step == "update" and alive is not None:
+            outbox.put(named(alive, version))
+        elif step == "delete" and alive is not None:
+            outbox.put(named(alive, version, "delete"))
+            alive = None
+        send()
+    for _ in range(40):
+        now += RESEND
+        send()
+        for message in told:
+            outbox.acknowledged(message.msg_id)
+        told.clear()
+    assert kept == alive
+    assert len(outbox) == 0

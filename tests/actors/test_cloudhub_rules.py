@@ -10,7 +10,15 @@ from kubeedge_actors.actors.cloudhub.replies import delivered_object
 from kubeedge_actors.actors.cloudhub.session import OUR_WINDOW, Session
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, Traffic
 from kubeedge_actors.drivers.link.base import Peer
-from kubeedge_actors.wire.messages import Answered, MembershipChanged, QueryLease, QueryObject, ReportEvent
+from kubeedge_actors.wire.messages import (
+    Answered,
+    MembershipChanged,
+    MembershipDetailed,
+    QueryLease,
+    QueryObject,
+    ReportEvent,
+)
+from kubeedge_actors.wire.record import Route
 from tests.actors.hub_things import ack, peer_of, pushed
 
 # --- the door
@@ -191,9 +199,38 @@ def test_other_acknowledgements_are_about_no_object() -> None:
 
 def test_traffic_is_counted_by_direction_module_and_kind() -> None:
     traffic = Traffic()
-    traffic.count(UP, "edged", "WriteLease", 100)
-    traffic.count(UP, "edged", "WriteLease", 100)
-    traffic.count(DOWN, "edgecontroller", "pod", 900)
+    lease = Route(source="edged", operation="update", resource="kube-node-lease/lease/n1")
+    traffic.count(UP, lease, "x" * 100)
+    traffic.count(UP, lease, "\u00e9" * 50)
+    traffic.count(DOWN, Route(source="edgecontroller", operation="update", resource="default/pod/p"), "x" * 900)
     traffic.note("dropped")
-    assert traffic.table() == [("down", "edgecontroller", "pod", 1, 900), ("up", "edged", "WriteLease", 2, 200)]
+    assert traffic.table() == [("down", "edgecontroller", "pod", 1, 900), ("up", "edged", "lease", 2, 200)]
     assert traffic.total(UP) == (2, 200) and traffic.outcomes == {"dropped": 1}
+    assert traffic.facts() == {
+        "up": {"edged/lease": {"messages": 2, "bytes": 200}},
+        "down": {"edgecontroller/pod": {"messages": 1, "bytes": 900}},
+    }
+
+
+def test_what_other_modules_refuse_stands_beside_it_with_their_name() -> None:
+    traffic = Traffic()
+    traffic.note("refused: node limit")
+    traffic.of("edgecontroller")["refused: QueryObject"] += 2
+    assert traffic.of("edgecontroller") is traffic.of("edgecontroller")
+    assert traffic.link()["outcomes"] == {"edgecontroller refused: QueryObject": 2, "refused: node limit": 1}
+
+
+def test_whatever_a_node_invents_the_counters_stay_few_and_small() -> None:
+    traffic = Traffic()
+    for number in range(2000):
+        traffic.count(UP, Route(source=f"s{number}", resource="x" * 5000), "text")
+    assert len(traffic.table()) == 501
+    assert traffic.total(UP) == (2000, 8000)
+    assert max(len(key) for key in traffic.facts()["up"]) < 150
+
+
+def test_an_echo_is_for_genuine_edges_and_the_list_of_devices_for_ours() -> None:
+    genuine, ours = Session("n1", peer_of("n1"), 0.0), Session("n1", peer_of("n1"), 0.0, acknowledging=True)
+    echo, devices = pushed("u1", echo=True), MembershipDetailed(node="n1", content={"devices": []})
+    assert genuine.say(echo, 0.0) == [echo] and ours.say(echo, 0.0) == []
+    assert genuine.say(devices, 0.0) == [] and ours.say(devices, 0.0) == [devices]

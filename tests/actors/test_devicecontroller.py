@@ -383,6 +383,19 @@ def test_a_device_that_is_not_known_yet_keeps_its_reports(devices: Devices) -> N
     assert devices.status()["twins"][0]["reported"]["value"] == "on"
 
 
+def test_a_node_can_not_report_of_a_device_that_turns_out_to_be_anothers(
+    devices: Devices, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = reported(node="edge-2", power=twin(actual="on"))
+    assert devices.report(report) == []
+    put_device(devices.api)
+    devices.harness.run()
+    devices.harness.advance(1)
+    assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportConfirmed)] == [report.msg_id]
+    assert all("reported" not in each for each in devices.status().get("twins", []))
+    assert "by edge-2 is dropped: the device is not on that node" in caplog.text
+
+
 def test_after_a_minute_reports_of_a_device_that_nobody_knows_are_confirmed_with_a_warning(
     devices: Devices, caplog: pytest.LogCaptureFixture
 ) -> None:

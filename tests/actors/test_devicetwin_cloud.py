@@ -11,7 +11,7 @@ from kubeedge_actors.actors.devicetwin.changes import joined
 from kubeedge_actors.actors.devicetwin.payloads import Entry, Kind, Side, Version
 from kubeedge_actors.drivers.store.base import TwinChanges
 from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import AskMembership, DeviceChanged, LinkDown, LinkUp, ReportConfirmed
+from kubeedge_actors.wire.messages import AskMembership, DeviceChanged, LinkDown, LinkUp, ReportConfirmed, TwinSynced
 from tests.actors.twin_world import DEVICE, LAMP, NODE, World, actual, expected
 
 Json = dict[str, Any]
@@ -269,3 +269,13 @@ def test_two_reports_of_one_property_become_one_that_says_both() -> None:
     gone = Entry(actual=Side(), metadata=Kind("deleted"), actual_version=Version(0, 5))
     assert joined(joined(older, newer), gone) == gone
     assert joined(gone, newer) == newer
+
+
+def test_a_sync_over_the_link_is_one_by_mqtt() -> None:
+    world = World("lamp")
+    content = {"event_id": "c", "twin": {"power": synced("on", 1, 0)}}
+    world.harness.publish(TwinSynced(device="lamp", content=content))
+    world.harness.run()
+    said = dict(world.heard())
+    assert list(said) == [f"{DEVICE}lamp/twin/update/document", f"{DEVICE}lamp/twin/update/delta"]
+    assert world.twins("lamp")["power"]["expected"]["value"] == "on"

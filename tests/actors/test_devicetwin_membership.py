@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.devicetwin import attributes
 from kubeedge_actors.actors.devicetwin.payloads import Attribute, Kind
-from kubeedge_actors.wire.messages import MembershipChanged, MembershipDetailed
+from kubeedge_actors.wire.messages import AttributesChanged, MembershipChanged, MembershipDetailed
 from tests.actors.twin_world import DEVICE, LAMP, NODE, World, actual
 
 Json = dict[str, Any]
@@ -190,3 +190,27 @@ def test_a_replacement_leaves_exactly_what_it_says(known: dict[str, Attribute], 
         after.pop(name, None)
     assert after == asked
     assert bool(outcome.notice) is (known != asked)
+
+
+def change_attributes(world: World, **said: Any) -> list[tuple[str, Any]]:
+    world.heard()
+    world.harness.publish(AttributesChanged(device=LAMP, content={"event_id": "a", "attributes": said}))
+    world.harness.run()
+    return world.heard()
+
+
+def test_a_cloud_of_old_changes_some_attributes_and_the_others_stay() -> None:
+    world = World(LAMP)
+    change_attributes(world, fw={"value": "1"}, site={"value": "hall", "optional": False})
+    ((topic, said),) = change_attributes(world, fw={"value": "2"}, site=None, ghost=None)
+    assert topic == f"{DEVICE}{LAMP}/updated"
+    assert (said["event_id"], said["attributes"]) == ("a", {"fw": {"value": "2"}})
+    assert {row.name: row.value for row in world.store.twin.attributes()} == {"fw": "2", "site": "hall"}
+    ((_, said),) = change_attributes(world, fw=None)
+    assert said["attributes"] == {"fw": None}
+    assert change_attributes(World(), fw={"value": "1"}) == []
+
+
+def test_attributes_that_can_not_be_read_are_told_to_the_operator(caplog: pytest.LogCaptureFixture) -> None:
+    assert change_attributes(World(LAMP), fw=5) == []
+    assert "can not be read" in caplog.text

@@ -44,9 +44,11 @@ def fits(kind: str, value: str) -> bool:
 class Twins(RuleBasedStateMachine):
     """After each step the node has to answer `twin/get` as the model does, also when it starts from the database."""
 
+    resident = 1024
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(LAMP)
+        self.world = World(LAMP, resident=self.resident)
         self.model: dict[str, Known] = {}
         self.desired: dict[str, str] = {}
 
@@ -146,7 +148,7 @@ class Twins(RuleBasedStateMachine):
         """A new process on the same database; an empty value counts as never given then, as in the original."""
         store: MemoryStore = self.world.store
         self.world.harness.stop()
-        self.world = World(store=store)
+        self.world = World(store=store, resident=self.resident)
         for known in self.model.values():
             for side in known.sides.values():
                 side.value = side.value or None
@@ -175,5 +177,13 @@ class Twins(RuleBasedStateMachine):
         self.world.harness.stop()
 
 
+class TwinsOutOfMemory(Twins):
+    """The same when no twin stays in memory longer than its turn."""
+
+    resident = 0
+
+
+TestTwinsOutOfMemory = TwinsOutOfMemory.TestCase
+TestTwinsOutOfMemory.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestTwins = Twins.TestCase
 TestTwins.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)

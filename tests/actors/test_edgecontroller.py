@@ -52,12 +52,15 @@ def test_a_pod_that_is_bound_later_is_an_insert(edge: Edge) -> None:
     assert edge.pushed() == [("edge-1", INSERT, names.POD, "p")]
 
 
-def test_a_change_of_status_alone_is_not_pushed(edge: Edge) -> None:
+def test_a_change_of_status_alone_is_an_echo(edge: Edge) -> None:
     put_pod(edge.api, "p")
     edge.pushed()
     edge.api.patch(POD_KIND, "default", "p", {"status": {"phase": "Running"}}, subresource="status")
     edge.api.patch(NODE_KIND, "", "edge-1", {"status": {"phase": "x"}}, subresource="status")
-    assert edge.pushed() == []
+    assert sorted(edge.pushed(echo=True)) == [
+        ("edge-1", UPDATE, names.NODE, "edge-1"),
+        ("edge-1", UPDATE, names.POD, "p"),
+    ]
 
 
 def test_labels_spec_and_deletion_are_pushed(edge: Edge) -> None:

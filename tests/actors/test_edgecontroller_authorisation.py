@@ -203,6 +203,22 @@ def test_foreign_objects_are_not_even_asked_for_and_not_answered(edge: Edge, cap
     assert "node edge-1 may not read secret default/s: no pod on it uses that" in caplog.text
 
 
+def test_refusals_are_said_once_a_node_and_all_counted(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(5):
+        edge.ask(query(names.SECRET, "s"))
+    said = [record for record in caplog.records if record.levelname == "WARNING" and "may not read" in record.message]
+    assert len(said) == 1
+
+
+def test_a_pod_that_the_api_does_not_know_is_said_once_a_node(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("lost-1", "lost-2"):
+        patch = '{"metadata":{"uid":"u"},"status":{"phase":"Running"}}'
+        edge.ask(PatchPod(node=ME, namespace="default", name=name, patch=patch))
+    said = [record.getMessage() for record in caplog.records if "does not know" in record.getMessage()]
+    assert len([each for each in said if each.startswith(f"node {ME} has pod default/lost-1")]) == 1
+    assert not [r for r in caplog.records if r.levelname == "WARNING" and "lost-2, which" in r.getMessage()]
+
+
 def test_a_refusal_is_an_error_where_the_answer_has_room_for_one(edge: Edge) -> None:
     answer = edge.answer(PatchNode(node=ME, name=OTHER, patch="{}"))
     assert answer.content["Err"]["ErrStatus"]["code"] == 403

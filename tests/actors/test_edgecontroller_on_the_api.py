@@ -77,8 +77,9 @@ class Hub:
             return found
 
     def pushed(self, operation: str, type: str) -> ObjectPushed:
-        """The next push of this sort."""
-        push = self.wait(lambda m: isinstance(m, ObjectPushed) and (m.operation, m.type) == (operation, type))
+        """The next push of this sort that is no echo."""
+        wanted = (operation, type, False)
+        push = self.wait(lambda m: isinstance(m, ObjectPushed) and (m.operation, m.type, m.echo) == wanted)
         assert isinstance(push, ObjectPushed)
         return push
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from kubeedge_actors.drivers.containers.fake import Program
-from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, QueryObject
+from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, QueryObject, ReferenceChanged
 from tests.actors.edged_bench import ADDRESS, Bench, pod
 
 
@@ -248,6 +249,44 @@ def test_a_missing_secret_of_a_volume_holds_all_containers(bench: Bench) -> None
     waiting = bench.status("u-1")["containerStatuses"][0]["state"]["waiting"]
     assert waiting["reason"] == "ContainerCreating"
     assert waiting["message"] == 'MountVolume.SetUp failed for volume "hidden" : secret "s" not found'
+
+
+VOLUME: dict[str, Any] = {"volumes": [{"name": "v", "secret": {"secretName": "late"}}]}
+VARIABLE = {"envFrom": [{"secretRef": {"name": "late"}}]}
+
+
+@pytest.mark.parametrize("waited", [0.5, 300.0])
+@pytest.mark.parametrize("where", ["volume", "variable"])
+def test_a_pod_that_waits_for_a_late_object_starts_when_it_comes(bench: Bench, where: str, waited: float) -> None:
+    wants = pod(**(VOLUME if where == "volume" else {}))
+    wants["spec"]["containers"][0] |= VARIABLE if where == "variable" else {}
+    bench.start().apply(wants)
+    bench.harness.advance(waited)
+    assert bench.engine.running() == []
+    bench.cloud.objects["secret", "late"] = {"metadata": {"name": "late"}, "data": {"A": "MQ=="}}
+    bench.harness.publish(ReferenceChanged(operation="insert", type="secret", namespace="default", name="late"))
+    assert len(bench.engine.running()) == 1, "at once, without waiting for the next try"
+
+
+def test_an_object_of_another_namespace_or_name_concerns_nobody(bench: Bench) -> None:
+    bench.start().apply(pod(**VOLUME))
+    bench.harness.advance(300.0)
+    bench.cloud.objects["secret", "late"] = {"metadata": {"name": "late"}, "data": {}}
+    for namespace, name in (("other", "late"), ("default", "other")):
+        bench.harness.publish(ReferenceChanged(operation="insert", type="secret", namespace=namespace, name=name))
+    assert bench.engine.running() == []
+
+
+def test_a_volume_shows_a_change_as_soon_as_it_is_known(bench: Bench) -> None:
+    wants = pod(volumes=[{"name": "config", "configMap": {"name": "c"}}])
+    wants["spec"]["containers"][0]["volumeMounts"] = [{"name": "config", "mountPath": "/config"}]
+    bench.cloud.objects["configmap", "c"] = {"metadata": {"name": "c"}, "data": {"a": "1"}}
+    bench.start().apply(wants)
+    (spec,) = bench.engine.specs.values()
+    bench.cloud.objects["configmap", "c"] = {"metadata": {"name": "c"}, "data": {"a": "2"}}
+    bench.harness.publish(ReferenceChanged(operation="update", type="configmap", namespace="default", name="c"))
+    assert Path(spec.mounts[0].source, "a").read_text(encoding="utf-8") == "2"
+    assert bench.engine.running()[0].restart_count == 0
 
 
 def test_what_is_known_already_is_used_while_the_cloud_is_away(bench: Bench) -> None:

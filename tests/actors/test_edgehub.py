@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from kubeedge_actors.actors.edgehub.patience import Patience, overdue
+from kubeedge_actors.actors.edgehub.tally import Tally
 from kubeedge_actors.drivers.link.base import Admission, Link, LinkTls
 from kubeedge_actors.errors import CertificateError, LinkError
 from kubeedge_actors.supervisors import Reason
@@ -71,6 +72,7 @@ def test_it_introduces_itself_in_headers_and_path() -> None:
         "project_id": names.DEFAULT_PROJECT,
         "connectionuse": "msg",
         "kubeedge-actors-ack": "1",
+        "kubeedge-actors-lease": "1",
     }
 
 
@@ -99,6 +101,41 @@ def test_a_cloud_of_ours_needs_no_moment() -> None:
     ups = world.harness.probe(LinkUp)
     world.harness.run()
     assert len(ups) == 1
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_cloud_that_renews_the_lease_with_each_beat_says_so_in_the_handshake(answered: bool) -> None:
+    world = World(cloud=Cloud(headers={names.HEADER_LEASE: "1"} if answered else {}))
+    ups = world.harness.probe(LinkUp)
+    world.start()
+    assert [up.leased for up in ups] == [answered]
+
+
+def test_what_goes_over_the_link_is_counted_by_module_and_kind() -> None:
+    tally = Tally()
+    world = World(tally=tally).start()
+    world.tell(QUERY)
+    world.tell(ReportEvent(operation="insert", namespace="default", name="e", content={}))
+    world.say(PUSH)
+    world.cloud.say_text("{")
+    world.harness.run()
+    facts = tally.facts()
+    said = {text: len(text) for text in world.cloud.texts}
+    assert {about: each["messages"] for about, each in facts["up"].items()} == {
+        "websocket/keepalive": 1,
+        "edged/configmap": 1,
+        "edged/event": 1,
+    }
+    assert sum(each["bytes"] for each in facts["up"].values()) == sum(said.values())
+    assert facts["down"].keys() == {"edgecontroller/pod", "malformed"}
+
+
+def test_a_cloud_that_invents_kinds_does_not_fill_memory() -> None:
+    tally = Tally()
+    for number in range(2000):
+        tally.count("down", f'{{"route":{{"source":"x","operation":"update","resource":"a/kind-{number}/b"}}}}')
+    assert len(tally.facts()["down"]) <= 502
+    assert sum(each["messages"] for each in tally.facts()["down"].values()) == 2000
 
 
 def test_it_tries_again_with_growing_patience_and_full_jitter() -> None:

@@ -383,3 +383,21 @@ def test_a_deletion_is_not_mixed_with_what_was_before_or_after(older: Any, newer
 def test_of_two_states_the_newer_counts() -> None:
     newer = DeviceStateReported(device="d/l", report="new")
     assert join(DeviceStateReported(device="d/l", report="old"), newer) == newer
+
+
+def test_a_full_disk_is_said_once_and_what_was_kept_is_said_when_there_is_room(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = offline(cloud=Cloud(ours=True))
+    before, lost, after = events(1), events(3, 1), events(1, 4)
+    world.tell(*before)
+    world.store.failure = StoreError("the disk is full: edge.db can not grow")
+    world.tell(*lost)
+    assert caplog.text.count("the disk is full") == 1
+    letters = [each for each in world.harness.dead_letters if type(each.message).__name__ == "Undeliverable"]
+    assert len(letters) == 3, "lost, and not in silence"
+    world.store.failure = None
+    world.tell(*after)
+    assert "can be stored again" in caplog.text
+    online(world)
+    assert [each.name for each in world.cloud.of(ReportEvent)] == ["0", "4"]

@@ -6,13 +6,24 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.eventbus import CHECK_SECONDS, FIXED, EventBus, Unusable
+from kubeedge_actors.actors.eventbus import (
+    CHECK_SECONDS,
+    FIXED,
+    KEEPERS,
+    STORED_SECONDS,
+    EventBus,
+    Standing,
+    Unusable,
+)
 from kubeedge_actors.drivers.broker.base import Arrival
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.store.memory import MemoryStore
 from kubeedge_actors.errors import BrokerError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import Reply
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire.messages import (
+    AskStored,
     BusPublish,
     BusSubscribe,
     BusUnsubscribe,
@@ -34,14 +45,20 @@ NODE = "edge-1"
 class Bus:
     """An EventBus on one broker or several; `twin`, `hub` and `modules` are told what is for them."""
 
-    def __init__(self, *brokers: FakeBroker, store: MemoryStore | None = None, contain: bool = False) -> None:
+    def __init__(
+        self,
+        *brokers: FakeBroker,
+        store: MemoryStore | None = None,
+        contain: bool = False,
+        keepers: tuple[type[Module], ...] = (),
+    ) -> None:
         self.brokers = brokers or (FakeBroker(),)
         self.store = store or MemoryStore()
-        wanted: set[str] = set()
-        spec = EventBus.spec(lambda: EventBus(NODE, self.brokers, self.store.topics, wanted))
-        self.harness = inline(spec, contain=contain)
+        standing = Standing()
+        spec = EventBus.spec(lambda: EventBus(NODE, self.brokers, self.store.topics, standing))
+        self.harness = inline(spec, *keepers, contain=contain)
         self.twin = self.harness.probe(TwinUpdate, TwinGet, TwinCloudUpdated, DeviceStateUpdate, MembershipGet)
-        self.hub = self.harness.probe("edgehub")
+        self.hub = self.harness.probe(*(() if keepers else ("edgehub",)))
         self.modules = self.harness.probe(MqttReceived)
         self.harness.run()
         self.client = self.brokers[0].client()
@@ -89,7 +106,17 @@ def test_bytes_that_are_no_text_are_uploaded_as_go_would_write_them() -> None:
     assert bus.uploads() == [("a/user/b", "a�b")]
 
 
-@pytest.mark.parametrize("topic", ["a/b", "$SYS/x", "$hw/other", "a/users/b", "$hw/events/device/d/n/twin/get/result"])
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "a/b",
+        "$SYS/x",
+        "$ke/events/device/lamp/data/update",
+        "$hw/other",
+        "a/users/b",
+        "$hw/events/device/d/n/twin/get/result",
+    ],
+)
 def test_what_nobody_asked_for_goes_nowhere(topic: str) -> None:
     bus = Bus()
     bus.arrive(topic)
@@ -239,3 +266,149 @@ def test_a_broker_that_can_not_be_started_is_a_crash_for_the_supervisor() -> Non
     assert broker.alive
     bus.arrive("x/user/y")
     assert bus.uploads() == [("x/user/y", "x")]
+
+
+# --- what is acknowledged is stored ----------------------------------------------------------------------------------
+
+
+class Keeper:
+    """An EventBus whose keepers answer when the test says so."""
+
+    def __init__(self) -> None:
+        self.replies: list[tuple[str, Reply]] = []
+        self.bus = Bus(contain=True, keepers=tuple(self.keeper(name) for name in KEEPERS))
+
+    def keeper(self, called: str) -> type[Module]:
+        replies = self.replies
+
+        class Slow(Module):
+            name = called
+
+            @on
+            def stored(self, message: AskStored) -> None:
+                replies.append((called, self.reply_later()))
+
+            @on
+            def passed(self, message: BusUploaded) -> None:
+                """It is."""
+
+        return Slow
+
+    def say(self, topic: str, *qos: int) -> int:
+        """A client publishes; how much of all it said is acknowledged."""
+        for each in qos:
+            self.bus.arrive(topic, qos=each)
+        return self.bus.client.acknowledged
+
+    def answer(self) -> int:
+        """The first question that waits is answered; how much is acknowledged then."""
+        self.replies.pop(0)[1].send()
+        self.bus.harness.run()
+        return self.bus.client.acknowledged
+
+
+UPDATE, UPLOAD = "$hw/events/device/default/lamp/twin/update", "x/user/y"
+
+
+@pytest.mark.parametrize(("topic", "keeper"), [(UPDATE, "devicetwin"), (UPLOAD, "edgehub")])
+def test_a_client_hears_that_it_is_stored_when_its_keeper_says_so(topic: str, keeper: str) -> None:
+    bus = Keeper()
+    assert bus.say(topic, 1) == 0
+    assert [name for name, _ in bus.replies] == [keeper]
+    assert bus.answer() == 1
+
+
+def test_what_comes_while_a_question_is_open_is_asked_about_next_all_at_once() -> None:
+    bus = Keeper()
+    bus.say(UPDATE, 1)
+    bus.say(UPDATE, 1, 2, 0)
+    assert len(bus.replies) == 1
+    assert bus.answer() == 1
+    assert len(bus.replies) == 1
+    assert bus.answer() == 3
+    assert bus.replies == []
+
+
+def test_of_two_keepers_the_slower_one_counts() -> None:
+    bus = Keeper()
+    bus.say(UPDATE, 1)
+    bus.say(UPDATE, 1)
+    bus.say(UPLOAD, 1)
+    assert bus.answer() == 1
+    assert sorted(name for name, _ in bus.replies) == ["devicetwin", "edgehub"]
+    assert bus.answer() == 1
+    assert bus.answer() == 3
+
+
+def test_what_nobody_keeps_is_acknowledged_at_once() -> None:
+    bus = Keeper()
+    bus.bus.harness.publish(MqttSubscribe(filter="alarms/#"))
+    assert bus.say("alarms/fire", 1) == 1
+    assert bus.say(UPDATE, 0) == 1
+    assert bus.replies == []
+
+
+def test_a_keeper_that_is_slow_is_asked_again() -> None:
+    bus = Keeper()
+    bus.say(UPDATE, 1)
+    bus.bus.harness.advance(STORED_SECONDS + 1)
+    assert len(bus.replies) == 2
+    bus.replies.pop(0)
+    assert bus.answer() == 1
+
+
+def test_without_a_keeper_nothing_is_held_back() -> None:
+    bus = Bus()
+    bus.arrive(UPDATE, qos=1)
+    assert bus.client.acknowledged == 1
+
+
+def test_a_crash_forgets_no_acknowledgement() -> None:
+    bus = Keeper()
+    bus.say(UPDATE, 1)
+    bus.bus.harness.crash("eventbus")
+    bus.bus.harness.advance(1.0)
+    bus.replies.pop(0)  # who asked this is gone
+    while bus.replies:
+        bus.answer()
+    assert bus.bus.client.acknowledged == 1
+
+
+def test_a_message_that_ends_as_a_dead_letter_holds_up_no_client_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = Bus(contain=True)
+
+    def poisoned(self: EventBus, arrival: Arrival) -> str:
+        raise ValueError("poison")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EventBus, "_hand_on", poisoned)
+        bus.client.publish(UPLOAD, b"x", 1)
+        bus.harness.advance(60.0)
+        assert [letter.message for letter in bus.harness.dead_letters] != []
+    bus.harness.advance(3 * CHECK_SECONDS)
+    assert bus.client.acknowledged == 1
+
+
+def test_what_a_broker_lost_over_its_limits_is_said_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    bus = Bus()
+    bus.brokers[0].lost = 7
+    for _ in range(3):
+        bus.harness.advance(CHECK_SECONDS)
+    assert caplog.text.count("has dropped 7 messages or sessions") == 1
+    bus.brokers[0].lost = 9
+    bus.harness.advance(CHECK_SECONDS)
+    assert caplog.text.count("has dropped 2 messages or sessions") == 1
+
+
+def test_with_two_brokers_what_is_said_on_either_is_handled_and_answered_on_both() -> None:
+    bus = Bus(FakeBroker(), FakeBroker())
+    others = bus.brokers[1].client()
+    for client in (bus.client, others):
+        client.publish(UPDATE, b"x", 1)
+    bus.harness.run()
+    assert len(list(bus.twin)) == 2
+    assert (bus.client.acknowledged, others.acknowledged) == (1, 1)
+    bus.harness.publish(MqttPublish(topic=f"{UPDATE}/result", payload=b"1"))
+    for broker in bus.brokers:
+        assert [each.topic for each in broker.published] == [f"{UPDATE}/result"]
+    assert len(list(bus.twin)) == 2

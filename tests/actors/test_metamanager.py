@@ -22,6 +22,7 @@ from kubeedge_actors.wire.messages import (
     ListPods,
     ObjectPushed,
     PodChanged,
+    ReferenceChanged,
     Refused,
 )
 
@@ -50,6 +51,7 @@ class World:
         self.edgehub: Probe = self.harness.probe(names.EDGEHUB)
         self.edged: Probe = self.harness.probe(names.EDGED, PodChanged)
         self.devicetwin: Probe = self.harness.probe(names.DEVICETWIN, DeviceChanged)
+        self.changed: Probe = self.harness.probe(ReferenceChanged)
 
     def tell(self, *messages: Any) -> None:
         for message in messages:
@@ -167,10 +169,30 @@ def test_a_deletion_of_another_pod_of_that_name_leaves_the_row(world: World) -> 
     assert len(world.edgehub) == 2
 
 
-def test_other_types_are_deleted_whatever_their_uid(world: World) -> None:
-    content = {"metadata": {"uid": "a"}}
-    world.tell(push("insert", content, type="configmap"), push("delete", {"metadata": {"uid": "b"}}, type="configmap"))
+@pytest.mark.parametrize("type", ["configmap", "secret", "device"])
+def test_a_deletion_of_another_object_of_that_name_is_acknowledged_and_nothing_more(world: World, type: str) -> None:
+    world.tell(push("insert", {"metadata": {"uid": "new"}}, type=type))
+    told = len(world.devicetwin) + len(world.changed)
+    world.tell(push("delete", {"metadata": {"uid": "old"}}, type=type))
+    assert world.value(f"default/{type}/shop") == '{"metadata":{"uid":"new"}}'
+    assert len(world.devicetwin) + len(world.changed) == told
+    assert len(world.edgehub) == 2
+
+
+@pytest.mark.parametrize("stub", [{"metadata": {}}, {"metadata": {"uid": "u"}}])
+def test_a_deletion_that_names_no_other_object_deletes(world: World, stub: dict[str, Any]) -> None:
+    world.tell(push("insert", {"metadata": {"uid": "u"}}, type="configmap"), push("delete", stub, type="configmap"))
     assert world.value("default/configmap/shop") is None
+
+
+def test_what_pods_may_refer_to_is_told_when_it_comes_and_when_it_goes(world: World) -> None:
+    content = {"metadata": {"uid": "u"}}
+    for operation in ("insert", "update", "delete"):
+        world.tell(push(operation, content, type="secret"))
+    world.tell(push("insert", content, type="persistentvolume"))
+    assert [(each.operation, each.type, each.namespace, each.name) for each in world.changed] == [
+        (operation, "secret", "default", "shop") for operation in ("insert", "update", "delete")
+    ]
 
 
 def test_what_was_deleted_does_not_come_back_by_an_old_push(world: World) -> None:

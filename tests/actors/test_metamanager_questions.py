@@ -17,6 +17,7 @@ from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
     LinkDown,
+    ObjectPushed,
     PatchNode,
     PatchPod,
     QueryLease,
@@ -248,6 +249,27 @@ def test_a_patch_is_stored_as_text_and_passed_through_both_ways(world: World, pa
     assert world.value(key) == '{"status":{}}'
 
 
+def test_the_read_api_shows_what_a_patch_has_made_of_a_pod_that_is_known(world: World) -> None:
+    patch = PatchPod(namespace="default", name="shop", patch="{}")
+    running = {**pod(version=9), "status": {"phase": "Running"}}
+    bare = {key: value for key, value in running.items() if key not in ("kind", "apiVersion")}
+
+    def shown() -> str:
+        row = world.store.meta.object("/core/v1/pods/default/shop")
+        return row.value if row else ""
+
+    world.tell(patch)
+    answer(world, patch, {"Object": bare, "Err": None})
+    assert shown() == "", "the pod is not known, or not any more"
+    world.tell(ObjectPushed(operation="insert", type="pod", namespace="default", name="shop", object=pod()))
+    for object, phase in ((bare, "Running"), ({**bare, "metadata": {**bare["metadata"], "uid": "other"}}, "Running")):
+        world.tell(patch)
+        answer(world, patch, {"Object": object, "Err": None})
+        assert msgspec.json.decode(shown())["metadata"]["uid"] == "u1"
+        assert msgspec.json.decode(shown())["status"] == {"phase": phase}
+    assert "Running" not in (world.value("default/pod/shop") or ""), "edged gets what the cloud pushed"
+
+
 def test_a_patch_without_a_link_is_stored_and_refused(world: World) -> None:
     patch = PatchNode(name="edge-1", patch="{}")
     world.tell(patch, Refused(parent_msg_id=patch.msg_id, resource="null/nodepatch/edge-1", reason="not connected"))
@@ -346,3 +368,17 @@ def test_a_stored_token_without_a_time_is_not_trusted(world: World) -> None:
     world.edgehub.take()
     world.tell(request())
     assert isinstance(sent(world), RequestToken)
+
+
+def test_a_full_disk_is_said_once_and_keeps_no_status_from_the_cloud(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore()
+    world = World(store)
+    store.failure = StoreError("the disk is full: edge.db can not grow")
+    patches = [PatchNode(name="edge-1", patch="{}") for _ in range(3)]
+    world.tell(*patches)
+    assert world.edgehub.take() == patches
+    assert caplog.text.count("the disk is full") == 1
+    store.failure = None
+    world.tell(PatchNode(name="edge-1", patch='{"status":{}}'))
+    assert "takes what is said again" in caplog.text
+    assert world.value("null/nodepatch/edge-1") == '{"status":{}}'

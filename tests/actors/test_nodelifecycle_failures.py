@@ -198,3 +198,15 @@ def test_a_crash_at_any_message_is_made_up_for(number: int, after: bool) -> None
             "False"
         ] * 2
         assert len([watch for watch in cluster._watches if not watch.stopped]) == 2
+
+
+def test_nobody_is_lost_by_a_time_in_which_this_process_stood_still(world: World) -> None:
+    world.join()
+    world.run_for(30, "edge-1")
+    world.harness.clock.advance(300)  # no tick came, as in a machine that was paused
+    world.settle(1)
+    assert world.status()["Ready"] == "True"
+    world.run_for(60, "edge-1")
+    assert world.status()["Ready"] == "True"
+    world.settle(LIMIT)
+    assert world.status()["Ready"] == "Unknown"

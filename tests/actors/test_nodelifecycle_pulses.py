@@ -53,6 +53,17 @@ def test_a_lease_without_a_node_judges_nobody() -> None:
     assert pulses.to_judge(1000.0) == [] and not pulses.silent("a", 1000.0)
 
 
+def test_the_time_in_which_the_api_was_away_does_not_count_and_what_was_before_does() -> None:
+    pulses = Pulses()
+    pulses.node("silent", "1", 0.0)
+    pulses.node("well", "1", 30.0)
+    pulses.excuse(100.0)  # away since 30 at the earliest
+    assert not pulses.silent("silent", 109.0)
+    assert pulses.silent("silent", 111.0)
+    assert not pulses.silent("well", 139.0)
+    assert pulses.silent("well", 141.0)
+
+
 class HearingAtRandom(RuleBasedStateMachine):
     """Compares the pulses with the last moment at which something new was heard of each node."""
 
@@ -105,8 +116,9 @@ class HearingAtRandom(RuleBasedStateMachine):
     @rule()
     def the_api_was_away(self) -> None:
         self.pulses.excuse(self.now)
+        latest = max(self.heard.values(), default=self.now)
         for node in self.heard.keys() - self.judged:
-            self.heard[node] = self.now
+            self.heard[node] += self.now - latest
 
     @invariant()
     def exactly_the_silent_ones_are_to_be_judged_once(self) -> None:

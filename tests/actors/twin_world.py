@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.devicetwin import DeviceTwin
-from kubeedge_actors.actors.eventbus import EventBus
+from kubeedge_actors.actors.eventbus import EventBus, Standing
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.store.base import DeviceRow, TwinChanges
 from kubeedge_actors.drivers.store.memory import MemoryStore
@@ -27,16 +27,21 @@ class World:
     """
 
     def __init__(
-        self, *devices: str, store: MemoryStore | None = None, contain: bool = False, start: float = 0.0
+        self,
+        *devices: str,
+        store: MemoryStore | None = None,
+        contain: bool = False,
+        start: float = 0.0,
+        resident: int = 1024,
     ) -> None:
         self.store = store or MemoryStore()
         rows = [DeviceRow(device, device.rpartition("/")[2]) for device in devices]
         self.store.twin.apply(TwinChanges(devices=rows))
         self.broker = FakeBroker()
-        self.wanted: set[str] = set()
+        standing = Standing()
         self.harness: Harness = inline(
-            DeviceTwin.spec(lambda: DeviceTwin(NODE, self.store.twin)),
-            EventBus.spec(lambda: EventBus(NODE, [self.broker], self.store.topics, self.wanted)),
+            DeviceTwin.spec(lambda: DeviceTwin(NODE, self.store.twin, resident=resident)),
+            EventBus.spec(lambda: EventBus(NODE, [self.broker], self.store.topics, standing)),
             contain=contain,
         )
         self.harness.clock.advance(max(0.0, start - self.harness.clock.now()))

@@ -15,10 +15,11 @@ import msgspec
 TARGET = Path(__file__).parents[2] / "kubeedge_actors" / "apiserver" / "schema" / "types.json"
 
 ROOTS = {
-    "core_v1": "Pod Node Namespace ConfigMap Secret ServiceAccount Event Binding Service Endpoints",
+    "core_v1": "Pod Node Namespace ConfigMap Secret ServiceAccount Event Binding Service Endpoints PersistentVolume PersistentVolumeClaim",
     "apps_v1": "Deployment ReplicaSet DaemonSet StatefulSet ControllerRevision",
     "batch_v1": "Job",
     "coordination_v1": "Lease",
+    "storage_v1": "VolumeAttachment",
     "policy_v1": "Eviction PodDisruptionBudget",
     "autoscaling_v1": "Scale",
     "rbac_v1": "Role RoleBinding ClusterRole ClusterRoleBinding",

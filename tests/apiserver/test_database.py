@@ -25,6 +25,15 @@ def test_rows_are_there_again(tmp_path: Path) -> None:
     again.close()
 
 
+def test_the_files_are_for_their_owner_only_also_those_of_earlier_runs(tmp_path: Path) -> None:
+    (tmp_path / "a.db").touch(0o644)
+    for name in ("a.db", "b.db"):
+        database = Database(tmp_path / name)
+        database.write([ROW], 3)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.glob(f"{name}*")} == {0o600}
+        database.close()
+
+
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
     database = Database(tmp_path / "a.db")
     bad = ROW._replace(name=None)  # type: ignore[arg-type]

@@ -116,6 +116,20 @@ def test_defaults_are_filled_in_at_every_depth() -> None:
     assert body == {"a": {"b": 5}, "l": [{"b": 5}], "m": {"k": {"b": 5}}, "n": None, "o": "x"}
 
 
+def test_a_null_where_none_may_be_is_taken_as_not_set() -> None:
+    texts = {"type": "object", "additionalProperties": {"type": "string"}}
+    properties = {
+        "may": {"type": "string", "nullable": True},
+        "not": {"type": "object", PRESERVE: True},
+        "map": texts,
+        "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}},
+    }
+    schema = Structural({"type": "object", "properties": properties})
+    body: Json = {"may": None, "not": None, "map": {"k": None, "l": "x"}, "list": [{"a": None}, None], "metadata": None}
+    schema.default(body)
+    assert body == {"may": None, "map": {"l": "x"}, "list": [{}, None], "metadata": None}
+
+
 def test_a_default_is_a_copy_for_each_object() -> None:
     schema = under({"type": "array", "default": []})
     one: Json = {}

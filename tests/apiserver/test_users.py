@@ -129,6 +129,15 @@ def test_a_node_may_not_play_somebody_else(secure: ApiServer, ca: TestCa) -> Non
     assert status(api, NAMESPACES, **{"Impersonate-User": "admin", "Impersonate-Group": "system:masters"}) == 403
 
 
+def test_an_administrator_may_speak_for_a_node_about_what_nodes_use(secure: ApiServer, ca: TestCa) -> None:
+    node = {"Impersonate-User": "system:node:edge-1", "Impersonate-Group": "system:nodes"}
+    api = client(secure, ca, "admin")
+    assert status(api, "/apis/coordination.k8s.io/v1/leases", **node) == 200
+    assert status(api, NAMESPACES, **node) == 403
+    itself = client(secure, ca, "system:node:edge-1", "system:nodes")
+    assert status(itself, "/apis/coordination.k8s.io/v1/leases") == 403
+
+
 @pytest.mark.kubectl
 def test_kubectl_uses_the_administrators_kubeconfig(secure: ApiServer, ca: TestCa, tmp_path: Path) -> None:
     if why := unfit():

@@ -5,6 +5,16 @@ from __future__ import annotations
 from kubeedge_actors.module import Module, on
 
 
+class Said:
+    """Something that nobody accepts."""
+
+
+class Talker(Module):
+    """Says what nobody wants to hear."""
+
+    name, emits = "talker", (Said,)
+
+
 class Late(Module):
     """Says it louder."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -19,9 +21,19 @@ from kubeedge_actors.dashboard.app import Dashboard
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.letters import FILE, LetterOffice
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import NO_BACKOFF, Event, Restarted, Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import (
+    NO_BACKOFF,
+    Event,
+    Intensity,
+    OneForOne,
+    Restarted,
+    Runtime,
+    SupervisorSpec,
+    ThreadsEngine,
+)
 
 SIZE = (80, 24)
+FATE = OneForOne(Intensity(restarts=100, within=10.0))
 NAME = "thermometer-alarms-of-hall-7"
 
 
@@ -37,14 +49,32 @@ class Fragile(Module):
         return text
 
 
+def facts() -> dict[str, object]:
+    """As an edge gives them."""
+    return {
+        "process": {"side": "edge", "name": "e1", "version": "1", "pid": 1, "rss": 37_000_000, "cpu": 1.0},
+        "link": {"state": "connected", "since": time.time() - 60, "attempts": 3, "reason": "", "url": "wss://c"},
+        "traffic": {"up": {"twin/twin": {"messages": 4, "bytes": 2_000}}, "down": {}},
+        "databases": {"edge.db": 64_000},
+    }
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 class World:
     """A runtime with one fragile actor and its control socket."""
 
     def __init__(self, folder: Path) -> None:
         self.office = LetterOffice(folder / FILE)
         self.runtime = Runtime(ThreadsEngine(), dead_letters=self.office, optional=(str,))
-        self.runtime.start(SupervisorSpec("root", [Fragile.spec(backoff=NO_BACKOFF)]))
-        self.control = ControlSocket(folder / SOCKET, self.runtime, lambda: {"link": "up"}, office=self.office)
+        self.runtime.start(SupervisorSpec("root", [Fragile.spec(backoff=NO_BACKOFF)], FATE))
+        self.control = ControlSocket(folder / SOCKET, self.runtime, facts, office=self.office)
         self.control.start()
         self.client = ControlClient(folder / SOCKET)
 
@@ -67,6 +97,21 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
+async def seen(pilot: Pilot[None], pattern: str) -> str:
+    """Wait until the screen shows this; the screen as one text."""
+    deadline = time.monotonic() + 10
+    while not re.search(pattern, text := "\n".join(screen(pilot))):
+        assert time.monotonic() < deadline, text
+        await pilot.pause(0.02)
+    return text
+
+
+async def press(pilot: Pilot[None], *keys: str, shows: str) -> None:
+    """Press keys, and wait until the screen shows what they ask for."""
+    await pilot.press(*keys)
+    await seen(pilot, shows)
+
+
 def screen(pilot: Pilot[None]) -> list[str]:
     """What a person sees, line by line."""
     strips = pilot.app.screen._compositor.render_strips()
@@ -79,7 +124,7 @@ def on_screen(world: World, look: Callable[[Pilot[None], Dashboard], Awaitable[N
     async def run() -> None:
         app = Dashboard(world.client, interval=3_600)
         async with app.run_test(size=SIZE) as pilot:
-            await pilot.pause()
+            await seen(pilot, NAME[:6])
             await look(pilot, app)
 
     asyncio.run(run())
@@ -92,13 +137,14 @@ def test_all_that_matters_of_an_actor_is_within_80_columns(world: World) -> None
         lines = screen(pilot)
         assert len(lines) == 24
         assert {len(line) for line in lines} == {80}
-        heading = next(line for line in lines if "actor" in line and "state" in line)
-        assert heading.split() == ["actor", "state", "queue", "msg/s", "trend", "p50", "p99", "restarts"]
-        row = next(line for line in lines if "thermometer" in line)
-        assert re.fullmatch(r"  thermometer-al\S+…  running +0 +[\d.]+ +▁ +\d\S+ +\d\S+ +3 *", row.rstrip()[1:]), row
+        heading = next(line for line in lines if "actor" in line and "health" in line)
+        assert heading.split() == ["actor", "health", "queue", "msg/s", "trend", "p50", "p99", "restarts"]
+        row = next(line for line in lines if "thermom" in line)
+        assert re.fullmatch(r"  thermom…-hall-7  ok +0 +[\d.]+ +▁ +\d\S+ +\d\S+ +3 *", row.rstrip()[1:]), row
         assert "1 actor   1 in trouble" in lines[0]
-        assert "link: up" in lines[0]
-        assert "dead letters: 1" in lines[0]
+        assert "1 dead letter" in lines[0]
+        assert "edge e1" in lines[1] and "link connected for" in lines[1]
+        assert "up 2.0 kB" in lines[2] and "edge.db 64 kB" in lines[2]
 
     on_screen(world, look)
 
@@ -109,11 +155,12 @@ def test_the_chosen_actors_last_error_is_below_the_table_and_whole_on_a_page(wor
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await pilot.press("down")
         await pilot.pause()
-        assert any(f"{NAME}: ValueError: boom and [not] markup" in line for line in screen(pilot))
+        await seen(pilot, re.escape(f"{NAME}: ValueError: boom and [not] markup"))
         await pilot.press("e")
         await pilot.pause()
-        assert any(f"last error of {NAME}" in line for line in screen(pilot))
-        app.refresh_table()
+        await seen(pilot, re.escape(f"last errors of {NAME}"))
+        app.look()
+        await pilot.pause()
         await pilot.press("escape")
         await pilot.pause()
         assert len(app.screen_stack) == 1
@@ -133,38 +180,83 @@ def test_r_restarts_the_chosen_actor_and_not_a_supervisor(world: World) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await pilot.press("r")
         await pilot.pause()
-        assert any("a supervisor is not restarted" in line for line in screen(pilot))
+        await seen(pilot, re.escape("a supervisor is not restarted"))
         assert not restarted.is_set()
         await pilot.press("down", "r")
         await pilot.pause()
-        assert any(f"{NAME} is restarted" in line for line in screen(pilot))
+        await seen(pilot, re.escape(f"{NAME} is restarted"))
         assert await asyncio.to_thread(restarted.wait, 5)
 
     on_screen(world, look)
 
 
-def test_d_shows_the_dead_letters(world: World) -> None:
+def test_d_lists_dead_letters_and_they_are_shown_replayed_and_dropped(world: World) -> None:
+    world.say("boom")
     world.say("boom")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await pilot.press("d")
-        await pilot.pause()
-        text = "\n".join(screen(pilot))
-        assert "dead letters: 1 ─" in text
-        assert f"{NAME}: its handler crashed too often" in text
-        assert "'boom'" in text
+        await press(pilot, "d", shows="dead letters: 2")
+        await seen(pilot, r"2 +\d\d:\d\d:\d\d thermometer-ala… str +its handler crashed")
+        await press(pilot, "enter", shows="'boom'")
+        await press(pilot, "escape", "p", shows="2 is back in the mailbox of thermometer")
+        await asyncio.to_thread(world.runtime.ref(NAME).ask("through").get)
+        await press(pilot, "x", shows="is dropped")
 
     on_screen(world, look)
+    assert len(world.office.letters()) == 2  # the replayed message was dropped, or the letter that it made again
+
+
+def test_t_follows_the_messages_of_the_chosen_actor_and_enter_one_of_them(world: World) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await press(pilot, "down", "t", shows="waiting for a message")
+        await asyncio.to_thread(eventually, lambda: world.runtime.tracer is not None)
+        await asyncio.to_thread(world.say, "hello")
+        await seen(pilot, r"\(outside\) +thermometer… str +\S+ +\S+ +handled")
+        await seen(pilot, "answered")
+        await press(pilot, "enter", shows="message t")
+        await pilot.press("escape", "escape")
+        await pilot.pause()
+        assert len(app.screen_stack) == 1
+        await asyncio.to_thread(eventually, lambda: world.runtime.tracer is None)
+
+    on_screen(world, look)
+
+
+def test_bytes_and_help_have_their_pages(world: World) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await press(pilot, "b", shows=r"up +twin +twin +4 +2.0 kB")
+        await press(pilot, "escape", "question_mark", shows="p replays it")
+
+    on_screen(world, look)
+
+
+def test_until_the_first_answer_it_says_what_it_waits_for_and_keys_work(tmp_path: Path) -> None:
+    async def run() -> None:
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(str(tmp_path / SOCKET))
+            silent.listen()
+            app = Dashboard(ControlClient(tmp_path / SOCKET), interval=3_600)
+            async with app.run_test(size=SIZE) as pilot:
+                await pilot.pause()
+                assert "connecting to" in screen(pilot)[0]
+                await pilot.press("question_mark")
+                await pilot.pause()
+                assert "p replays it" in "\n".join(screen(pilot))
+
+    began = time.monotonic()
+    asyncio.run(run())
+    assert time.monotonic() - began < 4  # it did not wait for the answer, not even to end
 
 
 def test_the_cursor_stays_where_it_is_when_the_table_is_drawn_anew(world: World) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await pilot.press("down")
-        app.refresh_table()
+        app.look()
+        await pilot.pause()
         await pilot.pause()
         await pilot.press("e")
         await pilot.pause()
-        assert any(f"{NAME} has not failed" in line for line in screen(pilot))
+        await seen(pilot, re.escape(f"{NAME} has not failed"))
 
     on_screen(world, look)
 
@@ -173,10 +265,10 @@ def test_a_process_that_goes_away_is_said_and_the_screen_stays(world: World) -> 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         world.client.close()
         world.control.close()
-        app.refresh_table()
+        app.look()
         await pilot.pause()
-        text = "\n".join(screen(pilot))
-        assert "nothing answers at" in text
-        assert "thermometer" in text
+        await pilot.pause()
+        text = await seen(pilot, "nothing answers at")
+        assert "thermom" in text
 
     on_screen(world, look)

@@ -118,13 +118,18 @@ def paho(port: int, client_id: str = "", **more: Any) -> Iterator[Paho]:
 
 
 class Raw:
-    """A client that says and hears packets; its CONNECT was accepted. Nothing is answered by itself."""
+    """A client that says and hears packets; its CONNECT was accepted. Nothing is answered by itself.
+
+    `present`: the broker remembered its session.
+    """
 
     def __init__(self, port: int, client_id: str = "raw", **hello: Any) -> None:
         self._decoder, self._packets = packets.Decoder(), deque[packets.Packet]()
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.send(connect(client_id, **hello))
-        assert packets.read_connack(self.next()) == ""
+        answer = self.next()
+        assert packets.read_connack(answer) == ""
+        self.present = bool(answer.body[0])
 
     def __enter__(self) -> Raw:
         return self
@@ -160,6 +165,7 @@ class Raw:
 def connect(
     client_id: str,
     *,
+    level: int = 4,
     clean: bool = True,
     keepalive: int = 0,
     will: tuple[str, bytes] | None = None,
@@ -172,7 +178,7 @@ def connect(
     if will is not None:
         texts += [will[0].encode(), will[1]]
     texts += [each.encode() for each in (user, password) if each is not None]
-    body = b"\0\4MQTT\4" + bytes((flags,)) + keepalive.to_bytes(2, "big")
+    body = b"\0\4MQTT" + bytes((level, flags)) + keepalive.to_bytes(2, "big")
     body += b"".join(len(each).to_bytes(2, "big") + each for each in texts)
     return bytes((0x10, len(body))) + body
 

@@ -14,6 +14,7 @@ import pytest
 
 from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind
 from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from tests.drivers.stormy import stormy_cluster
 
 DEVICE = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
 PATIENCE = 10.0
@@ -46,7 +47,7 @@ def real_cluster() -> Iterator[Cluster]:
         server.stop()
 
 
-DRIVERS = {"fake": fake_cluster, "real": real_cluster}
+DRIVERS = {"fake": fake_cluster, "real": real_cluster, "stormy": stormy_cluster}
 
 
 class Listener:

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.drivers.link.bootstrap_rules import Request
 from kubeedge_actors.drivers.link.bootstrap_server import MAX_CONNECTIONS, BootstrapServer
 from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.base import Subject, node_subject
 from kubeedge_actors.drivers.pki.der import facts
 from kubeedge_actors.drivers.pki.orders import NewRequest, fulfil
 from kubeedge_actors.drivers.pki.tokens import make_token
-from kubeedge_actors.errors import LinkError
+from kubeedge_actors.errors import CertificateError, LinkError
 from tests.drivers.bootstrap_cloud import Cloud
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "g_bootstrap.jsonl"
@@ -146,7 +150,10 @@ def test_a_certificate_of_another_ca_ends_the_handshake_even_with_a_token(cloud:
         ("/node/known", "GET", 200, "Node found"),
         ("/node/unknown", "GET", 404, "Node not found"),
         ("/node/Not_A_Name", "GET", 400, "Node name is not valid"),
-        ("/node/broken", "GET", 500, "failed to answer, err: the cluster is away"),
+        ("/node/broken", "GET", 500, "Failed to query node information"),
+        ("/nodeupgrade", "GET", 405, "405: Method Not Allowed"),
+        ("/task/upgrade/name/t/node/n/status", "GET", 405, "405: Method Not Allowed"),
+        ("/task/upgrade/name/t/node/n", "POST", 404, "404: Page Not Found"),
         ("/node/", "GET", 404, "404: Page Not Found"),
         ("/node/a/b", "GET", 404, "404: Page Not Found"),
         ("/edge.crt", "POST", 405, "405: Method Not Allowed"),
@@ -160,6 +167,28 @@ def test_other_paths_and_methods_are_answered_as_by_the_original(
     cloud: Cloud, path: str, method: str, status: int, words: str
 ) -> None:
     assert cloud.ask(path, None, method).words == (status, WORDS, words)
+
+
+REPORTS = ["/nodeupgrade", "/task/prepull/name/t1/node/edge-9/status"]
+
+
+@pytest.mark.parametrize("path", REPORTS)
+def test_a_report_of_a_task_that_was_not_given_here_is_taken_and_noted(cloud: Cloud, path: str) -> None:
+    for body in (b'{"NodeName":"edge-9","Event":"Upgrade"}', b"{}", b"null", b'{"Reason":"' + b"x" * (2 << 20) + b'"}'):
+        assert cloud.ask(path, body, "POST").words == (200, WORDS, "ok")
+
+
+@pytest.mark.parametrize("path", REPORTS)
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b'"ok"', b"\xff", b"[" * 100_000])
+def test_a_report_that_is_no_object_is_refused(cloud: Cloud, path: str, body: bytes) -> None:
+    reply = cloud.ask(path, body, "POST")
+    assert reply.status == 400 and b"marshal task info" in reply.body
+
+
+@pytest.mark.parametrize("path", REPORTS)
+def test_a_report_of_more_than_three_mebibytes_is_refused_in_the_originals_words(cloud: Cloud, path: str) -> None:
+    reply = cloud.ask(path, b" " * ((3 << 20) + 1), "POST")
+    assert reply.status == 400 and reply.body.endswith(b"can only be up to 1MB in size")
 
 
 @pytest.mark.parametrize("usages", ["nonsense", "[1.5]", '["2"]', "{}", "[" * 2000])
@@ -249,8 +278,63 @@ def test_a_taken_port_is_one_sentence(cloud: Cloud) -> None:
         other.start("127.0.0.1", cloud.port, cloud.tls)
 
 
+def test_the_certificate_of_the_server_is_renewed_while_it_serves(cloud: Cloud) -> None:
+    def shown(connection: http.client.HTTPSConnection) -> bytes:
+        assert isinstance(connection.sock, ssl.SSLSocket)
+        return connection.sock.getpeercert(binary_form=True) or b""
+
+    old = cloud.connect()
+    old.request("GET", "/ca.crt")
+    assert old.getresponse().read() == cloud.authority.ca_der
+    before = shown(old)
+    cloud.server.renew(cloud.authority.server(["10.0.0.9"]))
+    old.request("GET", "/ca.crt")  # this connection goes on
+    assert old.getresponse().read() == cloud.authority.ca_der
+    new = cloud.connect()
+    new.request("GET", "/ca.crt")
+    assert new.getresponse().read() == cloud.authority.ca_der
+    assert shown(new) != before and "10.0.0.9" in facts(shown(new)).names
+    with pytest.raises(CertificateError):
+        cloud.server.renew(LinkTls(cloud.tls.ca, cloud.tls.ca, cloud.tls.key))
+    assert cloud.ask("/ca.crt").status == 200
+    old.close()
+    new.close()
+
+
 def test_stopping_twice_is_harmless(cloud: Cloud) -> None:
     cloud.server.stop()
     cloud.server.stop()
     with pytest.raises(OSError):
         cloud.ask("/ca.crt")
+
+
+paths = st.sampled_from(["/ca.crt", "/edge.crt", "/node/n", "/nodeupgrade", "/task/a/name/b/node/c/status"]) | st.text()
+tokens = st.sampled_from(["good", "expired", "foreign", "cut", "twice"]) | st.text()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=paths,
+    method=st.sampled_from(["GET", "POST", "PUT", ""]),
+    body=st.binary(max_size=300),
+    token=tokens,
+    node=st.sampled_from(["edge-9", "", "../x"]) | st.text(),
+    usages=st.sampled_from(["", "[2]", "[1,2]", "[" * 50_000]) | st.text(),
+    name=st.sampled_from(["", "system:node:edge-9", "kubeedge.io"]) | st.text(),
+)
+def test_nothing_that_is_asked_upsets_the_server_or_gets_a_certificate(
+    cloud: Cloud, path: str, method: str, body: bytes, token: str, node: str, usages: str, name: str
+) -> None:
+    jwts = {
+        "good": cloud.jwt,
+        "expired": make_token(cloud.authority.ca_der, cloud.authority.ca_key_der, 1000.0).partition(".")[2],
+        "foreign": make_token(cloud.authority.ca_der, b"another key", 9e9).partition(".")[2],
+        "cut": cloud.jwt[:-2],
+        "twice": cloud.jwt + cloud.jwt,
+    }
+    headers = {"authorization": f"Bearer {jwts.get(token, token)}", "nodename": node, "extkeyusages": usages}
+    reply = cloud.rules.answer(Request(method, path, headers, body, name, ("system:nodes", "KubeEdge")))
+    assert reply.status in (200, 400, 401, 404, 405, 500)
+    assert reply.status != 200 or path.partition("?")[0] != "/edge.crt"  # no body here is a request
+    if path == "/edge.crt" and method == "GET" and not name and token != "good":
+        assert reply.status == 401

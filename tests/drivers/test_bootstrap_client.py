@@ -148,7 +148,9 @@ def test_another_node_name_needs_another_certificate(edge: Edge) -> None:
     assert facts_of(Path(tls.cert)).common_name == "system:node:n2"
 
 
-def test_a_token_of_a_cloud_that_was_set_up_anew_replaces_good_files(edge: Edge, tmp_path: Path) -> None:
+def test_a_token_of_a_cloud_that_was_set_up_anew_replaces_good_files_and_that_is_said(
+    edge: Edge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     edge.credentials().obtain()
     anew = Cloud(tmp_path / "anew")
     try:
@@ -157,6 +159,8 @@ def test_a_token_of_a_cloud_that_was_set_up_anew_replaces_good_files(edge: Edge,
         assert facts_of(Path(tls.ca)).key_id == facts_of(anew.authority.ca_path).key_id
     finally:
         anew.stop()
+    said = [record.getMessage() for record in caplog.records if "has another CA" in record.getMessage()]
+    assert len(said) == 1 and said[0].startswith("the cloud has another CA (sha256 ")
 
 
 @pytest.mark.parametrize("token", ["0" * 64 + ".a.b.c", "nonsense"])

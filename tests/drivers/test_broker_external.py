@@ -11,9 +11,10 @@ import pytest
 
 from kubeedge_actors.drivers.broker import external, packets
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
-from kubeedge_actors.drivers.broker.external import ExternalBroker, Login, secure_context
+from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
 from kubeedge_actors.drivers.broker.outbox import Limits
 from kubeedge_actors.drivers.broker.passwords import line_for
+from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
 from tests.certificates import TestCa
 from tests.drivers.brokers import PATIENCE, Ear, Paho, eventually, free_port, mosquitto, paho
@@ -51,6 +52,20 @@ def test_what_was_said_while_the_broker_was_away_arrives_when_it_is_there(
     assert client.alive and not client.connected.is_set()
     with mosquitto(tmp_path, port=port):
         assert [int(arrival.payload) for arrival in ear.take(100)] == list(range(100))
+
+
+@pytest.mark.mosquitto
+def test_an_outage_is_said_once_and_its_end_too(port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    client = ExternalBroker("127.0.0.1", port)
+    client.subscribe("a")
+    client.start()
+    for _ in range(2):
+        eventually(lambda: "can not be used: Connection refused" in caplog.text, "it is said")
+        with mosquitto(tmp_path, port=port):
+            eventually(lambda: "can be used again" in caplog.text, "and that it is over")
+            assert caplog.text.count("Connection refused") == 1
+            caplog.clear()
+    client.close()
 
 
 @pytest.mark.mosquitto
@@ -113,7 +128,7 @@ def test_it_speaks_tls_and_trusts_only_its_authority(tmp_path: Path, caplog: pyt
     tls = (f"cafile {ours.path}", f"certfile {files.cert}", f"keyfile {files.key}", "allow_anonymous true")
     ear = Ear()
     with mosquitto(tmp_path, *tls) as port:
-        trusting = ExternalBroker("127.0.0.1", port, tls=secure_context(str(ours.path)))
+        trusting = ExternalBroker("127.0.0.1", port, tls=client_context(str(ours.path)))
         trusting.listen(ear)
         trusting.subscribe("a")
         trusting.start()
@@ -121,20 +136,44 @@ def test_it_speaks_tls_and_trusts_only_its_authority(tmp_path: Path, caplog: pyt
             trusting.publish("a", b"%d" % n + b"x" * 4096)
         assert [int(arrival.payload.rstrip(b"x")) for arrival in ear.take(300)] == list(range(300))
         trusting.close()
-        wary = ExternalBroker("127.0.0.1", port, tls=secure_context(str(others.path)))
+        wary = ExternalBroker("127.0.0.1", port, tls=client_context(str(others.path)))
         wary.start()
         eventually(lambda: "certificate verify failed" in caplog.text, "it does not trust")
         wary.close()
 
 
-def test_what_does_not_fit_while_the_broker_is_away_is_counted_and_said_once(
-    port: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_does_not_fit_while_the_broker_is_away_is_counted(port: int) -> None:
     client = ExternalBroker("127.0.0.1", port, limits=Limits(longest=10))
     for n in range(30):
         client.publish("a", b"%d" % n)
-    assert client.dropped == 20
-    assert caplog.text.count("publications are dropped from now on") == 1
+    assert client.lost == 20
+
+
+@pytest.mark.mosquitto
+def test_what_was_said_while_this_process_was_down_or_had_not_stored_it_comes_to_the_next_one(
+    port: int, tmp_path: Path
+) -> None:
+    heard: list[list[bytes]] = []
+    with mosquitto(tmp_path, port=port), paho(port) as app:
+        for settled in (2, 0, 2):
+            ear = Ear()
+            client = ExternalBroker("127.0.0.1", port, Login("edge-1"))
+            client.listen(ear, source=1)
+            client.subscribe("a")
+            client.start()
+            if not heard:
+                client.publish("a", b"0")
+                assert ear.next().payload == b"0"  # so it is subscribed
+                app.publish("a", b"1", 1)
+                app.publish("a", b"2", 1)
+            heard.append([arrival.payload for arrival in ear.take(2)])
+            client.settle(settled)
+            client.publish("settled", b"x")
+            eventually(lambda: not client._outbox, "it has left, and acknowledgements before it")  # noqa: B023
+            client.close()
+            if len(heard) == 1:
+                app.publish("a", b"3", 1)
+    assert heard == [[b"1", b"2"], [b"2", b"3"], [b"2", b"3"]]
 
 
 @pytest.mark.mosquitto
@@ -237,7 +276,7 @@ def test_a_url_that_is_none_is_a_mistake_of_a_person(url: str) -> None:
 
 def test_tls_files_that_can_not_be_used_are_a_mistake_of_a_person(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="TLS files for the MQTT broker can not be used"):
-        secure_context(str(tmp_path / "none"))
+        client_context(str(tmp_path / "none"))
 
 
 @pytest.mark.mosquitto

@@ -170,7 +170,7 @@ STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 def test_a_stream_gives_whole_lines_however_they_are_cut(server: Server, transport: Transport) -> None:
     server.steps.append(
-        lambda held, request: held.sendall(STREAM + chunks(b'{"a":', b"1}\n\n{", b"}\n[", b"]") + b"0\r\n\r\n")
+        lambda held, request: held.sendall(STREAM + chunks(b'{"a":', b"1}\n\n{", b"}\n[", b"]\n") + b"0\r\n\r\n")
     )
     with transport.stream("/watch") as stream:
         assert stream.status == 200
@@ -181,8 +181,9 @@ def test_a_silent_or_broken_stream_is_unreachable(server: Server, transport: Tra
     server.steps += [
         lambda held, request: held.sendall(STREAM),
         lambda held, request: send_and_hang_up(held, STREAM + b"5\r\nab"),
+        lambda held, request: held.sendall(STREAM + chunks(b'{"a":') + b"0\r\n\r\n"),
     ]
-    for silence in (0.05, 5.0):
+    for silence in (0.05, 5.0, 5.0):
         with transport.stream("/watch") as stream, pytest.raises(Unreachable):
             list(stream.lines(silence))
 
@@ -393,7 +394,15 @@ CONTEXT = "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: 
         ("current-context: x", "no entry 'x' in `contexts`"),
         (CONTEXT, "no entry 'c' in `clusters`"),
         (CONTEXT + CLUSTERS, "no entry 'u' in `users`"),
-        (CONTEXT + CLUSTERS + "users: [{name: u, user: {exec: {command: aws}}}]", "`exec` is not supported"),
+        (CONTEXT + CLUSTERS + "users: [{name: u, user: {exec: {args: [a]}}}]", "`exec` names no command"),
+        (
+            CONTEXT + CLUSTERS + "users: [{name: u, user: {exec: {command: a, interactiveMode: Always}}}]",
+            "wants to ask a person",
+        ),
+        (
+            CONTEXT + CLUSTERS + "users: [{name: u, user: {auth-provider: {name: gcp}}}]",
+            "`auth-provider` is not supported",
+        ),
         (CONTEXT + CLUSTERS + "users: [{name: u, user: {client-key-data: '%'}}]", "is not base64"),
         (CONTEXT + CLUSTERS + "users: [{name: u, user: {client-key: none.pem}}]", "cannot read .*none.pem"),
         (CONTEXT + "clusters: [{name: c, cluster: {server: ftp}}]\nusers: [{name: u}]", "has no `server`"),

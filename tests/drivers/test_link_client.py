@@ -12,6 +12,7 @@ import pytest
 
 from kubeedge_actors.drivers.link import client
 from kubeedge_actors.drivers.link.client import WebSocketLink
+from kubeedge_actors.drivers.link.relay import Relay
 from kubeedge_actors.drivers.link.trust import dial
 from tests.drivers.raw_peer import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawPeer, frame
 from tests.drivers.recorders import ClientRecorder
@@ -36,6 +37,12 @@ def joined(link: WebSocketLink, peer: RawPeer, events: ClientRecorder | None = N
     peer.upgrade()
     events.next("open")
     return events
+
+
+def opcode(peer: RawPeer) -> int:
+    found = peer.frame()
+    assert found is not None
+    return found.opcode
 
 
 def test_the_upgrade_has_the_given_headers_and_no_origin(link: WebSocketLink, peer: RawPeer) -> None:
@@ -242,3 +249,40 @@ def test_marks_are_told_in_bunches(link: WebSocketLink, peer: RawPeer) -> None:
     joined(link, peer, events)
     assert [events.next("written") for _ in range(500)] == [str(number) for number in range(500)]
     assert events.bunches < 50
+
+
+def test_a_peer_that_is_silent_is_asked_and_one_that_answers_is_kept(
+    link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "QUIET_SECONDS", 0.05)
+    events = joined(link, peer)
+    for _ in range(3):
+        assert opcode(peer) == PING
+        peer.write(frame(PONG, b""))
+    peer.write(frame(TEXT, b"still here"))
+    assert events.next("text") == "still here"
+
+
+def test_a_peer_that_is_silent_when_asked_is_given_up(
+    link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.05)
+    events = joined(link, peer)
+    assert opcode(peer) == PING
+    assert events.next("close").reason == "the other side is silent"
+
+
+def test_a_proxy_that_keeps_the_connection_and_forwards_nothing_is_noticed(
+    link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.1)
+    relay = Relay(("127.0.0.1", peer.port))
+    events = ClientRecorder()
+    link.open(f"ws://127.0.0.1:{relay.port}/path", {}, None, events)
+    peer.upgrade()
+    events.next("open")
+    relay.stall()
+    assert events.next("close").reason == "the other side is silent"
+    relay.close()

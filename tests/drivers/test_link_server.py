@@ -17,6 +17,7 @@ from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.base import NODE_GROUP, SERVER_AUTH, KeyPair, Subject, node_subject
+from kubeedge_actors.drivers.pki.der import facts
 from kubeedge_actors.drivers.pki.orders import Issue, fulfil
 from kubeedge_actors.drivers.pki.pairs import save_pair
 from kubeedge_actors.errors import CertificateError, LinkError
@@ -66,7 +67,7 @@ def test_a_client_is_known_by_its_certificate(serving: Serving) -> None:
         client.joined()
         peer = serving.told.next("connect")
         assert (peer.common_name, peer.organizations) == ("system:node:edge-1", ("system:nodes",))
-        assert peer.address == "127.0.0.1"
+        assert peer.address.startswith("127.0.0.1:")
 
 
 def refused(serving: Serving, tls: LinkTls | None) -> None:
@@ -80,6 +81,30 @@ def refused(serving: Serving, tls: LinkTls | None) -> None:
     except (ssl.SSLError, ConnectionError):
         pass  # refused during the handshake, which is as good
     assert serving.told.rest() == []
+
+
+def test_a_new_certificate_is_shown_to_new_clients_and_connections_stay(serving: Serving) -> None:
+    with serving.client() as old:
+        old.joined()
+        before = old.socket.getpeercert(binary_form=True)
+        serving.server.renew(serving.authority.server(["10.0.0.9"]))
+        old.send(TEXT, b"still here")
+        while serving.told.next("text") != "still here":
+            pass
+        with serving.client() as new:
+            new.joined()
+            after = new.socket.getpeercert(binary_form=True)
+            assert after != before and "10.0.0.9" in facts(after or b"").names
+    with pytest.raises(CertificateError):
+        serving.server.renew(LinkTls(serving.tls.ca, serving.tls.ca, serving.tls.key))
+    assert serving.works()
+
+
+def test_handshakes_that_never_end_well_are_counted(serving: Serving) -> None:
+    before = serving.server.unfinished
+    refused(serving, None)
+    assert serving.works()
+    assert serving.server.unfinished == before + 1
 
 
 def test_a_client_without_a_certificate_is_refused(serving: Serving) -> None:

@@ -103,7 +103,9 @@ def test_a_known_server_is_refused_when_its_new_certificate_is_of_another_ca(
     for _ in range(2):
         with pytest.raises((ssl.SSLError, ConnectionError)):
             peer.accept()
-    assert "certificate of the server was refused" in events.next("close").reason
+    reason = events.next("close").reason
+    assert "certificate of the server was refused" in reason
+    assert "not of the CA that this node has joined" in reason, "a person has to know what to do"
 
 
 @pytest.mark.parametrize("fault", ["other CA", "other name", "expired"])
@@ -117,7 +119,9 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(ca: TestCa, tmp_path: 
         events = opened(WebSocketLinks(), peer, ca.client("system:node:edge-1"), wait=False)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             peer.accept()
-        assert "certificate of the server was refused" in events.next("close").reason
+        reason = events.next("close").reason
+        assert "certificate of the server was refused" in reason
+        assert ("a new token is needed" in reason) == (fault == "other CA")
 
 
 def test_a_client_that_the_server_does_not_trust_is_told(ca: TestCa, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubeedge_actors.drivers.pki.authority import FileAuthority, adopt
+from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, KeyPair, Subject, node_of, node_subject
 from kubeedge_actors.drivers.pki.der import facts
 from kubeedge_actors.drivers.pki.files import CERTIFICATE, EC_KEY, from_pem, read_pem, to_pem, write_file, write_pem
@@ -117,11 +117,29 @@ def test_private_files_are_for_their_owner_only(opened: Callable[[], FileAuthori
     assert {modes[name] for name in modes.keys() - private} == {0o644}
 
 
-def test_a_ca_from_elsewhere_can_be_adopted(tmp_path: Path) -> None:
-    made = fulfil(NewAuthority(NOW))
-    adopt(tmp_path / "certs", KeyPair(made.cert, made.key))
-    authority = FileAuthority(tmp_path / "certs", fulfil, Clock())
+def test_a_ca_from_elsewhere_can_be_adopted_and_what_the_old_one_signed_is_made_anew(
+    opened: Callable[[], FileAuthority], tmp_path: Path
+) -> None:
+    authority, made = opened(), fulfil(NewAuthority(NOW))
+    before = Path(authority.server().cert).read_bytes()
+    authority.adopt(KeyPair(made.cert, made.key))
     assert (authority.ca_der, authority.ca_key_der) == (made.cert, made.key)
+    assert facts_of(Path(authority.server().cert)).authority_id == facts(made.cert).key_id
+    assert Path(authority.server().cert).read_bytes() != before
+    assert opened().ca_der == made.cert
+    assert not list(tmp_path.glob("*.incoming.*"))
+
+
+def test_a_damaged_ca_or_one_that_is_not_valid_is_not_adopted(
+    opened: Callable[[], FileAuthority], clock: Clock
+) -> None:
+    authority = opened()
+    before = authority.pair
+    made, other = fulfil(NewAuthority(NOW)), fulfil(NewAuthority(NOW + DAY))
+    for bad in (KeyPair(made.cert, other.key), KeyPair(b"nonsense", made.key), KeyPair(other.cert, other.key)):
+        with pytest.raises(CertificateError):
+            authority.adopt(bad)
+    assert authority.pair == opened().pair == before
 
 
 # --- server and people

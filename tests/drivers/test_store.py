@@ -12,6 +12,7 @@ from kubeedge_actors.drivers.store.base import (
     AttributeRow,
     DesiredRow,
     DeviceRow,
+    HistoryRow,
     MetaChanges,
     MetaRow,
     ObjectRow,
@@ -206,3 +207,53 @@ def test_a_closed_store_refuses(store: Store) -> None:
         store.meta.put([POD])
     with pytest.raises(StoreError):
         store.meta.get(POD.key)
+
+
+def test_rows_of_a_type_come_in_pages(store: Store) -> None:
+    keys = [f"default/device/d{n}" for n in range(5)]
+    store.meta.put([*(MetaRow(key, "device", "{}") for key in keys), POD])
+    assert [row.key for row in store.meta.of_type("device", limit=2)] == keys[:2]
+    assert [row.key for row in store.meta.of_type("device", after=keys[1], limit=2)] == keys[2:4]
+    assert [row.key for row in store.meta.of_type("device", after=keys[3])] == keys[4:]
+
+
+def test_one_device_is_read_alone(store: Store) -> None:
+    other = TwinRow("default/fan", "speed", None, "3")
+    wanted = DesiredRow("default/lamp", "power", "on")
+    store.twin.apply(
+        TwinChanges(devices=[LAMP], twins=[POWER, other], desired=[wanted, DesiredRow("default/fan", "speed", "1")])
+    )
+    assert store.twin.device("default/lamp") == ([POWER], [wanted])
+    assert store.twin.device("default/ghost") == ([], [])
+
+
+def test_empty_values_become_none_when_it_is_asked_for(store: Store) -> None:
+    store.twin.apply(
+        TwinChanges(
+            devices=[LAMP], twins=[TwinRow("default/lamp", "power", "", ""), TwinRow("default/lamp", "x", "on")]
+        )
+    )
+    assert (store.twin.twins()[0].expected, store.twin.twins()[0].actual) == ("", "")
+    store.twin.forget_empty()
+    assert [(row.expected, row.actual) for row in store.twin.twins()] == [(None, None), ("on", None)]
+
+
+def test_a_value_of_the_history_takes_the_place_of_the_one_in_its_slot(store: Store) -> None:
+    rows = [HistoryRow("default/lamp", "power", n % 3, n, 1000 + n, None if n % 2 else "on", str(n)) for n in range(5)]
+    store.twin.apply(TwinChanges(devices=[LAMP], history=rows))
+    store.twin.apply(TwinChanges(history=[HistoryRow("default/lamp", "level", 0, 0, 1)]))
+
+    def numbers(**narrow: int) -> list[int]:
+        return [row.number for row in store.twin.history("default/lamp", "power", **narrow)]
+
+    assert numbers() == [2, 3, 4]
+    assert numbers(limit=2) == [3, 4]
+    assert numbers(since=1003) == [3, 4]
+    assert numbers(until=1003) == [2, 3]
+    assert store.twin.history_numbers("default/lamp") == {"power": 4, "level": 0}
+    store.twin.apply(TwinChanges(expired_history=[("default/lamp", "power", 1003)]))
+    assert numbers() == [3, 4]
+    store.twin.apply(TwinChanges(removed_history=[("default/lamp", "power")], history=rows[4:]))
+    assert store.twin.history("default/lamp", "power") == rows[4:]
+    store.twin.apply(TwinChanges(removed_devices=["default/lamp"]))
+    assert (numbers(), store.twin.history_numbers("default/lamp")) == ([], {})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.store import schema, sqlite
+from kubeedge_actors.drivers.store import file, schema
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreCorrupt, StoreError
@@ -115,7 +115,7 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_database_locked_by_another_program_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.01)
     store = SqliteStore(tmp_path / "edge.db")
     other = sqlite3.connect(tmp_path / "edge.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -128,7 +128,7 @@ def test_a_database_locked_by_another_program_is_a_store_error(tmp_path: Path, m
 
 
 def test_a_full_database_refuses_and_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sqlite.PRAGMAS, "max_page_count", 60)
+    monkeypatch.setitem(file.PRAGMAS, "max_page_count", 60)
     store = SqliteStore(tmp_path / "edge.db")
     store.outbox.apply([OutboxRow("kept", "x")], ())
     with pytest.raises(StoreError, match="full"):
@@ -153,8 +153,8 @@ def test_a_full_disk_refuses_and_the_store_goes_on_when_there_is_room(tmp_path: 
 def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "edge.db")
     store.topics.add("a")
-    for file in tmp_path.iterdir():
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    for each in tmp_path.iterdir():
+        assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
     store.close()
 
 

@@ -124,3 +124,58 @@ def test_a_desired_value_reaches_the_device(device: World) -> None:
         ),
         "the twin expects power on",
     )
+
+
+@pytest.mark.mosquitto
+def test_a_history_is_kept_as_the_annotation_says_and_survives_kill_9(device: World) -> None:
+    done = device.kubectl("annotate", "device", "t1", "twin.kubeedge-actors/history=temperature=3")
+    assert done.returncode == 0, done.stderr
+    topic = "$hw/events/device/default/t1/twin/history/get"
+
+    def past() -> list[str]:
+        history = exchange(device, topic, f"{topic}/result", '{"event_id":"h"}')["history"]
+        return [each["actual"] for each in history.get("temperature", [])]
+
+    eventually(lambda: "code" not in report(device, "1") and past(), "a history")
+    for value in ("2", "3", "4"):
+        report(device, value)
+    assert past() == ["2", "3", "4"]
+    device.edge.kill()
+    device.edge.start()
+    report(device, "5")
+    assert past() == ["3", "4", "5"]
+
+
+@pytest.mark.mosquitto
+def test_who_wins_is_what_the_annotation_says(device: World) -> None:
+    topic = "$hw/events/device/default/t1/twin"
+
+    def desire(value: str) -> None:
+        properties = [{"name": "temperature"}, {"name": "power", "desired": {"value": value}}]
+        done = device.kubectl(
+            "patch", "device", "t1", "--type=merge", "-p", json.dumps({"spec": {"properties": properties}})
+        )
+        assert done.returncode == 0, done.stderr
+
+    def stands() -> str:
+        twin = exchange(device, f"{topic}/get", f"{topic}/get/result", "{}")["twin"]
+        return str(twin.get("power", {}).get("expected", {}).get("value"))
+
+    def at_the_edge(value: str) -> None:
+        payload = json.dumps({"twin": {"power": {"expected": {"value": value}}}})
+        assert "code" not in exchange(device, f"{topic}/update", f"{topic}/update/result", payload)
+
+    def observed() -> str:
+        twins = device.json("get", "devicestatus", "t1").get("status", {}).get("twins", [])
+        return next((str(each["observedDesired"]["value"]) for each in twins if each["propertyName"] == "power"), "")
+
+    assert device.kubectl("annotate", "device", "t1", "twin.kubeedge-actors/conflict=power=edge-wins").returncode == 0
+    desire("on")
+    eventually(lambda: stands() == "on", "nobody at the edge has said anything yet")
+    at_the_edge("dim")
+    desire("off")
+    eventually(lambda: observed() == "dim", "the cloud hears what stands")
+    assert stands() == "dim"
+    done = device.kubectl("annotate", "--overwrite", "device", "t1", "twin.kubeedge-actors/conflict=cloud-wins")
+    assert done.returncode == 0
+    eventually(lambda: stands() == "off", "the cloud wins")

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.supervisors.world import ENGINES, World
+from tests.supervisors.world import ENGINES, World, workshop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_the_workshop() -> Iterator[None]:
+    """Leave no process behind when the suite is over."""
+    yield
+    if workshop.cache_info().currsize:
+        workshop()[1].close()
 
 
 @pytest.fixture(params=list(ENGINES))

@@ -9,7 +9,7 @@ import pytest
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout, MailboxError, Stopped
 from kubeedge_actors.supervisors import Backoff, Failed, Promise, Reason, Reply
-from tests.supervisors.world import Boom, Recorder, World, spec
+from tests.supervisors.world import Boom, Recorder, World, in_one_process, spec
 
 
 def failure_of(promise: Promise) -> Exception:
@@ -81,6 +81,7 @@ def test_g3_an_unhandled_ask_fails_at_once_and_is_no_crash(world: World) -> None
     assert world.of(Failed) == []
 
 
+@in_one_process
 def test_g3_the_deadline_of_an_ask_is_kept(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
     kept: list[Reply] = []
@@ -91,6 +92,7 @@ def test_g3_the_deadline_of_an_ask_is_kept(world: World) -> None:
     assert promise.get() == "late"
 
 
+@in_one_process
 def test_g3_a_reply_may_come_later_and_from_another_turn(world: World) -> None:
     kept: list[Reply] = []
     world.start(spec("a", lambda: Recorder(world)))
@@ -115,6 +117,7 @@ def test_g3_a_reply_that_is_let_go_tells_the_asker_at_once(world: World) -> None
     assert "let go" in str(failure_of(world.ref("a").ask(forget)))
 
 
+@in_one_process
 def test_g3_answers_that_a_crashed_actor_still_owed_are_lost_at_once(world: World) -> None:
     kept: list[Reply] = []
     world.start(spec("a", lambda: Recorder(world), max_deliveries=1))
@@ -124,6 +127,7 @@ def test_g3_answers_that_a_crashed_actor_still_owed_are_lost_at_once(world: Worl
     assert kept[0].send("too late") is False
 
 
+@in_one_process
 def test_g3_a_reply_taken_over_in_a_turn_that_crashes_is_void_and_the_message_comes_again(world: World) -> None:
     kept: list[Reply] = []
 
@@ -173,6 +177,7 @@ def test_an_error_goes_to_who_takes_it(world: World) -> None:
     world.until(lambda: world.record == [AnswerLost])
 
 
+@in_one_process
 def test_then_hears_of_the_deadline(world: World) -> None:
     kept: list[Any] = []
     world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world)))
@@ -189,6 +194,7 @@ def test_then_hears_of_the_deadline(world: World) -> None:
     world.until(lambda: world.record == [AskTimeout])
 
 
+@in_one_process
 def test_an_answer_for_an_incarnation_that_is_gone_is_not_given_to_the_next(world: World) -> None:
     kept: list[Reply] = []
     world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world), max_deliveries=1))

@@ -32,7 +32,7 @@ from kubeedge_actors.supervisors.engines import seat
 from kubeedge_actors.supervisors.engines.seat import Seat
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.turns import drain
-from tests.supervisors.world import PATIENCE, Lively, Recorder, World, spec
+from tests.supervisors.world import PATIENCE, Lively, Recorder, World, in_one_process, spec
 
 # --- threads --------------------------------------------------------------------------------------------------------
 
@@ -255,6 +255,7 @@ def test_the_inline_engine_needs_a_clock_that_it_can_move() -> None:
     assert Runtime(InlineEngine(), clock=clock).clock is clock
 
 
+@in_one_process
 def test_a_wide_tree_stops_without_deep_recursion(world: World) -> None:
     crowd = [spec(f"a{number}", lambda: Recorder(world)) for number in range(150)]
     world.start(*crowd)

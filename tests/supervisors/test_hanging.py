@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.supervisors import Failed, Hung, MailboxSpec, OneForAll, Reason, Restarted, Started, Unhandled
+from kubeedge_actors.supervisors.engines.hosts import HostsEngine
 from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, Stop, World, spec
 
 
@@ -26,7 +27,9 @@ def test_g10_a_handler_that_ran_past_its_deadline_is_hung_and_its_result_is_disc
     assert world.ref("a").ask(overrun).get() == "in time"
     (hung,) = world.until(lambda: world.of(Hung))
     assert (hung.name, hung.incarnation, hung.message, hung.duration) == ("a", 1, "function", 5.0)
-    world.until(lambda: sorted(world.record) == ["a starts", "a starts", "a stops"])
+    # on hosts its process is killed: it does not come back late, and has nothing left to tidy up
+    tidied = [] if isinstance(world.engine, HostsEngine) else ["a stops"]
+    world.until(lambda: sorted(world.record) == ["a starts", "a starts", *tidied])
     world.until_seen(Failed, 1)
 
 

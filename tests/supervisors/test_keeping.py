@@ -8,7 +8,7 @@ import pytest
 
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors import Actor, Failed, Reason, Restarted
-from tests.supervisors.world import Boom, Recorder, World, spec
+from tests.supervisors.world import Boom, Recorder, World, in_one_process, spec
 
 
 def test_g1_a_crash_loses_no_queued_message(world: World) -> None:
@@ -144,6 +144,7 @@ def test_g12_the_asker_of_the_poison_learns_it_and_the_others_get_their_answers(
     assert [promises[index].get() for index in (0, 1, 3)] == [-1, -2, -4]
 
 
+@in_one_process
 def test_g12_a_timers_message_comes_alone_and_may_be_cancelled_by_those_before_it(world: World) -> None:
     timers: list[Any] = []
     world.start(spec("a", lambda: Batcher(world)))

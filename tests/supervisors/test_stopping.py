@@ -10,7 +10,7 @@ import pytest
 
 from kubeedge_actors.errors import Stopped as StoppedError
 from kubeedge_actors.supervisors import Actor, Failed, Hung, Reason, Restarted, Started, Stopped, SupervisorSpec
-from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, World, names, spec
+from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, World, in_one_process, names, spec
 
 
 def test_g6_children_start_in_list_order_and_stop_in_reverse(world: World) -> None:
@@ -90,6 +90,7 @@ def test_g6_the_runtimes_deadline_is_shared_by_all(inline: World) -> None:
     assert len(inline.letters) == 3
 
 
+@in_one_process
 def test_g6_timers_do_not_keep_an_actor_from_stopping(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
     world.ref("a").ask(lambda actor: actor.context.every(0.001, "tick")).get()

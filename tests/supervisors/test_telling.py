@@ -114,7 +114,7 @@ def test_g11_the_tree_is_plain_data(world: World) -> None:
         spec("b", lambda: Recorder(world)),
     )
     world.tell("a", *range(10), "boom", 11)
-    world.until(lambda: 11 in world.record)
+    world.until(lambda: 11 in world.record and world.node("a")["handled"] == 11)
     tree = json.loads(json.dumps(world.runtime.tree()))
     assert [each["name"] for each in tree["children"]] == ["low", "b"]
     a = tree["children"][0]["children"][0]
@@ -130,7 +130,7 @@ def test_g11_rate_depth_and_age_can_be_watched(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
     world.node("a")
     world.tell("a", *range(30))
-    world.until(lambda: len(world.record) == 30)
+    world.until(lambda: len(world.record) == 30 and world.runtime.cell("a").handled == 30)
     world.advance(2.0)
     assert world.node("a")["rate"] == 15.0
     with world.held("a"):

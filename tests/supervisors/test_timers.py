@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from kubeedge_actors.supervisors import Failed, Restarted
-from tests.supervisors.world import Recorder, World, spec
+from tests.supervisors.world import Recorder, World, in_one_process, spec
 
 
 def do(world: World, action: Any) -> Any:
@@ -26,6 +26,7 @@ def test_after_comes_once_at_its_time(world: World) -> None:
     assert world.record == ["now"]
 
 
+@in_one_process
 def test_every_comes_again_and_again_until_it_is_cancelled(world: World) -> None:
     timers: list[Any] = []
     world.start(spec("a", lambda: Recorder(world)))
@@ -39,6 +40,7 @@ def test_every_comes_again_and_again_until_it_is_cancelled(world: World) -> None
     assert world.record == ["tick"] * 3
 
 
+@in_one_process
 def test_a_tick_that_is_queued_when_its_timer_is_cancelled_does_not_come(world: World) -> None:
     timers: list[Any] = []
     world.start(spec("a", lambda: Recorder(world)))

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar
+
+import pytest
 
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
@@ -26,12 +29,49 @@ from kubeedge_actors.supervisors import (
     ThreadsEngine,
 )
 from kubeedge_actors.supervisors.engines.base import Engine
+from kubeedge_actors.supervisors.engines.hosts import HostsEngine
+from kubeedge_actors.supervisors.engines.process.launcher import Launcher
+from tests.supervisors.carried import ByValue, Shop
 
 PATIENCE = 20.0
 """Seconds after which something expected did not happen."""
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
-ENGINES: dict[str, Callable[[], Engine]] = {"inline": InlineEngine, "threads": ThreadsEngine}
+
+
+@cache
+def workshop() -> tuple[Shop, Launcher]:
+    """What all tests on `hosts` share, so that each need not start a warden of its own."""
+    shop = Shop()
+    return shop, Launcher(carrier=ByValue(shop.address, shop))
+
+
+class HostsUnderTest(HostsEngine):
+    """The engine as it is, but for the shared launcher."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._launcher = workshop()[1]
+
+    def check(self, spec: ChildSpec) -> None:
+        """What tests make on the spot can be carried by their own carrier."""
+
+    def shut_down(self) -> None:
+        """Leave the launcher to the next test."""
+        self._launcher = None
+        super().shut_down()
+        workshop()[0].clear()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "inline": InlineEngine,
+    "threads": ThreadsEngine,
+    "hosts": HostsUnderTest,
+}
+
+in_one_process = pytest.mark.parametrize("world", ["inline", "threads"], indirect=True)
+"""For tests in which the test itself holds a Reply or a Timer, or that are about hundreds of actors: on `hosts` a Reply and a Timer
+do not leave the process of their actor (it may keep and use them), and an actor costs a process."""
 
 
 class Boom(Exception):

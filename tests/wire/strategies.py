@@ -112,6 +112,8 @@ SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
     m.OutboxAcknowledged: _said(m.OutboxAcknowledged, ids=st.lists(words, max_size=4)),
     m.MembershipChanged: _said(m.MembershipChanged, content=objects),
     m.MembershipDetailed: _said(m.MembershipDetailed, content=objects),
+    m.TwinSynced: _said(m.TwinSynced, device=devices, content=objects),
+    m.AttributesChanged: _said(m.AttributesChanged, device=devices, content=objects),
     m.ReportConfirmed: _said(m.ReportConfirmed, parent_msg_id=ids, resource=words, content=json_values),
     m.BusPublish: _said(m.BusPublish, topic=topics, payload=json_values),
     m.BusSubscribe: _said(m.BusSubscribe, topic=topics),

@@ -9,13 +9,22 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.cloudhub.admission import Door, is_its_own, wants_acknowledgement
-from kubeedge_actors.actors.cloudhub.events import EVENTS, Gathered, PeerJoined, PeerLeft, RefreshToken, TextCame, Tick
+from kubeedge_actors.actors.cloudhub.admission import (
+    Door,
+    claims_to_be_the_cloud,
+    is_its_own,
+    is_leased,
+    node_of,
+    wants_acknowledgement,
+)
+from kubeedge_actors.actors.cloudhub.events import EVENTS, Down, Gathered, PeerJoined, PeerLeft, TextCame, Tick
 from kubeedge_actors.actors.cloudhub.gate import Gate
 from kubeedge_actors.actors.cloudhub.handover import Handover
 from kubeedge_actors.actors.cloudhub.intake import Intake
+from kubeedge_actors.actors.cloudhub.limits import Allowance, OncePer
 from kubeedge_actors.actors.cloudhub.receipts import DURABLE
 from kubeedge_actors.actors.cloudhub.replies import control_answer, delivered_object, is_empty
+from kubeedge_actors.actors.cloudhub.rivals import Rivals
 from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, Session
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, Traffic
 from kubeedge_actors.drivers.link.base import LinkServer, LinkTls, Peer
@@ -24,24 +33,15 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref
 from kubeedge_actors.wire import codec, mapping, names
 from kubeedge_actors.wire.messages import (
-    AllowTarget,
     Answered,
-    BusAnswered,
-    BusPublish,
-    BusSubscribe,
-    BusUnsubscribe,
-    CallService,
-    ForbidTarget,
     KeepAlive,
-    MembershipChanged,
-    MembershipDetailed,
+    NodeAlive,
     NodeRemoved,
     ObjectDelivered,
     ObjectPushed,
     OutboxAcknowledged,
     QueryClusterCa,
     Refused,
-    ReportConfirmed,
     Said,
     SessionClosed,
     SessionOpened,
@@ -49,25 +49,12 @@ from kubeedge_actors.wire.messages import (
 )
 
 TICK = 0.25
-GATHER = 0.02
-TOKEN_REFRESH = 12 * 3600.0
+GATHER, MEASURE = 0.02, 5.0
+STRANGE = 600
+"""Messages of unknown meaning that a node may say in a minute: who takes none keeps each as a dead letter."""
 MAILBOX = 20_000
 KEPT = frozenset({KeepAlive, Answered, Refused, QueryClusterCa})
 """Upward types that end here."""
-
-Down = (
-    Answered
-    | MembershipChanged
-    | MembershipDetailed
-    | ReportConfirmed
-    | BusPublish
-    | BusSubscribe
-    | BusUnsubscribe
-    | BusAnswered
-    | AllowTarget
-    | ForbidTarget
-    | CallService
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +78,7 @@ class CloudHub(Module):
     group = names.GROUP_HUB
     emits = (
         *sorted(mapping.UPWARD - KEPT, key=lambda said: said.__name__),
-        *(UnknownRecord, SessionOpened, SessionClosed, ObjectDelivered),
+        *(UnknownRecord, SessionOpened, SessionClosed, ObjectDelivered, NodeAlive),
         *EVENTS,
     )
 
@@ -106,7 +93,6 @@ class CloudHub(Module):
         accepting: Callable[[type], tuple[Ref, ...]] | None = None,
         door: Door | None = None,
         traffic: Traffic | None = None,
-        refresh_token: Callable[[], object] | None = None,
     ) -> None:
         self._server = server
         self._listen = listen
@@ -115,11 +101,14 @@ class CloudHub(Module):
         self._keepalive = keepalive
         self._accepting = accepting
         self._door = door or Door()
-        self._refresh_token = refresh_token
         self._traffic = traffic or Traffic()
         self._sessions: dict[str, Session] = {}
         self._by_peer: dict[int, Session] = {}
         self._intake = Intake(self._hand_over, lambda: self.after(GATHER, Gathered()))
+        self._measure_at = 0.0
+        self._rivals = Rivals()
+        self._warned = OncePer()
+        self._strange = Allowance(STRANGE, 60.0)
 
     @classmethod
     def spec(cls, factory: Callable[[], Any] | None = None, **overrides: Any) -> ChildSpec:
@@ -128,13 +117,11 @@ class CloudHub(Module):
 
     def on_start(self) -> None:
         """Serve; take over who is connected."""
-        gate = Gate(self.ref, self.clock, self._door)
+        gate = Gate(self.ref, self.clock, self._door, self._traffic, self._full)
         self._server.start(self._listen.host, self._listen.port, self._listen.tls, gate)
         for peer in self._server.peers():
             self._join(peer)
         self.after(TICK, Tick(due=self.clock.monotonic() + TICK))
-        if self._refresh_token is not None:
-            self.every(TOKEN_REFRESH, RefreshToken())
 
     # --- sessions
 
@@ -148,6 +135,7 @@ class CloudHub(Module):
         """The end of its session, unless that is over already."""
         session = self._by_peer.get(event.peer.id)
         if session is not None:
+            self._traffic.note("closed: connection lost")
             self._end(session, event.reason)
 
     @on
@@ -163,6 +151,7 @@ class CloudHub(Module):
         """End sessions without heart-beat, say again what was not acknowledged."""
         now = self.clock.monotonic()
         self.after(TICK, Tick(due=now + TICK))
+        self._measure(now)
         for session in list(self._sessions.values()):
             # at `due`, not now: what came before `due` has been handled, while a late tick proves nothing
             if session.expired(tick.due):
@@ -170,29 +159,37 @@ class CloudHub(Module):
             elif session.deadline <= now:
                 self._send_all(session, session.tick(now))
 
-    @on
-    def refresh(self, message: RefreshToken) -> None:
-        """Make a new bootstrap token."""
-        if self._refresh_token is not None:
-            self._refresh_token()
+    def _measure(self, now: float) -> None:
+        self._traffic.sessions = len(self._sessions)
+        if now >= self._measure_at:
+            self._measure_at = now + MEASURE
+            self._traffic.waiting = sum(session.waiting for session in self._sessions.values())
+
+    def _full(self, peer: Peer) -> bool:
+        return len(self._sessions) >= self._limit and node_of(peer) not in self._sessions
 
     def _join(self, peer: Peer) -> None:
-        node = peer.headers[names.HEADER_NODE.lower()]
+        node = node_of(peer)
         old = self._sessions.get(node)
         if old is not None and old.peer.id == peer.id:
             return
-        if old is None and len(self._sessions) >= self._limit:
+        if self._full(peer):  # several came through the door at the same time
             self._traffic.note("refused: node limit")
-            self.log.warning("node %s is refused: %d nodes are connected, which is the limit", node, self._limit)
             self._server.close(peer, "the node limit is reached")
             return
+        now = self.clock.monotonic()
         if old is not None:
             self._close(old, "a newer connection of the same node")
+            self._warn(self._rivals.took_over(node, old.peer.address, peer.address, now))
         acknowledging = wants_acknowledgement(peer)
-        now = self.clock.monotonic()
         session = Session(node, peer, now, acknowledging=acknowledging, keepalive=self._keepalive)
         self._sessions[node] = self._by_peer[peer.id] = session
         self.publish(SessionOpened(node=node))
+
+    def _warn(self, sentence: str | None, about: str = "") -> None:
+        """Say it at WARNING, what is `about` the same thing once a minute; a hostile node must not fill the log."""
+        if sentence and (not about or self._warned.lets(about, self.clock.monotonic())):
+            self.log.warning("%s", sentence)
 
     def _close(self, session: Session, reason: str) -> None:
         self._traffic.note(f"closed: {reason}")
@@ -226,11 +223,11 @@ class CloudHub(Module):
             record = codec.decode(text)
             message = mapping.from_record(record, session.node)
         except FrameError as error:
-            self.log.warning("node %s sent what is no message: %s", session.node, error)
+            self._warn(f"node {session.node} sent what is no message: {error}", session.node)
         except Exception:  # a defect of ours in reading must not let one node stop all others
             self.log.exception("what node %s sent can not be read", session.node)
         else:
-            self._traffic.count(UP, record.route.source, type(message).__name__, len(text))
+            self._traffic.count(UP, record.route, text)
             return message
         self._close(session, "a malformed message")
         return None
@@ -239,6 +236,8 @@ class CloudHub(Module):
         match message:
             case KeepAlive():
                 session.heard(at)
+                if is_leased(session.peer):
+                    self.publish(NodeAlive(node=session.node))
             case Answered():
                 self._acknowledged(session, message)
             case Refused():
@@ -252,7 +251,9 @@ class CloudHub(Module):
                 self._up(session, message)
             case _:
                 self._traffic.note("dropped: not a node's to say")
-                self.log.warning("node %s said a %s, which is not its to say", session.node, type(message).__name__)
+                self._warn(
+                    f"node {session.node} said a {type(message).__name__}, which is not its to say", session.node
+                )
 
     def _up(self, session: Session, message: Said) -> None:
         if not session.acknowledging or type(message) not in DURABLE or not message.msg_id:
@@ -297,8 +298,18 @@ class CloudHub(Module):
         answer = control_answer(message)
         if answer is not None:
             self._send_all(session, [answer])
+        elif claims_to_be_the_cloud(message.record):
+            self._traffic.note("dropped: in the name of a cloud module")
         elif not is_empty(message):
+            self._pass_on(session, message)
+
+    def _pass_on(self, session: Session, message: UnknownRecord) -> None:
+        taken = self._accepting is not None and self._accepting(UnknownRecord)
+        if taken or self._strange.lets(session.node, self.clock.monotonic()):
             self.publish(message)
+        else:
+            self._traffic.note("dropped: too many of unknown meaning")
+            self._warn(f"node {session.node} says much that nobody understands; most of it is dropped", session.node)
 
     # --- down
 
@@ -352,8 +363,7 @@ class CloudHub(Module):
     def _write(self, peer: Peer, message: Said) -> None:
         record = mapping.to_record(message, self._now_ms())
         text = codec.encode(record)
-        kind = message.type if isinstance(message, ObjectPushed) else type(message).__name__
-        self._traffic.count(DOWN, record.route.source, kind, len(text))
+        self._traffic.count(DOWN, record.route, text)
         self._server.send(peer, text)
 
     def _unsayable(self, session: Session, message: Said, error: WireError) -> None:

@@ -1,9 +1,22 @@
-"""What the hub tells itself: events of the link server, and times that have come."""
+"""What the hub is told: by itself, events of the link server and times that have come; by others, what to say to nodes."""
 
 from __future__ import annotations
 
 from kubeedge_actors.drivers.link.base import Peer
-from kubeedge_actors.wire.messages import Message
+from kubeedge_actors.wire.messages import (
+    AllowTarget,
+    Answered,
+    BusAnswered,
+    BusPublish,
+    BusSubscribe,
+    BusUnsubscribe,
+    CallService,
+    ForbidTarget,
+    MembershipChanged,
+    MembershipDetailed,
+    Message,
+    ReportConfirmed,
+)
 
 
 class PeerJoined(Message, frozen=True, kw_only=True):
@@ -37,8 +50,19 @@ class Gathered(Message, frozen=True, kw_only=True):
     """Time to acknowledge what was handled."""
 
 
-class RefreshToken(Message, frozen=True, kw_only=True):
-    """Time for a new bootstrap token."""
+EVENTS = (PeerJoined, TextCame, PeerLeft, Tick, Gathered)
 
-
-EVENTS = (PeerJoined, TextCame, PeerLeft, Tick, Gathered, RefreshToken)
+Down = (
+    Answered
+    | MembershipChanged
+    | MembershipDetailed
+    | ReportConfirmed
+    | BusPublish
+    | BusSubscribe
+    | BusUnsubscribe
+    | BusAnswered
+    | AllowTarget
+    | ForbidTarget
+    | CallService
+)
+"""What may be said to a node, beside objects."""

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from kubeedge_actors.actors.cloudhub.admission import Door
 from kubeedge_actors.actors.cloudhub.events import PeerJoined, PeerLeft, TextCame
+from kubeedge_actors.actors.cloudhub.limits import OncePer
+from kubeedge_actors.actors.cloudhub.traffic import Traffic
 from kubeedge_actors.drivers.link.base import Admission, Peer
 from kubeedge_actors.supervisors import Clock, Ref
 
+log = logging.getLogger(__name__)
+LATER, FULL = "told to come later", "node limit"
+BAD, FORBIDDEN, TOO_MANY = 400, 403, 503
+WHY = {BAD: "no node's handshake", FORBIDDEN: "another's certificate", TOO_MANY: LATER}
+ADMITTED = 101
+
 
 class Gate:
-    """The link server's events for the hub behind `ref`; it works on while the hub is being restarted."""
+    """The link server's events for the hub behind `ref`; it works on while the hub is being restarted.
 
-    def __init__(self, ref: Ref, clock: Clock, door: Door) -> None:
+    `full`: whether there is no room for this peer's node.
+    """
+
+    def __init__(self, ref: Ref, clock: Clock, door: Door, traffic: Traffic, full: Callable[[Peer], bool]) -> None:
         self._ref = ref
         self._clock = clock
         self._door = door
+        self._traffic = traffic
+        self._full = full
+        self._warned = OncePer()
         self._unannounced: set[int] = set()
 
     def admit(self, peer: Peer) -> Admission:
-        """Decide at the door."""
-        return self._door.admit(peer, self._clock.monotonic())
+        """Decide at the door; who is refused is counted, and said to the operator if it will not mend by itself."""
+        now = self._clock.monotonic()
+        full = self._full(peer)
+        admission = self._door.admit(peer, now, full=full)
+        if admission.status != ADMITTED:
+            why = FULL if full and admission.status == TOO_MANY else WHY[admission.status]
+            self._traffic.note(f"refused: {why}")
+            if why != LATER and self._warned.lets(f"{why} {peer.common_name}", now):
+                log.warning("a connection from %s is refused: %s", peer.address, admission.reason)
+        return admission
 
     def on_connect(self, peer: Peer) -> None:
         """Announce a node; if the mailbox is full, with its first text."""

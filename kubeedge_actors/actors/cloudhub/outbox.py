@@ -4,6 +4,10 @@ The rules are the original's (source: KubeEdge cloud/pkg/cloudhub/session/node_s
 dispatcher/message_dispatcher.go): per object only the newest push waits; a message is sent, then again every 5 s, 5
 times in all, then the next object gets its turn; `window` objects are under way at once (a genuine edge: one).
 Answers to requests are never replaced by one another: somebody waits for each.
+
+Objects are told apart by their uid, but an edge knows most of them by their path: the deletion of an object must not
+arrive after its successor of the same name, or it would take that away. So pushes of one path go one after the other,
+one that is not acknowledged is given up for its successor, and a deletion that comes after that is old news.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from kubeedge_actors.actors.cloudhub.lanes import Lanes
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.delivery import object_key
 from kubeedge_actors.wire.messages import ObjectPushed, Said
@@ -58,6 +63,7 @@ class Outbox:
         self._flights: dict[str, _Flight] = {}  # by key
         self._sent: dict[str, str] = {}  # msg_id -> key, of what is stored and was sent at least once
         self._delivered: dict[str, str] = {}  # key -> version of the last push that was acknowledged
+        self._lanes = Lanes()
         self.deadline = float("inf")
 
     def put(self, message: Said) -> bool:
@@ -72,6 +78,8 @@ class Outbox:
             return True
         if not message.resource_version and not is_deletion(message):
             return False
+        if message.operation == names.DELETE and self._lanes.has_successor(key, message):
+            return False
         flight = self._flights.get(key)
         slot = self._slots.get(key)
         stored = (slot.push if slot else None) or (flight.message if flight else None)
@@ -83,6 +91,7 @@ class Outbox:
         slot = self._slot(key)
         self._forget(slot.push)
         slot.push = message
+        self._lanes.enter(key, message)
         return True
 
     def due(self, now: float) -> list[Said]:
@@ -100,7 +109,7 @@ class Outbox:
         if flight is not None and flight.message.msg_id == msg_id:
             del self._flights[key]
             self._reckon()
-            return self._note(key, flight.message)
+            return self._note(key, flight.message)  # what waits for the same object stays where it is
         slot = self._slots.get(key)
         message = _remove(slot, msg_id) if slot is not None else None
         if slot is not None and slot.empty:
@@ -115,11 +124,17 @@ class Outbox:
             del self._flights[key]
             self._sent.pop(message.msg_id, None)
             self._reckon()
+            self._leave(key, message)
 
     def has(self, message: ObjectPushed) -> bool:
-        """Whether this version of the object, or a newer one, was acknowledged in this session."""
-        version = self._delivered.get(object_key(message), "")
-        return bool(version) and message.operation != names.DELETE and not newer(message, version)
+        """Whether this version of the object, or a newer one, was acknowledged in this session; or, for a deletion, a
+        successor that has taken the object's place.
+        """
+        key = object_key(message)
+        if message.operation == names.DELETE:
+            return self._lanes.is_replaced(key, message)
+        version = self._delivered.get(key, "")
+        return bool(version) and not newer(message, version)
 
     def __len__(self) -> int:
         """How many messages wait or are under way."""
@@ -146,11 +161,17 @@ class Outbox:
         room = self._window - len(self._flights)
         if room <= 0 or not self._slots:
             return []
-        keys = list(islice((key for key in self._slots if key not in self._flights), room))
+        keys = list(islice((key for key in self._slots if self._may_go(key)), room))
         departing = [message for key in keys if (message := self._take(key)) is not None]
         for key, message in zip(keys, departing, strict=True):
             self._fly(key, message, now)
         return departing
+
+    def _may_go(self, key: str) -> bool:
+        if key in self._flights:
+            return False
+        slot = self._slots[key]
+        return bool(slot.answers) or slot.push is None or self._lanes.is_first(key, slot.push)
 
     def _take(self, key: str) -> Said | None:
         slot = self._slots[key]
@@ -186,6 +207,10 @@ class Outbox:
         """It was not acknowledged for long: the other objects' turn, then again."""
         del self._flights[flight.key]
         self._reckon()
+        if isinstance(flight.message, ObjectPushed) and self._lanes.is_awaited(flight.key, flight.message):
+            self._forget(flight.message)
+            self._leave(flight.key, flight.message)
+            return
         slot = self._slots.pop(flight.key, None) or _Slot()
         if isinstance(flight.message, ObjectPushed):
             slot.push = flight.message  # no newer one waits: that would fly by now
@@ -199,7 +224,14 @@ class Outbox:
                 self._delivered.pop(key, None)
             elif message.resource_version:
                 self._delivered[key] = message.resource_version
+            self._lanes.arrived(key, message)
+            self._leave(key, message)
         return message
+
+    def _leave(self, key: str, message: Said) -> None:
+        slot = self._slots.get(key)
+        if isinstance(message, ObjectPushed) and (slot is None or slot.push is None):
+            self._lanes.leave(key, message)
 
     def _forget(self, message: Said | None) -> None:
         if message is not None:

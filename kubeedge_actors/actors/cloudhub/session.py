@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeedge_actors.actors.cloudhub.outbox import Outbox
 from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.wire.delivery import needs_ack
-from kubeedge_actors.wire.messages import Answered, ObjectPushed, Said
+from kubeedge_actors.wire.messages import Answered, MembershipDetailed, ObjectPushed, Said
 
 KEEPALIVE = 30.0
 OUR_WINDOW = 16
@@ -47,7 +47,15 @@ class Session:
         return len(self._outbox) > MAX_WAITING
 
     def say(self, message: Said, now: float) -> list[Said] | None:
-        """What to send now that this is to be said; None when it is old news."""
+        """What to send now that this is to be said; None when it is old news.
+
+        Two things are said to one sort of edge only: echoes to a genuine one, the list of its devices to one of ours
+        (a genuine cloud does not answer that question, and a genuine edge has the devices pushed).
+        """
+        if isinstance(message, ObjectPushed) and message.echo and self.acknowledging:
+            return []
+        if isinstance(message, MembershipDetailed) and not self.acknowledging:
+            return []
         if not needs_ack(message):
             return [message]
         return self._outbox.due(now) if self._outbox.put(message) else None

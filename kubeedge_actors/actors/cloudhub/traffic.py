@@ -1,31 +1,52 @@
-"""What went over the link: messages and bytes, by direction, module and kind."""
+"""What the hub knows of its link: messages and bytes by direction, module and kind; what was refused, dropped, closed.
+
+Counted by the hub and its link server's thread, read by whoever likes, from any thread: plain data for the control
+socket and for metrics.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
+
+from kubeedge_actors.wire.record import Route
+from kubeedge_actors.wire.subjects import kind_of
 
 UP, DOWN = "up", "down"
+MOST = 500
+"""Kinds that are told apart; what is beyond them counts as OTHER, whatever a node invents."""
+OTHER = "other"
+LONGEST = 64
 
 Key = tuple[str, str, str]
 
 
 class Traffic:
-    """Counted by the hub, read by whoever likes (a copy, from any thread)."""
+    """Counters since the process began, and two gauges: `sessions` and `waiting` (messages not acknowledged yet)."""
 
     def __init__(self) -> None:
         self._messages: Counter[Key] = Counter()
         self._bytes: Counter[Key] = Counter()
         self._outcomes: Counter[str] = Counter()
+        self._others: dict[str, Counter[str]] = {}
+        self.sessions = 0
+        self.waiting = 0
 
-    def count(self, direction: str, module: str, kind: str, size: int) -> None:
-        """One message of `size` characters of JSON."""
-        key = (direction, module, kind)
+    def count(self, direction: str, route: Route, text: str) -> None:
+        """One message; what WebSocket and TLS add is not counted."""
+        key = (direction, route.source[:LONGEST], kind_of(route)[:LONGEST])
+        if key not in self._bytes and len(self._bytes) >= MOST:
+            key = (direction, OTHER, OTHER)
         self._messages[key] += 1
-        self._bytes[key] += size
+        self._bytes[key] += len(text) if text.isascii() else len(text.encode())
 
     def note(self, outcome: str) -> None:
-        """Something that is not delivered as usual: dropped, refused, repeated ..."""
+        """Something that did not go as usual: dropped, refused, repeated, closed ..."""
         self._outcomes[outcome] += 1
+
+    def of(self, module: str) -> Counter[str]:
+        """Where another module counts what it refuses and drops."""
+        return self._others.setdefault(module, Counter())
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -34,11 +55,30 @@ class Traffic:
 
     def table(self) -> list[tuple[str, str, str, int, int]]:
         """Rows of direction, module, kind, messages, bytes; most bytes first."""
-        sizes = dict(self._bytes)
-        rows = [(*key, self._messages[key], size) for key, size in sizes.items()]
+        rows = [(*key, self._messages[key], size) for key, size in dict(self._bytes).items()]
         return sorted(rows, key=lambda row: -row[4])
 
     def total(self, direction: str) -> tuple[int, int]:
         """Messages and bytes of one direction."""
         rows = [row for row in self.table() if row[0] == direction]
         return sum(row[3] for row in rows), sum(row[4] for row in rows)
+
+    def facts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """{"up": {"<module>/<kind>": {"messages", "bytes"}}, "down": ...}, most bytes first."""
+        found: dict[str, dict[str, dict[str, int]]] = {UP: {}, DOWN: {}}
+        for direction, module, kind, messages, size in self.table():
+            found[direction][f"{module}/{kind}"] = {"messages": messages, "bytes": size}
+        return found
+
+    def link(self) -> dict[str, Any]:
+        """{"state": "serving", "sessions", "waiting", "outcomes": {"<what>: <why>": how often}}.
+
+        What another module counts stands behind its name: "edgecontroller refused: QueryObject".
+        """
+        theirs = {
+            f"{module} {what}": count
+            for module, counts in self._others.items()
+            for what, count in counts.copy().items()
+        }
+        outcomes = dict(sorted((self.outcomes | theirs).items()))
+        return {"state": "serving", "sessions": self.sessions, "waiting": self.waiting, "outcomes": outcomes}

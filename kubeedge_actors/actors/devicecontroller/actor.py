@@ -11,10 +11,10 @@ from kubeedge_actors.actors.devicecontroller.reports import Batch, Reports, Send
 from kubeedge_actors.actors.devicecontroller.roster import Roster, device_id, node_of
 from kubeedge_actors.actors.devicecontroller.twins import read_state, read_twins
 from kubeedge_actors.actors.devicecontroller.writer import DEVICE_KIND, RemoveStatus, Shelf, StatusWriter, WriteStatus
-from kubeedge_actors.drivers.cluster.base import Change, ChangeBox, Cluster, Kind, Operation
+from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind, Lookout, Operation, Wanted
 from kubeedge_actors.errors import AskTimeout
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref, Reply
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Reply
 from kubeedge_actors.wire import kinds, names
 from kubeedge_actors.wire.messages import (
     AskMembership,
@@ -37,6 +37,7 @@ STRANGER_PATIENCE = 60.0
 edge's outbox for ever.
 """
 HELD = 10_000
+NOT_THERE = "the device is not on that node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,37 +65,16 @@ class Heard:
     reply: Reply | None
 
 
-class Desk:
+class Desk(Lookout):
     """What DeviceController keeps over its crashes: its watches, who is where, the reports on their way, counters."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._missing = {DEVICE_KIND, MODEL_KIND}
-        self._watching = False
-        self.box = ChangeBox()
+    def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
+        super().__init__(cluster, [Wanted(MODEL_KIND), Wanted(DEVICE_KIND)])
         self.roster = Roster()
         self.reports = Reports()
         self.held: deque[Heard] = deque()
-        self.counts: Counter[str] = Counter()
-
-    @property
-    def synced(self) -> bool:
-        """Whether all devices and models are known."""
-        return not self._missing
-
-    def watch(self, ref: Ref) -> None:
-        """Begin the watches, once; `ref` is told when there is something to take."""
-        if self._watching:
-            ref.offer(ChangesWait())
-            return
-        self._watching = True
-        self.box.wake = lambda: ref.tell(ChangesWait())
-        for kind in (MODEL_KIND, DEVICE_KIND):
-            self._cluster.watch(kind, self.box.put, lambda kind=kind: self._complete(kind, ref))  # type: ignore[misc]
-
-    def _complete(self, kind: Kind, ref: Ref) -> None:
-        self._missing.discard(kind)
-        ref.tell(ChangesWait())
+        self.counts: Counter[str] = Counter() if counts is None else counts
+        self.warned: set[str] = set()
 
 
 class DeviceController(Module):
@@ -115,7 +95,9 @@ class DeviceController(Module):
 
     def on_start(self) -> None:
         """Watch; make again the writes that were under way when a crash came."""
-        self._desk.watch(self.ref)
+        ref = self.ref
+        if not self._desk.begin(lambda: ref.tell(ChangesWait())):
+            ref.offer(ChangesWait())
         self.every(TICK, Tick())
         for device in self._desk.reports.land():
             self._pump(device)
@@ -215,16 +197,27 @@ class DeviceController(Module):
         batch = _batch(said, sender)
         refusal = "it can not be understood" if batch is None else ""
         if known is not None and node_of(known) != said.node:
-            refusal = "the device is not on that node"
+            refusal = NOT_THERE
         if refusal or batch is None:
-            # confirmed, because saying it again would change nothing; only we know that it was not stored
-            self._desk.counts[f"reports dropped: {refusal}"] += 1
-            self.log.warning("a report of %s by %s is dropped: %s", said.device, said.node, refusal)
-            self._confirm([sender])
+            self._drop(said.device, [sender], refusal)
             return
         for forgotten in self._desk.reports.add(said.device, batch):
             forgotten.settle(False)
         self._pump(said.device)
+
+    def _drop(self, device: str, senders: Sequence[Sender], why: str = NOT_THERE) -> None:
+        """Confirmed, because saying it again would change nothing; only we know that it was not stored."""
+        nodes = sorted({sender.node for sender in senders})
+        self._desk.counts[f"reports dropped: {why}"] += len(senders)
+        if set(nodes) <= self._desk.warned:
+            self.log.debug("a report of %s by %s is dropped: %s", device, ", ".join(nodes), why)
+        else:
+            self._desk.warned.update(nodes)
+            self.log.warning(
+                "a report of %s by %s is dropped: %s (more of this node are counted and said at DEBUG)",
+                *(device, ", ".join(nodes), why),
+            )
+        self._confirm(senders)
 
     def _pump(self, device: str) -> None:
         """Write what waits for a device, now or when it is time."""
@@ -236,6 +229,9 @@ class DeviceController(Module):
         if known is None:
             self._desk.reports.unknown(device, now)
             return
+        strangers = self._desk.reports.disown(device, node_of(known))
+        if strangers:
+            self._drop(device, strangers)
         batch = self._desk.reports.take(device, now)
         if batch is None:
             if device not in self._armed:
@@ -287,9 +283,9 @@ def _settler(reply: Reply | None) -> Callable[[bool], object]:
     return settle
 
 
-def specs(cluster: Cluster, writers: int = WRITERS) -> list[ChildSpec]:
-    """DeviceController and its writers, writers first."""
-    desk, shelf = Desk(cluster), Shelf()
+def specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
+    """DeviceController and its writers, writers first. `counts`: where it counts what it drops."""
+    desk, shelf = Desk(cluster, counts), Shelf()
     writer_names = [f"{names.DEVICECONTROLLER}-{number}" for number in range(1, writers + 1)]
     mailbox = MailboxSpec(capacity=MAILBOX)
     return [

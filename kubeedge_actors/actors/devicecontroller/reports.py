@@ -120,6 +120,17 @@ class Reports:
                 self._put_back(line)
         return [device for device, line in self._lines.items() if line.waiting is not None]
 
+    def disown(self, device: str, node: str) -> list[Sender]:
+        """Forget what waits for a device if others than its node have a part in it; who had reported that.
+
+        Only what was said before the device was known can be like that.
+        """
+        line = self._lines.get(device)
+        if line is None or line.waiting is None or all(sender.node == node for sender in line.waiting.senders):
+            return []
+        senders, line.waiting = line.waiting.senders, None
+        return senders
+
     def unknown(self, device: str, now: float) -> None:
         """Note that this device is not known (yet)."""
         line = self._lines[device]

@@ -10,11 +10,14 @@ from kubeedge_actors.actors.devicetwin.payloads import Entry, builtins
 from kubeedge_actors.actors.devicetwin.rows import twin_row
 from kubeedge_actors.actors.devicetwin.twin import Property
 from kubeedge_actors.actors.devicetwin.values import DELETED
-from kubeedge_actors.drivers.store.base import AttributeRow, DesiredRow, DeviceRow, OutboxRow, TwinChanges
+from kubeedge_actors.drivers.store.base import AttributeRow, DesiredRow, DeviceRow, HistoryRow, OutboxRow, TwinChanges
 from kubeedge_actors.wire import codec, mapping, names
 from kubeedge_actors.wire.messages import DeviceStateReported, Json, Message, TwinReported
 
 Report = TwinReported | DeviceStateReported
+
+
+NOTHING = TwinChanges([], [], [], (), [], [], [], [], [], [], [])
 
 
 class Changes(msgspec.Struct):
@@ -34,6 +37,9 @@ class Changes(msgspec.Struct):
     attributes: list[AttributeRow] = []
     removed_attributes: list[tuple[str, str]] = []
     desired: list[DesiredRow] = []
+    history: dict[tuple[str, str, int], HistoryRow] = {}
+    removed_history: list[tuple[str, str]] = []
+    expired_history: list[tuple[str, str, int]] = []
     reported: dict[str, dict[str, Entry]] = {}
     states: list[DeviceStateReported] = []
 
@@ -48,6 +54,7 @@ class Changes(msgspec.Struct):
         self.twins = {identity: known for identity, known in self.twins.items() if identity[0] != device}
         self.attributes = [row for row in self.attributes if row.device != device]
         self.desired = [row for row in self.desired if row.device != device]
+        self.history = {place: row for place, row in self.history.items() if place[0] != device}
         self.removed_devices.append(device)
 
     def report(self, device: str, entries: Mapping[str, Entry]) -> None:
@@ -78,8 +85,11 @@ class Changes(msgspec.Struct):
             self.removed_attributes,
             self.desired,
             [_outbox_row(report, now) for report in reports],
+            self.removed_history,
+            self.expired_history,
+            list(self.history.values()),
         )
-        return changes if changes != TwinChanges([], [], [], (), [], [], [], []) else None
+        return changes if changes != NOTHING else None
 
 
 def joined(older: Entry, newer: Entry) -> Entry:

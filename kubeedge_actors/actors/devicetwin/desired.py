@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.devicetwin.payloads import Document, Entry, Kind, Side, Stamp, Version
+from kubeedge_actors.actors.devicetwin.rules import PLAIN, Rule, Settings
 from kubeedge_actors.actors.devicetwin.twin import Outcome, Property, Twins
 from kubeedge_actors.actors.devicetwin.values import STRING, key_fault, type_fault
 
@@ -25,10 +26,13 @@ NOTHING = ""
 
 
 class Desired(msgspec.Struct, frozen=True):
-    """What the cloud wants of one property; `kind` is empty when nobody has said its type."""
+    """What the cloud wants of one property; `kind` is empty when nobody has said its type, `at` (ms since the epoch) 0 when nobody
+    has said when it was given.
+    """
 
     value: str
     kind: str = ""
+    at: int = 0
 
 
 class Wishes(msgspec.Struct):
@@ -50,8 +54,13 @@ def of_device(device: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, 
         value = wish.get("value")
         if name and isinstance(value, str) and value:
             kind = (wish.get("metadata") or {}).get("type") or types.get(name, "")
-            wanted[name] = Desired(value, str(kind))
+            wanted[name] = Desired(value, str(kind), _time(wish.get("metadata")))
     return wanted
+
+
+def _time(metadata: Mapping[str, Any] | None) -> int:
+    text = str((metadata or {}).get("timestamp") or "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 def of_model(model: Mapping[str, Any]) -> dict[str, str]:
@@ -60,21 +69,36 @@ def of_model(model: Mapping[str, Any]) -> dict[str, str]:
     return {p["name"]: MODEL_TYPES.get(p.get("type") or "", STRING) for p in properties if p.get("name")}
 
 
-def wish(twins: Twins, last: Mapping[str, str], wanted: Mapping[str, Desired], now: int) -> Wishes:
-    """Take over the desired values that differ from the `last` ones."""
+def wish(
+    twins: Twins, last: Mapping[str, str], wanted: Mapping[str, Desired], now: int, settings: Settings = PLAIN
+) -> Wishes:
+    """Take over the desired values that differ from the `last` ones, if the rule of their property lets them."""
     wishes = Wishes(Outcome(), {name: NOTHING for name, value in last.items() if value and name not in wanted})
     for key, desired in wanted.items():
-        if last.get(key) == desired.value:
+        known, rule = twins.get(key), settings.rule(key)
+        if last.get(key) == desired.value and rule is not Rule.CLOUD:
             continue
-        known = twins.get(key)
         kind = _kind(known, desired)
         if fault := key_fault(key) or type_fault(kind.type or "", desired.value):
             wishes.unfit[key] = fault
             continue
         wishes.desired[key] = desired.value
-        if not _expected_already(known, desired.value):
+        if known is not None and _stands(known, rule, last.get(key), desired, now):
+            wishes.outcome.report[key] = known.with_versions
+        elif not _expected_already(known, desired.value):
             _take(wishes.outcome, key, known, Side(desired.value, Stamp(now)), kind)
     return wishes
+
+
+def _stands(known: Property, rule: Rule, last: str | None, desired: Desired, now: int) -> bool:
+    """Whether the value that somebody at the edge gave stands against the cloud's: it is told to the cloud instead."""
+    local = known.shown.expected
+    if not known.live or local is None or not local.value or local.value in (last, desired.value):
+        return False
+    if rule is Rule.LAST:
+        given = (local.metadata.timestamp or 0) if local.metadata else 0
+        return given > (desired.at or now)
+    return rule is Rule.EDGE
 
 
 def _kind(known: Property | None, desired: Desired) -> Kind:

@@ -1,19 +1,30 @@
-"""The devices of this node as they are remembered between two messages, and how they come out of the database."""
+"""The devices of this node as they are remembered between two messages, and how they come out of the database.
+
+Twins are read when a device is first spoken of, and only those of the devices spoken of last stay in memory: what is
+not there is in the database, since nothing is told before it is committed.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import msgspec
 
 from kubeedge_actors.actors.devicetwin.payloads import Attribute, Member
 from kubeedge_actors.actors.devicetwin.rows import attribute_of, property_of
+from kubeedge_actors.actors.devicetwin.rules import PLAIN, Settings
 from kubeedge_actors.actors.devicetwin.twin import Property
-from kubeedge_actors.drivers.store.base import DeviceRow, TwinStore
+from kubeedge_actors.drivers.store.base import FOREVER, DeviceRow, HistoryRow, TwinStore
+
+RESIDENT = 1024
+"""Devices whose twins are in memory."""
 
 
 class Device(msgspec.Struct):
     """One member device.
 
-    `id` is "<namespace>/<name>" (one level in v0.2). `desired`: what the cloud last wanted, by property.
+    `id` is "<namespace>/<name>" (one level in v0.2). `desired`: what the cloud last wanted, by property. `numbers`: how
+    many values were kept of a property so far.
     """
 
     id: str
@@ -24,28 +35,130 @@ class Device(msgspec.Struct):
     twins: dict[str, Property] = {}
     attributes: dict[str, Attribute] = {}
     desired: dict[str, str] = {}
+    settings: Settings = PLAIN
+    numbers: dict[str, int] = {}
 
     @property
     def row(self) -> DeviceRow:
         """Its row."""
         return DeviceRow(self.id, self.name, self.description, self.state, self.last_online)
 
-    @property
-    def member(self) -> Member:
-        """The device in a list of members: without twins."""
-        return Member(self.id, self.name, self.description, self.state, self.last_online, dict(self.attributes) or None)
 
+class Devices:
+    """All devices by id. `settings`: what the Device objects say of them, for those that say anything."""
 
-def load(store: TwinStore) -> dict[str, Device]:
-    """All devices, by id. Error: StoreError."""
-    devices = {row.id: Device(row.id, row.name, row.description, row.state, row.last_online) for row in store.devices()}
-    for twin in store.twins():
-        if (device := devices.get(twin.device)) is not None:
-            device.twins[twin.name] = property_of(twin)
-    for attribute in store.attributes():
-        if (device := devices.get(attribute.device)) is not None:
-            device.attributes[attribute.name] = attribute_of(attribute)
-    for desired in store.desired():
-        if (device := devices.get(desired.device)) is not None:
-            device.desired[desired.name] = desired.value
-    return devices
+    def __init__(self, store: TwinStore, resident: int = RESIDENT) -> None:
+        self._store, self._limit = store, resident
+        self.settings: dict[str, Settings] = {}
+        self._rows: dict[str, DeviceRow] = {}
+        self._attributes: dict[str, dict[str, Attribute]] = {}
+        self._resident: dict[str, Device] = {}
+        self._numbers: dict[str, dict[str, int]] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Forget what is not in the database. Error: StoreError."""
+        self._resident.clear()
+        self._numbers.clear()
+        self._rows = {row.id: row for row in self._store.devices()}
+        self._attributes = {}
+        for attribute in self._store.attributes():
+            self._attributes.setdefault(attribute.device, {})[attribute.name] = attribute_of(attribute)
+
+    def get(self, id: str) -> Device | None:
+        """A device with its twins. Error: StoreError."""
+        device = self._resident.pop(id, None)
+        if device is None:
+            row = self._rows.get(id)
+            if row is None:
+                return None
+            device = self._read(row)
+        self._resident[id] = device
+        return device
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def ids(self) -> list[str]:
+        """The ids of all devices."""
+        return list(self._rows)
+
+    def members(self) -> Iterator[Member]:
+        """All devices without their twins."""
+        for row in self._rows.values():
+            attributes: dict[str, Attribute | None] = dict(self._attributes.get(row.id, {}))
+            yield Member(row.id, row.name, row.description, row.state, row.last_online, attributes or None)
+
+    def add(self, device: Device) -> None:
+        """A new device."""
+        device.settings = self.settings.get(device.id, PLAIN)
+        device.numbers = self._numbers_of(device.id, device.settings)
+        self._resident[device.id] = device
+        self._attributes[device.id] = device.attributes
+        self._rows[device.id] = device.row
+
+    def changed(self, device: Device) -> None:
+        """The row of this device is another one now."""
+        self._rows[device.id] = device.row
+
+    def remove(self, id: str) -> bool:
+        """A device is gone; False when it was not there."""
+        self._resident.pop(id, None)
+        self._attributes.pop(id, None)
+        self._numbers.pop(id, None)
+        self.settings.pop(id, None)
+        return self._rows.pop(id, None) is not None
+
+    def want(self, id: str, settings: Settings) -> Settings:
+        """These are the settings of a device from now on; those it had. Error: StoreError."""
+        before = self.settings.pop(id, PLAIN)
+        if settings is not PLAIN:
+            self.settings[id] = settings
+        device = self._resident.get(id)
+        if device is not None:
+            device.settings = settings
+            device.numbers = self._numbers_of(id, settings)
+        return before
+
+    def history(self, id: str, name: str, since: int = 0, until: int = FOREVER, limit: int = 0) -> list[HistoryRow]:
+        """The values that were kept of a property. Error: StoreError."""
+        return self._store.history(id, name, since=since, until=until, limit=limit)
+
+    def names(self, id: str) -> list[str]:
+        """The properties of a device, which stays out of memory. Error: StoreError."""
+        return [row.name for row in self._store.device(id)[0]]
+
+    def _numbers_of(self, id: str, settings: Settings) -> dict[str, int]:
+        """How far the histories of a device have come; read once, since it takes longer the longer they are."""
+        if not settings.retentions:
+            self._numbers.pop(id, None)
+            return {}
+        if id not in self._numbers:
+            self._numbers[id] = self._store.history_numbers(id)
+        return self._numbers[id]
+
+    def trim(self) -> None:
+        """All is committed: forget the twins of the devices that were not spoken of for longest."""
+        surplus = len(self._resident) - self._limit
+        if surplus > 0:
+            for id in list(self._resident)[:surplus]:
+                del self._resident[id]
+
+    def _read(self, row: DeviceRow) -> Device:
+        twins, desired = self._store.device(row.id)
+        settings = self.settings.get(row.id, PLAIN)
+        return Device(
+            row.id,
+            row.name,
+            row.description,
+            row.state,
+            row.last_online,
+            {each.name: property_of(each) for each in twins},
+            self._attributes.setdefault(row.id, {}),
+            {each.name: each.value for each in desired},
+            settings,
+            self._numbers_of(row.id, settings),
+        )

@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from kubeedge_actors.actors.devicetwin import attributes
+from kubeedge_actors.actors.devicetwin.attributes import AttributeOutcome
 from kubeedge_actors.actors.devicetwin.changes import Changes
 from kubeedge_actors.actors.devicetwin.devices import Device
 from kubeedge_actors.actors.devicetwin.mirror import Mirror
 from kubeedge_actors.actors.devicetwin.payloads import (
     BAD_REQUEST,
+    AttributesRequest,
     AttributesResult,
     Base,
     Entry,
@@ -64,22 +66,25 @@ def replace(mirror: Mirror, changes: Changes, content: Any, now: int) -> str:
         return fault
     for member in members:
         add(mirror, changes, member, now)
-    for device_id in mirror.devices.keys() - {member.id for member in members}:
+    for device_id in set(mirror.devices.ids()) - {member.id for member in members}:
         remove(mirror, changes, Member(device_id), now)
     return ""
 
 
 def add(mirror: Mirror, changes: Changes, member: Member, now: int) -> None:
     """Make a device a member, and take over what is said of its twins and attributes."""
+    known = member.id in mirror.devices
+    if known and member.twin is None and member.attributes is None:
+        return  # as nearly always: a node is told of all its members at each connect
     device = mirror.devices.get(member.id)
-    known = device is not None
     if device is None:
-        device = mirror.devices[member.id] = Device(member.id, member.name, member.description, member.state)
+        device = Device(member.id, member.name, member.description, member.state)
+        mirror.devices.add(device)
         changes.devices[device.id] = device.row
     if member.twin is not None:
         mirror.take_over(changes, device.id, member.twin, "", now)
     if member.attributes is not None:
-        _attribute(changes, device, member, now)
+        _attribute(changes, device, attributes.replace(device.attributes, member.attributes), "", now)
     if not known:
         notice = MembershipChange(mirror.event(), now, [_shown(member)], None)
         changes.said.append(_about(mirror.node, names.MEMBERSHIP_UPDATED, encode(notice)))
@@ -87,11 +92,23 @@ def add(mirror: Mirror, changes: Changes, member: Member, now: int) -> None:
 
 def remove(mirror: Mirror, changes: Changes, member: Member, now: int) -> None:
     """End the membership of a device, and forget its twins."""
-    if mirror.devices.pop(member.id, None) is None:
+    if not mirror.devices.remove(member.id):
         return
     changes.forget(member.id)
     notice = MembershipChange(mirror.event(), now, None, [_shown(member)])
     changes.said.append(_about(mirror.node, names.MEMBERSHIP_UPDATED, encode(notice)))
+
+
+def attributes_of(mirror: Mirror, changes: Changes, device_id: str, content: Any, now: int) -> str:
+    """Some attributes of a device change. What is wrong with the content, or nothing; an unknown device is nobody's."""
+    message = _converted(content, AttributesRequest)
+    if isinstance(message, str):
+        return message
+    device = mirror.devices.get(device_id)
+    if device is not None:
+        outcome = attributes.update(device.attributes, message.attributes or {})
+        _attribute(changes, device, outcome, message.event_id or "", now)
+    return ""
 
 
 def listed(mirror: Mirror, payload: bytes, now: int) -> MqttPublish:
@@ -101,8 +118,7 @@ def listed(mirror: Mirror, payload: bytes, now: int) -> MqttPublish:
         text = f"Unmarshal get membership info {payload.decode(errors='replace')} failed , err: {request}"
         answer = encode(Failure("", now, BAD_REQUEST, text))
     else:
-        members = [device.member for device in mirror.devices.values()]
-        answer = encode(MembershipList(request.event_id or "", now, members))
+        answer = encode(MembershipList(request.event_id or "", now, list(mirror.devices.members())))
     return _about(mirror.node, names.MEMBERSHIP_GET_RESULT, answer)
 
 
@@ -128,8 +144,7 @@ def _fault(members: Sequence[Member] | None) -> str:
     return ""
 
 
-def _attribute(changes: Changes, device: Device, member: Member, now: int) -> None:
-    outcome = attributes.replace(device.attributes, member.attributes or {})
+def _attribute(changes: Changes, device: Device, outcome: AttributeOutcome, event_id: str, now: int) -> None:
     if not outcome.notice:
         return
     device.attributes.update(outcome.changed)
@@ -138,7 +153,7 @@ def _attribute(changes: Changes, device: Device, member: Member, now: int) -> No
     changes.attributes += [attribute_row(device.id, name, each) for name, each in outcome.changed.items()]
     changes.removed_attributes += [(device.id, name) for name in outcome.removed]
     topic = topics.device_topic(device.id, names.ATTRIBUTES_UPDATED)
-    changes.said.append(MqttPublish(topic=topic, payload=encode(AttributesResult("", now, outcome.notice))))
+    changes.said.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, outcome.notice))))
 
 
 def _shown(member: Member) -> Member:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from kubeedge_actors.actors.devicetwin import documents, twin
 from kubeedge_actors.actors.devicetwin.changes import Changes
 from kubeedge_actors.actors.devicetwin.desired import Desired, wish
-from kubeedge_actors.actors.devicetwin.devices import Device
+from kubeedge_actors.actors.devicetwin.devices import Device, Devices
+from kubeedge_actors.actors.devicetwin.history import keep
 from kubeedge_actors.actors.devicetwin.payloads import (
     BAD_REQUEST,
     NOT_FOUND,
@@ -43,9 +44,7 @@ class Mirror:
     the epoch.
     """
 
-    def __init__(
-        self, node: str, devices: dict[str, Device], *, facts: bool = True, event: Callable[[], str] = new_id
-    ) -> None:
+    def __init__(self, node: str, devices: Devices, *, facts: bool = True, event: Callable[[], str] = new_id) -> None:
         self.node = node
         self.devices = devices
         self.event = event
@@ -81,17 +80,17 @@ class Mirror:
         device = self.devices.get(device_id)
         if device is None:
             return changes.refuse(refusal(device_id, event_id, UNKNOWN_DEVICE, now))
-        outcome = sync(device.twins, entries, now)
+        outcome = sync(device.twins, entries, now, device.settings)
         if isinstance(outcome, Rejection):
             return changes.refuse(refusal(device_id, event_id, outcome, now))
         return self._take(changes, device, outcome, event_id, now)
 
     def wish(self, changes: Changes, device: Device, wanted: Mapping[str, Desired], now: int) -> dict[str, str]:
         """The cloud wants values: document, delta, report. The properties whose value does not fit, and why."""
-        wishes = wish(device.twins, device.desired, wanted, now)
+        wishes = wish(device.twins, device.desired, wanted, now, device.settings)
         changes.desired += [DesiredRow(device.id, name, value) for name, value in wishes.desired.items()]
         device.desired.update(wishes.desired)
-        if wishes.outcome.changed:
+        if wishes.outcome.changed or wishes.outcome.report:
             self._take(changes, device, wishes.outcome, self.event(), now)
         return wishes.unfit
 
@@ -99,6 +98,8 @@ class Mirror:
         device.twins.update(outcome.changed)
         for key, known in outcome.changed.items():
             changes.twins[device.id, key] = known
+            if device.settings.retentions:
+                keep(changes, device, key, known, now)
         if outcome.document:
             text = documents.document(event_id, now, outcome.document)
             self._say(changes, device.id, names.TWIN_UPDATE_DOCUMENT, text)
@@ -140,6 +141,7 @@ class Mirror:
             return "no such state"
         device.state, device.last_online = state, online
         changes.devices[device.id] = device.row
+        self.devices.changed(device)
         result = encode(StateResult(self.event(), now, DeviceState(device.name, state, online)))
         self._say(changes, device_id, names.STATE_UPDATE_RESULT, result)
         changes.states.append(DeviceStateReported(device=device_id, report=result.decode()))

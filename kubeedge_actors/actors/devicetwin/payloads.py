@@ -145,6 +145,12 @@ class StateResult(Base, frozen=True):
     device: DeviceState = DeviceState()
 
 
+class AttributesRequest(Base, frozen=True):
+    """What the cloud says of attributes; one without entry is to be removed."""
+
+    attributes: dict[str, Attribute | None] | None = None
+
+
 class AttributesResult(Base, frozen=True):
     """The payload of `updated`; an attribute without entry was removed."""
 

@@ -34,10 +34,10 @@ def twin_row(device: str, name: str, known: Property) -> TwinRow:
 
 
 def property_of(row: TwinRow) -> Property:
-    """The property in a row; an empty value counts as never given, as in the original."""
+    """The property in a row."""
     shown = Entry(
-        Side(row.expected, _stamps.decode(row.expected_meta) if row.expected_meta else None) if row.expected else None,
-        Side(row.actual, _stamps.decode(row.actual_meta) if row.actual_meta else None) if row.actual else None,
+        _side(row.expected, row.expected_meta),
+        _side(row.actual, row.actual_meta),
         row.optional,
         Kind(row.attr_type),
     )
@@ -46,6 +46,10 @@ def property_of(row: TwinRow) -> Property:
         _versions.decode(row.expected_version) if row.expected_version else None,
         _versions.decode(row.actual_version) if row.actual_version else None,
     )
+
+
+def _side(value: str | None, meta: str) -> Side | None:
+    return None if value is None else Side(value, _stamps.decode(meta) if meta else None)
 
 
 def attribute_row(device: str, name: str, attribute: Attribute) -> AttributeRow:

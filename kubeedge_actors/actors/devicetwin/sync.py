@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from kubeedge_actors.actors.devicetwin.payloads import (
     BAD_REQUEST,
     Document,
@@ -19,6 +21,7 @@ from kubeedge_actors.actors.devicetwin.payloads import (
     Stamp,
     Version,
 )
+from kubeedge_actors.actors.devicetwin.rules import PLAIN, Rule, Settings
 from kubeedge_actors.actors.devicetwin.twin import Outcome, Property, Twins, buried, new_kind
 from kubeedge_actors.actors.devicetwin.values import DELETED, NOT_A_REQUEST, type_fault
 
@@ -27,7 +30,9 @@ CLOUD_BEHIND = "version not allowed"
 EDGE_BEHIND = "not allowed to sync due to version conflict"
 
 
-def sync(twins: Twins, request: Mapping[str, Entry | None], now: int) -> Outcome | Rejection:
+def sync(
+    twins: Twins, request: Mapping[str, Entry | None], now: int, settings: Settings = PLAIN
+) -> Outcome | Rejection:
     """Merge what the cloud says.
 
     `report` of the outcome holds the local properties that the cloud has to hear of instead.
@@ -41,9 +46,9 @@ def sync(twins: Twins, request: Mapping[str, Entry | None], now: int) -> Outcome
         if known is None:
             _add(outcome, key, entry, stamp)
         elif entry.metadata.type == DELETED:
-            _delete(outcome, key, known, entry)
+            _delete(outcome, key, known, _ruled(settings.rule(key), known, entry))
         else:
-            _change(outcome, key, known, entry, stamp)
+            _change(outcome, key, known, _ruled(settings.rule(key), known, entry), stamp)
     return outcome
 
 
@@ -55,6 +60,34 @@ def version_fault(local: Version | None, asked: Version | None) -> str:
     if local.cloud > asked.cloud:
         return CLOUD_BEHIND
     return EDGE_BEHIND if local.edge > asked.edge else ""
+
+
+def _ruled(rule: Rule, known: Property, entry: Entry) -> Entry:
+    """The entry with the versions that make it win where the rule of its property says so."""
+    if rule in (Rule.DEFAULT, Rule.EDGE):
+        return entry  # the version rule already lets the edge win
+    return msgspec.structs.replace(
+        entry,
+        expected_version=_winning(
+            rule, known.shown.expected, known.expected_version, entry.expected, entry.expected_version
+        ),
+        actual_version=_winning(rule, known.shown.actual, known.actual_version, entry.actual, entry.actual_version),
+    )
+
+
+def _winning(
+    rule: Rule, local: Side | None, mine: Version | None, asked: Side | None, theirs: Version | None
+) -> Version | None:
+    """A version that is not behind the local one, when the cloud wins; what it says it is otherwise."""
+    if mine is None or theirs is None:
+        return theirs
+    if rule is Rule.LAST and (_time(local) > _time(asked)):
+        return theirs
+    return Version(max(mine.cloud, theirs.cloud), max(mine.edge, theirs.edge))
+
+
+def _time(side: Side | None) -> int:
+    return (side.metadata.timestamp or 0) if side is not None and side.metadata is not None else 0
 
 
 def _add(outcome: Outcome, key: str, entry: Entry, stamp: Stamp) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.answers import ASKS_FOR_AN_OBJECT, failed
 from kubeedge_actors.actors.edgecontroller.authorize import may
+from kubeedge_actors.actors.edgecontroller.beats import LeaseKeeper
+from kubeedge_actors.actors.edgecontroller.marks import NodeMarker
 from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
 from kubeedge_actors.actors.edgecontroller.refusals import refused
 from kubeedge_actors.actors.edgecontroller.upstream import Upstream
@@ -20,13 +22,14 @@ from kubeedge_actors.drivers.cluster.base import (
     POD_KIND,
     SECRET_KIND,
     Change,
-    ChangeBox,
     Cluster,
+    Lookout,
     Operation,
+    Wanted,
     identity,
 )
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import (
     Answered,
@@ -68,40 +71,25 @@ class ChangesWait:
     """There is something in the box."""
 
 
-class Desk:
+class Desk(Lookout):
     """What EdgeController keeps over its crashes: watches, who uses what, requests that wait, counters."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._unsynced = {POD_KIND}
-        self._watching = False
-        self.box = ChangeBox()
+    def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
+        super().__init__(
+            cluster,
+            [
+                Wanted(NODE_KIND, labels=names.EDGE_LABEL, awaited=False),
+                Wanted(POD_KIND),
+                Wanted(CONFIGMAP_KIND, cache=False, awaited=False),
+                Wanted(SECRET_KIND, cache=False, awaited=False),
+            ],
+        )
         self.usage = Usage()
         self.nodes: set[str] = set()
         self.held: deque[Asked] = deque()
         self.early: list[Change] = []
-        self.counts: Counter[str] = Counter()
-
-    @property
-    def synced(self) -> bool:
-        """Whether all pods are known."""
-        return not self._unsynced
-
-    def watch(self, ref: Ref) -> None:
-        """Begin the watches, once; `ref` is told when there is something to take."""
-        if self._watching:
-            ref.offer(ChangesWait())
-            return
-        self._watching = True
-        self.box.wake = lambda: ref.tell(ChangesWait())
-        self._cluster.watch(NODE_KIND, self.box.put, labels=names.EDGE_LABEL)
-        self._cluster.watch(POD_KIND, self.box.put, lambda: self._complete(ref))
-        self._cluster.watch(CONFIGMAP_KIND, self.box.put, cache=False)
-        self._cluster.watch(SECRET_KIND, self.box.put, cache=False)
-
-    def _complete(self, ref: Ref) -> None:
-        self._unsynced.discard(POD_KIND)
-        ref.tell(ChangesWait())
+        self.counts: Counter[str] = Counter() if counts is None else counts
+        self.warned: set[str] = set()
 
 
 class EdgeController(Module):
@@ -121,7 +109,9 @@ class EdgeController(Module):
 
     def on_start(self) -> None:
         """Watch."""
-        self._desk.watch(self.ref)
+        ref = self.ref
+        if not self._desk.begin(lambda: ref.tell(ChangesWait())):
+            ref.offer(ChangesWait())
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
@@ -171,6 +161,7 @@ class EdgeController(Module):
             return downstream.node_pushes(change)
         self._desk.nodes.discard(name)
         self._desk.usage.forget_node(name)
+        self._desk.warned.discard(name)
         self.publish(NodeRemoved(node=name))
         return []
 
@@ -211,12 +202,20 @@ class EdgeController(Module):
             self.tell(self._worker(asked.request), asked)
             return
         self._desk.counts[f"refused: {type(asked.request).__name__}"] += 1
-        self.log.warning("%s", refusal.sentence)
+        self._say_refusal(asked.request.node, refusal.sentence)
         if not isinstance(asked.request, ASKS_FOR_AN_OBJECT):
             for answer in failed(asked.request, refused(refusal.sentence)):
                 self.publish(answer)
         if asked.reply is not None:
             asked.reply.send(None)
+
+    def _say_refusal(self, node: str, sentence: str) -> None:
+        """Once a node: whoever asks for what is not its own asks often."""
+        if node in self._desk.warned:
+            self.log.debug("%s", sentence)
+            return
+        self._desk.warned.add(node)
+        self.log.warning("%s (more refusals of this node are counted and said at DEBUG)", sentence)
 
     def _worker(self, request: Said) -> str:
         workers = self._lease_workers if isinstance(request, QueryLease | WriteLease) else self._workers
@@ -224,15 +223,23 @@ class EdgeController(Module):
 
 
 def specs(
-    cluster: Cluster, address: str, workers: int = WORKERS, lease_workers: int = LEASE_WORKERS
+    cluster: Cluster,
+    address: str,
+    workers: int = WORKERS,
+    lease_workers: int = LEASE_WORKERS,
+    counts: Counter[str] | None = None,
 ) -> list[ChildSpec]:
-    """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node."""
-    desk = Desk(cluster)
+    """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node;
+    `counts`: where it counts what it refuses and drops.
+    """
+    desk = Desk(cluster, counts)
     upstream = Upstream(cluster, desk.usage, address)
     plain = [f"{names.EDGECONTROLLER}-{number}" for number in range(1, workers + 1)]
     leases = [f"{names.EDGECONTROLLER}-lease-{number}" for number in range(1, lease_workers + 1)]
     return [
         *(_worker_spec(name, upstream) for name in plain + leases),
+        LeaseKeeper.of(cluster),
+        NodeMarker.of(cluster, address),
         EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
     ]
 

@@ -20,27 +20,29 @@ WORDS = {Operation.ADDED: names.INSERT, Operation.MODIFIED: names.UPDATE, Operat
 
 
 def pod_pushes(change: Change, edge_nodes: Collection[str]) -> list[ObjectPushed]:
-    """A pod that an edge node runs, when more than its status has changed.
+    """A pod that an edge node runs; an echo when only its status has changed.
 
     A pod that changed hands (deleted and made again behind a broken watch) is told to its new node only:
     SyncController tells the old one.
     """
     node = _node_name(change.object)
-    if node not in edge_nodes or (change.operation is Operation.MODIFIED and not differs(change.old, change.object)):
+    if node not in edge_nodes:
         return []
+    echo = change.operation is Operation.MODIFIED and not differs(change.old, change.object)
     operation = WORDS[change.operation]
     if change.operation is Operation.ADDED and change.object["metadata"].get("deletionTimestamp"):
         operation = names.UPDATE
     elif change.operation is Operation.MODIFIED and change.old is not None and not _node_name(change.old):
         operation = names.INSERT  # it was bound just now: the node has not heard of it
-    return [push(operation, names.POD, node, change.object)]
+    return [push(operation, names.POD, node, change.object, echo)]
 
 
 def node_pushes(change: Change) -> list[ObjectPushed]:
-    """The Node object for the node itself, when more than its status has changed; its deletion is no message."""
-    if change.operation is Operation.DELETED or not differs(change.old, change.object):
+    """The Node object for the node itself, an echo when only its status has changed; its deletion is no message."""
+    if change.operation is Operation.DELETED:
         return []
-    return [push(names.UPDATE, names.NODE, change.object["metadata"]["name"], change.object)]
+    echo = not differs(change.old, change.object)
+    return [push(names.UPDATE, names.NODE, change.object["metadata"]["name"], change.object, echo)]
 
 
 def object_pushes(change: Change, type: str, usage: Usage) -> list[ObjectPushed]:
@@ -53,7 +55,7 @@ def object_pushes(change: Change, type: str, usage: Usage) -> list[ObjectPushed]
     return [push(operation, type, node, change.object) for node in nodes]
 
 
-def push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
+def push(operation: str, type: str, node: str, object: Json, echo: bool = False) -> ObjectPushed:
     """The object as a message to a node."""
     who = identity(object)
     return ObjectPushed(
@@ -64,6 +66,7 @@ def push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
         name=who.name,
         object=object,
         resource_version=who.version,
+        echo=echo,
     )
 
 

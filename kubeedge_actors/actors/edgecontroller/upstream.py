@@ -33,6 +33,7 @@ from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
     Message,
+    ObjectPushed,
     PatchNode,
     PatchPod,
     QueryLease,
@@ -235,7 +236,7 @@ class Upstream:
 class Gone(NotFound):
     """The API does not know the pod that a node reports of; `stub` tells the node so."""
 
-    def __init__(self, error: NotFound, stub: Message | None) -> None:
+    def __init__(self, error: NotFound, stub: ObjectPushed | None) -> None:
         super().__init__(error.status)
         self.stub = stub
 

@@ -46,6 +46,7 @@ class Bench:
     def __init__(self) -> None:
         self.waiting: deque[Asked] = deque()
         self.counts: Counter[str] = Counter()
+        self.warned: set[str] = set()
         self.failures = 0
         self.not_before = 0.0
 
@@ -105,6 +106,8 @@ class EdgeWorker(Module):
             self._note(error, now)
             if temporary(error) and type(request) in RETRIED:
                 return error
+            if isinstance(error, Gone) and error.stub:
+                self._say_stranger(request.node, error.stub)
             messages = [*failed(request, error), *([error.stub] if isinstance(error, Gone) and error.stub else [])]
             if isinstance(request, UNANSWERED) or not messages:
                 self.log.warning("%s of %s failed: %s", type(request).__name__, request.node, error)
@@ -118,6 +121,20 @@ class EdgeWorker(Module):
         if asked.reply is not None:
             asked.reply.send(None)
         return None
+
+    def _say_stranger(self, node: str, stub: ObjectPushed) -> None:
+        """An operator should see when a node has what the API does not know: at worst a whole cloud was set up anew."""
+        self._bench.counts["pods that the API does not know"] += 1
+        pod = f"{stub.namespace}/{stub.name}"
+        if node in self._bench.warned:
+            self.log.debug("node %s has pod %s, which the API does not know", node, pod)
+            return
+        self._bench.warned.add(node)
+        self.log.warning(
+            "node %s has pod %s, which the API does not know (deleted while the node was away, or this cloud lost its "
+            "data): the node is told to remove it and whatever else is unknown here",
+            *(node, pod),
+        )
 
     def _note(self, error: ClusterError, now: float) -> None:
         self._bench.counts[error.reason or str(error.code)] += 1

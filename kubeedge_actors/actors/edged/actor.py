@@ -49,6 +49,7 @@ from kubeedge_actors.wire.messages import (
     PodChanged,
     QueryLease,
     QueryObject,
+    ReferenceChanged,
     Refused,
     RegisterNode,
     RequestToken,
@@ -101,7 +102,7 @@ class Edged(Module):
         self._pods = Pods(node_name)
         self._dispatch = Dispatch(runtime, folders, prober, workers)
         self._keeper = Keeper(self, self._pods, self._dispatch, self._state, self._engine_said)
-        self._talk = NodeTalk(node_name, self._facts, self._link.up)
+        self._talk = NodeTalk(node_name, self._facts, self._link.up, self._link.leased)
         self._survey: Surveyed | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
         self._ticks = 0
@@ -195,6 +196,11 @@ class Edged(Module):
         elif self._pods.is_ours(pod):
             self._admit(pod)
 
+    @on
+    def reference_changed(self, message: ReferenceChanged) -> None:
+        """What pods refer to was stored, or is gone."""
+        self._keeper.renew(message.type, message.namespace, message.name)
+
     def _admit(self, pod: Json) -> None:
         if is_mirror(pod):
             self._mirrored(pod, deleted=False)
@@ -277,16 +283,16 @@ class Edged(Module):
     @on
     def link_up(self, message: LinkUp) -> None:
         """Report all that differs."""
-        self._linked(up=True)
+        self._linked(up=True, leased=message.leased)
 
     @on
     def link_down(self, message: LinkDown) -> None:
         """Go on alone."""
         self._linked(up=False)
 
-    def _linked(self, *, up: bool) -> None:
-        self._link.up = self._state.link_up = up
-        self._talk.link(up)
+    def _linked(self, *, up: bool, leased: bool = False) -> None:
+        self._link.up, self._link.leased, self._state.link_up = up, leased, up
+        self._talk.link(up, leased)
         self._speak()
         self._keeper.link()
 

@@ -56,7 +56,7 @@ class ManifestsRead(Message, frozen=True, kw_only=True):
 
 
 class LinkSeen:
-    """Whether the link is up, as last heard. Made outside of the factory, it lets a restarted Edged know at once."""
+    """Whether the link is up, as last heard, and whether the cloud renews the lease. Made outside of the factory, it lets a restarted Edged know at once."""
 
     def __init__(self) -> None:
-        self.up = False
+        self.up = self.leased = False

@@ -12,12 +12,12 @@ from kubeedge_actors.actors.edged import plan as planning
 from kubeedge_actors.actors.edged.dispatch import Dispatch
 from kubeedge_actors.actors.edged.downward import Surroundings
 from kubeedge_actors.actors.edged.internal import Looked, PodDue
-from kubeedge_actors.actors.edged.jobs import CREATING, PULL_ERROR, Done, Snapshot
+from kubeedge_actors.actors.edged.jobs import CONFIG_ERROR, CREATING, PULL_ERROR, Done, Snapshot
 from kubeedge_actors.actors.edged.plan import Operation
 from kubeedge_actors.actors.edged.pod_status import DEADLINE, pod_status
 from kubeedge_actors.actors.edged.pods import Pods
 from kubeedge_actors.actors.edged.record import PodRecord
-from kubeedge_actors.actors.edged.references import in_volumes
+from kubeedge_actors.actors.edged.references import in_volumes, refers_to
 from kubeedge_actors.module import Module
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import Said
@@ -172,6 +172,7 @@ class Keeper:
             record.paths, memory.prepared, memory.prepare_failure = done.paths, True, None
         else:
             memory.unprepared(done.reason or CREATING, done.message, self._shell.clock.now())
+        self._take_news(record)
 
     def _probed(self, record: PodRecord, operation: Operation, done: Done) -> None:
         view, memory = record.view.container(operation.name), record.memory
@@ -204,6 +205,24 @@ class Keeper:
             elif record.memory.prepared and not record.ending and in_volumes(record.view):
                 record.memory.prepared = False
                 self.work(record)
+
+    def renew(self, type: str, namespace: str, name: str) -> None:
+        """An object has changed: pods that refer to it go on, or show what it is now."""
+        for record in self._pods:
+            if record.view.name.namespace == namespace and not record.ending and refers_to(record.view, type, name):
+                record.news = True
+                self._take_news(record)
+
+    def _take_news(self, record: PodRecord) -> None:
+        """Forget what an object that was missing has kept from going on; not while the pod is being prepared with the old one."""
+        if not record.news or any(key.startswith("prepare:") for key in record.busy):
+            return
+        record.news, memory = False, record.memory
+        memory.prepare_failure = None
+        others = {name: each for name, each in memory.failures.items() if each.reason != CONFIG_ERROR}
+        waited, memory.failures = len(others) < len(memory.failures), others
+        memory.prepared = memory.prepared and not (waited or in_volumes(record.view))
+        self.work(record)
 
     # --- talking ----------------------------------------------------------------------------------------------------
 

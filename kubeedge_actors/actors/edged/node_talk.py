@@ -38,9 +38,13 @@ from kubeedge_actors.wire.names import (
 Json = dict[str, Any]
 
 PERIOD = 10.0
-"""Seconds between two leases, and between two looks at the status."""
-REPORT = 300.0
+"""Seconds between two looks at the status."""
+LEASE_PERIOD = 12.0
+"""Seconds between two leases: three in the 40 s that one is good for. The original takes 10 s, which is 3 MB a day more."""
+REPORT, RARE_REPORT = 300.0, 900.0
+"""Seconds between two reports of a status in which nothing has changed; the rare one where the cloud renews the lease."""
 LEASE_SECONDS = 40
+MANAGED = "managedFields"
 RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 7.0)
 PATIENCE = 60.0
 """Seconds after which an answer is not awaited any more."""
@@ -69,6 +73,10 @@ class Thread(msgspec.Struct):
         """The answer was good; the next thing is due at `due`."""
         self.asked, self.failures, self.due = "", 0, due
 
+    def at_once(self, now: float) -> None:
+        """The answer leads to the next thing. Failures are not forgotten: if that fails each time, it is said ever less often."""
+        self.asked, self.due = "", now
+
     def failed(self, now: float) -> None:
         """The answer was bad: again, later each time."""
         self.asked = ""
@@ -77,11 +85,11 @@ class Thread(msgspec.Struct):
 
 
 class NodeTalk:
-    """What is said about one node. `facts` reads the node as it is."""
+    """What is said about one node. `facts` reads the node as it is; `leased`: the cloud renews its lease."""
 
-    def __init__(self, name: str, facts: Callable[[], NodeFacts], link_up: bool = True) -> None:
+    def __init__(self, name: str, facts: Callable[[], NodeFacts], link_up: bool = True, leased: bool = False) -> None:
         self.name, self._facts = name, facts
-        self.link_up = link_up
+        self.link_up, self.leased = link_up, leased
         self.registered = False
         self.base: Json | None = None
         self._lease: Json | None = None
@@ -94,15 +102,18 @@ class NodeTalk:
         """When `step` may have something to say if nothing happens; infinity while the link is down."""
         if not self.link_up:
             return float("inf")
-        threads = [self._leasing, self._stating if self.registered else self._registering]
+        threads = [self._stating if self.registered else self._registering]
+        if not self.leased:
+            threads.append(self._leasing)
         return min(thread.since + PATIENCE if thread.asked else thread.due for thread in threads)
 
-    def link(self, up: bool) -> None:
+    def link(self, up: bool, leased: bool = False) -> None:
         """The link came up or went down: nobody answers what was asked before."""
-        self.link_up = up
+        self.link_up, self.leased = up, leased
         for thread in (self._registering, self._leasing, self._stating):
             thread.done(0.0)
         self._reported = float("-inf")  # also tells whether the node is still there
+        self._changed = up  # while it was silent somebody may have said that it is lost: the answer to the first report tells
 
     def status_changed(self, now: float) -> None:
         """Something about the node changed that ought to be told before the next period, or before the next answer."""
@@ -118,7 +129,7 @@ class NodeTalk:
             said.append(self._asked_store.say(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now))
         if not self.link_up:
             return said
-        if self._leasing.free(now):
+        if not self.leased and self._leasing.free(now):
             said += self._lease_step(now)
         if not self.registered and self._registering.free(now):
             said.append(self._registering.say(RegisterNode(name=self.name, object=node(self._facts(), now)), now))
@@ -129,15 +140,17 @@ class NodeTalk:
     def _lease_step(self, now: float) -> list[Said]:
         if self._lease is not None:
             spec = {**self._lease.get("spec", {}), "renewTime": micro_stamp(now)}
-            renewed = {**self._lease, "spec": spec}
+            renewed = {**self._lease, "metadata": _unmanaged(self._lease.get("metadata") or {}), "spec": spec}
             return [self._leasing.say(WriteLease(operation=UPDATE, name=self.name, object=renewed), now)]
-        uid = ((self.base or {}).get("metadata") or {}).get("uid")
-        if not self._lease_missing:
+        if not self._lease_missing or not self._owner:
             return [self._leasing.say(QueryLease(name=self.name), now)]
-        if not uid:
-            self._leasing.due = now + 1.0  # the lease is owned by the node, which has to be known first
-            return []
-        return [self._leasing.say(WriteLease(operation=INSERT, name=self.name, object=self._new_lease(uid, now)), now)]
+        made = self._new_lease(self._owner, now)
+        return [self._leasing.say(WriteLease(operation=INSERT, name=self.name, object=made), now)]
+
+    @property
+    def _owner(self) -> str:
+        """The uid of the node, once it is known."""
+        return str(((self.base or {}).get("metadata") or {}).get("uid") or "")
 
     def _new_lease(self, uid: str, now: float) -> Json:
         owner = {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid}
@@ -152,12 +165,18 @@ class NodeTalk:
         new = node_status(self._facts(), old, now)
         if self.base is not None and not self._labels_checked:
             said += self._labels_step()
-        if same_but_beats(old, new) and now - self._reported < REPORT:
+        if same_but_beats(old, new) and now - self._reported < (RARE_REPORT if self.leased else REPORT):
             self._stating.due = now + PERIOD
-            return said
+            return said + self._look(now)
         changes = patch.status_patch(old, new)
         self._reported = now
         return [*said, self._stating.say(PatchNode(name=self.name, patch=patch.text(changes)), now)]
+
+    def _look(self, now: float) -> list[Said]:
+        """Ask the store how others see the node: one that was said to be lost while its link was up has to object."""
+        if self.base is None or not self._asked_store.free(now):
+            return []
+        return [self._asked_store.say(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)]
 
     def _labels_step(self) -> list[Said]:
         """A node that somebody else made gets the labels that make it an edge node."""
@@ -193,8 +212,14 @@ class NodeTalk:
         return self._asked_store.asked == parent
 
     def _stored(self, content: Any, now: float) -> None:
+        found = stored_object(content)
+        if found is None:
+            return
+        self._asked_store.done(now)
         if self.base is None:
-            self.base = stored_object(content)
+            self.base = found
+        elif _version(found) > _version(self.base):
+            self.base, self._stating.due = found, min(now, self._stating.due)
 
     def _on_registered(self, content: Any, now: float) -> None:
         found, error = outcome(content)
@@ -205,8 +230,6 @@ class NodeTalk:
             return
         self.registered = True
         self._registering.done(now)
-        if not self._leasing.asked:
-            self._leasing.done(now)  # it may have waited for the node that owns the lease
         self._stating.done(now)
         self._reported = float("-inf")
 
@@ -214,14 +237,21 @@ class NodeTalk:
         found, error = outcome(content)
         sent = self._leasing.since
         if error is None and found:
-            writing = self._lease is not None or self._lease_missing
+            written = self._lease is not None or self._lease_missing
             self._lease, self._lease_missing = found, False
-            self._leasing.done(sent + PERIOD if writing else now)
+            if written:
+                self._leasing.done(sent + LEASE_PERIOD)
+            else:
+                self._leasing.at_once(now)
             return
         before, self._lease = self._lease_missing, None
         self._lease_missing = error is not None and error.get("reason") == "NotFound"
-        if self._lease_missing and not before:
-            self._leasing.done(now)
+        if self._lease_missing and not self._owner:
+            # the node owns its lease and is not known yet: asked again a period later, as a genuine edge does
+            self._lease_missing = False
+            self._leasing.done(sent + LEASE_PERIOD)
+        elif self._lease_missing and not before:
+            self._leasing.at_once(now)
         else:
             self._leasing.failed(now)
 
@@ -237,6 +267,20 @@ class NodeTalk:
         if error is not None and error.get("reason") == "NotFound":
             self.registered, self._labels_checked = False, False
             self._registering.done(now)
+
+
+def _version(object: Json) -> int:
+    text = str((object.get("metadata") or {}).get("resourceVersion") or "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _unmanaged(metadata: Json) -> Json:
+    """Metadata without the record of who wrote which field, which would travel both ways with every renewal.
+
+    One empty entry clears it for good (source: Kubernetes' server-side apply, "Clearing managedFields").
+    """
+    kept = {key: value for key, value in metadata.items() if key != MANAGED}
+    return {**kept, MANAGED: [{}]} if metadata.get(MANAGED) else kept
 
 
 def outcome(content: Any) -> tuple[Json | None, Json | None]:

@@ -13,7 +13,7 @@ from kubeedge_actors.supervisors.timer import Timer
 class PodRecord:
     """One pod of this node. `busy`: keys of operations under way; `looking`, `look_again`: its containers are being
     listed, or have to be, and until then nothing is planned; `asked`: references that are being asked for, by message
-    id; `fresh`: nobody has been warned of its fields that have no effect.
+    id; `fresh`: nobody has been warned of its fields that have no effect; `news`: something that it refers to has changed.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -28,7 +28,7 @@ class PodRecord:
         self.objects: Objects = {}
         self.paths: dict[str, str] = {}
         self.timer: Timer | None = None
-        self.fresh, self.is_ghost = True, False
+        self.fresh, self.is_ghost, self.news = True, False, False
 
     @property
     def uid(self) -> str:

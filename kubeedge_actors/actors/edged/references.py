@@ -65,6 +65,11 @@ def pull_secrets(pod: PodView) -> list[Reference]:
     return [Reference(SECRET, each["name"]) for each in pod.spec.get("imagePullSecrets") or () if each.get("name")]
 
 
+def refers_to(pod: PodView, type: str, name: str) -> bool:
+    """Whether the pod refers to this object of its namespace."""
+    return any(each.type == type and each.name == name for each in references(pod))
+
+
 def in_volumes(pod: PodView) -> bool:
     """Whether a volume shows objects that may change."""
     return any(_of_volumes(pod))

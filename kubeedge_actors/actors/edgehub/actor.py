@@ -26,6 +26,7 @@ from kubeedge_actors.actors.edgehub.events import (
 )
 from kubeedge_actors.actors.edgehub.lanes import Asking, Lane, Lanes, Telling, lane_of
 from kubeedge_actors.actors.edgehub.patience import Patience
+from kubeedge_actors.actors.edgehub.tally import DOWN, UP, Tally
 from kubeedge_actors.drivers.link.base import Credentials, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.errors import FrameError, WireError
@@ -34,6 +35,7 @@ from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import codec, mapping, names
 from kubeedge_actors.wire.messages import (
     Answered,
+    AskStored,
     BusUploaded,
     DeletePod,
     DeviceStateReported,
@@ -67,7 +69,7 @@ class EdgeHub(Module):
 
     `url`: wss://host:port. `links` makes a fresh Link. `credentials` None: no TLS. `refused` is called with a sentence, on the hub's
     thread, when certificates are refused for good before there were any. `capacity`: messages kept for the cloud, reports of devices
-    apart. `background` runs what blocks; `chance` gives numbers from 0 to 1.
+    apart. `tally` counts what goes over the link. `background` runs what blocks; `chance` gives numbers from 0 to 1.
     """
 
     name = names.EDGEHUB
@@ -94,6 +96,7 @@ class EdgeHub(Module):
         project: str = names.DEFAULT_PROJECT,
         refused: Callable[[str], object] | None = None,
         capacity: int = CAPACITY,
+        tally: Tally | None = None,
         chance: Callable[[], float] = random.random,
         background: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
@@ -103,6 +106,7 @@ class EdgeHub(Module):
             names.HEADER_PROJECT: project,
             names.HEADER_USE: names.USE_MESSAGES,
             names.HEADER_ACK: ACCEPTED,
+            names.HEADER_LEASE: ACCEPTED,
         }
         self._links = links
         self._certificates = Certificates(credentials, background)
@@ -110,17 +114,14 @@ class EdgeHub(Module):
         self._refused = refused
         self._patience = Patience(chance)
         self._link: Link | None = None
-        self._fetching = False
-        self._certified = False
-        self._up = False
-        self._opened_at = 0.0
-        self._acknowledged = False
+        self._fetching = self._certified = self._up = self._tidying = False
+        self._acknowledged = self._leased = False
+        self._opened_at = self._renew_at = 0.0
         self._asked_at: float | None = None
-        self._renew_at = 0.0
         self._complaint = ""
         self._beats: Timer | None = None
-        self._tidying = False
         self._lanes = Lanes()
+        self._tally = tally or Tally()
         self._backlog = Backlog(outbox, self._frame, capacity)
 
     def on_start(self) -> None:
@@ -175,6 +176,7 @@ class EdgeHub(Module):
             return
         self._opened_at = self.clock.monotonic()
         self._acknowledged = message.headers.get(names.HEADER_ACK.lower()) == ACCEPTED
+        self._leased = message.headers.get(names.HEADER_LEASE.lower()) == ACCEPTED
         if self._beats is not None:
             self._beats.cancel()
         self._beats = self.every(self._heartbeat, Beat())
@@ -192,7 +194,7 @@ class EdgeHub(Module):
         self._up, self._complaint = True, ""
         self._backlog.up()
         self.log.info("connected to %s", self._url)
-        self.publish(LinkUp())
+        self.publish(LinkUp(leased=self._leased))
         self._pump()
 
     @on
@@ -259,6 +261,7 @@ class EdgeHub(Module):
 
     def _hear(self, text: str) -> None:
         self._asked_at = None
+        self._tally.count(DOWN, text)
         try:
             record = codec.decode(text)
         except FrameError as error:
@@ -319,6 +322,10 @@ class EdgeHub(Module):
         """Keep what a device has become; the device twin may have stored it already."""
         self._backlog.keep_reports([message for message in messages if self._written_out(message)])
         self._pump()
+
+    @on
+    def stored(self, message: AskStored) -> None:
+        """What has to be kept is written before its handler returns."""
 
     @on(batch=BATCH)
     def keep(self, messages: list[ReportEvent | BusUploaded | DeletePod]) -> None:
@@ -382,6 +389,7 @@ class EdgeHub(Module):
 
     def _give(self, link: Link, frame: str, mark: str) -> None:
         self._lanes.sent(frame)
+        self._tally.count(UP, frame)
         link.send(frame, mark)
 
     def _frame(self, message: Said) -> str:

@@ -6,6 +6,7 @@ from kubeedge_actors.actors.edgehub.lanes import Asking, Telling
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import (
+    AskStored,
     BusUploaded,
     DeletePod,
     DeviceStateReported,
@@ -35,3 +36,7 @@ class Alone(Module):
     ) -> None:
         """Nobody is to be told."""
         self.log.debug("%s is not told: there is no cloud", type(message).__name__)
+
+    @on
+    def stored(self, message: AskStored) -> None:
+        """There is nothing to wait for."""

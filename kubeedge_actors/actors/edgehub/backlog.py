@@ -30,6 +30,7 @@ class Backlog:
         self._queue = Queue()
         self._size = 0
         self._done: list[str] = []
+        self._refusing = False
 
     @property
     def untidy(self) -> bool:
@@ -108,8 +109,13 @@ class Backlog:
         try:
             self._outbox.apply([*rows, *reports], removed)
         except StoreError as error:
-            log.warning("what waits for the cloud could not be stored: %s", error)
+            if not self._refusing:
+                log.warning("what waits for the cloud can not be stored: %s", error)
+            self._refusing = True
             return False
+        if self._refusing:
+            log.warning("what waits for the cloud can be stored again")
+        self._refusing = False
         self._reports.saved()
         self._done.clear()
         return True

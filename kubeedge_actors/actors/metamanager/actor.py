@@ -14,7 +14,7 @@ from kubeedge_actors.actors.metamanager.answers import (
     worth_storing,
 )
 from kubeedge_actors.actors.metamanager.calls import Call, Calls
-from kubeedge_actors.actors.metamanager.objects import object_row, objects_of, text_of
+from kubeedge_actors.actors.metamanager.objects import object_row, objects_of, text_of, uid_of
 from kubeedge_actors.actors.metamanager.pushes import Outcome, Pushes
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, MetaStore
 from kubeedge_actors.errors import StoreError
@@ -35,6 +35,7 @@ from kubeedge_actors.wire.messages import (
     PodChanged,
     QueryLease,
     QueryObject,
+    ReferenceChanged,
     Refused,
     RegisterNode,
     ReportEvent,
@@ -52,6 +53,7 @@ REMOTE_SECONDS = 60.0
 NOT_CONNECTED = "failed to process remote: not connected"
 LOST = "connection lost between EdgeCore and CloudCore"
 TOO_LATE = "the cloud did not answer in time"
+POD_KIND, NODE_KIND = "Pod", "Node"
 CRASHED = "the question was lost in a restart"
 
 Calling = RegisterNode | InsertPod | QueryLease | WriteLease | RequestCertificate
@@ -70,7 +72,7 @@ class MetaManager(Module):
     name = names.METAMANAGER
     group = names.GROUP_META
     emits = (
-        *(PodChanged, DeviceChanged, Answered, Refused, Overdue),
+        *(PodChanged, ReferenceChanged, DeviceChanged, Answered, Refused, Overdue),
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod, QueryObject),
         *(RequestToken, RequestCertificate, ReportEvent),
     )
@@ -81,7 +83,7 @@ class MetaManager(Module):
         self._remote_seconds = remote_seconds
         self._pushes = Pushes(store.get)
         self._calls = Calls()
-        self._watching = False
+        self._watching = self._refusing = False
 
     def on_stop(self) -> None:
         """Whoever waits for an answer learns that it will not come."""
@@ -102,6 +104,7 @@ class MetaManager(Module):
             self._stored(outcome)
 
     def _stored(self, outcome: Outcome) -> None:
+        self._works()
         self._pushes.done(outcome)
         for message in outcome.told:
             self.publish(message)
@@ -109,10 +112,21 @@ class MetaManager(Module):
             self.tell(names.EDGEHUB, ack)
 
     def _not_stored(self, pushes: list[ObjectPushed], error: StoreError) -> None:
-        self.log.warning("what the cloud said could not be stored: %s", error)
+        self._fails(error)
         for push in pushes:
             resource = mapping.route_of(push).resource
             self.tell(names.EDGEHUB, Refused(parent_msg_id=push.msg_id, resource=resource, reason=str(error)))
+
+    def _fails(self, error: StoreError) -> None:
+        """The store refuses: said once, until it works again."""
+        if not self._refusing:
+            self.log.warning("what the cloud and this node say can not be stored, and comes again: %s", error)
+        self._refusing = True
+
+    def _works(self) -> None:
+        if self._refusing:
+            self.log.warning("the database takes what is said again")
+        self._refusing = False
 
     # --- what edged asks the cloud --------------------------------------------------------------------------------
 
@@ -145,14 +159,15 @@ class MetaManager(Module):
 
     @on
     def patch(self, message: PatchNode | PatchPod) -> None:
-        """Store the patch and pass it through; so is the answer."""
+        """Store the patch and pass it through; so is the answer. A full disk must not keep the cloud from hearing of it."""
         key = mapping.route_of(message).resource
         try:
             self._store.put([MetaRow(key, parse(key).type, message.patch)])
+            self._works()
         except StoreError as error:
-            self._refuse(message, str(error))
-            return
-        self._send(message, Call(message, "", self._deadline()), LOST)
+            self._fails(error)
+        kind = POD_KIND if isinstance(message, PatchPod) else NODE_KIND
+        self._send(message, Call(message, "", self._deadline(), kind), LOST)
 
     @on
     def update_node(self, message: UpdateNode) -> None:
@@ -212,16 +227,28 @@ class MetaManager(Module):
             if wants_ack(answer):
                 self._acknowledge(answer)
             return
-        if call.key:
+        if call.key or call.kind:
             found = worth_storing(answer.content)
             try:
-                self._store.apply(_row_changes(call.key, found))
+                self._store.apply(_row_changes(call.key, found) if call.key else self._patched(call.kind, found))
             except StoreError as error:
-                self._refuse(call.asked, str(error))
-                return  # not acknowledged: the cloud says it again
+                if call.key:
+                    self._refuse(call.asked, str(error))
+                    return  # not acknowledged: the cloud says it again
+                self._fails(error)
         self.tell(names.EDGED, msgspec.structs.replace(answer, parent_msg_id=call.asked.msg_id))
         if call.key:
             self._acknowledge(answer)
+
+    def _patched(self, kind: str, found: object) -> MetaChanges:
+        """The object as a patch has made it, for the read API: the cloud does not push what the node itself has said."""
+        if not isinstance(found, dict):
+            return MetaChanges()
+        content = {"kind": kind, "apiVersion": "v1", **found}
+        row = object_row(content, text_of(content))
+        known = self._store.object(row.key) if row else None
+        same = known is not None and uid_of(found) in known.value
+        return MetaChanges(objects=[row] if row and same and uid_of(found) else [])
 
     @on
     def refused(self, refusal: Refused) -> None:

@@ -11,12 +11,14 @@ from kubeedge_actors.wire.messages import Said
 class Call:
     """A question of `edged` that went to the cloud.
 
-    `key`: where the answer is stored; a patch is only passed through and has none. `deadline` in monotonic seconds.
+    `key`: where the answer is stored; a patch is only passed through and has none, but a `kind`, which the object in its answer lacks.
+    `deadline` in monotonic seconds.
     """
 
     asked: Said
     key: str
     deadline: float
+    kind: str = ""
 
 
 class Calls:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kubeedge_actors.actors.metamanager.objects import object_of, object_row, text_of, uid_of, version_of
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, ObjectRow
 from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import Answered, DeviceChanged, Message, ObjectPushed, PodChanged
+from kubeedge_actors.wire.messages import Answered, DeviceChanged, Message, ObjectPushed, PodChanged, ReferenceChanged
 from kubeedge_actors.wire.resource import object_path
 
 UPDATING = frozenset(
@@ -20,6 +20,7 @@ UPDATING = frozenset(
 )
 """Whose updates are acknowledged. An update of anybody else is stored and said again until the cloud gives up."""
 DEVICES = frozenset({names.DEVICE, names.DEVICEMODEL})
+REFERRED = frozenset({names.CONFIGMAP, names.SECRET})
 REMEMBERED = 1000
 
 Read = Callable[[str], MetaRow | None]
@@ -83,9 +84,7 @@ class Pushes:
             standing = Standing(uid_of(push.object), version_of(push.object, push.resource_version), gone)
             known = outcome.standings.get(key) or self._standings.get(key)
             if known is None or not known.covers(standing):
-                (self._remove if gone else self._put)(outcome, key, push)
-                outcome.standings[key] = self._follow(known, standing)
-                _tell(outcome, push)
+                self._take(outcome, key, push, self._follow(known, standing))
             if gone or push.operation == names.INSERT or push.source in UPDATING:
                 outcome.acks.append(acknowledgement(push, key))
         return outcome
@@ -106,6 +105,21 @@ class Pushes:
             return standing._replace(version=known.version)
         return standing
 
+    def _take(self, outcome: Outcome, key: str, push: ObjectPushed, standing: Standing) -> None:
+        if standing.gone and self._is_anothers(outcome, key, standing):
+            if push.type == names.POD:
+                _tell(outcome, push)  # what runs of that pod has to end, whoever has its name now
+            return
+        (self._remove if standing.gone else self._put)(outcome, key, push)
+        outcome.standings[key] = standing
+        _tell(outcome, push)
+
+    def _is_anothers(self, outcome: Outcome, key: str, standing: Standing) -> bool:
+        """Whether what is stored under this key is another object than the one that is gone."""
+        stored = outcome.rows[key] if key in outcome.rows else self._read(key)
+        found = object_of(stored) if stored else None
+        return bool(standing.uid and found and uid_of(found) and uid_of(found) != standing.uid)
+
     def _put(self, outcome: Outcome, key: str, push: ObjectPushed) -> None:
         text = text_of(push.object)
         outcome.rows[key] = MetaRow(key, push.type, text)
@@ -115,8 +129,8 @@ class Pushes:
 
     def _remove(self, outcome: Outcome, key: str, push: ObjectPushed) -> None:
         stored = outcome.rows[key] if key in outcome.rows else self._read(key)
-        if stored is None or (push.type == names.POD and uid_of(push.object) not in stored.value):
-            return  # gone already, or another pod of that name
+        if stored is None:
+            return  # gone already
         outcome.rows[key] = None
         if push.type == names.POD:
             outcome.rows[object_path(names.PODPATCH, push.namespace, push.name)] = None
@@ -134,6 +148,9 @@ def _tell(outcome: Outcome, push: ObjectPushed) -> None:
         outcome.told.append(PodChanged(operation=push.operation, object=push.object))
     elif push.type in DEVICES:
         outcome.told.append(DeviceChanged(operation=push.operation, type=push.type, object=push.object))
+    elif push.type in REFERRED:
+        about = {"type": push.type, "namespace": push.namespace, "name": push.name}
+        outcome.told.append(ReferenceChanged(operation=push.operation, **about))
 
 
 def acknowledgement(push: ObjectPushed, key: str) -> Answered:

@@ -31,6 +31,8 @@ from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import names
 
 TICK = 5.0
+LATE = 15.0
+"""Seconds between two ticks after which this process itself was not there: stopped, or its machine was."""
 API_PAUSE, API_PAUSE_MOST = 0.5, 15.0
 STRANGE = (ValueError, TypeError, KeyError, AttributeError)
 """What an object of a strange shape raises: it must not keep the other nodes from being heard, as a crash would."""
@@ -86,6 +88,7 @@ class NodeLifecycle(Module):
         self._pulses = Pulses(grace)
         self._readiness: dict[str, str] = {}
         self._to_judge: dict[str, None] = {}
+        self._ticked: float | None = None
         self._rest: deque[Mark | Say] = deque()
         self._called = False
         self._away = False
@@ -120,8 +123,12 @@ class NodeLifecycle(Module):
     @on
     def tick(self, message: Tick) -> None:
         """Have those judged who have gone silent."""
+        now, before = self.clock.monotonic(), self._ticked
+        self._ticked = now
         self._take()
-        self._to_judge.update(dict.fromkeys(self._pulses.to_judge(self.clock.monotonic())))
+        if before is not None and now - before > LATE:
+            self._pulses.excuse(now)
+        self._to_judge.update(dict.fromkeys(self._pulses.to_judge(now)))
         self._go_on()
 
     @on
@@ -166,7 +173,7 @@ class NodeLifecycle(Module):
         self._api_timer = self.after(seconds, ApiAgain())
 
     def _answered(self) -> None:
-        """The API is there; if it was away, nobody could renew a lease, and everybody's time begins again."""
+        """The API is there; while it was away nobody could renew a lease: that time does not count."""
         if self._away:
             self._pulses.excuse(self.clock.monotonic())
         self._away = False

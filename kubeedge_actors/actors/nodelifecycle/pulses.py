@@ -82,7 +82,11 @@ class Pulses:
         return name in self._nodes and self._nodes[name].lost
 
     def excuse(self, now: float) -> None:
-        """Start everybody's time again: the API was away, so nobody could have given a sign."""
+        """Leave out the time since the last sign of anybody: the API was away, so nobody could have given one.
+
+        Who had been silent before that stays as silent as it was then.
+        """
+        heard = max((pulse.seen for pulse in self._nodes.values()), default=now)
         for pulse in self._nodes.values():
             if not pulse.lost:
-                pulse.seen = now
+                pulse.seen += now - heard

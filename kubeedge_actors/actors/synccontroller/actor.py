@@ -18,11 +18,12 @@ from kubeedge_actors.actors.synccontroller.wording import (
     record_of,
     update,
 )
-from kubeedge_actors.drivers.cluster.base import Change, ChangeBox, Cluster, Kind, Operation
+from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind, Lookout, Operation, Wanted
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import kinds, names
 from kubeedge_actors.wire.messages import (
+    LeadershipChanged,
     NodeRemoved,
     ObjectDelivered,
     ObjectPushed,
@@ -60,46 +61,21 @@ class Flush:
     """Something is due to be written down."""
 
 
-class Desk:
+class Desk(Lookout):
     """What SyncController keeps over its crashes: its watches, who has what, who is connected, counters."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._missing = {*TYPES, *RECORD_KINDS}
-        self._watching = False
-        self.box = ChangeBox()
+        super().__init__(cluster, [_wanted(kind) for kind in (*TYPES, *RECORD_KINDS)])
         self.holdings = Holdings()
         self.ledger = Ledger()
         self.connected: set[str] = set()
+        self.leading = True
         self.counts: Counter[str] = Counter()
 
-    @property
-    def synced(self) -> bool:
-        """Whether everything is known; before, nothing may be taken for gone."""
-        return not self._missing
 
-    def watch(self, ref: Ref) -> None:
-        """Begin the watches, once; `ref` is told when there is something to take."""
-        if self._watching:
-            ref.offer(ChangesWait())
-            return
-        self._watching = True
-        self.box.wake = lambda: ref.tell(ChangesWait())
-        for kind in (*TYPES, *RECORD_KINDS):
-            cache = kind not in RECORD_KINDS and TYPES[kind] not in BY_USE
-            labels = names.EDGE_LABEL if TYPES.get(kind) == names.NODE else ""
-            self._cluster.watch(
-                kind,
-                self.box.put,
-                lambda kind=kind: self._complete(kind, ref),  # type: ignore[misc]
-                labels=labels,
-                cache=cache,
-            )
-
-    def _complete(self, kind: Kind, ref: Ref) -> None:
-        self._missing.discard(kind)
-        if not self._missing:
-            ref.tell(ChangesWait())
+def _wanted(kind: Kind) -> Wanted:
+    cache = kind not in RECORD_KINDS and TYPES[kind] not in BY_USE
+    return Wanted(kind, labels=names.EDGE_LABEL if TYPES.get(kind) == names.NODE else "", cache=cache)
 
 
 class SyncController(Module):
@@ -119,7 +95,9 @@ class SyncController(Module):
     def on_start(self) -> None:
         """Watch; go on with what was not written down when a crash came."""
         self._ledger.land(self.clock.monotonic())
-        self._desk.watch(self.ref)
+        ref = self.ref
+        if not self._desk.begin(lambda: ref.tell(ChangesWait())):
+            ref.offer(ChangesWait())
         self.every(COMPARE_EVERY, Compare())
         self.every(SWEEP_EVERY, Sweep())
 
@@ -155,8 +133,10 @@ class SyncController(Module):
         found = read_sync(change.object)
         if found is not None:
             node, record = found
-            if gone:
+            if gone and node in self._desk.connected:
                 self._ledger.unload(node, record.uid)
+            elif gone:
+                self._ledger.drop(node, record.uid)
             else:
                 self._ledger.load(node, record)
 
@@ -165,10 +145,13 @@ class SyncController(Module):
         """Remember that a node will have it, if all goes well."""
         now = self.clock.monotonic()
         for push in messages:
+            if push.echo:
+                continue  # perhaps it is not said
             version = NOTHING if push.operation == names.DELETE else push.resource_version
             record = pushed_record(push, offered=version)
             if record is not None:
-                self._ledger.offered(push.node, record, now)
+                # another replica may have the node's session: it writes first, and its record makes ours needless
+                self._ledger.offered(push.node, record, now, mine=push.node in self._desk.connected)
         self._arm()
 
     @on(batch=256)
@@ -225,13 +208,18 @@ class SyncController(Module):
 
     @on
     def sweep(self, message: Sweep) -> None:
-        """Forget nodes that nobody knows."""
-        if not self._ready:
+        """Forget nodes that nobody knows; the replica that leads does it for all."""
+        if not self._ready or not self._desk.leading:
             return
         for node in self._ledger.nodes():
             if node not in self._desk.connected and not self._desk.holdings.has_node(node):
                 self._ledger.forget_node(node, self.clock.monotonic())
         self._arm()
+
+    @on
+    def leadership(self, message: LeadershipChanged) -> None:
+        """Remember whether this replica leads."""
+        self._desk.leading = message.leading
 
     def _compare(self, node: str) -> None:
         now = self.clock.monotonic()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.synccontroller.holdings import STATUS_MATTERS, Holdings, Item
+from kubeedge_actors.wire import names
 
 SOON, LATER, AT_LEISURE = 0.2, 5.0, 60.0
 """Seconds until a record, a delivered version, a version without consequence is written."""
@@ -88,10 +89,16 @@ class Ledger:
         if record is not None and record.stored is not None:
             record.stored = None
 
-    def offered(self, node: str, record: Record, now: float) -> None:
-        """The object was pushed; `record.offered` is the version."""
-        mine = self._record(node, record, now)
-        mine.offered, mine.offered_at = record.offered, now
+    def drop(self, node: str, uid: str) -> None:
+        """The API's record of a node that is not connected here is gone: whoever has its session knows why."""
+        self._records.get(node, {}).pop(uid, None)
+
+    def offered(self, node: str, record: Record, now: float, *, mine: bool = True) -> None:
+        """The object was pushed; `record.offered` is the version. `mine`: the node is connected here."""
+        if not mine and record.offered == NOTHING and record.uid not in self._records.get(node, {}):
+            return
+        kept = self._record(node, record, now, SOON if mine else LATER)
+        kept.offered, kept.offered_at = record.offered, now
 
     def delivered(self, node: str, record: Record, now: float) -> None:
         """The node has acknowledged `record.version`."""
@@ -143,7 +150,9 @@ class Ledger:
         for record in self.records(node):
             found = holdings.get(record.uid)
             if found is None or not holdings.belongs(found, node):
-                if _to_offer(record, NOTHING, now):
+                if self._is_replaced(node, record):
+                    self.deleted(node, record.uid, now)
+                elif _to_offer(record, NOTHING, now):
                     yield Missing(record, None)
             elif record.uid not in own:
                 left.append((record, found))
@@ -152,6 +161,19 @@ class Ledger:
             yield from self._compare(node, record, item, now)
         for record, found in left:
             yield from self._compare(node, record, found, now)
+
+    def _is_replaced(self, node: str, record: Record) -> bool:
+        """Whether the node has a newer object in this one's place: it knows all but pods by name, so a deletion that is
+        said now would take that one.
+        """
+        if record.type == names.POD:
+            return False
+        place = (record.type, record.namespace, record.name)
+        others = (other for other in self._records[node].values() if other.uid != record.uid)
+        return any(
+            (other.type, other.namespace, other.name) == place and newer(other.version, record.version)
+            for other in others
+        )
 
     def _compare(self, node: str, record: Record, item: Item, now: float) -> Iterator[Missing]:
         if _has(record, item):
@@ -203,7 +225,7 @@ class Ledger:
         """When `due` has something, None for never (or not before what is under way has come back)."""
         return min((when for key, when in self._due.items() if key not in self._flying), default=None)
 
-    def _record(self, node: str, record: Record, now: float) -> Record:
+    def _record(self, node: str, record: Record, now: float, delay: float = SOON) -> Record:
         records = self._records.setdefault(node, {})
         mine = records.get(record.uid)
         if mine is None:
@@ -211,7 +233,7 @@ class Ledger:
             gone = self._gone.pop((node, record.uid), None)
             mine.stored = gone.stored if gone is not None else None
             records[record.uid] = mine
-            self._plan(node, record.uid, now + SOON)
+            self._plan(node, record.uid, now + delay)
         return mine
 
     def _plan(self, node: str, uid: str, when: float) -> None:

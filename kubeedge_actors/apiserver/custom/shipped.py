@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -74,3 +75,22 @@ def written_object(short: Json) -> Json:
     if "..." in short:
         schema[PRESERVE] = True
     return schema
+
+
+def as_yaml(value: Any, indent: str = "") -> str:
+    """JSON as YAML of blocks: keys in their order, texts quoted, so that it needs no YAML library to write."""
+    if isinstance(value, dict) and value:
+        return "".join(f"{indent}{key}:{_inner(each, indent + '  ')}" for key, each in value.items())
+    if isinstance(value, list) and value:
+        return "".join(f"{indent}- {as_yaml(each, indent + '  ').lstrip()}" for each in value)
+    return f"{indent}{msgspec.json.encode(value).decode()}\n"
+
+
+def _inner(value: Any, indent: str) -> str:
+    flat = not isinstance(value, dict | list) or not value
+    return f" {as_yaml(value)}" if flat else f"\n{as_yaml(value, indent)}"
+
+
+def write(file: Path) -> None:
+    """All definitions as a manifest for kubectl."""
+    file.write_text("---\n".join(map(as_yaml, definitions())), encoding="utf-8")

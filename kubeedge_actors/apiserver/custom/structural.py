@@ -35,8 +35,9 @@ class Structural:
         return {**roots, **pruned}
 
     def default(self, body: Json) -> None:
-        """Fills in the schema's defaults."""
+        """Fills in the schema's defaults, and drops nulls where no null may be (Go's clients send them for fields that are not set)."""
         default(body, self._schema)
+        drop_nulls(body, self._schema)
 
     def validate(self, body: Json) -> list[FieldError]:
         """What the schema says against an object."""
@@ -83,6 +84,24 @@ def default(value: Any, schema: Schema) -> None:
             default(found, properties[key])
         elif isinstance(more, dict):
             default(found, more)
+
+
+def drop_nulls(value: Any, schema: Schema) -> None:
+    """Removes nulls from an object, in place, where the schema knows the field and does not allow null; items of lists stay."""
+    if isinstance(value, list):
+        for item in value:
+            drop_nulls(item, schema.get("items", {}))
+    if not isinstance(value, dict):
+        return
+    properties, more = schema.get("properties", {}), schema.get("additionalProperties")
+    for key in list(value):
+        inner = properties.get(key, more)
+        if not isinstance(inner, dict):
+            continue
+        if value[key] is None and not inner.get("nullable"):
+            del value[key]
+        else:
+            drop_nulls(value[key], inner)
 
 
 def validate(value: Any, schema: Schema, path: Path) -> Iterator[FieldError]:

@@ -101,6 +101,9 @@ def default(pod: Json) -> None:
     spec.setdefault("priority", 0)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    for condition in pod.get("status", {}).get("conditions") or ():
+        for time in ("lastProbeTime", "lastTransitionTime"):  # no pointers in Kubernetes' types: null when unset
+            condition.setdefault(time, None)
 
 
 def prepare(pod: Json) -> None:

@@ -1,8 +1,9 @@
 """Decodes protobuf request bodies by the table in `messages.json`.
 
-A message there is `<number> <field> <type>, ...`: string, bytes, int, bool, time, intstr, map, bytesmap, quantities, another
-message, `[x]` for repeated. Go sends unset scalars as zero: they are left out, unless `?` says that unset is not sent. `+`
-puts the fields of an embedded message into the outer one.
+A message there is `<number> <field> <type>, ...`: string, bytes, int, bool, time, microtime, intstr, quantity, map, bytesmap,
+quantities, another message, `[x]` for repeated. Go sends unset scalars as zero: they are left out, unless `?` says that JSON
+would carry the zero as well. `+` puts the fields of an embedded message into the outer one. Every kind of the typed clients
+of Kubernetes 1.32 is there: KubeEdge's cloudcore writes nodes, leases, pods and events like this by default.
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ from ..status import Json, bad_request
 MAGIC = b"k8s\x00"
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 Field = tuple[str, str]
-Table = dict[str, dict[int, Field]]
+
+
+class Table(dict[str, dict[int, Field]]):
+    """The fields of each message, by number; a message is parsed when it is first needed."""
+
+    def __init__(self, lines: dict[str, str]) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def __missing__(self, name: str) -> dict[int, Field]:
+        self[name] = found = dict(parsed(self.lines[name]))
+        return found
 
 
 class Broken(Exception):
@@ -36,7 +48,9 @@ def decode(body: bytes, kind: str) -> Json:
         envelope = message(memoryview(body)[4:], "Unknown", table)
         about = envelope.get("typeMeta", {})
         name = about.get("kind", kind)
-        if name not in table:
+        of_group = f"{about.get('apiVersion', '').partition('.')[0]}/{name}"
+        name = of_group if of_group in table.lines else name
+        if name not in table.lines:
             raise Broken(f"{name} is not decoded from protobuf by this server; send JSON")
         found = message(memoryview(base64.b64decode(envelope.get("raw", ""))), name, table)
         return {**about, **found} if name != "DeleteOptions" else found
@@ -45,10 +59,9 @@ def decode(body: bytes, kind: str) -> Json:
 
 
 def messages() -> Table:
-    """The table, parsed: once a request, for only imperative commands come here."""
+    """The table, read once a request: 0.2 ms, and no memory for who never sees protobuf."""
     data = files(__package__).joinpath("messages.json").read_bytes()
-    lines: dict[str, str] = msgspec.json.decode(data, type=dict[str, str])
-    return {name: dict(parsed(text)) for name, text in lines.items()}
+    return Table(msgspec.json.decode(data, type=dict[str, str]))
 
 
 def parsed(text: str) -> Iterator[tuple[int, Field]]:
@@ -115,7 +128,7 @@ def message(data: memoryview, name: str, table: Table) -> Json:
 
 def value_of(raw: int | memoryview, kind: str, table: Table) -> Any:
     """One value of a type."""
-    if kind in table:
+    if kind in table.lines:
         return message(view(raw), kind, table)
     if kind == "int":
         number = int(raw) if isinstance(raw, int) else 0
@@ -148,6 +161,13 @@ def time(data: memoryview) -> str | None:
     return format_time(seconds) if isinstance(seconds, int) and 0 < seconds < 1 << 40 else None
 
 
+def microtime(data: memoryview) -> str | None:
+    """A time with microseconds; None when it is unset."""
+    found = dict(pieces(data))
+    whole, nanos = time(data), found.get(2, 0)
+    return f"{whole[:-1]}.{nanos // 1000:06d}Z" if whole and isinstance(nanos, int) else whole
+
+
 def int_or_string(data: memoryview) -> int | str:
     """A value that is a number or a text."""
     found = dict(pieces(data))
@@ -171,6 +191,8 @@ LEAVES: dict[str, Callable[[memoryview], Any]] = {
     "string": text,
     "bytes": encoded,
     "time": time,
+    "microtime": microtime,
     "intstr": int_or_string,
+    "quantity": quantity,
 }
 MAPS: dict[str, Callable[[memoryview], Any]] = {"map": text, "bytesmap": encoded, "quantities": quantity}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ class Database:
     def __init__(self, path: Path | str) -> None:
         self._path = path
         with self._translated():
+            private(path)
             self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
@@ -104,3 +106,14 @@ class Database:
             if "locked" in str(error):
                 raise StoreError(f"{self._path} is in use by another process") from error
             raise StoreError(f"{self._path} cannot be used: {error}") from error
+
+
+def private(path: Path | str) -> None:
+    """The file and what SQLite puts beside it are for their owner only: there are secrets in it."""
+    if str(path) == ":memory:":
+        return
+    with contextlib.suppress(OSError):  # it is there already, or SQLite says what is wrong with the path
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    for beside in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):  # SQLite makes these when it needs them, with the rights of the first
+            os.chmod(f"{path}{beside}", 0o600)

@@ -6,6 +6,9 @@ Promises of every Broker
   them.
 * The tap is called from a thread of the driver and must not wait. When it answers False the message is not lost and not
   acknowledged: it is offered again, and meanwhile nothing more is taken from that client.
+* With `source`, an arrival of QoS 1 or 2 is acknowledged only after `settle` was called with its receipt or a later one, so
+  that whoever takes it can first bring it to where no crash reaches it. What was not acknowledged is said again by its
+  client, also to the next process.
 * `publish` may be called from any thread and never waits for a client, only for the driver's own thread if that is far
   behind; the order of calls from one thread is the order on the wire.
 * A subscription outlives a lost connection, and a `close` followed by `start`.
@@ -23,12 +26,17 @@ from typing import NamedTuple, Protocol
 
 
 class Arrival(NamedTuple):
-    """A publication that came in. `qos` and `retain` are what its publisher said."""
+    """A publication that came in. `qos` and `retain` are what its publisher said.
+
+    `receipt`: what to `settle` at the broker of this `source`; 0 when nobody waits for it.
+    """
 
     topic: str
     payload: bytes
     qos: int = 0
     retain: bool = False
+    receipt: int = 0
+    source: int = 0
 
 
 Tap = Callable[[Arrival], bool]
@@ -46,14 +54,25 @@ class Broker(Protocol):
     def address(self) -> str:
         """Where clients find it, as host:port."""
 
+    @property
+    def offered(self) -> int:
+        """The receipt of the last arrival that the tap has taken."""
+
+    @property
+    def lost(self) -> int:
+        """How many messages and sessions went because of a limit."""
+
     def start(self) -> None:
         """Serve, or connect. Error: BrokerError when the port can not be had."""
 
     def close(self) -> None:
         """End it and wait for its thread."""
 
-    def listen(self, tap: Tap) -> None:
-        """Offer arrivals to this tap from now on, instead of the one before."""
+    def listen(self, tap: Tap, source: int = 0) -> None:
+        """Offer arrivals to this tap from now on, instead of the one before, marked with `source`."""
+
+    def settle(self, receipt: int) -> None:
+        """Everything up to this receipt is handled."""
 
     def subscribe(self, filter: str) -> None:
         """Offer what matches. Error: BrokerError for a filter that MQTT does not allow."""

@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections import deque
 
 from kubeedge_actors.drivers.broker.base import Arrival, Tap
-from kubeedge_actors.drivers.broker.exchange import Exchange, Session
+from kubeedge_actors.drivers.broker.exchange import Exchange
 from kubeedge_actors.drivers.broker.filters import valid_filter, valid_topic
-from kubeedge_actors.drivers.broker.packets import PUBLISH, Decoder, Packet, Publish, publish, read_publish, subscribe
+from kubeedge_actors.drivers.broker.packets import (
+    PUBACK,
+    PUBLISH,
+    PUBREC,
+    Decoder,
+    Packet,
+    Publish,
+    publish,
+    read_publish,
+    subscribe,
+)
+from kubeedge_actors.drivers.broker.session import Session
 from kubeedge_actors.errors import BrokerError
 
 
 class FakeClient:
-    """A client of a FakeBroker; `heard` is what it received, in order."""
+    """A client of a FakeBroker; `heard` is what it received, in order; `acknowledged` how much of what it said."""
 
     def __init__(self, broker: FakeBroker, name: str) -> None:
         self.heard: list[Publish] = []
+        self.acknowledged = 0
         self._broker = broker
         self._session: Session = broker.exchange.open(name, True)[0]
         self._session.attach(self._receive, lambda: 1 << 30)
@@ -34,7 +46,9 @@ class FakeClient:
         return [message.payload for message in self.heard]
 
     def _receive(self, data: bytes) -> None:
-        heard = [read_publish(packet) for packet in self._decoder.feed(data) if packet.kind == PUBLISH]
+        found = list(self._decoder.feed(data))
+        self.acknowledged += sum(packet.kind in (PUBACK, PUBREC) for packet in found)
+        heard = [read_publish(packet) for packet in found if packet.kind == PUBLISH]
         self.heard += heard
         for message in heard:
             self._session.outbox.acknowledged(message.packet_id)
@@ -47,6 +61,7 @@ class FakeBroker:
     """
 
     address = "127.0.0.1:0"
+    lost = 0
 
     def __init__(self) -> None:
         self.exchange = Exchange()
@@ -55,6 +70,11 @@ class FakeBroker:
         self.alive = False
         self._held: deque[tuple[Session, Packet]] = deque()
         self._clients = 0
+
+    @property
+    def offered(self) -> int:
+        """The receipt of the last arrival that the tap has taken."""
+        return self.exchange.offered
 
     def client(self) -> FakeClient:
         """A new client."""
@@ -71,9 +91,13 @@ class FakeBroker:
         """It is not any more."""
         self.alive = False
 
-    def listen(self, tap: Tap) -> None:
+    def listen(self, tap: Tap, source: int = 0) -> None:
         """Offer arrivals to `tap`."""
-        self.exchange.tap = tap
+        self.exchange.tap, self.exchange.source = tap, source
+
+    def settle(self, receipt: int) -> None:
+        """Clients hear that everything up to this receipt is handled."""
+        self.exchange.settle(receipt)
 
     def subscribe(self, filter: str) -> None:
         """Offer what matches."""

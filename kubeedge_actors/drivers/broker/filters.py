@@ -53,6 +53,39 @@ def matches(filter: str, topic: str) -> bool:
     return len(wanted) == len(given) and all(want in ("+", have) for want, have in zip(wanted, given, strict=True))
 
 
+def covers(wide: str, filter: str) -> bool:
+    """Whether every topic that matches `filter` matches `wide` as well."""
+    if wide == filter:
+        return True
+    if filter.startswith(("+", "#")) and wide.startswith("$"):
+        return False
+    # every topic has a first level
+    outer, inner = wide.split("/"), ("+/#" if filter == "#" else filter).split("/")
+    for at, level in enumerate(outer):
+        if level == "#":
+            return at > 0 or not filter.startswith("$")
+        if at >= len(inner) or inner[at] == "#" or level not in ("+", inner[at]):
+            return False
+        if at == 0 and level == "+" and filter.startswith("$"):
+            return False
+    return len(outer) == len(inner)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some topic matches both filters."""
+    for wild, plain in ((one, other), (other, one)):
+        if plain.startswith("$") and wild.startswith(("+", "#")):
+            return False
+    left, right = one.split("/"), other.split("/")
+    for a, b in zip(left, right, strict=False):
+        if "#" in (a, b):
+            return True
+        if a != b and "+" not in (a, b):
+            return False
+    longer, shorter = (left, right) if len(left) > len(right) else (right, left)
+    return len(left) == len(right) or longer[len(shorter)] == "#"
+
+
 class FilterTable(Generic[K]):
     """Who subscribed to what with which QoS. Not thread-safe.
 

@@ -10,9 +10,11 @@ it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubeedge_actors.drivers.broker import packets
+from kubeedge_actors.drivers.broker.journal import FORGETFUL, Forgetful, Waiting
 from kubeedge_actors.drivers.broker.packets import Publish
 
 LAST_ID = 65_534
@@ -21,27 +23,38 @@ LAST_ID = 65_534
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait for one receiver."""
+    """How much may wait for one receiver, and how many bytes of payload for all receivers together."""
 
     window: int = 64
     longest: int = 1_000
     bytes: int = 8 * 1024 * 1024
+    together: int = 64 * 1024 * 1024
 
 
 LIMITS = Limits()
 
 
+@dataclass(slots=True)
+class Pool:
+    """Bytes of payload that wait in all the outboxes that share it."""
+
+    used: int = 0
+
+
 class Outbox:
-    """The publications with QoS 1 and 2 that one receiver has not acknowledged. Not thread-safe."""
+    """The publications with QoS 1 and 2 that one receiver has not acknowledged. Not thread-safe.
 
-    __slots__ = ("_bytes", "_last_id", "_limits", "_sent", "_waiting", "dropped")
+    `notes` hears of each step, for a receiver that has to be remembered.
+    """
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self._limits = limits
-        self._waiting: deque[Publish] = deque()
+    __slots__ = ("_bytes", "_last_id", "_limits", "_notes", "_pool", "_sent", "_waiting", "dropped")
+
+    def __init__(self, limits: Limits = LIMITS, notes: Forgetful = FORGETFUL, pool: Pool | None = None) -> None:
+        self._limits, self._notes, self._pool = limits, notes, pool or Pool()
+        self._waiting: deque[tuple[int, Publish]] = deque()
         # by packet id, in the order of sending; None once the receiver has it and only the end of the QoS 2 hand-shake
         # is missing
-        self._sent: dict[int, Publish | None] = {}
+        self._sent: dict[int, tuple[int, Publish | None]] = {}
         self._bytes = 0
         self._last_id = 0
         self.dropped = 0
@@ -51,20 +64,26 @@ class Outbox:
 
     def push(self, message: Publish) -> bool:
         """Let a publication wait; False when it does not fit and was dropped."""
-        if len(self._waiting) >= self._limits.longest or self._bytes + len(message.payload) > self._limits.bytes:
+        size, limits = len(message.payload), self._limits
+        if (
+            len(self._waiting) >= limits.longest
+            or self._bytes + size > limits.bytes
+            or self._pool.used + size > limits.together
+        ):
             self.dropped += 1
             return False
-        self._waiting.append(message)
-        self._bytes += len(message.payload)
+        self._waiting.append((self._notes.queued(message), message))
+        self._count(size)
         return True
 
     def due(self) -> bytes:
         """What may be sent now, as packets."""
         out = []
         while self._waiting and len(self._sent) < self._limits.window:
-            message = self._waiting.popleft()
+            number, message = self._waiting.popleft()
             packet_id = self._next_id()
-            self._sent[packet_id] = message
+            self._sent[packet_id] = (number, message)
+            self._notes.sent(number, packet_id)
             out.append(_encode(message, packet_id, dup=False))
         return b"".join(out)
 
@@ -72,27 +91,59 @@ class Outbox:
         """Everything to say again to a receiver that came back, then what waits."""
         out = [
             packets.ack(packets.PUBREL, packet_id) if message is None else _encode(message, packet_id, dup=True)
-            for packet_id, message in self._sent.items()
+            for packet_id, (_, message) in self._sent.items()
         ]
         return b"".join(out) + self.due()
 
     def acknowledged(self, packet_id: int) -> None:
         """The receiver has it for good (PUBACK, PUBCOMP); an unknown number is passed over."""
-        self._settle(self._sent.pop(packet_id, None))
+        number, message = self._sent.pop(packet_id, (None, None))
+        if number is not None:
+            self._settle(message)
+            self._notes.gone(number)
 
     def received(self, packet_id: int) -> bytes:
         """The receiver has it (PUBREC); the PUBREL to answer.
 
         It is answered for an unknown number as well, so that the other side can end.
         """
-        self._settle(self._sent.get(packet_id))
-        if packet_id in self._sent:
-            self._sent[packet_id] = None
+        number, message = self._sent.get(packet_id, (None, None))
+        if number is not None and message is not None:
+            self._settle(message)
+            self._sent[packet_id] = (number, None)
+            self._notes.released(number, packet_id)
         return packets.ack(packets.PUBREL, packet_id)
+
+    def restore(self, number: int, row: Waiting) -> None:
+        """Take up what waited in a process before this one; to be called in the order of the numbers."""
+        message = None if row.released else Publish(row.topic, row.payload, row.qos, row.retain)
+        if row.packet_id:
+            self._sent[row.packet_id] = (number, message)
+            self._last_id = row.packet_id
+        elif message is not None:
+            self._waiting.append((number, message))
+        if message is not None:
+            self._count(len(message.payload))
+
+    def clear(self) -> None:
+        """Nobody will ever want it."""
+        for number in self._numbers():
+            self._notes.gone(number)
+        self._waiting.clear()
+        self._sent.clear()
+        self._count(-self._bytes)
+
+    def _numbers(self) -> Iterator[int]:
+        yield from (number for number, _ in self._waiting)
+        yield from (number for number, _ in self._sent.values())
 
     def _settle(self, message: Publish | None) -> None:
         if message is not None:
-            self._bytes -= len(message.payload)
+            self._count(-len(message.payload))
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._pool.used += size
 
     def _next_id(self) -> int:
         while True:

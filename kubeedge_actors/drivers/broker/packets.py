@@ -35,6 +35,11 @@ LONGEST: Final = 4 * 1024 * 1024
 # the flags that a packet type must carry (2.2.2); PUBLISH has its own
 _FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
 
+BAD_LEVEL: Final = 1
+BAD_CLIENT_ID: Final = 2
+UNAVAILABLE: Final = 3
+NOT_ALLOWED: Final = 5
+
 REFUSALS: Final = {
     1: "it does not speak MQTT 3.1.1",
     2: "it does not like the client id",
@@ -220,13 +225,20 @@ def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:
     return packet_id, filters
 
 
-def connect(client_id: str, keepalive: int, user: str | None = None, password: str | None = None) -> bytes:
-    """A CONNECT packet (3.1) with a clean session and without a will. `keepalive`: seconds."""
-    flags = 2 | (user is not None) << 7 | (password is not None) << 6
+def connect(
+    client_id: str, keepalive: int, user: str | None = None, password: str | None = None, *, clean: bool = True
+) -> bytes:
+    """A CONNECT packet (3.1) without a will. `keepalive`: seconds."""
+    flags = clean << 1 | (user is not None) << 7 | (password is not None) << 6
     body = _text("MQTT") + bytes((4, flags)) + keepalive.to_bytes(2, "big") + _text(client_id)
     for each in (user, password):
         body += _text(each) if each is not None else b""
     return _packet(CONNECT, 0, body)
+
+
+def connack(code: int, *, present: bool = False) -> bytes:
+    """A CONNACK packet (3.2). `present`: the session was remembered."""
+    return bytes((CONNACK << 4, 2, present and not code, code))
 
 
 def read_connack(packet: Packet) -> str:

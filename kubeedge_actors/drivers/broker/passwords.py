@@ -1,4 +1,8 @@
-"""A password file as `mosquitto_passwd` writes it: a line is `user:$7$<rounds>$<salt>$<hash>`, PBKDF2 with SHA-512."""
+"""A password file as `mosquitto_passwd` writes it.
+
+A line is `user:$7$<rounds>$<salt>$<hash>`, PBKDF2 with SHA-512, or the older `user:$6$<salt>$<hash>`, one round of SHA-512 over
+password and salt.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,12 @@ from pathlib import Path
 
 from kubeedge_actors.errors import BrokerError
 
-_PBKDF2 = "7"
+_PBKDF2, _SHA512 = "7", "6"
 
 
 @dataclass(frozen=True, slots=True)
 class _Secret:
-    rounds: int
+    rounds: int  # 0 for the older form
     salt: bytes
     digest: bytes
 
@@ -48,17 +52,20 @@ def line_for(user: str, password: str, salt: bytes, rounds: int = 1_000) -> str:
 
 
 def _digest(password: str, salt: bytes, rounds: int, length: int) -> bytes:
+    if not rounds:
+        return hashlib.sha512(password.encode() + salt).digest()
     return hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, length)
 
 
 def _entry(path: Path, number: int, line: str) -> tuple[str, _Secret]:
     user, _, secret = line.strip().partition(":")
     try:
-        _, scheme, rounds, salt, digest = secret.split("$")
-        if scheme != _PBKDF2 or not user or int(rounds) < 1:
+        _, scheme, *middle, salt, digest = secret.split("$")
+        rounds = {_PBKDF2: middle, _SHA512: ["0", *middle]}[scheme]
+        if not user or len(rounds) != 1 or (int(rounds[0]) < 1) != (scheme == _SHA512):
             raise ValueError(scheme)
         return user, _Secret(
-            int(rounds), base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
+            int(rounds[0]), base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
         )
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, KeyError, binascii.Error) as error:
         raise BrokerError(f"line {number} of the password file {path} is not one of mosquitto_passwd") from error

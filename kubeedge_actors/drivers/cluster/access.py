@@ -15,7 +15,16 @@ import msgspec
 from kubeedge_actors.errors import UsageError
 
 POD_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-UNSUPPORTED = ("exec", "auth-provider", "impersonate", "as")
+UNSUPPORTED = ("auth-provider", "impersonate", "as")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A credential plugin: what to run, with which variables added to the environment."""
+
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    api_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class Access:
     key: bytes = b""
     token: str = ""
     token_file: Path | None = None
+    command: Command | None = None
     username: str = ""
     password: str = ""
     verify: bool = True
@@ -85,11 +95,27 @@ def _access(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> 
         key=_material(path, user, "client-key"),
         token=str(user.get("token") or ""),
         token_file=_beside(path, str(token_file)) if token_file else None,
+        command=_command(path, user.get("exec")),
         username=str(user.get("username") or ""),
         password=str(user.get("password") or ""),
         verify=not cluster.get("insecure-skip-tls-verify"),
         server_name=str(cluster.get("tls-server-name") or ""),
     )
+
+
+def _command(path: Path, plugin: Any) -> Command | None:
+    if not plugin:
+        return None
+    name = str(plugin.get("command") or "") if isinstance(plugin, dict) else ""
+    if not name:
+        raise UsageError(f"{path}: the user's `exec` names no command")
+    if plugin.get("interactiveMode") == "Always":
+        raise UsageError(f"{path}: the user's `exec` wants to ask a person, whom a service has not")
+    if "/" in name:
+        name = str(_beside(path, name))
+    arguments = (name, *map(str, plugin.get("args") or ()))
+    environment = tuple((str(each.get("name")), str(each.get("value"))) for each in plugin.get("env") or ())
+    return Command(arguments, environment, str(plugin.get("apiVersion") or ""))
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class ChangeBox:
     bounded by the number of objects. `wake` is called when something has been put into an empty box.
     """
 
-    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, wake: Callable[[], object] = lambda: None) -> None:
         self.wake = wake
         self._lock = threading.Lock()
         self._waiting: dict[tuple[Kind, str], Change] = {}
@@ -195,6 +196,63 @@ class Cluster(Protocol):
 
     def close(self) -> None:
         """Stop all watches and close all connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One watch of a Lookout. `awaited`: nothing may be taken for gone before its first list is complete."""
+
+    kind: Kind
+    labels: str = ""
+    cache: bool = True
+    awaited: bool = True
+
+
+class Lookout:
+    """The watches of one controller: begun once, they outlive its crashes, and what they tell waits in `box`."""
+
+    def __init__(self, cluster: Cluster, wanted: Sequence[Wanted]) -> None:
+        self._cluster = cluster
+        self._wanted = wanted
+        self._missing = {each.kind for each in wanted if each.awaited}
+        self._watches: dict[Kind, Watch] = {}
+        self.box = ChangeBox()
+
+    @property
+    def synced(self) -> bool:
+        """Whether all that is awaited is known."""
+        return not self._missing
+
+    def begin(self, wake: Callable[[], object]) -> bool:
+        """Begin the watches; False when they run already, and then something may be in the box.
+
+        `wake` is called, on a thread of the driver, when there is something to take or a first list is complete.
+        """
+        self.box.wake = wake
+        if self._watches:
+            return False
+        for each in self._wanted:
+            complete = functools.partial(self._complete, each.kind) if each.awaited else None
+            watch = self._cluster.watch(each.kind, self.box.put, complete, labels=each.labels, cache=each.cache)
+            self._watches[each.kind] = watch
+        return True
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        """An object as last seen."""
+        return self._watches[kind].get(namespace, name)
+
+    def all(self, kind: Kind) -> list[Json]:
+        """All objects of a kind as last seen."""
+        return self._watches[kind].all()
+
+    def stop(self) -> None:
+        """End the watches."""
+        for watch in self._watches.values():
+            watch.stop()
+
+    def _complete(self, kind: Kind) -> None:
+        self._missing.discard(kind)
+        self.box.wake()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import Change, Json, Kind, Listing, OnChange, OnSynced, Operation
-from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.drivers.cluster.base import Change, Json, Kind, Listing, OnChange, OnSynced, Operation, temporary
+from kubeedge_actors.errors import ClusterError
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class Informer:
         self._failures += 1
         level = logging.WARNING if self._failures in (1, 10) else logging.DEBUG
         log.log(level, "watch of %s: %s; trying again", self.kind.plural, error)
-        if not isinstance(error, Unreachable):
+        if not temporary(error):  # else the history is still there, and a new list would be work for an API that has too much
             self._version = ""
 
     def _replace(self, listing: Listing) -> None:
@@ -237,7 +237,10 @@ class Informer:
 
     def _take(self, event: _Event) -> None:
         if event.type == "ERROR":
-            raise ClusterError(event.object)
+            error = ClusterError(event.object)
+            if error.code != GONE:
+                self._version = ""  # the server has given up this very stream
+            raise error
         if event.type != "BOOKMARK":
             with self._turn:
                 self._apply(Operation(event.type), event.object)

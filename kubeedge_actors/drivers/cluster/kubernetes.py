@@ -84,6 +84,18 @@ class KubernetesCluster:
             options["preconditions"] = {"uid": uid}
         self._request("DELETE", target(kind, namespace, name), options)
 
+    def served(self, group: str, version: str) -> set[str]:
+        """The plurals of the kinds that the API serves of a group version; empty when it knows none."""
+        try:
+            answer = self._request("GET", f"/apis/{group}/{version}")
+        except NotFound:
+            return set()
+        return {str(resource.get("name")) for resource in answer.get("resources") or ()}
+
+    def compiler(self) -> str:
+        """What the API server says made it."""
+        return str(self._request("GET", "/version").get("compiler") or "")
+
     def _pages(self, kind: Kind, path: str, query: dict[str, str]) -> Listing:
         items: list[Json] = []
         version, following = "", ""

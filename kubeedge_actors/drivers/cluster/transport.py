@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import logging
 import select
@@ -17,13 +16,15 @@ from types import TracebackType
 from typing import Self
 
 from kubeedge_actors.drivers.cluster.access import Access
+from kubeedge_actors.drivers.cluster.credentials import Credentials
 from kubeedge_actors.errors import Unreachable, UsageError
 
 log = logging.getLogger(__name__)
 
 IDLE_CONNECTIONS = 8
-TOKEN_LIFE = 60.0
-"""Seconds after which a token file is read again: Kubernetes renews it in place."""
+UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
+TRIES = 4
+"""Times that a request is made when the API says that it is too busy and when to come back."""
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """A stream whose peer has vanished is noticed within 25 s."""
 CHUNK = 65536
@@ -48,14 +49,33 @@ class Transport:
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
         self._closed = False
-        self._token = ""
-        self._token_read = -TOKEN_LIFE
+        self._credentials = Credentials(access)
 
     def request(self, method: str, target: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
-        """Status and body of the answer to one request."""
+        """Status and body of the answer to one request.
+
+        One that the API is too busy for is made again when it says, if that is soon; one whose token it does not
+        accept, with a new one.
+        """
+        renewed = False
+        for left in reversed(range(TRIES)):
+            proof = self._proof()
+            status, content, pause = self._once(method, target, body, content_type, proof)
+            if status == UNAUTHORIZED and not renewed and self._credentials.refused(proof):
+                renewed = True
+            elif not left or status not in (TOO_MANY, UNAVAILABLE) or pause is None or pause > self._timeout:
+                break
+            else:
+                time.sleep(pause)
+        return status, content
+
+    def _once(
+        self, method: str, target: str, body: bytes | None, content_type: str, proof: dict[str, str]
+    ) -> tuple[int, bytes, float | None]:
+        """Status, body, and after how many seconds the API wants to be asked again if it said so."""
         connection = self._take()
         try:
-            answer = self._send(connection, method, target, body, content_type)
+            answer = self._send(connection, method, target, body, content_type, proof)
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -64,17 +84,21 @@ class Transport:
             connection.close()
             raise
         self._give_back(connection, answer.will_close)
-        return answer.status, content
+        pause = answer.getheader("Retry-After", "")
+        return answer.status, content, float(pause) if pause.isdecimal() else None
 
     def stream(self, target: str) -> Stream:
         """Begin a GET whose answer does not end; the caller closes it. The status has arrived when this returns."""
+        proof = self._proof()
         connection = self._connect()
         held = connection.sock  # an answer that closes the connection takes the socket away from it
         try:
-            answer = self._send(connection, "GET", target, None, "")
+            answer = self._send(connection, "GET", target, None, "", proof)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Unreachable(self._why(error)) from error
+        if answer.status == UNAUTHORIZED:
+            self._credentials.refused(proof)  # the next attempt brings a new token, if there is one
         return Stream(held, connection, answer)
 
     def close(self) -> None:
@@ -118,31 +142,26 @@ class Transport:
             plain.close()
             raise
 
+    def _proof(self) -> dict[str, str]:
+        try:
+            return self._credentials.headers()
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"the token for {self._access.url} can not be read: {error}") from error
+
     def _send(
-        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None, content_type: str
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        body: bytes | None,
+        content_type: str,
+        proof: dict[str, str],
     ) -> http.client.HTTPResponse:
-        headers = {"Accept": "application/json", "User-Agent": "kubeedge-actors", **self._credentials()}
+        headers = {"Accept": "application/json", "User-Agent": "kubeedge-actors", **proof}
         if body is not None:
             headers["Content-Type"] = content_type
         connection.request(method, self._prefix + target, body=body, headers=headers)
         return connection.getresponse()
-
-    def _credentials(self) -> dict[str, str]:
-        access = self._access
-        token = self._read_token() if access.token_file is not None else access.token
-        if token:
-            return {"Authorization": f"Bearer {token}"}
-        if access.username:
-            pair = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
-            return {"Authorization": f"Basic {pair}"}
-        return {}
-
-    def _read_token(self) -> str:
-        now = time.monotonic()
-        if now - self._token_read >= TOKEN_LIFE and self._access.token_file is not None:
-            self._token = self._access.token_file.read_text(encoding="ascii").strip()
-            self._token_read = now
-        return self._token
 
     def _give_back(self, connection: http.client.HTTPConnection, will_close: bool) -> None:
         with self._lock:
@@ -198,7 +217,7 @@ class Stream:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"the watch broke: {error or type(error).__name__}") from error
         if rest.strip():
-            yield rest
+            raise Unreachable("the watch broke in the middle of an event")
 
     def close(self) -> None:
         """End the iteration of `lines`, which may be blocked in another thread."""

@@ -9,13 +9,19 @@ Promises of every Server
   answer, status 200.
 * A body that is too long or can not be read is given to the handler as None.
 * HttpError with one plain sentence when the port can not be had. `close` waits for no request.
+
+Promises of every Site
+* `bind` has the port when it returns, HttpError otherwise; questions wait until `serve`, which may be called again with another handler.
+* The handler is called on a thread of its own for each question. A reply's `stream` is sent piece by piece as it comes, and closed
+  when the client is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Protocol
+
+import msgspec
 
 BODY_LIMIT = 5_000_000
 """Bytes of the longest body, either way (source: KubeEdge edge/pkg/servicebus)."""
@@ -24,8 +30,7 @@ Headers = Mapping[str, Sequence[str]]
 Handler = Callable[[bytes | None], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What to ask of a service on `host`:`port`. `path` begins with a slash and may have a query."""
 
     method: str
@@ -36,8 +41,7 @@ class Request:
     host: str = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a service said."""
 
     status: int
@@ -61,6 +65,44 @@ class Server(Protocol):
 
     def start(self, handler: Handler) -> None:
         """Serve; does nothing when it serves already. Error: HttpError."""
+
+    def close(self) -> None:
+        """Serve no more."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A request as a site gets it: `path` without the query, header names in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a site says: a `body`, or a `stream` of pieces."""
+
+    status: int
+    body: bytes = b""
+    type: str = "application/json"
+    stream: Generator[bytes, None, None] | None = None
+
+
+Answering = Callable[[Question], Reply]
+
+
+class Site(Protocol):
+    """Serves pages to programs of this machine; reads only."""
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+
+    def bind(self) -> None:
+        """Take the port. Error: HttpError."""
+
+    def serve(self, handler: Answering) -> None:
+        """Answer from now on."""
 
     def close(self) -> None:
         """Serve no more."""

@@ -19,12 +19,12 @@ Promises of every LinkServer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class LinkTls:
+
+class LinkTls(msgspec.Struct, frozen=True):
     """Paths of three PEM files: the CA that the other side must chain to, our certificate, our private key."""
 
     ca: str
@@ -49,8 +49,7 @@ class Credentials(Protocol):
         """A new certificate, asked for with the current one; the link has to be opened anew with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True):
     """Why a link is no more: a sentence, and the seconds to wait before the next attempt if the other side asked for that."""
 
     reason: str
@@ -92,8 +91,7 @@ class Link(Protocol):
         """End the link; what is queued may be lost. Idempotent; any thread; `on_close` may come after it returns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True):
     """Who connects. `headers` hold first values with names in lower case; `common_name` is of a certificate verified against the CA."""
 
     id: int
@@ -104,12 +102,11 @@ class Peer:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """Answer to a peer that asks in: 101 with these extra headers, or an HTTP error with a sentence (`Retry-After` is a header)."""
 
     status: int = 101
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     reason: str = ""
 
 

@@ -5,6 +5,7 @@ Source of the words: KubeEdge cloud/pkg/cloudhub/servers/httpserver.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 CA_PATH: Final = "/ca.crt"
 CERTIFICATE_PATH: Final = "/edge.crt"
 NODE_PATH: Final = "/node/"
+UPGRADE_PATH: Final = "/nodeupgrade"
+TASK_PATH: Final = re.compile(r"/task/[^/]+/name/[^/]+/node/[^/]+/status")
 
 NODE_HEADER: Final = "nodename"
 USAGES_HEADER: Final = "extkeyusages"
@@ -20,6 +23,7 @@ TOKEN_HEADER: Final = "authorization"
 BINARY: Final = "application/octet-stream"
 TEXT: Final = "text/plain; charset=utf-8"
 MAX_BODY: Final = 1 << 20
+MAX_REPORT: Final = 3 << 20
 
 
 class Join(msgspec.Struct, frozen=True):

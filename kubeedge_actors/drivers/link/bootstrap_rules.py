@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -18,10 +19,14 @@ from kubeedge_actors.drivers.link.bootstrap import (
     BINARY,
     CA_PATH,
     CERTIFICATE_PATH,
+    MAX_BODY,
+    MAX_REPORT,
     NODE_HEADER,
     NODE_PATH,
+    TASK_PATH,
     TEXT,
     TOKEN_HEADER,
+    UPGRADE_PATH,
     USAGES_HEADER,
 )
 from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, HUB_NAME, LEGACY_USER, Authority, node_of
@@ -87,7 +92,13 @@ class BootstrapRules:
             log.warning("the request for %s could not be answered: %s", path, error)
             return text(500, f"failed to answer, err: {error}")
 
+    def most(self, path: str) -> int:
+        """Bytes of the longest body that is read for this path."""
+        return MAX_REPORT + 1 if _is_report(path.partition("?")[0]) else MAX_BODY
+
     def _route(self, request: Request, path: str) -> Reply:
+        if _is_report(path):
+            return _report(request, path)
         is_node = path.startswith(NODE_PATH) and path.count("/") == 2 and len(path) > len(NODE_PATH)
         if path not in (CA_PATH, CERTIFICATE_PATH) and not is_node:
             return text(404, "404: Page Not Found")
@@ -102,7 +113,12 @@ class BootstrapRules:
     def _node(self, name: str) -> Reply:
         if not NODE_NAME.fullmatch(name):
             return text(400, "Node name is not valid")
-        return text(200, "Node found") if self._node_exists(name) else text(404, "Node not found")
+        try:
+            found = self._node_exists(name)
+        except KubeEdgeActorsError as error:
+            log.warning("whether there is a node %s can not be asked: %s", name, error)
+            return text(500, "Failed to query node information")
+        return text(200, "Node found") if found else text(404, "Node not found")
 
     def _certificate(self, request: Request) -> Reply:
         node = request.headers.get(NODE_HEADER, "")
@@ -131,6 +147,29 @@ class BootstrapRules:
             self._authority.check_token(words[1])
         except CertificateError as error:
             raise Refusal(text(401, f"token validation failure, err: {error}")) from error
+
+
+def _is_report(path: str) -> bool:
+    return path == UPGRADE_PATH or TASK_PATH.fullmatch(path) is not None
+
+
+def _report(request: Request, path: str) -> Reply:
+    """A node tells how a task of node management went. None is ever given here, so that is noted and no more.
+
+    The words are the original's (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver/nodetask), the one about 1 MB
+    although it means 3 as well.
+    """
+    if request.method != "POST":
+        return text(405, "405: Method Not Allowed")
+    if len(request.body) > MAX_REPORT:
+        return text(400, "Request entity too large: the request body can only be up to 1MB in size")
+    try:
+        msgspec.json.decode(request.body, type=dict[str, Any] | None)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        doing = "marshal" if path == UPGRADE_PATH else "unmarshal"
+        return text(400, f"failed to {doing} task info: {error}")
+    log.info("a node reports of a task that was not given here: %s", path)
+    return text(200, "ok")
 
 
 def _check_certificate(request: Request, node: str) -> None:

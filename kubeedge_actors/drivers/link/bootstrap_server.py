@@ -10,16 +10,16 @@ import asyncio
 import email.utils
 import logging
 import socket
+import ssl
 from typing import cast
 
 import h11
 
 from kubeedge_actors.drivers.link.base import LinkTls
-from kubeedge_actors.drivers.link.bootstrap import MAX_BODY
 from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules, Reply, Request, text
 from kubeedge_actors.drivers.link.connection import subject_of
 from kubeedge_actors.drivers.link.loop import LoopThread, listening
-from kubeedge_actors.drivers.link.tls import bootstrap_context
+from kubeedge_actors.drivers.link.tls import bootstrap_context, renew
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class BootstrapServer:
         self._loop = loop
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
         self._open: set[_Exchange] = set()
 
     def start(self, host: str, port: int, tls: LinkTls) -> int:
@@ -44,11 +45,20 @@ class BootstrapServer:
         self._loop.run(self._serve(tls))
         return int(self._socket.getsockname()[1])
 
+    def renew(self, tls: LinkTls) -> None:
+        """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
+        if self._context is not None:
+            self._loop.run(self._renew(self._context, tls))
+
     def stop(self) -> None:
         """Close the port and every connection. Idempotent."""
         if self._server is not None:
             self._loop.run(self._end())
             self._server = None
+
+    def most(self, path: str) -> int:
+        """Bytes of the longest body that is read for this path."""
+        return self._rules.most(path)
 
     async def answer(self, request: Request) -> Reply:
         """What the rules say, found in another thread."""
@@ -65,12 +75,17 @@ class BootstrapServer:
         """Forget a connection."""
         self._open.discard(exchange)
 
+    @staticmethod
+    async def _renew(context: ssl.SSLContext, tls: LinkTls) -> None:
+        renew(context, tls)
+
     async def _serve(self, tls: LinkTls) -> None:
         assert self._socket is not None
+        self._context = bootstrap_context(tls)
         self._server = await self._loop.loop.create_server(
             lambda: _Exchange(self),
             sock=self._socket,
-            ssl=bootstrap_context(tls),
+            ssl=self._context,
             ssl_handshake_timeout=REQUEST_TIMEOUT,
             ssl_shutdown_timeout=GOODBYE,
         )
@@ -134,7 +149,7 @@ class _Exchange(asyncio.Protocol):
                         self._transport.write(self._http.send(go_on) or b"")
                 case h11.Data():
                     self._body += event.data
-                    if len(self._body) > MAX_BODY:
+                    if len(self._body) > self._most():
                         self._send(text(413, "413: Request Entity Too Large"), last=True)
                         return
                 case h11.EndOfMessage():
@@ -155,6 +170,10 @@ class _Exchange(asyncio.Protocol):
             self._advance()
         else:
             self._transport.close()
+
+    def _most(self) -> int:
+        assert self._head is not None
+        return self._server.most(self._head.target.decode("latin-1"))
 
     def _request(self) -> Request:
         assert self._head is not None

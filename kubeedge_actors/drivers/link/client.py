@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import websocket
 
 from kubeedge_actors.drivers.link.base import Closed, LinkEvents, LinkTls
+from kubeedge_actors.drivers.link.listening import Listening, Verdict
 from kubeedge_actors.drivers.link.outqueue import OutQueue
 from kubeedge_actors.drivers.link.trust import Trust, dial
 from kubeedge_actors.errors import LinkError
@@ -30,12 +31,18 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 STALL_SECONDS = 30.0
+QUIET_SECONDS, ANSWER_SECONDS = 10.0, 8.0
+"""A connection on which nothing came for so long is asked by a ping, and given up when nothing comes after it: what
+keeps a TCP connection alive may be something in between.
+"""
 FAREWELL_SECONDS = 1.0
 READS_PER_TURN = 64
 WRITES_PER_TURN = 4
 WRITE_SIZE = 64 * 1024
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 ABNF = websocket.ABNF
+OTHER_CA = frozenset({7, 18, 19, 20, 21})
+"""OpenSSL's codes for a certificate that another CA has signed: wrong signature, self-signed, unknown issuer."""
 
 
 class WebSocketLinks:
@@ -107,7 +114,8 @@ class _Run:
         self._websocket: Any = None
         self._buffer = memoryview(b"")
         self._marks: list[str] = []
-        self._pongs: list[bytes] = []
+        self._controls: list[bytes] = []
+        self._listening = Listening(QUIET_SECONDS, ANSWER_SECONDS, time.monotonic())
         self._parts: list[bytes] | None = None
         self._progress = 0.0
         self._farewell = 0.0
@@ -135,6 +143,7 @@ class _Run:
     def _serve(self, connection: socket.socket) -> Closed:
         poll = select.poll()
         poll.register(self._queue.wake, select.POLLIN)
+        self._listening.heard(time.monotonic())
         while True:
             self._write(connection)
             if (closed := self._ended()) is not None:
@@ -142,16 +151,22 @@ class _Run:
             poll.register(connection, select.POLLIN | (select.POLLOUT if self._buffer else 0))
             poll.poll(self._patience())
             self._queue.heard()
-            if (closed := self._read(connection)) is not None:
+            if (closed := self._read(connection) or self._ask()) is not None:
                 return closed
 
+    def _ask(self) -> Closed | None:
+        """Ask who is silent; the end when nothing came of it."""
+        verdict = Verdict.WAIT if self._more else self._listening.step(time.monotonic())
+        if verdict is Verdict.ASK:
+            self._controls.append(_frame(b"", ABNF.OPCODE_PING))
+        return Closed("the other side is silent") if verdict is Verdict.GONE else None
+
     def _patience(self) -> int:
-        """How long to wait for the socket or a wake-up, in ms; -1 for ever."""
-        if self._more or (self._queue and not self._buffer):
+        """How long to wait for the socket or a wake-up, in ms."""
+        if self._more or ((self._queue or self._controls) and not self._buffer):
             return 0
-        if self._farewell:
-            return int(FAREWELL_SECONDS * 1000)
-        return int(STALL_SECONDS * 1000) if self._buffer else -1
+        longest = FAREWELL_SECONDS if self._farewell else STALL_SECONDS
+        return int(min(longest, self._listening.wait(time.monotonic())) * 1000) + 1
 
     def _ended(self) -> Closed | None:
         now = time.monotonic()
@@ -178,8 +193,8 @@ class _Run:
 
     def _fill(self) -> bool:
         texts, self._marks = self._queue.take(WRITE_SIZE)
-        frames = [*self._pongs, *(_frame(text.encode(), ABNF.OPCODE_TEXT) for text in texts)]
-        self._pongs.clear()
+        frames = [*self._controls, *(_frame(text.encode(), ABNF.OPCODE_TEXT) for text in texts)]
+        self._controls.clear()
         self._buffer = memoryview(b"".join(frames))
         self._progress = time.monotonic()
         return bool(frames)
@@ -195,11 +210,12 @@ class _Run:
             if frame.opcode == ABNF.OPCODE_CLOSE:
                 return self._answer_close(connection, frame.data)
             self._take(frame)
+            self._listening.heard(time.monotonic())
         return None
 
     def _take(self, frame: websocket.ABNF) -> None:
         if frame.opcode == ABNF.OPCODE_PING:
-            self._pongs.append(_frame(frame.data, ABNF.OPCODE_PONG))
+            self._controls.append(_frame(frame.data, ABNF.OPCODE_PONG))
         elif frame.opcode != ABNF.OPCODE_PONG:
             self._assemble(frame)
 
@@ -234,7 +250,7 @@ def _reason(error: Exception) -> Closed:
     if isinstance(error, websocket.WebSocketBadStatusException):
         return _refusal(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Closed(f"the certificate of the server was refused: {error.verify_message}")
+        return Closed(_distrust(error))
     if isinstance(error, ssl.SSLError):
         return Closed(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}")
     if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
@@ -242,6 +258,13 @@ def _reason(error: Exception) -> Closed:
     if isinstance(error, websocket.WebSocketConnectionClosedException):
         return Closed("the other side closed the connection")
     return Closed(str(getattr(error, "strerror", None) or error))
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    why = f"the certificate of the server was refused: {error.verify_message}"
+    if error.verify_code not in OTHER_CA:
+        return why
+    return f"{why}. It is not of the CA that this node has joined: the cloud was set up anew, or it is another one, and a new token is needed"
 
 
 def _refusal(error: websocket.WebSocketBadStatusException) -> Closed:

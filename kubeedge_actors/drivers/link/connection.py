@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
             headers=_first_values(request),
             common_name=next(iter(subject.get("commonName", ())), ""),
             organizations=tuple(subject.get("organizationName", ())),
-            address=str(address[0]),
+            address=":".join(map(str, address[:2])),
         )
 
     def _frame(self, frame: Frame) -> None:

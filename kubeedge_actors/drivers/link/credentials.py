@@ -35,7 +35,12 @@ def in_a_process(order: Join) -> Joined:
 
     try:
         done = subprocess.run(
-            COMMAND, input=msgspec.json.encode(order), capture_output=True, timeout=PATIENCE, check=True
+            COMMAND,
+            input=msgspec.json.encode(order),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=True,
+            process_group=0,  # Ctrl+C in a terminal is for us
         )
         return msgspec.json.decode(done.stdout, type=Joined)
     except subprocess.CalledProcessError as error:
@@ -48,7 +53,7 @@ def in_a_process(order: Join) -> Joined:
 class NodeCredentials:
     """The files `ca.crt`, `node.crt` and `node.key` of one directory.
 
-    `token` is asked for when one is needed, so that a token file may change; empty: there is none. `cloud` is
+    `token` is asked for each time, so that a token file may change; empty: there is none, CertificateError: it can not be read. `cloud` is
     https://HOST:PORT.
     """
 
@@ -70,8 +75,8 @@ class NodeCredentials:
 
     def obtain(self) -> LinkTls:
         """The files, when they are good; otherwise new ones by the token."""
-        token = self._token().strip()
         unfit = self._unfit()
+        token = self._read_token(unfit)
         if not unfit and (not token or self._named_by(token)):
             return self._files()
         if not token:
@@ -83,6 +88,15 @@ class NodeCredentials:
                 raise
             log.warning("the token is for another CA, but %s; the certificates there are go on being used", error)
         return self._files()
+
+    def _read_token(self, unfit: str) -> str:
+        """The token; one that can not be read does not matter while the files are good."""
+        try:
+            return self._token().strip()
+        except CertificateError:
+            if unfit:
+                raise
+            return ""
 
     def renew_at(self) -> float:
         """Between 0.7 and 0.9 of the certificate's life, each certificate at another point; 0 when there is none."""
@@ -101,6 +115,25 @@ class NodeCredentials:
         return LinkTls(str(self._ca), str(self._cert), str(self._key))
 
     def _do(self, token: str) -> None:
+        before = self._hash()
+        self._ask(token)
+        after = self._hash()
+        if before and after != before:
+            log.warning(
+                "the cloud has another CA (sha256 %.12s..., it was %.12s...): this node joined it anew with its token; what "
+                "a cloud that was set up anew does not know, such as pods, is removed here",
+                after,
+                before,
+            )
+
+    def _hash(self) -> str:
+        """Which CA we know; empty: none."""
+        try:
+            return ca_hash(read_pem(self._ca, CERTIFICATE))
+        except CertificateError:
+            return ""
+
+    def _ask(self, token: str) -> None:
         paths = {"ca": str(self._ca), "cert": str(self._cert), "key": str(self._key)}
         outcome = self._work(Join(cloud=self._cloud, node=self._node, token=token, **paths))
         if outcome.error:

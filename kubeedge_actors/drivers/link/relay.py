@@ -12,7 +12,7 @@ CHUNK = 64 * 1024
 
 
 class Relay:
-    """Listens on a free port of loopback and copies bytes to and from `target`; `cut` breaks all of it until `mend`."""
+    """Listens on a free port of loopback and copies bytes to and from `target`; `cut` breaks all of it until `mend`, `stall` only holds it up."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -22,6 +22,8 @@ class Relay:
         self._open: set[socket.socket] = set()
         self._cut = False
         self._closed = False
+        self._flowing = threading.Event()
+        self._flowing.set()
         threading.Thread(target=self._accept, name="relay", daemon=True).start()
 
     def cut(self) -> None:
@@ -30,15 +32,21 @@ class Relay:
             self._cut = True
         self._drop_all()
 
+    def stall(self) -> None:
+        """Keep every connection and forward nothing."""
+        self._flowing.clear()
+
     def mend(self) -> None:
-        """Let connections through again."""
+        """Let connections through again, and what was held up."""
         with self._lock:
             self._cut = False
+        self._flowing.set()
 
     def close(self) -> None:
         """Stop listening and break every connection."""
         with self._lock:
             self._closed = self._cut = True
+        self._flowing.set()
         _shut(self._listener)
         self._drop_all()
 
@@ -69,6 +77,7 @@ class Relay:
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):  # either end may break at any time: both are closed below
             while data := source.recv(CHUNK):
+                self._flowing.wait()
                 sink.sendall(data)
         for end in (source, sink):
             with self._lock:

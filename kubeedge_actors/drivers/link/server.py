@@ -6,12 +6,13 @@ import asyncio
 import itertools
 import logging
 import socket
+import ssl
 from collections import deque
 
 from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer, ServerEvents
 from kubeedge_actors.drivers.link.connection import Connection
 from kubeedge_actors.drivers.link.loop import BACKLOG, LoopThread, listening
-from kubeedge_actors.drivers.link.tls import channel_context
+from kubeedge_actors.drivers.link.tls import channel_context, renew
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +39,19 @@ class WebSocketServer:
         self._loop = loop or LoopThread()
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
         self._events: ServerEvents | None = None
         self._numbers = itertools.count(1)
         self._all: set[Connection] = set()
         self._in: dict[int, Connection] = {}
         self._outgoing: deque[tuple[int, str, bool]] = deque()
         self._awake = False
+        self._accepted = self._shaken = 0
+
+    @property
+    def unfinished(self) -> int:
+        """TCP connections whose TLS handshake never ended well, or has not yet: wrong or no certificates, scanners."""
+        return self._accepted - self._shaken
 
     def bind(self, host: str, port: int) -> int:
         """Take the port now, accept later (at `start`); the bound port. `LinkError`: it can not be had."""
@@ -58,6 +66,11 @@ class WebSocketServer:
         if self._server is None:
             self._loop.run(self._serve(tls))
         return bound
+
+    def renew(self, tls: LinkTls) -> None:
+        """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
+        if self._context is not None:
+            self._loop.run(self._renew(self._context, tls))
 
     def peers(self) -> list[Peer]:
         """Who is in now."""
@@ -85,6 +98,7 @@ class WebSocketServer:
 
     def made(self, connection: Connection) -> None:
         """TLS is up."""
+        self._shaken += 1
         self._all.add(connection)
 
     def admit(self, peer: Peer) -> Admission:
@@ -136,15 +150,21 @@ class WebSocketServer:
         self._loop.loop.call_soon(self._drain)  # others want their turn, too
 
     def _connection(self) -> Connection:
+        self._accepted += 1
         return Connection(self, next(self._numbers), self._loop.loop)
+
+    @staticmethod
+    async def _renew(context: ssl.SSLContext, tls: LinkTls) -> None:
+        renew(context, tls)
 
     async def _serve(self, tls: LinkTls | None) -> None:
         assert self._socket is not None
+        self._context = channel_context(tls) if tls else None
         self._server = await self._loop.loop.create_server(
             self._connection,
             sock=self._socket,
             backlog=BACKLOG,
-            ssl=channel_context(tls) if tls else None,
+            ssl=self._context,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT if tls else None,
             ssl_shutdown_timeout=GOODBYE if tls else None,
         )

@@ -28,6 +28,15 @@ def bootstrap_context(tls: LinkTls) -> ssl.SSLContext:
     return context
 
 
+def renew(context: ssl.SSLContext, tls: LinkTls) -> None:
+    """Have a server in use show another certificate to whoever connects from now on; connections stay as they are.
+
+    `CertificateError` when a file does not serve: then nothing has changed. Call it in the server's thread.
+    """
+    server_context(tls)
+    context.load_cert_chain(tls.cert, tls.key)
+
+
 def server_context(tls: LinkTls) -> ssl.SSLContext:
     """For any server of ours; `CertificateError` when a file does not serve."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

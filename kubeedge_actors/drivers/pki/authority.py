@@ -40,6 +40,7 @@ from kubeedge_actors.errors import CertificateError, DriverError
 log = logging.getLogger(__name__)
 
 ALWAYS = ("localhost", "127.0.0.1")
+SERVER, INCOMING = "server", ".incoming"
 NODE_DAYS = 365
 SERVER_DAYS = 3650
 RENEW_BEFORE = 30 * 86400.0
@@ -59,11 +60,14 @@ class FileAuthority:
         directory: Path,
         order: Callable[[Order], Result] | None = None,
         clock: Callable[[], float] = time.time,
+        node_days: int = NODE_DAYS,
     ) -> None:
-        self._directory = directory
+        self._directory, self._node_days = directory, node_days
         self._order = order or CertificateProcess()
         self._clock = clock
         self._reserved: tuple[str, ...] = ALWAYS
+        self.fresh = False
+        """Whether the CA was made by this object: nothing outside depends on it yet."""
         self._ca = self._load_or_make()
 
     @property
@@ -73,8 +77,17 @@ class FileAuthority:
 
     @property
     def ca_key_der(self) -> bytes:
-        """Its private key (SEC 1), for replicas that share one CA."""
+        """Its private key (SEC 1)."""
         return self._ca.key
+
+    @property
+    def pair(self) -> KeyPair:
+        """The CA with its private key, for replicas that share it."""
+        return self._ca
+
+    def now(self) -> float:
+        """The time by which certificates and tokens are judged, epoch seconds."""
+        return self._clock()
 
     @property
     def ca_path(self) -> Path:
@@ -88,7 +101,41 @@ class FileAuthority:
         """
         wanted = tuple(dict.fromkeys((*ALWAYS, *(name for name in names if name))))
         self._reserved = wanted
-        return self._pair("server", Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), wanted, SERVER_DAYS)
+        return self._pair(SERVER, Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), wanted, SERVER_DAYS)
+
+    def server_pair(self) -> KeyPair:
+        """The servers' certificate and key, as they are in the files now."""
+        cert, key = self._paths(SERVER)
+        return KeyPair(read_pem(cert, CERTIFICATE), read_pem(key, EC_KEY))
+
+    def take_server(self, pair: KeyPair, names: Iterable[str] = ()) -> bool:
+        """Make a pair from elsewhere that of our servers; False when it does not serve under these names, or ends soon."""
+        cert, key = self._paths(f"{SERVER}{INCOMING}")
+        try:
+            save_pair(cert, key, pair)
+            if not self._fits(cert, key, Subject(HUB_NAME, HUB_NAME), (*ALWAYS, *names)):
+                return False
+            if not self._paths(SERVER)[0].exists() or self.server_pair() != pair:
+                save_pair(*self._paths(SERVER), pair)
+            return True
+        finally:
+            _remove(cert, key)
+
+    def adopt(self, pair: KeyPair) -> None:
+        """Make a CA from elsewhere (another replica, a genuine cloudcore) ours; what the old one signed is made anew.
+
+        `CertificateError` when it is damaged or has expired: then nothing has changed.
+        """
+        cert, key = self._paths(f"ca{INCOMING}")
+        try:
+            save_pair(cert, key, pair)
+            check_pair(cert, key)
+            if not facts_of(cert).valid(self._clock()):
+                raise CertificateError("the CA that is shared has expired or is not valid yet")
+            save_pair(*self._paths("ca"), pair)
+        finally:
+            _remove(cert, key)
+        self._ca, self.fresh = pair, False
 
     def client(self, file: str = "admin", subject: Subject | None = None) -> LinkTls:
         """Files for a client of Kubernetes' API, by default an administrator."""
@@ -97,13 +144,13 @@ class FileAuthority:
             subject or Subject(ADMIN_USER, ADMIN_GROUP),
             (CLIENT_AUTH,),
             (),
-            NODE_DAYS,
+            SERVER_DAYS,
         )
 
     def sign(self, csr: bytes, node: str, usages: Sequence[int] = (CLIENT_AUTH,)) -> bytes:
         """A certificate (DER) for `node`. `CertificateError`: not that node's request; `DriverError`: no request."""
         now, subject = self._clock(), node_subject(node)
-        order = SignRequest(self._ca, csr, subject, tuple(usages), self._reserved, NODE_DAYS, now)
+        order = SignRequest(self._ca, csr, subject, tuple(usages), self._reserved, self._node_days, now)
         return self._do(order).cert
 
     def token(self) -> str:
@@ -128,6 +175,7 @@ class FileAuthority:
         if not cert.exists() and not key.exists():
             made = self._do(NewAuthority(self._clock()))
             save_pair(cert, key, KeyPair(made.cert, made.key))
+            self.fresh = True
             return KeyPair(made.cert, made.key)
         pair = KeyPair(read_pem(cert, CERTIFICATE), read_pem(key, EC_KEY))
         check_pair(cert, key)
@@ -175,6 +223,6 @@ class FileAuthority:
         return result
 
 
-def adopt(directory: Path, pair: KeyPair) -> None:
-    """Make a CA from elsewhere (another replica, a genuine cloudcore) that of a directory which has none yet."""
-    save_pair(directory / "ca.crt", directory / "ca.key", pair)
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -58,7 +58,8 @@ class CertificateProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
-            self._child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            # a group of its own: Ctrl+C in a terminal is for us, and the end of its input tells it
+            self._child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         except OSError as error:
             raise CertificateError(f"the certificate process can not be started: {error.strerror}") from error
         return self._child

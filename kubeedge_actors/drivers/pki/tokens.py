@@ -52,6 +52,12 @@ def check_jwt(jwt: str, key_der: bytes, now: float) -> None:
     _check_expiry(claims.get("exp"), now)
 
 
+def expiry_of(jwt: str) -> float:
+    """When a token that was checked ends, epoch seconds."""
+    expires_at = _json(jwt.split(".")[1], "claims").get("exp")
+    return float(expires_at) if isinstance(expires_at, int | float) else 0.0
+
+
 def _check_expiry(expires_at: Any, now: float) -> None:
     if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
         raise CertificateError("token has invalid claims: exp claim is required")

@@ -10,12 +10,12 @@ Promises of every Store
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class MetaRow:
+
+class MetaRow(msgspec.Struct, frozen=True):
     """One object that the cloud said. `key` is the wire resource, `type` its type segment, `value` the JSON text of the content."""
 
     key: str
@@ -23,8 +23,7 @@ class MetaRow:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRow:
+class ObjectRow(msgspec.Struct, frozen=True):
     """One Kubernetes object as a read API wants it. `key` is "/<group|core>/<version>/<plural>/<namespace|null>/<name>"."""
 
     key: str
@@ -35,8 +34,7 @@ class ObjectRow:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class MetaChanges:
+class MetaChanges(msgspec.Struct, frozen=True):
     """What one transaction of MetaManager writes: removals first, then rows, which replace rows of the same key."""
 
     put: Sequence[MetaRow] = ()
@@ -45,8 +43,7 @@ class MetaChanges:
     removed_objects: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRow:
+class DeviceRow(msgspec.Struct, frozen=True):
     """One member device; `id` is "<namespace>/<name>", `last_online` RFC 3339 or empty."""
 
     id: str
@@ -56,8 +53,7 @@ class DeviceRow:
     last_online: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TwinRow:
+class TwinRow(msgspec.Struct, frozen=True):
     """One property of one device. `*_meta` and `*_version` are JSON text ({"timestamp":n}, {"cloud":n,"edge":m}) or empty.
 
     `expected` and `actual` are None while that side has never been given.
@@ -76,8 +72,7 @@ class TwinRow:
     metadata: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeRow:
+class AttributeRow(msgspec.Struct, frozen=True):
     """One attribute of one device."""
 
     device: str
@@ -88,8 +83,7 @@ class AttributeRow:
     metadata: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredRow:
+class DesiredRow(msgspec.Struct, frozen=True):
     """What the cloud last desired of one property of one device; `value` is free-form text."""
 
     device: str
@@ -97,8 +91,22 @@ class DesiredRow:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class HistoryRow(msgspec.Struct, frozen=True):
+    """What one property of one device was at a time (`at`, ms since the epoch).
+
+    `number` orders the rows of a property; a row replaces the one in the same `slot`.
+    """
+
+    device: str
+    name: str
+    slot: int
+    number: int
+    at: int
+    expected: str | None = None
+    actual: str | None = None
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
     """One message that waits for the cloud.
 
     `number` orders rows; the store gives it. `msg_id` is unique: a row whose id is there already is not added again.
@@ -111,11 +119,14 @@ class OutboxRow:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TwinChanges:
+FOREVER = 2**62
+"""Later than every time."""
+
+
+class TwinChanges(msgspec.Struct, frozen=True):
     """What one transaction of the device twin writes: removals first, then rows, which replace rows of the same identity.
 
-    A removed device takes its attributes, twins and desired values along. `reports` go into the outbox in the same transaction.
+    A removed device takes its attributes, twins, desired values and history along. `reports` go into the outbox in the same transaction.
     """
 
     devices: Sequence[DeviceRow] = ()
@@ -126,6 +137,9 @@ class TwinChanges:
     removed_attributes: Sequence[tuple[str, str]] = ()
     desired: Sequence[DesiredRow] = ()
     reports: Sequence[OutboxRow] = ()
+    removed_history: Sequence[tuple[str, str]] = ()
+    expired_history: Sequence[tuple[str, str, int]] = ()
+    history: Sequence[HistoryRow] = ()
 
 
 class MetaStore(Protocol):
@@ -134,8 +148,8 @@ class MetaStore(Protocol):
     def get(self, key: str) -> MetaRow | None:
         """The row of this key."""
 
-    def of_type(self, type: str) -> list[MetaRow]:
-        """All rows of a type, in the order of their keys."""
+    def of_type(self, type: str, *, after: str = "", limit: int = 0) -> list[MetaRow]:
+        """The rows of a type in the order of their keys, those behind a key, at most `limit` (0: all)."""
 
     def apply(self, changes: MetaChanges) -> None:
         """One transaction."""
@@ -152,6 +166,9 @@ class MetaStore(Protocol):
     def objects(self, group_version_resource: str, namespace: str = "") -> list[ObjectRow]:
         """All objects of a resource, of one namespace if given, in the order of their keys."""
 
+    def resources(self) -> list[ObjectRow]:
+        """One object of each resource that there is."""
+
 
 class TwinStore(Protocol):
     """Devices, attributes and twins; DeviceTwin's. `apply` is one transaction (group commit happens in the caller)."""
@@ -160,6 +177,20 @@ class TwinStore(Protocol):
     def twins(self) -> list[TwinRow]: ...
     def attributes(self) -> list[AttributeRow]: ...
     def desired(self) -> list[DesiredRow]: ...
+    def device(self, device: str) -> tuple[list[TwinRow], list[DesiredRow]]:
+        """Twins and desired values of one device."""
+
+    def forget_empty(self) -> None:
+        """Make expected and actual values that are empty None."""
+
+    def history(
+        self, device: str, name: str, *, since: int = 0, until: int = FOREVER, limit: int = 0
+    ) -> list[HistoryRow]:
+        """The history of one property between two times, oldest first; the newest `limit` of it (0: all)."""
+
+    def history_numbers(self, device: str) -> dict[str, int]:
+        """The number of the last value of each property of a device that has a history."""
+
     def apply(self, changes: TwinChanges) -> None: ...
 
 

@@ -82,9 +82,11 @@ class LetterFile:
                 if gone:
                     connection.execute(_COUNT, (gone,))
 
-    def all(self) -> list[LetterRow]:
-        """Every letter, the oldest first."""
-        return self._read(lambda it: [LetterRow(*row) for row in it.execute(_SELECT + " ORDER BY id")], [])
+    def all(self, newest: int = -1) -> list[LetterRow]:
+        """Every letter, or only so many of the `newest`; the oldest first."""
+        nothing: list[LetterRow] = []
+        query = _SELECT + " ORDER BY id DESC LIMIT ?"
+        return self._read(lambda it: [LetterRow(*row) for row in it.execute(query, (newest,))], nothing)[::-1]
 
     def get(self, number: int) -> LetterRow | None:
         """The letter of this number."""

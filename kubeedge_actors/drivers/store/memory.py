@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+
+import msgspec
 
 from kubeedge_actors.drivers.store.base import (
+    FOREVER,
     AttributeRow,
     DesiredRow,
     DeviceRow,
+    HistoryRow,
     MetaChanges,
     MetaRow,
     ObjectRow,
@@ -54,9 +57,10 @@ class _Meta:
         with self._store.use():
             return self._rows.get(key)
 
-    def of_type(self, type: str) -> list[MetaRow]:
+    def of_type(self, type: str, *, after: str = "", limit: int = 0) -> list[MetaRow]:
         with self._store.use():
-            return [row for _, row in sorted(self._rows.items()) if row.type == type]
+            rows = [row for key, row in sorted(self._rows.items()) if row.type == type and key > after]
+            return rows[:limit] if limit else rows
 
     def apply(self, changes: MetaChanges) -> None:
         with self._store.use():
@@ -85,6 +89,11 @@ class _Meta:
                 if row.group_version_resource == group_version_resource and namespace in ("", row.namespace)
             ]
 
+    def resources(self) -> list[ObjectRow]:
+        with self._store.use():
+            first = {row.group_version_resource: row for _, row in sorted(self._objects.items(), reverse=True)}
+            return sorted(first.values(), key=lambda row: row.key)
+
 
 class _Twin:
     def __init__(self, store: MemoryStore) -> None:
@@ -93,6 +102,7 @@ class _Twin:
         self._twins: dict[tuple[str, str], TwinRow] = {}
         self._attributes: dict[tuple[str, str], AttributeRow] = {}
         self._desired: dict[tuple[str, str], DesiredRow] = {}
+        self._history: dict[tuple[str, str, int], HistoryRow] = {}
 
     def devices(self) -> list[DeviceRow]:
         with self._store.use():
@@ -110,6 +120,31 @@ class _Twin:
         with self._store.use():
             return [row for _, row in sorted(self._desired.items())]
 
+    def device(self, device: str) -> tuple[list[TwinRow], list[DesiredRow]]:
+        twins = [row for row in self.twins() if row.device == device]
+        return twins, [row for row in self.desired() if row.device == device]
+
+    def forget_empty(self) -> None:
+        with self._store.use():
+            for identity, row in self._twins.items():
+                sides = {"expected": row.expected or None, "actual": row.actual or None}
+                self._twins[identity] = msgspec.structs.replace(row, **sides)
+
+    def history(
+        self, device: str, name: str, *, since: int = 0, until: int = FOREVER, limit: int = 0
+    ) -> list[HistoryRow]:
+        with self._store.use():
+            mine = [row for row in self._history.values() if (row.device, row.name) == (device, name)]
+            found = sorted((row for row in mine if since <= row.at <= until), key=lambda row: row.number)
+            return found[-limit:] if limit else found
+
+    def history_numbers(self, device: str) -> dict[str, int]:
+        numbers: dict[str, int] = {}
+        for row in self._history.values():
+            if row.device == device:
+                numbers[row.name] = max(row.number, numbers.get(row.name, 0))
+        return numbers
+
     def apply(self, changes: TwinChanges) -> None:
         with self._store.use():
             for device in changes.removed_devices:
@@ -122,6 +157,12 @@ class _Twin:
             self._twins.update(((row.device, row.name), row) for row in changes.twins)
             self._attributes.update(((row.device, row.name), row) for row in changes.attributes)
             self._desired.update(((row.device, row.name), row) for row in changes.desired)
+            for place in [place for place in self._history if place[:2] in changes.removed_history]:
+                del self._history[place]
+            for device, name, before in changes.expired_history:
+                for row in self.history(device, name, until=before - 1):
+                    del self._history[row.device, row.name, row.slot]
+            self._history.update(((row.device, row.name, row.slot), row) for row in changes.history)
             self._store.outbox.apply(changes.reports, ())
 
     def _forget(self, device: str) -> None:
@@ -132,6 +173,8 @@ class _Twin:
             del self._attributes[identity]
         for identity in [identity for identity in self._desired if identity[0] == device]:
             del self._desired[identity]
+        for place in [place for place in self._history if place[0] == device]:
+            del self._history[place]
 
 
 class _Outbox:
@@ -147,7 +190,7 @@ class _Outbox:
             for row in added:
                 if row.msg_id not in self._rows:
                     self._last += 1
-                    self._rows[row.msg_id] = replace(row, number=self._last)
+                    self._rows[row.msg_id] = msgspec.structs.replace(row, number=self._last)
 
     def holds(self, msg_ids: Sequence[str]) -> set[str]:
         with self._store.use():

@@ -1,7 +1,8 @@
 """The tables of an edge database, as a list of steps from one version of them to the next.
 
 Seven tables are KubeEdge's, so that a node can keep its database when it changes over (source: KubeEdge
-edge/pkg/metamanager/dao/models); `desired` and `outbox` are ours. A step is never changed once it was released.
+edge/pkg/metamanager/dao/models); `desired`, `outbox` and `twin_history` are
+ours. A step is never changed once it was released.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ TWIN: Final = (
     "metadata",
 )
 DESIRED: Final = ("deviceid", "name", "value")
+HISTORY: Final = ("deviceid", "name", "slot", "number", "at", "expected", "actual")
 OUTBOX: Final = ("msg_id", "frame", "key", "number")
 
 _KUBEEDGE: Final = """
@@ -66,7 +68,14 @@ CREATE TABLE outbox (
 );
 """
 
-STEPS: Final = (_KUBEEDGE + _ADOPTED + _OURS,)
+_HISTORY: Final = """
+CREATE TABLE twin_history (
+    deviceid text NOT NULL, name text NOT NULL, slot integer NOT NULL, number integer NOT NULL, at integer NOT NULL,
+    expected text, actual text, PRIMARY KEY (deviceid, name, slot)
+) WITHOUT ROWID;
+"""
+
+STEPS: Final = (_KUBEEDGE + _ADOPTED + _OURS, _HISTORY)
 """Step n takes `PRAGMA user_version` n to n + 1; its statements end with a semicolon and hold none."""
 
 

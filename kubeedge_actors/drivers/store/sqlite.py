@@ -1,26 +1,21 @@
-"""A Store in one SQLite file, through peewee: write-ahead log, synchronous=FULL, one connection, one writer.
+"""A Store in one SQLite file (file.py): what each part of it reads and writes, as plain statements.
 
-Reads use peewee's query builder. Writes are plain statements with `executemany`, in one IMMEDIATE transaction each: the ORM would
-cost 100-120 us a row, more than a commit shared by many rows.
+An ORM would cost 100-120 us a row, more than a commit shared by many rows, and 3 MB of memory.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import peewee
-
 from kubeedge_actors.drivers.store import schema
 from kubeedge_actors.drivers.store.base import (
+    FOREVER,
     AttributeRow,
     DesiredRow,
     DeviceRow,
+    HistoryRow,
     MetaChanges,
     MetaRow,
     ObjectRow,
@@ -28,28 +23,13 @@ from kubeedge_actors.drivers.store.base import (
     TwinChanges,
     TwinRow,
 )
-from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.drivers.store.file import DatabaseFile
 
-# peewee makes a table's columns attributes at run time, which its stubs can not say: Any
-META: Any = peewee.Table("meta", schema.META)
-OBJECT: Any = peewee.Table("meta_v2", schema.OBJECT)
-DEVICE: Any = peewee.Table("device", schema.DEVICE)
-ATTRIBUTE: Any = peewee.Table("device_attr", schema.ATTRIBUTE)
-TWIN: Any = peewee.Table("device_twin", schema.TWIN)
-DESIRED: Any = peewee.Table("desired", schema.DESIRED)
-OUTBOX: Any = peewee.Table("outbox", schema.OUTBOX)
-
-Step = tuple[str, Sequence[tuple[Any, ...]]]
-"""One statement and the rows it is executed with."""
-
-PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": "full",
-    "cache_size": -512,  # KiB; what an edge reads again is small
-    "journal_size_limit": 4 * 1024 * 1024,
-}
-BUSY_SECONDS = 5
 IDS_PER_QUERY = 500  # SQLite's limit of variables is 999 in old builds
+
+
+def _select(table: str, columns: Sequence[str]) -> str:
+    return f"SELECT {', '.join(columns)} FROM {table}"
 
 
 def _insert(table: str, columns: Sequence[str], identity: Sequence[str]) -> str:
@@ -61,20 +41,39 @@ def _insert(table: str, columns: Sequence[str], identity: Sequence[str]) -> str:
     )
 
 
+META = _select("meta", schema.META)
+OBJECT = _select("meta_v2", schema.OBJECT)
+DEVICE = _select("device", schema.DEVICE)
+ATTRIBUTE = _select("device_attr", schema.ATTRIBUTE)
+TWIN = _select("device_twin", schema.TWIN)
+DESIRED = _select("desired", schema.DESIRED)
+OUTBOX = _select("outbox", schema.OUTBOX)
+
 PUT_META = _insert("meta", schema.META, ["key"])
 PUT_OBJECT = _insert("meta_v2", schema.OBJECT, ["key"])
 PUT_DEVICE = _insert("device", schema.DEVICE, ["id"])
 PUT_ATTRIBUTE = _insert("device_attr", schema.ATTRIBUTE, ["deviceid", "name"])
 PUT_TWIN = _insert("device_twin", schema.TWIN, ["deviceid", "name"])
 PUT_DESIRED = _insert("desired", schema.DESIRED, ["deviceid", "name"])
+PUT_HISTORY = _insert("twin_history", schema.HISTORY, ["deviceid", "name", "slot"])
 PUT_OUTBOX = "INSERT INTO outbox (msg_id, frame, key) VALUES (?, ?, ?) ON CONFLICT (msg_id) DO NOTHING"
+
+
+TWINS_OF = f"{TWIN} WHERE deviceid = ? ORDER BY name"
+HISTORY_OF = (
+    f"{_select('twin_history', schema.HISTORY)} WHERE deviceid = ? AND name = ? AND at BETWEEN ? AND ? "
+    "ORDER BY number DESC LIMIT ?"
+)
+NUMBERS_OF = "SELECT name, max(number) FROM twin_history WHERE deviceid = ? GROUP BY name"
+OF_DEVICE = ("device_attr", "device_twin", "desired", "twin_history")
+"""The tables that hold something of a device besides its row."""
 
 
 class SqliteStore:
     """A Store in the file `path`, made with mode 0600 if it is not there; `StoreCorrupt` or `StoreError` in one sentence."""
 
     def __init__(self, path: str | Path) -> None:
-        self._file = _File(Path(path))
+        self._file = DatabaseFile(Path(path))
         self.meta = _Meta(self._file)
         self.twin = _Twin(self._file)
         self.outbox = _Outbox(self._file)
@@ -86,114 +85,17 @@ class SqliteStore:
         self._file.close()
 
 
-class _File:
-    """The one connection: a lock around it, transactions, and foreign errors in our words."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._database: Any = peewee.SqliteDatabase(
-            str(path),
-            pragmas=PRAGMAS,
-            timeout=BUSY_SECONDS,
-            thread_safe=False,  # the lock above is what makes it safe; peewee's own way is a connection per thread
-            check_same_thread=False,
-            autoconnect=False,
-        )
-        with self._translated():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._database.connect()
-        try:
-            self._check()
-            self._migrate()
-        except StoreError:
-            self.close()
-            raise
-
-    def rows(self, query: peewee.Select) -> list[tuple[Any, ...]]:
-        """All rows that a query finds."""
-        with self._lock, self._translated():
-            return list(query.tuples().execute(self._database))
-
-    def write(self, *steps: Step) -> None:
-        """Execute the steps that have rows, in one transaction; committed when it returns."""
-        due = [step for step in steps if step[1]]
-        if not due:
-            return
-        with self._lock, self._translated(), self._database.transaction("IMMEDIATE"):
-            connection = self._database.connection()
-            for statement, rows in due:
-                connection.executemany(statement, rows)
-
-    def close(self) -> None:
-        with self._lock, self._translated():
-            if not self._database.is_closed():
-                self._database.close()
-
-    def _check(self) -> None:
-        with self._translated():
-            (verdict,) = self._database.execute_sql("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise self._corrupt()
-
-    def _migrate(self) -> None:
-        with self._translated():
-            (version,) = self._database.execute_sql("PRAGMA user_version").fetchone()
-            if version > len(schema.STEPS):
-                raise StoreError(f"the database {self._path} was written by a newer version of this program")
-            for number in range(version, len(schema.STEPS)):
-                with self._database.transaction("IMMEDIATE"):
-                    for statement in schema.statements(schema.STEPS[number]):
-                        self._database.execute_sql(statement)
-                    self._database.execute_sql(f"PRAGMA user_version = {number + 1}")
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except peewee.PeeweeException as error:
-            raise self._named(_innermost(error)) from error
-        except sqlite3.Error as error:
-            raise self._named(error) from error
-        except OSError as error:
-            raise StoreError(f"the database {self._path} can not be opened: {error.strerror}") from error
-
-    def _named(self, error: object) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its variety
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return self._corrupt()
-        if code == sqlite3.SQLITE_FULL:
-            return StoreError(f"the disk is full: {self._path} can not grow")
-        if code == sqlite3.SQLITE_IOERR:
-            return StoreError(f"the disk refused: {self._path} could not be read or written")
-        if code == sqlite3.SQLITE_BUSY:
-            return StoreError(f"the database {self._path} is locked by another program")
-        return StoreError(f"the database {self._path} refused: {error}")
-
-    def _corrupt(self) -> StoreCorrupt:
-        return StoreCorrupt(
-            f"{self._path} is damaged or is not an SQLite database: put a copy in its place, "
-            "or move it away (with its -wal and -shm files) to start with an empty one"
-        )
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The error of sqlite3, which has the code: peewee raises its own while it handles that one."""
-    while isinstance(error, peewee.PeeweeException) and error.__context__ is not None:
-        error = error.__context__
-    return error
-
-
 class _Meta:
-    def __init__(self, file: _File) -> None:
+    def __init__(self, file: DatabaseFile) -> None:
         self._file = file
 
     def get(self, key: str) -> MetaRow | None:
-        found = self._file.rows(META.select().where(META.key == key))
+        found = self._file.rows(f"{META} WHERE key = ?", (key,))
         return _meta_row(found[0]) if found else None
 
-    def of_type(self, type: str) -> list[MetaRow]:
-        return [_meta_row(row) for row in self._file.rows(META.select().where(META.type == type).order_by(META.key))]
+    def of_type(self, type: str, *, after: str = "", limit: int = 0) -> list[MetaRow]:
+        query = f"{META} WHERE type = ? AND key > ? ORDER BY key LIMIT ?"
+        return [_meta_row(row) for row in self._file.rows(query, (type, after, limit or -1))]
 
     def apply(self, changes: MetaChanges) -> None:
         self._file.write(
@@ -216,14 +118,16 @@ class _Meta:
         self.apply(MetaChanges(removed=list(keys)))
 
     def object(self, key: str) -> ObjectRow | None:
-        found = self._file.rows(OBJECT.select().where(OBJECT.key == key))
+        found = self._file.rows(f"{OBJECT} WHERE key = ?", (key,))
         return ObjectRow(*found[0]) if found else None
 
     def objects(self, group_version_resource: str, namespace: str = "") -> list[ObjectRow]:
-        query = OBJECT.select().where(OBJECT.group_version_resource == group_version_resource)
-        if namespace:
-            query = query.where(OBJECT.namespace == namespace)
-        return [ObjectRow(*row) for row in self._file.rows(query.order_by(OBJECT.key))]
+        query = f"{OBJECT} WHERE group_version_resource = ? AND (? = '' OR namespace = ?) ORDER BY key"
+        return [ObjectRow(*row) for row in self._file.rows(query, (group_version_resource, namespace, namespace))]
+
+    def resources(self) -> list[ObjectRow]:
+        query = f"{OBJECT} WHERE key IN (SELECT min(key) FROM meta_v2 GROUP BY group_version_resource) ORDER BY key"
+        return [ObjectRow(*row) for row in self._file.rows(query)]
 
 
 def _meta_row(row: tuple[Any, ...]) -> MetaRow:
@@ -231,33 +135,53 @@ def _meta_row(row: tuple[Any, ...]) -> MetaRow:
 
 
 class _Twin:
-    def __init__(self, file: _File) -> None:
+    def __init__(self, file: DatabaseFile) -> None:
         self._file = file
 
     def devices(self) -> list[DeviceRow]:
-        found = self._file.rows(DEVICE.select().order_by(DEVICE.id))
+        found = self._file.rows(f"{DEVICE} ORDER BY id")
         return [DeviceRow(*(value or "" for value in row)) for row in found]
 
     def twins(self) -> list[TwinRow]:
-        found = self._file.rows(TWIN.select().order_by(TWIN.deviceid, TWIN.name))
+        found = self._file.rows(f"{TWIN} ORDER BY deviceid, name")
         return [_twin_row(row) for row in found]
 
     def attributes(self) -> list[AttributeRow]:
-        found = self._file.rows(ATTRIBUTE.select().order_by(ATTRIBUTE.deviceid, ATTRIBUTE.name))
+        found = self._file.rows(f"{ATTRIBUTE} ORDER BY deviceid, name")
         return [
             AttributeRow(device, name, value or "", bool(optional), kind or "", metadata or "")
             for device, name, value, optional, kind, metadata in found
         ]
 
     def desired(self) -> list[DesiredRow]:
-        found = self._file.rows(DESIRED.select().order_by(DESIRED.deviceid, DESIRED.name))
+        found = self._file.rows(f"{DESIRED} ORDER BY deviceid, name")
         return [DesiredRow(*row) for row in found]
+
+    def device(self, device: str) -> tuple[list[TwinRow], list[DesiredRow]]:
+        twins = self._file.rows(TWINS_OF, (device,))
+        desired = self._file.rows("SELECT deviceid, name, value FROM desired WHERE deviceid = ?", (device,))
+        return [_twin_row(row) for row in twins], [DesiredRow(*row) for row in desired]
+
+    def forget_empty(self) -> None:
+        self._file.write(
+            ("UPDATE device_twin SET expected = NULL WHERE expected = ?", [("",)]),
+            ("UPDATE device_twin SET actual = NULL WHERE actual = ?", [("",)]),
+        )
+
+    def history(
+        self, device: str, name: str, *, since: int = 0, until: int = FOREVER, limit: int = 0
+    ) -> list[HistoryRow]:
+        found = self._file.rows(HISTORY_OF, (device, name, since, until, limit or -1))
+        return [HistoryRow(*row) for row in reversed(found)]
+
+    def history_numbers(self, device: str) -> dict[str, int]:
+        return {name: int(number) for name, number in self._file.rows(NUMBERS_OF, (device,))}
 
     def apply(self, changes: TwinChanges) -> None:
         gone = [(device,) for device in changes.removed_devices]
         self._file.write(
             ("DELETE FROM device WHERE id = ?", gone),
-            *((f"DELETE FROM {table} WHERE deviceid = ?", gone) for table in ("device_attr", "device_twin", "desired")),
+            *((f"DELETE FROM {table} WHERE deviceid = ?", gone) for table in OF_DEVICE),
             ("DELETE FROM device_twin WHERE deviceid = ? AND name = ?", changes.removed_twins),
             ("DELETE FROM device_attr WHERE deviceid = ? AND name = ?", changes.removed_attributes),
             (PUT_DEVICE, [(r.id, r.name, r.description, r.state, r.last_online) for r in changes.devices]),
@@ -267,6 +191,12 @@ class _Twin:
                 [(r.device, r.name, r.value, r.optional, r.attr_type, r.metadata) for r in changes.attributes],
             ),
             (PUT_DESIRED, [(row.device, row.name, row.value) for row in changes.desired]),
+            ("DELETE FROM twin_history WHERE deviceid = ? AND name = ?", changes.removed_history),
+            ("DELETE FROM twin_history WHERE deviceid = ? AND name = ? AND at < ?", changes.expired_history),
+            (
+                PUT_HISTORY,
+                [(r.device, r.name, r.slot, r.number, r.at, r.expected, r.actual) for r in changes.history],
+            ),
             (PUT_OUTBOX, _outbox_values(changes.reports)),
         )
 
@@ -282,7 +212,7 @@ def _twin_values(row: TwinRow) -> tuple[Any, ...]:
 
 
 class _Outbox:
-    def __init__(self, file: _File) -> None:
+    def __init__(self, file: DatabaseFile) -> None:
         self._file = file
 
     def apply(self, added: Sequence[OutboxRow], removed: Sequence[str]) -> None:
@@ -295,18 +225,18 @@ class _Outbox:
         found: set[str] = set()
         for start in range(0, len(msg_ids), IDS_PER_QUERY):
             asked = list(msg_ids[start : start + IDS_PER_QUERY])
-            rows = self._file.rows(OUTBOX.select(OUTBOX.msg_id).where(OUTBOX.msg_id.in_(asked)))
+            places = ", ".join("?" * len(asked))
+            rows = self._file.rows(f"SELECT msg_id FROM outbox WHERE msg_id IN ({places})", asked)
             found.update(msg_id for (msg_id,) in rows)
         return found
 
     def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
-        query = OUTBOX.select().where(OUTBOX.number > after).order_by(OUTBOX.number)
-        if keyed is not None:
-            query = query.where((OUTBOX.key != "") if keyed else (OUTBOX.key == ""))
-        return [OutboxRow(*row) for row in self._file.rows(query.limit(limit) if limit else query)]
+        wanted = "" if keyed is None else f"AND (key != '') = {keyed:d}"
+        query = f"{OUTBOX} WHERE number > ? {wanted} ORDER BY number LIMIT ?"
+        return [OutboxRow(*row) for row in self._file.rows(query, (after, limit or -1))]
 
     def count(self) -> int:
-        ((number,),) = self._file.rows(OUTBOX.select(peewee.fn.COUNT(OUTBOX.number)))
+        ((number,),) = self._file.rows("SELECT count(*) FROM outbox")
         return int(number)
 
 
@@ -315,14 +245,14 @@ def _outbox_values(rows: Sequence[OutboxRow]) -> list[tuple[Any, ...]]:
 
 
 class _Names:
-    def __init__(self, file: _File, table: str, column: str) -> None:
+    def __init__(self, file: DatabaseFile, table: str, column: str) -> None:
         self._file = file
-        self._table = peewee.Table(table, (column,))
+        self._all = f"SELECT {column} FROM {table}"
         self._insert = f"INSERT INTO {table} ({column}) VALUES (?) ON CONFLICT ({column}) DO NOTHING"
         self._delete = f"DELETE FROM {table} WHERE {column} = ?"
 
     def all(self) -> list[str]:
-        return sorted(name for (name,) in self._file.rows(self._table.select()))
+        return sorted(name for (name,) in self._file.rows(self._all))
 
     def add(self, name: str) -> None:
         self._file.write((self._insert, [(name,)]))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.mailbox import Room
 
 if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.actor import Actor
     from kubeedge_actors.supervisors.cell import Cell
+    from kubeedge_actors.supervisors.child import ChildSpec
+    from kubeedge_actors.supervisors.incarnation import Incarnation
     from kubeedge_actors.supervisors.promise import Promise
 
 
@@ -19,11 +22,23 @@ class Engine(Protocol):
     Promises
     * A cell whose mailbox calls `wake` gets `turns.drain` soon after, never twice at once with the same seat.
     * `call_later` actions run one at a time, outside of any turn and with no lock held.
-    * Only `wait`, `await_room` and `shut_down` block.
+    * Only `make`, `wait`, `await_room` and `shut_down` block.
     """
 
     def attach(self, clock: Clock | None) -> Clock:
         """Take the clock to use, or give the engine's own; called once, by the runtime."""
+
+    def check(self, spec: ChildSpec) -> None:
+        """RegistrationError when this engine can not run such an actor."""
+
+    def make(self, cell: Cell) -> Actor:
+        """A new instance, or what stands for it here; raises whatever the factory does. In a turn of the cell."""
+
+    def abandon(self, one: Incarnation) -> None:
+        """It was replaced because its turn did not end: end what can be ended."""
+
+    def where(self, cell: Cell) -> dict[str, Any]:
+        """Where the actor lives, as plain data for the tree: `isolation`, and for a process `pid` and `host`."""
 
     def open(self, cell: Cell) -> None:
         """Give the cell a new seat and its mailbox a `wake`: it gets turns. Who held an earlier seat gets no more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.supervisors.cell import Cell, starts_before
 from kubeedge_actors.supervisors.clock import Clock, ManualClock
@@ -12,6 +13,11 @@ from kubeedge_actors.supervisors.engines.schedule import Schedule
 from kubeedge_actors.supervisors.mailbox import Room
 from kubeedge_actors.supervisors.promise import Promise
 from kubeedge_actors.supervisors.turns import drain, has_work
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.actor import Actor
+    from kubeedge_actors.supervisors.child import ChildSpec
+    from kubeedge_actors.supervisors.incarnation import Incarnation
 
 
 class InlineEngine:
@@ -98,6 +104,20 @@ class InlineEngine:
         if cell not in self._queued:
             self._queued.add(cell)
             self._ready.append(cell)
+
+    def check(self, spec: ChildSpec) -> None:
+        """Any will do."""
+
+    def make(self, cell: Cell) -> Actor:
+        """The instance itself, whatever isolation it asks for: a test wants to look at it."""
+        return cell.spec.factory()
+
+    def abandon(self, one: Incarnation) -> None:
+        """Nothing can be ended: who asks is further up the same stack."""
+
+    def where(self, cell: Cell) -> dict[str, Any]:
+        """In the thread of whoever runs the engine."""
+        return {"isolation": "inline"}
 
     def open(self, cell: Cell) -> None:
         """Give the cell turns."""

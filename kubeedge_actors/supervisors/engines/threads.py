@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.supervisors.cell import Cell, starts_before
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
@@ -18,6 +19,13 @@ from kubeedge_actors.supervisors.engines.waits import Waits
 from kubeedge_actors.supervisors.mailbox import Room
 from kubeedge_actors.supervisors.promise import Promise
 
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.actor import Actor
+    from kubeedge_actors.supervisors.child import ChildSpec
+    from kubeedge_actors.supervisors.engines.process.carry import Carrier
+    from kubeedge_actors.supervisors.engines.process.launcher import Convention, Launcher
+    from kubeedge_actors.supervisors.incarnation import Incarnation
+
 log = logging.getLogger(__name__)
 
 JOIN = 1.0
@@ -25,11 +33,21 @@ JOIN = 1.0
 
 
 class ThreadsEngine:
-    """Actors on threads of their own, timers on one more, which is started with the first timer."""
+    """Actors on threads of their own, timers on one more, which is started with the first timer.
 
-    def __init__(self) -> None:
+    An actor whose spec says `isolation="process"` lives in a process of its own; `convention` and `carrier` are for
+    those, see HostsEngine.
+    """
+
+    isolation = "thread"
+    """Where actors live whose spec does not say it."""
+
+    def __init__(self, convention: Convention | None = None, carrier: Carrier | None = None) -> None:
+        self._convention, self._carrier = convention, carrier
+        self._launcher: Launcher | None = None
         self.present: dict[int, Seat] = {}
         """The seat of each of our threads, by its identifier."""
+        self._making = threading.Lock()
         self._seats: list[Seat] = []
         self._timers = Timers()
         self._waits = Waits()
@@ -40,6 +58,50 @@ class ThreadsEngine:
         if isinstance(clock, ManualClock):
             clock.subscribe(self._timers.look)
         return self._timers.clock
+
+    def isolated(self, spec: ChildSpec) -> bool:
+        """True when such an actor lives in a process of its own."""
+        return (spec.isolation or self.isolation) == "process"
+
+    def check(self, spec: ChildSpec) -> None:
+        """For a process: Thespian has to be there, and the factory importable."""
+        if self.isolated(spec):
+            from kubeedge_actors.supervisors.engines.process.launcher import check_spec
+
+            check_spec(spec.name, spec.host, spec.factory, self._carrier)
+
+    def make(self, cell: Cell) -> Actor:
+        """The instance itself, or its stand-in."""
+        if not self.isolated(cell.spec):
+            return cell.spec.factory()
+        from kubeedge_actors.supervisors.engines.process.standin import StandIn
+
+        return StandIn(cell, self.launcher)
+
+    @property
+    def launcher(self) -> Launcher:
+        """Who starts processes; made, and imported, when it is first needed."""
+        with self._making:
+            if self._launcher is None:
+                from kubeedge_actors.supervisors.engines.process.launcher import Launcher
+
+                self._launcher = Launcher(self._convention, self._carrier)
+            return self._launcher
+
+    def abandon(self, one: Incarnation) -> None:
+        """End its process, if it has one; a thread can not be ended."""
+        if self._launcher is not None and one.actor is not None:
+            from kubeedge_actors.supervisors.engines.process.standin import StandIn
+
+            if isinstance(one.actor, StandIn):
+                one.actor.kill()
+
+    def where(self, cell: Cell) -> dict[str, Any]:
+        """Its isolation, and the process it has at the moment."""
+        if not self.isolated(cell.spec):
+            return {"isolation": "thread"}
+        actor = None if cell.incarnation is None else cell.incarnation.actor
+        return {"isolation": "process", "pid": getattr(actor, "pid", 0), "host": cell.spec.host}
 
     def open(self, cell: Cell) -> None:
         """Start a thread for the cell."""
@@ -112,6 +174,8 @@ class ThreadsEngine:
         for seat in self._seats:
             if seat.thread is not threading.current_thread():
                 seat.thread.join(max(0.0, until - time.monotonic()))
+        if self._launcher is not None:
+            self._launcher.close()
 
 
 class Timers:

@@ -1,0 +1,168 @@
+"""The embedded broker alone: what it costs that QoS 1 and 2 are committed before they are acknowledged.
+
+    python benchmarks/broker.py [--json] [--count N]
+
+A publisher with a window says messages that a client with a kept session waits for, away or connected, and messages that
+nobody has to remember. The baseline is one SQLite transaction a message in the same run. Both ends speak packets over
+sockets; they are in this process, the broker is in another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from _rows import Row, show
+
+from kubeedge_actors.drivers.broker import packets
+
+SERVER = """
+import signal, sys
+from pathlib import Path
+from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
+broker = EmbeddedBroker(port=0, path=Path(sys.argv[1]))
+broker.start()
+print(broker.port, flush=True)
+signal.pause()
+"""
+WINDOWS = (1, 32, 256)
+PAYLOAD = b"x" * 100
+BATCH = 900
+"""Messages that may wait for a client that is away, so that none is dropped."""
+
+
+@contextmanager
+def server(folder: str) -> Iterator[int]:
+    """A broker in a process of its own; its port."""
+    command = (sys.executable, "-c", SERVER, str(Path(folder) / "mqtt.db"))
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.terminate()
+
+
+class Peer:
+    """A connected client."""
+
+    def __init__(self, port: int, name: str, *, clean: bool) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._decoder = packets.Decoder()
+        self._early: list[packets.Packet] = []
+        self.say(packets.connect(name, 0, clean=clean))
+        _, *self._early = self.hear()
+
+    def say(self, data: bytes) -> None:
+        """Send packets."""
+        self._socket.sendall(data)
+
+    def hear(self) -> list[packets.Packet]:
+        """The next packets, at least one."""
+        found, self._early = self._early, []
+        while not found:
+            data = self._socket.recv(65_536)
+            assert data, "the broker has closed the connection"
+            found = list(self._decoder.feed(data))
+        return found
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self._socket.close()
+
+
+def published(port: int, topic: str, window: int, count: int) -> float:
+    """Seconds until `count` messages with QoS 1 were acknowledged."""
+    with closing(Peer(port, "publisher", clean=True)) as peer:
+        begin, said, acknowledged = time.perf_counter(), 0, 0
+        while acknowledged < count:
+            more = min(window - (said - acknowledged), count - said)
+            peer.say(
+                b"".join(packets.publish(topic, PAYLOAD, 1, packet_id=(said + n) % 60_000 + 1) for n in range(more))
+            )
+            said += more
+            acknowledged += len(peer.hear())
+        return time.perf_counter() - begin
+
+
+def drained(peer: Peer, count: int) -> None:
+    """Acknowledge this many messages."""
+    while count > 0:
+        found = [packets.read_publish(each) for each in peer.hear() if each.kind == packets.PUBLISH]
+        peer.say(b"".join(packets.ack(packets.PUBACK, each.packet_id) for each in found))
+        count -= len(found)
+
+
+def plain_commits(folder: str, count: int = 1_000) -> float:
+    """Messages a second when each is a transaction of its own."""
+    with closing(sqlite3.connect(Path(folder) / "plain.db", isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = wal")
+        database.execute("PRAGMA synchronous = full")
+        database.execute("CREATE TABLE IF NOT EXISTS message (payload BLOB)")
+        begin = time.perf_counter()
+        for _ in range(count):
+            database.execute("INSERT INTO message VALUES (?)", (PAYLOAD,))
+        return count / (time.perf_counter() - begin)
+
+
+def away(port: int, window: int, count: int) -> float:
+    """The rate while the receiver is away; it fetches what waits between the measured parts."""
+    took, done = 0.0, 0
+    while done < count:
+        took += published(port, "kept/away", window, BATCH)
+        done += BATCH
+        with closing(Peer(port, "away", clean=False)) as peer:
+            drained(peer, BATCH)
+    return done / took
+
+
+def connected(port: int, window: int, count: int) -> float:
+    """The rate while the receiver, whose session is kept, is there: until it has each part."""
+    with closing(Peer(port, "there", clean=False)) as peer:
+        begin = time.perf_counter()
+        for _ in range(count // BATCH):
+            reader = threading.Thread(target=drained, args=(peer, BATCH), daemon=True)
+            reader.start()
+            published(port, "kept/there", window, BATCH)
+            reader.join(30)
+        return count // BATCH * BATCH / (time.perf_counter() - begin)
+
+
+def remember(port: int, name: str, topic: str) -> None:
+    """Subscribe and leave."""
+    with closing(Peer(port, name, clean=False)) as peer:
+        peer.say(packets.subscribe(1, [(topic, 1)]))
+        peer.hear()
+
+
+def main() -> None:
+    """Measure and show."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON list")
+    parser.add_argument("--count", type=int, default=4_500, help="messages a window")
+    count = parser.parse_args().count
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(dir=".") as folder, server(folder) as port:
+        for name in ("away", "there"):
+            remember(port, name, f"kept/{name}")
+        for window in WINDOWS:
+            few, baseline = BATCH if window == 1 else count, plain_commits(folder)
+            for name, rate in (
+                ("nobody remembers it", few / published(port, "free", window, few)),
+                ("receiver away", away(port, window, few)),
+                ("receiver connected, session kept", connected(port, window, few)),
+            ):
+                rows.append(Row(f"QoS 1, window {window}: {name}", rate, "1/s", None, baseline, rate / baseline))
+    show("Acknowledged publications through the embedded broker", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""Leadership: which of several cloud replicas does what must be done once.
+
+Belongs here: standing for election by a Lease, saying who won, starting and stopping the modules that only the leader runs. Does not: what
+those modules do. `election.py` is the pure rule (client-go's), `clerk.py` waits for the API, `actor.py` keeps the deadlines, `duties.py`
+starts and stops.
+
+Done once, by the leader: SyncController's sweep of nodes that nobody knows; with our own API also Scheduler, NodeLifecycle and Workloads.
+Done by every replica for the nodes that are connected to it: everything else. Namespace and definitions are made by whoever comes first:
+making them twice is answered with AlreadyExists.
+"""

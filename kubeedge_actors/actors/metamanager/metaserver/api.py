@@ -1,0 +1,155 @@
+"""Questions of the Kubernetes API, answered from the store: get, list, watch, discovery; errors as a Status.
+
+Source of paths and forms: KubeEdge edge/pkg/metamanager/metaserver, Kubernetes API conventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from http import HTTPStatus
+
+import msgspec
+
+from kubeedge_actors import __version__
+from kubeedge_actors.actors.metamanager.metaserver import discovery
+from kubeedge_actors.actors.metamanager.metaserver.discovery import Known
+from kubeedge_actors.actors.metamanager.metaserver.paths import Named, parse
+from kubeedge_actors.actors.metamanager.metaserver.tables import table
+from kubeedge_actors.actors.metamanager.metaserver.watching import events
+from kubeedge_actors.drivers.http.base import Question, Reply
+from kubeedge_actors.drivers.store.base import MetaStore, ObjectRow
+from kubeedge_actors.errors import ClusterError, StoreError
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import Json
+
+Matching = Callable[[str, str], Callable[[Json], bool]]
+"""Label selector, field selector -> the test of an object; ClusterError for what is no selector."""
+HEALTH = ("/healthz", "/livez", "/readyz")
+READS = ("GET", "HEAD")
+GIT_VERSION = "v1.32.10-kubeedge-v"
+
+
+class Api:
+    """Call it with a question, from any thread."""
+
+    def __init__(self, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
+        self._store = store
+        self._matching = matching
+        self._now = now
+
+    def __call__(self, question: Question) -> Reply:
+        """The reply; never an exception for the client's or the store's sake."""
+        try:
+            return self._answer(question)
+        except ClusterError as error:
+            return _reply(error.status, error.code)
+        except StoreError as error:
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", str(error))
+
+    def _answer(self, question: Question) -> Reply:
+        if question.method not in READS:
+            sentence = "this API of an edge node can only be read: change objects in the cloud"
+            return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", sentence)
+        if question.path.startswith(HEALTH):
+            return Reply(200, b"ok", "text/plain")
+        asked = parse(question.path)
+        if asked is None or not asked.plural:
+            found = self._discover(question.path.rstrip("/"), asked)
+            return _reply(found) if found is not None else unknown_path()
+        return self._read(question, asked)
+
+    # --- discovery ------------------------------------------------------------------------------------------------
+
+    def _known(self) -> dict[tuple[str, str, str], Known]:
+        return discovery.known(_known_of(row) for row in self._store.resources())
+
+    def _discover(self, path: str, asked: Named | None) -> Json | None:
+        if asked is not None:
+            return discovery.resources(asked, self._known().values())
+        if path == "/version":
+            major, minor = GIT_VERSION[1:].split(".")[:2]
+            return {"major": major, "minor": minor, "gitVersion": f"{GIT_VERSION}{__version__}", "platform": "linux"}
+        if path == "/api":
+            return discovery.versions()
+        listed = discovery.groups(self._known().values())
+        if path == "/apis":
+            return listed
+        one = [each for each in listed["groups"] if path == f"/apis/{each['name']}"]
+        return {"kind": "APIGroup", "apiVersion": "v1", **one[0]} if one else None
+
+    # --- objects --------------------------------------------------------------------------------------------------
+
+    def _read(self, question: Question, asked: Named) -> Reply:
+        resource = self._known().get((asked.group, asked.version, asked.plural))
+        if resource is None or asked.subresource:
+            return unknown_path()
+        if asked.name:
+            row = self._store.object(asked.key(asked.namespace or names.CLUSTER_SCOPE))
+            if row is None:
+                return not_found(asked)
+            return _reply(self._shown(question, asked, [whole(row, resource)], "") or whole(row, resource))
+        if question.query.get("watch") in ("1", "true"):
+            return Reply(200, stream=self._watch(question, asked, resource))
+        objects, version = self._list(question, asked, resource)
+        listed = {
+            "kind": f"{resource.kind}List",
+            "apiVersion": asked.api_version,
+            "metadata": {"resourceVersion": version},
+            "items": objects,
+        }
+        return _reply(self._shown(question, asked, objects, version) or listed)
+
+    def _list(self, question: Question, asked: Named, resource: Known) -> tuple[list[Json], str]:
+        matches = self._matching(question.query.get("labelSelector", ""), question.query.get("fieldSelector", ""))
+        rows = self._store.objects(asked.resource, asked.namespace)
+        version = str(max((row.resource_version for row in rows), default=0))
+        return [each for row in rows if matches(each := whole(row, resource))], version
+
+    def _shown(self, question: Question, asked: Named, objects: list[Json], version: str) -> Json | None:
+        """A table if the client prefers one."""
+        wants_table = "as=Table" in question.headers.get("accept", "").partition(",application/json,")[0]
+        return table(asked.plural, objects, self._now(), version) if wants_table else None
+
+    def _watch(self, question: Question, asked: Named, resource: Known) -> Generator[bytes, None, None]:
+        def shape(each: Json) -> Json:
+            return self._shown(question, asked, [each], str(each["metadata"].get("resourceVersion", ""))) or each
+
+        since = question.query.get("resourceVersion", "")
+        seconds = float(question.query.get("timeoutSeconds") or 3600)
+        return events(lambda: self._list(question, asked, resource)[0], shape, since, seconds)
+
+
+def whole(row: ObjectRow, resource: Known) -> Json:
+    """The object of a row; what was stored says itself what it is, in any case it says it here."""
+    found: Json = msgspec.json.decode(row.value)
+    version = f"{resource.group}/{resource.version}" if resource.group else resource.version
+    return {"kind": resource.kind, "apiVersion": version, **found}
+
+
+def _known_of(row: ObjectRow) -> Known:
+    group_version, _, plural = row.group_version_resource.partition(", Resource=")
+    group, _, version = group_version.rpartition("/")
+    kind = str(msgspec.json.decode(row.value).get("kind") or plural)
+    return Known(group, version, plural, kind, row.namespace != names.CLUSTER_SCOPE)
+
+
+def _reply(content: Json, status: int = 200) -> Reply:
+    return Reply(status, msgspec.json.encode(content) + b"\n")
+
+
+def refusal(status: int, reason: str, sentence: str, **more: Json) -> Reply:
+    """An error as a Status."""
+    head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    return _reply({**head, "message": sentence, "reason": reason, **more, "code": int(status)}, status)
+
+
+def unknown_path() -> Reply:
+    """There is no such resource."""
+    return refusal(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource", details={})
+
+
+def not_found(asked: Named) -> Reply:
+    """There is no such object."""
+    what = f"{asked.plural}.{asked.group}" if asked.group else asked.plural
+    details = {"name": asked.name, "kind": asked.plural, **({"group": asked.group} if asked.group else {})}
+    return refusal(HTTPStatus.NOT_FOUND, "NotFound", f'{what} "{asked.name}" not found', details=details)

@@ -1,0 +1,76 @@
+"""What a client asks first: which groups, versions and resources there are. Pure.
+
+There are those that a cloud pushes or answers, known beforehand so that an empty list is a list, and those that the store holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kubeedge_actors.actors.metamanager.metaserver.paths import Named
+from kubeedge_actors.wire.kinds import BY_TYPE
+from kubeedge_actors.wire.messages import Json
+
+VERBS = ["get", "list", "watch"]
+SHORT = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persistentvolumes": ["pv"]}
+
+
+class Known(msgspec.Struct, frozen=True):
+    """One resource."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+
+
+def known(stored: Iterable[Known]) -> dict[tuple[str, str, str], Known]:
+    """All resources by group, version and plural."""
+    found = {(one.group, one.version, one.plural): one for one in stored}
+    for kind in BY_TYPE.values():
+        one = Known(*kind)
+        found.setdefault((one.group, one.version, one.plural), one)
+    return found
+
+
+def groups(resources: Iterable[Known]) -> Json:
+    """/apis."""
+    versions: dict[str, set[str]] = {}
+    for one in resources:
+        if one.group:
+            versions.setdefault(one.group, set()).add(one.version)
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group(*each) for each in sorted(versions.items())]}
+
+
+def group(name: str, versions: Iterable[str]) -> Json:
+    """/apis/<group>."""
+    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in sorted(versions, reverse=True)]
+    return {"name": name, "versions": listed, "preferredVersion": listed[0]}
+
+
+def versions() -> Json:
+    """/api."""
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+
+
+def resources(asked: Named, all_known: Iterable[Known]) -> Json | None:
+    """/api/<version> and /apis/<group>/<version>; None when there is no such group."""
+    found = [
+        {
+            "name": one.plural,
+            "singularName": one.kind.lower(),
+            "namespaced": one.namespaced,
+            "kind": one.kind,
+            "verbs": VERBS,
+            **({"shortNames": SHORT[one.plural]} if one.plural in SHORT else {}),
+        }
+        for one in all_known
+        if (one.group, one.version) == (asked.group, asked.version)
+    ]
+    if not found:
+        return None
+    found.sort(key=lambda each: str(each["name"]))
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked.api_version, "resources": found}

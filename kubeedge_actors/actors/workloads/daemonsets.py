@@ -1,0 +1,134 @@
+"""A daemon set, the nodes and its pods in, what to create where and what to delete and the new counters out. Pure.
+
+Source: Kubernetes pkg/controller/daemon/daemon_controller.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from kubeedge_actors.actors.workloads import forms
+from kubeedge_actors.drivers.cluster.base import Json
+
+HASH_LABEL = "controller-revision-hash"
+ALWAYS_TOLERATED = frozenset(
+    f"node.kubernetes.io/{name}"
+    for name in ("not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")
+)
+REPELLING = ("NoSchedule", "NoExecute")
+
+
+class DaemonPlan(NamedTuple):
+    """`create`: the nodes that get a pod; `delete`: pods that go; `labels`: what the new pods carry; `status`: as it should be."""
+
+    create: list[str]
+    delete: list[Json]
+    labels: Json
+    status: Json
+
+
+def plan(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
+    """What is to be done; `nodes` are edge nodes, `pods` those that it owns."""
+    suffix = forms.template_hash(daemon_set["spec"]["template"])
+    wanted = {str(node["metadata"]["name"]) for node in nodes if suits(daemon_set, node)}
+    by_node: dict[str, list[Json]] = {}
+    for pod in pods:
+        by_node.setdefault(str(pod["spec"].get("nodeName") or ""), []).append(pod)
+    kept, delete = _keep(wanted, by_node)
+    create = [] if forms.ending(daemon_set) else sorted(wanted - {node for node in by_node if _taken(by_node[node])})
+    old = {node: pod for node, pod in kept.items() if _suffix(pod) != suffix}
+    if not forms.ending(daemon_set):
+        delete += _outdated(daemon_set, wanted, kept, old, now)
+    status = _status(daemon_set, wanted, kept, by_node, old, now)
+    return DaemonPlan(create, delete, {HASH_LABEL: suffix}, status)
+
+
+def suits(daemon_set: Json, node: Json) -> bool:
+    """Whether a node should run one of its pods."""
+    spec, labels = daemon_set["spec"]["template"]["spec"], node["metadata"].get("labels") or {}
+    if not (spec.get("nodeSelector") or {}).items() <= labels.items():
+        return False
+    if spec.get("nodeName") and spec["nodeName"] != node["metadata"]["name"]:
+        return False
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return all(_tolerated(taint, spec.get("tolerations") or ()) for taint in taints)
+
+
+def _tolerated(taint: Json, tolerations: Sequence[Json]) -> bool:
+    if taint.get("effect") not in REPELLING or taint.get("key") in ALWAYS_TOLERATED:
+        return True
+    return any(_tolerates(toleration, taint) for toleration in tolerations)
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    if toleration.get("effect") not in (None, "", taint.get("effect")):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint.get("key"))
+    same_key = toleration.get("key") == taint.get("key")
+    return same_key and (toleration.get("value") or "") == (taint.get("value") or "")
+
+
+def _keep(wanted: set[str], by_node: dict[str, list[Json]]) -> tuple[dict[str, Json], list[Json]]:
+    """The one pod that stays on each node, and those that go: doubles, finished ones, pods where none should be."""
+    kept: dict[str, Json] = {}
+    delete: list[Json] = []
+    for node, pods in by_node.items():
+        alive = sorted((pod for pod in pods if forms.active(pod)), key=_age)
+        if node in wanted and alive:
+            kept[node] = alive.pop(0)
+        finished = [pod for pod in pods if not forms.active(pod) and not forms.ending(pod)]
+        delete += [*alive, *finished]
+    return kept, delete
+
+
+def _age(pod: Json) -> tuple[bool, str]:
+    return forms.ready_since(pod) is None, str(pod["metadata"].get("creationTimestamp"))
+
+
+def _taken(pods: list[Json]) -> bool:
+    """Whether a node has a pod, be it one on its way out: two would fight for the same ports."""
+    return any(forms.active(pod) or forms.ending(pod) for pod in pods)
+
+
+def _suffix(pod: Json) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(HASH_LABEL) or "")
+
+
+def _outdated(
+    daemon_set: Json, wanted: set[str], kept: dict[str, Json], old: dict[str, Json], now: float
+) -> list[Json]:
+    strategy = daemon_set["spec"].get("updateStrategy") or {}
+    if strategy.get("type", "RollingUpdate") != "RollingUpdate" or not old:
+        return []
+    most = max(1, forms.share((strategy.get("rollingUpdate") or {}).get("maxUnavailable", 1), len(wanted), up=True))
+    seconds = int(daemon_set["spec"].get("minReadySeconds") or 0)
+    lame = {node for node in wanted if node not in kept or not forms.available(kept[node], seconds, now)}
+    broken = [pod for node, pod in sorted(old.items()) if node in lame]
+    working = [pod for node, pod in sorted(old.items()) if node not in lame]
+    return [*broken, *working[: max(0, most - len(lame))]]
+
+
+def _status(
+    daemon_set: Json,
+    wanted: set[str],
+    kept: dict[str, Json],
+    by_node: dict[str, list[Json]],
+    old: dict[str, Json],
+    now: float,
+) -> Json:
+    seconds = int(daemon_set["spec"].get("minReadySeconds") or 0)
+    available = sum(forms.available(pod, seconds, now) for pod in kept.values())
+    return {
+        "desiredNumberScheduled": len(wanted),
+        "currentNumberScheduled": len(kept),
+        "numberMisscheduled": sum(
+            node not in wanted and any(map(forms.active, pods)) for node, pods in by_node.items()
+        ),
+        "numberReady": sum(forms.ready_since(pod) is not None for pod in kept.values()),
+        "updatedNumberScheduled": len(kept) - len(old),
+        "numberAvailable": available,
+        "numberUnavailable": len(wanted) - available,
+        "observedGeneration": daemon_set["metadata"].get("generation", 0),
+    }

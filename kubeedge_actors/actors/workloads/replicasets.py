@@ -1,0 +1,73 @@
+"""A replica set and its pods in, what to create and to delete and the new counters out. Pure.
+
+Source: Kubernetes pkg/controller/replicaset/replica_set.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kubeedge_actors.actors.workloads import forms
+from kubeedge_actors.drivers.cluster.base import Json
+
+KEPT = 3
+"""Finished pods that stay to be looked at; one that fails at once must not fill the API with its remains."""
+
+
+class ReplicaPlan(NamedTuple):
+    """`create`: how many pods; `delete`: which; `status`: as it should be; `again`: seconds until a pod counts as available."""
+
+    create: int
+    delete: list[Json]
+    status: Json
+    again: float | None
+
+
+def plan(replica_set: Json, pods: Iterable[Json], now: float) -> ReplicaPlan:
+    """What is to be done; `pods` are those that it owns."""
+    own = list(pods)
+    running = [pod for pod in own if forms.active(pod)]
+    rest = [] if forms.ending(replica_set) else _superfluous(own)
+    missing = 0 if forms.ending(replica_set) else _wanted(replica_set) - len(running)
+    if missing < 0:
+        rest += sorted(running, key=_rank)[:-missing]
+    return ReplicaPlan(max(0, missing), rest, _status(replica_set, running, now), _again(replica_set, running, now))
+
+
+def _wanted(replica_set: Json) -> int:
+    wanted = replica_set["spec"].get("replicas")
+    return 1 if wanted is None else int(wanted)
+
+
+def _superfluous(pods: list[Json]) -> list[Json]:
+    finished = [pod for pod in pods if not forms.active(pod) and not forms.ending(pod)]
+    return sorted(finished, key=_created)[:-KEPT]
+
+
+def _rank(pod: Json) -> tuple[bool, bool, bool, float]:
+    """Who goes first: without a node, not running, not ready, younger."""
+    status, bound = pod.get("status") or {}, bool((pod.get("spec") or {}).get("nodeName"))
+    return bound, status.get("phase") == "Running", forms.ready_since(pod) is not None, -_created(pod)
+
+
+def _created(pod: Json) -> float:
+    return forms.moment(str(pod["metadata"].get("creationTimestamp") or ""))
+
+
+def _status(replica_set: Json, running: list[Json], now: float) -> Json:
+    seconds = int(replica_set["spec"].get("minReadySeconds") or 0)
+    wanted = ((replica_set["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
+    return {
+        "replicas": len(running),
+        "fullyLabeledReplicas": sum(wanted.items() <= (pod["metadata"].get("labels") or {}).items() for pod in running),
+        "readyReplicas": sum(forms.ready_since(pod) is not None for pod in running),
+        "availableReplicas": sum(forms.available(pod, seconds, now) for pod in running),
+        "observedGeneration": replica_set["metadata"].get("generation", 0),
+    }
+
+
+def _again(replica_set: Json, running: list[Json], now: float) -> float | None:
+    seconds = int(replica_set["spec"].get("minReadySeconds") or 0)
+    waiting = [since + seconds - now for pod in running if (since := forms.ready_since(pod)) is not None]
+    return min((left for left in waiting if left > 0), default=None)

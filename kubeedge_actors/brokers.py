@@ -1,0 +1,103 @@
+"""The MQTT of an edge node as its options want it: a broker in this process, a client of another one, or both."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from pathlib import Path
+
+from kubeedge_actors.config import MQTT_PORT, MQTT_TLS_PORT, EdgeConfig
+from kubeedge_actors.drivers.broker.base import Arrival, Broker
+from kubeedge_actors.errors import UsageError
+
+FILE = "mqtt.db"
+INTERNAL, BOTH, EXTERNAL = 0, 1, 2
+"""As KubeEdge counts them (source: KubeEdge edgecore v1alpha2, eventBus.mqttMode)."""
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """What may be said about MQTT on the command line."""
+    here = parser.add_argument_group("MQTT, the embedded broker").add_argument
+    here("--mqtt-port", type=int, metavar="PORT", help=f"its port (default: {MQTT_PORT})")
+    here("--mqtt-host", metavar="ADDRESS", help="where it listens (default: loopback); others need passwords")
+    here("--mqtt-passwords", metavar="FILE", help="who may connect: a file of mosquitto_passwd (default: anybody)")
+    here("--mqtt-acl", metavar="FILE", help="who may do what: a file as mosquitto's acl_file (default: everything)")
+    here("--mqtt-tls-cert", metavar="FILE", help="serve TLS with this certificate; the plain port stays on loopback")
+    here("--mqtt-tls-key", metavar="FILE", help="its key, when the certificate's file does not hold it")
+    here("--mqtt-tls-ca", metavar="FILE", help="clients need a certificate of this authority")
+    here("--mqtt-tls-port", type=int, metavar="PORT", help=f"port for TLS (default: {MQTT_TLS_PORT})")
+    there = parser.add_argument_group("MQTT, an external broker").add_argument
+    there("--mqtt", metavar="URL", help="use this one: tcp://HOST:PORT, ssl://USER:PASSWORD@HOST:PORT")
+    there("--mqtt-mode", type=int, choices=(INTERNAL, BOTH, EXTERNAL), help="0 embedded, 1 both, 2 external")
+    there("--mqtt-login", metavar="FILE", help="user and password for it, as one line USER:PASSWORD")
+    there("--mqtt-ca", metavar="FILE", help="authority of its certificate (default: the system's)")
+    there("--mqtt-cert", metavar="FILE", help="certificate to show it")
+    there("--mqtt-key", metavar="FILE", help="its key, when the certificate's file does not hold it")
+
+
+def brokers(config: EdgeConfig, kept: Iterable[str] = ()) -> list[Broker]:
+    """The brokers to serve, not started. Errors: UsageError, BrokerError.
+
+    `kept`: filters of what must not be acknowledged before somebody listens; it is held up until then.
+    """
+    mode = config.mqtt_mode if config.mqtt_mode >= 0 else (EXTERNAL if config.mqtt else INTERNAL)
+    if mode != INTERNAL and not config.mqtt:
+        raise UsageError(f"--mqtt-mode {mode} needs --mqtt, the address of the external broker")
+    found: list[Broker] = []
+    if mode != EXTERNAL:
+        found.append(_embedded(config))
+    if mode != INTERNAL:
+        found.append(_external(config))
+    for broker in found:
+        broker.listen(_not_yet, source=1)
+        for filter in kept:
+            broker.subscribe(filter)
+    return found
+
+
+def _not_yet(arrival: Arrival) -> bool:
+    return False
+
+
+def _embedded(config: EdgeConfig) -> Broker:
+    from kubeedge_actors.drivers.broker.acl import AccessList
+    from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker, Secure
+    from kubeedge_actors.drivers.broker.passwords import Passwords
+    from kubeedge_actors.drivers.broker.tls import server_context
+
+    secure = None
+    if config.mqtt_tls_cert:
+        context = server_context(config.mqtt_tls_cert, config.mqtt_tls_key or None, config.mqtt_tls_ca or None)
+        secure = Secure(config.mqtt_tls_port, context, bool(config.mqtt_tls_ca))
+    return EmbeddedBroker(
+        config.mqtt_host,
+        config.mqtt_port,
+        Passwords(Path(config.mqtt_passwords)) if config.mqtt_passwords else None,
+        access=AccessList(Path(config.mqtt_acl)) if config.mqtt_acl else None,
+        secure=secure,
+        path=config.data_dir / FILE,
+    )
+
+
+def _external(config: EdgeConfig) -> Broker:
+    from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
+
+    tls = None
+    if config.mqtt_ca or config.mqtt_cert:
+        from kubeedge_actors.drivers.broker.tls import client_context
+
+        tls = client_context(config.mqtt_ca or None, config.mqtt_cert or None, config.mqtt_key or None)
+    # a name that lasts: the broker remembers what was published while this process was down
+    login = Login(f"kubeedge-actors-{config.name}", *_login(config))
+    return ExternalBroker.at(config.mqtt, login, tls)
+
+
+def _login(config: EdgeConfig) -> tuple[str | None, str | None]:
+    if not config.mqtt_login:
+        return config.mqtt_user or None, config.mqtt_password or None
+    try:
+        line = Path(config.mqtt_login).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the MQTT login {config.mqtt_login} can not be read") from error
+    user, _, password = line.partition(":")
+    return user, password

@@ -1,0 +1,78 @@
+"""cloudcore.yaml: which of its keys mean something to a cloud of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubeedge_actors.componentconfig.keys import Keys, Taken, known_keys, seconds, texts, whole_number
+
+HUB = "modules.cloudHub."
+TAKEN: Taken = {
+    "kubeAPIConfig.kubeConfig": ("kubeconfig", str),
+    f"{HUB}websocket.port": ("hub_port", whole_number),
+    f"{HUB}websocket.address": ("host", str),
+    f"{HUB}https.port": ("https_port", whole_number),
+    f"{HUB}nodeLimit": ("node_limit", whole_number),
+    f"{HUB}keepaliveInterval": ("keepalive", seconds),
+    f"{HUB}edgeCertSigningDuration": ("certificate_days", whole_number),
+}
+MONITOR = "commonConfig.monitorServer.bindAddress"
+ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", "edgeController", "deviceController", "syncController")
+NOT_HERE = ("cloudHub.quic", "cloudStream", "dynamicController", "router", "taskManager")
+FIXED = {
+    **{f"modules.{name}.enable": True for name in ENABLED},
+    **{f"modules.{name}.enable": False for name in NOT_HERE},
+    f"{HUB}authorization.enable": True,
+    f"{HUB}authorization.debug": False,
+    f"{HUB}tokenRefreshDuration": 12,
+}
+"""What is so in any case here; a file that says otherwise is told. A node reads and writes only what is its own."""
+KNOWN = known_keys(
+    """
+    commonConfig: tunnelPort
+    kubeAPIConfig: burst contentType kubeConfig master qps
+    modules.cloudHub: enable tlsCAFile tlsCAKeyFile tlsCertFile tlsPrivateKeyFile tokenRefreshDuration writeTimeout
+    modules.cloudHub.authorization: debug enable modes
+    modules.cloudHub.https: address enable
+    modules.cloudHub.quic: address enable maxIncomingStreams port
+    modules.cloudHub.unixsocket: address enable
+    modules.cloudHub.websocket: enable
+    modules.cloudStream: enable streamPort tunnelPort tlsStreamCAFile tlsStreamCertFile tlsStreamPrivateKeyFile
+    modules.cloudStream: tlsTunnelCAFile tlsTunnelCertFile tlsTunnelPrivateKeyFile
+    modules.deviceController: enable
+    modules.dynamicController: enable
+    modules.edgeController: enable nodeUpdateFrequency
+    modules.iptablesManager: enable mode
+    modules.router: address enable port restTimeout
+    modules.syncController: enable
+    modules.taskManager: enable
+    """
+)
+FREE = (
+    "featureGates",
+    *(
+        f"modules.{name}.{part}"
+        for name in ("deviceController", "edgeController", "taskManager")
+        for part in ("buffer", "load")
+    ),
+    "modules.nodeUpgradeJobController",
+    "modules.imagePrePullController",
+    f"{HUB}authorization",
+)
+
+
+def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """Fields of CloudConfig that the file gives; the keys without effect are named in warnings."""
+    keys = Keys(document, path, FREE)
+    keys.agree(FIXED)
+    found = keys.settings(TAKEN)
+    if "host" in found:
+        keys.agree({f"{HUB}https.address": found["host"]})
+    names = [*(keys.take(f"{HUB}advertiseAddress", texts) or ()), *(keys.take(f"{HUB}dnsNames", texts) or ())]
+    if names:
+        found["advertise"] = tuple(names)
+    if monitor := keys.take(MONITOR, lambda value: urlsplit(f"//{value}")):
+        found |= {"metrics_host": monitor.hostname or "127.0.0.1", "metrics_port": monitor.port or 0}
+    keys.complain(KNOWN, FREE)
+    return found

@@ -1,0 +1,150 @@
+"""The socket itself: who comes in, one request a line, one answer a line; `events` and `trace` with an id go on until the client hangs up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.control.commands import Commands
+from kubeedge_actors.control.shown import event_shown
+from kubeedge_actors.control.traces import hop_shown
+from kubeedge_actors.errors import UsageError
+from kubeedge_actors.letters import LetterOffice
+from kubeedge_actors.supervisors import Event, Runtime
+
+log = logging.getLogger(__name__)
+Json = dict[str, Any]
+Put = Callable[[Any], None]
+Subscribe = Callable[[Put], Callable[[], None]]
+SOCKET = "control.sock"
+BACKLOG = 1_000
+MAX_LINE = 1 << 20
+
+
+class ControlSocket:
+    """Serves `path` (mode 0600) in threads of its own; `facts` are added to the answer of `tree`.
+
+    `modules`: the supervisor that modules added at run time get, None for the root. `office`: where the runtime's dead letters are kept;
+    without it they can be listed, not replayed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        runtime: Runtime,
+        facts: Callable[[], Json] = dict,
+        *,
+        modules: str | None = None,
+        allow_faults: bool = False,
+        office: LetterOffice | None = None,
+    ) -> None:
+        self._path = path
+        self._runtime = runtime
+        self._commands = Commands(runtime, facts, modules, allow_faults, office)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def start(self) -> None:
+        """Serve; UsageError when the path can not be had."""
+        with contextlib.suppress(FileNotFoundError):  # left over by a process that was killed; DataDir holds the lock
+            self._path.unlink()
+        mask = os.umask(0o177)
+        try:
+            self._socket.bind(str(self._path))
+        except OSError as error:
+            raise UsageError(f"the control socket {self._path} can not be made: {error}") from error
+        finally:
+            os.umask(mask)
+        self._socket.listen(8)
+        threading.Thread(target=self._accept, name="control", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        with contextlib.suppress(OSError):  # never listened
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+        self._commands.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return  # closed
+            threading.Thread(target=self._serve, args=(client,), name="control-client", daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, client.makefile("rb") as lines:
+            try:
+                while line := lines.readline(MAX_LINE):
+                    for answer in self._answers(line, client):
+                        client.sendall(msgspec.json.encode(answer, enc_hook=str) + b"\n")
+            except OSError as error:
+                log.debug("a client of the control socket went away: %s", error)
+
+    def _answers(self, line: bytes, client: socket.socket) -> Iterator[Json]:
+        try:
+            request = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            yield {"error": f"this is not a JSON object: {error}"}
+            return
+        command = str(request.get("cmd"))
+        if command == "events":
+            yield from _stream(client, self._runtime.events.subscribe, _event)
+        elif command == "trace" and "id" in request:
+            yield from _stream(client, lambda put: self._trace(request, put), hop_shown)
+        elif command not in self._commands.names:
+            yield {
+                "error": f"there is no command {command!r}; there are {', '.join([*self._commands.names, 'events'])}"
+            }
+        else:
+            yield self._commands.answer(command, request)
+
+    def _trace(self, request: Json, put: Put) -> Callable[[], None]:
+        actor, kind = str(request.get("actor") or ""), str(request.get("type") or "")
+        return self._commands.traces.listen(str(request["id"]), actor, kind, put)
+
+
+def _event(event: Event) -> Json:
+    return {"event": type(event).__name__, **event_shown(event)}
+
+
+def _stream(client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], Json]) -> Iterator[Json]:
+    """What is put in by others, until the client hangs up; `lost`: how many there was no room for so far."""
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    lost = 0
+
+    def put(item: object) -> None:
+        nonlocal lost
+        if waiting.qsize() < BACKLOG:
+            waiting.put(item)
+        else:
+            lost += 1
+
+    def listen() -> None:
+        hung_up = select.poll()
+        hung_up.register(client, 0)  # a hang-up is told without being asked for
+        hung_up.poll()
+        waiting.put(None)
+
+    listener = threading.Thread(target=listen, name="control-hangup", daemon=True)
+    unsubscribe = subscribe(put)
+    listener.start()
+    try:
+        while (item := waiting.get()) is not None:
+            yield {**shown(item), "lost": lost}
+    finally:
+        unsubscribe()
+        with contextlib.suppress(OSError):  # the client was faster
+            client.shutdown(socket.SHUT_RDWR)
+        listener.join()

@@ -1,0 +1,173 @@
+"""Which messages are followed, what was seen of them, and who wants to hear."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kubeedge_actors.supervisors import Runtime
+from kubeedge_actors.supervisors.tracing import Hop, Tracer
+
+KEPT = 1_000
+SHOWN = 30
+IDS = ("msg_id", "parent_msg_id")
+EVERY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages begin a trace; empty: any but the ticks of timers, which have to be asked for by their type."""
+
+    actor: str = ""
+    type: str = ""
+
+    def takes(self, recipient: str, message: object, own: bool) -> bool:
+        """Whether this message does; `own`: a timer's, or an answer."""
+        kind = type(message).__name__ == self.type if self.type else not own
+        return kind and self.actor in ("", recipient)
+
+
+class Followed:
+    """What belongs to one id: the hops of that trace, and of every trace in which a message calls itself so."""
+
+    def __init__(self, wanted: str, filter: Filter) -> None:
+        self._wanted = wanted
+        self._filter = filter
+        self._ids = {wanted}
+
+    def has(self, hop: Hop) -> bool:
+        """Whether the hop belongs to it; the next ones of its trace do then."""
+        if self._wanted == EVERY:
+            begins = self._filter.actor in ("", hop.recipient) and self._filter.type in ("", hop.type)
+            if begins:
+                self._ids.add(hop.trace)
+            return hop.trace in self._ids
+        if self._ids.isdisjoint(hop.names) and hop.trace not in self._ids:
+            return False
+        self._ids.add(hop.trace)
+        return True
+
+
+class Traces:
+    """Follows messages as long as somebody wants it: a switch that is on, or a stream that is open."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._switching = threading.Lock()
+        """Held while it is decided whether to follow, which takes the runtime's lock: so never while a hop is taken in."""
+        self._lock = threading.Lock()
+        self._filters: list[Filter] = []
+        self._switched: Filter | None = None
+        self._hops: deque[Hop] = deque(maxlen=KEPT)
+        self._listeners: tuple[Callable[[Hop], object], ...] = ()
+        self._tracer = Tracer(runtime.clock, self._take, self._wants, _names)
+
+    def switch(self, on: bool, actor: str = "", type: str = "") -> None:
+        """Follow messages until it is switched off; what was seen is forgotten then."""
+        with self._switching:
+            if self._switched is not None:
+                self._filters.remove(self._switched)
+                self._switched = None
+            if on:
+                self._switched = Filter(actor, type)
+                self._filters.append(self._switched)
+            self._look()
+
+    def state(self) -> dict[str, Any]:
+        """Whether messages are followed, and the last of them: where each began, how many hops it had, how long it took."""
+        with self._lock:
+            hops = list(self._hops)
+        on, switched = bool(self._filters), self._switched
+        found: OrderedDict[str, list[Hop]] = OrderedDict()
+        for hop in hops:
+            found.setdefault(hop.trace, []).append(hop)
+        recent = [_summary(each) for each in list(found.values())[-SHOWN:]]
+        chosen = {} if switched is None else asdict(switched)
+        return {"on": on, **chosen, "recent": recent}
+
+    def listen(self, wanted: str, actor: str, type: str, hear: Callable[[Hop], object]) -> Callable[[], None]:
+        """Have `hear` called with each hop of that id (`*`: of any) that was seen and that will be; the returned function ends it."""
+        filter = Filter(actor, type)
+        followed = Followed(wanted, filter)
+
+        def take(hop: Hop) -> None:
+            if followed.has(hop):
+                hear(hop)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = tuple(each for each in self._listeners if each is not take)
+            with self._switching:
+                if filter in self._filters:
+                    self._filters.remove(filter)
+                self._look()
+
+        with self._lock:
+            for hop in _of(followed, list(self._hops)) if wanted != EVERY else ():
+                hear(hop)
+            self._listeners = (*self._listeners, take)
+        with self._switching:
+            self._filters.append(filter)
+            self._look()
+        return end
+
+    def close(self) -> None:
+        """Follow nothing more."""
+        with self._switching:
+            self._filters.clear()
+            self._look()
+
+    def _look(self) -> None:
+        wanted = self._tracer if self._filters else None
+        if self._runtime.tracer is not wanted:
+            self._runtime.follow(wanted)
+        if wanted is None:
+            with self._lock:
+                self._hops.clear()
+
+    def _wants(self, recipient: str, message: object, own: bool) -> bool:
+        return any(each.takes(recipient, message, own) for each in list(self._filters))
+
+    def _take(self, hop: Hop) -> None:
+        with self._lock:  # a listener hears each hop once, in one order
+            self._hops.append(hop)
+            for each in self._listeners:
+                each(hop)
+
+
+def _of(followed: Followed, hops: list[Hop]) -> list[Hop]:
+    """The hops that belong to it; twice, because what led to a message is seen after it."""
+    for hop in hops:
+        followed.has(hop)
+    return sorted((hop for hop in hops if followed.has(hop)), key=lambda hop: hop.told)
+
+
+def _names(message: object) -> tuple[str, ...]:
+    """The ids by which KubeEdge's messages know each other."""
+    return tuple(each for each in (getattr(message, name, "") for name in IDS) if isinstance(each, str) and each)
+
+
+def _summary(hops: list[Hop]) -> dict[str, Any]:
+    first = min(hops, key=lambda hop: hop.told)
+    over = max(hop.told + hop.waited + hop.took for hop in hops)
+    bad = next((hop.outcome for hop in hops if hop.outcome.startswith(("crashed", "dead"))), "")
+    return {
+        "id": first.trace,
+        "told": first.told,
+        "from": first.sender,
+        "to": first.recipient,
+        "type": first.type,
+        "hops": len(hops),
+        "took": over - first.told,
+        "trouble": bad,
+    }
+
+
+def hop_shown(hop: Hop) -> dict[str, Any]:
+    """A hop as the control socket tells it."""
+    facts = asdict(hop)
+    facts["from"], facts["to"], facts["wait"] = facts.pop("sender"), facts.pop("recipient"), facts.pop("waited")
+    return {"id": facts.pop("trace"), **facts}

@@ -1,0 +1,90 @@
+"""The mappers of an edge node as the actor sees them, and what is promised.
+
+Promises of every Mappers
+* What mappers say comes to the Upcalls on a thread of the driver, which waits for the answer; an error of ours is told
+  to the mapper as the text of its error.
+* `call` may be called from any thread and never waits. `done` is called once, on a thread of the driver: with None,
+  with MapperAway when nobody answered at that address in time, or with MapperError when the mapper said no.
+* Objects are those of the Kubernetes API (Device, DeviceModel), as JSON; their unknown fields are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from kubeedge_actors.errors import MapperError
+
+Json = dict[str, Any]
+Done = Callable[[MapperError | None], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapper:
+    """Who serves the devices of a protocol. `address` is the path of its unix socket."""
+
+    name: str
+    protocol: str
+    address: str
+    version: str = ""
+    api_version: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a mapper says of one property: what it was asked to make of it, and what it is."""
+
+    property: str
+    desired: str
+    reported: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The devices of a mapper and their models."""
+
+    devices: Sequence[Json] = ()
+    models: Sequence[Json] = ()
+
+
+class Verb(Enum):
+    """What a mapper can be told; the value is the name of the method."""
+
+    CREATE_MODEL = "CreateDeviceModel"
+    UPDATE_MODEL = "UpdateDeviceModel"
+    REMOVE_MODEL = "RemoveDeviceModel"
+    REGISTER = "RegisterDevice"
+    UPDATE = "UpdateDevice"
+    REMOVE = "RemoveDevice"
+
+
+class Upcalls(Protocol):
+    """What mappers may ask. Each method waits until it is done; a KubeEdgeActorsError says why it is not."""
+
+    def register(self, mapper: Mapper, with_data: bool) -> Inventory:
+        """A mapper is there; what it is to serve if it wants to know."""
+
+    def report(self, namespace: str, name: str, readings: Sequence[Reading]) -> None:
+        """A mapper reports properties of a device; committed when it returns."""
+
+    def state(self, namespace: str, name: str, state: str) -> None:
+        """A mapper says how a device is; committed when it returns."""
+
+
+class Mappers(Protocol):
+    """The interface: a socket that mappers call, and calls to theirs."""
+
+    def start(self) -> None:
+        """Serve. Error: MapperError with one plain sentence when the socket can not be had."""
+
+    def listen(self, upcalls: Upcalls) -> None:
+        """Who answers mappers from now on, instead of the one before."""
+
+    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
+        """Tell the mapper at `address` about an object."""
+
+    def close(self) -> None:
+        """Serve no more; waits a second for what is under way."""

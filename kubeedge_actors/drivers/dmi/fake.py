@@ -1,0 +1,55 @@
+"""Mappers in memory: records what they are told; a test decides what they say and whether they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubeedge_actors.drivers.dmi.base import Done, Json, Upcalls, Verb
+from kubeedge_actors.errors import MapperAway, MapperError
+
+
+class FakeMappers:
+    """All mappers of a node. `away`: addresses where nobody answers; `refusing`: what mappers say no to, and why.
+
+    `held`: with a list, calls do not end before the test says so, by what is put there or by `last`, the newest of them.
+    """
+
+    def __init__(self) -> None:
+        self.upcalls: Upcalls | None = None
+        self.calls: list[tuple[str, Verb, Json]] = []
+        self.away: set[str] = set()
+        self.refusing: dict[Verb, str] = {}
+        self.held: list[Callable[[], object]] | None = None
+        self.last: Done = lambda fault: None
+        self.serving = False
+
+    def start(self) -> None:
+        """Serve."""
+        self.serving = True
+
+    def listen(self, upcalls: Upcalls) -> None:
+        """Who answers mappers."""
+        self.upcalls = upcalls
+
+    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
+        """Tell the mapper at `address`; with `held` a list, `done` is put there instead of being called."""
+        self.calls.append((address, verb, object))
+        fault: MapperError | None = None
+        if address in self.away:
+            fault = MapperAway("nobody is there")
+        elif verb in self.refusing:
+            fault = MapperError(self.refusing[verb])
+        self.last = done
+        if self.held is None:
+            done(fault)
+        else:
+            self.held.append(lambda: done(fault))
+
+    def close(self) -> None:
+        """Serve no more."""
+        self.serving = False
+
+    def told(self) -> list[tuple[Verb, str]]:
+        """What mappers were told since the last time: verb and name of the object."""
+        told, self.calls = self.calls, []
+        return [(verb, object["metadata"]["name"]) for _, verb, object in told]

@@ -1,0 +1,178 @@
+"""What an edge node is made of: drivers as the config wants them, and the modules over them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kubeedge_actors import __version__
+from kubeedge_actors.actors.devicetwin.actor import DeviceTwin
+from kubeedge_actors.actors.edged.actor import Edged
+from kubeedge_actors.actors.edged.internal import LinkSeen
+from kubeedge_actors.actors.edgehub.actor import EdgeHub
+from kubeedge_actors.actors.edgehub.alone import Alone
+from kubeedge_actors.actors.edgehub.tally import Tally
+from kubeedge_actors.actors.eventbus import EventBus, Standing
+from kubeedge_actors.actors.metamanager.actor import MetaManager
+from kubeedge_actors.actors.servicebus import ServiceBus
+from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, yaml_documents
+from kubeedge_actors.drivers.broker.base import Broker
+from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.containers.folders import PodFolders
+from kubeedge_actors.drivers.containers.host import LinuxHost
+from kubeedge_actors.drivers.containers.manifests import ManifestFolder
+from kubeedge_actors.drivers.containers.probes import NetworkProber
+from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
+from kubeedge_actors.drivers.link.base import Credentials, Link
+from kubeedge_actors.drivers.store.base import MetaStore, Store
+from kubeedge_actors.errors import CertificateError, RuntimeUnavailable, UsageError
+from kubeedge_actors.program import Ending
+from kubeedge_actors.supervisors import ChildSpec
+
+
+def tree(
+    config: EdgeConfig,
+    store: Store,
+    containers: ContainerRuntime,
+    mqtt: Sequence[Broker],
+    credentials: Credentials,
+    ending: Ending,
+    tally: Tally,
+    links: Callable[[], Link],
+    *,
+    facts: bool,
+) -> list[ChildSpec]:
+    """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
+    standing, seen, cloud = Standing(), LinkSeen(), bool(config.cloud)
+    modules = [
+        MetaManager.spec(lambda: MetaManager(store.meta, cloud=cloud, remote_seconds=config.remote_query_timeout)),
+        DeviceTwin.spec(lambda: DeviceTwin(config.name, store.twin, cloud=cloud, facts=facts, meta=store.meta)),
+        ServiceBus.spec(lambda: service_bus(config, store)),
+        EventBus.spec(lambda: EventBus(config.name, mqtt, store.topics, standing)),
+        Edged.spec(lambda: edged(config, containers, seen)),
+    ]
+    if not config.cloud:
+        modules.append(Alone.spec())
+    else:
+        modules.append(
+            EdgeHub.spec(
+                lambda: EdgeHub(
+                    node_name=config.name,
+                    url=config.hub_url,
+                    links=links,
+                    credentials=credentials,
+                    outbox=store.outbox,
+                    heartbeat=config.heartbeat,
+                    project=config.project,
+                    refused=ending.ask,
+                    tally=tally,
+                )
+            )
+        )
+    return modules
+
+
+def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
+    """ServiceBus with the HTTP of the standard library."""
+    server = StdlibServer(config.service_host, config.service_port)
+    return ServiceBus(store.targets, StdlibClient(), server, timeout=config.service_timeout)
+
+
+def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> Edged:
+    """Edged with the drivers of this machine; `seen` outlives it."""
+    pods = config.data_dir / "pods"
+    return Edged(
+        node_name=config.name,
+        runtime=containers,
+        folders=PodFolders(pods),
+        host=LinuxHost(config.data_dir),
+        prober=NetworkProber(),
+        address=config.node_ip or _address(config.cloud),
+        product=__version__,
+        manifests=ManifestFolder(Path(config.manifests), yaml_documents) if config.manifests else None,
+        labels=dict(label.split("=", 1) for label in config.labels),
+        link=seen,
+    )
+
+
+def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
+    """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
+    if config.runtime != "process":
+        address = config.docker_host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        try:
+            from kubeedge_actors.drivers.containers.docker import DockerRuntime
+
+            # two nodes of one name may share an engine, their data directories differ
+            return DockerRuntime(f"{config.name}@{config.data_dir}", address)
+        except ImportError as error:
+            if config.runtime == "docker":
+                raise UsageError(
+                    "the Docker runtime needs its library: pip install 'kubeedge-actors[docker]'"
+                ) from error
+        except RuntimeUnavailable as error:
+            if config.runtime == "docker":
+                raise RuntimeUnavailable(f"no Docker engine answers at {address}") from error
+    from kubeedge_actors.drivers.containers.process import ProcessRuntime
+
+    return ProcessRuntime(pods)
+
+
+def device_mappers(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
+    """The interface to device mappers, serving until `stack` is closed, if it is wanted; imported only then."""
+    if not config.dmi:
+        return []
+    from kubeedge_actors.actors.dmi.actor import Dmi
+    from kubeedge_actors.actors.dmi.lines import Lines
+
+    try:
+        from kubeedge_actors.drivers.dmi.grpcs import GrpcMappers
+    except ImportError as error:
+        raise UsageError("--dmi needs its libraries: pip install 'kubeedge-actors[dmi]'") from error
+    mappers, lines = GrpcMappers(config.data_dir / config.dmi), Lines()
+    mappers.start()
+    stack.callback(mappers.close)
+    return [Dmi.spec(lambda: Dmi(meta, mappers, lines))]
+
+
+def meta_server(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
+    """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
+    if not config.read_api:
+        return []
+    from kubeedge_actors.actors.metamanager.metaserver.actor import MetaServer
+    from kubeedge_actors.drivers.cluster.selectors import Selector
+    from kubeedge_actors.drivers.http.site import StdlibSite
+
+    where = urlsplit(f"//{config.read_api}")
+    site = StdlibSite(where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port)
+    site.bind()
+    stack.callback(site.close)
+    return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time))]
+
+
+def reading_token(config: EdgeConfig) -> Callable[[], str]:
+    """How to get the join token when one is needed; a token file may change, so it is read each time."""
+    path = Path(config.token_file)
+
+    def read() -> str:
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CertificateError(f"the token file {path} can not be read: {error}") from error
+
+    return (lambda: config.token) if config.token or not config.token_file else read
+
+
+def _address(cloud: str) -> str:
+    """This machine's address as the cloud sees it; a UDP socket finds the route without sending anything."""
+    where = urlsplit(cloud)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((where.hostname or "192.0.2.1", where.port or 9))
+        except OSError:
+            return "127.0.0.1"  # no route at all: the node works alone
+        return str(probe.getsockname()[0])

@@ -1,0 +1,211 @@
+"""What Prometheus reads from a running cloud or edge: its text format 0.0.4, made of what the control socket's `tree` answers.
+
+`exposition` is pure. `MetricsServer` imports http.server when it starts, because most nodes never do.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubeedge_actors.errors import UsageError
+
+if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
+
+log = logging.getLogger(__name__)
+
+PATH = "/metrics"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PREFIX = "kubeedge_actors_"
+QUANTILES = (("0.5", "p50"), ("0.99", "p99"))
+Labels = Mapping[str, str]
+Sample = tuple[str, Labels, float]
+"""What is put behind the name (`_count` ...), the labels, the value."""
+
+
+class Family(NamedTuple):
+    """One metric with all its samples."""
+
+    name: str
+    type: str
+    help: str
+    samples: Iterable[Sample]
+
+
+def exposition(answer: Mapping[str, Any]) -> str:
+    """The metrics of one answer to `tree`."""
+    return "".join(_lines(family) for family in _families(answer))
+
+
+def _families(answer: Mapping[str, Any]) -> Iterator[Family]:
+    nodes = list(_nodes(answer.get("tree") or {}))
+    actors = [node for node in nodes if node["kind"] == "actor"]
+    yield from _mailboxes(actors)
+    yield from _handling(actors)
+    yield Family(
+        "restarts",
+        "gauge",
+        "Restarts in the sliding window of the supervisor.",
+        _each(nodes, lambda it: it["restarts"]),
+    )
+    yield Family("dead_letters_total", "counter", "Messages that nobody took.", [("", {}, answer["dead_letters"])])
+    yield from _link(answer.get("link") or {})
+    yield from _traffic(answer.get("traffic") or {})
+    sizes = [("", {"database": name}, size) for name, size in (answer.get("databases") or {}).items()]
+    yield Family("database_size_bytes", "gauge", "Size of a database with its write-ahead log.", sizes)
+    yield from _process(answer.get("process") or {})
+
+
+def _mailboxes(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
+    yield Family(
+        "actor_up", "gauge", "1 when the actor is running.", _each(actors, lambda it: float(it["state"] == "running"))
+    )
+    yield Family("mailbox_depth", "gauge", "Messages queued.", _each(actors, lambda it: it["depth"]))
+    yield Family("mailbox_capacity", "gauge", "Messages that fit in.", _each(actors, lambda it: it["capacity"]))
+    yield Family(
+        "mailbox_oldest_seconds", "gauge", "Age of the first queued message.", _each(actors, lambda it: it["oldest"])
+    )
+    overflow = [
+        ("", {"actor": it["name"], "outcome": outcome}, count)
+        for it in actors
+        for outcome, count in it["mailbox"].items()
+    ]
+    yield Family("mailbox_overflow_total", "counter", "What became of messages to a full mailbox.", overflow)
+
+
+def _handling(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
+    yield Family("messages_total", "counter", "Messages handled.", _each(actors, lambda it: it["handled"]))
+    yield Family("crashes_total", "counter", "Crashes of the actor.", _each(actors, lambda it: it["crashes"]))
+    yield Family(
+        "actor_dead_letters_total",
+        "counter",
+        "Messages to the actor that ended.",
+        _each(actors, lambda it: it["dead_letters"]),
+    )
+    samples: list[Sample] = []
+    for it in actors:
+        name = {"actor": it["name"]}
+        if it["sampled"]:
+            samples += [("", {**name, "quantile": share}, it[key]) for share, key in QUANTILES]
+        samples += [("_sum", name, it["sampled_seconds"]), ("_count", name, it["sampled"])]
+    yield Family("handling_seconds", "summary", "Handling time of the turns that were timed (a sample).", samples)
+
+
+def _link(link: Mapping[str, Any]) -> Iterator[Family]:
+    if "attempts" in link:
+        up = float(link["state"] == "connected")
+        yield Family("link_up", "gauge", "1 when the node is connected to its cloud.", [("", {}, up)])
+        yield Family("link_attempts_total", "counter", "Attempts to connect.", [("", {}, link["attempts"])])
+    if "sessions" in link:
+        yield Family("sessions", "gauge", "Nodes that are connected.", [("", {}, link["sessions"])])
+    if "waiting" in link:
+        yield Family(
+            "unacknowledged", "gauge", "Messages that nodes have not acknowledged.", [("", {}, link["waiting"])]
+        )
+    outcomes = [("", {"outcome": outcome}, count) for outcome, count in (link.get("outcomes") or {}).items()]
+    if outcomes:
+        yield Family("hub_outcomes_total", "counter", "What the cloud refused, dropped or closed, and why.", outcomes)
+
+
+def _traffic(traffic: Mapping[str, Any]) -> Iterator[Family]:
+    rows = [
+        ({"direction": direction, "module": module, "kind": kind}, figures)
+        for direction, subjects in traffic.items()
+        for subject, figures in subjects.items()
+        for module, _, kind in [subject.partition("/")]
+    ]
+    if rows:
+        sizes = [("", labels, figures["bytes"]) for labels, figures in rows]
+        yield Family("link_bytes_total", "counter", "Bytes of frames on the link.", sizes)
+        counts = [("", labels, figures["messages"]) for labels, figures in rows]
+        yield Family("link_messages_total", "counter", "Frames on the link.", counts)
+
+
+def _process(process: Mapping[str, Any]) -> Iterator[Family]:
+    if process:
+        labels = {"side": str(process["side"]), "name": str(process["name"]), "version": str(process["version"])}
+        yield Family("info", "gauge", "Who this is.", [("", labels, 1)])
+        yield Family("resident_memory_bytes", "gauge", "Memory of the process.", [("", {}, process["rss"])])
+        yield Family("cpu_seconds_total", "counter", "Processor time of the process.", [("", {}, process["cpu"])])
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if node:
+        yield node
+        for child in node.get("children", ()):
+            yield from _nodes(child)
+
+
+def _each(nodes: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> list[Sample]:
+    return [("", {node["kind"]: node["name"]}, value(node)) for node in nodes]
+
+
+def _lines(family: Family) -> str:
+    """HELP, TYPE and the samples; nothing without samples.
+
+    >>> print(_lines(Family("a", "gauge", "Back\\\\slash.", [("", {"b": 'say "x"'}, 1.0)])), end="")
+    # HELP kubeedge_actors_a Back\\\\slash.
+    # TYPE kubeedge_actors_a gauge
+    kubeedge_actors_a{b="say \\"x\\""} 1
+    """
+    name = PREFIX + family.name
+    lines = [f"{name}{suffix}{_labels(labels)} {_number(value)}\n" for suffix, labels, value in family.samples]
+    text = family.help.replace("\\", "\\\\").replace("\n", "\\n")
+    return "".join([f"# HELP {name} {text}\n# TYPE {name} {family.type}\n", *lines]) if lines else ""
+
+
+def _labels(labels: Labels) -> str:
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}" if labels else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+class MetricsServer:
+    """Serves `exposition(look())` at http://host:port/metrics in a thread of its own."""
+
+    def __init__(self, look: Callable[[], Mapping[str, Any]]) -> None:
+        self._look = look
+        self._server: ThreadingHTTPServer | None = None
+
+    def start(self, host: str, port: int) -> int:
+        """Serve; the port (for `port` 0). UsageError when it can not be had."""
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        look = self._look
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.partition("?")[0] != PATH:
+                    self.send_error(404, f"there is only {PATH}")
+                    return
+                body = exposition(look()).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", CONTENT_TYPE)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                log.debug(format, *args)
+
+        try:
+            server = self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            raise UsageError(f"metrics can not be served on {host}:{port}: {error.strerror or error}") from error
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        return int(server.server_address[1])
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()

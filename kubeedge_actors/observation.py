@@ -1,0 +1,54 @@
+"""The windows of a running process: its control socket, and its metrics if they are wanted."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from contextlib import ExitStack
+
+from kubeedge_actors.config import METRICS_HOST
+from kubeedge_actors.control import SOCKET, ControlSocket
+from kubeedge_actors.facts import Facts
+from kubeedge_actors.letters import LetterOffice
+from kubeedge_actors.supervisors import Runtime
+
+MODULES = "modules"
+"""The supervisor of modules of one's own."""
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The options of both commands for modules of one's own and for metrics."""
+    parser.add_argument(
+        "--module",
+        action="append",
+        dest="modules",
+        metavar="pkg.file:Class",
+        help="a module of your own, with @process behind it in a process of its own; repeatable",
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics at this port (default: not)"
+    )
+    parser.add_argument("--metrics-host", metavar="ADDRESS", help=f"address to serve them on (default: {METRICS_HOST})")
+
+
+def observe(
+    stack: ExitStack,
+    runtime: Runtime,
+    facts: Facts,
+    office: LetterOffice,
+    *,
+    allow_faults: bool,
+    metrics: tuple[str, int],
+) -> None:
+    """Open them until the stack is closed. `metrics`: host and port, port 0 for none. UsageError for one that is taken."""
+    control = ControlSocket(
+        facts.data_dir / SOCKET, runtime, facts, modules=MODULES, allow_faults=allow_faults, office=office
+    )
+    control.start()
+    stack.callback(control.close)
+    host, port = metrics
+    if port:
+        from kubeedge_actors.metrics import MetricsServer
+
+        server = MetricsServer(lambda: {"tree": runtime.tree(), "dead_letters": runtime.dead_letters.total, **facts()})
+        server.start(host, port)
+        stack.callback(server.close)

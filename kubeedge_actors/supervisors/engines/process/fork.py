@@ -1,0 +1,62 @@
+"""Processes by fork, from one that has loaded what they need: a few milliseconds each. All hang on one lifeline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from kubeedge_actors.supervisors.engines.process.far import far_side
+
+DESCRIPTORS = 1024
+"""So many a process that starts others may have open; they are not for those."""
+_KEEP = "KUBEEDGE_ACTORS_LIFELINE"
+
+
+def hang_on(lifeline: Collection[int], private: Collection[int]) -> None:
+    """Have every process that is forked from now on end with the lifeline (the first of the two descriptors that it keeps), and not
+    hold the `private` ones.
+    """
+    keep = tuple(lifeline)
+    os.environ[_KEEP] = ",".join(map(str, keep))
+    left = list(private)
+
+    def watch() -> None:
+        while left:  # once: what is forked from a forked one has none of them
+            os.close(left.pop())
+        threading.Thread(target=_end_with, args=(keep[0],), name="lifeline", daemon=True).start()
+
+    os.register_at_fork(after_in_child=watch)
+
+
+def _end_with(lifeline: int) -> None:
+    while os.read(lifeline, 1):
+        continue
+    os._exit(0)
+
+
+def fork_actor(call: dict[str, Any]) -> None:
+    """Start the process of one actor; it calls home by itself."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here asks how they ended
+    if os.fork():
+        return
+    try:
+        _make_a_process_of_its_own()
+        far_side(**call)
+    finally:
+        os._exit(1)
+
+
+def _make_a_process_of_its_own() -> None:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    keep = {int(each) for each in os.environ[_KEEP].split(",")}
+    for each in range(3, DESCRIPTORS):
+        if each not in keep:
+            try:
+                os.close(each)
+            except OSError:  # it was not open
+                continue

@@ -1,0 +1,283 @@
+"""The stand-in: to its cell an actor like any other; what it does is done by the actor in the other process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import queue
+import signal
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kubeedge_actors.errors import AnswerLost, RegistrationError, Stopped
+from kubeedge_actors.supervisors import life
+from kubeedge_actors.supervisors.actor import Actor, Unhandled
+from kubeedge_actors.supervisors.clock import SystemClock
+from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.engines.process.carry import Carrier, Uncarried, Unseen, pack, unpack
+from kubeedge_actors.supervisors.engines.process.line import Frame, Line
+from kubeedge_actors.supervisors.engines.process.services import Services
+from kubeedge_actors.supervisors.promise import Reply
+from kubeedge_actors.supervisors.ref import Ref
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.cell import Cell
+    from kubeedge_actors.supervisors.engines.process.launcher import Launcher
+
+log = logging.getLogger(__name__)
+
+HELLO = 10.0
+"""Seconds that a new process has to say who it is."""
+GOODBYE = 2.0
+"""Seconds that a process has to end once its actor has stopped."""
+GONE: Frame = ("gone",)
+
+
+class ProcessDied(Exception):
+    """The actor's process ended while it was needed, or could not be started."""
+
+
+class StandIn(Actor):
+    """Hands each message to the process, and does for it what it asks for, until it says that it is done."""
+
+    def __init__(self, cell: Cell, launcher: Launcher) -> None:
+        self._cell, self._launcher = cell, launcher
+        self.carrier: Carrier = launcher.carrier
+        self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._outside: queue.SimpleQueue[Frame] | None = None
+        self._line: Line | None = None
+        self._ended = threading.Event()
+        self._leaving = self._plain = False
+        self.pid = 0
+        self.host = ""
+
+    # --- the hooks of an actor ------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Start the process, and the actor in it. ProcessDied when there is none in time."""
+        cell = self._cell
+        try:
+            factory = self.carrier.dumps(cell.spec.factory)
+        except Exception as error:
+            raise RegistrationError(
+                f"{cell.name} runs in a process of its own, so what makes it has to be importable: {error}"
+            ) from error
+        self._services = Services(cell, self.context, self)
+        try:
+            self._line = self._launcher.launch(cell.name, cell.spec.host)
+        except (OSError, Stopped, TimeoutError) as error:
+            raise ProcessDied(f"no process for {cell.name}: {error}") from error
+        threading.Thread(target=self._read, args=(self._line,), name=f"line-{cell.name}", daemon=True).start()
+        try:
+            _, self.pid, self.host = self._inbox.get(timeout=HELLO)
+        except (queue.Empty, ValueError) as error:
+            raise ProcessDied(f"the process of {cell.name} did not say who it is") from error
+        by_hand = not isinstance(cell.clock, SystemClock)
+        level = cell.log.getEffectiveLevel()
+        self._plain = self._turn("start", pickle.dumps(self.carrier), factory, cell.name, by_hand, cell.log.name, level)
+
+    def receive(self, message: object) -> object:
+        """Have it handled over there."""
+        held = self.context._one.held()
+        wanted = bool(held) and isinstance(held[0].attached, Reply)
+        outcome = self._turn("do", wanted, self._carried(message))
+        return self._answer(outcome, message) if wanted else None
+
+    def batch(self, message_type: type) -> int:
+        """As the actor over there says."""
+        if self._plain:
+            return 1
+        try:
+            blob = self.carrier.dumps(message_type)
+        except Exception:  # noqa: BLE001 - then none of its messages can be carried: each will be a dead letter
+            return 1
+        return int(self._turn("size", blob))
+
+    def receive_batch(self, messages: list[Any]) -> list[object] | None:
+        """Have them handled over there; those that can not be carried are dead letters, the others go."""
+        blobs: list[bytes] = []
+        messages, lost, text = list(messages), [], ""
+        for index, message in enumerate(messages):
+            try:
+                blobs.append(self._carried(message))
+            except Uncarried as error:
+                lost.append(index)
+                text = str(error)
+        self._bury(lost, messages, text)
+        while blobs:
+            try:
+                outcomes = self._turn("batch", blobs)
+            except Uncarried as error:
+                self._bury(error.args[1], messages, str(error.args[0]))
+                blobs = [each for index, each in enumerate(blobs) if index not in error.args[1]]
+                continue
+            if outcomes is None:
+                return None
+            # how many there are is for the cell to judge
+            of = [*messages, *[None] * (len(outcomes) - len(messages))]
+            return [self._answer(each, message) for each, message in zip(outcomes, of, strict=False)]
+        return []
+
+    def on_stop(self) -> None:
+        """Have the actor stop, and its process end."""
+        line = self._line
+        if line is None:
+            return
+        try:
+            if not self._leaving and not self._ended.is_set():
+                self._leaving = True
+                self._turn("stop")
+        finally:
+            if not self._ended.wait(GOODBYE):
+                self.kill()
+            self._services.close()
+            if self._outside is not None:
+                self._outside.put(GONE)
+
+    def kill(self) -> None:
+        """End the process at once; its last turn ends with ProcessDied."""
+        self._leaving = True
+        if self._line is None or self._ended.is_set():
+            return
+        if self.pid and not self._cell.spec.host:
+            os.kill(self.pid, signal.SIGKILL)
+        # elsewhere it ends when the line does
+        self._line.close()
+
+    # --- turns ----------------------------------------------------------------------------------------------------
+
+    def follow(self, key: int, ok: bool, value: object, inside: bool) -> None:
+        """The answer that a function over there waits for has come: have it called, in a turn or beside it."""
+        try:
+            outcome: object = self.carrier.dumps(value) if ok else pack(value, self.carrier)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - an answer that can not be carried is a lost one
+            ok, outcome = False, pack(AnswerLost(f"the answer can not be carried: {error}"), self.carrier)
+        if inside:
+            self._turn("follow", key, ok, outcome)
+        elif self._line is not None:
+            self._line.send("aside", key, ok, outcome)
+
+    def _turn(self, *frame: object) -> Any:
+        line = self._line
+        assert line is not None
+        try:
+            line.send(*frame)
+        except Stopped:  # what it said before it went is in the inbox, and that it went as well
+            log.debug("the process of %s has gone", self._cell.name)
+        while True:
+            kind, *rest = self._inbox.get()
+            if kind == "call":
+                self._serve(*rest)
+            elif kind == "dropped":
+                self._services.drop(*rest)
+            elif kind == "gone":
+                self._inbox.put(GONE)
+                raise ProcessDied(f"the process {self.pid} of {self._cell.name} has ended")
+            elif kind == "done":
+                return rest[0]
+            elif kind == "uncarried":
+                raise Uncarried(*rest)
+            else:
+                error = unpack(rest[0], self.carrier, self)
+                raise Unhandled(str(error)) if rest[1] else error
+
+    def _carried(self, message: object) -> bytes:
+        try:
+            return self.carrier.dumps(message)
+        except Exception as error:
+            raise Uncarried(f"{type(error).__name__}: {error}") from error
+
+    def _answer(self, outcome: tuple[bool, Any], message: object) -> object:
+        ok, answer = outcome
+        if ok and answer is None:
+            return None
+        text = answer
+        if ok:
+            try:
+                return self.carrier.loads(answer, self)
+            except Exception as error:  # noqa: BLE001 - a class that only the other process has
+                text = f"the answer can not be understood here: {type(error).__name__}: {error}"
+        self.context.reply_later(message).fail(AnswerLost(text))
+        return None
+
+    def _bury(self, indexes: list[int], messages: list[Any], text: str) -> None:
+        """Take what can not be carried out of the batch in hand."""
+        turn = self.context._one.turn
+        for index in reversed(indexes):
+            del messages[index]
+            if isinstance(turn, list):
+                self._cell.bury(turn.pop(index), Reason.UNCARRIED, text)
+
+    # --- what the process says ------------------------------------------------------------------------------------
+
+    def ref(self, name: str) -> Ref:
+        """The Ref of that name; LookupError when nobody is called so any more."""
+        found = self._cell.runtime.registry.get(name)
+        if found is None:
+            raise LookupError(f"no actor is called {name!r}")
+        return found
+
+    def _read(self, line: Line) -> None:
+        line.listen(self._take)
+        self._ended.set()
+        line.close()
+        line.release()
+        self._inbox.put(GONE)
+        if not self._leaving:
+            self._cell.box.post(self._notice)
+
+    def _notice(self) -> None:
+        """It went while nobody needed it: a crash between two messages. An order, between two turns."""
+        one = self._cell.incarnation
+        if one is not None and one.actor is self:
+            life.inject(self._cell, ProcessDied(f"the process {self.pid} of {self._cell.name} has ended"))
+
+    def _take(self, frame: Frame) -> None:
+        if frame[0] == "log":
+            logging.getLogger(frame[1]).log(frame[2], "%s", frame[3])
+        elif frame[0] == "call" and not frame[2]:
+            if self._outside is None:
+                self._outside = queue.SimpleQueue()
+                name = f"outside-{self._cell.name}"
+                threading.Thread(target=self._serve_outside, args=(self._outside,), name=name, daemon=True).start()
+            self._outside.put(frame[1:])
+        else:
+            self._inbox.put(frame)
+
+    def _serve_outside(self, calls: queue.SimpleQueue[Frame]) -> None:
+        """What threads of the module say beside its turns, on a thread of its own: it may have to wait for room."""
+        while (call := calls.get()) is not GONE:
+            self._serve(*call)
+
+    def _serve(self, number: int, inside: bool, method: str, details: bytes) -> None:
+        try:
+            arguments = self.carrier.loads(details, self)
+        except Exception as error:  # noqa: BLE001 - a class that only the other process has
+            text = f"{type(error).__name__}: {error}"
+            self._cell.runtime.bury("", Unseen(details), Reason.UNCARRIED, self._cell.name, error=text)
+            self._back(number, True, None)
+            return
+        if method == "get" and not inside:
+            self._services.get_aside(partial(self._back_with, number), *arguments)
+            return
+        self._back_with(number, partial(self._services.do, method, inside, arguments))
+
+    def _back_with(self, number: int, make: Any) -> None:
+        outcome: object
+        try:
+            value = make()
+            ok, outcome = True, None if value is None else self.carrier.dumps(value)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it was asked for
+            ok, outcome = False, pack(error, self.carrier)
+        self._back(number, ok, outcome)
+
+    def _back(self, number: int, ok: bool, outcome: object) -> None:
+        if number and self._line is not None:
+            try:
+                self._line.send("back", number, ok, outcome)
+            except Stopped:  # who asked has gone
+                return
+        elif not ok:
+            log.warning("what %s said from its process could not be done: %s", self._cell.name, outcome)

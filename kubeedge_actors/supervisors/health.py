@@ -1,0 +1,92 @@
+"""How the actors are, by a probe through the system lane of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubeedge_actors.errors import MailboxError
+from kubeedge_actors.supervisors.cell import Cell, State
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.promise import Promise
+    from kubeedge_actors.supervisors.runtime import Runtime
+
+HUNG_SECONDS = 1.0
+OK, HUNG, RESTARTING, DOWN = "ok", "hung", "restarting", "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`state`: ok, hung (a handler does not come back), restarting, down. `age`: for how many seconds it has been so; `answered`: after how
+    many seconds the probe came back, None when it has not.
+    """
+
+    state: str
+    age: float
+    answered: float | None
+
+
+class Probe:
+    """One probe on its way."""
+
+    def __init__(self, promise: Promise) -> None:
+        self.promise = promise
+        self.sent = time.monotonic()
+        self.answered: float | None = None
+        promise.listen(self._note)
+
+    def _note(self) -> None:
+        self.answered = time.monotonic() - self.sent
+
+
+class Prober:
+    """Asks actors how they are. At most one probe of an actor is under way: a hung one does not collect them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._probes: dict[str, Probe] = {}
+
+    def look(self, names: Sequence[str] = (), patience: float = HUNG_SECONDS) -> dict[str, Health]:
+        """The health of these actors (default: of all), waiting at most `patience` seconds for their answers.
+
+        An actor that works on one message for longer than HUNG_SECONDS counts as hung: what is queued waits for it. RegistrationError for
+        an unknown name.
+        """
+        cells = {name: self._runtime.cell(name) for name in names or self._runtime.registry.names()}
+        probes = {name: self._probe(name) for name in cells}
+        until = time.monotonic() + patience
+        for name, probe in probes.items():
+            if cells[name].state is State.RUNNING:
+                _wait(probe, until)
+        return {name: _health(cell, probes[name]) for name, cell in cells.items()}
+
+    def _probe(self, name: str) -> Probe:
+        probe = self._probes.get(name)
+        if probe is None or probe.promise.done:
+            probe = self._probes[name] = Probe(self._runtime.health(name))
+        return probe
+
+
+def _wait(probe: Probe, until: float) -> None:
+    try:
+        probe.promise.get(max(0.0, until - time.monotonic()))
+    except MailboxError:  # no answer is an answer: it is told as such
+        return
+
+
+def _health(cell: Cell, probe: Probe) -> Health:
+    now, state, answered = cell.clock.monotonic(), cell.state, probe.answered
+    if state is State.ENDED:
+        return Health(DOWN, now - cell.since, None)
+    if state is not State.RUNNING:
+        return Health(RESTARTING if state is not State.STOPPING else DOWN, now - cell.since, None)
+    if answered is not None:
+        return Health(OK, now - cell.up_since, answered)
+    one = cell.incarnation
+    ran = 0.0 if one is None or one.turn is None else now - one.began
+    if ran >= HUNG_SECONDS:
+        return Health(HUNG, ran, None)
+    return Health(OK, now - cell.up_since, None)

@@ -1,0 +1,140 @@
+"""Following messages: who told whom what, how long it waited, how long it took, how it ended.
+
+A message that is followed has a trace id; what is told while it is handled carries the same id. Off, none of this is on the way of a
+message: a mailbox that is watched has no fast path, one that is not has no look at it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kubeedge_actors.supervisors.actor import Unhandled
+from kubeedge_actors.supervisors.promise import Promise, Reply
+
+if TYPE_CHECKING:
+    from kubeedge_actors.supervisors.cell import Cell
+    from kubeedge_actors.supervisors.clock import Clock
+    from kubeedge_actors.supervisors.deadletters import Reason
+    from kubeedge_actors.supervisors.envelope import Envelope
+    from kubeedge_actors.supervisors.incarnation import Incarnation
+
+Settle = Callable[[], object]
+Handle = Callable[["Cell", "Incarnation", "Envelope"], tuple[int, Settle]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One message at one actor, or its end as a dead letter.
+
+    `trace`: shared by all that one message led to; `names`: what the message calls itself. `told`: epoch seconds; `waited` in the mailbox
+    and `took` to be handled: seconds. `delivery`: 1, more after a crash. `outcome`: handled, answered, "crashed: ...", "dead letter: ...".
+    """
+
+    trace: str
+    names: tuple[str, ...]
+    sender: str
+    recipient: str
+    type: str
+    told: float
+    waited: float
+    took: float
+    delivery: int
+    outcome: str
+
+
+class Tracer:
+    """Tags messages on their way into a mailbox and reports each hop to `report`, which is called from any thread and has to be brief.
+
+    `wants(recipient, message, own)`: whether a message that nothing led to begins a trace; `own`: it is a timer's, or an answer.
+    `names(message)`: the ids that a message has of its own.
+    A tagged message is handled alone, never in a batch, so that what it led to is known.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        report: Callable[[Hop], object],
+        wants: Callable[[str, object, bool], bool],
+        names: Callable[[object], tuple[str, ...]],
+        prefix: str = "t",
+    ) -> None:
+        self._clock = clock
+        self._report = report
+        self._wants = wants
+        self._names = names
+        self._prefix = prefix
+        self._numbers = itertools.count(1)
+        self._here = threading.local()
+
+    def tag(self, recipient: str, envelope: Envelope) -> None:
+        """Give an envelope its trace id: that of the message in hand, or a new one; none when nobody wants it."""
+        if not envelope.trace:
+            envelope.trace = self._current()
+        own = envelope.attached is not None and type(envelope.attached) is not Reply
+        if not envelope.trace and self._wants(recipient, envelope.message, own):
+            envelope.trace = f"{self._prefix}{next(self._numbers)}"
+        if envelope.trace:
+            envelope.alone = True
+
+    def handle(self, handle: Handle, cell: Cell, one: Incarnation, envelope: Envelope) -> tuple[int, Settle]:
+        """Handle the envelope and report how that went: now if it crashed, else when the turn counts."""
+        before, began = self._current(), self._clock.monotonic()
+        self._here.trace = envelope.trace
+        try:
+            count, settle = handle(cell, one, envelope)
+        except BaseException as error:
+            self._hop(cell.name, envelope, began, _failure(error))
+            self._here.trace = before
+            raise
+        if not count or not envelope.trace:
+            self._here.trace = before
+            return count, settle
+        return count, partial(self._settle, cell.name, envelope, began, settle, before)
+
+    def _settle(self, name: str, envelope: Envelope, began: float, settle: Settle, before: str) -> None:
+        spent = self._clock.monotonic() - began
+        settle()
+        self._hop(name, envelope, began, "answered" if type(envelope.attached) is Reply else "handled", spent)
+        self._here.trace = before
+
+    def _hop(self, name: str, envelope: Envelope, began: float, outcome: str, spent: float | None = None) -> None:
+        if not envelope.trace:
+            return
+        now = self._clock.monotonic()
+        hop = Hop(
+            trace=envelope.trace,
+            names=self._names(envelope.message),
+            sender=envelope.sender,
+            recipient=name,
+            type=_type(envelope.message),
+            told=self._clock.now() - (now - envelope.at),
+            waited=max(0.0, began - envelope.at),
+            took=now - began if spent is None else spent,
+            delivery=envelope.deliveries + 1,
+            outcome=outcome,
+        )
+        self._report(hop)
+
+    def buried(self, recipient: str, message: object, reason: Reason, sender: str, deliveries: int, trace: str) -> None:
+        """Report that a followed message became a dead letter."""
+        trace = trace or self._current()
+        if trace:
+            outcome = f"dead letter: {reason.value}"
+            names, now = self._names(message), self._clock.now()
+            self._report(Hop(trace, names, sender, recipient, _type(message), now, 0.0, 0.0, deliveries, outcome))
+
+    def _current(self) -> str:
+        return getattr(self._here, "trace", "")
+
+
+def _failure(error: BaseException) -> str:
+    return "not handled" if isinstance(error, Unhandled) else f"crashed: {type(error).__name__}"
+
+
+def _type(message: object) -> str:
+    return f"answer of {message.asked}" if isinstance(message, Promise) else type(message).__name__

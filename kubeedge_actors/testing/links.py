@@ -1,0 +1,92 @@
+"""A link without a network, whose other end a test holds: it hears, it says, and it breaks on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kubeedge_actors.drivers.link.base import Admission, Link, Peer
+from kubeedge_actors.drivers.link.memory import MemoryServer
+
+
+class MemoryCloud:
+    """The cloud's end. Give `links` to whoever connects (`EdgeHub(links=cloud.links, ...)`); `heard`: every text that arrived.
+
+    `headers`: what it answers the one that connects with.
+
+    >>> from kubeedge_actors.drivers.link.base import Closed
+    >>> class Edge:
+    ...     def on_open(self, headers): print("open")
+    ...     def on_text(self, text): print("heard", text)
+    ...     def on_written(self, marks): print("written", *marks)
+    ...     def on_close(self, closed): print(closed.reason)
+    >>> cloud = MemoryCloud()
+    >>> link = cloud.links()
+    >>> link.open("wss://cloud", {}, None, Edge())
+    open
+    >>> link.send("hello", "1")
+    written 1
+    >>> cloud.heard
+    ['hello']
+    >>> cloud.cut()
+    the connection was cut
+    """
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        self.heard: list[str] = []
+        self.answer: Callable[[str], list[str]] = lambda text: []
+        """What it says to each text that it hears; nothing, if a test sets no other."""
+        self._headers = dict(headers or {})
+        self._server = MemoryServer()
+        self._server.start("", 0, None, self)
+        self.connections = 0
+        """How many there were so far."""
+
+    def links(self) -> Link:
+        """A fresh link to this cloud, whatever the URL it is opened with."""
+        return self._server.link()
+
+    def say(self, text: str) -> None:
+        """Say this to everybody who is connected."""
+        for peer in self._server.peers():
+            self._server.send(peer, text)
+
+    def cut(self, reason: str = "the connection was cut") -> None:
+        """End every connection; what was written and not heard is lost. Who tries again is let in."""
+        self._server.cut(reason)
+
+    def go_away(self) -> None:
+        """End every connection and let nobody in until `come_back`."""
+        self._server.reachable = False
+        self.cut("the cloud went away")
+
+    def come_back(self) -> None:
+        """Let in again who tries."""
+        self._server.reachable = True
+
+    def stall(self) -> None:
+        """From now on nothing arrives and nothing counts as written, and the link stays open: a network that only looks well."""
+        self._server.stalled = True
+
+    def flow(self) -> None:
+        """Deliver what was held back, and all that follows."""
+        self._server.mend()
+
+    # --- what the link tells
+
+    def admit(self, peer: Peer) -> Admission:
+        """Anybody may come in."""
+        return Admission(headers=self._headers)
+
+    def on_connect(self, peer: Peer) -> None:
+        """One more."""
+        self.connections += 1
+
+    def on_text(self, peer: Peer, text: str) -> bool:
+        """Keep it, and answer."""
+        self.heard.append(text)
+        for each in self.answer(text):
+            self._server.send(peer, each)
+        return True
+
+    def on_close(self, peer: Peer, reason: str) -> None:
+        """It may connect again."""

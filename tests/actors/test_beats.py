@@ -1,0 +1,108 @@
+"""Leases that ride on heart-beats: CloudHub says who is alive, LeaseKeeper renews, NodeLifecycle sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.actors.cloudhub.admission import Door
+from kubeedge_actors.actors.edgecontroller.beats import LeaseKeeper
+from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND
+from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.errors import NotFound
+from kubeedge_actors.testing import Harness, inline
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import KeepAlive, NodeAlive, NodeRemoved
+from tests.actors.hub_things import Hub, peer_of
+from tests.drivers.clusters import real_cluster
+
+LEASED: dict[str, Any] = {"kubeedge_actors_lease": "1"}
+
+
+def test_both_sides_have_to_agree_that_beats_renew_leases() -> None:
+    door = Door()
+    assert door.admit(peer_of("n1", **LEASED), 0.0).headers == {names.HEADER_LEASE: "1"}
+    assert names.HEADER_LEASE not in door.admit(peer_of("n1"), 0.0).headers
+    assert names.HEADER_LEASE not in door.admit(peer_of("n1", kubeedge_actors_lease="2"), 0.0).headers
+
+
+def test_a_beat_of_a_node_that_asked_for_it_is_told_and_no_other() -> None:
+    hub = Hub()
+    alive = hub.harness.probe(NodeAlive)
+    hub.hear(hub.join("genuine"), KeepAlive())
+    hub.hear(hub.join("ours", **LEASED), KeepAlive())
+    assert [message.node for message in alive] == ["ours"]
+    hub.harness.stop()
+
+
+class Cloud:
+    """A LeaseKeeper over an API in memory with one registered node."""
+
+    def __init__(self) -> None:
+        self.api = FakeCluster()
+        self.uid = self.api.create(NODE_KIND, "", {"metadata": {"name": "n1"}})["metadata"]["uid"]
+        self.harness: Harness = inline(LeaseKeeper.of(self.api))
+        self.harness.run()
+
+    def beat(self, node: str = "n1") -> None:
+        self.harness.publish(NodeAlive(node=node))
+
+    def renewed(self, node: str = "n1") -> str:
+        return str(self.api.get(LEASE_KIND, names.LEASE_NAMESPACE, node)["spec"]["renewTime"])
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    cloud = Cloud()
+    yield cloud
+    cloud.harness.stop()
+
+
+def test_the_first_beat_makes_the_lease_and_the_node_owns_it(cloud: Cloud) -> None:
+    cloud.beat()
+    lease = cloud.api.get(LEASE_KIND, names.LEASE_NAMESPACE, "n1")
+    assert lease["spec"]["holderIdentity"] == "n1"
+    assert lease["spec"]["leaseDurationSeconds"] == 40
+    assert [(owner["kind"], owner["uid"]) for owner in lease["metadata"]["ownerReferences"]] == [("Node", cloud.uid)]
+
+
+def test_each_beat_renews_it_but_no_oftener_than_makes_sense(cloud: Cloud) -> None:
+    cloud.beat()
+    first = cloud.renewed()
+    cloud.harness.advance(2.0)
+    cloud.beat()
+    assert cloud.renewed() == first
+    cloud.harness.advance(13.0)
+    cloud.beat()
+    assert cloud.renewed() > first
+
+
+def test_a_node_that_is_not_registered_has_no_lease_until_it_is(cloud: Cloud) -> None:
+    cloud.beat("n2")
+    with pytest.raises(NotFound):
+        cloud.renewed("n2")
+    cloud.api.create(NODE_KIND, "", {"metadata": {"name": "n2"}})
+    cloud.beat("n2")
+    assert cloud.renewed("n2")
+
+
+def test_a_node_that_was_removed_and_came_back_gets_its_lease_at_once(cloud: Cloud) -> None:
+    cloud.beat()
+    cloud.api.delete(LEASE_KIND, names.LEASE_NAMESPACE, "n1")
+    cloud.harness.publish(NodeRemoved(node="n1"))
+    cloud.beat()
+    assert cloud.renewed()
+
+
+def test_the_embedded_api_takes_it_too() -> None:
+    with real_cluster() as api:
+        api.create(NODE_KIND, "", {"metadata": {"name": "n1"}})
+        harness = inline(LeaseKeeper.of(api))
+        harness.publish(NodeAlive(node="n1"))
+        harness.advance(15.0)
+        harness.publish(NodeAlive(node="n1"))
+        lease = api.get(LEASE_KIND, names.LEASE_NAMESPACE, "n1")
+        assert lease["metadata"]["ownerReferences"][0]["name"] == "n1"
+        harness.stop()

@@ -1,0 +1,140 @@
+"""Who wins when cloud and edge have both changed a property: the annotation on the Device decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeedge_actors.actors.devicetwin.payloads import Entry, Kind, Side, Stamp, Version
+from kubeedge_actors.actors.devicetwin.rules import PLAIN, Retention, Rule, Settings, settings_of
+from kubeedge_actors.actors.devicetwin.sync import sync
+from kubeedge_actors.actors.devicetwin.twin import Outcome, Property
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import DeviceChanged
+from tests.actors.twin_world import LAMP, World, expected
+
+Json = dict[str, Any]
+
+
+def wish(world: World, rule: str, value: str, at: int | None = None) -> None:
+    """The cloud pushes the Device with a desired value, given at `at` (ms)."""
+    desired: Json = {"value": value} | ({"metadata": {"timestamp": str(at)}} if at is not None else {})
+    object = {
+        "metadata": {
+            "name": "lamp",
+            "namespace": "default",
+            "annotations": {names.TWIN_CONFLICT_ANNOTATION: rule} if rule else {},
+        },
+        "spec": {"properties": [{"name": "power", "desired": desired}]},
+    }
+    world.harness.publish(DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object=object))
+    world.harness.run()
+
+
+def stands(world: World) -> str:
+    return str(world.twins()["power"]["expected"]["value"])
+
+
+@pytest.fixture
+def world() -> World:
+    """A lamp that the cloud wanted to be off, and that somebody at the edge has made dim since."""
+    world = World(LAMP)
+    wish(world, "", "off")
+    world.update({"power": expected("dim")})
+    world.reports()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("rule", "winner"),
+    [
+        ("", "on"),
+        ("power=default", "on"),
+        ("cloud-wins", "on"),
+        ("power=edge-wins", "dim"),
+        ("*=edge-wins", "dim"),
+        ("power=last-writer", "on"),
+        ("other=edge-wins", "on"),
+        ("power=cloud-wins, *=edge-wins", "on"),
+    ],
+)
+def test_a_new_desired_value_against_one_of_the_edge(world: World, rule: str, winner: str) -> None:
+    wish(world, rule, "on")
+    assert stands(world) == winner
+    (told,) = world.reports()
+    assert told["power"]["expected"]["value"] == winner  # whoever lost hears of it
+
+
+@pytest.mark.parametrize(("at", "winner"), [(-1, "dim"), (1, "on")])
+def test_the_last_writer_is_known_by_the_time_of_the_desired_value(world: World, at: int, winner: str) -> None:
+    wish(world, "last-writer", "on", int(world.harness.clock.now() * 1000) + at)
+    assert stands(world) == winner
+
+
+def test_a_value_that_was_refused_once_is_not_fought_about_again(world: World) -> None:
+    wish(world, "edge-wins", "on")
+    world.reports()
+    wish(world, "edge-wins", "on")
+    assert (stands(world), world.reports()) == ("dim", [])
+
+
+def test_edge_wins_only_where_somebody_at_the_edge_has_said_something() -> None:
+    world = World(LAMP)
+    wish(world, "edge-wins", "on")
+    wish(world, "edge-wins", "off")
+    assert stands(world) == "off"
+
+
+def test_with_cloud_wins_every_push_says_it_again_otherwise_only_a_change_does(world: World) -> None:
+    wish(world, "", "off")
+    assert stands(world) == "dim"
+    wish(world, "cloud-wins", "off")
+    assert stands(world) == "off"
+
+
+def test_without_annotations_nothing_is_different() -> None:
+    assert settings_of({"metadata": {"name": "x"}}) == (PLAIN, [])
+    assert settings_of({}) == (PLAIN, [])
+
+
+def test_the_annotations_as_they_may_be_written() -> None:
+    annotations = {
+        names.TWIN_CONFLICT_ANNOTATION: " last-writer , a.b/c = edge-wins,",
+        names.TWIN_HISTORY_ANNOTATION: "10/2m,a=0,b=9999999",
+    }
+    settings, faults = settings_of({"metadata": {"annotations": annotations}})
+    assert faults == []
+    assert (settings.rule("a.b/c"), settings.rule("x")) == (Rule.EDGE, Rule.LAST)
+    assert settings.retention("x") == Retention(10, 120_000)
+    assert settings.retention("a") is None
+    assert settings.retention("b") == Retention(100_000)
+
+
+versions = st.builds(Version, st.integers(0, 3), st.integers(0, 3))
+
+
+def synced(rule: Rule, local: Version, asked: Version, mine: int, theirs: int) -> str:
+    """Who stands after a sync by message: the local value, given at `mine`, or the one of the cloud, given at `theirs`."""
+    known = Property(Entry(Side("edge", Stamp(mine)), None, True, Kind("string")), local)
+    entry = Entry(Side("cloud", Stamp(theirs)), None, None, Kind("string"), asked)
+    outcome = sync({"a": known}, {"a": entry}, 10, Settings({"a": rule}))
+    assert isinstance(outcome, Outcome)
+    after = outcome.changed.get("a", known)
+    assert ("a" in outcome.report) == (after is known)  # whoever lost hears of it
+    if after is not known:
+        assert after.expected_version is not None
+        assert (after.expected_version.cloud, after.expected_version.edge) >= (asked.cloud, asked.edge)
+    assert after.shown.expected is not None
+    return str(after.shown.expected.value)
+
+
+@given(versions, versions, st.integers(0, 3), st.integers(0, 3))
+def test_a_sync_by_message_obeys_the_rule(local: Version, asked: Version, mine: int, theirs: int) -> None:
+    original = "edge" if local.cloud > asked.cloud or local.edge > asked.edge else "cloud"
+    assert synced(Rule.DEFAULT, local, asked, mine, theirs) == original
+    assert synced(Rule.EDGE, local, asked, mine, theirs) == original
+    assert synced(Rule.CLOUD, local, asked, mine, theirs) == "cloud"
+    assert synced(Rule.LAST, local, asked, mine, theirs) == (original if mine > theirs else "cloud")

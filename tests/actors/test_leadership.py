@@ -1,0 +1,218 @@
+"""One replica leads, the others wait for it, and nobody's wall clock matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kubeedge_actors.actors.leadership.actor import specs
+from kubeedge_actors.actors.leadership.clerk import LEASE
+from kubeedge_actors.actors.leadership.election import DEADLINE, DURATION, RETRY, Election
+from kubeedge_actors.drivers.cluster.base import LEASE_KIND, Json
+from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.errors import ClusterError, RegistrationError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.testing import Harness, inline
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import LeadershipChanged
+
+Request = tuple[str, str, str, str, str]
+
+
+class Staff:
+    """Who works, as Duties starts and stops them."""
+
+    def __init__(self) -> None:
+        self.working: list[str] = []
+
+    def add(self, spec: ChildSpec) -> None:
+        if spec.name in self.working:
+            raise RegistrationError(f"{spec.name} works")
+        self.working.append(spec.name)
+
+    def remove(self, name: str) -> None:
+        if name not in self.working:
+            raise RegistrationError(f"{name} does not work")
+        self.working.remove(name)
+
+
+class Work(Module):
+    """Something that must be done once."""
+
+    name = "work"
+
+    @on
+    def nothing(self, message: LeadershipChanged) -> None:
+        """It is never told."""
+
+
+class Replica:
+    """One candidate with its staff; all of them share the API, each has its own clock."""
+
+    def __init__(self, api: FakeCluster, name: str) -> None:
+        self.name, self.staff, self.cut = name, Staff(), False
+        self.harness: Harness = inline(*specs(Cable(api, self), name, self.staff, [Work.spec()]))
+        self.told = self.harness.probe(LeadershipChanged)
+        self.harness.run()
+
+    def leads(self) -> bool:
+        return self.staff.working == ["work"]
+
+    def advance(self, seconds: float) -> None:
+        self.harness.advance(seconds)
+
+
+class Cable:
+    """A replica's way to the API."""
+
+    def __init__(self, api: FakeCluster, replica: Replica) -> None:
+        self._api, self._replica = api, replica
+
+    def __getattr__(self, name: str) -> Any:
+        if self._replica.cut:
+            raise ClusterError({"code": 503, "message": "cut"})
+        return getattr(self._api, name)
+
+
+@pytest.fixture
+def api() -> FakeCluster:
+    return FakeCluster()
+
+
+def record(api: FakeCluster) -> Json:
+    lease = api.peek(LEASE_KIND, names.SYSTEM_NAMESPACE, LEASE)
+    assert lease is not None
+    return dict(lease["spec"])
+
+
+def together(seconds: float, *replicas: Replica) -> int:
+    """Let time pass for all; how many led at once at most."""
+    most = 0
+    for _ in range(int(seconds * 2)):
+        for replica in replicas:
+            replica.advance(0.5)
+            most = max(most, sum(each.leads() for each in replicas))
+    return most
+
+
+def test_a_single_replica_leads_at_once_and_renews(api: FakeCluster) -> None:
+    one = Replica(api, "one")
+    assert one.leads()
+    first = record(api)
+    one.advance(7)
+    again = record(api)
+    assert (first["holderIdentity"], first["leaseDurationSeconds"], first["leaseTransitions"]) == ("one", 15, 0)
+    assert again["renewTime"] > first["renewTime"] and again["acquireTime"] == first["acquireTime"]
+    assert [said.leading for said in one.told] == [False, True]
+
+
+def test_the_second_waits_and_leads_when_the_first_is_killed(api: FakeCluster) -> None:
+    one, two = Replica(api, "one"), Replica(api, "two")
+    assert together(60, one, two) == 1 and one.leads()
+    two.advance(DURATION - 2)
+    assert not two.leads()
+    two.advance(2 * RETRY + 2)
+    assert two.leads()
+    assert (record(api)["holderIdentity"], record(api)["leaseTransitions"]) == ("two", 1)
+
+
+def test_a_leader_that_stops_in_good_order_lets_the_other_begin_at_once(api: FakeCluster) -> None:
+    one, two = Replica(api, "one"), Replica(api, "two")
+    together(4, one, two)
+    one.harness.stop()
+    assert record(api)["holderIdentity"] == ""
+    two.advance(RETRY)
+    assert two.leads()
+
+
+def test_a_leader_cut_from_the_api_stops_before_the_other_begins(api: FakeCluster) -> None:
+    one, two = Replica(api, "one"), Replica(api, "two")
+    together(5, one, two)
+    one.cut = True
+    assert together(40, one, two) == 1
+    assert two.leads() and not one.leads()
+    one.cut = False
+    assert together(40, one, two) == 1
+    assert two.leads() and not one.leads()
+
+
+def test_one_that_starts_again_under_its_name_leads_at_once(api: FakeCluster) -> None:
+    Replica(api, "one").advance(5)
+    assert Replica(api, "one").leads()
+
+
+def test_the_wall_clock_of_the_holder_does_not_matter(api: FakeCluster) -> None:
+    spec = {"holderIdentity": "other", "leaseDurationSeconds": 15, "renewTime": "1999-01-01T00:00:00.000000Z"}
+    api.create(LEASE_KIND, names.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE}, "spec": spec})
+    one = Replica(api, "one")
+    one.advance(DURATION - 1)
+    assert not one.leads()
+    one.advance(RETRY + 2)
+    assert one.leads()
+
+
+def test_a_crash_of_the_elected_hands_over_its_work_and_takes_it_back(api: FakeCluster) -> None:
+    one = Replica(api, "one")
+    one.harness.crash(names.LEADERSHIP)
+    one.advance(5)
+    assert one.leads()
+    assert [said.leading for said in one.told] == [False, True, False, True]
+
+
+def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
+    stale = ClusterError({"code": 409, "reason": "Conflict", "message": "modified"})
+    api.create(LEASE_KIND, names.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE}, "spec": {}})
+
+    def refuse(request: Request) -> ClusterError | None:
+        return stale if request[0] == "replace" else None
+
+    api.refuse = refuse
+    one = Replica(api, "one")
+    one.advance(30)
+    assert not one.leads()
+    api.refuse = lambda request: None
+    one.advance(RETRY)
+    assert one.leads()
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["step", "cut", "mend", "crash"]), st.floats(0.1, 6)),
+    max_size=40,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS)
+def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
+    api = FakeCluster()
+    replicas = {name: Replica(api, name) for name in "ab"}
+    for name, action, seconds in steps:
+        replica = replicas[name]
+        if action in ("cut", "mend"):
+            replica.cut = action == "cut"
+        elif action == "crash":
+            replica.harness.crash(names.LEADERSHIP)
+        assert together(seconds, *replicas.values()) <= 1
+    for replica in replicas.values():
+        replica.cut = False
+    together(DURATION + 4 * RETRY, *replicas.values())
+    assert [replica.leads() for replica in replicas.values()].count(True) == 1
+
+
+def test_a_bid_keeps_when_leadership_began_and_counts_changes_of_hand() -> None:
+    one = Election("one")
+    first = one.bid(None, 0.0, 0.0)
+    assert first is not None
+    renewed = one.bid({"spec": first}, 2.0, 2.0)
+    assert renewed is not None and renewed["acquireTime"] == first["acquireTime"] == "1970-01-01T00:00:00.000000Z"
+    two = Election("two")
+    assert two.bid({"spec": renewed}, 0.0, 5.0) is None
+    assert two.bid({"spec": renewed}, DURATION - 0.1, 5.0) is None
+    taken = two.bid({"spec": renewed}, DURATION, 5.0)
+    assert taken is not None and (taken["holderIdentity"], taken["leaseTransitions"]) == ("two", 1)
+    assert one.farewell({"spec": taken}, 6.0) is None
+    assert DEADLINE + RETRY < DURATION

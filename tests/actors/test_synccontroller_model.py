@@ -1,0 +1,96 @@
+"""Whatever happens to cloud, link and API, in the end a node has what there is."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import (
+    ObjectDelivered,
+    SessionClosed,
+    SessionOpened,
+)
+from tests.actors.api_things import put_pod
+from tests.actors.sync_world import DELETE, N, Sync, new_api
+
+ACTIONS = st.lists(
+    st.sampled_from(
+        ["open", "close", "ack", "ignore", "add", "label", "status", "delete", "wait", "crash", "restart", "api"]
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(ACTIONS)
+def test_whatever_happens_in_the_end_a_connected_node_has_what_there_is(actions: list[str]) -> None:
+    api = new_api()
+    sync, has, number = Sync(api), {}, 0  # type: ignore[var-annotated]
+
+    def hear(acknowledge: bool) -> None:
+        """The node takes what is said to it, as EdgeController and SyncController say it; its acknowledgement may get
+        lost.
+        """
+        for message in sync.hub.take():
+            uid = message.object["metadata"]["uid"]
+            if message.operation == DELETE:
+                has.pop(uid, None)
+            else:
+                has[uid] = message.object
+            if acknowledge:
+                sync.harness.publish(ObjectDelivered(node=N, pushed=message))
+
+    for action in actions:
+        pods = api.peek_all(POD_KIND)
+        if api.down and action in ("add", "label", "status", "delete"):
+            continue  # nobody can write then
+        if action == "open":
+            sync.hub.take()
+            sync.harness.publish(SessionOpened(node=N))
+        elif action == "close":
+            sync.harness.publish(SessionClosed(node=N, reason="cut"))
+            sync.hub.take()
+        elif action in ("ack", "ignore"):
+            hear(action == "ack")
+        elif action == "add":
+            number += 1
+            put_pod(api, f"p{number}")
+        elif action == "label" and pods:
+            number += 1
+            api.patch(POD_KIND, "default", pods[0]["metadata"]["name"], {"metadata": {"labels": {"n": str(number)}}})
+        elif action == "status" and pods:
+            number += 1
+            name = pods[-1]["metadata"]["name"]
+            api.patch(POD_KIND, "default", name, {"status": {"n": str(number)}}, subresource="status")
+        elif action == "delete" and pods:
+            api.delete(POD_KIND, "default", pods[0]["metadata"]["name"], grace=0)
+        elif action == "wait":
+            sync.harness.advance(7)
+        elif action == "crash":
+            sync.harness.crash(names.SYNCCONTROLLER)
+        elif action == "restart":
+            sync.harness.advance(1)
+            sync.harness.stop()
+            sync = Sync(api)
+        elif action == "api":
+            # that a node has something is written 0.2 s after it was said: an API that goes away within them, and a cloud that is killed
+            # before the API is back, are two faults at once, and what is deleted meanwhile the node itself has to ask about
+            sync.harness.advance(1)
+            api.down = not api.down
+    api.down = False
+    sync.harness.advance(60)
+    sync.hub.take()
+    sync.harness.publish(SessionClosed(node=N, reason="cut"))
+    sync.harness.publish(SessionOpened(node=N))
+    for _ in range(3):
+        hear(acknowledge=True)
+        sync.harness.advance(70)
+    hear(acknowledge=True)
+    sync.harness.advance(70)
+    there = {object["metadata"]["uid"]: object for kind in (POD_KIND, NODE_KIND) for object in api.peek_all(kind)}
+    assert has == there
+    assert sync.said() == []
+    assert len(sync.records()) == len(there)
+    sync.harness.stop()

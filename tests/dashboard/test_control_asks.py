@@ -1,0 +1,177 @@
+"""The control socket, the newer questions: health, errors, following messages, dropping dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.control import SOCKET, ControlSocket
+from kubeedge_actors.control.traces import Traces
+from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
+from kubeedge_actors.letters import FILE, LetterOffice
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import NO_BACKOFF, Intensity, OneForOne, Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.wire.messages import Answered, MqttPublish, TwinGet
+
+
+class Asker(Module):
+    """Passes on, answers, breaks."""
+
+    name, emits = "asker", (Answered,)
+
+    @on
+    def pass_on(self, message: TwinGet) -> None:
+        self.publish(Answered(msg_id="a-1", parent_msg_id="q-1", resource="x"))
+
+    @on
+    def fail(self, message: MqttPublish) -> None:
+        raise ValueError(message.topic)
+
+    @on
+    def echo(self, text: str) -> str:
+        return text
+
+
+class Taker(Module):
+    """Takes answers."""
+
+    name = "taker"
+
+    @on
+    def take(self, message: Answered) -> None: ...
+
+
+class World:
+    """A runtime and its control socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.office = LetterOffice(folder / FILE)
+        self.runtime = Runtime(ThreadsEngine(), dead_letters=self.office, optional=(str, TwinGet, MqttPublish))
+        specs = [Asker.spec(backoff=NO_BACKOFF), Taker.spec()]
+        self.runtime.start(SupervisorSpec("root", specs, OneForOne(Intensity(restarts=100, within=10.0))))
+        self.control = ControlSocket(folder / SOCKET, self.runtime, office=self.office)
+        self.control.start()
+        self.client = ControlClient(folder / SOCKET)
+
+    def say(self, message: object) -> None:
+        self.runtime.ref("asker").tell(message)
+        self.runtime.ref("asker").ask("then").get()
+
+    def close(self) -> None:
+        self.client.close()
+        self.control.close()
+        self.runtime.stop(5)
+        self.office.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+GET = TwinGet(device="t1", payload=b"{}")
+
+
+def test_health_tells_of_every_actor_or_of_one(world: World) -> None:
+    answer = world.client.ask("health")
+    assert {name: each["state"] for name, each in answer.items()} == {"asker": "ok", "taker": "ok"}
+    assert list(world.client.ask("health", actor="taker")) == ["taker"]
+    assert world.client.ask("tree", health=True)["health"]["asker"]["answered"] > 0
+    for mistake, words in (
+        ({"actor": "nobody"}, "nobody"),
+        ({"patience": "long"}, "patience"),
+        ({"patience": 99}, "30"),
+    ):
+        with pytest.raises(KubeEdgeActorsError, match=words):
+            world.client.ask("health", **mistake)
+
+
+def test_the_last_errors_of_an_actor_come_with_their_tracebacks(world: World) -> None:
+    world.say(MqttPublish(topic="bad", payload=b""))
+    errors = world.client.ask("errors", actor="asker")
+    assert [each["error"] for each in errors] == ["ValueError: bad"] * 3
+    assert "raise ValueError(message.topic)" in errors[0]["traceback"]
+    assert world.client.ask("errors", actor="taker") == []
+
+
+def test_only_the_newest_dead_letters_are_told_if_so_many_are_asked_for(world: World) -> None:
+    for topic in "abc":
+        world.say(MqttPublish(topic=topic, payload=b""))
+    newest = world.client.ask("deadletters", newest=2)
+    assert [each["error"] for each in newest] == ["ValueError: b", "ValueError: c"]
+    with pytest.raises(KubeEdgeActorsError, match="from 1"):
+        world.client.ask("deadletters", newest=0)
+
+
+def test_a_dead_letter_can_be_dropped(world: World) -> None:
+    world.say(MqttPublish(topic="bad", payload=b""))
+    (letter,) = world.client.ask("deadletters")
+    assert world.client.ask("drop", id=letter["id"]) == letter["id"]
+    assert world.client.ask("deadletters") == []
+    with pytest.raises(KubeEdgeActorsError, match="no dead letter"):
+        world.client.ask("drop", id=letter["id"])
+
+
+def test_a_message_is_followed_by_the_id_of_its_trace_and_by_its_own(world: World) -> None:
+    assert world.client.ask("trace", on=True)["on"]
+    world.say(GET)
+    for wanted in ("t1", "a-1", "q-1"):
+        with world.client.stream("trace", id=wanted) as hops:
+            seen = take(hops, 2)
+        assert {(hop["from"], hop["to"], hop["type"]) for hop in seen} == {
+            ("", "asker", "TwinGet"),
+            ("asker", "taker", "Answered"),
+        }
+        assert all(hop["id"] == "t1" and hop["outcome"] == "handled" for hop in seen)
+        assert all(hop["wait"] >= 0 and hop["took"] >= 0 for hop in seen)
+    recent = world.client.ask("trace")["recent"]
+    assert (recent[0]["id"], recent[0]["type"], recent[0]["hops"]) == ("t1", "TwinGet", 2)
+    deadline = time.monotonic() + 10
+    while world.client.ask("trace", on=False)["on"]:  # until it is noticed that the streams are closed
+        assert time.monotonic() < deadline
+    assert world.client.ask("trace")["recent"] == []
+    assert world.runtime.tracer is None
+
+
+def take(hops: Any, count: int) -> list[dict[str, Any]]:
+    """The first hops of a stream."""
+    found: list[dict[str, Any]] = []
+    for each in hops.until(lambda: len(found) >= count):
+        found.append(each)
+        if len(found) == count:
+            return found
+    return found
+
+
+def test_a_stream_follows_as_long_as_it_is_open_and_only_what_it_wants(world: World) -> None:
+    with world.client.stream("trace", id="*", actor="taker") as hops:
+        while world.runtime.tracer is None:
+            world.client.ask("trace")
+        world.say(GET)
+        (hop,) = take(hops, 1)
+        assert (hop["to"], hop["type"], hop["names"]) == ("taker", "Answered", ["a-1", "q-1"])
+    while world.runtime.tracer is not None:
+        world.say("something that the stream can not be told")
+        world.client.ask("trace")
+
+
+def test_switching_twice_and_off_without_on_does_no_harm(world: World) -> None:
+    traces = Traces(world.runtime)
+    traces.switch(False)
+    traces.switch(True, actor="asker")
+    traces.switch(True, type="TwinGet")
+    assert traces.state() == {"on": True, "actor": "", "type": "TwinGet", "recent": []}
+    traces.switch(False)
+    assert world.runtime.tracer is None
+
+
+def test_a_stream_to_nobody_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing answers at"):
+        ControlClient(tmp_path / SOCKET).stream("events")

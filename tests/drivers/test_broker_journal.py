@@ -1,0 +1,221 @@
+"""A broker that ends at any moment: what it told anybody rests on what is committed, and nothing it told is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from kubeedge_actors.drivers.broker import packets
+from kubeedge_actors.drivers.broker.acl import Client
+from kubeedge_actors.drivers.broker.exchange import REMEMBERED, Exchange
+from kubeedge_actors.drivers.broker.journal import Changes, Journal, Memory, Waiting
+from kubeedge_actors.drivers.broker.ledger import Ledger
+from kubeedge_actors.drivers.broker.outbox import Limits
+from kubeedge_actors.drivers.broker.packets import Decoder, Packet, Publish
+from kubeedge_actors.drivers.broker.session import Session
+
+LIMITS = Limits(window=2, longest=1_000)
+
+
+class Disk:
+    """What is committed, as plainly as possible: the model that SQLite is compared with below."""
+
+    def __init__(self) -> None:
+        self.committed = Changes()
+
+    def commit(self, changes: Changes) -> None:
+        """Committed together, or not at all."""
+        self.committed.messages |= changes.messages
+        for number, (packet_id, released) in changes.flights.items():
+            row = self.committed.messages[number]
+            self.committed.messages[number] = row._replace(packet_id=packet_id, released=released)
+        for number in changes.gone:
+            self.committed.messages.pop(number, None)
+        for name in ("clients", "subscriptions", "received", "retained"):
+            mine = getattr(self.committed, name)
+            mine |= getattr(changes, name)
+
+    def memory(self) -> Memory:
+        """What the next process finds."""
+        committed = self.committed
+        return Memory(
+            clients=[each for each in committed.clients.values() if each],
+            subscriptions=[(c, f, q) for (c, f), q in committed.subscriptions.items() if q is not None],
+            messages=sorted(committed.messages.items()),
+            received=[key for key, there in committed.received.items() if there],
+            retained=[Publish(t, *row, True) for t, row in committed.retained.items() if row],
+        )
+
+
+class Endings(RuleBasedStateMachine):
+    """A publisher and a subscriber with sessions, both following MQTT, and a broker that is killed now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disk = Disk()
+        self.said: list[bytes] = []
+        self.acknowledged: set[bytes] = set()
+        self.flying: dict[int, tuple[Publish, bool]] = {}
+        self.got: list[bytes] = []
+        self.holding: set[int] = set()
+        self.numbers = 0
+        self.boot()
+        self.receive(self.subscriber, packets.subscribe(1, [("q1", 1), ("q2", 2)]))
+        self.commit()
+
+    def boot(self) -> None:
+        """A process begins, and both clients come back."""
+        self.turns: list[tuple[int, Changes]] = []
+        self.journal = Journal(lambda turn, changes: self.turns.append((turn, changes)))
+        self.exchange = Exchange(LIMITS, REMEMBERED, self.journal)
+        self.exchange.recall(self.disk.memory())
+        self.inbox: list[Packet] = []
+        self.outbox: list[Packet] = []
+        self.publisher = self.enter("publisher", self.outbox)
+        self.subscriber = self.enter("subscriber", self.inbox)
+
+    def enter(self, name: str, heard: list[Packet]) -> Session:
+        session, present = self.exchange.open(name, False)
+        session.attach(lambda data: heard.extend(Decoder().feed(data)), lambda: 1 << 20)
+        self.exchange.greet(session, present=present)
+        self.exchange.flush()
+        return session
+
+    def receive(self, session: Session, data: bytes) -> None:
+        for packet in Decoder().feed(data):
+            assert self.exchange.take(session, packet)
+        self.exchange.flush()
+
+    @rule(qos=st.sampled_from([1, 2]))
+    def publish(self, qos: int) -> None:
+        self.numbers += 1
+        payload = b"%d" % self.numbers
+        message = Publish(f"q{qos}", payload, qos, packet_id=self.numbers)
+        self.said.append(payload)
+        self.flying[self.numbers] = (message, False)
+        self.receive(self.publisher, packets.publish(message.topic, payload, qos, packet_id=self.numbers))
+
+    @precondition(lambda self: self.outbox)
+    @rule()
+    def publisher_reads(self) -> None:
+        packet = self.outbox.pop(0)
+        if packet.kind == packets.CONNACK:
+            return
+        number = packets.read_ack(packet)
+        if packet.kind == packets.PUBREC:
+            message, _ = self.flying[number]
+            self.acknowledged.add(message.payload)
+            self.flying[number] = (message, True)
+            self.receive(self.publisher, packets.ack(packets.PUBREL, number))
+        elif number in self.flying:
+            self.acknowledged.add(self.flying.pop(number)[0].payload)
+
+    @precondition(lambda self: self.inbox)
+    @rule()
+    def subscriber_reads(self) -> None:
+        packet = self.inbox.pop(0)
+        if packet.kind == packets.PUBLISH:
+            message = packets.read_publish(packet)
+            if message.qos == 2:
+                if message.packet_id not in self.holding:
+                    self.hold(message)
+                self.receive(self.subscriber, packets.ack(packets.PUBREC, message.packet_id))
+            else:
+                self.got.append(message.payload)
+                self.receive(self.subscriber, packets.ack(packets.PUBACK, message.packet_id))
+        elif packet.kind == packets.PUBREL:
+            self.holding.discard(packets.read_ack(packet))
+            self.receive(self.subscriber, packets.ack(packets.PUBCOMP, packets.read_ack(packet)))
+
+    def hold(self, message: Publish) -> None:
+        self.holding.add(message.packet_id)
+        assert message.payload not in self.got, "exactly once"
+        self.got.append(message.payload)
+
+    @rule()
+    def commit(self) -> None:
+        """All that waits is committed as one, as the ledger does."""
+        together, last = Changes(), 0
+        for turn, changes in self.turns:
+            together.merge(changes)
+            last = turn
+        self.turns.clear()
+        self.disk.commit(together)
+        if last:
+            self.exchange.committed(last)
+
+    @rule()
+    def kill(self) -> None:
+        """Whatever was not committed has never been."""
+        self.boot()
+        for number, (message, released) in sorted(self.flying.items()):
+            data = (
+                packets.ack(packets.PUBREL, number)
+                if released
+                else packets.publish(message.topic, message.payload, message.qos, packet_id=number, dup=True)
+            )
+            self.receive(self.publisher, data)
+
+    def teardown(self) -> None:
+        while self.turns or self.inbox or self.outbox:
+            self.commit()
+            while self.inbox:
+                self.subscriber_reads()
+            while self.outbox:
+                self.publisher_reads()
+        assert self.acknowledged == set(self.said)
+        assert set(self.got) == set(self.said)
+        assert not self.disk.memory().messages
+        assert not self.disk.memory().received
+
+
+TestEndings = Endings.TestCase
+TestEndings.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+# --- the file does what the model does ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "mqtt.db", lambda _: None)
+    ledger.open()
+    yield ledger
+    ledger.close()
+
+
+def row(client: str, packet_id: int = 0, payload: bytes = b"x") -> Waiting:
+    return Waiting(client, packet_id, False, "t", payload, 1, False)
+
+
+def test_what_is_committed_together_or_one_by_one_is_the_same(ledger: Ledger) -> None:
+    disk = Disk()
+    one, two = Client("one"), Client("two", "otto")
+    steps = [
+        Changes(clients={"one": one, "two": two}, subscriptions={("one", "a"): 1, ("two", "b"): 2}),
+        Changes(messages={1: row("one"), 2: row("two"), 3: row("one", 5)}, received={("one", 7): True}),
+        Changes(flights={1: (9, False), 3: (5, True)}, retained={"t": (b"1", 1), "u": (b"2", 0)}),
+        Changes(gone={2}, subscriptions={("one", "a"): None, ("one", "c"): 0}, retained={"u": None, "t": (b"3", 2)}),
+        Changes(
+            clients={"two": None}, subscriptions={("two", "b"): None}, received={("one", 7): False, ("one", 8): True}
+        ),
+    ]
+    for turn, changes in enumerate(steps, 1):
+        disk.commit(changes)
+        ledger.commit(turn, changes)
+    ledger.flush()
+    found, wanted = ledger.load(), disk.memory()
+    released = wanted.messages[1]
+    wanted.messages[1] = (released[0], released[1]._replace(payload=b""))  # nobody needs it any more
+    assert found == wanted
+
+
+def test_changes_merge_in_their_order() -> None:
+    first = Changes(messages={1: row("a"), 2: row("a")}, retained={"t": (b"1", 1)}, gone={7})
+    first.merge(Changes(gone={1}, flights={2: (3, False)}, retained={"t": None}))
+    assert first == Changes(messages={2: row("a")}, flights={2: (3, False)}, retained={"t": None}, gone={7})

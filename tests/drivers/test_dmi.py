@@ -1,0 +1,190 @@
+"""The interface over gRPC, with a mapper on the other side of the sockets."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("grpc")
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import wrappers_pb2  # type: ignore[import-untyped]
+
+from kubeedge_actors.drivers.dmi import shapes
+from kubeedge_actors.drivers.dmi.base import Inventory, Mapper, Reading, Verb
+from kubeedge_actors.drivers.dmi.grpcs import GrpcMappers
+from kubeedge_actors.drivers.dmi.proto import Messages
+from kubeedge_actors.errors import MapperAway, MapperError
+from tests.drivers import dmi_mapper
+
+MODEL = {"metadata": {"name": "m", "namespace": "default"}, "spec": {"properties": [{"name": "t", "type": "INT"}]}}
+DEVICE = {
+    "metadata": {"name": "d", "namespace": "default"},
+    "spec": {
+        "deviceModelRef": {"name": "m"},
+        "nodeName": "edge-1",
+        "protocol": {"protocolName": "modbus", "configData": {"ip": "10.0.0.9", "port": 502, "tls": False, "l": [1]}},
+        "properties": [
+            {
+                "name": "t",
+                "desired": {"value": "1", "metadata": {"type": "int"}},
+                "reportCycle": 5000,
+                "reportToCloud": True,
+                "pushMethod": {
+                    "http": {"hostName": "h", "requestPath": "/p", "port": 80},
+                    "dbMethod": {"TDEngine": {"TDEngineClientConfig": {"addr": "a", "dbName": "b"}}},
+                    "anomalyDetection": {"limit": 3.5},
+                },
+            }
+        ],
+        "methods": [{"name": "set", "propertyNames": ["t"]}],
+        "stateReport": {"reportToCloud": True, "reportCycle": 9},
+    },
+    "status": {"reportCycle": 1},
+}
+
+
+class Edge:
+    """What the actor would answer."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+        self.refusal = ""
+
+    def register(self, mapper: Mapper, with_data: bool) -> Inventory:
+        self._say(mapper, with_data)
+        return Inventory([DEVICE], [MODEL]) if with_data else Inventory()
+
+    def report(self, namespace: str, name: str, readings: Sequence[Reading]) -> None:
+        self._say(namespace, name, *readings)
+
+    def state(self, namespace: str, name: str, state: str) -> None:
+        self._say(namespace, name, state)
+
+    def _say(self, *what: object) -> None:
+        if self.refusal:
+            raise MapperError(self.refusal)
+        self.said.append(what)
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.edge, self.path = Edge(), folder / "dmi.sock"
+        self.mappers = GrpcMappers(self.path)
+        self.mappers.listen(self.edge)
+        self.mappers.start()
+        self.mapper = dmi_mapper.Mapper(self.path, folder / "mapper.sock")
+
+    def call(self, verb: Verb, object: dict[str, Any], address: str = "") -> MapperError | None:
+        answers: queue.Queue[MapperError | None] = queue.Queue()
+        self.mappers.call(address or str(self.mapper.own), verb, object, answers.put)
+        return answers.get(timeout=15)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.mapper.stop()
+    world.mappers.close()
+
+
+def test_a_mapper_that_registers_gets_its_devices_and_models(world: World) -> None:
+    given = world.mapper.register()
+    assert [each.name for each in given.deviceList] == ["d"]
+    assert [(each.name, each.namespace, each.spec.properties[0].type) for each in given.modelList] == [
+        ("m", "default", "INT")
+    ]
+    ((mapper, with_data),) = world.edge.said
+    assert (mapper.name, mapper.protocol, mapper.address, with_data) == (
+        "pymapper",
+        "modbus",
+        str(world.mapper.own),
+        True,
+    )
+    assert not world.mapper.register(with_data=False).deviceList
+
+
+def test_reports_arrive_and_wait_for_the_answer(world: World) -> None:
+    world.mapper.report("d", {"t": ("1", "2")})
+    world.mapper.say("ReportDeviceStates", deviceName="d", deviceNamespace="default", state="ok")
+    assert world.edge.said == [("default", "d", Reading("t", "1", "2")), ("default", "d", "ok")]
+
+
+@pytest.mark.parametrize("method", ["ReportDeviceStatus", "ReportDeviceStates"])
+def test_a_report_without_content_is_refused(world: World, method: str) -> None:
+    with pytest.raises(grpc.RpcError, match=r"does not have twin data|is invalid data"):
+        world.mapper.say(method, deviceName="d")
+    assert world.edge.said == []
+
+
+def test_what_the_edge_refuses_is_told_to_the_mapper(world: World) -> None:
+    world.edge.refusal = "the disk is full"
+    with pytest.raises(grpc.RpcError, match="the disk is full"):
+        world.mapper.report("d", {"t": ("1", "2")})
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_a_mapper_is_told_by_each_verb(world: World, verb: Verb) -> None:
+    assert world.call(verb, DEVICE if "Model" not in verb.value else MODEL) is None
+    request = world.mapper.next(verb.value)
+    said = {field.name for field, _ in request.ListFields()}
+    assert said in ({"device"}, {"model"}, {"deviceName", "deviceNamespace"}, {"modelName", "modelNamespace"})
+
+
+def test_a_refusal_and_an_absence_are_told_apart(world: World, tmp_path: Path) -> None:
+    world.mapper.refusal = "no such model"
+    refused = world.call(Verb.REGISTER, DEVICE)
+    assert str(refused) == "no such model"
+    assert not isinstance(refused, MapperAway)
+    assert isinstance(world.call(Verb.REGISTER, DEVICE, str(tmp_path / "nobody.sock")), MapperAway)
+
+
+def test_a_mapper_that_comes_back_is_reached_at_once(world: World) -> None:
+    world.mapper.stop()
+    assert isinstance(world.call(Verb.REMOVE, DEVICE), MapperAway)
+    world.mapper = dmi_mapper.Mapper(world.path, world.mapper.own)
+    world.mapper.register()
+    assert world.call(Verb.REMOVE, DEVICE) is None
+
+
+def test_an_object_of_a_strange_shape_is_an_error_and_no_call(world: World) -> None:
+    strange = {"metadata": {"name": "d"}, "spec": {"properties": [{"name": 5}]}}
+    assert isinstance(world.call(Verb.UPDATE, strange), MapperError)
+    assert world.mapper.heard.empty()
+
+
+def test_a_socket_that_can_not_be_had_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MapperError, match="too long"):
+        GrpcMappers(tmp_path / ("x" * 120)).start()
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(MapperError, match="can not be had"):
+        GrpcMappers(tmp_path / "taken").start()
+
+
+def test_only_the_owner_may_call(world: World) -> None:
+    assert world.path.stat().st_mode & 0o777 == 0o600
+
+
+def unpacked(value: Any) -> Any:
+    kind = getattr(wrappers_pb2, value.type_url.rpartition(".")[2])
+    return kind.FromString(value.value).value
+
+
+def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
+    device = Messages().filled("Device", shapes.device(DEVICE))
+    spec = device.spec
+    assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
+    config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}
+    assert config == {"ip": "10.0.0.9", "port": 502.0, "tls": False, "l": "[1]"}
+    (prop,) = spec.properties
+    assert (prop.desired.value, prop.desired.metadata["type"], prop.reportCycle) == ("1", "int", 5000)
+    assert (prop.pushMethod.http.hostname, prop.pushMethod.http.requestpath) == ("h", "/p")
+    assert prop.pushMethod.dbMethod.tdengine.tdEngineClientConfig.dbname == "b"
+    assert unpacked(prop.pushMethod.anomalyDetection.data["limit"]) == 3.5
+    assert prop.visitors.HasField("configData")  # mappers read it without a look
+    assert (device.status.reportToCloud, device.status.reportCycle) == (True, 9)
+    assert list(spec.methods[0].propertyNames) == ["t"]

@@ -1,0 +1,30 @@
+"""Ctrl+C in a terminal goes to a whole process group; the commands and their helpers end without a word."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.demo_stage import first_line, free_ports
+
+
+@pytest.mark.parametrize("side", ["cloud", "edge"])
+def test_an_interrupt_from_the_terminal_ends_a_side_with_status_0_and_no_traceback(tmp_path: Path, side: str) -> None:
+    ports = [str(port) for port in free_ports(3)]
+    options = {
+        "cloud": ["--api-port", ports[0], "--hub-port", ports[1], "--https-port", ports[2]],
+        "edge": ["--runtime", "process", "--mqtt-port", ports[0], "--log-level", "error"],
+    }
+    command = [sys.executable, "-m", f"kubeedge_actors.{side}", "--data-dir", str(tmp_path / side), *options[side]]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert first_line(process.stdout, 30).startswith("ready")
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=15)[1]
+    assert (process.returncode, said) == (0, "")

@@ -1,0 +1,101 @@
+"""An actor on another host: two Thespian systems that form a convention, here on two addresses of one machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.supervisors import (
+    NO_BACKOFF,
+    ChildSpec,
+    Failed,
+    Intensity,
+    OneForOne,
+    Runtime,
+    SupervisorSpec,
+    ThreadsEngine,
+)
+from kubeedge_actors.supervisors.engines.process.launcher import Convention
+from kubeedge_actors.supervisors.engines.process.warden import free_port
+from tests.supervisors.test_processes import PATIENCE, Worker, processes_of, runs
+
+pytest.importorskip("thespian")
+
+HERE, THERE = "127.0.0.2", "127.0.0.3"
+
+
+@pytest.fixture
+def convention() -> Convention:
+    """An address for the side of the runtime."""
+    return Convention(HERE, free_port(HERE), secrets.token_hex(16).encode())
+
+
+@pytest.fixture
+def runtime(convention: Convention) -> Iterator[Runtime]:
+    """A runtime that leads the convention: with an actor of its own, so that it listens."""
+    runtime = Runtime(ThreadsEngine(convention))
+    tree = SupervisorSpec("root", [ChildSpec("local", Worker, isolation="process")], OneForOne(Intensity(1_000)))
+    runtime.start(tree)
+    yield runtime
+    runtime.stop()
+    assert processes_of(os.getpid()) == []
+
+
+@pytest.fixture
+def outpost(convention: Convention, runtime: Runtime, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The program that a person starts on the other host."""
+    key = tmp_path / "key"
+    key.write_bytes(convention.key)
+    command = [sys.executable, "-m", "kubeedge_actors.supervisors.engines.process.warden", "--name", "press-2"]
+    where = ["--listen", f"{THERE}:{free_port(THERE)}", "--convention", f"{HERE}:{convention.port}"]
+    outpost = subprocess.Popen([*command, *where, "--key-file", str(key)], stdout=subprocess.PIPE, text=True)
+    assert outpost.stdout is not None
+    with outpost.stdout:
+        assert outpost.stdout.readline().startswith("ready: host press-2")
+        yield outpost
+        outpost.terminate()
+        assert outpost.wait(PATIENCE) == 0
+
+
+def test_an_actor_runs_on_another_host_and_is_replaced_there(runtime: Runtime, outpost: subprocess.Popen[str]) -> None:
+    ref = runtime.add(ChildSpec("far", Worker, isolation="process", host="press-2", backoff=NO_BACKOFF))
+    first = ref.ask("pid", PATIENCE).get()
+    node = next(each for each in runtime.tree()["children"] if each["name"] == "far")
+    assert (node["pid"], node["host"]) == (first, "press-2")
+    os.kill(first, 9)
+    second = ref.ask("pid", PATIENCE).get()
+    assert second != first
+    runtime.remove("far")
+    assert not runs(second)
+
+
+def test_a_host_that_nobody_is_called_is_a_crash_with_a_sentence(runtime: Runtime) -> None:
+    failed: list[Failed] = []
+    runtime.events.subscribe(lambda event: failed.append(event) if isinstance(event, Failed) else None)
+    runtime.add(ChildSpec("far", Worker, isolation="process", host="nowhere"))
+    while not failed:
+        runtime.ref("local").ask("pid", PATIENCE).get()
+    assert "no host of the convention is called 'nowhere'" in failed[0].error
+    runtime.remove("far")
+
+
+def test_it_listens_on_its_own_address_only(runtime: Runtime, convention: Convention) -> None:
+    with socket.socket() as there:
+        there.bind((THERE, convention.port))  # somebody else may have the port there
+    with socket.create_connection((HERE, convention.port), 5.0):
+        return
+
+
+def test_a_host_without_a_secret_is_refused(tmp_path: Path) -> None:
+    from kubeedge_actors.supervisors.engines.process.warden import main
+
+    (tmp_path / "key").write_text("short")
+    arguments = ["--name", "x", "--listen", THERE, "--convention", HERE, "--key-file", str(tmp_path / "key")]
+    assert main(arguments) == 2

@@ -1,0 +1,117 @@
+"""The health of actors, by a probe through the system lane of each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from kubeedge_actors.errors import RegistrationError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import (
+    Backoff,
+    Failed,
+    Intensity,
+    OneForOne,
+    Restart,
+    Runtime,
+    Stopped,
+    SupervisorSpec,
+    ThreadsEngine,
+)
+from kubeedge_actors.supervisors import health as probing
+from kubeedge_actors.supervisors.health import Prober
+
+SLOWLY = Backoff(first=60.0, immediate=0)
+
+
+class Patient(Module):
+    """Stays in a message until it is let out, or crashes."""
+
+    name = "patient"
+
+    def __init__(self, entered: threading.Event, leave: threading.Event) -> None:
+        self._entered, self._leave = entered, leave
+
+    @on
+    def stay(self, _: str) -> None:
+        self._entered.set()
+        self._leave.wait(30)
+
+    @on
+    def fail(self, _: int) -> None:
+        raise ValueError("as asked")
+
+
+class World:
+    """One patient."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.runtime = Runtime(ThreadsEngine())
+        self.runtime.events.subscribe(lambda event: self.ended.set() if isinstance(event, Failed | Stopped) else None)
+
+    def start(self, restart: Restart = Restart.PERMANENT) -> Prober:
+        spec = Patient.spec(lambda: Patient(self.entered, self.leave), backoff=SLOWLY, restart=restart)
+        self.runtime.start(SupervisorSpec("root", [spec], OneForOne(Intensity(restarts=10, within=10.0))))
+        return Prober(self.runtime)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.leave.set()
+    world.runtime.stop(5)
+
+
+def test_an_actor_that_answers_is_ok_and_says_how_fast(world: World) -> None:
+    (health,) = world.start().look().values()
+    assert health.state == "ok"
+    assert health.answered is not None and health.answered < 1.0
+    assert 0 <= health.age < 10
+
+
+def test_one_that_does_not_come_back_from_a_message_is_hung_and_gets_no_heap_of_probes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "HUNG_SECONDS", 0.05)
+    prober = world.start()
+    world.runtime.ref("patient").tell("in")
+    assert world.entered.wait(10)
+    for _ in range(5):
+        health = prober.look(patience=0.05)["patient"]
+    assert (health.state, health.answered) == ("hung", None)
+    assert health.age >= 0.05
+    assert len(world.runtime.cell("patient").box.orders) == 1
+    world.leave.set()
+    assert prober.look(patience=10.0)["patient"].state == "ok"
+
+
+def test_one_that_has_just_begun_to_work_is_not_hung(world: World) -> None:
+    prober = world.start()
+    world.runtime.ref("patient").tell("in")
+    assert world.entered.wait(10)
+    assert prober.look(patience=0.0)["patient"].state == "ok"
+
+
+def test_one_that_waits_for_its_next_start_is_restarting(world: World) -> None:
+    prober = world.start()
+    world.runtime.ref("patient").tell(1)
+    assert world.ended.wait(10)
+    assert prober.look(patience=0.0)["patient"].state == "restarting"
+
+
+def test_one_that_is_not_started_again_is_down(world: World) -> None:
+    prober = world.start(Restart.TRANSIENT)
+    world.runtime.cell("patient").box.post(lambda: None)
+    with world.runtime.deciding():
+        world.runtime.cell("patient").halt(final=True)
+    assert world.ended.wait(10)
+    assert prober.look()["patient"].state == "down"
+
+
+def test_who_is_not_there_is_a_mistake(world: World) -> None:
+    with pytest.raises(RegistrationError, match="nobody"):
+        world.start().look(["nobody"])

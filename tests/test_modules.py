@@ -1,0 +1,101 @@
+"""Modules of one's own are found by path, in a configuration file, and where installed packages announce them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.config import CloudConfig, EdgeConfig, cloud_settings, edge_settings, merged
+from kubeedge_actors.errors import UsageError
+from kubeedge_actors.modules import announced, own_specs
+
+MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path, with two modules in files of their own."""
+    for name in ("One", "Two"):
+        (tmp_path / f"own_{name.lower()}.py").write_text(MODULE.format(name=name, actor=name.lower()))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def announce(site: Path, *lines: str, package: str = "acme-1.0.dist-info") -> None:
+    """As pip does when it installs a package."""
+    (site / package).mkdir()
+    text = "\n".join(["[console_scripts]", "acme = acme:main", "", "[kubeedge_actors.modules]", *lines])
+    (site / package / "entry_points.txt").write_text(text)
+
+
+def names(*paths: str) -> list[str]:
+    return [spec.name for spec in own_specs(paths)]
+
+
+def test_modules_are_found_by_path_and_by_announcement_each_once(site: Path) -> None:
+    announce(site, "two = own_two:Two", "one = own_one:One")
+    assert announced()[:2] == ["own_two:Two", "own_one:One"]
+    assert names("own_one:One", "own_one:One") == ["one", "two"]
+    assert names() == ["two", "one"]
+
+
+def test_an_announced_module_that_can_not_be_loaded_is_a_warning(site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    announce(site, "gone = own_gone:Gone")
+    with caplog.at_level(logging.WARNING):
+        assert names("own_one:One") == ["one"]
+    assert "own_gone:Gone" in caplog.text
+
+
+def test_two_modules_of_one_name_are_named_both(site: Path) -> None:
+    (site / "own_three.py").write_text(MODULE.format(name="Three", actor="one"))
+    with pytest.raises(UsageError, match="two modules are called 'one': own_one:One and own_three:Three"):
+        names("own_one:One", "own_three:Three")
+
+
+def test_what_is_no_package_is_passed_over(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "empty-1.dist-info").mkdir()
+    monkeypatch.setattr("sys.path", [str(site / "nowhere"), str(site)])
+    assert announced() == []
+
+
+# --- the configuration file -----------------------------------------------------------------------------------------
+
+
+def file(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "node.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_file_of_ours_has_the_options_as_keys(tmp_path: Path) -> None:
+    text = "name: e\nmqtt-port: 1884\ndata_dir: D\nmodules: [own_one:One, own_two:Two]\nheartbeat: 5\n"
+    config = merged(EdgeConfig, edge_settings(file(tmp_path, text)), {"mqtt_port": 1885})
+    assert (config.name, config.mqtt_port, config.heartbeat) == ("e", 1885, 5.0)
+    assert config.modules == ("own_one:One", "own_two:Two")
+    assert config.data_dir == Path("D").absolute()
+    assert merged(CloudConfig, cloud_settings(file(tmp_path, "modules: [a:B]")), {}).modules == ("a:B",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nmae: e", "has the unknown key 'nmae'; there are: .*mqtt-port"),
+        ("mqtt-port: many", "mqtt-port .* has the value 'many', which does not fit"),
+        ("mqtt-port: [1]", "which does not fit"),
+        ("name:", "which does not fit"),
+        ("mqtt-port: true", "which does not fit"),
+        ("modules: own_one:One", "modules .* which does not fit"),
+        ("modules: [1]", "which does not fit"),
+    ],
+)
+def test_a_mistake_in_it_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        edge_settings(file(tmp_path, text))
+
+
+def test_kubeedges_file_is_still_read_as_such(tmp_path: Path) -> None:
+    text = "modules: {edged: {hostnameOverride: e}}"
+    assert edge_settings(file(tmp_path, text)) == {"name": "e"}
+    assert edge_settings(file(tmp_path, "kind: EdgeCore\n")) == {}
