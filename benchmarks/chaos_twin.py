@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import queue
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from _rows import Row, show
+from _sides import Side
 
-from kubeedge_actors.demo_stage import end, first_line, free_ports
+from kubeedge_actors.demo_stage import free_ports
 
 DEVICES = 8
 WINDOW = 16
@@ -45,35 +44,6 @@ kind: Device
 metadata: {name: d%d}
 spec: {deviceModelRef: {name: counter}, nodeName: edge-1, protocol: {protocolName: mqtt}, properties: [{name: count}]}
 """
-
-
-class Side:
-    """A cloud or an edge as a process."""
-
-    def __init__(self, command: str, folder: Path, *options: str) -> None:
-        self.folder, self._log = folder, folder.with_suffix(".log")
-        self._command = (sys.executable, "-m", f"kubeedge_actors.{command}", "--data-dir", str(folder), *options)
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self) -> float:
-        """Start it; seconds until it serves."""
-        begin = time.perf_counter()
-        with self._log.open("a", encoding="utf-8") as log:
-            self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=log, text=True)
-        line = first_line(self.process.stdout, 60)
-        assert line.startswith("ready"), self._log.read_text(encoding="utf-8")[-2000:]
-        return time.perf_counter() - begin
-
-    def kill(self) -> None:
-        """kill -9."""
-        assert self.process is not None
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        """SIGTERM."""
-        if self.process is not None and self.process.poll() is None:
-            end(self.process)
 
 
 class Counter:

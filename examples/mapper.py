@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import msgspec
 
-from kubeedge_actors import DeviceStateUpdate, Message, Module, TwinUpdate, TwinUpdated, on
+from kubeedge_actors import DeviceChanged, DeviceStateUpdate, Message, Module, TwinUpdate, TwinUpdated, on
 
 
 class DeviceError(Exception):
@@ -81,6 +81,14 @@ class Mapper(Module):
             twin = {name: {"actual": {"value": value}} for name, value in changed.items()}
             self.publish(TwinUpdate(device=self.device, payload=msgspec.json.encode({"twin": twin})))
             self._reported |= changed
+
+    @on
+    def known(self, changed: DeviceChanged) -> None:
+        """The node hears of the device, perhaps only now, or of its new properties: report all of them again."""
+        metadata = changed.object.get("metadata", {})
+        if f"{metadata.get('namespace')}/{metadata.get('name')}" == self.device:
+            self._reported.clear()
+            self._state = ""
 
     @on
     def desire(self, update: TwinUpdated) -> None:

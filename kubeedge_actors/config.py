@@ -58,7 +58,7 @@ class EdgeConfig:
     mqtt_cert: str = ""
     mqtt_key: str = ""
     manifests: str = ""
-    read_api: str = ""
+    metaserver: str = ""
     dmi: str = ""
     modules: tuple[str, ...] = ()
     metrics_host: str = METRICS_HOST

@@ -88,11 +88,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run("edge", body)
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """As wide as the terminal for who asks for help; to find that out costs everybody else 0.5 MB."""
+    asked = {"-h", "--help"} & set(sys.argv)
+    return argparse.HelpFormatter(prog) if asked else argparse.HelpFormatter(prog, width=100)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kubeedge_actors.edge",
         description="One edge node: pods, device twins and an MQTT broker, with a cloud or alone.",
         epilog="Without --cloud the node works alone: broker, twins, static pods from --manifests.",
+        formatter_class=_formatter,
     )
     add = parser.add_argument
     add("--name", help="of the node (default: this machine's host name)")
@@ -112,7 +119,6 @@ def _parser() -> argparse.ArgumentParser:
         "--metaserver",
         nargs="?",
         const=f"127.0.0.1:{METASERVER_PORT}",
-        dest="read_api",
         metavar="HOST:PORT",
         help=f"serve what this node knows as a Kubernetes API, to read, with or without a cloud (default: not; 127.0.0.1:{METASERVER_PORT})",
     )
@@ -137,7 +143,7 @@ def checked(config: EdgeConfig) -> EdgeConfig:
         raise UsageError("--hub needs --cloud, where the node's certificate comes from")
     if strange := [label for label in config.labels if not LABEL.fullmatch(label)]:
         raise UsageError(f"labels: {strange[0]!r} is not of the form NAME=VALUE")
-    check_metaserver(config.read_api)
+    check_metaserver(config.metaserver)
     return dataclasses.replace(config, name=name)
 
 

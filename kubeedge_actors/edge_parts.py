@@ -141,13 +141,13 @@ def device_mappers(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> lis
 
 def meta_server(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
-    if not config.read_api:
+    if not config.metaserver:
         return []
     from kubeedge_actors.actors.metamanager.metaserver.actor import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.site import StdlibSite
 
-    where = urlsplit(f"//{config.read_api}")
+    where = urlsplit(f"//{config.metaserver}")
     site = StdlibSite(where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port)
     site.bind()
     stack.callback(site.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +51,8 @@ def databases(folder: Path) -> dict[str, int]:
     for entry in os.scandir(folder):
         if entry.name.endswith((".db", ".db-wal")):
             name = entry.name.removesuffix("-wal")
-            sizes[name] = sizes.get(name, 0) + entry.stat().st_size
+            with contextlib.suppress(FileNotFoundError):  # the log goes when its last user closes it
+                sizes[name] = sizes.get(name, 0) + entry.stat().st_size
     return dict(sorted(sizes.items()))
 
 

@@ -20,7 +20,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 import kubeedge_actors
-from kubeedge_actors import DeviceStateUpdate, MqttPublish, TwinUpdate, TwinUpdated
+from kubeedge_actors import DeviceChanged, DeviceStateUpdate, MqttPublish, TwinUpdate, TwinUpdated
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.demo_stage import free_ports
@@ -98,6 +98,21 @@ def test_the_mapper_reports_what_changes_and_sets_what_is_desired(monkeypatch: p
             assert device.registers[1] == 50
             harness.publish(TwinUpdated(device="default/t1", twin=twin))
             assert device.registers[1] == 70
+
+
+def test_a_device_that_the_node_hears_of_later_is_reported_whole_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with boiler() as device:
+        monkeypatch.setenv("BOILER", f"127.0.0.1:{device.port}")
+        with inline(example("mapper").BoilerMapper) as harness:
+            updates, states = harness.probe(TwinUpdate), harness.probe(DeviceStateUpdate)
+            harness.advance(2.0)
+            updates.take(), states.take()
+            for name in ("another", "t1"):
+                metadata = {"namespace": "default", "name": name}
+                harness.publish(DeviceChanged(operation="insert", type="device", object={"metadata": metadata}))
+            harness.advance(2.0)
+            assert values(updates.only()) == {"temperature": "20", "power": "50"}
+            assert json.loads(states.only().payload) == {"state": "online"}
 
 
 def test_a_device_that_goes_away_is_offline_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -182,12 +183,23 @@ def _hop(line: str) -> list[str]:
 
 
 def test_the_same_module_runs_in_a_process_of_its_own(node: Node) -> None:
-    pytest.importorskip("thespian", reason="the hosts engine is an extra")
     node.start(1)
     node.publish(0)
     assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    killed = _pid(node)
+    os.kill(killed, signal.SIGKILL)
+    node.publish(0)
+    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    assert _pid(node) != killed
     health = node.run(command("python -m kubeedge_actors control health"))
     assert re.search(r"^alarm +ok ", health, re.M)
+
+
+def _pid(node: Node) -> int:
+    """The process of the module called alarm."""
+    with closing(ControlClient(node.folder / "E" / SOCKET)) as control:
+        (own,) = (each for each in control.ask("tree")["tree"]["children"] if each["name"] == "modules")
+    return next(int(each["pid"]) for each in own["children"] if each["name"] == "alarm")
 
 
 def test_the_installation_of_the_page_works(tmp_path: Path) -> None:

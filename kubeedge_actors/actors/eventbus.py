@@ -50,6 +50,13 @@ class Look(Message, frozen=True, kw_only=True):
     """Time to see whether the brokers still work."""
 
 
+class Passed(Message, frozen=True, kw_only=True):
+    """Whatever this broker had offered up to this receipt came before this message."""
+
+    source: int
+    receipt: int
+
+
 class Unusable(Message, frozen=True, kw_only=True):
     """What can not be said or subscribed to by MQTT, or means nothing to anybody.
 
@@ -94,6 +101,7 @@ class EventBus(Module):
         Arrival,
         AskStored,
         Look,
+        Passed,
     )
 
     def __init__(
@@ -107,7 +115,6 @@ class EventBus(Module):
         self._told: set[str] = set()
         self._asked: set[str] = set()
         self._storing: dict[int, int] = {}
-        self._offered: dict[int, int] = {}
 
     def on_start(self) -> None:
         """Mend the brokers, and hear from them. Errors: BrokerError, StoreError; both a crash."""
@@ -134,16 +141,16 @@ class EventBus(Module):
                 self._standing.lost[source] = lost
                 text = "over its limits, the MQTT broker at %s has dropped %d messages or sessions since the last look"
                 self.log.warning(text, broker.address, lost - before)
-            self._overdue(source, broker.offered)
+            if broker.offered > self._standing.settled.get(source, 0):
+                # it takes its place behind those arrivals; when the mailbox is full, the next look will do
+                self.ref.offer(Passed(source=source, receipt=broker.offered))
 
-    def _overdue(self, source: int, offered: int) -> None:
-        """What had been offered at the last look came before this one: it was handled, or has ended as a dead letter, which
-        nobody will ever say is stored.
-        """
-        before, self._offered[source] = self._offered.get(source, 0), offered
-        handled = self._standing.handled
-        if before > max(self._standing.settled.get(source, 0), handled.get(source, 0)):
-            handled[source] = before
+    @on
+    def passed(self, message: Passed) -> None:
+        """An arrival that ended as a dead letter is never handled: its client is told all the same."""
+        handled, source = self._standing.handled, message.source
+        if message.receipt > max(self._standing.settled.get(source, 0), handled.get(source, 0)):
+            handled[source] = message.receipt
             self._told |= set(KEEPERS)
             if not self._asked:
                 self._ask()

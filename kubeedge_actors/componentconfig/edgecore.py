@@ -81,7 +81,9 @@ def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
     """Fields of EdgeConfig that the file gives; the keys without effect are named in warnings."""
     keys = Keys(document, path, FREE)
     keys.agree(FIXED)
-    found = keys.settings(TAKEN) | _cloud(keys) | _brokers(keys) | _metaserver(keys)
+    found = keys.settings(TAKEN) | _cloud(keys) | _brokers(keys)
+    if address := _metaserver(keys):
+        found.update(metaserver=address)
     if (labels := keys.take(LABELS, _labels)) is not None:
         found["labels"] = labels
     if source := keys.take_unless(DATA_SOURCE, "database.dataSource"):
@@ -118,10 +120,10 @@ def _brokers(keys: Keys) -> dict[str, Any]:
     return {field: value for field, value in found.items() if value is not None}
 
 
-def _metaserver(keys: Keys) -> dict[str, Any]:
+def _metaserver(keys: Keys) -> str:
     """Where to serve the read API; nothing unless it is enabled."""
     enabled, server = keys.take(f"{META}metaServer.enable", yes_or_no), keys.take(f"{META}metaServer.server", str)
-    return {"read_api": server or READ_API} if enabled else {}
+    return str(server or READ_API) if enabled else ""
 
 
 def _labels(value: Any) -> tuple[str, ...]:

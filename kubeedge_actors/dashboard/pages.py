@@ -172,6 +172,9 @@ class Following(TablePage):
 
     def on_unmount(self) -> None:
         """Follow no longer."""
+        self._stop()
+
+    def _stop(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
 
@@ -181,7 +184,8 @@ class Following(TablePage):
         table = self.table
         at_end = table.cursor_row >= len(self._hops) - 1
         if len(self._hops) >= HOPS_KEPT:
-            self.say(f"only the first {HOPS_KEPT} are shown")
+            self._stop()
+            self.say(f"these are the first {HOPS_KEPT}; close and open the page to follow others")
             return
         self._hops.append(each["id"])
         self.fill(hop(each))

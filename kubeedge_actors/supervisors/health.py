@@ -32,8 +32,8 @@ class Health:
 class Probe:
     """One probe on its way."""
 
-    def __init__(self, promise: Promise) -> None:
-        self.promise = promise
+    def __init__(self, cell: Cell, promise: Promise) -> None:
+        self.cell, self.promise = cell, promise
         self.sent = time.monotonic()
         self.answered: float | None = None
         promise.listen(self._note)
@@ -56,17 +56,17 @@ class Prober:
         an unknown name.
         """
         cells = {name: self._runtime.cell(name) for name in names or self._runtime.registry.names()}
-        probes = {name: self._probe(name) for name in cells}
+        probes = {name: self._probe(cell) for name, cell in cells.items()}
         until = time.monotonic() + patience
         for name, probe in probes.items():
             if cells[name].state is State.RUNNING:
                 _wait(probe, until)
         return {name: _health(cell, probes[name]) for name, cell in cells.items()}
 
-    def _probe(self, name: str) -> Probe:
-        probe = self._probes.get(name)
-        if probe is None or probe.promise.done:
-            probe = self._probes[name] = Probe(self._runtime.health(name))
+    def _probe(self, cell: Cell) -> Probe:
+        probe = self._probes.get(cell.name)
+        if probe is None or probe.promise.done or probe.cell is not cell:  # another may have the name by now
+            probe = self._probes[cell.name] = Probe(cell, self._runtime.health(cell.name))
         return probe
 
 

@@ -112,13 +112,28 @@ def test_where_the_cloud_renews_the_lease_the_node_writes_none_and_reports_what_
         if any(type(each) is PatchNode for each in talk.said):
             times.append(talk.now)
             talk.answer(PatchNode, {"Object": {**made, "status": _patched(talk)}, "Err": None})
-    assert kinds == {PatchNode}
+    assert kinds == {PatchNode, QueryObject}, "the question is for the store on this node: nothing on the link"
     assert [after - before for before, after in itertools.pairwise(times)] == [900.0, 900.0]
     talk.trouble = "the engine is away"
     assert PatchNode in talk.step(10.0)
     talk.talk.link(False)
     talk.talk.link(True)
     assert QueryLease in talk.step(0.1), "the next cloud may be a genuine one"
+
+
+def test_a_node_that_others_say_is_lost_while_its_link_is_up_objects_at_the_next_look(talk: Talk) -> None:
+    talk.register()
+    for _ in range(10):
+        if QueryObject in talk.step(10.0):
+            break
+    base = talk.talk.base or {}
+    conditions = [{**each, "status": "Unknown", "reason": "NodeStatusUnknown"} for each in base["status"]["conditions"]]
+    lost = {**base, "metadata": {**base["metadata"], "resourceVersion": "999"}}
+    lost["status"] = {**base["status"], "conditions": conditions}
+    talk.answer(QueryObject, [msgspec.json.encode(lost).decode()])
+    assert PatchNode in talk.step(0.0)
+    said = msgspec.json.decode(talk.one(PatchNode).patch)["status"]["conditions"]
+    assert {each["type"]: each["status"] for each in said}["Ready"] == "True"
 
 
 @pytest.mark.parametrize("found", [True, False])

@@ -56,7 +56,7 @@ def test_an_answer_that_does_not_come_is_not_awaited_for_ever(talk: PodTalk) -> 
     assert said(talk, RUNNING) is not None
     assert said(talk, RUNNING, NOW + 59) is None
     assert talk.wake() == NOW + 60
-    talk.link()
+    talk.link(NOW + 60)
     assert said(talk, RUNNING, NOW + 60) is not None
 
 

@@ -98,6 +98,7 @@ class Plant:
     """A runtime with a worker in a process of its own."""
 
     def __init__(self, factory: Any = Worker, **more: Any) -> None:
+        self.before = set(processes_of(os.getpid()))
         self.kept: list[object] = []
         self.events: list[Event] = []
         self.runtime = Runtime(ThreadsEngine())
@@ -130,7 +131,7 @@ def plant() -> Iterator[Plant]:
 def close(plant: Plant) -> None:
     """Stop it and look."""
     plant.runtime.stop()
-    assert processes_of(os.getpid()) == []
+    assert set(processes_of(os.getpid())) <= plant.before  # the suite's own warden may be among them
 
 
 def processes_of(parent: int) -> list[int]:
@@ -248,7 +249,7 @@ def test_what_a_module_logs_in_its_process_is_in_the_one_log(plant: Plant, caplo
 
 def test_a_warden_that_is_killed_is_replaced_and_its_processes_end_in_the_end(plant: Plant) -> None:
     first = plant.ask("pid")
-    warden = next(each for each in processes_of(os.getpid()) if each != first)
+    warden = next(each for each in processes_of(os.getpid()) if each not in plant.before | {first})
     os.kill(warden, signal.SIGKILL)
     assert plant.ask("pid") == first
     os.kill(first, signal.SIGKILL)

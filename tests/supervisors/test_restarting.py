@@ -69,7 +69,7 @@ def test_g4_the_decision_table_of_otp(world: World, kind: Restart, ending: str, 
     if back:
         assert world.ref("b").ask("back").get() == ("answer", "back")
     else:
-        assert ("b" in world.runtime.registry.names()) is (kind is Restart.TRANSIENT)
+        world.until(lambda: ("b" in world.runtime.registry.names()) is (kind is Restart.TRANSIENT))
 
 
 def test_g4_one_for_all_stops_in_reverse_order_and_starts_in_list_order(world: World) -> None:

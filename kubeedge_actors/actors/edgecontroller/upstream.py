@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
     Kind,
     identity,
 )
-from kubeedge_actors.errors import AlreadyExists, NotFound
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.wire import kinds, names
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -155,9 +155,18 @@ class Upstream:
                 POD_KIND, request.namespace, request.name, patch, form="strategic", subresource="status"
             )
         except NotFound as error:
-            stub = pod_stub(request.node, request.namespace, request.name, str(uid)) if uid else None
-            raise Gone(error, stub) from error
+            raise self._gone(request, uid, error) from error
+        except Conflict as error:
+            found = self._cluster.get(POD_KIND, request.namespace, request.name)
+            if uid and identity(found).uid != uid:  # another pod has its name now
+                raise self._gone(request, uid, error) from error
+            raise
         return [written(request, pod, versioned=True), seen(request, names.POD, pod)]
+
+    @staticmethod
+    def _gone(request: PatchPod, uid: str, error: ClusterError) -> Gone:
+        stub = pod_stub(request.node, request.namespace, request.name, str(uid)) if uid else None
+        return Gone(error, stub)
 
     def _delete_pod(self, request: DeletePod) -> list[Message]:
         options: Any = request.options
@@ -236,7 +245,7 @@ class Upstream:
 class Gone(NotFound):
     """The API does not know the pod that a node reports of; `stub` tells the node so."""
 
-    def __init__(self, error: NotFound, stub: ObjectPushed | None) -> None:
+    def __init__(self, error: ClusterError, stub: ObjectPushed | None) -> None:
         super().__init__(error.status)
         self.stub = stub
 

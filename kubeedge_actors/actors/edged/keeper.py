@@ -270,7 +270,7 @@ class Keeper:
     def link(self) -> None:
         """The link came up or went down."""
         for record in self._pods:
-            record.talk.link()
+            record.talk.link(self._shell.clock.now())
             if self._state.link_up and record.memory.prepare_failure is not None:
                 record.memory.prepare_failure = None  # what was missing may be had now
             self.work(record)

@@ -113,7 +113,9 @@ class NodeTalk:
         for thread in (self._registering, self._leasing, self._stating):
             thread.done(0.0)
         self._reported = float("-inf")  # also tells whether the node is still there
-        self._changed = up  # while it was silent somebody may have said that it is lost: the answer to the first report tells
+        self._changed = (
+            up  # while it was silent somebody may have said that it is lost: the answer to the first report tells
+        )
 
     def status_changed(self, now: float) -> None:
         """Something about the node changed that ought to be told before the next period, or before the next answer."""
@@ -174,7 +176,7 @@ class NodeTalk:
 
     def _look(self, now: float) -> list[Said]:
         """Ask the store how others see the node: one that was said to be lost while its link was up has to object."""
-        if self.base is None or not self._asked_store.free(now):
+        if self.base is None or (self._asked_store.asked and now - self._asked_store.since < PATIENCE):
             return []
         return [self._asked_store.say(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)]
 
@@ -213,9 +215,11 @@ class NodeTalk:
 
     def _stored(self, content: Any, now: float) -> None:
         found = stored_object(content)
+        if found is None and self.base is None:
+            return  # asked once: the answer to the registration brings it
+        self._asked_store.done(now)
         if found is None:
             return
-        self._asked_store.done(now)
         if self.base is None:
             self.base = found
         elif _version(found) > _version(self.base):
@@ -225,6 +229,7 @@ class NodeTalk:
         found, error = outcome(content)
         if error is None and found:
             self.base, self._labels_checked = found, True
+            self._asked_store.done(now)
         elif error is None or error.get("reason") != "AlreadyExists":
             self._registering.failed(now)
             return

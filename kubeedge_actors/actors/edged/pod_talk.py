@@ -1,12 +1,14 @@
 """The conversation about one pod: its status, and its end. Pure: answers in, messages out, level-triggered.
 
 What was acknowledged is the status in the newest object the cluster has sent; what differs from it is reported, one
-patch at a time.
+patch at a time. Of a pod of which nothing differs the cloud is told all the same, once after each begin of the link:
+whether it still knows it. What nobody there knows, whatever records were lost, is answered with its end.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 from kubeedge_actors.actors.edged import patch
 from kubeedge_actors.actors.edged.conditions import ORDER
@@ -18,6 +20,8 @@ from kubeedge_actors.wire.names import OK
 
 Json = dict[str, Any]
 
+SPREAD = 30.0
+"""Seconds after the begin of the link within which each pod has been named; the pods of many nodes not all at once."""
 KEPT = ("startTime", "phase", "reason", "message", "podIP")
 INFINITY = float("inf")
 
@@ -34,6 +38,7 @@ class PodTalk:
         self._namespace, self._name, self._raw = pod.name.namespace, pod.name.name, pod.raw
         self._gone = False
         self._said = ""
+        self._name_at = 0.0
         self._patching, self._inserting, self._deleting = Thread(), Thread(), Thread()
 
     def learn(self, pod: Json) -> bool:
@@ -52,8 +57,9 @@ class PodTalk:
         self.uid, self.acked, self._version, self._gone = "", {}, 0, False
         self._inserting.done(0.0)
 
-    def link(self) -> None:
+    def link(self, now: float) -> None:
         """The link came up or went down: what was said before is not answered, and may have been lost."""
+        self._name_at = now + SPREAD * (crc32(f"{self._namespace}/{self._name}".encode()) % 1000) / 1000
         for thread in (self._patching, self._inserting, self._deleting):
             thread.done(0.0)
         self._gone, self._said = False, ""
@@ -69,6 +75,8 @@ class PodTalk:
         """When something may be said again if nothing happens."""
         threads = (self._patching, self._inserting, self._deleting)
         waits = [thread.since + PATIENCE if thread.asked else thread.due for thread in threads]
+        if not self._patching.asked and not self._gone:
+            waits.append(self._name_at)
         return min((wait for wait in waits if wait > 0.0), default=INFINITY)
 
     # --- speaking ---------------------------------------------------------------------------------------------------
@@ -81,7 +89,7 @@ class PodTalk:
         if not self.uid:
             return self._insert(now, node_uid) if self.static and not ended else []
         changes = patch.status_patch(self.acked, status)
-        patches = self._patch(changes, now) if changes else []
+        patches = (self._patch(changes, now) if changes else []) or self._name_it(now)
         if patches or not self._patching.free(now):
             return patches
         if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._deleting.free(now):
@@ -96,6 +104,13 @@ class PodTalk:
         if not self._patching.free(now) or said == self._said:
             return []
         self._said = said
+        return [self._patching.say(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
+
+    def _name_it(self, now: float) -> list[Said]:
+        """Ask whether the cluster still knows the pod: a patch that changes nothing."""
+        if now < self._name_at or not self._patching.free(now):
+            return []
+        said = patch.text({"metadata": {"uid": self.uid}})
         return [self._patching.say(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
 
     def deletion(self) -> DeletePod:
@@ -139,6 +154,7 @@ class PodTalk:
         found, error = outcome(content)
         if error is None and found:
             thread.done(0.0)
+            self._name_at = INFINITY
             self.learn(found)
             return
         thread.failed(now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 
 from kubeedge_actors.drivers.containers.base import ContainerSpec
 from kubeedge_actors.errors import ContainerError
@@ -35,6 +34,8 @@ def prefixed(spec: ContainerSpec) -> tuple[str, ...]:
         wanted += [f"--reuid={uid}", f"--regid={gid or uid}", "--clear-groups"]
     if not wanted:
         return command
+    import shutil  # late: it brings three compressions along, 0.5 MB
+
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise ContainerError("the user or the privileges of a process can not be changed: there is no program setpriv")

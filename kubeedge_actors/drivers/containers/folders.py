@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
@@ -84,6 +83,8 @@ class PodFolders:
         fresh.symlink_to(version.name)
         fresh.replace(path / DATA)
         _link(path, {inside.split("/")[0] for inside in files})
+        import shutil  # late: it brings three compressions along, 0.5 MB
+
         for old in path.glob("..*"):
             if old.name not in (DATA, version.name) and (old.name == before or not old.is_symlink()):
                 shutil.rmtree(old, ignore_errors=True)
@@ -131,6 +132,8 @@ class PodFolders:
         with _translated(f"the folder of pod {pod_uid} can not be removed"):
             path = self._root / pod_uid
             if path.is_dir():
+                import shutil  # late: it brings three compressions along, 0.5 MB
+
                 shutil.rmtree(path)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -112,6 +111,8 @@ class ProcessRuntime:
                 id=uuid.uuid4().hex, pod=spec.pod, name=spec.name, image=spec.image, hash=spec.hash,
                 restart_count=spec.restart_count,
             )  # fmt: skip
+            import shutil  # late: it brings three compressions along, 0.5 MB
+
             shutil.rmtree(folder, ignore_errors=True)  # of a container whose record could not be read
             self._write(folder, container)
             self._processes[container.id] = _Process(container, folder, spec)
@@ -164,7 +165,11 @@ class ProcessRuntime:
     def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
         env = environment(spec)
         cwd = spec.working_dir or str(process.folder)
-        program = shutil.which(spec.command[0], path=env["PATH"]) if "/" not in spec.command[0] else spec.command[0]
+        program: str | None = spec.command[0]
+        if "/" not in spec.command[0]:
+            import shutil  # late: it brings three compressions along, 0.5 MB
+
+            program = shutil.which(spec.command[0], path=env["PATH"])
         if program is None or not os.access(os.path.join(cwd, program), os.X_OK):
             raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
         if not os.path.isdir(cwd):
@@ -250,6 +255,8 @@ class ProcessRuntime:
             return
         if process.popen is not None:
             process.popen.wait()
+        import shutil  # late: it brings three compressions along, 0.5 MB
+
         shutil.rmtree(process.folder, ignore_errors=True)
 
     # --- looking ----------------------------------------------------------------------------------------------------

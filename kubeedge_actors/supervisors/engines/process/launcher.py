@@ -74,6 +74,7 @@ class Launcher:
             raise TimeoutError(f"it did not call home within {STARTING:g} s") from None
         finally:
             self._expected.pop(ticket, None)
+            _turn_away(arrived)
         if isinstance(found, str):
             raise OSError(found)
         return found
@@ -147,6 +148,14 @@ def check_spec(name: str, host: str, factory: object, carrier: Carrier | None) -
         ) from error
 
 
+def _turn_away(arrived: queue.SimpleQueue[Line | str]) -> None:
+    """One that called home at the very moment when nobody waited for it any more."""
+    with contextlib.suppress(queue.Empty):  # nobody did
+        late = arrived.get_nowait()
+        if isinstance(late, Line):
+            late.close()
+
+
 def search_path() -> list[str]:
     """Where modules are looked for, as another process has to be told it."""
     return [os.path.abspath(each) for each in sys.path]
@@ -167,11 +176,20 @@ class Warden:
         os.close(lifeline)
         os.close(alive)  # all that come from the warden hold it: when nobody does, all have ended
         self._hearing = threading.Thread(target=self._hear, name="warden", daemon=True)
+        # its own way to our code is not that of programs that modules start
+        path = os.environ.get("PYTHONPATH")
         self._say(
-            lifeline=(lifeline, alive), address=convention.address, port=convention.port, key=convention.key.hex()
+            path=path,
+            lifeline=(lifeline, alive),
+            address=convention.address,
+            port=convention.port,
+            key=convention.key.hex(),
         )
         assert self._process.stdout is not None
-        said = json.loads(self._process.stdout.readline() or '{"error": "the warden has ended"}')
+        there = select.select([self._process.stdout], [], [], STARTING)[0]
+        said = json.loads(
+            (self._process.stdout.readline() if there else "") or '{"error": "the warden does not start"}'
+        )
         if "error" in said:
             self.close()
             raise OSError(said["error"])

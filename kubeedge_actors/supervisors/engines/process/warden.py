@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from kubeedge_actors.supervisors.engines.process.system import System
 
 PORT = 1900
+LEAVING = 1.0
+"""Seconds that Thespian has to take leave of its convention; by itself it takes five or ten."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,8 +67,10 @@ def serve_convention(options: argparse.Namespace) -> int:
     system = System(address, port, key, leader, options.name)
     print(f"ready: host {options.name} of the convention of {leader}", flush=True)
     ended.wait()
-    system.shut_down()
-    os.close(held)
+    leaving = threading.Thread(target=system.shut_down, daemon=True)
+    leaving.start()
+    leaving.join(LEAVING)
+    os.close(held)  # and with it ends what is left here
     return 0
 
 
@@ -74,6 +78,9 @@ def serve_runtime() -> int:
     """Carry out the orders of the runtime that started this: a line of JSON each, the first one says how to begin."""
     orders, answers = _keep_standard_streams()
     begin = json.loads(orders.readline())
+    os.environ.pop("PYTHONPATH", None)
+    if begin.get("path") is not None:
+        os.environ["PYTHONPATH"] = begin["path"]
     hang_on(begin["lifeline"], private=(orders.fileno(), answers.fileno()))
     convention = Leader(begin["address"], begin["port"], bytes.fromhex(begin["key"]))
     try:

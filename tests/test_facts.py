@@ -1,0 +1,39 @@
+"""What a process knows of itself beside its tree."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kubeedge_actors import __version__
+from kubeedge_actors.facts import Facts, databases, traffic_of
+
+
+def test_databases_are_counted_with_their_logs(tmp_path: Path) -> None:
+    for name, size in (("edge.db", 100), ("edge.db-wal", 20), ("edge.db-shm", 7), ("deadletters.db", 3), ("token", 9)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    (tmp_path / "gone.db").symlink_to(tmp_path / "nowhere")
+    assert databases(tmp_path) == {"deadletters.db": 3, "edge.db": 120}
+
+
+def test_a_process_tells_who_it_is_and_what_it_uses(tmp_path: Path) -> None:
+    facts = Facts("edge", "e1", tmp_path)()
+    assert facts["link"] == {"state": "none"}
+    assert "traffic" not in facts
+    process = facts["process"]
+    assert (process["side"], process["name"], process["version"], process["pid"]) == (
+        "edge",
+        "e1",
+        __version__,
+        os.getpid(),
+    )
+    assert process["rss"] > 1_000_000 and process["cpu"] > 0
+
+
+def test_link_and_traffic_are_asked_for_each_time(tmp_path: Path) -> None:
+    rows = [("up", "twin", "TwinReported", 1, 10)]
+    facts = Facts("cloud", "c", tmp_path, lambda: {"sessions": len(rows)}, lambda: traffic_of(rows))
+    assert facts()["link"] == {"sessions": 1}
+    rows.append(("down", "edgecontroller", "ObjectPushed", 2, 20))
+    assert facts()["link"] == {"sessions": 2}
+    assert facts()["traffic"]["down"] == {"edgecontroller/ObjectPushed": {"messages": 2, "bytes": 20}}
