@@ -186,6 +186,15 @@ HEADER_LEASE: Final = "Kubeedge-Actors-Lease"
 USE_MESSAGES: Final = "msg"
 DEFAULT_PROJECT: Final = "e632aba927ea4ac2b575ec1603d56f10"
 
+# --- the tunnel of streams -----------------------------------------------------------------------------
+PATH_TUNNEL: Final = "/v1/kubeedge/connect"
+HEADER_TUNNEL_NODE: Final = "SessionHostNameOverride"
+HEADER_TUNNEL_ADDRESS: Final = "SessionInternalIP"
+HEADER_STREAM: Final = "Kubeedge-Actors-Stream"
+"""Ours, among the headers of a request: the cloud says how much of a log was read, and takes the reason of an end."""
+PATH_LOGS: Final = "containerLogs"
+PATH_EXEC: Final = "exec"
+
 # --- Kubernetes words -----------------------------------------------------------------------------------
 EDGE_LABEL: Final = "node-role.kubernetes.io/edge"
 AGENT_LABEL: Final = "node-role.kubernetes.io/agent"

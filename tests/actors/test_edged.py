@@ -78,6 +78,21 @@ def test_the_end_of_a_pod_that_nobody_hears_is_told_when_the_link_is_back(bench:
     assert bench.engine.containers == {}
 
 
+def test_a_pod_that_the_cloud_has_forgotten_without_a_word_ends_after_the_next_begin_of_the_link(bench: Bench) -> None:
+    bench.start().apply(pod())
+    bench.offline()
+    del bench.cloud.pods["u-1"]
+    bench.online()
+    before = len(bench.cloud.of(PatchPod))
+    bench.harness.advance(31)
+    (naming,) = bench.cloud.of(PatchPod)[before:]
+    assert msgspec.json.decode(naming.patch) == {"metadata": {"uid": "u-1"}}
+    # EdgeController answers that with a stub, of which MetaManager has nothing left then
+    stub = {"metadata": {"name": "shop", "namespace": "default", "uid": "u-1"}, "spec": {"containers": None}}
+    bench.harness.tell("edged", PodChanged(operation="delete", object=stub))
+    assert bench.engine.containers == {}
+
+
 def test_a_deaf_container_is_killed_after_the_grace_of_the_deletion(bench: Bench) -> None:
     bench.engine.program = lambda spec: Program(deaf=True)
     bench.start().apply(pod())

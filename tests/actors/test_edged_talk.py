@@ -76,6 +76,36 @@ def test_a_pod_that_the_cluster_does_not_know_is_not_reported_until_it_does(talk
     assert said(talk, RUNNING, NOW + 200) is not None
 
 
+def test_after_each_begin_of_the_link_a_pod_of_which_nothing_differs_is_named_once(talk: PodTalk) -> None:
+    first = said(talk, RUNNING)
+    talk.answered(first.msg_id, {"Object": stored(6, phase="Running"), "Err": None}, NOW)
+    assert said(talk, RUNNING, NOW + 1000) is None
+    assert talk.wake() == float("inf")
+    talk.link(NOW + 2000)
+    assert NOW + 2000 <= talk.wake() <= NOW + 2030, "not all pods of all nodes at once"
+    assert said(talk, RUNNING, NOW + 1999) is None
+    naming = said(talk, RUNNING, talk.wake())
+    assert msgspec.json.decode(naming.patch) == {"metadata": {"uid": "u-1"}}
+    talk.answered(naming.msg_id, {"Object": stored(6, phase="Running"), "Err": None}, NOW + 2031)
+    assert said(talk, RUNNING, NOW + 9000) is None
+
+
+def test_a_report_names_the_pod_too(talk: PodTalk) -> None:
+    talk.link(NOW)
+    first = said(talk, RUNNING)
+    talk.answered(first.msg_id, {"Object": stored(6, phase="Running"), "Err": None}, NOW + 1)
+    assert said(talk, RUNNING, NOW + 100) is None
+
+
+def test_a_naming_that_is_refused_is_said_again(talk: PodTalk) -> None:
+    pending = {"phase": "Pending", "qosClass": "BestEffort"}
+    naming = said(talk, pending)
+    talk.refused(naming.msg_id, NOW)
+    assert said(talk, pending) is None
+    assert talk.wake() > NOW
+    assert said(talk, pending, talk.wake()) is not None
+
+
 def test_the_end_is_reported_before_the_object_is_deleted(talk: PodTalk) -> None:
     failed = {**RUNNING, "phase": "Failed"}
     first = said(talk, failed, ended=True)

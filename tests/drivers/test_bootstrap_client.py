@@ -172,6 +172,17 @@ def test_good_files_outlive_a_token_that_is_of_no_use(edge: Edge, token: str) ->
     assert {path: path.read_bytes() for path in edge.folder.iterdir()} == before
 
 
+def test_good_files_outlive_a_token_file_that_is_gone_and_a_new_node_is_told_of_it(edge: Edge, tmp_path: Path) -> None:
+    tls = edge.credentials().obtain()
+
+    def gone() -> str:
+        raise CertificateError("the token file /t can not be read")
+
+    assert NodeCredentials(edge.folder, "n1", edge.address, gone, here).obtain() == tls
+    with pytest.raises(CertificateError, match="the token file /t can not be read"):
+        NodeCredentials(tmp_path / "new", "n1", edge.address, gone, here).obtain()
+
+
 # --- each failure as a sentence
 
 

@@ -30,7 +30,7 @@ def test_it_is_complete_when_all_that_is_awaited_is() -> None:
     lookout = Lookout(cluster, [Wanted(CONFIGMAP_KIND), Wanted(SECRET_KIND), Wanted(NODE_KIND, awaited=False)])
     woken: list[bool] = []
     lookout.begin(lambda: woken.append(lookout.synced))
-    assert not lookout.synced and woken == []
+    assert (lookout.synced, woken) == (False, [])
     cluster.down = False
     assert lookout.synced and woken[-1]
 

@@ -95,6 +95,7 @@ def test_a_data_directory_in_use_is_named(cloud: Side) -> None:
         (("--runtime", "docker", "--docker-host", "unix:///nowhere.sock"), "/nowhere.sock"),
         (("--cloud", "127.0.0.1"), "127.0.0.1"),
         (("--mqtt", "nonsense"), "nonsense"),
+        (("--metaserver", "nowhere"), "'nowhere' is no address of the form HOST:PORT"),
     ],
 )
 def test_a_bad_option_is_named(options: tuple[str, ...], word: str, tmp_path: Path) -> None:

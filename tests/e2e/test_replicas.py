@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,8 @@ class Fleet:
     def stop(self) -> None:
         """End it all."""
         self.api.call("DELETE", PODS)
+        with contextlib.suppress(AssertionError):  # it is for tidiness: what a pod has started outlives its edge
+            eventually(lambda: not self.api.get(PODS)["items"], "the pods have ended", 15)
         for side in (*self.edges, *self.clouds):
             if side.process and side.process.poll() is None:
                 side.stop()

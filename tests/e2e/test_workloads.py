@@ -38,6 +38,12 @@ def rolled_out(world: World, what: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def deleted(world: World) -> None:
+    """What a pod has started outlives its edge."""
+    world.out("delete", "deployment/web", "daemonset/agent")
+    eventually(lambda: not names(world, "pods") and not names(world, "replicasets"), "all that they made is gone")
+
+
 def names(world: World, kind: str) -> list[str]:
     return world.out("get", kind, "-o", "name").split()
 
@@ -59,8 +65,7 @@ def test_a_deployment_is_applied_scaled_restarted_undone_and_deleted(world: Worl
     world.out("rollout", "undo", "deployment/web")
     rolled_out(world, "deployment/web")
     assert len(names(world, "replicasets")) == 2
-    world.out("delete", "deployment/web", "daemonset/agent")
-    eventually(lambda: not names(world, "pods") and not names(world, "replicasets"), "all that they made is gone")
+    deleted(world)
 
 
 def test_pods_of_a_node_that_is_deleted_are_made_anew_where_there_is_one(world: World) -> None:
@@ -74,3 +79,4 @@ def test_pods_of_a_node_that_is_deleted_are_made_anew_where_there_is_one(world: 
     world.wait_ready()
     rolled_out(world, "deployment/web")
     rolled_out(world, "daemonset/agent")
+    deleted(world)

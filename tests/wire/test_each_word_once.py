@@ -28,7 +28,7 @@ FILES = [
 ]
 
 PLAIN = {
-    "ack", "bus", "config", "controller", "default", "delete", "device", "dmi", "error", "event", "func", "get",
+    "ack", "bus", "config", "controller", "default", "delete", "device", "dmi", "error", "event", "exec", "func", "get",
     "hub", "insert", "lease", "message", "meta", "msg", "node", "null", "outbox", "patch", "ping", "pod", "pong", "publish",
     "query", "resource", "response", "scheduler", "secret", "start", "stop", "subscribe", "twin", "unsubscribe",
     "update", "updated", "upload", "user", "volume", "websocket", "workloads", "Err", "OK", "Object",

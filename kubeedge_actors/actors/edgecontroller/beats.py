@@ -73,7 +73,9 @@ class LeaseKeeper(Module):
         }
         try:
             if node not in self._renewed:
-                self._cluster.get(LEASE_KIND, names.LEASE_NAMESPACE, node)  # some APIs let a patch make it, without owner
+                self._cluster.get(
+                    LEASE_KIND, names.LEASE_NAMESPACE, node
+                )  # some APIs let a patch make it, without owner
             self._cluster.patch(LEASE_KIND, names.LEASE_NAMESPACE, node, {"spec": spec})
         except NotFound:
             return self._make(node, spec)

@@ -164,7 +164,7 @@ class Upstream:
         return [written(request, pod, versioned=True), seen(request, names.POD, pod)]
 
     @staticmethod
-    def _gone(request: PatchPod, uid: str, error: ClusterError) -> Gone:
+    def _gone(request: PatchPod, uid: Any, error: ClusterError) -> Gone:
         stub = pod_stub(request.node, request.namespace, request.name, str(uid)) if uid else None
         return Gone(error, stub)
 

@@ -89,7 +89,8 @@ class Keeper:
         if record.timer is not None:
             record.timer.cancel()
             record.timer = None
-        said = record.talk.wake() if self._state.link_up else INFINITY
+        mute = record.memory.removed and not record.static
+        said = record.talk.wake() if self._state.link_up and not mute else INFINITY
         soonest = min(said, INFINITY if planned is None else planned)
         if soonest != INFINITY:
             wait = max(soonest - self._shell.clock.now(), LEAST_WAIT)

@@ -75,8 +75,8 @@ class PodTalk:
         """When something may be said again if nothing happens."""
         threads = (self._patching, self._inserting, self._deleting)
         waits = [thread.since + PATIENCE if thread.asked else thread.due for thread in threads]
-        if not self._patching.asked and not self._gone:
-            waits.append(self._name_at)
+        if self.uid and not self._patching.asked and not self._gone:
+            waits.append(max(self._name_at, self._patching.due))
         return min((wait for wait in waits if wait > 0.0), default=INFINITY)
 
     # --- speaking ---------------------------------------------------------------------------------------------------

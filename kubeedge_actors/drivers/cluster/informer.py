@@ -199,7 +199,9 @@ class Informer:
         self._failures += 1
         level = logging.WARNING if self._failures in (1, 10) else logging.DEBUG
         log.log(level, "watch of %s: %s; trying again", self.kind.plural, error)
-        if not temporary(error):  # else the history is still there, and a new list would be work for an API that has too much
+        if not temporary(
+            error
+        ):  # else the history is still there, and a new list would be work for an API that has too much
             self._version = ""
 
     def _replace(self, listing: Listing) -> None:

@@ -46,25 +46,30 @@ OTHER_CA = frozenset({7, 18, 19, 20, 21})
 
 
 class WebSocketLinks:
-    """Makes links; what one link learns of a server's certificate the next one knows. Call it for a new link."""
+    """Makes links; what one link learns of a server's certificate the next one knows. Call it for a new link.
 
-    def __init__(self) -> None:
+    `encoding`: of texts on the wire. With "latin-1" a text stands for bytes, one character each, whatever they are.
+    """
+
+    def __init__(self, encoding: str = "utf-8") -> None:
         self._trust = Trust()
+        self._encoding = encoding
 
     def __call__(self) -> WebSocketLink:
-        return WebSocketLink(self._trust)
+        return WebSocketLink(self._trust, self._encoding)
 
 
 class WebSocketLink:
     """A Link over one WebSocket."""
 
-    def __init__(self, trust: Trust | None = None) -> None:
+    def __init__(self, trust: Trust | None = None, encoding: str = "utf-8") -> None:
         self._trust = trust or Trust()
+        self._encoding = encoding
         self._queue = OutQueue()
 
     def open(self, url: str, headers: Mapping[str, str], tls: LinkTls | None, events: LinkEvents) -> None:
         """See the protocol."""
-        run = _Run(self._queue, events)
+        run = _Run(self._queue, events, self._encoding)
         connect = _Connect(url, dict(headers), tls, self._trust)
         threading.Thread(target=run, args=(connect,), name="link", daemon=True).start()
 
@@ -108,9 +113,10 @@ class _Connect:
 class _Run:
     """The life of one link, on its own thread."""
 
-    def __init__(self, queue: OutQueue, events: LinkEvents) -> None:
+    def __init__(self, queue: OutQueue, events: LinkEvents, encoding: str) -> None:
         self._queue = queue
         self._events = events
+        self._encoding = encoding
         self._websocket: Any = None
         self._buffer = memoryview(b"")
         self._marks: list[str] = []
@@ -193,7 +199,7 @@ class _Run:
 
     def _fill(self) -> bool:
         texts, self._marks = self._queue.take(WRITE_SIZE)
-        frames = [*self._controls, *(_frame(text.encode(), ABNF.OPCODE_TEXT) for text in texts)]
+        frames = [*self._controls, *(_frame(text.encode(self._encoding), ABNF.OPCODE_TEXT) for text in texts)]
         self._controls.clear()
         self._buffer = memoryview(b"".join(frames))
         self._progress = time.monotonic()
@@ -227,7 +233,7 @@ class _Run:
         self._parts = None if frame.fin else parts
         if frame.fin:
             # invalid UTF-8 is replaced as Go's JSON decoder does; checking it here would cost more than everything else
-            self._events.on_text(b"".join(parts).decode("utf-8", "replace"))
+            self._events.on_text(b"".join(parts).decode(self._encoding, "replace"))
 
     def _answer_close(self, connection: socket.socket, data: bytes) -> Closed:
         code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else 1005

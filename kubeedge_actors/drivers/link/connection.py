@@ -35,6 +35,7 @@ class Owner(Protocol):
 
     max_message: int
     backlog: int
+    encoding: str
 
     def made(self, connection: Connection) -> None: ...
     def admit(self, peer: Peer) -> Admission: ...
@@ -95,7 +96,7 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > self._owner.backlog:
             self.end(f"too slow: {self._owner.backlog} bytes wait for it", at_once=True)
             return
-        self._websocket.send_text(text.encode())
+        self._websocket.send_text(text.encode(self._owner.encoding))
         self._flush()
 
     def end(self, reason: str, *, at_once: bool = False) -> None:
@@ -168,7 +169,7 @@ class Connection(asyncio.Protocol):
         whole = b"".join((*self._parts, frame.data)) if self._parts else frame.data
         self._parts.clear()
         try:
-            self._deliver(str(whole, "utf-8"))
+            self._deliver(str(whole, self._owner.encoding))
         except UnicodeDecodeError:
             self.end("not UTF-8")
 

@@ -27,12 +27,18 @@ class WebSocketServer:
     """Accepts peers, hands their texts to `events`, sends them texts.
 
     `max_message`: bytes of one incoming message; `backlog`: bytes that may wait for one peer. The loop may be
-    shared with other servers: then whoever made it stops it.
+    shared with other servers: then whoever made it stops it. `encoding`: of texts on the wire; with "latin-1" a text
+    stands for bytes, one character each.
     """
 
     def __init__(
-        self, loop: LoopThread | None = None, max_message: int = MAX_MESSAGE, backlog: int = MAX_BACKLOG
+        self,
+        loop: LoopThread | None = None,
+        max_message: int = MAX_MESSAGE,
+        backlog: int = MAX_BACKLOG,
+        encoding: str = "utf-8",
     ) -> None:
+        self.encoding = encoding
         self.max_message = max_message
         self.backlog = backlog
         self._own_loop = loop is None

@@ -1,0 +1,104 @@
+"""One stream as its reader in the cloud has it: bytes that come from a node, bounded, and a way back. Thread-safe."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from kubeedge_actors.errors import ContainerError, DriverError
+from kubeedge_actors.wire.tunnel import Kind, number
+
+LIMIT = 512 * 1024
+"""Bytes that may wait for the reader; then the tunnel of the node is not read until there is room."""
+CREDIT = 64 * 1024
+"""Bytes after which a node of ours is told that its log was read."""
+Send = Callable[[Kind, bytes], None]
+
+
+class Stream:
+    """One stream. `send` says something to the node; `credits`: whether bytes that were read are told to it."""
+
+    def __init__(self, send: Send, forget: Callable[[], None], *, credits: bool) -> None:
+        self._send, self._forget, self._credits = send, forget, credits
+        self._pieces: deque[bytes] = deque()
+        self._size = self._read = 0
+        self._over = False
+        self._error: DriverError | None = None
+        self._changed = threading.Condition()
+        self._alarm: Callable[[], None] | None = None
+
+    # --- the reader's side
+
+    def read(self, timeout: float | None = None) -> bytes | None:
+        """The next bytes; b"" when none came in time, None at the end. DriverError: why the stream broke."""
+        with self._changed:
+            if not self._pieces and not self._over:
+                self._changed.wait(timeout)
+            if not self._pieces:
+                if self._error is not None:
+                    raise self._error
+                return None if self._over else b""
+            piece = self._pieces.popleft()
+            self._size -= len(piece)
+            self._read += len(piece)
+            due = self._read if self._credits and self._read >= CREDIT and not self._over else 0
+            self._read -= due
+        if due:
+            self._send(Kind.DATA, number(due))
+        return piece
+
+    def write(self, data: bytes) -> None:
+        """Say something to the node; nothing happens when the stream is over."""
+        with self._changed:
+            over = self._over
+        if not over:
+            self._send(Kind.DATA, data)
+
+    def close(self) -> None:
+        """The reader has enough. Idempotent."""
+        with self._changed:
+            over, self._over = self._over, True
+            self._pieces.clear()
+            self._size = 0
+        if not over:
+            self._send(Kind.REMOVE, b"")
+        self._forget()
+
+    def on_change(self, alarm: Callable[[], None] | None) -> None:
+        """Have `alarm` called, on any thread, whenever `read` has something new to say."""
+        with self._changed:
+            self._alarm = alarm
+        if alarm is not None:
+            alarm()
+
+    # --- the tunnel's side
+
+    def came(self, data: bytes) -> bool:
+        """Bytes of the node; False: no room now."""
+        with self._changed:
+            if self._over:
+                return True
+            if self._pieces and self._size + len(data) > LIMIT:
+                return False
+            self._pieces.append(data)
+            self._size += len(data)
+            alarm = self._wake()
+        if alarm is not None:
+            alarm()
+        return True
+
+    def ended(self, reason: str = "", broken: DriverError | None = None) -> None:
+        """The node has nothing more; `reason`: it could not do what was asked. `broken`: the tunnel is gone."""
+        with self._changed:
+            if not self._over:
+                self._error = broken or (ContainerError(reason) if reason else None)
+            self._over = True
+            alarm = self._wake()
+        self._forget()
+        if alarm is not None:
+            alarm()
+
+    def _wake(self) -> Callable[[], None] | None:
+        self._changed.notify_all()
+        return self._alarm
