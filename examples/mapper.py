@@ -1,6 +1,6 @@
 """A mapper: polls a device over a protocol, reports its values as twins, and sets what the cloud desires.
 
-What speaks to the device is a `Protocol`, four small methods, so that another protocol is another class. `ModbusTcp` is a real one and needs
+What speaks to the device is a `DeviceProtocol`, three small methods, so that another protocol is another class. `ModbusTcp` is a real one and needs
 no library. Try it without a device, from this folder (examples/README.md has the whole story):
 
     python simulated_boiler.py --port 5020

@@ -53,7 +53,11 @@ def _token(arguments: Sequence[str]) -> int:
         description="Print the token with which an edge node joins this cloud. The cloud writes it anew every 12 hours; it is good for 24.",
     )
     parser.add_argument(
-        "--data-dir", type=Path, default=default_data_dir("cloud"), help="the cloud's (default: %(default)s)"
+        "--data-dir",
+        type=Path,
+        default=default_data_dir("cloud"),
+        metavar="DIR",
+        help="the cloud's (default: %(default)s)",
     )
     path: Path = parser.parse_args(arguments).data_dir / "token"
     return run("token", lambda _: _print(path))

@@ -16,6 +16,7 @@ from kubeedge_actors import observation
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
 from kubeedge_actors.actors.cloudhub.keys import KeyKeeper
 from kubeedge_actors.actors.cloudhub.traffic import Traffic
+from kubeedge_actors.actors.cloudstream.tunnels import Tunnels
 from kubeedge_actors.actors.devicecontroller import actor as devicecontroller
 from kubeedge_actors.actors.edgecontroller import actor as edgecontroller
 from kubeedge_actors.actors.leadership import actor as leadership
@@ -24,7 +25,7 @@ from kubeedge_actors.actors.scheduler.actor import Scheduler
 from kubeedge_actors.actors.synccontroller import actor as synccontroller
 from kubeedge_actors.actors.workloads.actor import Workloads
 from kubeedge_actors.apiserver import COMPILER, ApiServer, TlsFiles, kubeconfig
-from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, CloudConfig, cloud_settings, merged
+from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, TUNNEL_PORT, CloudConfig, cloud_settings, merged
 from kubeedge_actors.drivers.cluster.access import Access, from_kubeconfig, from_pod
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
@@ -37,10 +38,11 @@ from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.files import write_file
 from kubeedge_actors.drivers.pki.shared import SharedAuthority
 from kubeedge_actors.errors import NotFound, UsageError
-from kubeedge_actors.facts import Facts, traffic_of
+from kubeedge_actors.facts import Facts
 from kubeedge_actors.letters import FILE as LETTERS
 from kubeedge_actors.letters import LetterOffice
 from kubeedge_actors.modules import own_specs
+from kubeedge_actors.pod_streams import cloud_streams, exec_source, log_source, tunnel_listener
 from kubeedge_actors.prerequisites import prepare
 from kubeedge_actors.program import (
     LEVELS,
@@ -118,6 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--api-port", type=int, metavar="PORT", help=f"embedded Kubernetes API (default: {API_PORT})")
     add("--hub-port", type=int, metavar="PORT", help=f"message channel of the nodes, WebSocket (default: {HUB_PORT})")
     add("--https-port", type=int, metavar="PORT", help=f"certificate bootstrap (default: {HTTPS_PORT})")
+    add(
+        "--tunnel-port",
+        type=int,
+        metavar="PORT",
+        help=f"stream tunnels of the nodes, 0: none (default: {TUNNEL_PORT} if it is free)",
+    )
     add("--kubeconfig", metavar="FILE", help="serve the edge nodes of this cluster instead of the embedded API")
     add("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
     add("--in-cluster", action="store_const", const=True, help="serve the cluster that this pod runs in")
@@ -139,7 +147,9 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         server = WebSocketServer(loop)
         stack.callback(server.stop)
         server.bind(config.host, config.hub_port)
-        access, cluster, shared = _api(config, authority, own_names, stack, ending)
+        tunnels = Tunnels()
+        tunnel_server = tunnel_listener(config, loop, stack)
+        access, cluster, shared = _api(config, authority, own_names, stack, ending, tunnels)
         tls = shared.server(own_names)
         bootstrap = _bootstrap(config, authority, cluster, loop, tls, stack)
         token = data.path / "token"
@@ -149,18 +159,19 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         traffic = Traffic()
         hub = _hub(config, server, tls, runtime, traffic)
         refresh = partial(shared.write_token, token)
-        renew = partial(_renew, shared, own_names, (server, bootstrap))
+        streams = cloud_streams(config, tunnel_server, tls, tunnels, cluster)
+        renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
         keys = KeyKeeper.spec(lambda: KeyKeeper(refresh, renew))
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
         duties = own_controllers(cluster) if cluster.compiler() == COMPILER else []
         candidates = leadership.specs(voting, identity(data.path), runtime, duties)
-        modules = SupervisorSpec(observation.MODULES, own_specs(config.modules), OWN_FATE)
-        runtime.start(tree(hub, cluster, own_names[0], [keys, *candidates], modules, traffic))
-        stack.callback(runtime.stop, STOPPING)
-        end_with_the_tree(runtime, ending)
-        facts = Facts(
-            "cloud", own_names[0], data.path, lambda: _link(server, traffic), lambda: traffic_of(traffic.table())
+        modules = SupervisorSpec(
+            observation.MODULES, own_specs(config.modules), OWN_FATE, patience=observation.PATIENCE
         )
+        stack.callback(runtime.stop, STOPPING)
+        runtime.start(tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
+        end_with_the_tree(runtime, ending)
+        facts = Facts("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.facts)
         metrics = (config.metrics_host, config.metrics_port)
         observation.observe(stack, runtime, facts, office, allow_faults=allow_faults, metrics=metrics)
         ready(f"cloud: nodes on {config.host}:{config.hub_port}, {_how_to_look(config)}")
@@ -222,7 +233,12 @@ def _how_to_look(config: CloudConfig) -> str:
 
 
 def _api(
-    config: CloudConfig, authority: FileAuthority, own_names: Sequence[str], stack: ExitStack, ending: Ending
+    config: CloudConfig,
+    authority: FileAuthority,
+    own_names: Sequence[str],
+    stack: ExitStack,
+    ending: Ending,
+    tunnels: Tunnels,
 ) -> tuple[Access, KubernetesCluster, SharedAuthority]:
     """The API, and what all replicas share through it.
 
@@ -232,7 +248,7 @@ def _api(
     given = _access(config)
     while True:
         with ExitStack() as attempt:
-            access = given or _embedded_api(config, authority, authority.server(own_names), attempt)
+            access = given or _embedded_api(config, authority, authority.server(own_names), attempt, tunnels)
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             prepare(cluster, lambda: ending.asked)
             shared = SharedAuthority(authority, cluster, names.SYSTEM_NAMESPACE)
@@ -270,13 +286,17 @@ def _renew(shared: SharedAuthority, names: Sequence[str], servers: Sequence[WebS
         server.renew(tls)
 
 
-def _embedded_api(config: CloudConfig, authority: FileAuthority, tls: LinkTls, stack: ExitStack) -> Access:
+def _embedded_api(
+    config: CloudConfig, authority: FileAuthority, tls: LinkTls, stack: ExitStack, tunnels: Tunnels
+) -> Access:
     """Serve the embedded API; an administrator's access to it, by the kubeconfig that is written for people too."""
     api = ApiServer(
         database=config.data_dir / "cloud.db",
         host=config.host,
         port=config.api_port,
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
+        log_source=log_source(tunnels),
+        exec_source=exec_source(tunnels),
     )
     api.start()
     stack.callback(api.stop)

@@ -16,6 +16,7 @@ from kubeedge_actors.program import absolute, default_data_dir
 from kubeedge_actors.wire.names import DEFAULT_PROJECT
 
 HUB_PORT, HTTPS_PORT, API_PORT, MQTT_PORT = 10000, 10002, 6443, 1883
+STREAM_PORT, TUNNEL_PORT = 10003, 10004
 METASERVER_PORT = 10550
 MQTT_TLS_PORT = 8883
 SERVICE_PORT = 9060
@@ -36,6 +37,8 @@ class EdgeConfig:
     name: str = ""
     cloud: str = ""
     hub: str = ""
+    streams: bool = True
+    tunnel: str = ""
     token: str = ""
     token_file: str = ""
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("edge"))
@@ -80,16 +83,25 @@ class EdgeConfig:
         """Address of the message channel: as given, or on the cloud's host at the default port."""
         return self.hub or f"wss://{urlsplit(self.cloud).hostname}:{HUB_PORT}"
 
+    @property
+    def tunnel_url(self) -> str:
+        """Address of the stream tunnel: as given, or on the cloud's host at the default port."""
+        return self.tunnel or f"wss://{urlsplit(self.cloud).hostname}:{TUNNEL_PORT}"
+
 
 @dataclass(frozen=True, slots=True)
 class CloudConfig:
-    """The cloud side. Neither `kubeconfig` nor `in_cluster`: the embedded API. An empty `context` is the current one."""
+    """The cloud side. Neither `kubeconfig` nor `in_cluster`: the embedded API. An empty `context` is the current one.
+
+    `tunnel_port`: -1 for the default one if it is free, 0 for none.
+    """
 
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("cloud"))
     host: str = "127.0.0.1"
     api_port: int = API_PORT
     hub_port: int = HUB_PORT
     https_port: int = HTTPS_PORT
+    tunnel_port: int = -1
     kubeconfig: str = ""
     context: str = ""
     in_cluster: bool = False

@@ -21,7 +21,7 @@ from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.drivers.store.letters import LetterFile, LetterRow
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.letters import FILE
-from kubeedge_actors.program import default_data_dir, run
+from kubeedge_actors.program import add_data_dir, run
 
 HEADINGS = ("id", "time", "recipient", "type", "deliveries", "replayed", "reason")
 
@@ -35,16 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument(
-        "--data-dir",
-        type=Path,
-        default=default_data_dir("edge"),
-        metavar="DIR",
-        help="of the cloud or edge (default: %(default)s)",
-    )
+    add_data_dir(where)
     parser = argparse.ArgumentParser(
         prog="python -m kubeedge_actors deadletters",
         description="Messages that nobody took, and why. The newest 10,000 are kept.",
+        epilog="Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

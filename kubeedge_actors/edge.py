@@ -25,7 +25,7 @@ from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.credentials import NodeCredentials
 from kubeedge_actors.drivers.link.watched import WatchedLinks
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.edge_parts import container_runtime, device_mappers, meta_server, reading_token, tree
+from kubeedge_actors.edge_parts import container_runtime, device_mappers, meta_server, reading_token, streams, tree
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
 from kubeedge_actors.facts import Facts
 from kubeedge_actors.letters import FILE as LETTERS
@@ -103,10 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--name", help="of the node (default: this machine's host name)")
-    add("--cloud", metavar="URL", help="where certificates come from: https://HOST:10002")
-    add("--hub", metavar="URL", help="message channel (default: wss://, the cloud's host, port 10000)")
-    add("--token", help="join token, for the first start only")
-    add("--token-file", metavar="FILE", help="file with the join token")
+    _link_options(add)
     add("--data-dir", type=absolute, metavar="DIR", help=f"holds all state (default: {default_data_dir('edge')})")
     add(
         "--runtime",
@@ -114,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how pods run: auto takes Docker when an engine answers",
     )
     add("--docker-host", metavar="URL", help="Docker engine (default: $DOCKER_HOST, then unix:///var/run/docker.sock)")
-    add("--dmi", nargs="?", const=DMI_SOCKET, metavar="SOCKET", help=f"serve device mappers (default: {DMI_SOCKET})")
+    add("--dmi", nargs="?", const=DMI_SOCKET, metavar="SOCKET", help=f"serve device mappers, at {DMI_SOCKET} or here")
     add(
         "--metaserver",
         nargs="?",
@@ -131,12 +128,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _link_options(add: Callable[..., object]) -> None:
+    add("--cloud", metavar="URL", help="where certificates come from: https://HOST:10002")
+    add("--hub", metavar="URL", help="message channel (default: wss://, the cloud's host, port 10000)")
+    add(
+        "--tunnel",
+        metavar="URL",
+        help="stream tunnel, for kubectl logs (default: wss://, the cloud's host, port 10004)",
+    )
+    add(
+        "--no-streams",
+        dest="streams",
+        action="store_const",
+        const=False,
+        help="no tunnel: no kubectl logs from this node",
+    )
+    add("--token", help="join token, for the first start only")
+    add("--token-file", metavar="FILE", help="file with the join token")
+
+
 def checked(config: EdgeConfig) -> EdgeConfig:
     """The config with what the machine adds; UsageError for what can not be meant."""
     name = config.name or socket.gethostname().lower()
     if not NODE_NAME.fullmatch(name):
         raise UsageError(f"--name: {name!r} is no name of a node: small letters, digits, '-' and '.'")
-    for option, url, scheme in (("--cloud", config.cloud, "https"), ("--hub", config.hub, "wss")):
+    for option, url, scheme in (
+        ("--cloud", config.cloud, "https"),
+        ("--hub", config.hub, "wss"),
+        ("--tunnel", config.tunnel, "wss"),
+    ):
         if url and (urlsplit(url).scheme != scheme or not urlsplit(url).hostname):
             raise UsageError(f"{option}: {url!r} is no address of the form {scheme}://HOST:PORT")
     if config.hub and not config.cloud:
@@ -196,8 +216,10 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         tally, links = Tally(), WatchedLinks(WebSocketLinks())
         modules = tree(config, store, containers, mqtt, credentials, ending, tally, links, facts=_wanted(own))
         modules = [*device_mappers(config, store.meta, stack), *modules, *meta_server(config, store.meta, stack)]
-        runtime.start(SupervisorSpec("edge", [*modules, SupervisorSpec(observation.MODULES, own, OWN_FATE)], FATE))
+        modules = [*streams(config, containers, credentials), *modules]
         stack.callback(runtime.stop, STOPPING)
+        mine = SupervisorSpec(observation.MODULES, own, OWN_FATE, patience=observation.PATIENCE)
+        runtime.start(SupervisorSpec("edge", [*modules, mine], FATE))
         end_with_the_tree(runtime, ending)
         facts = Facts("edge", config.name, data.path, links.facts if config.cloud else None, tally.facts)
         metrics = (config.metrics_host, config.metrics_port)

@@ -17,6 +17,7 @@ from kubeedge_actors.actors.edged.internal import LinkSeen
 from kubeedge_actors.actors.edgehub.actor import EdgeHub
 from kubeedge_actors.actors.edgehub.alone import Alone
 from kubeedge_actors.actors.edgehub.tally import Tally
+from kubeedge_actors.actors.edgestream.actor import EdgeStream, Seen
 from kubeedge_actors.actors.eventbus import EventBus, Standing
 from kubeedge_actors.actors.metamanager.actor import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
@@ -29,6 +30,7 @@ from kubeedge_actors.drivers.containers.manifests import ManifestFolder
 from kubeedge_actors.drivers.containers.probes import NetworkProber
 from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
 from kubeedge_actors.drivers.link.base import Credentials, Link
+from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.store.base import MetaStore, Store
 from kubeedge_actors.errors import CertificateError, RuntimeUnavailable, UsageError
 from kubeedge_actors.program import Ending
@@ -152,6 +154,18 @@ def meta_server(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[C
     site.bind()
     stack.callback(site.close)
     return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time))]
+
+
+def streams(config: EdgeConfig, containers: ContainerRuntime, credentials: Credentials) -> list[ChildSpec]:
+    """The way for logs to the cloud, if there is one; a link of its own, so that EdgeHub's never waits for a reader of logs."""
+    if not (config.cloud and config.streams):
+        return []
+    address, links, seen = config.node_ip or _address(config.cloud), WebSocketLinks("latin-1"), Seen()
+    return [
+        EdgeStream.spec(
+            lambda: EdgeStream(config.name, address, config.tunnel_url, links, credentials, containers, seen)
+        )
+    ]
 
 
 def reading_token(config: EdgeConfig) -> Callable[[], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,15 +54,3 @@ def databases(folder: Path) -> dict[str, int]:
             with contextlib.suppress(FileNotFoundError):  # the log goes when its last user closes it
                 sizes[name] = sizes.get(name, 0) + entry.stat().st_size
     return dict(sorted(sizes.items()))
-
-
-def traffic_of(rows: Iterable[tuple[str, str, str, int, int]]) -> Traffic:
-    """Rows of direction, module, kind, messages, bytes as CloudHub counts them, in the form of facts.
-
-    >>> traffic_of([("up", "twin", "TwinReported", 2, 300)])
-    {'up': {'twin/TwinReported': {'messages': 2, 'bytes': 300}}}
-    """
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    for direction, module, kind, messages, size in rows:
-        found.setdefault(direction, {})[f"{module}/{kind}"] = {"messages": messages, "bytes": size}
-    return found

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "kubeedge_actors_"
+PATIENCE = 10.0
+"""Seconds that a client has for its question."""
 QUANTILES = (("0.5", "p50"), ("0.99", "p99"))
 Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float]
@@ -183,6 +185,8 @@ class MetricsServer:
         look = self._look
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = PATIENCE
+
             def do_GET(self) -> None:
                 if self.path.partition("?")[0] != PATH:
                     self.send_error(404, f"there is only {PATH}")

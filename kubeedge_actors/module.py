@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
-from kubeedge_actors.errors import RegistrationError, UsageError
+from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock
@@ -89,6 +89,8 @@ class Module(Actor):
         """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are fields."""
         if not cls.name:
             raise RegistrationError(f"{cls.__qualname__} has no name")
+        if not isinstance(cls.emits, tuple) or not all(isinstance(each, type) for each in cls.emits):
+            raise RegistrationError(f"{cls.__qualname__}.emits has to be a tuple of types, not {cls.emits!r}")
         facts: dict[str, Any] = {
             "name": cls.name,
             "accepts": cls.accepts(),
@@ -194,6 +196,8 @@ def _accepted(
     cls: type[Module], method: str, function: Callable[..., Any], batch: int, namespace: Mapping[str, Any]
 ) -> tuple[type, ...]:
     where = f"{cls.__qualname__}.{method}"
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise RegistrationError(f"{where} is async: a handler is a plain method, and may block, which delays its module only")
     parameters = list(inspect.signature(function).parameters.values())
     if len(parameters) != 2:
         raise RegistrationError(f"{where} has to take self and one message")
@@ -230,6 +234,21 @@ def load_module(path: str) -> type[Module]:
         found = getattr(importlib.import_module(where), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"the module {path!r} can not be loaded: {error}") from error
+    except KubeEdgeActorsError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the module {path!r} can not be loaded: {_where(error)}") from error
     if not (isinstance(found, type) and issubclass(found, Module)):
         raise UsageError(f"{path!r} is not a subclass of kubeedge_actors.Module")
     return found
+
+
+def _where(error: Exception) -> str:
+    """The error of somebody's file in one line, with the place in it."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    trail = error.__traceback__
+    if isinstance(error, SyntaxError) or trail is None:  # a SyntaxError tells the place itself
+        return text
+    while trail.tb_next is not None:
+        trail = trail.tb_next
+    return f"{text} ({trail.tb_frame.f_code.co_filename}, line {trail.tb_lineno})"

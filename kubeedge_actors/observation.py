@@ -12,6 +12,8 @@ from kubeedge_actors.letters import LetterOffice
 from kubeedge_actors.supervisors import Runtime
 
 MODULES = "modules"
+PATIENCE = 5.0
+"""Seconds that a side waits for the start of each module of one's own before it goes on without it."""
 """The supervisor of modules of one's own."""
 
 

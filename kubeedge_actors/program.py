@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import faulthandler
 import fcntl
+import io
 import logging
 import os
 import signal
@@ -16,6 +20,25 @@ from kubeedge_actors.supervisors import Event, Runtime
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 LEVELS = ("debug", "info", "warning", "error")
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+VITAL = frozenset(
+    {
+        "link",
+        "broker-client",
+        "broker-ledger",
+        "letters",
+        "timers",
+        "docker-events",
+        "process-ends",
+        "apiserver",
+        "warden",
+    }
+)
+"""Threads that serve for the life of the process: nothing brings one back. Who serves one client or request is not vital, and
+what somebody looks after (the embedded broker) is begun anew.
+"""
+
+log = logging.getLogger(__name__)
 
 
 class Ending:
@@ -24,12 +47,18 @@ class Ending:
     def __init__(self) -> None:
         self._asked = threading.Event()
         self.failure: str | None = None
+        self.signal = ""
 
     def ask(self, failure: str | None = None) -> None:
         """Ask the program to end; `failure` is the sentence it ends with, the first one counts."""
         if not self._asked.is_set():
             self.failure = failure
             self._asked.set()
+
+    def obey(self, number: int) -> None:
+        """A signal asks for it."""
+        self.signal = self.signal or signal.Signals(number).name
+        self.ask()
 
     @property
     def asked(self) -> bool:
@@ -44,21 +73,52 @@ class Ending:
 def run(command: str, body: Callable[[Ending], None]) -> int:
     """Run `body` until it returns; the exit status: 0, 1 for a failure at work, 2 for a person's mistake.
 
-    SIGTERM and SIGINT ask for the ending. Our own errors end in one sentence on standard error; anything else is a defect of ours
-    and keeps its traceback.
+    SIGTERM, SIGINT and SIGHUP ask for the ending. Whatever ends it before its work is done, the last line on standard error is
+    one sentence that says why; a defect of ours has its traceback before that.
     """
     ending = Ending()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.ask())
+    _obey_signals(ending)
+    _watch_threads(ending)
     try:
         body(ending)
     except UsageError as mistake:
         return _complain(command, str(mistake), 2)
     except KubeEdgeActorsError as error:
         return _complain(command, str(error), 1)
+    except Exception as defect:  # MemoryError is one
+        log.critical("a defect ends the program", exc_info=defect)
+        return _complain(command, f"a defect: {_told(defect)}", 1)
     if ending.failure is not None:
         return _complain(command, ending.failure, 1)
-    return 0
+    if not ending.asked:  # its work is done
+        return 0
+    return _complain(command, f"ended by {ending.signal}" if ending.signal else "ended", 0)
+
+
+def _obey_signals(ending: Ending) -> None:
+    for number in ENDINGS:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, lambda got, _: ending.obey(got))
+    with contextlib.suppress(io.UnsupportedOperation):  # standard error is no file: somebody captures it
+        faulthandler.enable()  # a fault in native code says where
+
+
+def _watch_threads(ending: Ending) -> None:
+    """Have an exception that no thread has caught logged as the defect it is; one of a vital thread ends the program."""
+
+    def look(caught: threading.ExceptHookArgs) -> None:
+        name = caught.thread.name if caught.thread is not None else "unknown"
+        if caught.exc_value is None or issubclass(caught.exc_type, SystemExit):
+            return
+        log.critical("the thread %s has ended by a defect", name, exc_info=caught.exc_value)
+        if name in VITAL or name.startswith(("watch-", "actor-")):
+            ending.ask(f"a defect has ended the thread {name}: {_told(caught.exc_value)}")
+
+    threading.excepthook = look
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _complain(command: str, sentence: str, status: int) -> int:
@@ -92,6 +152,17 @@ def default_data_dir(side: str) -> Path:
         return Path("/var/lib/kubeedge-actors") / side
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "kubeedge-actors" / side
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """The option by which a command that asks a running process finds it."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default_data_dir("edge"),
+        metavar="DIR",
+        help="of the cloud or edge (default: %(default)s)",
+    )
 
 
 def absolute(text: str) -> Path:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from kubeedge_actors import __version__
-from kubeedge_actors.facts import Facts, databases, traffic_of
+from kubeedge_actors.facts import Facts, databases
 
 
 def test_databases_are_counted_with_their_logs(tmp_path: Path) -> None:
@@ -31,9 +31,9 @@ def test_a_process_tells_who_it_is_and_what_it_uses(tmp_path: Path) -> None:
 
 
 def test_link_and_traffic_are_asked_for_each_time(tmp_path: Path) -> None:
-    rows = [("up", "twin", "TwinReported", 1, 10)]
-    facts = Facts("cloud", "c", tmp_path, lambda: {"sessions": len(rows)}, lambda: traffic_of(rows))
-    assert facts()["link"] == {"sessions": 1}
-    rows.append(("down", "edgecontroller", "ObjectPushed", 2, 20))
-    assert facts()["link"] == {"sessions": 2}
-    assert facts()["traffic"]["down"] == {"edgecontroller/ObjectPushed": {"messages": 2, "bytes": 20}}
+    seen = {"up": {"twin/twin": {"messages": 1, "bytes": 10}}}
+    facts = Facts("cloud", "c", tmp_path, lambda: {"directions": len(seen)}, lambda: seen)
+    assert facts()["link"] == {"directions": 1}
+    seen["down"] = {"edgecontroller/node": {"messages": 2, "bytes": 20}}
+    assert facts()["link"] == {"directions": 2}
+    assert facts()["traffic"]["down"] == {"edgecontroller/node": {"messages": 2, "bytes": 20}}

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.facts import traffic_of
 from kubeedge_actors.metrics import CONTENT_TYPE, MetricsServer, exposition
 from kubeedge_actors.testing import inline
 from tests.test_testing import Counter
@@ -77,7 +76,7 @@ def answer() -> Iterator[dict[str, Any]]:
             "tree": harness.runtime.tree(),
             "dead_letters": 2,
             "link": {"state": "connected", "since": 1.0, "attempts": 3},
-            "traffic": traffic_of([("up", "twin", "twin", 2, 300)]),
+            "traffic": {"up": {"twin/twin": {"messages": 2, "bytes": 300}}},
             "databases": {"edge.db": 4096},
             "process": {"side": "edge", "name": "e", "version": "1", "pid": 1, "rss": 1000, "cpu": 0.5},
         }

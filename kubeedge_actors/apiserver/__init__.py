@@ -12,6 +12,19 @@ from .logs import LogQuery, LogSource
 from .server import ApiServer, TlsFiles
 from .status import ApiError
 from .storage.store import Store
+from .takeover import ExecQuery, ExecSource
 from .users import User
 
-__all__ = ["COMPILER", "ApiError", "ApiServer", "LogQuery", "LogSource", "Store", "TlsFiles", "User", "kubeconfig"]
+__all__ = [
+    "COMPILER",
+    "ApiError",
+    "ApiServer",
+    "ExecQuery",
+    "ExecSource",
+    "LogQuery",
+    "LogSource",
+    "Store",
+    "TlsFiles",
+    "User",
+    "kubeconfig",
+]

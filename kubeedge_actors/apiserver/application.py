@@ -11,9 +11,10 @@ import msgspec
 
 from ..errors import StoreError
 from .request import JSON_TYPE, Receive, Request, Response, Send, Stream, headers_of, query_of, read_body, text_response
-from .routes import Routes
+from .routes import Answer, Routes
 from .status import ApiError, PlainNotFound
 from .storage.commit import GroupCommit
+from .takeover import Takeover
 from .users import User, authenticate
 
 log = logging.getLogger(__name__)
@@ -33,12 +34,14 @@ class Application:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
         answer = await self._answer(scope, receive)
-        if isinstance(answer, Response):
+        if isinstance(answer, Takeover):
+            scope["state"]["take_over"](answer.duplex)
+        elif isinstance(answer, Response):
             await send_whole(answer, send, scope["method"])
         else:
             await send_stream(answer, receive, send)
 
-    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> Response | Stream:
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> Answer:
         try:
             request = await self._request(scope, receive)
             answer = self._routes.answer(request)
@@ -59,7 +62,16 @@ class Application:
         headers = headers_of(scope)
         user = authenticate(headers, scope["state"].get("user"), self._tokens, self._open_door)
         body = await read_body(receive)
-        return Request(scope["method"], scope["path"], query_of(scope), headers, body, user, self._address)
+        return Request(
+            scope["method"],
+            scope["path"],
+            query_of(scope),
+            headers,
+            body,
+            user,
+            self._address,
+            scope["query_string"].decode("latin-1"),
+        )
 
 
 def failure(error: ApiError) -> Response:
@@ -101,8 +113,17 @@ async def send_stream(answer: Stream, receive: Receive, send: Send) -> None:
 
 async def pump_chunks(answer: Stream, send: Send) -> None:
     """Sends every piece as it comes."""
-    await send(start(200, answer.content_type, answer.headers))
     chunks = answer.chunks()
+    first = b""
+    if answer.patient:
+        try:
+            first = await anext(chunks, b"")
+        except ApiError as error:
+            await send_whole(failure(error), send, "GET")
+            return
+    await send(start(200, answer.content_type, answer.headers))
+    if first:
+        await send({"type": "http.response.body", "body": first, "more_body": True})
     try:
         async for chunk in chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from functools import partial
 from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
+from .takeover import take_over
 from .users import User, from_certificate
 
 
@@ -19,10 +21,10 @@ class CertificateProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and shaken hands if there is TLS."""
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "user": peer_user(transport)}
+        self.app_state = {**self.app_state, "user": peer_user(transport), "take_over": partial(take_over, self)}
 
     def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade is answered like any request, with a Status that says why not."""
+        """An upgrade is answered like any request: with a Takeover, or a Status that says why not."""
 
 
 def peer_user(transport: asyncio.Transport) -> User | None:

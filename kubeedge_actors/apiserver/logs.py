@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from ..errors import DriverError
+from ..errors import DriverError, LinkError
 from .request import Request, Response, Stream
 from .status import ApiError, Json, bad_request, invalid_value
 from .status import invalid as invalid_object
@@ -33,7 +34,8 @@ class LogQuery(msgspec.Struct, frozen=True):
 
 
 # Called in a thread of its own; gives the text piece by piece. While it follows it yields b"" at least once a second,
-# so that it can be closed when the client has left. A DriverError becomes the answer.
+# so that it can be closed when the client has left. A DriverError before the first piece, be it empty, is the answer, an
+# ApiError too; a later one ends the text.
 LogSource = Callable[[LogQuery], Iterator[bytes]]
 
 
@@ -45,7 +47,7 @@ def log_answer(request: Request, pod: Json, source: LogSource | None) -> Respons
     if source is None:
         raise ApiError(501, "NotImplemented", "the server has no source of container logs")
     pieces = source(query)
-    return Stream(lambda: in_thread(pieces), TEXT)
+    return Stream(lambda: in_thread(pieces), TEXT, patient=True)
 
 
 def query_of(request: Request, pod: Json) -> LogQuery:
@@ -116,12 +118,25 @@ class Pieces:
 
 async def in_thread(source: Iterator[bytes]) -> AsyncIterator[bytes]:
     """The pieces of a blocking iterator; an error of the source ends the text with its sentence."""
-    pieces = Pieces(source)
+    pieces, loop = Pieces(source), asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, "log")  # its own: many may be followed, and each waits most of the time
+    begun = False
     try:
-        while (piece := await asyncio.to_thread(pieces.step)) is not None:
-            if piece:
+        while (piece := await loop.run_in_executor(thread, pieces.step)) is not None:
+            if piece or not begun:
+                begun = True
                 yield piece
     except DriverError as error:
+        if not begun:
+            raise unavailable(error) from error
         yield f"{error}\n".encode()
     finally:
-        asyncio.get_running_loop().run_in_executor(None, pieces.close)
+        thread.submit(pieces.close)
+        thread.shutdown(wait=False)
+
+
+def unavailable(error: DriverError) -> ApiError:
+    """What a client is told when a node can not give what it asked for: it is away, or the container is not there."""
+    if isinstance(error, LinkError):
+        return ApiError(503, "ServiceUnavailable", str(error))
+    return bad_request(str(error))

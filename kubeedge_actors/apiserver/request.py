@@ -29,6 +29,7 @@ class Request(msgspec.Struct):
     body: bytes
     user: User
     address: str = ""
+    query_string: str = ""
 
     def flag(self, name: str) -> bool:
         """Whether a query parameter says true."""
@@ -50,11 +51,14 @@ class Response(msgspec.Struct):
 
 
 class Stream(msgspec.Struct):
-    """An answer that goes on: the pieces of `chunks`, each sent as it comes."""
+    """An answer that goes on: the pieces of `chunks`, each sent as it comes. A `patient` one begins with its first piece, which may
+    be empty: until then an ApiError is the answer.
+    """
 
     chunks: Callable[[], AsyncIterator[bytes]]
     content_type: str = JSON_TYPE
     headers: dict[str, str] = {}
+    patient: bool = False
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -16,12 +16,13 @@ from .resources import Resource, Sub
 from .reviews import Reviews
 from .status import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
 from .subresources import Subresources
+from .takeover import ExecSource, Takeover, exec_answer
 from .tokens import Tokens
 from .users import REVIEWS, may_path, may_resource, path_refused, resource_refused
 from .watching import Watcher
 from .writing import Writer
 
-Answer = Response | Stream
+Answer = Response | Stream | Takeover
 # Verbs of one object; the others are of the collection.
 OF_NAMED = frozenset({"get", "update", "patch", "delete"})
 UPGRADES = frozenset({"exec", "attach", "portforward"})
@@ -42,11 +43,12 @@ class Handlers(msgspec.Struct):
 
 
 class Routes:
-    """All paths of the server. `log_source` may be set at any time."""
+    """All paths of the server. The sources may be set at any time."""
 
     def __init__(self, registry: Registry, handlers: Handlers) -> None:
         self._registry, self._to = registry, handlers
         self.log_source: LogSource | None = None
+        self.exec_source: ExecSource | None = None
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request. Raises ApiError and PlainNotFound."""
@@ -146,8 +148,10 @@ class Routes:
         )
 
     def _upgrade(self, request: Request, target: Target, resource: Resource) -> Answer:
-        """Streams into containers: refused with a reason."""
+        """Streams into containers: commands if there is somebody who runs them, the others are refused with a reason."""
         pod = self._to.reader.entry(target, resource).object()
+        if target.subresource == "exec":
+            return exec_answer(request, pod, self.exec_source)
         if not pod.get("spec", {}).get("nodeName"):
             raise bad_request(f"pod {target.name} does not have a host assigned")
         if "upgrade" not in request.headers:

@@ -22,6 +22,7 @@ from .logs import LogSource
 from .storage.commit import GroupCommit
 from .storage.database import Database
 from .storage.store import Store
+from .takeover import ExecSource
 from .users import User, loopback
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class ApiServer:
     """An embedded Kubernetes API on `host`:`port` (0: any free port), its objects in the SQLite file `database`.
 
     Without `tls` it speaks plain HTTP, on loopback only, and takes every caller for an administrator. `tokens` maps
-    bearer tokens to users. `log_source` gives the text of container logs and may be set later. The file belongs to
+    bearer tokens to users. `log_source` gives the text of container logs and may be set later; `exec_source` runs commands in
+    containers. The file belongs to
     the server alone while it runs.
     """
 
@@ -58,10 +60,12 @@ class ApiServer:
         tls: TlsFiles | None = None,
         tokens: Mapping[str, User] | None = None,
         log_source: LogSource | None = None,
+        exec_source: ExecSource | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database_path, self._host, self._port, self._tls = (database, host, port, tls)
         self._tokens, self._log_source, self._clock = (dict(tokens or {}), log_source, clock)
+        self._exec_source = exec_source
         self._socket: socket.socket | None = None
         self._bound = 0
         self._thread: threading.Thread | None = None
@@ -155,7 +159,7 @@ class ApiServer:
         except BaseException as error:
             self._failure = error
             if self._started.is_set():
-                log.exception("the API server ended")
+                raise  # nobody waits for it here: threading.excepthook tells
         finally:
             database.close()
             self._started.set()
@@ -163,7 +167,7 @@ class ApiServer:
     async def _serve(self, database: Database, context: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
         parts = self._parts = assemble(database, self._loop.call_soon, self._clock)
-        parts.routes.log_source = self._log_source
+        parts.routes.log_source, parts.routes.exec_source = self._log_source, self._exec_source
         commits = self._commits = GroupCommit(parts.store, database)
         await commits.settle()
         address = self.url.partition("//")[2]

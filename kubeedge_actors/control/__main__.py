@@ -15,7 +15,7 @@ from kubeedge_actors.control.server import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.dashboard.rows import table
 from kubeedge_actors.dashboard.words import aligned, seconds
-from kubeedge_actors.program import Ending, default_data_dir, run
+from kubeedge_actors.program import Ending, add_data_dir, run
 
 Act = Callable[[argparse.Namespace, ControlClient, Ending], None]
 
@@ -33,13 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument(
-        "--data-dir",
-        type=Path,
-        default=default_data_dir("edge"),
-        metavar="DIR",
-        help="of the cloud or edge (default: %(default)s)",
-    )
+    add_data_dir(where)
     where.add_argument(
         "--socket", type=Path, metavar="FILE", help="its control socket (default: in the data directory)"
     )
@@ -47,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kubeedge_actors control",
         description="Ask a running cloud or edge, or tell it what to do, through its control socket.",
+        epilog="Which one is said after the command: `control COMMAND --data-dir DIR`; `control COMMAND --help` tells the rest.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

@@ -29,6 +29,8 @@ Subscribe = Callable[[Put], Callable[[], None]]
 SOCKET = "control.sock"
 BACKLOG = 1_000
 MAX_LINE = 1 << 20
+AGAIN = 1.0
+"""Seconds until a client is taken again after that was impossible."""
 
 
 class ControlSocket:
@@ -52,6 +54,7 @@ class ControlSocket:
         self._runtime = runtime
         self._commands = Commands(runtime, facts, modules, allow_faults, office)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._closed = threading.Event()
 
     def start(self) -> None:
         """Serve; UsageError when the path can not be had."""
@@ -69,6 +72,7 @@ class ControlSocket:
 
     def close(self) -> None:
         """Stop serving."""
+        self._closed.set()
         with contextlib.suppress(OSError):  # never listened
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -76,11 +80,13 @@ class ControlSocket:
         self._commands.close()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 client, _ = self._socket.accept()
-            except OSError:
-                return  # closed
+            except OSError as error:  # closed, or too many files are open at the moment
+                if not self._closed.wait(AGAIN):
+                    log.warning("the control socket can not take a client: %s", error)
+                continue
             threading.Thread(target=self._serve, args=(client,), name="control-client", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:

@@ -12,6 +12,8 @@ from kubeedge_actors.supervisors import Runtime
 from kubeedge_actors.supervisors.tracing import Hop, Tracer
 
 KEPT = 1_000
+BELONGING = 10_000
+"""Traces that one who follows knows; the oldest is forgotten for a further one."""
 SHOWN = 30
 IDS = ("msg_id", "parent_msg_id")
 EVERY = "*"
@@ -36,19 +38,25 @@ class Followed:
     def __init__(self, wanted: str, filter: Filter) -> None:
         self._wanted = wanted
         self._filter = filter
-        self._ids = {wanted}
+        self._ids: dict[str, None] = {}
 
     def has(self, hop: Hop) -> bool:
         """Whether the hop belongs to it; the next ones of its trace do then."""
         if self._wanted == EVERY:
             begins = self._filter.actor in ("", hop.recipient) and self._filter.type in ("", hop.type)
             if begins:
-                self._ids.add(hop.trace)
+                self._belongs(hop.trace)
             return hop.trace in self._ids
-        if self._ids.isdisjoint(hop.names) and hop.trace not in self._ids:
+        names = (hop.trace, *hop.names)
+        if self._wanted not in names and self._ids.keys().isdisjoint(names):
             return False
-        self._ids.add(hop.trace)
+        self._belongs(hop.trace)
         return True
+
+    def _belongs(self, trace: str) -> None:
+        if trace not in self._ids and len(self._ids) >= BELONGING:
+            del self._ids[next(iter(self._ids))]
+        self._ids[trace] = None
 
 
 class Traces:

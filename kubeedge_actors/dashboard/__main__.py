@@ -12,7 +12,7 @@ import msgspec
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.dashboard.rows import table
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.program import default_data_dir, run
+from kubeedge_actors.program import add_data_dir, run
 
 SOCKET = "control.sock"
 
@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Watch the supervision tree of a running cloud or edge: state, mailboxes, rates, restarts, dead letters.",
     )
     add = parser.add_argument
-    add("--data-dir", type=Path, metavar="DIR", help=f"of the cloud or edge (default: {default_data_dir('edge')})")
+    add_data_dir(parser)
     add("--socket", type=Path, metavar="FILE", help="its control socket (default: control.sock in the data directory)")
     add("--once", action="store_true", help="print one plain table and end")
     add("--json", action="store_true", help="print one JSON document and end")
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def watch(options: argparse.Namespace) -> None:
     """What the options ask for."""
-    path = options.socket or (options.data_dir or default_data_dir("edge")) / SOCKET
+    path = options.socket or options.data_dir / SOCKET
     client = ControlClient(path)
     if options.json or options.once:
         answer = client.ask("tree", health=True)

@@ -39,10 +39,14 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSpec:
-    """A supervisor, its children in start order, its strategy; `restart` and `backoff` are its parent's to apply."""
+    """A supervisor, its children in start order, its strategy; `restart` and `backoff` are its parent's to apply.
+
+    `patience`: seconds after which a child that has not started yet no longer holds up those behind it; None: they wait.
+    """
 
     name: str
     children: Sequence[ChildSpec | SupervisorSpec] = ()
     strategy: Strategy = field(default_factory=OneForOne)
     restart: Restart = Restart.PERMANENT
     backoff: Backoff = field(default_factory=Backoff)
+    patience: float | None = None

@@ -66,6 +66,13 @@ class Hung(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slow(Event):
+    """A start hook has not returned after `duration` seconds: from now on nobody waits for it, and it goes on."""
+
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Escalated(Event):
     """A supervisor (`name`) saw more restarts than its intensity allows and gave up; `child` was the last straw."""
 
@@ -102,6 +109,8 @@ def log_event(event: Event) -> None:
     elif isinstance(event, Hung):
         what = f"the handler of {event.message}" if event.message else "a hook"
         log.warning("%s is hung: %s has run for %.1f s and is abandoned", event.name, what, event.duration)
+    elif isinstance(event, Slow):
+        log.warning("%s has not started: its start has run for %.1f s; the others go on without it", event.name, event.duration)
     elif isinstance(event, Escalated):
         log.error(
             "%s gives up after %d restarts, the last of %s: %s", event.name, event.restarts, event.child, event.error

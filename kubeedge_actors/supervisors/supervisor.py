@@ -167,6 +167,8 @@ class Supervisor:
             else:
                 child.halt(final=final, deadline=self._deadline)
         elif child in self.children:
+            if self.spec.patience is not None:
+                self.runtime.engine.call_later(self.spec.patience, partial(self._pass_over, plan, child))
             child.start(0.0, plan.attempt)
         else:  # forgotten meanwhile
             plan.done(child)
@@ -176,6 +178,14 @@ class Supervisor:
         with self.runtime.deciding():
             if self._plan is plan:
                 self._advance(plan)
+
+    def _pass_over(self, plan: Plan[Cell | Supervisor], child: Cell | Supervisor) -> None:
+        """Those behind a child whose start has not returned have waited long enough; it may still come."""
+        with self.runtime.deciding():
+            if self._plan is plan and plan.next() is child and not plan.stop:
+                seconds = self.spec.patience or 0.0
+                self.runtime.events.emit(events.Slow(name=child.name, at=self.runtime.clock.now(), duration=seconds))
+                self._done(child)
 
     def _done(self, child: Cell | Supervisor) -> None:
         plan = self._plan

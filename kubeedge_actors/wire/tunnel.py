@@ -31,6 +31,8 @@ class Kind(enum.IntEnum):
     REMOVE = 4
     CLOSE = 5
     ATTACH = 6
+    CREDIT = 100
+    """Ours, from a node to a cloud that said HEADER_STREAM: so many bytes of what came with the stream were taken."""
 
 
 OPENING: Final = frozenset({Kind.LOGS, Kind.EXEC, Kind.METRICS, Kind.ATTACH})
@@ -71,6 +73,11 @@ class Opening(msgspec.Struct, frozen=True, omit_defaults=True):
     def says(self, header: str) -> bool:
         """Whether a header is there."""
         return any(name.lower() == header.lower() for name in self.header or ())
+
+    def value(self, header: str) -> str:
+        """The values of a header, joined by commas."""
+        found = [values for name, values in (self.header or {}).items() if name.lower() == header.lower()]
+        return ",".join(value for values in found for value in values)
 
 
 def opening(

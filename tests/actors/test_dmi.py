@@ -225,6 +225,17 @@ def test_after_a_restart_a_known_mapper_is_told_all_again() -> None:
     assert after.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
 
 
+def test_a_mapper_that_can_not_be_read_keeps_no_other_away(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.register()
+    world.store.meta.put([MetaRow("mapper/broken", names.DEVICEMAPPER, '{"name": "broken", "address": "x"}')])
+    for each, type in ((model(), names.DEVICEMODEL), (device(), names.DEVICE)):
+        world.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(each).decode())])
+    after = World(world.store)
+    assert after.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
+    assert "mapper broken in the database can not be read" in caplog.text
+
+
 def test_a_crash_loses_no_call() -> None:
     world = World(crash=2)
     world.register()

@@ -216,6 +216,16 @@ def test_a_pod_patch_with_another_uid_is_a_conflict(edge: Edge) -> None:
     }
 
 
+def test_a_node_that_has_a_pod_whose_name_another_one_has_now_is_told_to_remove_it(edge: Edge) -> None:
+    put_pod(edge.api, "p")
+
+    patch = json.dumps({"metadata": {"uid": "other"}})
+    edge.harness.publish(PatchPod(node=N, namespace="default", name="p", patch=patch))
+    *_, answer, stub = edge.hub.take()
+    assert error_of(answer)["reason"] == "Conflict"
+    assert (stub.operation, stub.name, stub.object["metadata"]["uid"]) == (names.DELETE, "p", "other")
+
+
 def test_a_patch_of_a_pod_that_is_gone_has_the_node_told_so(edge: Edge) -> None:
     patch = json.dumps({"metadata": {"uid": "u-1"}, "status": {"phase": "Running"}})
     edge.harness.publish(PatchPod(node=N, namespace="default", name="gone", patch=patch))

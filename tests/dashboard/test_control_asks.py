@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.control import SOCKET, ControlSocket
-from kubeedge_actors.control.traces import Traces
+from kubeedge_actors.control import SOCKET, ControlSocket, traces
+from kubeedge_actors.control import server as control_server
+from kubeedge_actors.control.traces import EVERY, Filter, Followed, Traces
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.letters import FILE, LetterOffice
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, Intensity, OneForOne, Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors.tracing import Hop
 from kubeedge_actors.wire.messages import Answered, MqttPublish, TwinGet
 
 
@@ -170,6 +172,44 @@ def test_switching_twice_and_off_without_on_does_no_harm(world: World) -> None:
     assert traces.state() == {"on": True, "actor": "", "type": "TwinGet", "recent": []}
     traces.switch(False)
     assert world.runtime.tracer is None
+
+
+def hop(trace: str, *names: str) -> Hop:
+    return Hop(trace, names, "a", "b", "Type", 0.0, 0.0, 0.0, 1, "handled")
+
+
+@pytest.mark.parametrize("wanted", [EVERY, "mine"])
+def test_however_long_somebody_follows_only_so_many_traces_are_remembered(
+    wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "BELONGING", 3)
+    followed = Followed(wanted, Filter(type="Type"))
+    assert all(followed.has(hop(str(n), "mine")) for n in range(100))
+    assert list(followed._ids) == ["97", "98", "99"]
+    assert followed.has(hop("mine")) and followed.has(hop("new", "mine"))
+
+
+def test_a_moment_without_descriptors_does_not_end_the_control_socket(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(control_server, "AGAIN", 0.001)
+    real, failures = world.control._socket, iter([OSError(24, "Too many open files")])
+
+    class Scarce:
+        def accept(self) -> Any:
+            for failure in failures:
+                raise failure
+            return real.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    monkeypatch.setattr(world.control, "_socket", Scarce())
+    for _ in range(3):  # the first comes to the accept that was under way
+        client = ControlClient(world.client.path)
+        assert client.ask("health", actor="taker")
+        client.close()
+    assert "can not take a client: [Errno 24] Too many open files" in caplog.text
 
 
 def test_a_stream_to_nobody_is_a_sentence(tmp_path: Path) -> None:

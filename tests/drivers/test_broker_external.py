@@ -274,6 +274,12 @@ def test_a_url_that_is_none_is_a_mistake_of_a_person(url: str) -> None:
         ExternalBroker.at(url)
 
 
+def test_a_password_in_a_wrong_url_is_not_shown() -> None:
+    with pytest.raises(UsageError, match="broker") as raised:
+        ExternalBroker.at("http://anna:s3cret@broker")
+    assert "s3cret" not in str(raised.value)
+
+
 def test_tls_files_that_can_not_be_used_are_a_mistake_of_a_person(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="TLS files for the MQTT broker can not be used"):
         client_context(str(tmp_path / "none"))

@@ -84,6 +84,18 @@ def test_retained_messages_are_bounded_in_number_and_size(monkeypatch: pytest.Mo
     assert mind.exchange.lost == 2
 
 
+def test_one_who_asks_for_retained_messages_again_and_again_and_reads_none_gets_so_many_bytes_and_no_more() -> None:
+    mind = Mind(Limits(bytes=1_000))
+    session = mind.client("c", room=500)
+    for n in range(100):
+        mind.exchange.publish(Publish(f"t/{n}", b"x" * 50, 0, True))
+    packet = Decoder().feed(packets.subscribe(1, [("#", 0)] * 100))
+    for each in packet:
+        mind.exchange.take(session, each)
+    assert 1_400 < session.owed < 1_700
+    assert mind.exchange.counters.dropped > 9_900
+
+
 def test_publications_that_are_not_released_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "UNRELEASED", 3)
     mind = Mind()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -160,6 +161,29 @@ def test_logs_are_whole_or_the_last_lines(bench: Bench) -> None:
 def test_logs_are_followed_until_the_end(bench: Bench) -> None:
     one = bench.run(writes("alpha", "beta"))
     assert b"".join(bench.runtime.logs(one.id, follow=True)) == b"alpha\nbeta\n"
+
+
+def test_a_followed_log_ends_when_another_thread_has_enough(bench: Bench) -> None:
+    one = bench.run(DEAF)
+    log = bench.runtime.logs(one.id, follow=True)
+    assert b"deaf" in next(log)
+    ending = threading.Timer(0.2, log.close)
+    ending.start()
+    assert list(log) == []
+    ending.join()
+    assert bench.state(one.id).phase == "running"
+
+
+def test_lines_carry_their_time_or_the_runtime_says_that_it_does_not_know(bench: Bench) -> None:
+    one = bench.run(writes("alpha"))
+    bench.await_end(one.id)
+    if bench.kind == "process":
+        with pytest.raises(ContainerError, match="no timestamps"):
+            bench.runtime.logs(one.id, timestamps=True)
+    else:
+        (line,) = b"".join(bench.runtime.logs(one.id, timestamps=True)).decode().splitlines()
+        moment, _, text = line.partition(" ")
+        assert text == "alpha" and moment.startswith("20") and moment.endswith("Z")
 
 
 def test_a_command_runs_inside(bench: Bench) -> None:

@@ -169,6 +169,15 @@ def test_only_the_owner_may_call(world: World) -> None:
     assert world.path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_folder_that_is_not_there_is_made_so_that_its_owner_can_use_it(tmp_path: Path) -> None:
+    mappers = GrpcMappers(tmp_path / "new" / "dmi.sock")
+    mappers.start()
+    try:
+        assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    finally:
+        mappers.close()
+
+
 def unpacked(value: Any) -> Any:
     kind = getattr(wrappers_pb2, value.type_url.rpartition(".")[2])
     return kind.FromString(value.value).value

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import queue
 import stat
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,27 @@ def test_adding_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     go_on.set()
     assert writer.flush(30)
     assert len(LetterFile(tmp_path / "letters.db").all()) == 1201
+    writer.close()
+
+
+def test_a_letter_after_a_quiet_time_is_written_at_once_and_those_that_follow_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "LINGER", 3600.0)
+    made: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    class Watched(LetterFile):
+        def add(self, rows: Sequence[LetterRow]) -> None:
+            super().add(rows)
+            made.put(" ".join(row.payload for row in rows))
+
+    writer = LetterWriter(Watched(tmp_path / "letters.db"))
+    writer.add(lambda: row("a"))
+    assert made.get(timeout=10) == "a"
+    for text in "bcd":
+        writer.add(lambda text=text: row(text))  # type: ignore[misc]
+    assert writer.flush(10), "whoever asks does not wait for company"
+    assert made.get(timeout=10) == "b c d"
     writer.close()
 
 

@@ -66,13 +66,14 @@ class World:
     """A cloud, an edge node, and kubectl."""
 
     def __init__(self, folder: Path, *edge_options: str) -> None:
-        self.api, self.hub, self.https, self.mqtt = free_ports(4)
-        ports = ("--api-port", self.api, "--hub-port", self.hub, "--https-port", self.https)
+        self.api, self.hub, self.https, self.mqtt, self.tunnel = free_ports(5)
+        ports = ("--api-port", self.api, "--hub-port", self.hub, "--https-port", self.https, "--tunnel-port", self.tunnel)
         self.cloud = Side("kubeedge_actors.cloud", folder / "cloud", *map(str, ports))
         self.edge = Side(
             "kubeedge_actors.edge",
             folder / "edge",
             *("--name", "edge-1", "--cloud", f"https://127.0.0.1:{self.https}", "--hub", f"wss://127.0.0.1:{self.hub}"),
+            *("--tunnel", f"wss://127.0.0.1:{self.tunnel}"),
             *("--token-file", str(folder / "cloud" / "token"), "--mqtt-port", str(self.mqtt)),
             *edge_options,
         )

@@ -6,6 +6,7 @@ here, and the other process holds proxies of it. This is for tests: a module's m
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import marshal
@@ -52,14 +53,15 @@ class Shop:
         while True:
             try:
                 number, what, arguments = ByValue(self.address).loads(line.recv_bytes())
-            except (EOFError, ConnectionError):
+            except (EOFError, OSError):
                 line.close()
                 return
             try:
                 answer = True, DO[what](self._kept[number], *arguments)
             except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
                 answer = False, error
-            line.send_bytes(ByValue(self.address, self).dumps(answer))
+            with contextlib.suppress(OSError):  # who asked was killed meanwhile
+                line.send_bytes(ByValue(self.address, self).dumps(answer))
 
 
 DO: dict[str, Callable[..., Any]] = {

@@ -94,7 +94,8 @@ def test_crashes_in_a_row_leave_nothing_behind(caplog: pytest.LogCaptureFixture)
     world.crash(ref, 1_500)
     threads, files, objects = threading.active_count(), len(os.listdir("/proc/self/fd")), count_objects()
     world.crash(ref, 3_000)
-    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == (threads, files)
+    assert threading.active_count() <= threads  # fewer: what another test left has ended meanwhile
+    assert len(os.listdir("/proc/self/fd")) <= files
     assert count_objects() - objects < 500
     runtime.stop()
 

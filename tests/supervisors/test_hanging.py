@@ -157,13 +157,18 @@ def test_g10_what_a_replaced_incarnation_waited_to_say_does_not_come_after_its_s
 
 
 def test_g10_the_thread_of_a_replaced_incarnation_ends_when_it_returns(threads: World) -> None:
+    before = set(threading.enumerate())  # another test's actor of this name may still hang
     trap = trapped(threads)
     threads.tell("a", trap)
     assert trap.entered.wait(PATIENCE)
-    mine = [each for each in threading.enumerate() if each.name == "actor-a"]
+
+    def of_actor() -> list[threading.Thread]:
+        return [each for each in threading.enumerate() if each.name == "actor-a" and each not in before]
+
+    mine = of_actor()
     threads.advance(3.1)
     threads.until(lambda: threads.of(Restarted, "a"))
-    assert len([each for each in threading.enumerate() if each.name == "actor-a"]) == 2
+    assert len(of_actor()) == 2
     trap.go.set()
     mine[0].join(PATIENCE)
     assert not mine[0].is_alive()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -102,7 +103,8 @@ class Plant:
         self.kept: list[object] = []
         self.events: list[Event] = []
         self.runtime = Runtime(ThreadsEngine())
-        self.runtime.events.subscribe(self.events.append)
+        self.changed = threading.Condition()
+        self.runtime.events.subscribe(self.note)
         keeper = ChildSpec("keeper", partial(Keeper, self.kept), mailbox=MailboxSpec(2 * LOAD))
         worker = ChildSpec("worker", factory, **{"isolation": "process", "backoff": NO_BACKOFF, **more})
         self.runtime.start(SupervisorSpec("root", [keeper, worker], OneForOne(Intensity(100_000))))
@@ -116,8 +118,15 @@ class Plant:
         """Wait until it is so."""
         until = time.monotonic() + PATIENCE
         while not what():
-            assert time.monotonic() < until
-            self.runtime.ref("keeper").ask("tick", PATIENCE).get()
+            assert time.monotonic() < until, f"{len(self.kept)} kept; {self.events[-6:]}"
+            with self.changed:
+                self.changed.wait(0.01)  # not everything that is waited for is an event
+
+    def note(self, event: Event) -> None:
+        """Keep an event."""
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ SAY_EVERY = 60.0
 
 
 class OncePer:
-    """Lets one of many equal things through in `seconds`: warnings about one node do not drown those about others."""
+    """Lets one of many equal things through in `seconds`: warnings about one node do not drown those about others.
+
+    Of more than `most` different things in that time, the first ones are forgotten.
+    """
 
     def __init__(self, seconds: float = SAY_EVERY, most: int = 10_000) -> None:
         self._seconds = seconds
@@ -17,8 +20,9 @@ class OncePer:
         """Whether it is its time."""
         if now < self._next.get(key, now):
             return False
-        if len(self._next) >= self._most:
-            self._next = {each: until for each, until in self._next.items() if until > now}
+        self._next.pop(key, None)  # so that the oldest is always the first
+        while len(self._next) >= self._most:
+            del self._next[next(iter(self._next))]
         self._next[key] = now + self._seconds
         return True
 

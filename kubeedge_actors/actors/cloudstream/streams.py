@@ -13,6 +13,8 @@ LIMIT = 512 * 1024
 """Bytes that may wait for the reader; then the tunnel of the node is not read until there is room."""
 CREDIT = 64 * 1024
 """Bytes after which a node of ours is told that its log was read."""
+CONGESTED = 256 * 1024
+"""Bytes that may be on their way to a node of ours in one stream."""
 Send = Callable[[Kind, bytes], None]
 
 
@@ -24,6 +26,7 @@ class Stream:
         self._pieces: deque[bytes] = deque()
         self._size = self._read = 0
         self._over = False
+        self._paced, self._unread = False, 0
         self._error: DriverError | None = None
         self._changed = threading.Condition()
         self._alarm: Callable[[], None] | None = None
@@ -52,8 +55,14 @@ class Stream:
         """Say something to the node; nothing happens when the stream is over."""
         with self._changed:
             over = self._over
+            self._unread += len(data)
         if not over:
             self._send(Kind.DATA, data)
+
+    def congested(self) -> bool:
+        """Whether the node is behind with what was written; one that does not tell how far it is never is."""
+        with self._changed:
+            return self._paced and not self._over and self._unread > CONGESTED
 
     def close(self) -> None:
         """The reader has enough. Idempotent."""
@@ -87,6 +96,11 @@ class Stream:
         if alarm is not None:
             alarm()
         return True
+
+    def taken(self, count: int) -> None:
+        """The node has taken so many bytes of what was written."""
+        with self._changed:
+            self._paced, self._unread = True, self._unread - count
 
     def ended(self, reason: str = "", broken: DriverError | None = None) -> None:
         """The node has nothing more; `reason`: it could not do what was asked. `broken`: the tunnel is gone."""

@@ -109,7 +109,9 @@ class Tunnels:
             return True
         if frame.kind is Kind.DATA:
             return stream.came(frame.data)
-        if frame.kind is Kind.REMOVE:
+        if frame.kind is Kind.CREDIT:
+            stream.taken(tunnel.parted(frame.data + b"\0")[0])
+        elif frame.kind is Kind.REMOVE:
             stream.ended(frame.data.decode("utf-8", "replace"))
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -91,8 +91,7 @@ class Dmi(Module):
         """Remember devices, models and mappers; what changed while this process was not there is told. Error: StoreError."""
         self._inventory.models = {id_of(each): each for each in self._stored(names.DEVICEMODEL)}
         self._inventory.devices = {id_of(each): each for each in self._stored(names.DEVICE)}
-        for row in self._stored(names.DEVICEMAPPER):
-            mapper = _mapper(row)
+        for mapper in self._registered():
             known = self._lines.get(mapper.protocol) is not None
             devices, models = self._inventory.of(mapper.protocol)
             if not known:
@@ -103,6 +102,13 @@ class Dmi(Module):
         for protocol in self._lines.land():
             self._go(protocol)
         self._mappers.listen(Upcalls(self.ref))
+
+    def _registered(self) -> Iterator[Mapper]:
+        for row in self._stored(names.DEVICEMAPPER):
+            try:
+                yield _mapper(row)
+            except ValueError as error:
+                self.log.warning("mapper %s in the database can not be read: %s", row.get("name"), error)
 
     def _stored(self, type: str) -> list[Json]:
         found = []

@@ -18,7 +18,7 @@ from kubeedge_actors.actors.edged.internal import (
     Tick,
 )
 from kubeedge_actors.actors.edged.jobs import Done
-from kubeedge_actors.actors.edged.keeper import Keeper, NodeState
+from kubeedge_actors.actors.edged.keeper import NOT_YET, Keeper, NodeState
 from kubeedge_actors.actors.edged.launch import ignored
 from kubeedge_actors.actors.edged.node_status import NodeFacts
 from kubeedge_actors.actors.edged.node_talk import NodeTalk
@@ -105,13 +105,14 @@ class Edged(Module):
         self._talk = NodeTalk(node_name, self._facts, self._link.up, self._link.leased)
         self._survey: Surveyed | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
+        self._surveying = False
         self._ticks = 0
         self._node_timer: Timer | None = None
 
     def on_start(self) -> None:
         """Ask for the pods, and see what runs."""
         self.every(TICK, Tick())
-        self._dispatch.survey(self.ref)
+        self._look_around()
         self._read_manifests()
         self._ask_for_pods()
         self._speak()
@@ -138,9 +139,15 @@ class Edged(Module):
             self._admit(pod)
         self._adopt()
 
+    def _look_around(self) -> None:
+        if not self._surveying:  # an engine that hangs is not asked again and again
+            self._surveying = True
+            self._dispatch.survey(self.ref)
+
     @on
     def surveyed(self, message: Surveyed) -> None:
         """All that is on the machine."""
+        self._surveying = False
         if message.why:
             self._engine_said(message.why)
             return
@@ -170,12 +177,14 @@ class Edged(Module):
         elif isinstance(event, EngineLost):
             self._engine_said(event.reason)
         else:
-            self._dispatch.survey(self.ref)
+            self._look_around()
 
     def _engine_said(self, trouble: str) -> None:
         """The engine answers, or why not; the node's readiness follows."""
-        if trouble and not self._state.trouble:
+        if trouble and self._state.trouble in ("", NOT_YET):
             self.log.warning("no container can be run: %s", trouble)
+        elif not trouble and self._state.trouble not in ("", NOT_YET):
+            self.log.warning("containers can be run again")
         changed, self._state.trouble = bool(trouble) != bool(self._state.trouble), trouble
         if changed:
             self._talk.status_changed(self.clock.now())
@@ -244,8 +253,8 @@ class Edged(Module):
     @on
     def looked(self, message: Looked) -> None:
         """The containers of one pod."""
-        if message.containers is not None:
-            self._engine_said("")
+        if message.containers is not None and self._state.trouble:
+            self._look_around()  # it answers again: others may have asked in vain
         self._keeper.looked(message)
 
     @on
@@ -317,7 +326,7 @@ class Edged(Module):
         """Look at what nobody tells."""
         self._read_manifests()
         if self._state.trouble:
-            self._dispatch.survey(self.ref)
+            self._look_around()
         self._ticks += 1
         if self._ticks % MINUTE == 0:
             self._dispatch.tidy()

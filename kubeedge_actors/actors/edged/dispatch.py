@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -14,6 +15,8 @@ from kubeedge_actors.drivers.containers.base import ContainerRuntime, Folders, M
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.wire.messages import new_id
+
+log = logging.getLogger(__name__)
 
 
 class Dispatch:
@@ -45,8 +48,8 @@ class Dispatch:
                     networks=self._runtime.open_pods(),
                     folders=self._folders.uids(),
                 )
-            except (RuntimeUnavailable, ContainerError) as error:
-                found = Surveyed(why=str(error))
+            except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
+                found = Surveyed(why=_why(error))
             hear.tell(found)
 
         self._fast.submit(job)
@@ -57,8 +60,8 @@ class Dispatch:
         def job() -> None:
             try:
                 found = Looked(uid=uid, containers=self._runtime.list(uid))
-            except (RuntimeUnavailable, ContainerError) as error:
-                found = Looked(uid=uid, containers=None, why=str(error))
+            except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
+                found = Looked(uid=uid, containers=None, why=_why(error))
             hear.tell(found)
 
         self._fast.submit(job)
@@ -84,3 +87,10 @@ class Dispatch:
         """No more jobs; those that run are not waited for."""
         self._fast.close()
         self._slow.close()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RuntimeUnavailable | ContainerError):
+        return str(error)
+    log.error("the driver of containers has a defect", exc_info=error)
+    return f"a defect: {type(error).__name__}: {error}"

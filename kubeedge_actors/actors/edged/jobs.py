@@ -93,6 +93,10 @@ class Jobs:
             return msgspec.structs.replace(done, unavailable=True, message=str(error), good=False)
         except ContainerError as error:
             return msgspec.structs.replace(done, reason=CREATE_ERROR, message=str(error), good=False)
+        except Exception as error:  # a defect: the pod shows it and the operation is tried again, not awaited for ever
+            log.exception("%s of pod %s failed", operation.verb, shot.pod.name.name)
+            text = f"a defect: {type(error).__name__}: {error}"
+            return msgspec.structs.replace(done, reason=CREATE_ERROR, message=text, good=False)
         return done
 
     def _simple(self, operation: Operation, shot: Snapshot) -> None:

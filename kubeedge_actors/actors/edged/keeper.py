@@ -28,6 +28,7 @@ LEAST_WAIT = 0.001
 LOST_SECONDS = 90.0
 """After which an answer is lost: MetaManager gives up earlier, and says so."""
 INFINITY = float("inf")
+NOT_YET = "it has not answered yet"
 
 
 class NodeState:
@@ -36,7 +37,7 @@ class NodeState:
     def __init__(self, around: Surroundings, *, link_up: bool) -> None:
         self.around, self.link_up = around, link_up
         self.ready = False
-        self.trouble = "it has not answered yet"
+        self.trouble = NOT_YET
         self.engine = ""
         self.node_uid = ""
 

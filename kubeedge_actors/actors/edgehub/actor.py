@@ -135,6 +135,7 @@ class EdgeHub(Module):
         """Let the link go."""
         link, self._link = self._link, None
         if link is not None:
+            self._gate.shut()
             link.close()
         if self._up:
             self._lose("the hub stops")
@@ -167,7 +168,8 @@ class EdgeHub(Module):
         self._fetching, self._certified = False, True
         self._renew_at = message.renew_at
         link = self._link = self._links()
-        link.open(self._url, self._headers, message.tls, Gate(self.ref, link))
+        self._gate = Gate(self.ref, link)
+        link.open(self._url, self._headers, message.tls, self._gate)
 
     @on
     def opened(self, message: LinkOpened) -> None:

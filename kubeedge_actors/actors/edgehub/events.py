@@ -109,6 +109,11 @@ class Gate:
     def __init__(self, ref: Ref, link: Link) -> None:
         self._ref = ref
         self._link = link
+        self._shut = False
+
+    def shut(self) -> None:
+        """The hub lets the link go: what becomes of it concerns nobody any more. Texts still count."""
+        self._shut = True
 
     def on_open(self, headers: Mapping[str, str]) -> None:
         """The link is open."""
@@ -120,8 +125,10 @@ class Gate:
 
     def on_written(self, marks: Sequence[str]) -> None:
         """Texts were written."""
-        self._ref.tell(FramesWritten(link=self._link, marks=marks))
+        if not self._shut:
+            self._ref.tell(FramesWritten(link=self._link, marks=marks))
 
     def on_close(self, closed: Closed) -> None:
         """The link is gone."""
-        self._ref.tell(LinkClosed(link=self._link, closed=closed))
+        if not self._shut:
+            self._ref.tell(LinkClosed(link=self._link, closed=closed))

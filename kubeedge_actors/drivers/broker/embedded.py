@@ -221,7 +221,8 @@ class EmbeddedBroker:
             # one wake-up for all that comes until it is taken; `_drain` resets the flag before it looks, so nothing is
             # left behind
             self._scheduled = True
-            loop.call_soon_threadsafe(self._drain)
+            with suppress(RuntimeError):  # the loop has ended since: it is said after the next start
+                loop.call_soon_threadsafe(self._drain)
 
     def _wait_for_room(self) -> None:
         """Give the broker's thread, which never waits for anybody, a chance to catch up."""
@@ -240,7 +241,10 @@ class EmbeddedBroker:
             exchange.flush()
 
     def _committed(self, turn: int) -> None:
-        self._call(lambda: self._exchange.committed(turn))
+        loop = self._loop
+        if loop is not None:  # otherwise nobody waits, and `_commit` tells the exchange
+            with suppress(RuntimeError):  # the loop has ended since
+                loop.call_soon_threadsafe(self._exchange.committed, turn)
 
     def _call(self, change: Callable[[], None]) -> None:
         """Make a change where the exchange lives: on the broker's thread, or here while there is none."""
@@ -273,6 +277,7 @@ class EmbeddedBroker:
                 server = await asyncio.start_server(connections.welcome, sock=listener, ssl=context)
                 stack.callback(server.close)
             self._loop, self._open = asyncio.get_running_loop(), True
+            self._drain()  # what a thread before this one has left
             serving.set_result(None)
             await self._ending.wait()
             self._open = False

@@ -374,8 +374,10 @@ class Exchange:
             qos = min(message.qos, granted)
             if qos:
                 self._queue(session, Publish(message.topic, message.payload, qos, True))
-            else:
+            elif session.room is not None and session.room() + self._limits.bytes > session.owed:
                 self._say(session, packets.publish(message.topic, message.payload, 0, True))
+            else:  # one packet may ask for all of them many times
+                self.counters.dropped += 1
 
     def _unsubscribed(self, session: Session, packet_id: int, filters: list[str]) -> None:
         for filter in filters:

@@ -90,7 +90,8 @@ class ExternalBroker:
             host, port = None, None
         secure = parts.scheme in ("ssl", "tls", "mqtts") if host else False
         if not host or not (secure or parts.scheme in ("tcp", "mqtt")):
-            raise UsageError(f"an MQTT broker is given as tcp://host:port or ssl://host:port, not {url!r}")
+            told = url.rpartition("@")[2]  # without the password
+            raise UsageError(f"an MQTT broker is given as tcp://host:port or ssl://host:port, not {told!r}")
         if parts.username is not None:
             login = Login(login.client_id, unquote(parts.username), unquote(parts.password or ""))
         return cls(host, port or (8883 if secure else 1883), login, (tls or client_context()) if secure else None)

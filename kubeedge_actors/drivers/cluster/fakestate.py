@@ -61,7 +61,7 @@ class State:
         if not metadata.get("name"):
             if not metadata.get("generateName"):
                 raise ClusterError(status_of(422, "Invalid", "name or generateName is required", kind))
-            metadata["name"] = metadata["generateName"] + uuid.uuid4().hex[:5]
+            metadata["name"] = metadata["generateName"] + uuid.uuid4().hex[:10]
         name = metadata["name"]
         if (kind, namespace, name) in self.objects:
             raise AlreadyExists(

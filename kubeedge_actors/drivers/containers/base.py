@@ -145,6 +145,35 @@ RuntimeEvent = ContainerEnded | EngineLost | EngineBack
 Watcher = Callable[[RuntimeEvent], None]
 
 
+class LogText(Iterator[bytes], Protocol):
+    """A log while it is read."""
+
+    def close(self) -> None:
+        """Enough: it ends, also for a thread that waits for the next piece. Idempotent; any thread."""
+
+
+class Command(Protocol):
+    """A command in a container while it runs. One thread reads, another writes."""
+
+    def read(self) -> tuple[int, bytes]:
+        """What it writes next, up to 64 KiB, with 1 for its standard output and 2 for its standard error; no bytes: the end."""
+
+    def write(self, data: bytes) -> None:
+        """Its standard input; returns when it has taken all of it, or takes no more."""
+
+    def end_input(self) -> None:
+        """There is no more input."""
+
+    def exit_code(self) -> int:
+        """Of a command that has ended: after `read` gave no bytes."""
+
+    def kill(self) -> None:
+        """Enough, also for threads that wait in it; any thread. An engine may let the command run on, without its input and output."""
+
+    def close(self) -> None:
+        """Kill it and let go of it; no other thread may be in it."""
+
+
 class Executed(Value, frozen=True):
     """What a command in a container came to; `exit_code` is None when its time was over."""
 
@@ -209,13 +238,18 @@ class ContainerRuntime(Protocol):
         tail: int | None = None,
         since: float | None = None,
         follow: bool = False,
-    ) -> Iterator[bytes]:
+        *,
+        timestamps: bool = False,
+    ) -> LogText:
         """What it wrote: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end
-        anywhere.
+        anywhere. `timestamps`: each line begins with when it was written (RFC 3339); ContainerError where nobody knows.
         """
 
     def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
         """Run a command inside and collect up to 64 KiB of what it writes."""
+
+    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
+        """Run a command inside, for as long as it takes, with both its ends in hand."""
 
     def open_pod(self, network: PodNetwork) -> str:
         """Make the network of a pod, or find it; its address, empty on the host's network."""

@@ -7,10 +7,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -24,6 +23,7 @@ import urllib3.exceptions
 from kubeedge_actors.drivers.containers import docker_forms as forms
 from kubeedge_actors.drivers.containers import pause
 from kubeedge_actors.drivers.containers.base import (
+    Command,
     Container,
     ContainerEnded,
     ContainerSpec,
@@ -34,6 +34,8 @@ from kubeedge_actors.drivers.containers.base import (
     PodNetwork,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.commands import SocketCommand
+from kubeedge_actors.drivers.containers.reading import Reading
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,9 @@ log = logging.getLogger(__name__)
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 PAUSE_IMAGE = "pause-of-pods:1"
 OUTPUT_LIMIT = 64 * 1024
-RETRY_SECONDS = (0.5, 1, 2, 5, 10)
+RETRY_SECONDS = (0.5, 1, 2, 5)
+QUIET_SECONDS = 8.0
+"""After so long without an event the engine is asked for them anew: one that hangs does not answer that either."""
 _BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException, OSError)
 
 
@@ -53,7 +57,7 @@ def _translated() -> Iterator[None]:
     except docker.errors.APIError as error:
         raise ContainerError(str(error.explanation or error)) from error
     except _BROKEN as error:
-        raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
+        raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.cause(error)}") from error
 
 
 class DockerRuntime:
@@ -93,9 +97,10 @@ class DockerRuntime:
             self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
             self._thread.start()
 
-    def _events(self) -> Any:
+    def _events(self, since: float = 0.0) -> Any:
         kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
-        return self._open("/events", params={"filters": msgspec.json.encode(kinds).decode()}, timeout=None)
+        wanted = {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})
+        return self._open("/events", params=wanted, timeout=QUIET_SECONDS)
 
     def _open(self, path: str, method: str = "get", **more: Any) -> Any:
         """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
@@ -110,16 +115,26 @@ class DockerRuntime:
 
     def _follow(self) -> None:
         while not self._closing.is_set():
-            why = "its event stream ended"
+            try:
+                self._listen()
+            except Exception as error:  # noqa: BLE001 - whatever an engine that breaks down says, it is followed again
+                if not self._closing.is_set():
+                    self._watcher(EngineLost(reason=f"the Docker engine does not answer: {forms.cause(error)}"))
+                    self._reconnect()
+
+    def _listen(self) -> None:
+        """Tell ends until the engine is lost, which ends this with an error."""
+        while True:
+            since = time.time()
             try:
                 with self._stream:
                     for line in self._stream.iter_lines():
                         self._died(msgspec.json.decode(line))
-            except _BROKEN as error:
-                why = str(error)
-            if not self._closing.is_set():
-                self._watcher(EngineLost(reason=f"the Docker engine does not answer: {why}"))
-                self._reconnect()
+                raise RuntimeUnavailable("its event stream ended")
+            except requests.exceptions.ConnectionError as error:
+                if not isinstance(next(iter(error.args), None), urllib3.exceptions.ReadTimeoutError):
+                    raise
+            self._stream = self._events(since)
 
     def _died(self, event: dict[str, Any]) -> None:
         carried = event.get("Actor", {}).get("Attributes", {})
@@ -133,7 +148,7 @@ class DockerRuntime:
         for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
             if self._closing.wait(pause_seconds):
                 return
-            with suppress(*_BROKEN):  # still away: EngineLost has been told
+            with suppress(ContainerError, *_BROKEN):  # still away: EngineLost has been told
                 self._client.ping()
                 self._stream = self._events()
                 self._watcher(EngineBack())
@@ -251,8 +266,14 @@ class DockerRuntime:
     # --- what is inside ---------------------------------------------------------------------------------------------
 
     def logs(
-        self, container_id: str, tail: int | None = None, since: float | None = None, follow: bool = False
-    ) -> Iterator[bytes]:
+        self,
+        container_id: str,
+        tail: int | None = None,
+        since: float | None = None,
+        follow: bool = False,
+        *,
+        timestamps: bool = False,
+    ) -> Reading:
         """Standard output and error, in the order of the engine."""
         wanted = {
             "stdout": 1,
@@ -260,9 +281,18 @@ class DockerRuntime:
             "follow": int(follow),
             "tail": "all" if tail is None else tail,
             "since": since or 0,
+            "timestamps": int(timestamps),
         }
         with _translated():
-            return _closing(self._open(f"/containers/{container_id}/logs", params=wanted, timeout=None))
+            answer = self._open(f"/containers/{container_id}/logs", params=wanted, timeout=None)
+        return Reading(_closing(answer), lambda: _hang_up(answer))
+
+    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
+        """Run `command` inside, behind a socket of the engine."""
+        with _translated():
+            one = self._client.exec_create(container_id, list(command), stdin=stdin)["Id"]
+            ends = self._client.exec_start(one, socket=True)
+        return SocketCommand(ends, lambda: int(self._client.exec_inspect(one)["ExitCode"]), stdin=stdin)
 
     def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
@@ -280,7 +310,7 @@ class DockerRuntime:
         left = max(deadline - time.monotonic(), 0.001)
         order = {"Detach": False, "Tty": False}
         with self._open(f"/exec/{one}/start", "post", json=order, timeout=left) as answer:
-            for data in _frames(answer.raw):
+            for data in forms.frames(answer.raw):
                 output += data[: OUTPUT_LIMIT - len(output)]
                 if time.monotonic() > deadline:
                     raise TimeoutError
@@ -336,7 +366,7 @@ class DockerRuntime:
     def pull(self, image: str, credentials: Credentials | None = None) -> None:
         """Fetch from the image's registry."""
         auth = None if credentials is None else {"username": credentials.username, "password": credentials.password}
-        repository, tag = _split(image)
+        repository, tag = forms.split(image)
         with _translated():
             for line in self._client.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
                 if "error" in line:
@@ -349,7 +379,7 @@ class DockerRuntime:
         """Stop watching; containers go on."""
         self._closing.set()
         if self._stream is not None:
-            docker.types.CancellableStream(iter(()), self._stream).close()  # wakes the thread that reads it
+            _hang_up(self._stream)
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._client.close()
@@ -362,24 +392,16 @@ def _knock(address: str) -> None:
             door.connect(address.removeprefix("unix://"))
 
 
-def _frames(raw: Any) -> Iterator[bytes]:
-    """What a container writes: frames of stream, length and data."""
-    while len(head := raw.read(8)) == 8:
-        yield raw.read(struct.unpack(">4xI", head)[0])
+def _hang_up(answer: Any) -> None:
+    """End an answer for the thread that reads it."""
+    with suppress(OSError, AttributeError):  # it has ended by itself
+        docker.types.CancellableStream(iter(()), answer).close()
 
 
-def _closing(answer: Any) -> Iterator[bytes]:
+def _closing(answer: Any) -> Generator[bytes, None, None]:
     """The frames of an answer, which is closed whenever the reader stops."""
     with answer:
         try:
-            yield from _frames(answer.raw)
+            yield from forms.frames(answer.raw)
         except _BROKEN as error:
-            raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
-
-
-def _split(image: str) -> tuple[str, str | None]:
-    """Repository and tag (or digest) of an image's name; the tag is `latest` where none is given."""
-    if "@" in image:
-        return image, None
-    head, colon, tag = image.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (image, "latest")
+            raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.cause(error)}") from error

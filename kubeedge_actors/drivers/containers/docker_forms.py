@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime
 import re
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
@@ -161,3 +163,27 @@ def inspected(found: dict[str, Any]) -> Container:
         message=str(state.get("Error") or ""),
         ip=address_of(found.get("NetworkSettings") or {}),
     )
+
+
+def split(image: str) -> tuple[str, str | None]:
+    """Repository and tag (or digest) of an image's name; the tag is `latest` where none is given."""
+    if "@" in image:
+        return image, None
+    head, colon, tag = image.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (image, "latest")
+
+
+def cause(error: BaseException) -> str:
+    """Why, in the words of the system where it has any: the library wraps them three times."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = next((each for each in inner.args if isinstance(each, BaseException)), None)
+    return str(error)
+
+
+def frames(raw: Any) -> Iterator[bytes]:
+    """What a container writes: frames of stream, length and data."""
+    while len(head := raw.read(8)) == 8:
+        yield raw.read(struct.unpack(">4xI", head)[0])

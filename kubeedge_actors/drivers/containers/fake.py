@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import (
     START_ERROR,
     START_ERROR_CODE,
+    Command,
     Container,
     ContainerEnded,
     ContainerSpec,
@@ -24,6 +25,7 @@ from kubeedge_actors.drivers.containers.base import (
     RuntimeEvent,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.reading import FOLLOW_SECONDS, Reading
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 STOPPED, KILLED = 143, 137
@@ -101,6 +103,34 @@ class FakeEngine:
         """Tell all watchers."""
         for watcher in list(self.watchers):
             watcher(event)
+
+
+class FakeCommand:
+    """A command that has ended already."""
+
+    def __init__(self, executed: Executed) -> None:
+        self._executed, self._left = executed, executed.output
+
+    def read(self) -> tuple[int, bytes]:
+        """All of it at once."""
+        data, self._left = self._left, b""
+        return 1, data
+
+    def write(self, data: bytes) -> None:
+        """Forgotten."""
+
+    def end_input(self) -> None:
+        """Nothing to end."""
+
+    def exit_code(self) -> int:
+        """What the knob says; a command whose time was over was killed."""
+        return 137 if self._executed.exit_code is None else self._executed.exit_code
+
+    def kill(self) -> None:
+        """Nothing runs."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 class FakeRuntime:
@@ -221,17 +251,33 @@ class FakeRuntime:
                 kept.pop(container_id, None)
 
     def logs(
-        self, container_id: str, tail: int | None = None, since: float | None = None, follow: bool = False
-    ) -> Iterator[bytes]:
+        self,
+        container_id: str,
+        tail: int | None = None,
+        since: float | None = None,
+        follow: bool = False,
+        *,
+        timestamps: bool = False,
+    ) -> Reading:
         """What its program wrote, all of it at its start."""
+        return Reading(self._logs(container_id, tail, since, follow, timestamps))
+
+    def _logs(
+        self, container_id: str, tail: int | None, since: float | None, follow: bool, timestamps: bool
+    ) -> Generator[bytes, None, None]:
         with self.engine.lock:
             one = self._found(container_id)
             lines = self.engine.written[container_id].splitlines(keepends=True)
+        if timestamps:
+            lines = [
+                time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime(one.started_at)).encode() + line for line in lines
+            ]
         if since is None or one.started_at >= since:
             yield b"".join(lines if tail is None else lines[max(len(lines) - tail, 0) :])
         with self.engine.ended:
             while follow and self.engine.containers.get(container_id, one).phase == "running":
-                self.engine.ended.wait()
+                self.engine.ended.wait(FOLLOW_SECONDS)
+                yield b""
 
     def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
         """What the knob says."""
@@ -240,6 +286,10 @@ class FakeRuntime:
         if one.phase != "running":
             raise ContainerError("the container does not run")
         return self.engine.execute(one, command)
+
+    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
+        """What the knob says, at once; input is taken and forgotten."""
+        return FakeCommand(self.execute(container_id, command, 0.0))
 
     def open_pod(self, network: PodNetwork) -> str:
         """Remember the network; the address is of RFC 5737's documentation range."""

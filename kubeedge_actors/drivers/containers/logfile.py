@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from io import BufferedReader
 from pathlib import Path
 
 from kubeedge_actors.drivers.containers.base import LOG_LIMIT
+from kubeedge_actors.drivers.containers.reading import FOLLOW_SECONDS
 
 CHUNK = 64 * 1024
-FOLLOW_SECONDS = 0.1
-"""How often a followed log is looked at. Only while somebody reads it; a file has no other way to say that it grew."""
 
 
 def older(log: Path) -> Path:
@@ -35,7 +34,7 @@ def cut(log: Path, limit: int = LOG_LIMIT) -> None:
     os.truncate(log, 0)
 
 
-def read(log: Path, tail: int | None, since: float | None, end: int | None = None) -> Iterator[bytes]:
+def read(log: Path, tail: int | None, since: float | None, end: int | None = None) -> Generator[bytes, None, None]:
     """What the log holds up to `end`, its last `tail` lines if given. Lines carry no time: `since` leaves out files
     not written since.
     """
@@ -66,8 +65,10 @@ def _last_lines(files: list[tuple[Path, int | None]], count: int) -> bytes:
     return b"".join(lines[max(len(lines) - count, 0) :])
 
 
-def follow(log: Path, pid: int | None, tail: int | None, since: float | None) -> Iterator[bytes]:
-    """What the log holds and what comes, until the process `pid` has ended and all is read."""
+def follow(log: Path, pid: int | None, tail: int | None, since: float | None) -> Generator[bytes, None, None]:
+    """What the log holds and what comes, until the process `pid` has ended and all is read. It is looked at again and again,
+    with an empty piece each time: a file has no other way to say that it grew.
+    """
     fd = _pidfd(pid)
     try:
         with log.open("rb") as source:
@@ -92,6 +93,7 @@ def _growing(source: BufferedReader, fd: int | None) -> Iterator[bytes]:
         if not running:
             return
         running = not poll.poll(FOLLOW_SECONDS * 1000)
+        yield b""
 
 
 def _pidfd(pid: int | None) -> int | None:

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import (
     START_ERROR,
     START_ERROR_CODE,
+    Command,
     Container,
     ContainerEnded,
     ContainerSpec,
@@ -35,6 +36,7 @@ from kubeedge_actors.drivers.containers.base import (
 )
 from kubeedge_actors.drivers.containers.ends import Ends
 from kubeedge_actors.drivers.containers.environment import environment, prefixed
+from kubeedge_actors.drivers.containers.reading import Reading
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)
@@ -273,27 +275,44 @@ class ProcessRuntime:
         tail: int | None = None,
         since: float | None = None,
         follow: bool = False,
-    ) -> Iterator[bytes]:
+        *,
+        timestamps: bool = False,
+    ) -> Reading:
         """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time."""
         with self._lock:
             process = self._found(container_id)
+        if timestamps:
+            raise ContainerError("the process runtime does not know when a line was written: no timestamps")
         if not process.log.exists():
-            return iter(())
+            return Reading(_nothing())
         if follow:
-            return logfile.follow(process.log, process.pid or None, tail, since)
-        return logfile.read(process.log, tail, since)
+            return Reading(logfile.follow(process.log, process.pid or None, tail, since))
+        return Reading(logfile.read(process.log, tail, since))
 
-    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
         """Run `command` on the machine, with the environment and the folder of the container's process."""
+        from kubeedge_actors.drivers.containers.commands import ProcessCommand
+
+        env, cwd = self._surroundings(container_id)
+        return ProcessCommand(command, env, cwd, stdin=stdin)
+
+    def _surroundings(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
         with self._lock:
             pid = self._found(container_id).pid
         if not pid:
             raise ContainerError("the container does not run")
         try:
             lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            env = dict(line.split(b"=", 1) for line in lines if b"=" in line)
+        except OSError as error:
+            raise ContainerError("the container does not run") from error
+        return dict(line.split(b"=", 1) for line in lines if b"=" in line), f"/proc/{pid}/cwd"
+
+    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+        """Run `command` on the machine, with the environment and the folder of the container's process."""
+        env, cwd = self._surroundings(container_id)
+        try:
             one = subprocess.Popen(
-                command, env=env, cwd=f"/proc/{pid}/cwd", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         except (OSError, ValueError) as error:
@@ -337,6 +356,10 @@ class ProcessRuntime:
             for process in self._processes.values():
                 if process.popen is not None and process.popen.poll() is None:
                     process.popen.returncode = 0  # else Python warns of a child left running, which is what we promise
+
+
+def _nothing() -> Generator[bytes, None, None]:
+    yield b""
 
 
 def _collect(one: subprocess.Popen[bytes], timeout: float) -> Executed:

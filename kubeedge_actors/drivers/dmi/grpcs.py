@@ -47,16 +47,20 @@ class GrpcMappers:
             "ReportDeviceStates": self._served("ReportDeviceStates", self._state),
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVED, handlers),))
-        mask = os.umask(0o177)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.unlink(missing_ok=True)
-            self._server.add_insecure_port(f"unix:{self._path}")
+            self._bind()
         except (OSError, RuntimeError) as error:
             raise MapperError(f"the mappers' socket {self._path} can not be had: {error}") from error
+        self._server.start()
+
+    def _bind(self) -> None:
+        mask = os.umask(0o177)
+        try:
+            self._server.add_insecure_port(f"unix:{self._path}")
         finally:
             os.umask(mask)
-        self._server.start()
 
     def listen(self, upcalls: Upcalls) -> None:
         """Who answers mappers."""

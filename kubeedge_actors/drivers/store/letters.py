@@ -1,11 +1,11 @@
 """Letters that nobody took, in one SQLite file: written by a thread of its own in batches, readable by any process.
 
-Not durable to the last instant: what was added in the last moment (LINGER) before a `kill -9` may be missing.
+Not durable to the last instant: a letter is written at once, but in a flood the writer rests between two batches, and what
+was added in that moment (LINGER) before a `kill -9` may be missing.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import queue
@@ -29,7 +29,7 @@ BATCH = 500
 BUSY_SECONDS = 5.0
 FLUSH_SECONDS = 5.0
 LINGER = 0.2
-"""Seconds that a letter waits for company, so that a flood of them costs a few commits a second and no flash memory its life."""
+"""Seconds between two batches: a letter that comes later is written at once, others wait for company, so that a flood of them costs a few commits a second and no flash memory its life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,10 @@ class LetterWriter:
     def __init__(self, file: LetterFile) -> None:
         self._file = file
         self._queue: queue.SimpleQueue[Callable[[], LetterRow] | threading.Event | None] = queue.SimpleQueue()
+        self.lost = 0
+        self._rested = 0.0
         self._thread = threading.Thread(target=self._work, name="letters", daemon=True)
         self._thread.start()
-        self.lost = 0
 
     def add(self, make: Callable[[], LetterRow]) -> None:
         """Have the row written that `make` gives; it is called in the writer's thread."""
@@ -176,10 +177,13 @@ class LetterWriter:
     def _batch(self) -> list[Callable[[], LetterRow] | threading.Event | None]:
         """What is to be written in one go: somebody who waits for it ends it."""
         items = [self._queue.get()]
-        deadline = time.monotonic() + LINGER
-        while callable(items[-1]) and len(items) < BATCH and (left := deadline - time.monotonic()) > 0:
-            with contextlib.suppress(queue.Empty):  # nobody came in time
-                items.append(self._queue.get(timeout=left))
+        while callable(items[-1]) and len(items) < BATCH:
+            left = self._rested - time.monotonic()
+            try:
+                items.append(self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait())
+            except queue.Empty:
+                if left <= 0:
+                    break
         return items
 
     def _write(self, makers: Sequence[Callable[[], LetterRow]]) -> None:
@@ -195,6 +199,7 @@ class LetterWriter:
         except Exception as error:  # noqa: BLE001 - the writer lives as long as its process, with the file or without
             self.lost += len(makers)
             log.warning("%d dead letters could not be kept: %s", len(makers), error)
+        self._rested = time.monotonic() + LINGER
 
     def _set_aside(self, error: StoreCorrupt) -> None:
         aside = self._file.path.with_suffix(".damaged")

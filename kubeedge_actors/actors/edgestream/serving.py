@@ -1,0 +1,40 @@
+"""Answers one request for a stream, on a thread of its own. Imported with the first one."""
+
+from __future__ import annotations
+
+import time
+
+from kubeedge_actors.actors.edgestream import requests
+from kubeedge_actors.actors.edgestream.tunnel import Flow
+from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.errors import ContainerError
+from kubeedge_actors.wire.tunnel import Kind, Opening
+
+
+def serve(kind: Kind, opening: Opening, flow: Flow, runtime: ContainerRuntime) -> None:
+    """Do what is asked for until it ends or nobody wants it. DriverError: why it can not be done."""
+    if kind is Kind.LOGS:
+        serve_log(opening, flow, runtime)
+    elif kind is Kind.EXEC:
+        from kubeedge_actors.actors.edgestream.remotecommand import serve_exec
+
+        serve_exec(opening, flow, runtime)
+    else:
+        raise ContainerError(f"this node does not serve {opening.url.Path}")
+
+
+def serve_log(opening: Opening, flow: Flow, runtime: ContainerRuntime) -> None:
+    """The log of a container, or the part that is wanted."""
+    wanted = requests.target(opening.url)
+    options = requests.log_options(requests.query(opening.url), time.time())
+    one = requests.chosen(runtime.list(), wanted, previous=options.previous)
+    pieces = runtime.logs(one.id, options.tail, options.since, options.follow, timestamps=options.timestamps)
+    flow.on_cancel = pieces.close
+    left = options.limit or None
+    for piece in pieces:
+        if not flow.send(piece if left is None else piece[:left]):
+            return
+        if left is not None:
+            left -= len(piece)
+            if left <= 0:
+                return

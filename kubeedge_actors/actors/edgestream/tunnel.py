@@ -1,0 +1,170 @@
+"""One tunnel: frames of the cloud go to the streams that they are for, and what a stream says goes out at the pace of its reader.
+
+What comes, comes on the link's thread; each stream has a thread of its own. Nothing of a stream is imported before the first.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.link.base import Closed, Link
+from kubeedge_actors.errors import DriverError, FrameError
+from kubeedge_actors.wire import names, tunnel
+from kubeedge_actors.wire.tunnel import OPENING, Frame, Kind
+
+log = logging.getLogger(__name__)
+
+WINDOW = 256 * 1024
+"""Bytes of one stream that may be on their way."""
+PIECE = 32 * 1024
+STREAMS = 64
+"""Streams at once; a further one is refused."""
+
+
+class Flow:
+    """One stream's way out. `send` waits while too much is under way, so that memory is bounded whoever reads slowly.
+
+    `credits`: the cloud says what was read; otherwise what was written to the socket counts. `way_in` takes the cloud's bytes.
+    """
+
+    def __init__(self, id: int, link: Link, *, credits: bool, reasons: bool) -> None:
+        self.credits = credits
+        self.id, self._link, self._reasons = id, link, reasons
+        self._under_way = 0
+        self._room = threading.Condition()
+        self._cancelled = False
+        self.way_in: Callable[[bytes], None] = lambda data: None
+        self.on_cancel: Callable[[], None] = lambda: None
+
+    def send(self, data: bytes) -> bool:
+        """Say this, piece by piece, when there is room; False: nobody wants to hear more."""
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            with self._room:
+                self._room.wait_for(lambda: self._cancelled or self._under_way < WINDOW)
+                if self._cancelled:
+                    return False
+                self._under_way += len(piece)
+            mark = "" if self.credits else f"{self.id}:{len(piece)}"
+            self._link.send(tunnel.encode(Frame(self.id, Kind.DATA, piece)), mark)
+        return not self._cancelled
+
+    def say(self, data: bytes) -> None:
+        """Say something short at once, whatever is under way; never waits."""
+        self._link.send(tunnel.encode(Frame(self.id, Kind.DATA, data)))
+
+    def pace(self, count: int = 0) -> None:
+        """Tell a cloud of ours that so many of its bytes were taken; 0 at the beginning: that it will be told."""
+        if self._reasons:
+            self._link.send(tunnel.encode(Frame(self.id, Kind.CREDIT, tunnel.number(count))))
+
+    def end(self, reason: str = "") -> None:
+        """Say that nothing more comes, and why; who takes no reasons gets it as text."""
+        text = reason.encode()
+        if reason and not self._reasons:
+            self.send(text + b"\n")
+        if not self._cancelled:
+            self._link.send(tunnel.encode(Frame(self.id, Kind.REMOVE, text if self._reasons else b"")))
+
+    def taken(self, count: int) -> None:
+        """So many bytes are not under way any more."""
+        with self._room:
+            self._under_way -= count
+            self._room.notify_all()
+
+    def cancel(self) -> None:
+        """The cloud wants no more; whoever waits is woken."""
+        with self._room:
+            self._cancelled = True
+            self._room.notify_all()
+        self.on_cancel()
+
+
+class Tunnel:
+    """The events of a link that is a tunnel. `over(reason, lived)` is called once, on the link's thread."""
+
+    def __init__(self, link: Link, runtime: ContainerRuntime, over: Callable[[str, bool], None]) -> None:
+        self._link, self._runtime, self._over = link, runtime, over
+        self._lock = threading.Lock()
+        self._flows: dict[int, Flow] = {}
+        self._lived = False
+        self._reason = ""
+
+    def close(self) -> None:
+        """End it; any thread."""
+        self._link.close()
+
+    def on_open(self, headers: Mapping[str, str]) -> None:
+        """It stands."""
+        self._lived = True
+
+    def on_text(self, text: str) -> None:
+        """A frame of the cloud."""
+        try:
+            frame = tunnel.decode(text)
+            if frame.kind in OPENING:
+                self._begin(frame)
+                return
+        except FrameError as error:
+            log.warning("from the cloud: %s", error)
+            return
+        if frame.kind is Kind.CLOSE:
+            self._reason = frame.data.decode("utf-8", "replace")
+            self._link.close()
+        elif (flow := self._flows.get(frame.id)) is not None:
+            self._said(flow, frame)
+
+    def _said(self, flow: Flow, frame: Frame) -> None:
+        if frame.kind is Kind.REMOVE:
+            flow.cancel()
+        elif flow.credits:
+            flow.taken(tunnel.parted(frame.data)[0])
+        else:
+            flow.way_in(frame.data)
+
+    def on_written(self, marks: Sequence[str]) -> None:
+        """Pieces have left."""
+        for mark in filter(None, marks):
+            id, _, count = mark.partition(":")
+            if (flow := self._flows.get(int(id))) is not None:
+                flow.taken(int(count))
+
+    def on_close(self, closed: Closed) -> None:
+        """Every stream ends."""
+        with self._lock:
+            flows = list(self._flows.values())
+        for flow in flows:
+            flow.cancel()
+        self._over(self._reason or closed.reason, self._lived)
+
+    def _begin(self, frame: Frame) -> None:
+        opening = tunnel.request(frame.data)
+        ours = opening.says(names.HEADER_STREAM)
+        credits = ours and frame.kind in (Kind.LOGS, Kind.METRICS)
+        flow = Flow(frame.id, self._link, credits=credits, reasons=ours)
+        with self._lock:
+            if len(self._flows) >= STREAMS:
+                flow.end(f"this node serves {STREAMS} streams already")
+                return
+            self._flows[frame.id] = flow
+        work = (frame.kind, opening, flow)
+        threading.Thread(target=self._serve, args=work, name="stream", daemon=True).start()
+
+    def _serve(self, kind: Kind, opening: tunnel.Opening, flow: Flow) -> None:
+        """On the stream's own thread."""
+        from kubeedge_actors.actors.edgestream import serving
+
+        reason = ""
+        try:
+            serving.serve(kind, opening, flow, self._runtime)
+        except DriverError as error:
+            reason = str(error)
+        except Exception:
+            log.exception("the stream %s failed", opening.url.Path)
+            reason = "the stream failed, see the log of the node"
+        flow.end(reason)
+        with self._lock:
+            self._flows.pop(flow.id, None)

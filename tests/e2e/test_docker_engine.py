@@ -1,0 +1,92 @@
+"""A Docker engine that goes away below a running edge, and comes back."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker_engine import DockerEngine
+from tests.docker_relay import EngineRelay
+from tests.e2e.sides import World, eventually, need
+from tests.e2e.test_docker_pod import containers
+from tests.e2e.test_pods import phase
+
+pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
+MANIFEST = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  nodeName: edge-1
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: {image}
+    imagePullPolicy: IfNotPresent
+    command: ["sleep", "100000"]
+    livenessProbe: {{exec: {{command: ["true"]}}, periodSeconds: 1}}
+"""
+READY = '{range .status.conditions[?(@.type=="Ready")]}{.status} {.reason} {.message}{end}'
+
+
+@pytest.fixture
+def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[EngineRelay]:
+    made = EngineRelay(tmp_path / "engine.sock", docker_engine.address)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def away(tmp_path: Path, relay: EngineRelay) -> Iterator[World]:
+    need("kubectl")
+    world = World(tmp_path, "--runtime", "docker", "--docker-host", relay.address)
+    try:
+        world.start()
+        yield world
+    finally:
+        relay.start()
+        world.stop()
+
+
+def ready(world: World) -> str:
+    """Status, reason and message of the node's condition Ready."""
+    return world.out("get", "node", "edge-1", "-o", f"jsonpath={READY}")
+
+
+def running(engine: DockerEngine, pod: str) -> list[str]:
+    command = ("docker", "-H", engine.address, "ps", "-q", "--filter", f"label=io.kubernetes.pod.name={pod}")
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("way", ["stop", "hang"])
+def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
+    away: World, relay: EngineRelay, docker_engine: DockerEngine, way: str
+) -> None:
+    for name in ("stays", "dies", "goes"):
+        away.apply(MANIFEST.format(name=name, image=docker_engine.image))
+    for name in ("stays", "dies", "goes"):
+        eventually(lambda name=name: phase(away, name) == "Running", "pod Running")  # type: ignore[misc]
+    before = containers(docker_engine, "stays")
+    getattr(relay, way)()
+    eventually(lambda: ready(away).startswith("False"), "node NotReady", 25)
+    assert ready(away).startswith("False KubeletNotReady container runtime is down: the Docker engine does not answer: ")
+    subprocess.run(("docker", "-H", docker_engine.address, "kill", *running(docker_engine, "dies")), check=True)
+    away.apply(MANIFEST.format(name="new", image=docker_engine.image))
+    assert away.kubectl("delete", "pod", "goes", "--wait=false").returncode == 0
+    assert phase(away, "stays") == "Running", "nobody has seen it end"
+    assert phase(away, "new") == "Pending"
+    assert away.edge.process is not None
+    assert away.edge.process.poll() is None
+    relay.start()
+    eventually(lambda: ready(away) == "True EdgeReady edge is posting ready status", "node Ready", 30)
+    eventually(lambda: phase(away, "new") == "Running", "the new pod runs", 60)
+    eventually(lambda: "NotFound" in away.kubectl("get", "pod", "goes").stderr, "the deleted pod is gone", 60)
+    eventually(lambda: len(running(docker_engine, "dies")) == 1, "what has ended meanwhile runs again", 60)
+    assert containers(docker_engine, "stays") == before, "neither restarted nor doubled"
+    assert len(containers(docker_engine, "new")) == 1
+    assert containers(docker_engine, "goes") == []
+    assert "containers can be run again" in away.edge.log.read_text(encoding="utf-8")

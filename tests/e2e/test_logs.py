@@ -1,0 +1,97 @@
+"""kubectl logs of a pod on an edge node."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.sides import World, eventually
+
+pytestmark = pytest.mark.kubectl
+COUNTING = "i=0; while true; do echo line $i; i=$((i+1)); sleep 0.2; done"
+
+
+def manifest(name: str, script: str, more: str = "") -> str:
+    return f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {{name: main, image: shell, command: ["/bin/sh", "-c", "{script}"]}}{more}
+"""
+
+
+@contextmanager
+def following(world: World, *arguments: str) -> Iterator[Any]:
+    config = str(world.cloud.data_dir / "kubeconfig")
+    process = subprocess.Popen(
+        ("kubectl", "--kubeconfig", config, "logs", "-f", *arguments), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_log_is_read_followed_and_cut_by_options(world: World) -> None:
+    side = '\n  - {name: side, image: shell, command: ["/bin/sh", "-c", "echo aside; sleep 1000"]}'
+    world.apply(manifest("talk", COUNTING, side))
+    eventually(lambda: "line 2" in world.out("logs", "talk", "-c", "main"), "a log")
+    assert world.out("logs", "talk", "-c", "side") == "aside"
+    assert world.out("logs", "talk", "-c", "main").startswith("line 0\nline 1\n")
+    assert len(world.out("logs", "talk", "-c", "main", "--tail=1").splitlines()) == 1
+    assert world.out("logs", "talk", "-c", "main", "--limit-bytes=4") == "line"
+    with following(world, "talk", "-c", "main", "--tail=1") as reader:
+        first, second = (int(reader.stdout.readline().split()[1]) for _ in range(2))
+    assert second == first + 1
+
+
+def test_what_can_not_be_read_is_refused_in_one_sentence_and_with_a_status(world: World) -> None:
+    world.apply(manifest("talk", COUNTING))
+    eventually(lambda: world.out("logs", "talk"), "a log")
+    for option, why in (("--previous", "previous terminated container"), ("--timestamps", "no timestamps")):
+        refused = world.kubectl("logs", "talk", option)
+        assert refused.returncode == 1 and why in refused.stderr
+
+
+def test_the_log_of_the_run_before_is_there_after_a_restart(world: World) -> None:
+    world.apply(manifest("again", "echo run; sleep 1; exit 1"))
+    path = "jsonpath={.status.containerStatuses[0].restartCount}"
+    eventually(lambda: world.out("get", "pod", "again", "-o", path) not in ("", "0"), "a restart")
+    assert eventually(lambda: world.out("logs", "again", "--previous"), "the log of the run before") == "run"
+
+
+def test_a_reader_who_stands_still_keeps_no_other_from_reading(world: World) -> None:
+    world.apply(manifest("flood", "yes 0123456789 | head -c 30000000; sleep 1000"))
+    world.apply(manifest("talk", COUNTING))
+    eventually(lambda: world.out("logs", "talk"), "a log")
+    eventually(lambda: world.out("logs", "flood", "--tail=1"), "a flood")
+    with following(world, "flood") as reader:
+        assert reader.stdout.readline() == "0123456789\n"
+        time.sleep(0.5)  # so much flows in that time that every buffer on the way is full
+        assert world.out("logs", "talk", "--tail=1").startswith("line")
+    assert len(world.out("logs", "flood")) > 20_000_000
+
+
+def test_a_node_that_is_away_is_said_at_once_and_ends_what_is_followed(world: World) -> None:
+    world.apply(manifest("talk", COUNTING))
+    eventually(lambda: world.out("logs", "talk"), "a log")
+    with following(world, "talk", "--tail=1") as reader:
+        assert reader.stdout.readline().startswith("line")
+        world.edge.kill()
+        rest = reader.communicate(timeout=20)[0]
+    assert "the stream tunnel of node edge-1 broke" in rest
+    began = time.monotonic()
+    refused = world.kubectl("logs", "talk")
+    assert refused.returncode == 1 and "not connected" in refused.stderr
+    assert time.monotonic() - began < 5
+    world.edge.start()
+    eventually(lambda: world.out("logs", "talk", "--tail=1"), "the log after the node is back")

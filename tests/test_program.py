@@ -1,0 +1,88 @@
+"""However one of the two commands ends, its last line on standard error says why, and its exit status is right."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+FRAME = """
+import logging, signal, sys, threading
+from kubeedge_actors.errors import DriverError, UsageError
+from kubeedge_actors.program import log_to_stderr, run
+log_to_stderr("warning")
+def thread(name):
+    def fail():
+        raise ValueError("boom")
+    it = threading.Thread(target=fail, name=name)
+    it.start()
+    it.join()
+def body(ending):
+    {body}
+    ending.wait(10)
+    assert ending.asked
+sys.exit(run("edge", body))
+"""
+
+
+def ended(body: str) -> tuple[int, list[str]]:
+    """Exit status, and the lines on standard error."""
+    script = FRAME.format(body=body)
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "sentence"),
+    [
+        ("raise UsageError('--name: no')", 2, "edge: --name: no"),
+        ("raise DriverError('the disk is full')", 1, "edge: the disk is full"),
+        ("raise KeyError('x')", 1, "edge: a defect: KeyError: 'x'"),
+        ("raise MemoryError", 1, "edge: a defect: MemoryError"),
+        ("ending.ask('the supervision tree gave up: x')", 1, "edge: the supervision tree gave up: x"),
+        ("thread('link')", 1, "edge: a defect has ended the thread link: ValueError: boom"),
+        ("thread('watch-pods')", 1, "edge: a defect has ended the thread watch-pods: ValueError: boom"),
+        ("ending.ask()", 0, "edge: ended"),
+        *(
+            (f"signal.raise_signal(signal.{name})", 0, f"edge: ended by {name}")
+            for name in ("SIGTERM", "SIGINT", "SIGHUP")
+        ),
+    ],
+)
+def test_the_last_line_says_why_it_ended(body: str, status: int, sentence: str) -> None:
+    found, lines = ended(body)
+    assert (found, lines[-1]) == (status, sentence)
+
+
+def test_a_defect_has_its_traceback_before_the_sentence() -> None:
+    for body in ("raise KeyError('x')", "thread('timers')"):
+        assert any(line.startswith("Traceback") for line in ended(body)[1])
+
+
+def test_a_thread_that_serves_one_client_ends_alone_and_is_logged() -> None:
+    status, lines = ended("thread('control-client'); ending.ask()")
+    assert (status, lines[-1]) == (0, "edge: ended")
+    assert "the thread control-client has ended by a defect" in lines[0]
+
+
+def test_a_command_whose_work_is_done_says_no_more() -> None:
+    script = "import sys; from kubeedge_actors.program import run; sys.exit(run('token', lambda ending: print('t')))"
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "t\n", "")
+
+
+def test_a_fault_in_native_code_says_where() -> None:
+    status, lines = ended("signal.raise_signal(signal.SIGSEGV)")
+    assert status == -signal.SIGSEGV
+    assert lines[0].startswith("Fatal Python error: Segmentation fault")
+
+
+def test_nohup_is_obeyed() -> None:
+    early = "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nfrom kubeedge_actors.program import Ending"
+    script = FRAME.format(body="signal.raise_signal(signal.SIGHUP); ending.ask()").replace(
+        "log_to_stderr(", early + "\nlog_to_stderr(", 1
+    )
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "edge: ended")
