@@ -16,7 +16,8 @@ from pathlib import Path
 from _rows import Row, show
 
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinChanges, TwinRow
-from kubeedge_actors.drivers.store.sqlite import PRAGMAS, SqliteStore
+from kubeedge_actors.drivers.store.file import PRAGMAS
+from kubeedge_actors.drivers.store.sqlite import SqliteStore
 
 SECONDS = 1.0
 FRAME = "x" * 600

@@ -219,7 +219,7 @@ def main() -> None:
         return client(*arguments.client)
     logging.disable(logging.WARNING)  # who accepts what is incomplete here
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        rows = []
+        rows: list[Row] = []
         for history in sorted({0, arguments.history}):
             note = f", history {history}" if history else ""
             embedded = EmbeddedBroker(port=free_port(), path=Path(folder) / f"mqtt-{history}.db")

@@ -29,9 +29,9 @@ from kubeedge_actors import (
     MqttPublish,
     TwinUpdate,
     TwinUpdated,
+    Unhandled,
     on,
 )
-from kubeedge_actors.supervisors import Unhandled
 
 TIMEOUT = 5.0
 LARGEST = 1 << 20

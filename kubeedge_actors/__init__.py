@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         SupervisorSpec,
         ThreadsEngine,
         Timer,
+        Unhandled,
     )
     from kubeedge_actors.wire.messages import (
         Answered,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         PodChanged,
         Refused,
         TwinGet,
+        TwinHistoryGet,
         TwinUpdate,
         TwinUpdated,
         UnknownRecord,
@@ -66,9 +68,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     # writing a module
-    "Module", "on", "Ref", "Promise", "Reply", "Timer",
+    "Module", "on", "Ref", "Promise", "Reply", "Timer", "Unhandled",
     # what modules say: devices and their twins
-    "TwinUpdated", "TwinUpdate", "TwinGet", "DeviceStateUpdate", "DeviceChanged",
+    "TwinUpdated", "TwinUpdate", "TwinGet", "TwinHistoryGet", "DeviceStateUpdate", "DeviceChanged",
     # ... MQTT
     "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
     # ... the cluster and the link to it

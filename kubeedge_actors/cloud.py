@@ -12,6 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+try:
+    from kubeedge_actors.apiserver import COMPILER, ApiServer, TlsFiles, kubeconfig
+except ModuleNotFoundError as missing:
+    # installed without the extra; under `python -m` nobody else could say it in a sentence
+    print(f"cloud: it needs the library {missing.name}: pip install 'kubeedge-actors[cloud]'", file=sys.stderr)
+    sys.exit(2)
 from kubeedge_actors import observation
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
 from kubeedge_actors.actors.cloudhub.keys import KeyKeeper
@@ -24,7 +30,6 @@ from kubeedge_actors.actors.nodelifecycle.actor import NodeLifecycle
 from kubeedge_actors.actors.scheduler.actor import Scheduler
 from kubeedge_actors.actors.synccontroller import actor as synccontroller
 from kubeedge_actors.actors.workloads.actor import Workloads
-from kubeedge_actors.apiserver import COMPILER, ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, TUNNEL_PORT, CloudConfig, cloud_settings, merged
 from kubeedge_actors.drivers.cluster.access import Access, from_kubeconfig, from_pod
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster

@@ -223,4 +223,14 @@ def merged(kind: type[Config], file: dict[str, Any], options: dict[str, Any]) ->
     beaten = {rival for name, rivals in RIVALS.items() if given.get(name) for rival in rivals}
     if "mqtt_mode" in given:
         beaten.discard("mqtt")  # the port is then not all that is wanted
-    return kind(**{**{name: value for name, value in file.items() if name not in beaten}, **given})
+    config = kind(**{**{name: value for name, value in file.items() if name not in beaten}, **given})
+    _check_ports(config)
+    return config
+
+
+def _check_ports(config: EdgeConfig | CloudConfig) -> None:
+    """UsageError for a port that there is not; what a default says (-1 for "if it is free") is none of a person's mistakes."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name.endswith("_port") and value != field.default and not 0 <= value <= 65535:
+            raise UsageError(f"--{field.name.replace('_', '-')}: {value} is no port: 0 to 65535")

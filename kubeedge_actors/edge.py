@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ from kubeedge_actors.program import (
     ready,
     run,
 )
-from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
 from kubeedge_actors.wire.messages import (
@@ -214,7 +215,8 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         if config.cloud and not (data.path / "certs").exists():
             join(credentials)
         tally, links = Tally(), WatchedLinks(WebSocketLinks())
-        modules = tree(config, store, containers, mqtt, credentials, ending, tally, links, facts=_wanted(own))
+        wanted = partial(_wanted, runtime)
+        modules = tree(config, store, containers, mqtt, credentials, ending, tally, links, facts=wanted)
         modules = [*device_mappers(config, store.meta, stack), *modules, *meta_server(config, store.meta, stack)]
         modules = [*streams(config, containers, credentials), *modules]
         stack.callback(runtime.stop, STOPPING)
@@ -263,9 +265,9 @@ def join(credentials: Credentials) -> None:
         raise refusals[0]
 
 
-def _wanted(own: Sequence[ChildSpec]) -> bool:
-    """Whether one of these modules wants to hear of every twin update."""
-    return any(TwinUpdated in spec.accepts for spec in own)
+def _wanted(runtime: Runtime) -> bool:
+    """Whether a module wants to hear of every twin update: there may be one tomorrow that there is not today."""
+    return bool(runtime.registry.accepting(TwinUpdated))
 
 
 if __name__ == "__main__":

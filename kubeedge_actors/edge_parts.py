@@ -31,6 +31,7 @@ from kubeedge_actors.drivers.containers.probes import NetworkProber
 from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
 from kubeedge_actors.drivers.link.base import Credentials, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
+from kubeedge_actors.drivers.link.credentials import has_joined
 from kubeedge_actors.drivers.store.base import MetaStore, Store
 from kubeedge_actors.errors import CertificateError, RuntimeUnavailable, UsageError
 from kubeedge_actors.program import Ending
@@ -47,7 +48,7 @@ def tree(
     tally: Tally,
     links: Callable[[], Link],
     *,
-    facts: bool,
+    facts: Callable[[], bool],
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
     standing, seen, cloud = Standing(), LinkSeen(), bool(config.cloud)
@@ -71,12 +72,17 @@ def tree(
                     outbox=store.outbox,
                     heartbeat=config.heartbeat,
                     project=config.project,
-                    refused=ending.ask,
+                    refused=end_of_newcomers(config, ending),
                     tally=tally,
                 )
             )
         )
     return modules
+
+
+def end_of_newcomers(config: EdgeConfig, ending: Ending) -> Callable[[str], object] | None:
+    """What ends the command when the cloud refuses this node; None when it has joined before: then it says so and works offline."""
+    return None if has_joined(config.data_dir / "certs", config.name) else ending.ask
 
 
 def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:

@@ -197,7 +197,9 @@ def _accepted(
 ) -> tuple[type, ...]:
     where = f"{cls.__qualname__}.{method}"
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise RegistrationError(f"{where} is async: a handler is a plain method, and may block, which delays its module only")
+        raise RegistrationError(
+            f"{where} is async: a handler is a plain method, and may block, which delays its module only"
+        )
     parameters = list(inspect.signature(function).parameters.values())
     if len(parameters) != 2:
         raise RegistrationError(f"{where} has to take self and one message")

@@ -12,9 +12,9 @@ from kubeedge_actors.letters import LetterOffice
 from kubeedge_actors.supervisors import Runtime
 
 MODULES = "modules"
-PATIENCE = 5.0
-"""Seconds that a side waits for the start of each module of one's own before it goes on without it."""
 """The supervisor of modules of one's own."""
+PATIENCE = 5.0
+"""Seconds that a side waits for the start of each of them before it goes on without it."""
 
 
 def add_options(parser: ArgumentParser) -> None:

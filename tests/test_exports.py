@@ -13,13 +13,13 @@ from kubeedge_actors import errors, module, supervisors
 from kubeedge_actors.wire import messages
 
 MESSAGES = """
-    TwinUpdated TwinUpdate TwinGet DeviceStateUpdate DeviceChanged
+    TwinUpdated TwinUpdate TwinGet TwinHistoryGet DeviceStateUpdate DeviceChanged
     MqttPublish MqttReceived MqttSubscribe MqttUnsubscribe
     PodChanged ListPods ObjectPushed Answered Refused BusPublish BusUploaded LinkUp LinkDown
     UnknownRecord Message
 """
 SUPERVISION = """
-    Ref Promise Reply Timer
+    Ref Promise Reply Timer Unhandled
     Runtime ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
     Backoff MailboxSpec Overflow
 """

@@ -228,6 +228,7 @@ WRONG = {
     "has to take self and one message": "def take(self): ...",
     "which is unknown here": "def take(self, message: 'NoSuchType'): ...",
     "which is not a type of messages": "def take(self, message: 'Literal[1]'): ...",
+    "is async": "async def take(self, message: int): ...",
 }
 
 
@@ -236,6 +237,16 @@ def test_a_handler_that_can_not_be_registered_says_which_and_why(text: str) -> N
     code = "from typing import Literal\nclass Wrong(Module):\n    name = 'wrong'\n    @on\n    " + WRONG[text]
     with pytest.raises(RegistrationError, match=rf"Wrong\.take.*{text}"):
         exec(code, {"Module": Module, "on": on})
+
+
+@pytest.mark.parametrize("wrong", [int, (1,), [int]])
+def test_what_is_emitted_has_to_be_a_tuple_of_types(wrong: object) -> None:
+    class Wrong(Module):
+        name = "wrong"
+        emits = wrong  # type: ignore[assignment]
+
+    with pytest.raises(RegistrationError, match=r"Wrong\.emits has to be a tuple of types"):
+        Wrong.spec()
 
 
 def test_two_handlers_for_a_type_are_refused_and_both_are_named() -> None:
@@ -324,6 +335,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "author" / "__init__.py").write_text("")
     (tmp_path / "author" / "alarms.py").write_text(ALARM + "\nNOT_A_MODULE = 1\n")
     (tmp_path / "author" / "broken.py").write_text("import no_such_library\n")
+    (tmp_path / "author" / "typo.py").write_text("import os\nclass Alarm(Module)\n")
+    (tmp_path / "author" / "raises.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield "author"
     for name in [each for each in sys.modules if each.partition(".")[0] == "author"]:
@@ -344,6 +357,8 @@ def test_a_module_is_loaded_by_its_path(package: str) -> None:
         ("author.alarms:Nothing", "can not be loaded: .*has no attribute 'Nothing'"),
         ("author.alarms:NOT_A_MODULE", "is not a subclass of kubeedge_actors.Module"),
         ("author.broken:Alarm", "can not be loaded: No module named 'no_such_library'"),
+        ("author.typo:Alarm", r"can not be loaded: SyntaxError: .*\(typo.py, line 2\)"),
+        ("author.raises:Alarm", r"can not be loaded: ZeroDivisionError: division by zero \(.*raises.py, line 1\)"),
     ],
 )
 def test_a_module_that_can_not_be_loaded_is_a_users_mistake_in_one_sentence(package: str, path: str, text: str) -> None:

@@ -78,6 +78,15 @@ def test_a_file_of_ours_has_the_options_as_keys(tmp_path: Path) -> None:
     assert merged(CloudConfig, cloud_settings(file(tmp_path, "modules: [a:B]")), {}).modules == ("a:B",)
 
 
+@pytest.mark.parametrize("port", [65536, 99999, -1])
+def test_a_port_that_there_is_not_is_a_mistake_of_the_person(tmp_path: Path, port: int) -> None:
+    with pytest.raises(UsageError, match=rf"--mqtt-port: {port} is no port: 0 to 65535"):
+        merged(EdgeConfig, {}, {"mqtt_port": port})
+    with pytest.raises(UsageError, match="--api-port"):
+        merged(CloudConfig, cloud_settings(file(tmp_path, f"api-port: {port}")), {})
+    assert merged(CloudConfig, {}, {}).tunnel_port == -1, "what a default says is no mistake"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

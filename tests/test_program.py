@@ -5,8 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from kubeedge_actors.program import DataDir
 
 FRAME = """
 import logging, signal, sys, threading
@@ -77,6 +80,18 @@ def test_a_fault_in_native_code_says_where() -> None:
     status, lines = ended("signal.raise_signal(signal.SIGSEGV)")
     assert status == -signal.SIGSEGV
     assert lines[0].startswith("Fatal Python error: Segmentation fault")
+
+
+def test_who_was_killed_is_named_at_the_next_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    script = "import os, sys; from pathlib import Path; from kubeedge_actors.program import DataDir;"
+    script += " d = DataDir(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    killed = subprocess.Popen((sys.executable, "-c", script, str(tmp_path)))
+    assert killed.wait(30) == -signal.SIGKILL
+    DataDir(tmp_path).close()
+    assert f"process {killed.pid}, which used {tmp_path} before, was killed" in caplog.text
+    caplog.clear()
+    DataDir(tmp_path).close()
+    assert not caplog.text
 
 
 def test_nohup_is_obeyed() -> None:

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 import kubeedge_actors
-from kubeedge_actors import cloud, edge
+from kubeedge_actors import cloud, edge, edge_parts
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
 from kubeedge_actors.actors.edgehub.actor import EdgeHub
 from kubeedge_actors.actors.edgehub.tally import Tally
@@ -208,7 +208,7 @@ class World:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
         unused = NodeCredentials(folder, NODE, config.cloud, str)
         drivers = (self.store, self.containers, [self.broker], unused)
-        modules = edge.tree(config, *drivers, Ending(), Tally(), self.server.link, facts=False)
+        modules = edge_parts.tree(config, *drivers, Ending(), Tally(), self.server.link, facts=False)
         assert modules[-1].name == names.EDGEHUB
         hub = EdgeHub.spec(
             lambda: EdgeHub(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -94,7 +95,11 @@ class Pipe(asyncio.Protocol):
 
     def begin(self) -> None:
         """Go on from here."""
-        self._duplex.on_change(lambda: self._loop.call_soon_threadsafe(self._pump))
+        self._duplex.on_change(self._alarm)
+
+    def _alarm(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and this connection with it
+            self._loop.call_soon_threadsafe(self._pump)
 
     def data_received(self, data: bytes) -> None:
         """From the client."""

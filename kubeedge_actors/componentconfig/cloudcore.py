@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from kubeedge_actors.componentconfig.keys import Keys, Taken, known_keys, seconds, texts, whole_number
+from kubeedge_actors.componentconfig.keys import Keys, Taken, known_keys, seconds, texts, whole_number, yes_or_no
 
 HUB = "modules.cloudHub."
 TAKEN: Taken = {
@@ -17,9 +17,10 @@ TAKEN: Taken = {
     f"{HUB}keepaliveInterval": ("keepalive", seconds),
     f"{HUB}edgeCertSigningDuration": ("certificate_days", whole_number),
 }
+STREAM, TUNNEL_PORT = "modules.cloudStream.", 10004
 MONITOR = "commonConfig.monitorServer.bindAddress"
 ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", "edgeController", "deviceController", "syncController")
-NOT_HERE = ("cloudHub.quic", "cloudStream", "dynamicController", "router", "taskManager")
+NOT_HERE = ("cloudHub.quic", "dynamicController", "router", "taskManager")
 FIXED = {
     **{f"modules.{name}.enable": True for name in ENABLED},
     **{f"modules.{name}.enable": False for name in NOT_HERE},
@@ -72,6 +73,8 @@ def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
     names = [*(keys.take(f"{HUB}advertiseAddress", texts) or ()), *(keys.take(f"{HUB}dnsNames", texts) or ())]
     if names:
         found["advertise"] = tuple(names)
+    if (enabled := keys.take(f"{STREAM}enable", yes_or_no)) is not None:
+        found["tunnel_port"] = (keys.take(f"{STREAM}tunnelPort", whole_number) or TUNNEL_PORT) if enabled else 0
     if monitor := keys.take(MONITOR, lambda value: urlsplit(f"//{value}")):
         found |= {"metrics_host": monitor.hostname or "127.0.0.1", "metrics_port": monitor.port or 0}
     keys.complain(KNOWN, FREE)

@@ -14,6 +14,7 @@ DMI_FOLDER, DMI_SOCKET = "/etc/kubeedge/", "dmi.sock"
 READ_API = "127.0.0.1:10550"
 (LABELS,) = WHOLE
 HUB, BUS, SERVICE, META = (f"modules.{name}." for name in ("edgeHub", "eventBus", "serviceBus", "metaManager"))
+STREAM = "modules.edgeStream."
 TAKEN: Taken = {
     "modules.edged.hostnameOverride": ("name", str),
     "modules.edged.nodeIP": ("node_ip", str),
@@ -84,6 +85,7 @@ def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
     found = keys.settings(TAKEN) | _cloud(keys) | _brokers(keys)
     if address := _metaserver(keys):
         found.update(metaserver=address)
+    found |= _tunnel(keys)
     if (labels := keys.take(LABELS, _labels)) is not None:
         found["labels"] = labels
     if source := keys.take_unless(DATA_SOURCE, "database.dataSource"):
@@ -124,6 +126,13 @@ def _metaserver(keys: Keys) -> str:
     """Where to serve the read API; nothing unless it is enabled."""
     enabled, server = keys.take(f"{META}metaServer.enable", yes_or_no), keys.take(f"{META}metaServer.server", str)
     return str(server or READ_API) if enabled else ""
+
+
+def _tunnel(keys: Keys) -> dict[str, Any]:
+    """Whether streams are served, and through which tunnel."""
+    enabled = keys.take(f"{STREAM}enable", yes_or_no)
+    server = keys.take(f"{STREAM}server", url("wss")) if enabled else None
+    return {"streams": enabled, **({"tunnel": server} if server else {})} if enabled is not None else {}
 
 
 def _labels(value: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import msgspec
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.dashboard.rows import table
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.program import add_data_dir, run
+from kubeedge_actors.program import Ending, add_data_dir, run
 
 SOCKET = "control.sock"
 
@@ -20,7 +20,7 @@ SOCKET = "control.sock"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw until `q`, or once; the exit status."""
     options = _parser().parse_args(arguments)
-    return run("dashboard", lambda _: watch(options))
+    return run("dashboard", lambda ending: watch(options, ending))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def watch(options: argparse.Namespace) -> None:
+def watch(options: argparse.Namespace, ending: Ending) -> None:
     """What the options ask for."""
     path = options.socket or options.data_dir / SOCKET
     client = ControlClient(path)
@@ -47,10 +47,10 @@ def watch(options: argparse.Namespace) -> None:
         print(msgspec.json.encode(answer).decode() if options.json else table(answer))
     else:
         client.knock()
-        _app(client, options.interval, options.trace)
+        _app(client, options, ending)
 
 
-def _app(client: ControlClient, interval: float, trace: str) -> None:
+def _app(client: ControlClient, options: argparse.Namespace, ending: Ending) -> None:
     print(f"connecting to {client.path} ...", file=sys.stderr, flush=True)  # until the toolkit is there
     try:
         from kubeedge_actors.dashboard.app import Dashboard
@@ -58,7 +58,7 @@ def _app(client: ControlClient, interval: float, trace: str) -> None:
         raise UsageError(
             "the dashboard needs textual: pip install 'kubeedge-actors[dashboard]', or use --once"
         ) from error
-    Dashboard(client, interval, trace).run()
+    Dashboard(client, options.interval, options.trace, lambda: ending.asked).run()
 
 
 if __name__ == "__main__":

@@ -56,8 +56,15 @@ class Dashboard(App[None]):
         ("question_mark", "help", "help"),
     ]
 
-    def __init__(self, client: ControlClient, interval: float = 1.0, trace: str = "") -> None:
+    def __init__(
+        self,
+        client: ControlClient,
+        interval: float = 1.0,
+        trace: str = "",
+        ended: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
+        self._ended = ended
         self._asker = Asker(self, client)
         self._path = client.path
         self._interval = interval
@@ -81,8 +88,14 @@ class Dashboard(App[None]):
             table.add_column(label, width=width)
         self.look()
         self.set_interval(self._interval, self.look)
+        self.set_interval(ENDINGS, self._end_if_asked)
         if self._trace:
             self.push_screen(Following(self._asker, wanted=self._trace))
+
+    def _end_if_asked(self) -> None:
+        """By a signal: the terminal is gone, or somebody kills us."""
+        if self._ended():
+            self.exit()
 
     def on_unmount(self) -> None:
         """Wait for no answer any more."""

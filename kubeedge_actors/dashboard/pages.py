@@ -28,6 +28,11 @@ LETTER_HEADINGS = ("id", "time", "recipient", "message", "reason")
 LETTER_WIDTHS = (4, 8, 16, 16, 24)
 
 
+def _moment(seconds: float | None) -> str:
+    """A moment on this machine's clock; empty when it has not come."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
+
+
 class Page(ModalScreen[None]):
     """A page of text; any of these keys closes it."""
 
@@ -126,17 +131,19 @@ class Letters(TablePage):
         """All that is known of the chosen one."""
         letter = self._chosen()
         if letter is not None:
-            lines = [f"{name:<11}{value}" for name, value in letter.items() if value not in ("", 0, 0.0)]
-            more = f"\nThe traceback: python -m kubeedge_actors deadletters show {letter['id']}"
+            known = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
+            lines = [f"{name:<11}{value}" for name, value in known.items() if value not in ("", 0)]
+            trace = f"\nThe traceback: python -m kubeedge_actors deadletters show {letter['id']}"
+            more = trace if letter["error"] else ""
             self.app.push_screen(Page(f"dead letter {letter['id']}", "\n".join(lines) + more))
 
     def action_replay(self) -> None:
         """Put the chosen one back into the mailbox it came from."""
-        self._act("replay", "is back in the mailbox of")
+        self._act("replay", "is back in the mailbox of {}")
 
     def action_drop(self) -> None:
         """Forget the chosen one."""
-        self._act("drop", "is dropped:")
+        self._act("drop", "is dropped")
 
     def _act(self, command: str, words: str) -> None:
         letter = self._chosen()
@@ -144,7 +151,7 @@ class Letters(TablePage):
             return
 
         def done(answer: object) -> None:
-            self.say(f"{letter['id']} {words} {answer}")
+            self.say(f"{letter['id']} {words.format(answer)}")
             self.begin()
 
         self._asker.ask(command, done, self.say, id=letter["id"])

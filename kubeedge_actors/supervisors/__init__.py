@@ -19,6 +19,7 @@ from kubeedge_actors.supervisors.events import (
     Failed,
     Hung,
     Restarted,
+    Slow,
     Started,
     Stopped,
 )
@@ -46,6 +47,6 @@ __all__ = [
     "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
     "Ending", "Escalated", "Event", "Events", "Failed", "Finding", "HandlerHung", "Hung", "InlineEngine", "Intensity",
     "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Promise", "Reason", "Ref", "Registry", "Reply",
-    "RestForOne", "Restart", "Restarted", "Runtime", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
+    "RestForOne", "Restart", "Restarted", "Runtime", "Slow", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
     "SystemClock", "ThreadsEngine", "Timer", "Unhandled",
 ]  # fmt: skip

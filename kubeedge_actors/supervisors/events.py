@@ -110,7 +110,9 @@ def log_event(event: Event) -> None:
         what = f"the handler of {event.message}" if event.message else "a hook"
         log.warning("%s is hung: %s has run for %.1f s and is abandoned", event.name, what, event.duration)
     elif isinstance(event, Slow):
-        log.warning("%s has not started: its start has run for %.1f s; the others go on without it", event.name, event.duration)
+        log.warning(
+            "%s has not started: its start has run for %.1f s; the others go on without it", event.name, event.duration
+        )
     elif isinstance(event, Escalated):
         log.error(
             "%s gives up after %d restarts, the last of %s: %s", event.name, event.restarts, event.child, event.error

@@ -20,7 +20,7 @@ OK, HUNG, RESTARTING, DOWN = "ok", "hung", "restarting", "down"
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`state`: ok, hung (a handler does not come back), restarting, down. `age`: for how many seconds it has been so; `answered`: after how
+    """`state`: ok, hung (a handler or the start does not come back), restarting, down. `age`: for how many seconds it has been so; `answered`: after how
     many seconds the probe came back, None when it has not.
     """
 
@@ -81,12 +81,14 @@ def _health(cell: Cell, probe: Probe) -> Health:
     now, state, answered = cell.clock.monotonic(), cell.state, probe.answered
     if state is State.ENDED:
         return Health(DOWN, now - cell.since, None)
+    one = cell.incarnation
+    ran = 0.0 if one is None or one.turn is None else now - one.began
+    if state is State.STARTING:
+        return Health(HUNG if ran >= HUNG_SECONDS else RESTARTING, ran, None)
     if state is not State.RUNNING:
         return Health(RESTARTING if state is not State.STOPPING else DOWN, now - cell.since, None)
     if answered is not None:
         return Health(OK, now - cell.up_since, answered)
-    one = cell.incarnation
-    ran = 0.0 if one is None or one.turn is None else now - one.began
     if ran >= HUNG_SECONDS:
         return Health(HUNG, ran, None)
     return Health(OK, now - cell.up_since, None)

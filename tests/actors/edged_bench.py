@@ -31,6 +31,7 @@ from kubeedge_actors.wire.messages import (
     QueryObject,
     Refused,
     RegisterNode,
+    ReportEvent,
     RequestToken,
     Said,
     UpdateNode,
@@ -193,6 +194,10 @@ class CloudStandIn(Module):
             self._answer(message, {"Object": {"metadata": {}}, "Err": error("NotFound")})
             return
         self._answer(message, {"Object": self.put(patched(pod, patch)), "Err": None})
+
+    @on
+    def report_event(self, message: ReportEvent) -> None:
+        self.said.append(message)
 
     @on
     def delete_pod(self, message: DeletePod) -> None:

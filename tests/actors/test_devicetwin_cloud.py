@@ -262,6 +262,24 @@ def test_a_node_that_works_alone_reports_nothing() -> None:
         assert store.outbox.waiting() == []
 
 
+def test_a_module_that_comes_or_goes_later_hears_of_updates_and_leaves_no_dead_letters() -> None:
+    from kubeedge_actors.actors.devicetwin import DeviceTwin
+    from kubeedge_actors.drivers.store.memory import MemoryStore
+    from kubeedge_actors.testing import inline
+    from kubeedge_actors.wire.messages import MembershipChanged, MqttPublish, TwinUpdate, TwinUpdated
+
+    store, wanted = MemoryStore(), [False]
+    spec = DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, cloud=False, facts=lambda: wanted[0]))
+    with inline(spec) as harness:
+        harness.probe(MqttPublish)
+        harness.publish(MembershipChanged(content={"added_devices": [{"id": LAMP, "name": "lamp"}]}))
+        harness.publish(TwinUpdate(device=LAMP, payload=b'{"twin":{"a":{"actual":{"value":"1"}}}}'))
+        assert harness.dead_letters == []
+        heard, wanted[0] = harness.probe(TwinUpdated), True
+        harness.publish(TwinUpdate(device=LAMP, payload=b'{"twin":{"a":{"actual":{"value":"2"}}}}'))
+        assert heard.only().actual("a") == "2"
+
+
 def test_two_reports_of_one_property_become_one_that_says_both() -> None:
     older = Entry(expected=Side("on"), metadata=Kind("string"), expected_version=Version(0, 1))
     newer = Entry(actual=Side("off"), metadata=Kind("string"), actual_version=Version(0, 4))

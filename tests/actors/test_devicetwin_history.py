@@ -150,7 +150,7 @@ def test_one_level_devices_have_a_history_too() -> None:
 def test_an_annotation_that_means_nothing_is_told_to_the_operator(caplog: pytest.LogCaptureFixture) -> None:
     world = World(LAMP)
     push(world, history="a=many", conflict="a=nobody-wins")
-    assert "'many' is no length of a history" in caplog.text
+    assert f"an annotation of {LAMP} is not taken: 'many' is no length of a history" in caplog.text
     assert "'nobody-wins' is no conflict rule" in caplog.text
 
 

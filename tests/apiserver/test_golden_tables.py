@@ -188,6 +188,25 @@ def test_cells_come_from_the_state_as_recorded(case: Json) -> None:
     assert not difference(case["cells"], cells)
 
 
+@pytest.mark.parametrize(
+    ("sidecar", "ready", "state"),
+    [
+        ({"started": True, "ready": True, "state": {"running": {}}, "restartCount": 1}, "2/2", "Running"),
+        ({"started": True, "ready": False, "state": {"running": {}}, "restartCount": 1}, "1/2", "Running"),
+        ({"started": False, "state": {"running": {}}, "restartCount": 1}, "1/2", "Init:0/1"),
+    ],
+)
+def test_a_sidecar_counts_as_a_container_and_holds_nothing_up_once_it_started(
+    sidecar: Json, ready: str, state: str
+) -> None:
+    spec = {"initContainers": [{"name": "s", "restartPolicy": "Always"}], "containers": [{"name": "c"}]}
+    main = {"name": "c", "ready": True, "state": {"running": {}}, "restartCount": 2}
+    status = {"phase": "Running", "initContainerStatuses": [{"name": "s", **sidecar}], "containerStatuses": [main]}
+    cells = POD_TABLE.cells({"metadata": {"name": "p"}, "spec": spec, "status": status}, 0)
+    assert list(cells[1:3]) == [ready, state]
+    assert cells[3] == ("3" if state == "Running" else "1")
+
+
 @pytest.mark.parametrize(("seconds", "text"), CELLS.get("ages", []))
 def test_ages_are_written_as_recorded(seconds: int, text: str) -> None:
     assert human(seconds) == text

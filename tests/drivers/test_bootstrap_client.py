@@ -16,7 +16,7 @@ from kubeedge_actors.drivers.link.base import Credentials
 from kubeedge_actors.drivers.link.bootstrap import Join, Joined
 from kubeedge_actors.drivers.link.bootstrap_client import join
 from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
-from kubeedge_actors.drivers.link.credentials import NodeCredentials
+from kubeedge_actors.drivers.link.credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.orders import fulfil
 from kubeedge_actors.drivers.pki.pairs import facts_of
@@ -78,6 +78,16 @@ def test_a_new_node_joins_once_and_keeps_its_files(edge: Edge) -> None:
     assert len(edge.orders) == 1
     assert stat.S_IMODE(os.stat(first.key).st_mode) == 0o600
     assert stat.S_IMODE(edge.folder.stat().st_mode) == 0o700
+
+
+def test_a_node_has_joined_when_it_has_a_certificate_of_its_own_good_or_not(edge: Edge) -> None:
+    assert not has_joined(edge.folder, "n1")
+    certificate = Path(edge.credentials().obtain().cert)
+    edge.now += 366 * DAY
+    assert has_joined(edge.folder, "n1"), "one that has expired as well"
+    assert not has_joined(edge.folder, "n2")
+    certificate.write_text("damaged")
+    assert not has_joined(edge.folder, "n1")
 
 
 def test_it_is_what_the_hub_of_the_edge_asks_for(edge: Edge) -> None:

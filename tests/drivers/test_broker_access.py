@@ -84,6 +84,13 @@ def test_a_name_with_a_wildcard_widens_no_pattern(access: AccessList, name: str)
     assert not access.rights(Client("c", name)).may_read("users/anna/x")
 
 
+def test_a_name_that_a_pattern_does_not_ask_for_does_not_matter(access: AccessList) -> None:
+    """The broker calls a client that has not given itself an id `amqtt/...`."""
+    assert access.rights(Client("amqtt/rGB1Nj1p3xGQKE1R", "otto")).may_read("users/otto/x")
+    assert access.rights(Client("c1", "o/tto")).may_write("devices/c1/x")
+    assert not access.rights(Client("%u", "otto")).may_write("devices/otto/x")
+
+
 def test_a_subscription_is_refused_when_nothing_can_come_by_it(access: AccessList) -> None:
     anna = access.rights(Client("c1", "anna"))
     assert [anna.may_subscribe(each) for each in ("#", "anna/+", "anna/secret/a", "commands/go", "users/anna/#")] == [

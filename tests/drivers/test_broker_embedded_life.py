@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
+from kubeedge_actors.drivers.broker.packets import Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords, line_for
 from kubeedge_actors.errors import BrokerError
 from tests.drivers.brokers import PATIENCE, Paho, Raw, connack, eventually, paho
@@ -136,6 +137,17 @@ def test_sessions_and_retained_messages_outlive_close_and_start(broker: Embedded
     again.subscribe("kept", 1)
     assert again.hear().payload == b"1"
     again.disconnect()
+
+
+def test_what_a_thread_that_broke_down_has_not_said_is_said_by_the_next_one(broker: EmbeddedBroker) -> None:
+    broker.close()
+    broker._outgoing.append(Publish("a", b"left", 0, True))
+    broker._scheduled = True  # it broke down between the wake-up and what it was woken for
+    broker.start()
+    with paho(broker.port) as app:
+        app.subscribe("#", 0)
+        broker.publish("a", b"next")
+        assert app.hear_payloads(2) == [b"left", b"next"]
 
 
 def test_closing_ends_every_connection_and_thread(caplog: pytest.LogCaptureFixture) -> None:

@@ -191,6 +191,32 @@ def test_a_command_runs_inside(bench: Bench) -> None:
     assert bench.runtime.execute(one.id, ("/bin/sh", "-c", "exit 0"), 5.0).exit_code == 0
 
 
+def test_a_command_is_run_with_both_its_ends_in_hand(bench: Bench) -> None:
+    one = bench.run(FOREVER)
+    command = bench.runtime.open_command(one.id, ("/bin/sh", "-c", "cat; echo aside >&2; exit 3"), stdin=True)
+    command.write(b"a" * 100_000)
+    command.end_input()
+    said = {1: b"", 2: b""}
+    while (piece := command.read())[1]:
+        said[piece[0]] += piece[1]
+    code = command.exit_code()
+    command.close()
+    if bench.kind != "fake":  # it runs nothing
+        assert said == {1: b"a" * 100_000, 2: b"aside\n"}
+        assert code == 3
+
+
+def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: Bench) -> None:
+    one = bench.run(FOREVER)
+    command = bench.runtime.open_command(one.id, ("/bin/sleep", "1000"), stdin=False)
+    ending = threading.Timer(0.2, command.kill)
+    ending.start()
+    while command.read()[1]:
+        pass
+    ending.join()
+    command.close()
+
+
 def test_no_command_runs_in_what_has_ended(bench: Bench) -> None:
     one = bench.run(exits(0))
     bench.await_end(one.id)

@@ -67,7 +67,16 @@ class World:
 
     def __init__(self, folder: Path, *edge_options: str) -> None:
         self.api, self.hub, self.https, self.mqtt, self.tunnel = free_ports(5)
-        ports = ("--api-port", self.api, "--hub-port", self.hub, "--https-port", self.https, "--tunnel-port", self.tunnel)
+        ports = (
+            "--api-port",
+            self.api,
+            "--hub-port",
+            self.hub,
+            "--https-port",
+            self.https,
+            "--tunnel-port",
+            self.tunnel,
+        )
         self.cloud = Side("kubeedge_actors.cloud", folder / "cloud", *map(str, ports))
         self.edge = Side(
             "kubeedge_actors.edge",

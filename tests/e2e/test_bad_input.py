@@ -108,3 +108,15 @@ def test_help_teaches() -> None:
         assert done.returncode == 0
         assert "usage:" in done.stdout
         assert len(done.stdout.splitlines()) > 8
+
+
+@pytest.mark.parametrize("command", ["kubeedge_actors.cloud", "kubeedge_actors"])
+def test_a_cloud_that_was_installed_without_its_extra_says_how_to_get_it(command: str) -> None:
+    words = ["x", "cloud"] if command == "kubeedge_actors" else ["x"]
+    script = (
+        f"import runpy, sys; sys.modules['uvicorn'] = None; sys.argv = {words}; "
+        f"runpy.run_module('{command}', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert last_sentence(done).endswith("pip install 'kubeedge-actors[cloud]'")

@@ -11,7 +11,6 @@ import pytest
 from tests.docker_engine import DockerEngine
 from tests.docker_relay import EngineRelay
 from tests.e2e.sides import World, eventually, need
-from tests.e2e.test_docker_pod import containers
 from tests.e2e.test_pods import phase
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
@@ -27,7 +26,7 @@ spec:
     image: {image}
     imagePullPolicy: IfNotPresent
     command: ["sleep", "100000"]
-    livenessProbe: {{exec: {{command: ["true"]}}, periodSeconds: 1}}
+    livenessProbe: {{exec: {{command: ["true"]}}, periodSeconds: 1, timeoutSeconds: 30}}
 """
 READY = '{range .status.conditions[?(@.type=="Ready")]}{.status} {.reason} {.message}{end}'
 
@@ -56,8 +55,11 @@ def ready(world: World) -> str:
     return world.out("get", "node", "edge-1", "-o", f"jsonpath={READY}")
 
 
-def running(engine: DockerEngine, pod: str) -> list[str]:
-    command = ("docker", "-H", engine.address, "ps", "-q", "--filter", f"label=io.kubernetes.pod.name={pod}")
+def found(engine: DockerEngine, world: World, pod: str, *options: str) -> list[str]:
+    """The containers of that pod of this very node."""
+    labels = (f"io.kubernetes.pod.name={pod}", f"io.kubernetes.node.owner=edge-1@{world.edge.data_dir}")
+    filters = [word for label in labels for word in ("--filter", f"label={label}")]
+    command = ("docker", "-H", engine.address, "ps", "-q", *options, *filters)
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -70,11 +72,13 @@ def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
         away.apply(MANIFEST.format(name=name, image=docker_engine.image))
     for name in ("stays", "dies", "goes"):
         eventually(lambda name=name: phase(away, name) == "Running", "pod Running")  # type: ignore[misc]
-    before = containers(docker_engine, "stays")
+    before = found(docker_engine, away, "stays", "-a")
     getattr(relay, way)()
     eventually(lambda: ready(away).startswith("False"), "node NotReady", 25)
-    assert ready(away).startswith("False KubeletNotReady container runtime is down: the Docker engine does not answer: ")
-    subprocess.run(("docker", "-H", docker_engine.address, "kill", *running(docker_engine, "dies")), check=True)
+    assert ready(away).startswith(
+        "False KubeletNotReady container runtime is down: the Docker engine does not answer: "
+    )
+    subprocess.run(("docker", "-H", docker_engine.address, "kill", *found(docker_engine, away, "dies")), check=True)
     away.apply(MANIFEST.format(name="new", image=docker_engine.image))
     assert away.kubectl("delete", "pod", "goes", "--wait=false").returncode == 0
     assert phase(away, "stays") == "Running", "nobody has seen it end"
@@ -85,8 +89,8 @@ def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
     eventually(lambda: ready(away) == "True EdgeReady edge is posting ready status", "node Ready", 30)
     eventually(lambda: phase(away, "new") == "Running", "the new pod runs", 60)
     eventually(lambda: "NotFound" in away.kubectl("get", "pod", "goes").stderr, "the deleted pod is gone", 60)
-    eventually(lambda: len(running(docker_engine, "dies")) == 1, "what has ended meanwhile runs again", 60)
-    assert containers(docker_engine, "stays") == before, "neither restarted nor doubled"
-    assert len(containers(docker_engine, "new")) == 1
-    assert containers(docker_engine, "goes") == []
+    eventually(lambda: len(found(docker_engine, away, "dies")) == 1, "what has ended meanwhile runs again", 60)
+    assert found(docker_engine, away, "stays", "-a") == before, "neither restarted nor doubled"
+    assert len(found(docker_engine, away, "new", "-a")) == 1
+    assert found(docker_engine, away, "goes", "-a") == []
     assert "containers can be run again" in away.edge.log.read_text(encoding="utf-8")

@@ -62,3 +62,21 @@ def test_a_busybox_pod_runs_serves_survives_the_edge_and_goes(
     deleted = docker_world.kubectl("delete", "pod", "web", "--timeout=30s")
     assert deleted.returncode == 0, deleted.stderr
     eventually(lambda: not containers(docker_engine, "web"), "the containers are gone")
+
+
+def test_logs_are_read_followed_and_dated_and_commands_run(docker_world: World, docker_engine: DockerEngine) -> None:
+    manifest = MANIFEST.format(image=docker_engine.image, port=free_ports(1)[0])
+    docker_world.apply(
+        manifest.replace("{name: web}", "{name: talk}").replace(
+            "echo hello > /tmp/index.html", "echo first; echo second"
+        )
+    )
+    eventually(lambda: docker_world.out("logs", "talk") == "first\nsecond", "a log")
+    assert docker_world.out("logs", "talk", "--tail=1") == "second"
+    moment, _, text = docker_world.out("logs", "talk", "--tail=1", "--timestamps").partition(" ")
+    assert moment.startswith("20") and text == "second"
+    assert docker_world.out("logs", "talk", "--since=1h") == "first\nsecond"
+    done = docker_world.kubectl("exec", "-i", "talk", "--", "sh", "-c", "cat; echo wrong >&2; exit 5", stdin="said\n")
+    assert (done.returncode, done.stdout) == (5, "said\n") and done.stderr.startswith("wrong\n")
+    docker_world.kubectl("delete", "pod", "talk", "--timeout=30s")
+    eventually(lambda: not containers(docker_engine, "talk"), "the containers are gone")

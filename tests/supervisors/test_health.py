@@ -10,12 +10,15 @@ import pytest
 from kubeedge_actors.errors import RegistrationError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
+    Actor,
     Backoff,
+    ChildSpec,
     Failed,
     Intensity,
     OneForOne,
     Restart,
     Runtime,
+    Slow,
     Stopped,
     SupervisorSpec,
     ThreadsEngine,
@@ -101,6 +104,33 @@ def test_one_that_waits_for_its_next_start_is_restarting(world: World) -> None:
     world.runtime.ref("patient").tell(1)
     assert world.ended.wait(10)
     assert prober.look(patience=0.0)["patient"].state == "restarting"
+
+
+def test_one_whose_start_does_not_come_back_is_hung_and_those_behind_it_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "HUNG_SECONDS", 0.05)
+    leave, slow = threading.Event(), threading.Event()
+
+    class Blocked(Actor):
+        def on_start(self) -> None:
+            leave.wait(30)
+
+    runtime = Runtime(ThreadsEngine())
+    runtime.events.subscribe(lambda event: slow.set() if isinstance(event, Slow) else None)
+    children = [ChildSpec("blocked", Blocked), ChildSpec("behind", Actor)]
+    own = SupervisorSpec("own", children, patience=0.1)
+    try:
+        runtime.start(SupervisorSpec("root", [own]))
+        assert slow.is_set()
+        health = Prober(runtime).look(patience=5.0)
+        assert (health["blocked"].state, health["behind"].state) == ("hung", "ok")
+        assert 0.05 <= health["blocked"].age < 30
+        leave.set()
+        assert runtime.ref("blocked").name == "blocked"
+        runtime.health("blocked", 10.0).get()
+        assert Prober(runtime).look(patience=5.0)["blocked"].state == "ok"
+    finally:
+        leave.set()
+        runtime.stop(5)
 
 
 def test_one_that_is_not_started_again_is_down(world: World) -> None:

@@ -54,7 +54,11 @@ def test_a_request_reads_as_the_original_writes_it() -> None:
         '"RawQuery":"follow=true","Fragment":"","RawFragment":""},"header":{"Accept":["*/*"]}}'
     )
     found = tunnel.request(text.encode())
-    assert (found.MessID, found.url.Path, found.url.RawQuery) == (7, "/containerLogs/default/nginx/nginx", "follow=true")
+    assert (found.MessID, found.url.Path, found.url.RawQuery) == (
+        7,
+        "/containerLogs/default/nginx/nginx",
+        "follow=true",
+    )
     assert found.says("accept") and not found.says("host")
     ours = tunnel.opening(7, found.url.Path, found.url.RawQuery, {"Accept": ["*/*"]})
     assert msgspec.json.decode(ours) == msgspec.json.decode(text)

@@ -50,9 +50,11 @@ class CloudStream(Module):
     def on_start(self) -> None:
         """Serve; tunnels that are there already stay."""
         ref = self.ref
-        self._tunnels.attach(
-            self._server.send, self._server.close, lambda node: ref.offer(TunnelOpened(node=node)) and None
-        )
+
+        def opened(node: str) -> None:
+            ref.offer(TunnelOpened(node=node))
+
+        self._tunnels.attach(self._server.send, self._server.close, opened)
         self._server.start(self._listen.host, self._listen.port, self._listen.tls, self._tunnels)
 
     @on

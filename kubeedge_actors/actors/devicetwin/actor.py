@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from kubeedge_actors.actors.devicetwin import history, membership
@@ -50,9 +52,9 @@ class Prune(Message, frozen=True, kw_only=True):
 class DeviceTwin(Module):
     """The software mirror of the devices of `node`.
 
-    `cloud`: whether there is an EdgeHub to report to. `facts`: whether some module wants TwinUpdated. `meta`: where
-    MetaManager keeps what the cloud said. `resident`: devices whose twins stay in memory. What was changed is in the
-    database, and the report about it in the outbox, before anybody hears of it.
+    `cloud`: whether there is an EdgeHub to report to. `facts`: whether some module wants TwinUpdated, now or as asked at
+    each change. `meta`: where MetaManager keeps what the cloud said. `resident`: devices whose twins stay in memory. What
+    was changed is in the database, and the report about it in the outbox, before anybody hears of it.
     """
 
     name = names.DEVICETWIN
@@ -65,7 +67,7 @@ class DeviceTwin(Module):
         store: TwinStore,
         *,
         cloud: bool = True,
-        facts: bool = True,
+        facts: Callable[[], bool] | bool = True,
         meta: MetaStore | None = None,
         resident: int = RESIDENT,
     ) -> None:

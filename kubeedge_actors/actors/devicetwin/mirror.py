@@ -44,11 +44,18 @@ class Mirror:
     the epoch.
     """
 
-    def __init__(self, node: str, devices: Devices, *, facts: bool = True, event: Callable[[], str] = new_id) -> None:
+    def __init__(
+        self,
+        node: str,
+        devices: Devices,
+        *,
+        facts: Callable[[], bool] | bool = True,
+        event: Callable[[], str] = new_id,
+    ) -> None:
         self.node = node
         self.devices = devices
         self.event = event
-        self._facts = facts
+        self._facts = facts if callable(facts) else lambda: bool(facts)
 
     def update(self, changes: Changes, device_id: str, payload: bytes, now: int) -> None:
         """A device or application changes twins: result, document, delta, report."""
@@ -106,7 +113,7 @@ class Mirror:
         delta = documents.delta(self.event, now, device.twins)
         if delta is not None:
             self._say(changes, device.id, names.TWIN_UPDATE_DELTA, delta)
-        if outcome.document and self._facts:
+        if outcome.document and self._facts():
             current = {key: each.current for key, each in outcome.document.items()}
             changes.said.append(TwinUpdated(device=device.id, twin=builtins(current)))
         if outcome.report:

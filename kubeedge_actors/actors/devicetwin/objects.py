@@ -139,7 +139,8 @@ class Objects:
         if id not in self._mirror.devices:
             return False
         if OWN & glance.metadata.annotations.keys():
-            self._mirror.devices.want(id, self._settings({"metadata": {"annotations": glance.metadata.annotations}}))
+            annotated = {"metadata": {"annotations": glance.metadata.annotations}}
+            self._mirror.devices.want(id, self._settings(id, annotated))
         wanted = {each.name: each.desired.value for each in glance.spec.properties if each.desired.value}
         return wanted == last.get(id, {})
 
@@ -147,7 +148,7 @@ class Objects:
         if operation == names.DELETE:
             membership.remove(self._mirror, changes, member, now)
             return
-        settings = self._settings(object)
+        settings = self._settings(member.id, object)
         before = self._mirror.devices.want(member.id, settings)
         membership.add(self._mirror, changes, member, now)
         if before.retentions != settings.retentions:
@@ -159,9 +160,9 @@ class Objects:
         for prop, fault in self._mirror.wish(changes, device, of_device(object, types), now).items():
             self.faults.append(f"the desired {prop} of {member.id} is not taken: {fault}")
 
-    def _settings(self, object: Json) -> Settings:
+    def _settings(self, id: str, object: Json) -> Settings:
         settings, faults = settings_of(object)
-        self.faults += faults
+        self.faults += [f"an annotation of {id} is not taken: {each}" for each in faults]
         return settings
 
     def _resize(self, changes: Changes, device: str, settings: Settings) -> None:

@@ -52,6 +52,7 @@ from kubeedge_actors.wire.messages import (
     ReferenceChanged,
     Refused,
     RegisterNode,
+    ReportEvent,
     RequestToken,
     UpdateNode,
     WriteLease,
@@ -74,7 +75,7 @@ class Edged(Module):
     group = names.EDGED
     emits = (
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod),
-        *(QueryObject, RequestToken, ListPods),
+        *(QueryObject, RequestToken, ReportEvent, ListPods),
         *(Tick, NodeDue, PodDue, Relist, Heard, Looked, Surveyed, ManifestsRead, Done),
     )
 

@@ -43,7 +43,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What came of an operation.
 
     `reason` and `message`: why it failed, as a container's waiting state says it. `pull`: the image has to be fetched
-    first, which is for the lane of slow jobs. `missing`: something that the pod refers to is not there. `good`: what a
+    first, which is for the lane of slow jobs; `pulled`: it was, or was looked for. `missing`: something that the pod refers to is not there. `good`: what a
     probe found. `unavailable`: no engine answers. `opened`: the pod has a network now.
     """
 
@@ -57,6 +57,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     good: bool = True
     unavailable: bool = False
     opened: bool = False
+    pulled: bool = False
     paths: dict[str, str] = {}
 
 
@@ -143,14 +144,14 @@ class Jobs:
             spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.within)
         except (Missing, ContainerError) as error:
             raise Failed(CONFIG_ERROR, error, missing=isinstance(error, Missing)) from error
-        one = self._runtime.create(spec)
+        one, why = self._runtime.create(spec), ""
         try:
             one = self._runtime.start(one.id)
         except ContainerError as error:
-            log.debug("%s of %s: %s", view.name, shot.pod.name.name, error)  # it is listed as ended, with this text
+            why = str(error)  # it is listed as ended, with this text
         else:
             self._after_start(view, one, shot)
-        return msgspec.structs.replace(done, opened=shared)
+        return msgspec.structs.replace(done, opened=shared, pulled=pull, message=why)
 
     def _check_supported(self, view: ContainerView) -> None:
         actions = [view.probe(kind) for kind in ("startup", "liveness", "readiness")]
@@ -205,7 +206,7 @@ class Jobs:
             return str(error)
         if result.exit_code is None:
             return f'command "{" ".join(probe.command)}" timed out'
-        return "" if result.exit_code == 0 else result.output.decode("utf-8", "replace")[:1024] or "it failed"
+        return "" if result.exit_code == 0 else result.output.decode("utf-8", "replace")[:1024].strip() or "it failed"
 
     def _probe(self, operation: Operation, shot: Snapshot, done: Done) -> Done:
         view = shot.pod.container(operation.name)

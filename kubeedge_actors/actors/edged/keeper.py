@@ -11,13 +11,16 @@ from kubeedge_actors.actors.edged import asking
 from kubeedge_actors.actors.edged import plan as planning
 from kubeedge_actors.actors.edged.dispatch import Dispatch
 from kubeedge_actors.actors.edged.downward import Surroundings
+from kubeedge_actors.actors.edged.events import NORMAL, WARNING, Recorder, backing_off, without_effect
 from kubeedge_actors.actors.edged.internal import Looked, PodDue
 from kubeedge_actors.actors.edged.jobs import CONFIG_ERROR, CREATING, PULL_ERROR, Done, Snapshot
 from kubeedge_actors.actors.edged.plan import Operation
 from kubeedge_actors.actors.edged.pod_status import DEADLINE, pod_status
 from kubeedge_actors.actors.edged.pods import Pods
+from kubeedge_actors.actors.edged.podspec import Json
 from kubeedge_actors.actors.edged.record import PodRecord
 from kubeedge_actors.actors.edged.references import in_volumes, refers_to
+from kubeedge_actors.actors.edged.tidings import PROCESSES, tidings
 from kubeedge_actors.module import Module
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import Said
@@ -56,6 +59,7 @@ class Keeper:
         self._shell, self._pods, self._dispatch = shell, pods, dispatch
         self._state, self._engine_said = state, engine_said
         self._waiting: dict[str, PodRecord] = {}
+        self._recorder = Recorder(state.around.node_name)
 
     def work_all(self, records: Iterable[PodRecord]) -> None:
         """Work on several."""
@@ -132,6 +136,7 @@ class Keeper:
         record, operation = self._pods.get(done.uid), done.operation
         if record is None or done.epoch != self._dispatch.epoch:
             return
+        self._announce(record, operation, done)
         if done.pull and not record.ending:
             self._operate(record, operation, pull=True)
             return
@@ -186,8 +191,37 @@ class Keeper:
             memory.probes[key] = state = memory.probes[key].answered(probe, done.good)
             if state.passed is False and kind != "readiness":
                 memory.doomed[operation.container_id] = f"{kind} probe failed: {done.message}"
+                text = f"Container {operation.name} failed {kind} probe, will be restarted"
+                self._happened(record, NORMAL, "Killing", text, operation.name)
                 who = (operation.name, record.view.name.name)
                 self._shell.log.warning("container %s of pod %s: %s probe failed: %s", *who, kind, done.message)
+
+    # --- what is worth an Event -------------------------------------------------------------------------------------
+
+    def _happened(self, record: PodRecord, kind: str, reason: str, text: str, container: str = "") -> None:
+        now = self._shell.clock.now()
+        for message in self._recorder.happened(record.view, kind, reason, text, now, container):
+            self._shell.tell(names.METAMANAGER, message)
+
+    def _announce(self, record: PodRecord, operation: Operation, done: Done) -> None:
+        engine = self._state.engine
+        if operation.verb == "prepare" and not record.advised and engine.startswith(PROCESSES):
+            record.advised = True
+            if text := without_effect(record.view):
+                self._happened(record, NORMAL, "NoEffect", text)
+        if operation.container_id not in record.memory.doomed:  # of those it was said why they are stopped
+            for tiding in tidings(record.view, operation, done, engine):
+                self._happened(record, *tiding)
+
+    def _announce_waits(self, record: PodRecord, status: Json) -> None:
+        """A back-off begins."""
+        for shown in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+            reason = str((shown["state"].get("waiting") or {}).get("reason") or "")
+            before, record.waits[shown["name"]] = record.waits.get(shown["name"]), (reason, shown["restartCount"])
+            view = record.view.container(shown["name"])
+            text = backing_off(record.view, view, reason) if view is not None else ""
+            if text and before != (reason, shown["restartCount"]):
+                self._happened(record, WARNING, "BackOff", text, shown["name"])
 
     def _forget(self, record: PodRecord) -> None:
         if record.timer is not None:
@@ -240,6 +274,7 @@ class Keeper:
         previous = record.talk.previous()
         status = pod_status(record.view, record.containers, record.memory, previous, address, now, scheme)
         record.talk.built = status
+        self._announce_waits(record, status)
         if state.link_up:
             ended = record.ending and record.quiet
             for message in record.talk.step(status, now, ended=ended, node_uid=state.node_uid):

@@ -13,7 +13,8 @@ from kubeedge_actors.supervisors.timer import Timer
 class PodRecord:
     """One pod of this node. `busy`: keys of operations under way; `looking`, `look_again`: its containers are being
     listed, or have to be, and until then nothing is planned; `asked`: references that are being asked for, by message
-    id; `fresh`: nobody has been warned of its fields that have no effect; `news`: something that it refers to has changed.
+    id; `fresh`: nobody has been warned of its fields that have no effect; `news`: something that it refers to has changed;
+    `waits`: for what its containers wait, as last told; `advised`: it was said what of it has no effect here.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -29,6 +30,8 @@ class PodRecord:
         self.paths: dict[str, str] = {}
         self.timer: Timer | None = None
         self.fresh, self.is_ghost, self.news = True, False, False
+        self.waits: dict[str, tuple[str, int]] = {}
+        self.advised = False
 
     @property
     def uid(self) -> str:

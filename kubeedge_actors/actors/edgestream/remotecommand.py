@@ -13,11 +13,13 @@ import msgspec
 from kubeedge_actors.actors.edgestream import requests, websocket
 from kubeedge_actors.actors.edgestream.tunnel import Flow
 from kubeedge_actors.drivers.containers.base import Command, ContainerRuntime
-from kubeedge_actors.errors import ContainerError, FrameError
+from kubeedge_actors.errors import ContainerError, DriverError, FrameError
 from kubeedge_actors.wire.tunnel import Opening
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 INPUT, ERROR, ENDED = 0, 3, 255
+NORMAL = 1000
+"""RFC 6455's code for an end that was meant."""
 INPUT_LIMIT = 4 << 20
 """Bytes that may wait for a command that does not read; a cloud of ours stops long before."""
 
@@ -31,15 +33,23 @@ def serve_exec(opening: Opening, flow: Flow, runtime: ContainerRuntime) -> None:
     if requests.flag(asked, "tty"):
         raise ContainerError("a terminal in a container is not served by this node: exec without -t")
     hello = _welcome(opening)
-    command = runtime.open_command(one.id, tuple(asked.get("command", ())), stdin=requests.flag(asked, "input"))
-    talk = _Talk(flow, command)
-    flow.on_cancel = command.kill
+    talk = _Talk(flow)
     flow.way_in = talk.heard
+    flow.pace()
+    flow.send(hello)
     try:
-        flow.pace()
-        flow.send(hello)
-        threading.Thread(target=talk.feed, name="stream-input", daemon=True).start()
-        talk.tell()
+        command = runtime.open_command(one.id, tuple(asked.get("command", ())), stdin=requests.flag(asked, "input"))
+    except (
+        DriverError
+    ) as error:  # said over the upgraded connection: kubectl would take a refused upgrade for an old server
+        _conclude(
+            flow, {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": str(error), "code": 500}
+        )
+        return
+    flow.on_cancel = command.kill
+    try:
+        threading.Thread(target=talk.feed, args=(command,), name="stream-input", daemon=True).start()
+        talk.tell(command)
     finally:
         talk.end()
         command.close()
@@ -59,8 +69,8 @@ def _welcome(opening: Opening) -> bytes:
 class _Talk:
     """Both directions of one command: `heard` is called on the link's thread and never waits, `feed` and `tell` have their own."""
 
-    def __init__(self, flow: Flow, command: Command) -> None:
-        self._flow, self._command = flow, command
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
         self._incoming = websocket.Incoming()
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._waiting = 0
@@ -100,24 +110,28 @@ class _Talk:
         """Let `feed` come to its end."""
         self._input.put(None)
 
-    def feed(self) -> None:
+    def feed(self, command: Command) -> None:
         """Hand the input to the command."""
         while (data := self._input.get()) is not None:
-            self._command.write(data)
+            command.write(data)
             with self._lock:
                 self._waiting -= len(data)
             self._flow.pace(len(data))
-        self._command.end_input()
+        command.end_input()
 
-    def tell(self) -> None:
+    def tell(self, command: Command) -> None:
         """Hand on what the command writes, then how it ended."""
-        while (piece := self._command.read())[1]:
+        while (piece := command.read())[1]:
             channel, data = piece
             if not self._flow.send(websocket.frame(websocket.BINARY, bytes((channel,)) + data)):
                 return
-        status = msgspec.json.encode(ended(self._command.exit_code()))
-        self._flow.send(websocket.frame(websocket.BINARY, bytes((ERROR,)) + status))
-        self._flow.send(websocket.frame(websocket.CLOSE, (1000).to_bytes(2)))
+        _conclude(self._flow, ended(command.exit_code()))
+
+
+def _conclude(flow: Flow, status: dict[str, object]) -> None:
+    """Say how it ended, and good-bye."""
+    flow.send(websocket.frame(websocket.BINARY, bytes((ERROR,)) + msgspec.json.encode(status)))
+    flow.send(websocket.frame(websocket.CLOSE, NORMAL.to_bytes(2)))
 
 
 def ended(code: int) -> dict[str, object]:

@@ -85,11 +85,11 @@ class Incoming:
         mask, masked = have[at : at + 4], have[at + 4 : at + 4 + size]
         final, opcode = bool(have[0] & 0x80), have[0] & 0x0F
         del have[: at + 4 + size]
-        return final, opcode, unmasked(masked, mask)
+        return final, opcode, unmasked(bytes(masked), bytes(mask))
 
 
 def unmasked(data: bytes, mask: bytes) -> bytes:
     """Data without its mask."""
     size = len(data)
-    pattern = (bytes(mask) * (size // 4 + 1))[:size]
+    pattern = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(data) ^ int.from_bytes(pattern)).to_bytes(size)

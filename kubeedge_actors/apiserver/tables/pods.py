@@ -16,13 +16,14 @@ COLUMNS = columns("Name", "Ready", "Status", "Restarts", "Age", "IP*", "Node*", 
 def cells(pod: Json, now: float) -> Sequence[Any]:
     """The row of a pod."""
     meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
-    found = status.get("containerStatuses", ())
+    kept = sidecars(spec)
+    found = [*status.get("containerStatuses", ()), *(one for one in initials(status) if one.get("name") in kept)]
     ready = sum(1 for one in found if one.get("ready") and "running" in one.get("state", {}))
     return (
         meta["name"],
-        f"{ready}/{len(spec.get('containers', ()))}",
+        f"{ready}/{len(spec.get('containers', ())) + len(kept)}",
         state(pod),
-        restarts(status, now),
+        restarts(status, kept, now),
         age(meta.get("creationTimestamp"), now),
         status.get("podIP") or NONE,
         spec.get("nodeName") or NONE,
@@ -73,14 +74,26 @@ def is_ready(status: Json) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions", ()))
 
 
+def sidecars(spec: Json) -> set[str]:
+    """The init containers that go on beside the others, by name."""
+    return {one["name"] for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"}
+
+
+def initials(status: Json) -> Sequence[Json]:
+    """What is known of the init containers."""
+    found: Sequence[Json] = status.get("initContainerStatuses", ())
+    return found
+
+
 def initializing(pod: Json) -> str:
-    """What the first init container that is not done is doing; empty when all are."""
-    total = len(pod.get("spec", {}).get("initContainers", ()))
-    for index, one in enumerate(pod.get("status", {}).get("initContainerStatuses", ())):
+    """What the first init container that is not done, or as a sidecar not started, is doing; empty when there is none."""
+    spec = pod.get("spec", {})
+    total, kept = len(spec.get("initContainers", ())), sidecars(spec)
+    for index, one in enumerate(initials(pod.get("status", {}))):
+        if is_done(one, kept):
+            continue
         now = one.get("state", {})
         ended, waiting = now.get("terminated"), now.get("waiting", {})
-        if ended is not None and not ended.get("exitCode"):
-            continue
         if ended is not None:
             return f"Init:{ending(ended)}"
         reason = waiting.get("reason")
@@ -88,21 +101,21 @@ def initializing(pod: Json) -> str:
     return ""
 
 
-def restarts(status: Json, now: float) -> str:
-    """How often containers were restarted, and when last."""
-    found = status.get("containerStatuses", ())
-    if any(not is_done(one) for one in status.get("initContainerStatuses", ())):
-        found = status["initContainerStatuses"]
+def restarts(status: Json, kept: set[str], now: float) -> str:
+    """How often containers were restarted, and when last; `kept`: the sidecars."""
+    found = [*(one for one in initials(status) if one.get("name") in kept), *status.get("containerStatuses", ())]
+    if any(not is_done(one, kept) for one in initials(status)):
+        found = [*initials(status)]
     count = sum(one.get("restartCount", 0) for one in found)
     ends = [one.get("lastState", {}).get("terminated", {}).get("finishedAt") for one in found]
     times = [time for end in ends if end and (time := parse_time(end)) is not None]
     return f"{count} ({human(now - max(times))} ago)" if count and times else str(count)
 
 
-def is_done(one: Json) -> bool:
-    """Whether an init container has ended well."""
+def is_done(one: Json, kept: set[str]) -> bool:
+    """Whether an init container has ended well, or is a sidecar (one of `kept`) and started: the next one's turn has come."""
     ended = one.get("state", {}).get("terminated")
-    return ended is not None and not ended.get("exitCode")
+    return (ended is not None and not ended.get("exitCode")) or (one.get("name") in kept and bool(one.get("started")))
 
 
 def gates(spec: Json, status: Json) -> str:

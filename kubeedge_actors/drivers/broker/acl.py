@@ -10,6 +10,7 @@ what nobody can be served with here (`RESERVED`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +110,7 @@ class AccessList:
 
     def rights(self, client: Client) -> Rights:
         """What a client may do."""
-        # whose name holds a wildcard would otherwise widen what the pattern allows
-        named = not any(sign in f"{client.client_id}{client.user or ''}" for sign in "+#/")
-        patterns = [_filled(each, client) for each in self._patterns if named or "%" not in each.filter]
+        patterns = [_filled(each, client) for each in self._patterns]
         return Rights((*self._of_user.get(client.user, ()), *(each for each in patterns if each is not None)))
 
 
@@ -122,6 +121,9 @@ def _rule(text: str) -> Rule | None:
 
 
 def _filled(rule: Rule, client: Client) -> Rule | None:
-    if "%u" in rule.filter and client.user is None:
+    """The pattern for this client; None when what it asks for is not known, or would widen what the pattern allows."""
+    names = {"%c": client.client_id, "%u": client.user}
+    asked = {sign: name for sign, name in names.items() if sign in rule.filter}
+    if any(name is None or any(sign in name for sign in "+#/") for name in asked.values()):
         return None
-    return Rule(rule.access, rule.filter.replace("%c", client.client_id).replace("%u", client.user or ""))
+    return Rule(rule.access, re.sub("%[cu]", lambda found: asked[found[0]] or "", rule.filter))

@@ -8,7 +8,6 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -87,11 +86,13 @@ class ProcessCommand:
 
 
 class SocketCommand:
-    """What runs behind a socket of an engine, in frames of stream, length and data. `code` asks for the exit code."""
+    """What runs behind a socket of a Docker engine, in frames of stream, length and data; `client`: of the Docker library."""
 
-    def __init__(self, ends: Any, code: Callable[[], int], *, stdin: bool) -> None:
-        self._ends, self._code = ends, code  # what the library made of the socket is kept: it closes the socket with it
-        self._socket: socket.socket = getattr(ends, "_sock", ends)
+    def __init__(self, client: Any, container_id: str, command: tuple[str, ...], *, stdin: bool) -> None:
+        self._client = client
+        self._id = client.exec_create(container_id, list(command), stdin=stdin)["Id"]
+        self._ends = client.exec_start(self._id, socket=True)  # kept: the library closes the socket with it
+        self._socket: socket.socket = getattr(self._ends, "_sock", self._ends)
         self._socket.settimeout(None)
         if not stdin:
             self.end_input()
@@ -123,7 +124,7 @@ class SocketCommand:
 
     def exit_code(self) -> int:
         """See the protocol."""
-        return self._code()
+        return int(self._client.exec_inspect(self._id)["ExitCode"])
 
     def kill(self) -> None:
         """See the protocol. The engine can not end what runs: it finds its input and output gone."""

@@ -275,14 +275,7 @@ class DockerRuntime:
         timestamps: bool = False,
     ) -> Reading:
         """Standard output and error, in the order of the engine."""
-        wanted = {
-            "stdout": 1,
-            "stderr": 1,
-            "follow": int(follow),
-            "tail": "all" if tail is None else tail,
-            "since": since or 0,
-            "timestamps": int(timestamps),
-        }
+        wanted = forms.log_options(tail, since, follow, timestamps)
         with _translated():
             answer = self._open(f"/containers/{container_id}/logs", params=wanted, timeout=None)
         return Reading(_closing(answer), lambda: _hang_up(answer))
@@ -290,9 +283,7 @@ class DockerRuntime:
     def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
         """Run `command` inside, behind a socket of the engine."""
         with _translated():
-            one = self._client.exec_create(container_id, list(command), stdin=stdin)["Id"]
-            ends = self._client.exec_start(one, socket=True)
-        return SocketCommand(ends, lambda: int(self._client.exec_inspect(one)["ExitCode"]), stdin=stdin)
+            return SocketCommand(self._client, container_id, command, stdin=stdin)
 
     def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""

@@ -187,3 +187,9 @@ def frames(raw: Any) -> Iterator[bytes]:
     """What a container writes: frames of stream, length and data."""
     while len(head := raw.read(8)) == 8:
         yield raw.read(struct.unpack(">4xI", head)[0])
+
+
+def log_options(tail: int | None, since: float | None, follow: bool, timestamps: bool) -> dict[str, Any]:
+    """The parameters of a request for a log."""
+    wanted = {"follow": int(follow), "timestamps": int(timestamps), "since": since or 0}
+    return {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, **wanted}

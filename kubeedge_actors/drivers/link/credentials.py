@@ -50,6 +50,17 @@ def in_a_process(order: Join) -> Joined:
         return Joined(f"the process that joins the cloud did not do its work: {error}")
 
 
+def has_joined(directory: Path, node: str) -> bool:
+    """Whether `directory` holds a certificate of this node: a cloud has let it in before, and what it runs must go on without one.
+
+    Good or not any more: it may be old, or the machine has no battery for its clock and takes it for 1970.
+    """
+    try:
+        return facts_of(directory / "node.crt").common_name == node_subject(node).common_name
+    except CertificateError:
+        return False
+
+
 class NodeCredentials:
     """The files `ca.crt`, `node.crt` and `node.key` of one directory.
 
