@@ -70,6 +70,7 @@ class EdgeConfig:
     project: str = DEFAULT_PROJECT
     node_ip: str = ""
     labels: tuple[str, ...] = ()
+    report_events: bool = False
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""

@@ -105,6 +105,7 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> E
         manifests=ManifestFolder(Path(config.manifests), yaml_documents) if config.manifests else None,
         labels=dict(label.split("=", 1) for label in config.labels),
         link=seen,
+        events=config.report_events,
     )
 
 

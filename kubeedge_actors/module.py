@@ -221,7 +221,8 @@ def _accepted(
     accepted: tuple[Any, ...] = typing.get_args(annotation) if union else (annotation,)
     for each in accepted:
         if not isinstance(each, type):
-            raise RegistrationError(f"{where} handles {each!r}, which is not a type of messages")
+            hint = ": a list needs @on(batch=...)" if typing.get_origin(each) is list else ""
+            raise RegistrationError(f"{where} handles {each!r}, which is not a type of messages{hint}")
     return accepted
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -81,3 +83,21 @@ def test_a_module_loads_no_library_that_an_idle_edge_does_not_use() -> None:
 def test_every_name_of_the_supervisors_island_exists() -> None:
     assert all(hasattr(supervisors, name) for name in supervisors.__all__)
     assert len(set(supervisors.__all__)) == len(supervisors.__all__)
+
+
+def test_the_page_of_messages_has_each_of_them_with_its_fields() -> None:
+    import msgspec
+
+    import kubeedge_actors
+
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "messages.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|([^|]*)\|", page, re.MULTILINE))
+    shown = {name: getattr(kubeedge_actors, name) for name in kubeedge_actors.__all__}
+    messages = {
+        name: each for name, each in shown.items() if isinstance(each, type) and issubclass(each, msgspec.Struct)
+    }
+    assert rows.keys() == messages.keys() - {"Message"}
+    envelope = ["node", "msg_id", "timestamp"]
+    for name, fields in rows.items():
+        told = [field for field in msgspec.structs.fields(messages[name]) if field.name not in envelope]
+        assert re.findall(r"`(\w+)`", fields) == [field.name for field in told], name

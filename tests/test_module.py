@@ -228,6 +228,7 @@ WRONG = {
     "has to take self and one message": "def take(self): ...",
     "which is unknown here": "def take(self, message: 'NoSuchType'): ...",
     "which is not a type of messages": "def take(self, message: 'Literal[1]'): ...",
+    "needs @on.batch=": "def take(self, message: list[int]): ...",
     "is async": "async def take(self, message: int): ...",
 }
 

@@ -20,6 +20,7 @@ TAKEN: Taken = {
     "modules.edged.nodeIP": ("node_ip", str),
     "modules.edged.tailoredKubeletConfig.staticPodPath": ("manifests", str),
     "modules.edged.dockerAddress": ("docker_host", str),
+    "modules.edged.reportEvent": ("report_events", yes_or_no),
     f"{HUB}heartbeat": ("heartbeat", seconds),
     f"{HUB}projectID": ("project", str),
     f"{META}remoteQueryTimeout": ("remote_query_timeout", seconds),
@@ -55,7 +56,7 @@ KNOWN = known_keys(
     database: aliasName dataSource driverName
     modules.edged: customInterfaceName enable experimentalMounterPath experimentalNodeAllocatableIgnoreEvictionThreshold
     modules.edged: maxContainerCount maxPerPodContainerCount minimumGCAge podSandboxImage registerNodeNamespace
-    modules.edged: registerSchedulable reportEvent rootDirectory runtimeCgroups seccompDefault windowsPriorityClass windowsService
+    modules.edged: registerSchedulable rootDirectory runtimeCgroups seccompDefault windowsPriorityClass windowsService
     modules.edgeHub: enable messageBurst messageQPS rotateCertificates
     modules.edgeHub.quic: enable handshakeTimeout readDeadline server writeDeadline
     modules.edgeHub.websocket: enable handshakeTimeout readDeadline server writeDeadline

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kubeedge_actors.dashboard.asking import Asker
@@ -14,6 +14,8 @@ from kubeedge_actors.dashboard.toolkit import App, ComposeResult, DataTable, Foo
 from kubeedge_actors.dashboard.words import aligned, databases, link, process, spark, totals, traffic
 
 HISTORY = 7
+ENDINGS = 0.25
+"""Seconds between two looks whether a signal asks for the end."""
 COLUMNS = (*NARROW[:4], "trend", *NARROW[4:])
 WIDTHS = (WIDEST, 10, 5, 6, HISTORY, 5, 5, 8)
 NUMBERS = (False, False, True, True, False, True, True, True)

@@ -251,6 +251,7 @@ class Bench:
 
     def make(self) -> Edged:
         return Edged(
+            events=True,
             node_name=NODE,
             runtime=FakeRuntime(self.engine),
             folders=self.folders,
@@ -274,9 +275,9 @@ class Bench:
         self.cloud.online = False
         self.harness.publish(LinkDown(reason="test"))
 
-    def online(self) -> None:
+    def online(self, *, ours: bool = False) -> None:
         self.cloud.online = True
-        self.harness.publish(LinkUp())
+        self.harness.publish(LinkUp(leased=ours))
 
     def apply(self, pod: Json, operation: str = "insert") -> None:
         """The cloud says that this is the pod."""

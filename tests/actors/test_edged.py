@@ -82,7 +82,7 @@ def test_a_pod_that_the_cloud_has_forgotten_without_a_word_ends_after_the_next_b
     bench.start().apply(pod())
     bench.offline()
     del bench.cloud.pods["u-1"]
-    bench.online()
+    bench.online(ours=True)
     before = len(bench.cloud.of(PatchPod))
     bench.harness.advance(31)
     (naming,) = bench.cloud.of(PatchPod)[before:]
@@ -91,6 +91,15 @@ def test_a_pod_that_the_cloud_has_forgotten_without_a_word_ends_after_the_next_b
     stub = {"metadata": {"name": "shop", "namespace": "default", "uid": "u-1"}, "spec": {"containers": None}}
     bench.harness.tell("edged", PodChanged(operation="delete", object=stub))
     assert bench.engine.containers == {}
+
+
+def test_to_a_genuine_cloud_nothing_is_said_of_a_pod_of_which_nothing_differs(bench: Bench) -> None:
+    bench.start().apply(pod())
+    bench.offline()
+    bench.online()
+    before = len(bench.cloud.of(PatchPod))
+    bench.harness.advance(31)
+    assert bench.cloud.of(PatchPod)[before:] == []
 
 
 def test_a_deaf_container_is_killed_after_the_grace_of_the_deletion(bench: Bench) -> None:

@@ -56,7 +56,7 @@ def test_an_answer_that_does_not_come_is_not_awaited_for_ever(talk: PodTalk) -> 
     assert said(talk, RUNNING) is not None
     assert said(talk, RUNNING, NOW + 59) is None
     assert talk.wake() == NOW + 60
-    talk.link(NOW + 60)
+    talk.link(NOW + 60, naming=True)
     assert said(talk, RUNNING, NOW + 60) is not None
 
 
@@ -81,7 +81,7 @@ def test_after_each_begin_of_the_link_a_pod_of_which_nothing_differs_is_named_on
     talk.answered(first.msg_id, {"Object": stored(6, phase="Running"), "Err": None}, NOW)
     assert said(talk, RUNNING, NOW + 1000) is None
     assert talk.wake() == float("inf")
-    talk.link(NOW + 2000)
+    talk.link(NOW + 2000, naming=True)
     assert NOW + 2000 <= talk.wake() <= NOW + 2030, "not all pods of all nodes at once"
     assert said(talk, RUNNING, NOW + 1999) is None
     naming = said(talk, RUNNING, talk.wake())
@@ -91,7 +91,7 @@ def test_after_each_begin_of_the_link_a_pod_of_which_nothing_differs_is_named_on
 
 
 def test_a_report_names_the_pod_too(talk: PodTalk) -> None:
-    talk.link(NOW)
+    talk.link(NOW, naming=True)
     first = said(talk, RUNNING)
     talk.answered(first.msg_id, {"Object": stored(6, phase="Running"), "Err": None}, NOW + 1)
     assert said(talk, RUNNING, NOW + 100) is None

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import pty
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -198,6 +204,7 @@ def test_d_lists_dead_letters_and_they_are_shown_replayed_and_dropped(world: Wor
         await press(pilot, "d", shows="dead letters: 2")
         await seen(pilot, r"2 +\d\d:\d\d:\d\d thermometer-ala… str +its handler crashed")
         await press(pilot, "enter", shows="'boom'")
+        await seen(pilot, r"at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
         await press(pilot, "escape", "p", shows="2 is back in the mailbox of thermometer")
         await asyncio.to_thread(world.runtime.ref(NAME).ask("through").get)
         await press(pilot, "x", shows="is dropped")
@@ -272,3 +279,30 @@ def test_a_process_that_goes_away_is_said_and_the_screen_stays(world: World) -> 
         assert "thermom" in text
 
     on_screen(world, look)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_when_it_is_asked_to_or_its_terminal_is_gone(world: World, number: signal.Signals) -> None:
+    near, far = pty.openpty()
+    command = (sys.executable, "-m", "kubeedge_actors.dashboard", "--socket", str(world.client.path))
+    process = subprocess.Popen(command, stdin=far, stdout=far, stderr=far, start_new_session=True)
+    os.close(far)
+    try:
+        shown = b""
+        while NAME[:9].encode() not in shown:
+            shown += os.read(near, 65536)
+        os.kill(process.pid, number)
+        if number is signal.SIGHUP:
+            os.close(near)
+        else:
+            threading.Thread(target=_drain, args=(near,), daemon=True).start()
+        assert process.wait(10) in (0, -number)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _drain(terminal: int) -> None:
+    with contextlib.suppress(OSError), open(terminal, "rb", buffering=0) as reader:
+        while reader.read(65536):
+            pass

@@ -204,9 +204,15 @@ def test_a_folder_of_manifests_that_is_not_there_is_empty_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = ManifestFolder(tmp_path / "none", lambda text: [])
+    assert folder.changed()  # as at a start: it is looked at before it is read
     assert folder.read() == []
     assert not folder.changed()
     assert caplog.text.count("can not be read") == 1
+    (tmp_path / "none").mkdir()
+    assert not folder.changed()
+    (tmp_path / "none").rmdir()
+    assert not folder.changed()
+    assert caplog.text.count("can not be read") == 2, "it was there meanwhile"
 
 
 def test_the_facts_of_this_machine_are_plausible(tmp_path: Path) -> None:

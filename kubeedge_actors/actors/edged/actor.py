@@ -68,6 +68,7 @@ class Edged(Module):
     """The pods and the state of this node.
 
     `address`: the node's, as others reach it. `version`: of the product. `link`: made once, outside of the factory.
+    `events`: tell Events of pods to a genuine cloud too.
     `workers`: makes a pool of so many threads for what has to wait; two are made.
     """
 
@@ -92,6 +93,7 @@ class Edged(Module):
         manifests: Manifests | None = None,
         labels: dict[str, str] | None = None,
         link: LinkSeen | None = None,
+        events: bool = False,
         workers: Callable[[int], Workers] = ThreadWorkers,
     ) -> None:
         self._node_name, self._address, self._product = node_name, address, product
@@ -99,7 +101,7 @@ class Edged(Module):
         self._link = link or LinkSeen()
         facts = host.facts()
         around = Surroundings(node_name, address, cpus=facts.cpus, memory=facts.memory)
-        self._state = NodeState(around, link_up=self._link.up)
+        self._state = NodeState(around, link_up=self._link.up, ours=self._link.leased, events=events)
         self._pods = Pods(node_name)
         self._dispatch = Dispatch(runtime, folders, prober, workers)
         self._keeper = Keeper(self, self._pods, self._dispatch, self._state, self._engine_said)
@@ -302,6 +304,7 @@ class Edged(Module):
 
     def _linked(self, *, up: bool, leased: bool = False) -> None:
         self._link.up, self._link.leased, self._state.link_up = up, leased, up
+        self._state.ours = leased if up else self._state.ours
         self._talk.link(up, leased)
         self._speak()
         self._keeper.link()

@@ -35,10 +35,13 @@ NOT_YET = "it has not answered yet"
 
 
 class NodeState:
-    """What holds for all pods. `ready`: it is known what ought to run and what runs. `trouble`: why no engine answers."""
+    """What holds for all pods. `ready`: it is known what ought to run and what runs. `trouble`: why no engine answers.
 
-    def __init__(self, around: Surroundings, *, link_up: bool) -> None:
-        self.around, self.link_up = around, link_up
+    `ours`: the last cloud that was there is one of ours. `events`: Events are told to others too.
+    """
+
+    def __init__(self, around: Surroundings, *, link_up: bool, ours: bool = False, events: bool = False) -> None:
+        self.around, self.link_up, self.ours, self.events = around, link_up, ours, events
         self.ready = False
         self.trouble = NOT_YET
         self.engine = ""
@@ -199,6 +202,8 @@ class Keeper:
     # --- what is worth an Event -------------------------------------------------------------------------------------
 
     def _happened(self, record: PodRecord, kind: str, reason: str, text: str, container: str = "") -> None:
+        if not (self._state.ours or self._state.events):
+            return  # a genuine edge tells a genuine cloud no Events unless it is asked to
         now = self._shell.clock.now()
         for message in self._recorder.happened(record.view, kind, reason, text, now, container):
             self._shell.tell(names.METAMANAGER, message)
@@ -307,7 +312,7 @@ class Keeper:
     def link(self) -> None:
         """The link came up or went down."""
         for record in self._pods:
-            record.talk.link(self._shell.clock.now())
+            record.talk.link(self._shell.clock.now(), naming=self._state.ours)
             if self._state.link_up and record.memory.prepare_failure is not None:
                 record.memory.prepare_failure = None  # what was missing may be had now
             self.work(record)

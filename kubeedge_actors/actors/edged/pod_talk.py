@@ -57,9 +57,13 @@ class PodTalk:
         self.uid, self.acked, self._version, self._gone = "", {}, 0, False
         self._inserting.done(0.0)
 
-    def link(self, now: float) -> None:
-        """The link came up or went down: what was said before is not answered, and may have been lost."""
-        self._name_at = now + SPREAD * (crc32(f"{self._namespace}/{self._name}".encode()) % 1000) / 1000
+    def link(self, now: float, *, naming: bool) -> None:
+        """The link came up or went down: what was said before is not answered, and may have been lost.
+
+        `naming`: the cloud is one of ours and answers the name of a pod that it does not know.
+        """
+        share = crc32(f"{self._namespace}/{self._name}".encode()) % 1000 / 1000
+        self._name_at = now + SPREAD * share if naming else INFINITY
         for thread in (self._patching, self._inserting, self._deleting):
             thread.done(0.0)
         self._gone, self._said = False, ""

@@ -19,6 +19,7 @@ class ManifestFolder:
     def __init__(self, folder: Path, documents: Callable[[str], Iterable[Any]]) -> None:
         self._folder, self._documents = folder, documents
         self._seen: dict[str, tuple[int, int]] | None = None
+        self._complaint: str | None = None
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         found = {}
@@ -28,9 +29,11 @@ class ManifestFolder:
                     if entry.name.endswith(ENDINGS) and not entry.name.startswith("."):
                         facts = entry.stat()
                         found[entry.path] = (facts.st_mtime_ns, facts.st_size)
+            self._complaint = None
         except OSError as error:
-            if self._seen != {}:
+            if error.strerror != self._complaint:
                 log.warning("the manifests in %s can not be read: %s", self._folder, error.strerror)
+            self._complaint = error.strerror
         return found
 
     def changed(self) -> bool:
