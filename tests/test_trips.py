@@ -208,7 +208,7 @@ class World:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
         unused = NodeCredentials(folder, NODE, config.cloud, str)
         drivers = (self.store, self.containers, [self.broker], unused)
-        modules = edge_parts.tree(config, *drivers, Ending(), Tally(), self.server.link, facts=False)
+        modules = edge_parts.tree(config, *drivers, Ending(), Tally(), self.server.link, facts=bool)
         assert modules[-1].name == names.EDGEHUB
         hub = EdgeHub.spec(
             lambda: EdgeHub(
