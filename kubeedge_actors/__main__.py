@@ -26,6 +26,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hand over to the command named first; the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        _parser().print_help(sys.stderr)
+        return 2
     options = _parser().parse_args(given[:1])
     if options.command == "token":
         return _token(given[1:])

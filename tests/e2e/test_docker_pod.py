@@ -40,8 +40,8 @@ def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[World]
         world.stop()
 
 
-def containers(engine: DockerEngine, pod: str) -> list[str]:
-    command = ("docker", "-H", engine.address, "ps", "-aq", "--filter", f"label=io.kubernetes.pod.name={pod}")
+def containers(engine: DockerEngine, uid: str) -> list[str]:
+    command = ("docker", "-H", engine.address, "ps", "-aq", "--filter", f"label=io.kubernetes.pod.uid={uid}")
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -53,15 +53,16 @@ def test_a_busybox_pod_runs_serves_survives_the_edge_and_goes(
     docker_world.apply(MANIFEST.format(image=docker_engine.image, port=port))
     eventually(lambda: phase(docker_world, "web") == "Running", "pod Running")
     eventually(lambda: serves(port), "the pod serves")
-    before = containers(docker_engine, "web")
+    uid = docker_world.out("get", "pod", "web", "-o", "jsonpath={.metadata.uid}")
+    before = containers(docker_engine, uid)
     assert before
     docker_world.edge.kill()
     docker_world.edge.start()
     docker_world.wait_ready()
-    assert containers(docker_engine, "web") == before, "adopted, not started twice"
+    assert containers(docker_engine, uid) == before, "adopted, not started twice"
     deleted = docker_world.kubectl("delete", "pod", "web", "--timeout=30s")
     assert deleted.returncode == 0, deleted.stderr
-    eventually(lambda: not containers(docker_engine, "web"), "the containers are gone")
+    eventually(lambda: not containers(docker_engine, uid), "the containers are gone")
 
 
 def test_logs_are_read_followed_and_dated_and_commands_run(docker_world: World, docker_engine: DockerEngine) -> None:
@@ -78,5 +79,7 @@ def test_logs_are_read_followed_and_dated_and_commands_run(docker_world: World, 
     assert docker_world.out("logs", "talk", "--since=1h") == "first\nsecond"
     done = docker_world.kubectl("exec", "-i", "talk", "--", "sh", "-c", "cat; echo wrong >&2; exit 5", stdin="said\n")
     assert (done.returncode, done.stdout) == (5, "said\n") and done.stderr.startswith("wrong\n")
+    uid = docker_world.out("get", "pod", "talk", "-o", "jsonpath={.metadata.uid}")
+    assert containers(docker_engine, uid)
     docker_world.kubectl("delete", "pod", "talk", "--timeout=30s")
-    eventually(lambda: not containers(docker_engine, "talk"), "the containers are gone")
+    eventually(lambda: not containers(docker_engine, uid), "the containers are gone")
