@@ -128,8 +128,10 @@ class World:
         return dict(json.loads(done.stdout))
 
     def stop(self) -> None:
-        """End both; pods first, since they outlive the edge."""
+        """End both; pods first, since they outlive the edge. An edge that was killed has to end them all the same."""
         if self.cloud.process and self.cloud.process.poll() is None:
+            if self.edge.process and self.edge.process.poll() is not None and self.out("get", "pods", "-o", "name"):
+                self.edge.start()
             self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=20s")
         for side in (self.edge, self.cloud):
             if side.process and side.process.poll() is None:
