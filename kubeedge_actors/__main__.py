@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kubeedge_actors import __version__
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.program import default_data_dir, run
+from kubeedge_actors.program import add_data_dir, run
 
 COMMANDS = {
     "cloud": "the cloud side: Kubernetes API (embedded, or a cluster's), CloudHub and controllers",
@@ -55,13 +55,7 @@ def _token(arguments: Sequence[str]) -> int:
         prog="python -m kubeedge_actors token",
         description="Print the token with which an edge node joins this cloud. The cloud writes it anew every 12 hours; it is good for 24.",
     )
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=default_data_dir("cloud"),
-        metavar="DIR",
-        help="the cloud's (default: %(default)s)",
-    )
+    add_data_dir(parser, "cloud", "the cloud's")
     path: Path = parser.parse_args(arguments).data_dir / "token"
     return run("token", lambda _: _print(path))
 

@@ -154,14 +154,14 @@ def default_data_dir(side: str) -> Path:
     return Path(state) / "kubeedge-actors" / side
 
 
-def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """The option by which a command that asks a running process finds it."""
+def add_data_dir(parser: argparse.ArgumentParser, side: str = "edge", whose: str = "of the cloud or edge") -> None:
+    """The option by which a command that asks a process finds it; the default is that of `side`."""
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=default_data_dir("edge"),
+        default=default_data_dir(side),
         metavar="DIR",
-        help="of the cloud or edge (default: %(default)s)",
+        help=f"{whose} (default: %(default)s)",
     )
 
 
