@@ -52,6 +52,7 @@ class ThreadLeft:
 
     def end(self) -> None:
         """Raise SystemExit in it: it ends when it next runs Python code. One that waits for ever is abandoned."""
+        self.thread._invoke_excepthook = lambda _: None  # type: ignore[attr-defined] # nobody is to hear of it
         if self.thread.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread.ident), ctypes.py_object(SystemExit))
         self.thread.join(ENDED_WITHIN)
@@ -159,7 +160,7 @@ class ThreadStarts:
             self._known[thread] = threading.current_thread(), _caller(sys._getframe(1))
             start(thread)
 
-        threading.Thread.start = noted_start  # type: ignore[method-assign]
+        threading.Thread.start = noted_start  # type: ignore[method-assign, assignment]
 
     def where(self, thread: threading.Thread) -> str:
         """What started it, for a message."""
