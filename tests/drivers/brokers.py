@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
 from tests.support.mqtt import leave
+from tests.support.ports import free_port
 
 PATIENCE = 5.0
 MARKER = "marker"
@@ -214,12 +215,6 @@ class Ear:
     def take(self, count: int) -> list[Arrival]:
         """The next arrivals."""
         return [self.next() for _ in range(count)]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return int(taken.getsockname()[1])
 
 
 def eventually(condition: Any, what: str) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.demo_stage import end, first_line, free_ports
+from kubeedge_actors.demo_stage import end, first_line
+from tests.support.ports import free_ports
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = 40.0) -> Any:
