@@ -126,7 +126,6 @@ PATHS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
 
 
 @settings(deadline=None)
-@settings(deadline=None)
 @given(st.lists(st.tuples(PATHS.filter(valid_filter), st.sampled_from("xyz"), st.integers(0, 2), st.booleans())))
 def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list[tuple[str, str, int, bool]]) -> None:
     table: FilterTable[str] = FilterTable()
