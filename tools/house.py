@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 import statistics
 import sys
 from collections import defaultdict
@@ -66,13 +67,18 @@ def repeats(files: dict[Path, str]) -> list[list[str]]:
     for path, source in files.items():
         for function in _functions(ast.parse(source)):
             lines = (function.end_lineno or 0) - function.lineno + 1
-            if lines >= SAME_LINES:
+            if lines >= SAME_LINES and _does_something(function):
                 places[_shape(function)].append(f"{path}:{function.lineno} {function.name}")
     return [found for found in places.values() if len(found) > 1]
 
 
 def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+def _does_something(function: ast.FunctionDef) -> bool:
+    """False for a method of a protocol: a docstring, or `...`."""
+    return not all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in function.body)
 
 
 def _shape(function: ast.FunctionDef) -> str:
@@ -83,6 +89,12 @@ def _shape(function: ast.FunctionDef) -> str:
             if isinstance(getattr(node, field, None), str | int | float | bytes):
                 setattr(node, field, "_")
     return ast.dump(copy)
+
+
+def walkthrough(page: Path) -> tuple[int, int]:
+    """How many files of the package a page of docs/trips names, and their lines."""
+    named = set(re.findall(r"\]\(\.\./\.\./(kubeedge_actors/\S+\.py)\)", page.read_text(encoding="utf-8")))
+    return len(named), sum((ROOT / file).read_text(encoding="utf-8").count("\n") for file in named)
 
 
 def layers() -> list[str]:
@@ -109,6 +121,8 @@ def main() -> int:
     print(f"files       {len(files)}, {sum(lines.values()):,} lines, median {statistics.median(lines.values()):.0f}")
     print("largest    ", ", ".join(f"{path} {lines[path]}" for path in largest))
     print("folders    ", ", ".join(f"{folder} {folders[folder]}" for folder in crowded), "files")
+    for page in sorted((ROOT / "docs" / "trips").glob("*-*.md")):
+        print(f"trip        {page.stem}: %d files, %d lines" % walkthrough(page))
     print(f"cycles      {len(found)}", *(f"\n              {' '.join(component)}" for component in found))
     print(f"repeats     {len(same)}", *(f"\n              {' ~ '.join(places)}" for places in same))
     return 1 if found else 0

@@ -20,7 +20,7 @@ class World:
     """An API, Workloads at work on it, and a clock that both share."""
 
     def __init__(self, *nodes: str) -> None:
-        self.harness: Harness = inline(Workloads.spec(lambda: Workloads(self.api, chance=lambda: 0.5)), contain=True)
+        self.harness: Harness = inline(Workloads.spec(lambda: Workloads(self.api, random=lambda: 0.5)), contain=True)
         self.api = FakeCluster(self.harness.clock.now, with_status=STATUS)
         for name in nodes:
             add_node(self.api, node(name))
