@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench clean
+.PHONY: help run demo test check format house bench clean
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -26,6 +26,9 @@ check: $(VENV)/.dev  ## lint, format, types, import contracts
 format: $(VENV)/.dev  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+house: $(VENV)/.dev  ## the structure in figures: layers, files, lines, cycles, repeats
+	$(BIN)/python tools/house.py
 
 bench: $(VENV)/.dev  ## measure every budget against a baseline in the same run
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python $$benchmark; done

@@ -18,6 +18,7 @@ from kubeedge_actors.drivers.broker.base import Arrival, Broker
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import AskTimeout, BrokerError
 from kubeedge_actors.module import Module, on
+from kubeedge_actors.mqtt_topics import matches
 from kubeedge_actors.wire import names, topics
 from kubeedge_actors.wire.messages import (
     AskStored,
@@ -318,4 +319,4 @@ UPLOADS = frozenset({names.TOPIC_UPLOAD, names.TOPIC_RECORDS, names.TOPIC_USER})
 
 
 def _any_matches(filters: set[str], topic: str) -> bool:
-    return topic in filters or any(topics.matches(filter, topic) for filter in filters)
+    return topic in filters or any(matches(filter, topic) for filter in filters)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kubeedge_actors.kubernetes.time import format_time
+
 from .resources import Resource
-from .schema.times import format_time
 from .status import FieldError, Json, forbidden_field
 
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"

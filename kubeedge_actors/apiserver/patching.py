@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from .patches import jsonpatch, merge
+from kubeedge_actors.kubernetes.merge_patch import merge_patch
+
+from .patches import jsonpatch
 from .patches.ownership import Owners, applied_object
 from .patches.strategic import BadPatch, StrategicMerge
 from .paths import Target
@@ -117,7 +119,7 @@ def patch_value(body: bytes) -> Any:
 
 def merged(old: Json, patch: Json) -> Json:
     """A merge patch applied."""
-    result: Json = merge.merge(old, patch)
+    result: Json = merge_patch(old, patch)
     return result
 
 

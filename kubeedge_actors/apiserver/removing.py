@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from kubeedge_actors.kubernetes.time import format_time, parse_time
+
 from .intake import PROTOBUF_TYPE
 from .listing import select, selection
 from .objects import META_ORDER, finished
@@ -14,7 +16,6 @@ from .paths import Target
 from .rendering import MANY, ONE, Renderings
 from .request import Request, Response, json_response
 from .resources import Resource
-from .schema.times import format_time, parse_time
 from .status import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
 from .storage.entry import Entry
 from .storage.store import Store

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from kubeedge_actors.kubernetes.time import format_time
+
 from .intake import Intake
 from .request import Request, Response, json_response
 from .resources import Resource
-from .schema.times import format_time
 from .status import Json
 from .users import KNOWN_PATHS, User
 

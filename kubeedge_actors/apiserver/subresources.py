@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from kubeedge_actors.kubernetes.time import format_time
+
 from .intake import Intake
 from .kinds.workloads import selector_text
 from .patching import Patcher
@@ -15,7 +17,6 @@ from .registry import Registry
 from .removing import DeleteOptions, Preconditions, Remover, check
 from .request import Request, Response, json_response
 from .resources import Resource
-from .schema.times import format_time
 from .status import (
     Json,
     bad_request,

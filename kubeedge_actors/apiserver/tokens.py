@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from kubeedge_actors.kubernetes.time import format_time
+
 from .intake import Intake
 from .request import Request, Response, json_response
 from .resources import Resource
-from .schema.times import format_time
 from .status import Json, invalid, invalid_value
 from .storage.entry import Entry
 

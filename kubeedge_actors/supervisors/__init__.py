@@ -5,7 +5,7 @@ KubeEdge, the network, a database or a message type; if a file needs one of thos
 """
 
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
-from kubeedge_actors.supervisors.cell import Cell, State
+from kubeedge_actors.supervisors.cell import Cell
 from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Reason
@@ -24,6 +24,7 @@ from kubeedge_actors.supervisors.events import (
     Stopped,
 )
 from kubeedge_actors.supervisors.incarnation import HandlerHung
+from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
 from kubeedge_actors.supervisors.promise import Promise, Reply
 from kubeedge_actors.supervisors.ref import Ref

@@ -1,21 +1,17 @@
-"""What people subclass, and what the actor sees of the world."""
+"""Actor, which people subclass, and Context, through which an actor reaches the system it runs in."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from typing import Any
 
-from kubeedge_actors.errors import AnswerLost
+from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.promise import Promise, Reply
+from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.strategy import Ending
 from kubeedge_actors.supervisors.timer import Timer
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.clock import Clock
-    from kubeedge_actors.supervisors.incarnation import Incarnation
-    from kubeedge_actors.supervisors.ref import Ref
 
 
 class Unhandled(Exception):
@@ -52,70 +48,40 @@ class Actor:
         """Called once for each instance whose `on_start` was entered, after a crash as well."""
 
 
-class Context:
-    """The world as one incarnation of an actor sees it."""
+class Context(ABC):
+    """What one incarnation of an actor can do with the system it runs in. `name` and `ref`: its own."""
 
-    __slots__ = ("_cell", "_one", "clock", "log", "name", "ref")
+    __slots__ = ("clock", "log", "name", "ref")
 
-    def __init__(self, cell: Cell, one: Incarnation) -> None:
-        self._cell, self._one = cell, one
-        self.name: str = cell.name
-        self.ref: Ref = cell.ref
-        self.clock: Clock = cell.clock
-        self.log: logging.Logger = cell.log
+    def __init__(self, name: str, ref: Ref, clock: Clock, log: logging.Logger) -> None:
+        self.name, self.ref, self.clock, self.log = name, ref, clock, log
 
+    @abstractmethod
     def tell(self, to: str | Ref, message: object) -> None:
         """Tell somebody, by name or Ref. An unknown name is a dead letter, never an exception."""
-        ref = self._find(to, message)
-        if ref is not None:
-            ref.tell(message, self.name)
 
+    @abstractmethod
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Promise:
         """Ask somebody: a promise whose `get` waits and whose `then` does not. An unknown name fails it at once."""
-        ref = self._find(to, message)
-        if ref is not None:
-            return ref.ask(message, timeout, self.name)
-        promise = Promise(self._cell.engine, str(to), timeout)
-        promise.settle(None, AnswerLost(f"no actor is called {to!r}, or {self.name} was replaced"))
-        return promise
 
+    @abstractmethod
     def publish(self, message: object) -> int:
         """Tell everybody who accepts this type; how many they are. Nobody: a dead letter."""
-        if self._one.lost:
-            self._cell.runtime.bury("", message, Reason.LATE, self.name)
-            return 0
-        return self._cell.runtime.publish(message, self.name)
 
-    def _find(self, to: str | Ref, message: object) -> Ref | None:
-        ref = self._cell.runtime.registry.get(to) if isinstance(to, str) else to
-        if ref is None or self._one.lost:
-            reason = Reason.UNKNOWN_RECIPIENT if ref is None else Reason.LATE
-            self._cell.runtime.bury(to if isinstance(to, str) else to.name, message, reason, self.name)
-            return None
-        return ref
-
+    @abstractmethod
     def reply_later(self, message: object = None) -> Reply:
         """Take over the answer to the message in hand (in a batch: to `message`): what the handler returns is not sent.
-        A tell has nobody to answer: then the Reply goes nowhere.
+        A tell has nobody to answer: then the Reply goes nowhere. LookupError when that message is not in hand.
         """
-        for envelope in self._one.held():
-            if message is None or envelope.message is message:
-                if not isinstance(envelope.attached, Reply):
-                    return Reply(None)
-                envelope.attached.later = True
-                self._one.owed.add(envelope.attached)
-                return envelope.attached
-        raise LookupError("reply_later is for a message that is in hand")
 
+    @abstractmethod
     def after(self, seconds: float, message: object) -> Timer:
         """Tell yourself `message` in `seconds`; cancelled by crash and stop."""
-        return Timer(self._cell, self._one, seconds, message, repeat=False)
 
+    @abstractmethod
     def every(self, seconds: float, message: object) -> Timer:
         """Tell yourself `message` every `seconds`; not while the last one still waits in the mailbox."""
-        return Timer(self._cell, self._one, seconds, message, repeat=True)
 
+    @abstractmethod
     def stop(self, ending: Ending = Ending.NORMAL) -> None:
         """End after this message. Whether the actor comes back is for its restart kind to say."""
-        self._one.ending = ending
-        self._cell.box.attention = True

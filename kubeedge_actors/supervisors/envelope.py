@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.incarnation import Incarnation
+Receive = Callable[[object], object]
+"""The `receive` of the instance that handles the message."""
 
 
 class Attached(Protocol):
     """What makes an envelope more than a plain tell: a reply that is owed, a timer, a continuation."""
 
-    def stale(self, incarnation: Incarnation) -> bool:
-        """True when it must not be handled any more (a cancelled timer)."""
+    def stale(self, incarnation: object) -> bool:
+        """True when this incarnation must not handle it any more (a cancelled timer)."""
 
-    def perform(self, incarnation: Incarnation, message: object) -> object:
+    def perform(self, receive: Receive, message: object) -> object:
         """Handle it; the result goes to `settle` once the turn counts."""
 
     def settle(self, result: object) -> None:

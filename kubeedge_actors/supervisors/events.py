@@ -7,10 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.deadletters import DeadLetter
+from kubeedge_actors.supervisors.deadletters import DeadLetter
 
 log = logging.getLogger(__name__)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kubeedge_actors.errors import MailboxError
-from kubeedge_actors.supervisors.cell import Cell, State
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.promise import Promise
-    from kubeedge_actors.supervisors.runtime import Runtime
+from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.lifecycle import State
+from kubeedge_actors.supervisors.promise import LocalPromise
+from kubeedge_actors.supervisors.runtime import Runtime
 
 HUNG_SECONDS = 1.0
 OK, HUNG, RESTARTING, DOWN = "ok", "hung", "restarting", "down"
@@ -32,7 +30,7 @@ class Health:
 class Probe:
     """One probe on its way."""
 
-    def __init__(self, cell: Cell, promise: Promise) -> None:
+    def __init__(self, cell: Cell, promise: LocalPromise) -> None:
         self.cell, self.promise = cell, promise
         self.sent = time.monotonic()
         self.answered: float | None = None
@@ -79,10 +77,10 @@ def _wait(probe: Probe, until: float) -> None:
 
 def _health(cell: Cell, probe: Probe) -> Health:
     now, state, answered = cell.clock.monotonic(), cell.state, probe.answered
-    if state is State.ENDED:
+    if state is State.TERMINATED:
         return Health(DOWN, now - cell.since, None)
-    one = cell.incarnation
-    ran = 0.0 if one is None or one.turn is None else now - one.began
+    incarnation = cell.incarnation
+    ran = 0.0 if incarnation is None or incarnation.turn is None else now - incarnation.began
     if state is State.STARTING:
         return Health(HUNG if ran >= HUNG_SECONDS else RESTARTING, ran, None)
     if state is not State.RUNNING:

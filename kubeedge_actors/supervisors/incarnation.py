@@ -1,19 +1,29 @@
-"""One life of an actor, and the lease that says who may act for it."""
+"""One life of an actor: its start, failure and end on the actor's own thread, and the lease that says who may act for it."""
 
 from __future__ import annotations
 
+import logging
+import threading
+import traceback
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
-from kubeedge_actors.errors import Stopped
+from kubeedge_actors.errors import AnswerLost, Stopped
+from kubeedge_actors.supervisors import events
+from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
+from kubeedge_actors.supervisors.child import ChildSpec
+from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, Reason, shorten
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.mailbox import Mailbox
+from kubeedge_actors.supervisors.promise import LocalReply
+from kubeedge_actors.supervisors.stats import Stats
+from kubeedge_actors.supervisors.strategy import Ending
+from kubeedge_actors.supervisors.timer import LocalTimer
 
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.actor import Actor, Context
-    from kubeedge_actors.supervisors.envelope import Envelope
-    from kubeedge_actors.supervisors.promise import Reply
-    from kubeedge_actors.supervisors.strategy import Ending
-    from kubeedge_actors.supervisors.timer import Timer
+ERROR_LIMIT = 500
 
 
 class HandlerHung(Exception):
@@ -24,8 +34,34 @@ class HandlerHung(Exception):
         self.ran = ran
 
 
+class IncarnationOwner(Protocol):
+    """The cell, as its incarnation sees it. What reports to it is called under `deciding`."""
+
+    name: str
+    spec: ChildSpec
+    box: Mailbox
+    stats: Stats
+    clock: Clock
+    log: logging.Logger
+
+    @property
+    def lock(self) -> threading.RLock: ...
+    @property
+    def stopping(self) -> bool: ...
+    def deciding(self) -> AbstractContextManager[None]: ...
+    def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
+    def make_actor(self) -> Actor: ...
+    def started(self, incarnation: Incarnation, duration: float) -> None: ...
+    def vacate(self, incarnation: Incarnation) -> None: ...
+    def ended(self, ending: Ending, why: str) -> None: ...
+    def halted(self) -> None: ...
+    def start(self) -> None: ...
+    def bury(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
+    def emit(self, kind: type[events.Event], **facts: Any) -> None: ...
+
+
 class Incarnation:
-    """The instance, its context, and what it is doing.
+    """The instance, its context, and what it is doing. Its methods run on the actor's thread unless they say otherwise.
 
     `turn` is what it holds while its code runs: an envelope, a batch, an empty list in a hook; None between two turns.
     Setting it to None is what ends a turn. A lease hangs on that: whoever wants to replace a hung incarnation sets
@@ -35,37 +71,59 @@ class Incarnation:
     """
 
     __slots__ = (
-        "__weakref__", "actor", "attempt", "began", "context", "ending", "lost", "number", "owed", "receive", "revoked",
-        "sizes", "timers", "turn", "turns",
+        "__weakref__", "actor", "attempt", "began", "box", "context", "ending", "lost", "name", "number", "owed", "owner",
+        "receive", "revoked", "sizes", "timers", "turn", "turns",
     )  # fmt: skip
 
-    def __init__(self, number: int, attempt: int) -> None:
+    def __init__(self, owner: IncarnationOwner, number: int, attempt: int) -> None:
+        self.owner, self.name, self.box = owner, owner.name, owner.box
         self.number, self.attempt = number, attempt
         self.actor: Actor | None = None
         self.context: Context | None = None
-        self.receive: Callable[[object], object] = _unborn
+        self.receive: Callable[[object], object] = _never_made
         self.sizes: dict[type, int] | None = None
-        self.turn: Envelope | list[Envelope] | None = None
+        self.turn: Envelope | list[Envelope] | None = []
         self.turns = 0
-        self.began = 0.0
+        self.began = owner.clock.monotonic()
         self.ending: Ending | None = None
         self.revoked = False
         self.lost = False
-        self.timers: set[Timer] = set()
-        self.owed: weakref.WeakSet[Reply] = weakref.WeakSet()
+        self.timers: set[LocalTimer] = set()
+        self.owed: weakref.WeakSet[LocalReply] = weakref.WeakSet()
 
-    def let_go(self) -> None:
-        """Forget the instance: what refers to what in a ring would have to wait for the garbage collector."""
-        self.receive = _unborn
-        self.context = None
+    # --- start ----------------------------------------------------------------------------------------------------
 
-    def held(self) -> list[Envelope]:
-        """The messages of the turn, none in a hook."""
-        turn = self.turn
-        return turn if isinstance(turn, list) else [] if turn is None else [turn]
+    def start(self, context: Context) -> None:
+        """Make the instance and call its `on_start`; whatever that raises is a failure (promise G9)."""
+        owner, self.context = self.owner, context
+        try:
+            actor = owner.make_actor()
+            actor.context = context
+            self.actor = actor  # from here on its on_stop will be called
+            actor.on_start()
+            self.receive = actor.receive
+            self.sizes = None if type(actor).batch is Actor.batch else {}
+        except BaseException as error:  # noqa: BLE001 - promise G9: nothing an actor raises goes further
+            self.on_failure(error)
+            return
+        duration = owner.clock.monotonic() - self.began
+        self.turn = None
+        self.turns = 1
+        if self.revoked and not self.holds_lease():
+            self.call_on_stop()
+        else:
+            with owner.deciding():
+                owner.started(self, duration)
+
+    # --- the lease ------------------------------------------------------------------------------------------------
+
+    def holds_lease(self) -> bool:
+        """True when it may still act for the actor; to be asked after a turn has ended, when `revoked` is set."""
+        with self.owner.lock:
+            return not self.lost
 
     def revoke(self) -> bool:
-        """Take the lease away if the turn that runs now does not end at this very moment; under the runtime's lock."""
+        """Take the lease away if the turn that runs now does not end at this very moment; any thread, under the lock."""
         turn = self.turn
         self.revoked = True
         if turn is None or self.turn is not turn:
@@ -74,6 +132,169 @@ class Incarnation:
         self.lost = True
         return True
 
+    def held(self) -> list[Envelope]:
+        """The messages of the turn, none in a hook; any thread."""
+        turn = self.turn
+        return turn if isinstance(turn, list) else [] if turn is None else [turn]
 
-def _unborn(message: object) -> object:
+    # --- failure --------------------------------------------------------------------------------------------------
+
+    def inject_failure(self, error: BaseException) -> None:
+        """Fail between two messages, on purpose."""
+        self.began = self.owner.clock.monotonic()
+        self.on_failure(error)
+
+    def on_failure(self, error: BaseException) -> None:
+        """Something raised in a turn or a hook: stop the instance, put back what it held, tell the supervisor."""
+        owner = self.owner
+        ran = error.ran if isinstance(error, HandlerHung) else owner.clock.monotonic() - self.began
+        held, self.turn = self.held(), None
+        if not self.holds_lease():
+            self.call_on_stop()
+        elif isinstance(error, Unhandled) and held:
+            self.turns += len(held)
+            for envelope in held:
+                owner.bury(envelope, error.reason, summary_of(error))
+        else:
+            text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
+            if self.tear_down(held):
+                with owner.deciding():
+                    owner.vacate(self)
+                    self.report_failure(held, error, ran, text)
+
+    def report_failure(self, held: Sequence[Envelope], error: BaseException, ran: float, text: str) -> None:
+        """Put back what it held, and let the supervisor decide; any thread, under the runtime's lock."""
+        owner, summary = self.owner, summary_of(error)
+        self.fail_owed(held)
+        self.put_back(held, summary, text)
+        owner.stats.fail(summary, owner.clock.now(), owner.clock.monotonic())
+        owner.emit(
+            events.Failed,
+            incarnation=self.number,
+            error=summary,
+            traceback=text,
+            phase="handle" if self.turns else "start",
+            message=kind_of(held),
+            duration=ran,
+        )
+        owner.ended(Ending.CRASH, summary)
+
+    def put_back(self, held: Sequence[Envelope], summary: str, text: str) -> None:
+        """Return what was in hand to the front of the mailbox; what crashed the actor too often becomes a dead letter."""
+        owner, back = self.owner, []
+        for envelope in held:
+            if (
+                len(held) > 1
+            ):  # nobody knows which one it was: from now on they come one by one, and that is what counts
+                envelope.alone = True
+            else:
+                envelope.deliveries += 1
+            if envelope.deliveries >= owner.spec.max_deliveries:
+                owner.bury(envelope, Reason.CRASH_LIMIT, summary, text)
+            else:
+                envelope.attached = None if envelope.attached is None else envelope.attached.again()
+                back.append(envelope)
+        owner.box.put_back(back)
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    def stop_by_itself(self, ending: Ending) -> None:
+        """The actor asked to stop."""
+        if self.tear_down(()):
+            with self.owner.deciding():
+                self._leave_cell()
+                self.owner.ended(ending, "it stopped by itself")
+
+    def complete_stop(self) -> None:
+        """The order to stop can be carried out now."""
+        if self.tear_down(()):
+            with self.owner.deciding():
+                self._leave_cell()
+                self.owner.halted()
+
+    def replace(self) -> None:
+        """Make room for a new incarnation, without a failure."""
+        if self.tear_down(()):
+            with self.owner.deciding():
+                self._leave_cell()
+                if self.owner.stopping:
+                    self.owner.halted()
+                else:
+                    self.owner.start()
+
+    def _leave_cell(self) -> None:
+        self.owner.vacate(self)
+        self.fail_owed(())
+
+    def tear_down(self, held: Sequence[Envelope]) -> bool:
+        """Cancel its timers and call `on_stop`. False when it was replaced meanwhile, because that did not return."""
+        self.cancel_timers()
+        if self.actor is None:
+            return True
+        # a hook is a turn too; `held` stays in it, so that whoever gives up waiting for the hook finds it
+        self.began = self.owner.clock.monotonic()
+        self.turn = list(held)
+        self.call_on_stop()
+        self.turn = None
+        return not self.revoked or self.holds_lease()
+
+    def call_on_stop(self) -> None:
+        """Call `on_stop` once, whatever it raises, and forget the instance: rings would wait for the garbage collector.
+
+        All that is left to do for an incarnation that was replaced and has come back late: its result is discarded.
+        """
+        actor, self.actor = self.actor, None
+        if actor is None:
+            return
+        try:
+            actor.on_stop()
+        except BaseException:
+            self.owner.log.exception("%s failed in on_stop", self.name)
+        self.receive = _never_made
+        self.context = None
+
+    # --- timers and answers ---------------------------------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        """True when the actor is to stop, or has: no timer fires any more."""
+        return self.owner.stopping
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Have the engine call `action`; the returned function cancels it."""
+        return self.owner.call_later(seconds, action)
+
+    def cancel_timers(self) -> None:
+        """Cancel all of its timers; any thread."""
+        for timer in list(self.timers):
+            timer.cancel()
+
+    def fail_owed(self, held: Sequence[Envelope]) -> None:
+        """Tell those it still owes an answer, except for the messages in hand: they are delivered again; any thread."""
+        for reply in self._owed():
+            if not any(envelope.attached is reply for envelope in held):
+                reply.fail(AnswerLost(f"{self.name} ended before it answered"))
+
+    def _owed(self) -> list[LocalReply]:
+        while True:
+            try:
+                return list(self.owed)
+            except RuntimeError:  # a hung handler came back just now and has taken over one more reply
+                continue
+
+
+def kind_of(held: Sequence[Envelope]) -> str:
+    """The name of the type of the messages in hand; empty when there are none."""
+    return type(held[0].message).__name__ if held else ""
+
+
+def summary_of(error: BaseException) -> str:
+    """An error in one line or so, even when it has no text of its own to give."""
+    try:
+        return shorten(f"{type(error).__name__}: {error}", ERROR_LIMIT)
+    except Exception as another:  # noqa: BLE001 - promise G9 holds for what an error's own code raises
+        return f"{type(error).__name__} ({type(another).__name__} in its text)"
+
+
+def _never_made(message: object) -> object:
     raise Stopped("the actor was never made")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout
-from kubeedge_actors.supervisors.envelope import Envelope
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.engines.base import Engine
-    from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.envelope import Envelope, Receive
+from kubeedge_actors.supervisors.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -21,30 +18,74 @@ Then = Callable[[Any], object]
 Otherwise = Callable[[Exception], object]
 
 
-class Promise:
+class Asker(Protocol):
+    """An actor that waits for an answer, or is to give one: what a promise has to know of it."""
+
+    name: str
+    box: Mailbox
+
+    @property
+    def incarnation(self) -> object | None: ...
+
+
+class Waiter(Protocol):
+    """Who can wait for a promise, and knows on whose behalf: the engine."""
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
+    def wait(self, promise: LocalPromise, timeout: float) -> None: ...
+    def current(self) -> Asker | None: ...
+
+
+class Promise(ABC):
     """An answer that will come, or an error. Settled once; every method may be called from any thread.
 
     `asked`: the name of whom it was asked; `timeout`: seconds that the asker is ready to wait.
     """
 
-    __slots__ = ("_engine", "_listeners", "_outcomes", "asked", "asker", "target", "timeout")
+    __slots__ = ("asked", "timeout")
 
-    def __init__(self, engine: Engine, asked: str, timeout: float, target: Cell | None = None) -> None:
-        self._engine = engine
-        # the first outcome counts: list.append is atomic, so nobody needs a lock to be the first
-        self._outcomes: list[tuple[object, Exception | None]] = []
-        self._listeners: list[Callable[[], object]] = []
-        self.asked, self.timeout, self.target = asked, timeout, target
+    def __init__(self, asked: str, timeout: float) -> None:
+        self.asked, self.timeout = asked, timeout
 
     @property
+    @abstractmethod
     def done(self) -> bool:
         """True when the answer or the error is there."""
-        return bool(self._outcomes)
 
+    @abstractmethod
     def get(self, timeout: float | None = None) -> Any:
         """Wait for the answer, `timeout` seconds or those of the ask. AskTimeout when it did not come, AnswerLost (at
         once) when it can no longer come, otherwise the error the asked gave with `Reply.fail`.
         """
+
+    @abstractmethod
+    def then(self, fn: Then, failed: Otherwise | None = None) -> None:
+        """Have `fn(answer)` called in a turn of the actor that calls this, or `failed(error)`; in its present
+        incarnation only. Without `failed` the error is raised in that turn: a crash like any other. Outside of actors
+        it is called in the thread that gives the answer, has to be brief, and an error is logged.
+        """
+
+
+class LocalPromise(Promise):
+    """A promise that is settled in this process. `target`: the actor that was asked, if it is one."""
+
+    __slots__ = ("_engine", "_listeners", "_outcomes", "target")
+
+    def __init__(self, engine: Waiter, asked: str, timeout: float, target: Asker | None = None) -> None:
+        super().__init__(asked, timeout)
+        self._engine = engine
+        # the first outcome counts: list.append is atomic, so nobody needs a lock to be the first
+        self._outcomes: list[tuple[object, Exception | None]] = []
+        self._listeners: list[Callable[[], object]] = []
+        self.target = target
+
+    @property
+    def done(self) -> bool:
+        """True when it was settled."""
+        return bool(self._outcomes)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Wait in the engine's way; AnswerLost at once for an actor that would wait for itself."""
         if not self._outcomes:
             patience = self.timeout if timeout is None else timeout
             if self.target is not None and self._engine.current() is self.target:
@@ -58,20 +99,18 @@ class Promise:
         return value
 
     def then(self, fn: Then, failed: Otherwise | None = None) -> None:
-        """Have `fn(answer)` called in a turn of the actor that calls this, or `failed(error)`; in its present
-        incarnation only. Without `failed` the error is raised in that turn: a crash like any other. Outside of actors
-        it is called in the thread that gives the answer, has to be brief, and an error is logged.
-        """
-        cell = self._engine.current()
-        one = None if cell is None else cell.incarnation
+        """Put a continuation into the mailbox of the actor that calls this, when the outcome is there."""
+        asker = self._engine.current()
+        incarnation = None if asker is None else asker.incarnation
         give_up = self._engine.call_later(self.timeout, self._expire)
 
         def deliver() -> None:
             give_up()
-            if cell is None or one is None:
+            if asker is None or incarnation is None:
                 self._conclude_outside(fn, failed)
             else:
-                cell.box.force(Envelope(self, self.asked, cell.box.now(), Continuation(one, fn, failed)))
+                box = asker.box
+                box.force(Envelope(self, self.asked, box.now(), Continuation(self, incarnation, fn, failed)))
 
         self.listen(deliver)
 
@@ -122,12 +161,29 @@ class Promise:
             listener()
 
 
-class Reply:
+class Reply(ABC):
     """The right to answer one ask, once. Whoever lets go of it without answering makes it AnswerLost for the asker."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def send(self, value: object = None) -> bool:
+        """Answer. False when nobody waits for it: it was a tell, or is settled."""
+
+    @abstractmethod
+    def fail(self, error: Exception) -> bool:
+        """Answer with an error, which the asker's `get` raises."""
+
+
+class LocalReply(Reply):
+    """Settles a promise of this process, and hangs on the envelope of the ask; None for a tell.
+
+    `later`: the handler has taken it over, so what it returns is not the answer.
+    """
 
     __slots__ = ("__weakref__", "_promise", "later")
 
-    def __init__(self, promise: Promise | None) -> None:
+    def __init__(self, promise: LocalPromise | None) -> None:
         self._promise = promise
         self.later = False
 
@@ -141,23 +197,23 @@ class Reply:
         promise, self._promise = self._promise, None
         return promise is not None and promise.settle(None, error)
 
-    def stale(self, incarnation: Incarnation) -> bool:
+    def stale(self, incarnation: object) -> bool:
         """Never: an ask is handled like a tell, even when its asker no longer waits."""
         return False
 
-    def perform(self, incarnation: Incarnation, message: object) -> object:
+    def perform(self, receive: Receive, message: object) -> object:
         """Let the actor handle the message."""
-        return incarnation.receive(message)
+        return receive(message)
 
     def settle(self, result: object) -> None:
         """The handler returned: its value is the answer, unless it took the reply over."""
         if not self.later:
             self.send(result)
 
-    def again(self) -> Reply:
+    def again(self) -> LocalReply:
         """A new right to the same answer; what the failed incarnation still holds of the old one is void."""
         promise, self._promise = self._promise, None
-        return Reply(promise)
+        return LocalReply(promise)
 
     def lose(self, error: Exception) -> bool:
         """The message will not be handled: the asker is told now."""
@@ -173,19 +229,18 @@ class Reply:
 class Continuation:
     """A function to run in the asker's turn when the answer is there, for the incarnation that asked."""
 
-    __slots__ = ("_asker", "_failed", "_fn")
+    __slots__ = ("_asker", "_failed", "_fn", "_promise")
 
-    def __init__(self, asker: Incarnation, fn: Then, failed: Otherwise | None) -> None:
-        self._asker, self._fn, self._failed = asker, fn, failed
+    def __init__(self, promise: LocalPromise, asker: object, fn: Then, failed: Otherwise | None) -> None:
+        self._promise, self._asker, self._fn, self._failed = promise, asker, fn, failed
 
-    def stale(self, incarnation: Incarnation) -> bool:
+    def stale(self, incarnation: object) -> bool:
         """True for another incarnation than the asker: the function closes over the old instance."""
         return incarnation is not self._asker
 
-    def perform(self, incarnation: Incarnation, message: object) -> object:
+    def perform(self, receive: Receive, message: object) -> object:
         """Run the function."""
-        assert isinstance(message, Promise)
-        return message.conclude(self._fn, self._failed)
+        return self._promise.conclude(self._fn, self._failed)
 
     def settle(self, result: object) -> None:
         """Nobody waits for what the function returns."""

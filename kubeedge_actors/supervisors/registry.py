@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kubeedge_actors.errors import RegistrationError
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.child import ChildSpec
-    from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.child import ChildSpec
+from kubeedge_actors.supervisors.ref import Ref
 
 
 @dataclass(frozen=True, slots=True)

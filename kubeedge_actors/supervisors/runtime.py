@@ -12,14 +12,14 @@ from typing import Any
 
 from kubeedge_actors.errors import RegistrationError, Stopped
 from kubeedge_actors.supervisors import events as occurrences
-from kubeedge_actors.supervisors import life
-from kubeedge_actors.supervisors.cell import Cell, State
+from kubeedge_actors.supervisors.cell import Cell
 from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetterOffice, DeadLetters, Reason
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.events import Events
-from kubeedge_actors.supervisors.promise import Promise
+from kubeedge_actors.supervisors.lifecycle import State
+from kubeedge_actors.supervisors.promise import LocalPromise
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Finding, Registry
 from kubeedge_actors.supervisors.supervisor import Supervisor
@@ -49,7 +49,7 @@ class Runtime:
         optional: Collection[type] = (),
     ) -> None:
         self.engine = engine
-        self.clock = engine.attach(clock)
+        self.clock = engine.use_clock(clock)
         self.dead_letters: DeadLetterOffice = DeadLetters() if dead_letters is None else dead_letters
         self.events = Events()
         self.events.subscribe(occurrences.log_event)
@@ -61,8 +61,8 @@ class Runtime:
         self.findings: list[Finding] = []
         self._random = random.Random(seed)
         self._depth = 0
-        self._started = Promise(engine, "the root supervisor", 60.0)
-        self._stopped = Promise(engine, "the root supervisor", 60.0)
+        self._started = LocalPromise(engine, "the root supervisor", 60.0)
+        self._stopped = LocalPromise(engine, "the root supervisor", 60.0)
 
     def start(self, spec: SupervisorSpec, timeout: float = 60.0) -> None:
         """Register and start the tree. Returns when each child was started once (one that failed is being restarted),
@@ -84,7 +84,7 @@ class Runtime:
         """
         with self.deciding():
             root = self.root
-            if root is not None and root.state is not State.ENDED:
+            if root is not None and root.state is not State.TERMINATED:
                 root.halt(final=True, deadline=self.clock.monotonic() + timeout)
         try:
             if root is not None:
@@ -122,22 +122,22 @@ class Runtime:
         """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again."""
         with self.deciding():
             cell = self.cell(name)
-            if cell.parent.state in (State.STOPPING, State.STOPPED, State.ENDED):
+            if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
                 raise Stopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
             cell.renew()
 
     def crash(self, name: str, error: BaseException) -> None:
         """Make an actor crash with `error` between two messages: to see what happens."""
         cell = self.cell(name)
-        if cell.state is State.ENDED:
+        if cell.state is State.TERMINATED:
             raise Stopped(f"{name} has stopped")
-        cell.box.post(partial(life.inject, cell, error))
+        cell.box.post(partial(cell.inject_failure, error))
 
-    def health(self, name: str, timeout: float = 5.0) -> Promise:
+    def health(self, name: str, timeout: float = 5.0) -> LocalPromise:
         """Ask an actor for its figures through the system lane: it answers before the next message, unless hung."""
         cell = self.cell(name)
-        promise = Promise(self.engine, name, timeout, cell)
-        if cell.state is State.ENDED:
+        promise = LocalPromise(self.engine, name, timeout, cell)
+        if cell.state is State.TERMINATED:
             promise.settle(None, Stopped(f"{name} has stopped"))
         else:
             cell.box.post(lambda: promise.settle(describe(cell)))
@@ -262,7 +262,7 @@ class Runtime:
     def _supervisor(self, name: str | None) -> Supervisor:
         for node in self._nodes():
             if isinstance(node, Supervisor) and name in (None, node.name):
-                if node.state in (State.STOPPING, State.ENDED):
+                if node.state in (State.STOPPING, State.TERMINATED):
                     raise Stopped(f"the supervisor {node.name} takes no more children")
                 return node
         raise RegistrationError(f"no supervisor is called {name!r}")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from kubeedge_actors.supervisors import events
-from kubeedge_actors.supervisors.cell import Cell, State
+from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.child import SupervisorSpec
+from kubeedge_actors.supervisors.engines.base import System
+from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.plan import Plan
 from kubeedge_actors.supervisors.strategy import Ending, OneForOne, Restart, Verdict, decide
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.child import SupervisorSpec
-    from kubeedge_actors.supervisors.runtime import Runtime
 
 
 class Supervisor:
@@ -23,7 +21,7 @@ class Supervisor:
     stop it, its end is what was wanted.
     """
 
-    def __init__(self, spec: SupervisorSpec, parent: Supervisor | None, runtime: Runtime) -> None:
+    def __init__(self, spec: SupervisorSpec, parent: Supervisor | None, runtime: System) -> None:
         self.spec, self.name, self.parent, self.runtime = spec, spec.name, parent, runtime
         self.children: list[Cell | Supervisor] = []
         self.state = State.NEW
@@ -68,7 +66,11 @@ class Supervisor:
 
     def child_stopped(self, child: Cell | Supervisor) -> None:
         """A child has carried out the order to stop."""
-        if child.state is State.ENDED and child.spec.restart is Restart.TEMPORARY and self.state is not State.STOPPING:
+        if (
+            child.state is State.TERMINATED
+            and child.spec.restart is Restart.TEMPORARY
+            and self.state is not State.STOPPING
+        ):
             self.forget(child)
         self._done(child)
 
@@ -162,7 +164,7 @@ class Supervisor:
             return False
         if plan.stop:
             final = self._final or child.spec.restart is Restart.TEMPORARY
-            if child.state is State.ENDED or (not final and child.state in (State.STOPPED, State.NEW)):
+            if child.state is State.TERMINATED or (not final and child.state in (State.STOPPED, State.NEW)):
                 plan.done(child)
             else:
                 child.halt(final=final, deadline=self._deadline)
@@ -214,7 +216,7 @@ class Supervisor:
             self.runtime.events.emit(again)
 
     def _halted(self) -> None:
-        self.state = State.ENDED if self._final else State.STOPPED
+        self.state = State.TERMINATED if self._final else State.STOPPED
         spent = self.runtime.clock.monotonic() - self._since
         why = self.error or "ordered"
         self.runtime.events.emit(

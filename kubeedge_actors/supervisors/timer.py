@@ -2,63 +2,89 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol
 
-from kubeedge_actors.supervisors.envelope import Envelope
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.envelope import Envelope, Receive
+from kubeedge_actors.supervisors.mailbox import Mailbox
 
 
-class Timer:
+class Timer(ABC):
     """A message to oneself, once or again and again; it belongs to one incarnation and ends with it.
 
     At most one of its messages is in the mailbox: a slow actor gets one tick, not a heap of them.
     """
 
-    __slots__ = ("_cell", "_give_up", "_interval", "_message", "_one", "_queued", "cancelled")
+    __slots__ = ("cancelled",)
 
-    def __init__(self, cell: Cell, one: Incarnation, seconds: float, message: object, *, repeat: bool) -> None:
-        self._cell, self._one, self._message = cell, one, message
+    def __init__(self, *, cancelled: bool) -> None:
+        self.cancelled = cancelled
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Not again; one that is queued is not delivered either. Harmless when it is over."""
+
+
+class TimerOwner(Protocol):
+    """The incarnation, as its timers see it. `timers`: those that may still come; `lost`: it was replaced."""
+
+    name: str
+    box: Mailbox
+    timers: set[LocalTimer]
+    lost: bool
+
+    @property
+    def stopping(self) -> bool: ...
+    def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
+
+
+class LocalTimer(Timer):
+    """A timer of the engine that puts its message into the owner's mailbox."""
+
+    __slots__ = ("_give_up", "_interval", "_message", "_owner", "_queued")
+
+    def __init__(self, owner: TimerOwner, seconds: float, message: object, *, repeat: bool) -> None:
+        super().__init__(cancelled=owner.lost)
+        self._owner, self._message = owner, message
         self._interval = seconds if repeat else None
         self._queued = False
-        self.cancelled = one.lost
         if not self.cancelled:
-            one.timers.add(self)
-            self._give_up = cell.engine.call_later(seconds, self._fire)
+            owner.timers.add(self)
+            self._give_up = owner.call_later(seconds, self._fire)
 
     @property
     def over(self) -> bool:
         """True when it was cancelled, or came for the last time."""
-        return self not in self._one.timers
+        return self not in self._owner.timers
 
     def cancel(self) -> None:
-        """Not again; one that is queued is not delivered either. Harmless when it is over."""
+        """Cancel what the engine still has to call."""
         if not self.cancelled:
             self.cancelled = True
             self._give_up()
-            self._one.timers.discard(self)
+            self._owner.timers.discard(self)
 
     def _fire(self) -> None:
-        if self.cancelled or self._cell.stopping:
+        owner = self._owner
+        if self.cancelled or owner.stopping:
             return
         if self._interval is not None:
-            self._give_up = self._cell.engine.call_later(self._interval, self._fire)
+            self._give_up = owner.call_later(self._interval, self._fire)
         if not self._queued:
             self._queued = True
-            self._cell.box.force(Envelope(self._message, self._cell.name, self._cell.box.now(), self))
+            owner.box.force(Envelope(self._message, owner.name, owner.box.now(), self))
 
-    def stale(self, incarnation: Incarnation) -> bool:
+    def stale(self, incarnation: object) -> bool:
         """True when it was cancelled while queued, by its actor or by the end of its incarnation."""
         return self.cancelled
 
-    def perform(self, incarnation: Incarnation, message: object) -> object:
+    def perform(self, receive: Receive, message: object) -> object:
         """Let the actor handle the message."""
         self._queued = False
         if self._interval is None:
-            incarnation.timers.discard(self)
-        return incarnation.receive(message)
+            self._owner.timers.discard(self)
+        return receive(message)
 
     def settle(self, result: object) -> None:
         """Nobody waits for the result."""

@@ -11,20 +11,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from kubeedge_actors.supervisors.actor import Unhandled
-from kubeedge_actors.supervisors.promise import Promise, Reply
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.clock import Clock
-    from kubeedge_actors.supervisors.deadletters import Reason
-    from kubeedge_actors.supervisors.envelope import Envelope
-    from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.promise import LocalReply, Promise
 
 Settle = Callable[[], object]
-Handle = Callable[["Cell", "Incarnation", "Envelope"], tuple[int, Settle]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +69,35 @@ class Tracer:
         """Give an envelope its trace id: that of the message in hand, or a new one; none when nobody wants it."""
         if not envelope.trace:
             envelope.trace = self._current()
-        own = envelope.attached is not None and type(envelope.attached) is not Reply
+        own = envelope.attached is not None and type(envelope.attached) is not LocalReply
         if not envelope.trace and self._wants(recipient, envelope.message, own):
             envelope.trace = f"{self._prefix}{next(self._numbers)}"
         if envelope.trace:
             envelope.alone = True
 
-    def handle(self, handle: Handle, cell: Cell, one: Incarnation, envelope: Envelope) -> tuple[int, Settle]:
-        """Handle the envelope and report how that went: now if it crashed, else when the turn counts."""
+    def handle(
+        self, name: str, handle: Callable[[Envelope], tuple[int, Settle]], envelope: Envelope
+    ) -> tuple[int, Settle]:
+        """Have `handle` handle the envelope for the actor called `name`, and report how that went: now if it crashed, else
+        when the turn counts.
+        """
         before, began = self._current(), self._clock.monotonic()
         self._here.trace = envelope.trace
         try:
-            count, settle = handle(cell, one, envelope)
+            count, settle = handle(envelope)
         except BaseException as error:
-            self._hop(cell.name, envelope, began, _failure(error))
+            self._hop(name, envelope, began, _failure(error))
             self._here.trace = before
             raise
         if not count or not envelope.trace:
             self._here.trace = before
             return count, settle
-        return count, partial(self._settle, cell.name, envelope, began, settle, before)
+        return count, partial(self._settle, name, envelope, began, settle, before)
 
     def _settle(self, name: str, envelope: Envelope, began: float, settle: Settle, before: str) -> None:
         spent = self._clock.monotonic() - began
         settle()
-        self._hop(name, envelope, began, "answered" if type(envelope.attached) is Reply else "handled", spent)
+        self._hop(name, envelope, began, "answered" if type(envelope.attached) is LocalReply else "handled", spent)
         self._here.trace = before
 
     def _hop(self, name: str, envelope: Envelope, began: float, outcome: str, spent: float | None = None) -> None:

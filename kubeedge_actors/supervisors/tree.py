@@ -29,8 +29,8 @@ def describe(node: Cell | Supervisor) -> dict[str, Any]:
 def _describe_cell(cell: Cell) -> dict[str, Any]:
     box, stats, handled = cell.box, cell.stats, cell.handled
     now = cell.clock.monotonic()
-    one = cell.incarnation
-    busy = 0.0 if one is None or one.turn is None else now - one.began
+    incarnation = cell.incarnation
+    busy = 0.0 if incarnation is None or incarnation.turn is None else now - incarnation.began
     return {
         "name": cell.name,
         "kind": "actor",

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
+CallLater = Callable[[float, Callable[[], None]], object]
 
 
 class Watch:
-    """Looks at a cell when the turn it saw last would be over its deadline, and has a hung incarnation replaced.
+    """Checks an actor when the turn it saw last would be over its deadline.
 
-    A turn that begins right after a look is over its deadline at the next one at the earliest, so none is noticed late.
+    `check()` is called under the lock that `deciding` takes: it deals with a turn that is over the deadline and answers
+    for how many seconds the turn that runs now has run (0.0: none runs, or it was dealt with), or None when there is
+    nothing to watch any more. A turn that begins right after a check is over its deadline at the next one at the
+    earliest, so none is noticed late.
     """
 
-    __slots__ = ("_allowed", "_cell", "_looking")
+    __slots__ = ("_call_later", "_check", "_deciding", "_scheduled", "_timeout")
 
-    def __init__(self, cell: Cell, allowed: float) -> None:
-        self._cell, self._allowed = cell, allowed
-        self._looking = False
+    def __init__(
+        self,
+        timeout: float,
+        call_later: CallLater,
+        deciding: Callable[[], AbstractContextManager[None]],
+        check: Callable[[], float | None],
+    ) -> None:
+        self._timeout, self._call_later, self._deciding, self._check = timeout, call_later, deciding, check
+        self._scheduled = False
 
     def start(self) -> None:
-        """Look from now on, until the cell has ended."""
-        if not self._looking:
-            self._looking = True
-            self._cell.engine.call_later(self._allowed, self._look)
+        """Check from now on, until there is nothing to watch; under the lock."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_later(self._timeout, self._run)
 
-    def _look(self) -> None:
-        cell = self._cell
-        with cell.runtime.deciding():
-            if cell.seat is None:
-                self._looking = False
+    def _run(self) -> None:
+        with self._deciding():
+            ran = self._check()
+            if ran is None:
+                self._scheduled = False
                 return
-            one = cell.incarnation
-            again = self._allowed
-            # `turn` is read before `began`: a turn that begins in between only looks younger
-            if one is not None and one.turn is not None:
-                ran = cell.clock.monotonic() - one.began
-                if ran >= self._allowed:
-                    cell.replace_hung(one, ran)
-                else:
-                    again = self._allowed - ran
-        cell.engine.call_later(again, self._look)
+        self._call_later(self._timeout - ran, self._run)

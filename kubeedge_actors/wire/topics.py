@@ -40,7 +40,6 @@ HISTORY_SUBSCRIPTIONS: Final = (
 )
 """Ours: the question for the history of a device, in both forms."""
 
-_LONGEST: Final = 65535
 _DEVICE_KINDS: Final = frozenset(
     {
         names.TWIN_UPDATE,
@@ -137,46 +136,6 @@ def node_topic(node: str, kind: str) -> str:
     if kind not in _NODE_KINDS or "/" in node:
         raise ResourceError(f"no topic {kind!r} for node {node!r}")
     return f"{names.TOPIC_NODE}{node}/{kind}"
-
-
-def valid_topic(topic: str) -> bool:
-    """Whether one may publish on it: 1 to 65535 bytes of UTF-8, no NUL, no wildcard."""
-    return _valid_text(topic) and "+" not in topic and "#" not in topic
-
-
-def valid_filter(filter: str) -> bool:
-    """Whether one may subscribe to it: `+` and `#` fill a level of their own, `#` only the last."""
-    if not _valid_text(filter):
-        return False
-    *front, last = filter.split("/")
-    return all(_plain_level(level) for level in front) and (last == "#" or _plain_level(last))
-
-
-def _plain_level(level: str) -> bool:
-    return level == "+" or not ("+" in level or "#" in level)
-
-
-def _valid_text(text: str) -> bool:
-    if not text or "\0" in text:
-        return False
-    try:
-        return len(text.encode()) <= _LONGEST
-    except UnicodeEncodeError:
-        return False
-
-
-def matches(filter: str, topic: str) -> bool:
-    """Whether a publication on `topic` reaches a subscription of `filter` (MQTT 3.1.1, 4.7).
-
-    A filter that begins with a wildcard never matches a topic that begins with `$`; `a/#` matches `a` too.
-    """
-    if topic.startswith("$") and filter.startswith(("+", "#")):
-        return False
-    wanted, given = filter.split("/"), topic.split("/")
-    if wanted[-1] == "#":
-        del wanted[-1]
-        given = given[: len(wanted)]
-    return len(wanted) == len(given) and all(want in ("+", have) for want, have in zip(wanted, given, strict=True))
 
 
 def to_bus_resource(topic: str) -> str:

@@ -28,7 +28,7 @@ class World:
 
     def __init__(self) -> None:
         self.harness: Harness = inline(
-            NodeLifecycle.spec(lambda: NodeLifecycle(self.cluster, chance=lambda: CHANCE)), contain=True
+            NodeLifecycle.spec(lambda: NodeLifecycle(self.cluster, random=lambda: CHANCE)), contain=True
         )
         self.clock: ManualClock = self.harness.clock
         self.cluster = FakeCluster(self.clock.now)

@@ -174,7 +174,7 @@ def test_an_object_of_a_strange_shape_does_not_keep_others_from_their_nodes(
     edge.api.create(POD_KIND, "default", {"metadata": {"name": "odd"}, "spec": {"nodeName": "edge-1", "volumes": 7}})
     put_pod(edge.api, "p")
     assert edge.pushed() == [("edge-1", INSERT, names.POD, "p")]
-    assert "a change of odd can not be understood" in caplog.text
+    assert "Pod odd is malformed and ignored" in caplog.text
 
 
 FULL_POD = {

@@ -15,11 +15,11 @@ from kubeedge_actors.actors.edged.downward import Surroundings, field, resource
 from kubeedge_actors.actors.edged.environment import environment, expanded
 from kubeedge_actors.actors.edged.launch import container_spec, ignored, network, pod_network
 from kubeedge_actors.actors.edged.podspec import PodView, read
-from kubeedge_actors.actors.edged.quantities import quantity
 from kubeedge_actors.actors.edged.references import Missing, Objects, Reference, references
-from kubeedge_actors.actors.edged.times import micro_stamp, seconds, stamp
 from kubeedge_actors.actors.edged.volumes import volumes
 from kubeedge_actors.drivers.containers.base import Credentials, Probe
+from kubeedge_actors.kubernetes.quantity import parse_quantity
+from kubeedge_actors.kubernetes.time import format_micro_time, format_time, parse_time
 from tests.actors.edged_bench import pod
 
 Json = dict[str, Any]
@@ -315,18 +315,18 @@ def test_credentials_are_those_of_the_images_registry() -> None:
 
 @given(st.integers(0, 4_000_000_000))
 def test_a_time_is_read_as_it_was_written(now: int) -> None:
-    assert seconds(stamp(now)) == now
-    assert abs(seconds(micro_stamp(now + 0.25)) - (now + 0.25)) < 1e-6
+    assert parse_time(format_time(now)) == now
+    assert parse_time(format_micro_time(now + 0.25)) == pytest.approx(now + 0.25, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("text", "number"), [("1", 1), ("100m", 0.1), ("1.5Gi", 1.5 * 2**30), ("2e3", 2000), ("3k", 3000)]
 )
 def test_a_quantity_is_a_number(text: str, number: float) -> None:
-    assert quantity(text) == pytest.approx(number)
+    assert parse_quantity(text) == pytest.approx(number)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1Q", "--1", "1e"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"quantity|float"):
-        quantity(text)
+        parse_quantity(text)

@@ -9,15 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.scheduler.facts import (
-    LARGEST,
     Node,
     Port,
-    amount,
     node_facts,
     pod_facts,
     refusal_of,
 )
 from kubeedge_actors.actors.scheduler.filters import obstacle
+from kubeedge_actors.kubernetes.quantity import LARGEST, whole_amount
 from tests.actors.cluster_things import condition, node, pod
 
 Json = dict[str, Any]
@@ -57,18 +56,18 @@ def container(cpu: str, **more: Any) -> Json:
     ],
 )
 def test_a_quantity_is_a_whole_number_rounded_up(resource: str, text: object, number: int) -> None:
-    assert amount(resource, text) == number
+    assert whole_amount(resource, text) == number
 
 
 @pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "1e", "1i", "NaN", "inf", "1_000", "1e9999999", None, "٣"])
 def test_what_is_no_quantity_is_refused(text: object) -> None:
     with pytest.raises(ValueError):
-        amount("cpu", text)
+        whole_amount("cpu", text)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_an_amount_never_counts_less_than_its_parts(one: int, other: int) -> None:
-    assert amount("cpu", f"{one + other}u") <= amount("cpu", f"{one}u") + amount("cpu", f"{other}u")
+    assert whole_amount("cpu", f"{one + other}u") <= whole_amount("cpu", f"{one}u") + whole_amount("cpu", f"{other}u")
 
 
 def test_containers_count_together_and_init_containers_one_at_a_time() -> None:

@@ -8,9 +8,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.scheduler.facts import Needs, Node, Pod, Port, Requirement, Taint, Toleration
+from kubeedge_actors.actors.scheduler.facts import Needs, Node, Pod, Port, Requirement
 from kubeedge_actors.actors.scheduler.filters import obstacle
 from kubeedge_actors.actors.scheduler.plan import NO_NODES, Decision, plan
+from kubeedge_actors.kubernetes.taints import Taint, Toleration
 
 AMOUNTS = {"cpu": 4000, "memory": 8, "pods": 3}
 

@@ -15,7 +15,8 @@ from kubeedge_actors.actors.cloudstream.streams import LIMIT, Stream
 from kubeedge_actors.actors.cloudstream.tunnels import Tunnels
 from kubeedge_actors.actors.edgestream import requests, websocket
 from kubeedge_actors.actors.edgestream.actor import FIRST_SECONDS, EdgeStream, Seen
-from kubeedge_actors.actors.edgestream.tunnel import WINDOW, Flow, Tunnel
+from kubeedge_actors.actors.edgestream.flow import WINDOW, Flow
+from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.cluster.base import NODE_KIND
 from kubeedge_actors.drivers.cluster.fake import FakeCluster
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.workloads.actor import Workloads
-from kubeedge_actors.actors.workloads.forms import DAEMONSET_KIND, DEPLOYMENT_KIND, REPLICASET_KIND, owner_of, stamp
+from kubeedge_actors.actors.workloads.forms import DAEMONSET_KIND, DEPLOYMENT_KIND, REPLICASET_KIND, owner_of
 from kubeedge_actors.drivers.cluster.base import POD_KIND, Json, Kind
 from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.testing import Harness, inline
 from tests.actors.cluster_things import add_node, node
 
@@ -19,7 +20,7 @@ class World:
     """An API, Workloads at work on it, and a clock that both share."""
 
     def __init__(self, *nodes: str) -> None:
-        self.harness: Harness = inline(Workloads.spec(lambda: Workloads(self.api, chance=lambda: 0.5)), contain=True)
+        self.harness: Harness = inline(Workloads.spec(lambda: Workloads(self.api, random=lambda: 0.5)), contain=True)
         self.api = FakeCluster(self.harness.clock.now, with_status=STATUS)
         for name in nodes:
             add_node(self.api, node(name))
@@ -74,7 +75,7 @@ class World:
                 continue
             if not pod["spec"].get("nodeName"):
                 self.api.create(POD_KIND, "default", BINDING, name=name, subresource="binding")
-            said = {"type": "Ready", "status": str(ready), "lastTransitionTime": stamp(self.harness.clock.now())}
+            said = {"type": "Ready", "status": str(ready), "lastTransitionTime": format_time(self.harness.clock.now())}
             old = (pod.get("status") or {}).get("conditions") or [{}]
             if {each.get("type"): each.get("status") for each in old}.get("Ready") != said["status"]:
                 status = {"phase": "Running", "startTime": "x", "conditions": [said]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.apiserver.schema.times import format_time
+from kubeedge_actors.kubernetes.time import format_time
 
 from .harness import Json, config_map, deployment, pod
 from .inside import START, Inside

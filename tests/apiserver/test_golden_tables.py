@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.apiserver.schema.times import format_time
 from kubeedge_actors.apiserver.tables.durations import age, human
 from kubeedge_actors.apiserver.tables.nodes import NODES
 from kubeedge_actors.apiserver.tables.pods import PODS as POD_TABLE
+from kubeedge_actors.kubernetes.time import format_time
 
 from .golden import FOLDER, assert_as_recorded, cases, difference, replay
 from .harness import Answer, Api, Json, config_map, deployment, pod

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver.patches import jsonpatch
-from kubeedge_actors.apiserver.patches.merge import merge
 from kubeedge_actors.apiserver.patches.strategic import BadPatch, StrategicMerge
 from kubeedge_actors.apiserver.schema.decode import Types
+from kubeedge_actors.kubernetes.merge_patch import merge_patch
 
 from .harness import Json
 
@@ -55,15 +55,15 @@ RFC_CASES: list[tuple[Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("original", "patch", "result"), RFC_CASES)
 def test_a_merge_patch_does_what_the_rfc_says(original: Any, patch: Any, result: Any) -> None:
-    assert merge(original, patch) == result
+    assert merge_patch(original, patch) == result
 
 
 @given(objects(VALUES), objects(VALUES))
 def test_a_merge_patch_is_idempotent_and_leaves_the_original_alone(original: Json, patch: Json) -> None:
     before = deepcopy(original)
-    once = merge(original, patch)
-    assert merge(once, patch) == once and original == before
-    assert merge({}, without_nulls(patch)) == without_nulls(patch)
+    once = merge_patch(original, patch)
+    assert merge_patch(once, patch) == once and original == before
+    assert merge_patch({}, without_nulls(patch)) == without_nulls(patch)
 
 
 def op(kind: str, path: str, **more: Any) -> Json:

@@ -20,10 +20,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.acl import RESERVED, AccessList, Client, Rights
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker, Secure
-from kubeedge_actors.drivers.broker.filters import covers, matches, overlap
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.tls import client_context, server_context
 from kubeedge_actors.errors import BrokerError, UsageError
+from kubeedge_actors.mqtt_topics import covers, matches, overlap
 from tests.certificates import TestCa
 from tests.drivers.brokers import PATIENCE, Paho, Raw, connack, connect, paho
 from tests.support.mqtt import leave

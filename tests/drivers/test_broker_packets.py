@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.drivers.broker import filters, packets
+from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.filters import FilterTable
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
-from kubeedge_actors.wire import topics
+from kubeedge_actors.mqtt_topics import matches, valid_filter
 
 NUMBERS = st.integers(1, 65_535)
 TEXTS = st.text(st.characters(exclude_characters="+#\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -126,18 +126,7 @@ PATHS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
 
 
 @settings(deadline=None)
-@given(PATHS, PATHS)
-def test_both_islands_agree_on_filters(filter: str, topic: str) -> None:
-    assert filters.valid_filter(filter) is topics.valid_filter(filter)
-    assert filters.valid_topic(topic) is topics.valid_topic(topic)
-    if filters.valid_filter(filter) and filters.valid_topic(topic):
-        assert filters.matches(filter, topic) is topics.matches(filter, topic)
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(PATHS.filter(filters.valid_filter), st.sampled_from("xyz"), st.integers(0, 2), st.booleans()))
-)
+@given(st.lists(st.tuples(PATHS.filter(valid_filter), st.sampled_from("xyz"), st.integers(0, 2), st.booleans())))
 def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list[tuple[str, str, int, bool]]) -> None:
     table: FilterTable[str] = FilterTable()
     model: dict[tuple[str, str], int] = {}
@@ -151,7 +140,7 @@ def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list
         for topic in ("a", "a/b", "$x/a", "/", "a//b"):
             found: dict[str, int] = {}
             for (each, holder), granted in model.items():
-                if filters.matches(each, topic):
+                if matches(each, topic):
                     found[holder] = max(granted, found.get(holder, 0))
             assert table.find(topic) == found
     for who in "xyz":

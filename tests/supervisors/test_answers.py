@@ -9,6 +9,7 @@ import pytest
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout, MailboxError, Stopped
 from kubeedge_actors.supervisors import Backoff, Failed, Promise, Reason, Reply
+from kubeedge_actors.supervisors.promise import LocalPromise
 from tests.supervisors.world import Boom, Recorder, World, in_one_process, spec
 
 
@@ -229,19 +230,19 @@ def test_then_outside_of_actors_runs_where_the_answer_is_given(world: World) -> 
 
 
 def test_a_promise_is_settled_once(world: World) -> None:
-    promise = Promise(world.engine, "somebody", 1.0)
+    promise = LocalPromise(world.engine, "somebody", 1.0)
     assert promise.settle(1) and not promise.settle(2) and not promise.settle(None, MailboxError())
     assert promise.get() == 1
 
 
 def test_a_promise_settled_by_many_threads_has_one_winner(threads: World) -> None:
     for _ in range(200):
-        promise = Promise(threads.engine, "somebody", 5.0)
+        promise = LocalPromise(threads.engine, "somebody", 5.0)
         winners: list[int] = []
         go = threading.Barrier(4)
 
         def settle(
-            number: int, promise: Promise = promise, winners: list[int] = winners, go: threading.Barrier = go
+            number: int, promise: LocalPromise = promise, winners: list[int] = winners, go: threading.Barrier = go
         ) -> None:
             go.wait()
             if promise.settle(number):

@@ -28,10 +28,9 @@ from kubeedge_actors.supervisors import (
     SystemClock,
     ThreadsEngine,
 )
-from kubeedge_actors.supervisors.engines import seat
 from kubeedge_actors.supervisors.engines.seat import Seat
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.turns import drain
+from kubeedge_actors.supervisors.runner import Runner
 from tests.supervisors.world import PATIENCE, Lively, Recorder, World, in_one_process, spec
 
 # --- threads --------------------------------------------------------------------------------------------------------
@@ -155,15 +154,17 @@ def test_a_message_told_just_before_a_thread_falls_idle_is_seen(
     """Its teller saw the taker at work and did not wake it; the taker had found nothing and was about to wait."""
     box = None
 
-    def drain_and_be_told(cell: Any, limit: int) -> bool:
+    run = Runner.run
+
+    def run_and_be_told(runner: Runner, limit: int) -> bool:
         nonlocal box
-        more = drain(cell, limit)
+        more = run(runner, limit)
         if box is None and not more and threads.record == [1]:
-            box = cell.box
+            box = threads.runtime.cell("a").box
             box.queue.append(Envelope(2))
         return more
 
-    monkeypatch.setattr(seat, "drain", drain_and_be_told)
+    monkeypatch.setattr(Runner, "run", run_and_be_told)
     threads.start(spec("a", lambda: Recorder(threads)))
     threads.tell("a", 1)
     threads.until(lambda: threads.record == [1, 2])

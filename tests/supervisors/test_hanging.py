@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.supervisors import Failed, Hung, MailboxSpec, OneForAll, Reason, Restarted, Started, Unhandled
-from kubeedge_actors.supervisors.engines.hosts import HostsEngine
+from kubeedge_actors.supervisors.engines.threads import HostsEngine
 from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, Stop, World, spec
 
 

@@ -19,7 +19,7 @@ from kubeedge_actors.supervisors import (
     RestForOne,
 )
 from kubeedge_actors.supervisors.deadletters import shorten
-from kubeedge_actors.supervisors.engines.schedule import TIDY, Schedule
+from kubeedge_actors.supervisors.engines.timers import TIDY, Schedule
 from kubeedge_actors.supervisors.plan import Plan
 from kubeedge_actors.supervisors.stats import Stats
 from kubeedge_actors.supervisors.strategy import Verdict, decide

@@ -33,7 +33,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
-from kubeedge_actors.supervisors.engines.hosts import HostsEngine
+from kubeedge_actors.supervisors.engines.threads import HostsEngine
 
 PATIENCE = 20.0
 LOAD = 6_000
@@ -268,7 +268,7 @@ def test_a_warden_that_is_killed_is_replaced_and_its_processes_end_in_the_end(pl
 PARENT = """
     import sys, time
     from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
-    from kubeedge_actors.supervisors.engines.hosts import HostsEngine
+    from kubeedge_actors.supervisors.engines.threads import HostsEngine
     from tests.supervisors.test_processes import Worker
 
     runtime = Runtime(HostsEngine())

@@ -29,8 +29,9 @@ from kubeedge_actors.supervisors import (
     ThreadsEngine,
 )
 from kubeedge_actors.supervisors.engines.base import Engine
-from kubeedge_actors.supervisors.engines.hosts import HostsEngine
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
+from kubeedge_actors.supervisors.engines.process.placement import ProcessPlacement
+from kubeedge_actors.supervisors.engines.threads import HostsEngine
 from tests.supervisors.carried import ByValue, Shop
 
 PATIENCE = 20.0
@@ -51,14 +52,14 @@ class HostsUnderTest(HostsEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._launcher = workshop()[1]
+        self._processes = ProcessPlacement(workshop()[1])
 
     def check(self, spec: ChildSpec) -> None:
         """What tests make on the spot can be carried by their own carrier."""
 
     def shut_down(self) -> None:
         """Leave the launcher to the next test."""
-        self._launcher = None
+        self._processes = None
         super().shut_down()
         workshop()[0].clear()
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeedge_actors import mqtt_topics
 from kubeedge_actors.errors import ResourceError
 from kubeedge_actors.wire import names, topics
 from kubeedge_actors.wire.topics import Topic
@@ -115,7 +116,7 @@ def test_the_fixed_subscriptions_are_those_of_edgecore() -> None:
         "SYS/dis/upload_records",
         "+/user/#",
     )
-    assert all(map(topics.valid_filter, topics.FIXED_SUBSCRIPTIONS + topics.ONE_LEVEL_SUBSCRIPTIONS))
+    assert all(map(mqtt_topics.valid_filter, topics.FIXED_SUBSCRIPTIONS + topics.ONE_LEVEL_SUBSCRIPTIONS))
 
 
 @pytest.mark.parametrize(
@@ -124,9 +125,9 @@ def test_the_fixed_subscriptions_are_those_of_edgecore() -> None:
 )
 def test_what_a_device_publishes_is_subscribed(device: str, filters: tuple[str, ...]) -> None:
     for kind in (names.TWIN_UPDATE, names.TWIN_GET, names.TWIN_CLOUD_UPDATED, names.STATE_UPDATE):
-        assert any(topics.matches(filter, topics.device_topic(device, kind)) for filter in filters)
+        assert any(mqtt_topics.matches(filter, topics.device_topic(device, kind)) for filter in filters)
     for kind in (names.TWIN_UPDATE_RESULT, names.TWIN_UPDATE_DELTA, names.STATE_UPDATE_RESULT):
-        assert not any(topics.matches(filter, topics.device_topic(device, kind)) for filter in filters)
+        assert not any(mqtt_topics.matches(filter, topics.device_topic(device, kind)) for filter in filters)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_what_a_device_publishes_is_subscribed(device: str, filters: tuple[str, 
     ],
 )
 def test_filters_match_as_the_standard_says(filter: str, topic: str, expected: bool) -> None:
-    assert topics.matches(filter, topic) is expected
+    assert mqtt_topics.matches(filter, topic) is expected
 
 
 plain_levels = st.lists(st.text(alphabet="ab$", max_size=3), min_size=1, max_size=5)
@@ -165,33 +166,33 @@ plain_levels = st.lists(st.text(alphabet="ab$", max_size=3), min_size=1, max_siz
 @given(plain_levels, st.data())
 def test_a_topic_is_matched_by_itself_and_by_every_wildcard_put_into_it(levels: list[str], data: st.DataObject) -> None:
     topic = "/".join(levels)
-    assert topics.matches(topic, topic)
+    assert mqtt_topics.matches(topic, topic)
     at = data.draw(st.integers(0, len(levels) - 1))
     visible = at > 0 or not topic.startswith("$")
-    assert topics.matches("/".join([*levels[:at], "+", *levels[at + 1 :]]), topic) is visible
-    assert topics.matches("/".join([*levels[:at], "#"]), topic) is visible
+    assert mqtt_topics.matches("/".join([*levels[:at], "+", *levels[at + 1 :]]), topic) is visible
+    assert mqtt_topics.matches("/".join([*levels[:at], "#"]), topic) is visible
 
 
 @pytest.mark.parametrize("filter", ["a", "+", "#", "a/+/#", "/", "+/+", "$hw/#", "a//b", "é"])
 def test_a_good_filter_is_valid(filter: str) -> None:
-    assert topics.valid_filter(filter)
+    assert mqtt_topics.valid_filter(filter)
 
 
 @pytest.mark.parametrize("filter", ["", "a+", "a/b#", "#/a", "a/#/b", "+a/b", "##", "a\0", "x" * 65536, "\ud800"])
 def test_a_bad_filter_is_not_valid(filter: str) -> None:
-    assert not topics.valid_filter(filter)
+    assert not mqtt_topics.valid_filter(filter)
 
 
 @pytest.mark.parametrize(
     ("topic", "expected"), [("a/b", True), ("$hw/a", True), ("", False), ("a/+", False), ("#", False), ("a\0", False)]
 )
 def test_one_publishes_on_topics_without_wildcards(topic: str, expected: bool) -> None:
-    assert topics.valid_topic(topic) is expected
+    assert mqtt_topics.valid_topic(topic) is expected
 
 
 def test_length_is_counted_in_bytes() -> None:
-    assert topics.valid_topic("é" * 32767)
-    assert not topics.valid_topic("é" * 32768)
+    assert mqtt_topics.valid_topic("é" * 32767)
+    assert not mqtt_topics.valid_topic("é" * 32768)
 
 
 @strategies.quick

@@ -11,9 +11,10 @@ from kubeedge_actors.actors.devicecontroller.reports import Batch, Reports, Send
 from kubeedge_actors.actors.devicecontroller.roster import Roster, device_id, node_of
 from kubeedge_actors.actors.devicecontroller.twins import read_state, read_twins
 from kubeedge_actors.actors.devicecontroller.writer import DEVICE_KIND, RemoveStatus, Shelf, StatusWriter, WriteStatus
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind, Lookout, Operation, Wanted
 from kubeedge_actors.errors import AskTimeout
-from kubeedge_actors.module import Module, on
+from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Reply
 from kubeedge_actors.wire import kinds, names
 from kubeedge_actors.wire.messages import (
@@ -38,11 +39,6 @@ edge's outbox for ever.
 """
 HELD = 10_000
 NOT_THERE = "the device is not on that node"
-
-
-@dataclass(frozen=True, slots=True)
-class ChangesWait:
-    """There is something in the box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class Desk(Lookout):
         self.warned: set[str] = set()
 
 
-class DeviceController(Module):
+class DeviceController(Controller):
     """Tells nodes of their devices and writes what they report of them.
 
     What was there before this process began, or changed while a node was away, is SyncController's to push; who is a
@@ -86,40 +82,31 @@ class DeviceController(Module):
 
     name = names.DEVICECONTROLLER
     group = names.DEVICECONTROLLER
-    emits = (ObjectPushed, MembershipChanged, MembershipDetailed, ReportConfirmed, ChangesWait, Pump, Tick)
+    emits = (ObjectPushed, MembershipChanged, MembershipDetailed, ReportConfirmed, *CONTROLLER_EMITS, Pump, Tick)
 
     def __init__(self, desk: Desk, writers: Sequence[str]) -> None:
+        super().__init__(desk, desk.counts)
         self._desk = desk
         self._writers = writers
         self._armed: set[str] = set()
 
     def on_start(self) -> None:
         """Watch; make again the writes that were under way when a crash came."""
-        ref = self.ref
-        if not self._desk.begin(lambda: ref.tell(ChangesWait())):
-            ref.offer(ChangesWait())
+        super().on_start()
         self.every(TICK, Tick())
         for device in self._desk.reports.land():
             self._pump(device)
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
-    @on
-    def changes(self, message: ChangesWait) -> None:
-        """Tell nodes what has changed; then do what waited until the devices were known."""
-        for change in self._desk.box.take():
-            try:
-                self._change(change)
-            except Exception:  # an object of a strange shape must not keep the others from their nodes
-                self._desk.counts["changes not understood"] += 1
-                self.log.exception(
-                    "a change of %s can not be understood", change.object.get("metadata", {}).get("name")
-                )
+    def changes_taken(self) -> None:
+        """Do what waited until the devices were known."""
         while self._desk.synced and self._desk.held:
             held = self._desk.held.popleft()
             self._handle(held.said, held.reply)
 
-    def _change(self, change: Change) -> None:
+    def take_change(self, change: Change) -> None:
+        """Take in one change and tell nodes of it."""
         said = self._model(change) if change.kind == MODEL_KIND else self._device(change)
         for message in said:
             self.publish(message)

@@ -10,6 +10,7 @@ import uuid
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import identity
+from kubeedge_actors.kubernetes.objects import differs_beyond_status
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import MembershipChanged, MembershipDetailed, ObjectPushed, Said
 
@@ -17,7 +18,6 @@ Json = dict[str, Any]
 
 MODEL_PATIENCE = 10.0
 """Seconds for which a new device waits for its model."""
-UNTOLD_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
 
 
 class Roster:
@@ -43,7 +43,7 @@ class Roster:
             return [*self.remove_device(old, now), *self.put_device(device, now)]
         self._remember(id, device)
         node = node_of(device)
-        if not node or (old is not None and not _differs(old, device)):
+        if not node or (old is not None and not differs_beyond_status(old, device)):
             return []
         if old is not None:
             return [] if id in self._waiting else [push(names.UPDATE, names.DEVICE, node, device)]
@@ -106,7 +106,7 @@ class Roster:
         id = device_id(model)
         old = self._models.get(id)
         self._models[id] = model
-        if old is not None and not _differs(old, model):
+        if old is not None and not differs_beyond_status(old, model):
             return []
         operation = names.INSERT if old is None else names.UPDATE
         nodes = sorted({node_of(device) for device in self.devices.values() if model_id(device) == id} - {""})
@@ -173,14 +173,6 @@ def model_id(device: Json) -> str:
 def property_names(device: Json) -> frozenset[str]:
     """What a device says it has."""
     return frozenset(str(each.get("name")) for each in (device.get("spec") or {}).get("properties") or ())
-
-
-def _differs(old: Json, new: Json) -> bool:
-    return old.get("spec") != new.get("spec") or _told(old) != _told(new)
-
-
-def _told(object: Json) -> Json:
-    return {key: value for key, value in object["metadata"].items() if key not in UNTOLD_METADATA}
 
 
 def _member(device: Json) -> Json:

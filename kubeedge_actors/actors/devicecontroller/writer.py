@@ -9,6 +9,7 @@ from kubeedge_actors.actors.devicecontroller.roster import device_id, property_n
 from kubeedge_actors.actors.devicecontroller.twins import apply
 from kubeedge_actors.drivers.cluster.base import Cluster, Kind, identity
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import kinds, names
 
@@ -136,4 +137,4 @@ def _changed(status: Json, order: WriteStatus) -> Json:
 
 def _owner(device: Json) -> Json:
     who = identity(device)
-    return {"apiVersion": DEVICE_KIND.api_version, "kind": DEVICE_KIND.kind, "name": who.name, "uid": who.uid}
+    return owner_reference(DEVICE_KIND.api_version, DEVICE_KIND.kind, who.name, who.uid)

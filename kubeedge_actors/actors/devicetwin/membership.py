@@ -34,6 +34,7 @@ from kubeedge_actors.actors.devicetwin.payloads import (
 )
 from kubeedge_actors.actors.devicetwin.rows import attribute_row
 from kubeedge_actors.actors.devicetwin.values import DELETED
+from kubeedge_actors.mqtt_topics import valid_topic
 from kubeedge_actors.wire import names, topics
 from kubeedge_actors.wire.messages import MqttPublish
 
@@ -139,7 +140,7 @@ def member_of(device: Mapping[str, Any]) -> Member | None:
 def _fault(members: Sequence[Member] | None) -> str:
     """What is wrong with the ids, which become levels of topics; or nothing."""
     for member in members or ():
-        if not topics.valid_topic(member.id) or member.id.count("/") > 1:
+        if not valid_topic(member.id) or member.id.count("/") > 1:
             return f"{member.id!r} can not be the id of a device"
     return ""
 

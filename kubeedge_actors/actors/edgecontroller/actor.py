@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.answers import ASKS_FOR_AN_OBJECT, failed
@@ -16,6 +15,7 @@ from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
 from kubeedge_actors.actors.edgecontroller.refusals import refused
 from kubeedge_actors.actors.edgecontroller.upstream import Upstream
 from kubeedge_actors.actors.edgecontroller.worker import Asked, Bench, EdgeWorker, not_done
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import (
     CONFIGMAP_KIND,
     NODE_KIND,
@@ -28,7 +28,7 @@ from kubeedge_actors.drivers.cluster.base import (
     Wanted,
     identity,
 )
-from kubeedge_actors.module import Module, on
+from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import (
@@ -66,11 +66,6 @@ KEPT_BY_THE_EDGE = (ReportEvent, DeletePod)
 TYPES = {CONFIGMAP_KIND: names.CONFIGMAP, SECRET_KIND: names.SECRET}
 
 
-@dataclass(frozen=True, slots=True)
-class ChangesWait:
-    """There is something in the box."""
-
-
 class Desk(Lookout):
     """What EdgeController keeps over its crashes: watches, who uses what, requests that wait, counters."""
 
@@ -92,7 +87,7 @@ class Desk(Lookout):
         self.warned: set[str] = set()
 
 
-class EdgeController(Module):
+class EdgeController(Controller):
     """Pushes what changes for a node and hands its requests to workers.
 
     What was there before this process began, or changed while a node was away, is SyncController's to push.
@@ -100,32 +95,22 @@ class EdgeController(Module):
 
     name = names.EDGECONTROLLER
     group = names.EDGECONTROLLER
-    emits = (ObjectPushed, Answered, NodeRemoved, ChangesWait)
+    emits = (ObjectPushed, Answered, NodeRemoved, *CONTROLLER_EMITS)
 
     def __init__(self, desk: Desk, workers: Sequence[str], lease_workers: Sequence[str]) -> None:
+        super().__init__(desk, desk.counts)
         self._desk = desk
         self._workers = workers
         self._lease_workers = lease_workers
 
     def on_start(self) -> None:
         """Watch."""
-        ref = self.ref
-        if not self._desk.begin(lambda: ref.tell(ChangesWait())):
-            ref.offer(ChangesWait())
+        super().on_start()
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
-    @on
-    def changes(self, message: ChangesWait) -> None:
-        """Push what has changed; then do what waited until the pods were known."""
-        for change in self._desk.box.take():
-            try:
-                self._change(change)
-            except Exception:  # an object of a strange shape must not keep the others from their nodes
-                self._desk.counts["changes not understood"] += 1
-                self.log.exception(
-                    "a change of %s can not be understood", change.object.get("metadata", {}).get("name")
-                )
+    def changes_taken(self) -> None:
+        """Do what waited until the pods were known."""
         if self._desk.synced:
             early, self._desk.early = self._desk.early, []
             for change in early:
@@ -134,7 +119,8 @@ class EdgeController(Module):
             while self._desk.held:
                 self._admit(self._desk.held.popleft())
 
-    def _change(self, change: Change) -> None:
+    def take_change(self, change: Change) -> None:
+        """Take in one change and tell nodes of it."""
         if change.kind not in TYPES:
             pushes = self._pod(change) if change.kind == POD_KIND else self._node(change)
             if change.initial:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, Cluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
+from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Overflow
 from kubeedge_actors.wire import names
@@ -86,7 +87,7 @@ class LeaseKeeper(Module):
             owner = self._cluster.get(NODE_KIND, "", node)["metadata"]
         except NotFound:
             return False
-        owners = [{"apiVersion": "v1", "kind": NODE_KIND.kind, "name": node, "uid": owner.get("uid", "")}]
+        owners = [owner_reference("v1", NODE_KIND.kind, node, owner.get("uid", ""))]
         metadata = {"name": node, "namespace": names.LEASE_NAMESPACE, "ownerReferences": owners}
         try:
             self._cluster.create(LEASE_KIND, names.LEASE_NAMESPACE, {"metadata": metadata, "spec": spec})

@@ -10,12 +10,12 @@ from typing import Any
 
 from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
 from kubeedge_actors.drivers.cluster.base import Change, Operation, identity
+from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import ObjectPushed
 
 Json = dict[str, Any]
 
-UNTOLD_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
 WORDS = {Operation.ADDED: names.INSERT, Operation.MODIFIED: names.UPDATE, Operation.DELETED: names.DELETE}
 
 
@@ -25,14 +25,14 @@ def pod_pushes(change: Change, edge_nodes: Collection[str]) -> list[ObjectPushed
     A pod that changed hands (deleted and made again behind a broken watch) is told to its new node only:
     SyncController tells the old one.
     """
-    node = _node_name(change.object)
+    node = node_name(change.object)
     if node not in edge_nodes:
         return []
-    echo = change.operation is Operation.MODIFIED and not differs(change.old, change.object)
+    echo = change.operation is Operation.MODIFIED and not differs_beyond_status(change.old, change.object)
     operation = WORDS[change.operation]
     if change.operation is Operation.ADDED and change.object["metadata"].get("deletionTimestamp"):
         operation = names.UPDATE
-    elif change.operation is Operation.MODIFIED and change.old is not None and not _node_name(change.old):
+    elif change.operation is Operation.MODIFIED and change.old is not None and not node_name(change.old):
         operation = names.INSERT  # it was bound just now: the node has not heard of it
     return [push(operation, names.POD, node, change.object, echo)]
 
@@ -41,7 +41,7 @@ def node_pushes(change: Change) -> list[ObjectPushed]:
     """The Node object for the node itself, an echo when only its status has changed; its deletion is no message."""
     if change.operation is Operation.DELETED:
         return []
-    echo = not differs(change.old, change.object)
+    echo = not differs_beyond_status(change.old, change.object)
     return [push(names.UPDATE, names.NODE, change.object["metadata"]["name"], change.object, echo)]
 
 
@@ -77,18 +77,3 @@ def pod_stub(node: str, namespace: str, name: str, uid: str = "") -> ObjectPushe
         metadata["uid"] = uid
     stub: Json = {"metadata": metadata, "spec": {"containers": None}, "status": {}}
     return ObjectPushed(node=node, operation=names.DELETE, type=names.POD, namespace=namespace, name=name, object=stub)
-
-
-def differs(old: Json | None, new: Json) -> bool:
-    """Whether more than the status is different: spec, or metadata that somebody writes on purpose."""
-    if old is None:
-        return True
-    return old.get("spec") != new.get("spec") or _told(old["metadata"]) != _told(new["metadata"])
-
-
-def _told(metadata: Json) -> Json:
-    return {key: value for key, value in metadata.items() if key not in UNTOLD_METADATA}
-
-
-def _node_name(pod: Json) -> str:
-    return str((pod.get("spec") or {}).get("nodeName") or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from kubeedge_actors.kubernetes.objects import service_account
 from kubeedge_actors.wire import names
 
 Json = dict[str, Any]
@@ -12,7 +13,6 @@ Json = dict[str, Any]
 # Names of a secret in volume sources that have their own field for it (source: Kubernetes pkg/api/v1/pod/util.go)
 _SECRET_REFS = ("secretRef", "nodePublishSecretRef")
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
-DEFAULT_ACCOUNT = "default"
 
 
 class Reference(NamedTuple):
@@ -30,12 +30,6 @@ def references(pod: Json) -> frozenset[Reference]:
     found = [*_of_volumes(spec), *_of_containers(spec)]
     found += [(names.SECRET, secret.get("name")) for secret in spec.get("imagePullSecrets") or ()]
     return frozenset(Reference(type, namespace, str(name)) for type, name in found if name)
-
-
-def account(pod: Json) -> str:
-    """The service account that a pod runs as."""
-    spec = pod.get("spec") or {}
-    return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_ACCOUNT)
 
 
 def _of_volumes(spec: Json) -> Iterator[tuple[str, Any]]:
@@ -92,7 +86,7 @@ class Usage:
         node = str((pod.get("spec") or {}).get("nodeName") or "")
         if not node:
             return
-        bound = _Bound(node, account(pod), references(pod))
+        bound = _Bound(node, service_account(pod.get("spec") or {}), references(pod))
         self._pods[_key(pod)] = bound
         for reference in bound.references:
             users = self._users.setdefault(reference, {})

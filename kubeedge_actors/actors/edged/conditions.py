@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kubeedge_actors.actors.edged.podspec import TERMINAL, PodView
-from kubeedge_actors.actors.edged.times import stamp
 from kubeedge_actors.drivers.containers.base import Container
+from kubeedge_actors.kubernetes.time import format_time
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ def conditions(
 def _dated(kind: str, said: Json, before: Json | None, now: float) -> Json:
     same = before is not None and before.get("status") == said["status"]
     since = before.get("lastTransitionTime") if same and before is not None else None
-    return {"type": kind, "lastProbeTime": None, "lastTransitionTime": since or stamp(now), **said}
+    return {"type": kind, "lastProbeTime": None, "lastTransitionTime": since or format_time(now), **said}
 
 
 def _text(value: bool) -> str:

@@ -9,8 +9,8 @@ from kubeedge_actors.actors.edged.memory import PodMemory
 from kubeedge_actors.actors.edged.plan import FAILURE_SHOWN, latest
 from kubeedge_actors.actors.edged.podspec import ContainerView, PodView
 from kubeedge_actors.actors.edged.restarts import Backoff, again
-from kubeedge_actors.actors.edged.times import stamp
 from kubeedge_actors.drivers.containers.base import Container
+from kubeedge_actors.kubernetes.time import format_time
 
 Json = dict[str, Any]
 
@@ -84,7 +84,7 @@ def _states(
     one = found[0]
     before = _terminated(found[1], scheme) if len(found) > 1 else {}
     if one.phase == "running":
-        return {"running": {"startedAt": stamp(one.started_at)}}, before
+        return {"running": {"startedAt": format_time(one.started_at)}}, before
     waiting = None if stays or not again(view.policy, one) else _why_not_again(view, pod, one, memory, now)
     if waiting is None:
         return _terminated(one, scheme), before
@@ -126,8 +126,8 @@ def _terminated(one: Container, scheme: str) -> Json:
     ended: Json = {
         "exitCode": one.exit_code,
         "reason": one.reason or "Error",
-        "startedAt": stamp(one.started_at),
-        "finishedAt": stamp(one.finished_at),
+        "startedAt": format_time(one.started_at),
+        "finishedAt": format_time(one.finished_at),
         "containerID": f"{scheme}://{one.id}",
     }
     return {"terminated": ended | ({"message": one.message} if one.message else {})}

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.podspec import PodView
-from kubeedge_actors.actors.edged.quantities import quantity
-from kubeedge_actors.actors.edged.references import Missing, account_of
+from kubeedge_actors.actors.edged.references import Missing
+from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.kubernetes.quantity import parse_quantity
 
 Json = dict[str, Any]
 _ONE_OF = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
@@ -41,7 +42,7 @@ def field(pod: PodView, path: str, around: Surroundings) -> str:
         "metadata.namespace": pod.name.namespace,
         "metadata.uid": pod.name.uid,
         "spec.nodeName": around.node_name,
-        "spec.serviceAccountName": account_of(pod),
+        "spec.serviceAccountName": service_account(pod.spec),
         "status.hostIP": around.host_ip,
         "status.hostIPs": around.host_ip,
         "status.podIP": around.pod_ip,
@@ -62,8 +63,8 @@ def resource(pod: PodView, container: str, reference: Json, around: Surroundings
     most = {"cpu": around.cpus, "memory": around.memory}
     given = (resources.get(kind) or {}).get(name, most.get(name, 0) if kind == "limits" else 0)
     try:
-        divisor = quantity(reference.get("divisor") or 1) or 1.0
-        return str(math.ceil(quantity(given) / divisor - 1e-9))
+        divisor = parse_quantity(reference.get("divisor") or 1) or 1.0
+        return str(math.ceil(parse_quantity(given) / divisor - 1e-9))
     except ValueError as error:
         raise Missing(str(error)) from error
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.podspec import ContainerView, PodView
-from kubeedge_actors.actors.edged.times import stamp
+from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.wire.messages import ReportEvent, new_id
 from kubeedge_actors.wire.names import INSERT, UPDATE
 
@@ -48,14 +48,14 @@ class Recorder:
         if not pod.spec.get("containers"):
             return []  # nobody knows what it was: it is being cleared away
         key = (pod.name.uid, container, reason, message)
-        seen = self._seen.pop(key, None) or Seen(f"{pod.name.name}.{new_id().replace('-', '')[:16]}", stamp(now))
+        seen = self._seen.pop(key, None) or Seen(f"{pod.name.name}.{new_id().replace('-', '')[:16]}", format_time(now))
         seen.count += 1
         self._seen[key] = seen
         if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         if seen.count & (seen.count - 1):
             return []
-        content = self._event(pod, kind, reason, message[:LONGEST], seen, stamp(now), container)
+        content = self._event(pod, kind, reason, message[:LONGEST], seen, format_time(now), container)
         operation = INSERT if seen.count == 1 else UPDATE
         return [ReportEvent(operation=operation, namespace=pod.name.namespace, name=seen.name, content=content)]
 

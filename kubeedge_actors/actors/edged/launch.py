@@ -8,9 +8,9 @@ from typing import Any
 from kubeedge_actors.actors.edged.downward import uses_pod_address
 from kubeedge_actors.actors.edged.environment import expanded
 from kubeedge_actors.actors.edged.podspec import ContainerView, PodView
-from kubeedge_actors.actors.edged.quantities import quantity
 from kubeedge_actors.actors.edged.references import Missing
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port
+from kubeedge_actors.kubernetes.quantity import parse_quantity
 
 Json = dict[str, Any]
 Within = Callable[[str, str], str]
@@ -117,7 +117,7 @@ def _user(view: ContainerView, context: Json) -> str:
 
 def _limit(limits: Json, name: str) -> float:
     try:
-        return quantity(limits[name]) if name in limits else 0.0
+        return parse_quantity(limits[name]) if name in limits else 0.0
     except ValueError as error:
         raise Missing(f"the limit of {name} is wrong: {error}") from error
 

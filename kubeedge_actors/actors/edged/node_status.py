@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.edged.quantities import kibibytes
-from kubeedge_actors.actors.edged.times import stamp
 from kubeedge_actors.drivers.containers.base import HostFacts
+from kubeedge_actors.kubernetes.quantity import format_kibibytes
+from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.wire.names import AGENT_LABEL, EDGE_LABEL
 
 Json = dict[str, Any]
@@ -103,9 +103,9 @@ def _without_beats(status: Json) -> Json:
 def _capacity(host: HostFacts) -> Json:
     return {
         "cpu": str(host.cpus),
-        "ephemeral-storage": kibibytes(host.disk),
+        "ephemeral-storage": format_kibibytes(host.disk),
         **_huge_pages(host),
-        "memory": kibibytes(host.memory),
+        "memory": format_kibibytes(host.memory),
         "pods": str(MAX_PODS),
     }
 
@@ -114,7 +114,7 @@ def _allocatable(host: HostFacts) -> Json:
     reserved = sum(host.huge_pages.values()) + RESERVED_MEMORY
     return _capacity(host) | {
         "ephemeral-storage": str(host.disk - int(host.disk * DISK_SHARE)),
-        "memory": kibibytes(max(host.memory - reserved, 0)),
+        "memory": format_kibibytes(max(host.memory - reserved, 0)),
     }
 
 
@@ -173,4 +173,4 @@ def _pids(scarce: bool) -> tuple[str, str, str]:
 def _dated(said: Json, before: Json | None, now: float) -> Json:
     same = before is not None and before.get("status") == said["status"]
     since = before.get("lastTransitionTime") if same and before is not None else None
-    return {**said, "lastHeartbeatTime": stamp(now), "lastTransitionTime": since or stamp(now)}
+    return {**said, "lastHeartbeatTime": format_time(now), "lastTransitionTime": since or format_time(now)}

@@ -14,7 +14,8 @@ import msgspec
 
 from kubeedge_actors.actors.edged import patch
 from kubeedge_actors.actors.edged.node_status import NodeFacts, labels, node, node_status, same_but_beats
-from kubeedge_actors.actors.edged.times import micro_stamp
+from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.kubernetes.time import format_micro_time
 from kubeedge_actors.wire.messages import (
     PatchNode,
     QueryLease,
@@ -141,7 +142,7 @@ class NodeTalk:
 
     def _lease_step(self, now: float) -> list[Said]:
         if self._lease is not None:
-            spec = {**self._lease.get("spec", {}), "renewTime": micro_stamp(now)}
+            spec = {**self._lease.get("spec", {}), "renewTime": format_micro_time(now)}
             renewed = {**self._lease, "metadata": _unmanaged(self._lease.get("metadata") or {}), "spec": spec}
             return [self._leasing.say(WriteLease(operation=UPDATE, name=self.name, object=renewed), now)]
         if not self._lease_missing or not self._owner:
@@ -155,10 +156,10 @@ class NodeTalk:
         return str(((self.base or {}).get("metadata") or {}).get("uid") or "")
 
     def _new_lease(self, uid: str, now: float) -> Json:
-        owner = {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid}
+        owner = owner_reference("v1", "Node", self.name, uid)
         metadata: Json = {"name": self.name, "namespace": LEASE_NAMESPACE, "creationTimestamp": None}
         metadata["ownerReferences"] = [owner]
-        spec = {"holderIdentity": self.name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": micro_stamp(now)}
+        spec = {"holderIdentity": self.name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": format_micro_time(now)}
         return {"metadata": metadata, "spec": spec}
 
     def _status_step(self, now: float) -> list[Said]:

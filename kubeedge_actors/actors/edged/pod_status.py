@@ -11,8 +11,8 @@ from kubeedge_actors.actors.edged import conditions
 from kubeedge_actors.actors.edged.container_status import container_status
 from kubeedge_actors.actors.edged.memory import PodMemory
 from kubeedge_actors.actors.edged.podspec import TERMINAL, ContainerView, PodView
-from kubeedge_actors.actors.edged.times import stamp
 from kubeedge_actors.drivers.containers.base import Container
+from kubeedge_actors.kubernetes.time import format_time
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ def pod_status(
     phase = memory.phase or pod.terminal or _phase(pod, shown, over=over)
     status = {key: value for key, value in previous.items() if key not in OWNED}
     status |= {"phase": phase, "hostIP": address, "hostIPs": [{"ip": address}]}
-    status["startTime"] = previous.get("startTime") or stamp(memory.started)
+    status["startTime"] = previous.get("startTime") or format_time(memory.started)
     status |= _reason(memory, previous, phase) | _address(pod, containers, previous, address)
     inits = [shown[view.name] for view in pod.inits]
     mains = [shown[view.name] for view in pod.mains]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from kubeedge_actors.actors.edged.podspec import Json, PodView, read
 from kubeedge_actors.actors.edged.record import PodRecord, ghost
 from kubeedge_actors.actors.edged.static_pods import shows, static_pod
-from kubeedge_actors.actors.edged.times import seconds
 from kubeedge_actors.drivers.containers.base import Container, PodName
+from kubeedge_actors.kubernetes.time import parse_time
 from kubeedge_actors.wire.messages import DeletePod
 
 
@@ -48,7 +48,7 @@ class Pods:
         if known is not None and not known.is_ghost:
             known.learn(pod)
             return [known]
-        record = PodRecord(view, seconds(view.status.get("startTime") or "") or now)
+        record = PodRecord(view, (parse_time(view.status.get("startTime") or "") or 0.0) or now)
         replaced = self._of_name(view)
         if known is not None:
             record.containers, record.memory.network_open = known.containers, known.memory.network_open

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.podspec import PodView
+from kubeedge_actors.kubernetes.objects import service_account
 from kubeedge_actors.wire.names import CONFIGMAP, SECRET, SERVICEACCOUNTTOKEN
 
 Json = dict[str, Any]
@@ -49,11 +50,6 @@ def token(source: Json, account: str) -> Reference:
     return Reference(SERVICEACCOUNTTOKEN, account, source.get("audience") or "", seconds)
 
 
-def account_of(pod: PodView) -> str:
-    """The pod's service account."""
-    return str(pod.spec.get("serviceAccountName") or pod.spec.get("serviceAccount") or "default")
-
-
 def references(pod: PodView) -> list[Reference]:
     """Everything that the pod refers to, each once."""
     found = [*_of_volumes(pod), *_of_containers(pod), *pull_secrets(pod)]
@@ -93,7 +89,7 @@ def _of_sources(sources: Any, pod: PodView) -> Iterator[Reference]:
         if source.get("secret"):
             yield Reference(SECRET, source["secret"].get("name", ""))
         if source.get("serviceAccountToken"):
-            yield token(source["serviceAccountToken"], account_of(pod))
+            yield token(source["serviceAccountToken"], service_account(pod.spec))
 
 
 def _of_containers(pod: PodView) -> Iterator[Reference]:

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.podspec import HASH_ANNOTATION
-from kubeedge_actors.actors.edged.times import stamp
+from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.wire.names import MIRROR_ANNOTATION
 
 Json = dict[str, Any]
@@ -30,7 +31,7 @@ def static_pod(manifest: Json, path: str, node_name: str, now: float) -> Json:
         raise ValueError("it has no name or no containers")
     text = msgspec.json.encode([manifest, path, node_name], order="sorted")
     uid = hashlib.md5(text, usedforsecurity=False).hexdigest()
-    annotations = {HASH_ANNOTATION: uid, SEEN_ANNOTATION: stamp(now), SOURCE_ANNOTATION: "file"}
+    annotations = {HASH_ANNOTATION: uid, SEEN_ANNOTATION: format_time(now), SOURCE_ANNOTATION: "file"}
     metadata |= {
         "name": f"{metadata['name']}-{node_name}",
         "namespace": metadata.get("namespace") or "default",
@@ -47,7 +48,7 @@ def mirror(pod: Json, node_uid: str) -> Json:
     metadata["annotations"] = {**metadata["annotations"], MIRROR_ANNOTATION: pod["metadata"]["uid"]}
     if node_uid:
         name = pod["spec"]["nodeName"]
-        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node_uid, "controller": True}
+        owner = owner_reference("v1", "Node", name, node_uid, controller=True)
         metadata["ownerReferences"] = [owner]
     return {**pod, "metadata": metadata}
 

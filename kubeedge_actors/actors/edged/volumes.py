@@ -11,8 +11,9 @@ import msgspec
 from kubeedge_actors.actors.edged.downward import Surroundings, field, resource
 from kubeedge_actors.actors.edged.environment import contents
 from kubeedge_actors.actors.edged.podspec import PodView
-from kubeedge_actors.actors.edged.references import Missing, Objects, Reference, account_of, token
+from kubeedge_actors.actors.edged.references import Missing, Objects, Reference, token
 from kubeedge_actors.drivers.containers.base import VolumeFile
+from kubeedge_actors.kubernetes.objects import service_account
 from kubeedge_actors.wire.names import CONFIGMAP, SECRET
 
 Json = dict[str, Any]
@@ -118,10 +119,10 @@ def _of_object(type: str, reference: Json, objects: Objects, mode: int) -> Files
 
 
 def _of_token(pod: PodView, source: Json, objects: Objects, mode: int) -> Files:
-    found = objects.get(token(source, account_of(pod)))
+    found = objects.get(token(source, service_account(pod.spec)))
     text = ((found or {}).get("status") or {}).get("token")
     if not text:
-        raise Missing(f'failed to fetch token: serviceaccounts "{account_of(pod)}" not found')
+        raise Missing(f'failed to fetch token: serviceaccounts "{service_account(pod.spec)}" not found')
     return {source["path"]: VolumeFile(data=str(text).encode(), mode=mode)}
 
 

@@ -11,7 +11,7 @@ import threading
 import msgspec
 
 from kubeedge_actors.actors.edgestream import requests, websocket
-from kubeedge_actors.actors.edgestream.tunnel import Flow
+from kubeedge_actors.actors.edgestream.flow import Flow
 from kubeedge_actors.drivers.containers.base import Command, ContainerRuntime
 from kubeedge_actors.errors import ContainerError, DriverError, FrameError
 from kubeedge_actors.wire.tunnel import Opening

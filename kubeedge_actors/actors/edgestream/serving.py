@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from kubeedge_actors.actors.edgestream import requests
-from kubeedge_actors.actors.edgestream.tunnel import Flow
+from kubeedge_actors.actors.edgestream.flow import Flow
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.errors import ContainerError
 from kubeedge_actors.wire.tunnel import Kind, Opening

@@ -8,8 +8,9 @@ Source: Kubernetes client-go tools/leaderelection/leaderelection.go.
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
+
+from kubeedge_actors.kubernetes.time import format_micro_time
 
 Json = dict[str, Any]
 
@@ -51,7 +52,10 @@ class Election:
             return None
         transitions = int(spec.get("leaseTransitions") or 0)
         if mine:
-            return {**self._spec(wall, wall, transitions), "acquireTime": spec.get("acquireTime") or _micro(wall)}
+            return {
+                **self._spec(wall, wall, transitions),
+                "acquireTime": spec.get("acquireTime") or format_micro_time(wall),
+            }
         return self._spec(wall, wall, transitions + 1)
 
     def saw(self, spec: Json, now: float) -> None:
@@ -64,7 +68,7 @@ class Election:
         spec = lease.get("spec") or {}
         if spec.get("holderIdentity") != self.identity:
             return None
-        return {**spec, "holderIdentity": "", "leaseDurationSeconds": RELEASED, "renewTime": _micro(wall)}
+        return {**spec, "holderIdentity": "", "leaseDurationSeconds": RELEASED, "renewTime": format_micro_time(wall)}
 
     def _valid(self, now: float) -> bool:
         seconds = int((self._record or {}).get("leaseDurationSeconds") or self._duration)
@@ -74,12 +78,7 @@ class Election:
         return {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": self._duration,
-            "acquireTime": _micro(acquired),
-            "renewTime": _micro(renewed),
+            "acquireTime": format_micro_time(acquired),
+            "renewTime": format_micro_time(renewed),
             "leaseTransitions": transitions,
         }
-
-
-def _micro(wall: float) -> str:
-    moment = datetime.datetime.fromtimestamp(wall, datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

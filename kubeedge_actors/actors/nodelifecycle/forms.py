@@ -5,8 +5,11 @@ Source: Kubernetes pkg/controller/nodelifecycle/node_lifecycle_controller.go and
 
 from __future__ import annotations
 
-import time
 from typing import Any
+
+from kubeedge_actors.kubernetes.events import event
+from kubeedge_actors.kubernetes.objects import condition
+from kubeedge_actors.kubernetes.time import format_time
 
 Json = dict[str, Any]
 
@@ -15,8 +18,6 @@ JUDGED = (READY, "MemoryPressure", "DiskPressure", "PIDPressure")
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 COMPONENT = "node-controller"
 NODE_READY, NODE_NOT_READY = "NodeReady", "NodeNotReady"
-LONGEST = 210
-"""Characters of an object's name that leave room for the rest of an event's name."""
 
 
 def renewed(lease: Json) -> str:
@@ -26,12 +27,12 @@ def renewed(lease: Json) -> str:
 
 def readiness(node: Json) -> str:
     """The status of the Ready condition; empty when there is none."""
-    return str(_condition(node, READY).get("status") or "")
+    return str(condition(node, READY).get("status") or "")
 
 
 def heartbeat(node: Json) -> str:
     """When the node last said how it is, by its clock; empty when the last word is not its own."""
-    ready = _condition(node, READY)
+    ready = condition(node, READY)
     return "" if ready.get("status") == UNKNOWN else str(ready.get("lastHeartbeatTime") or "")
 
 
@@ -47,9 +48,9 @@ def lost_pod(pod: Json, now: float) -> Json | None:
     The pod may well be running. The reason and message of the condition stay as they are, as in Kubernetes: its node, which
     would not know of another reason, takes back what it said itself.
     """
-    if _condition(pod, READY).get("status") in (None, FALSE):
+    if condition(pod, READY).get("status") in (None, FALSE):
         return None
-    return _status_patch(pod, [{"type": READY, "status": FALSE, "lastTransitionTime": stamp(now)}])
+    return _status_patch(pod, [{"type": READY, "status": FALSE, "lastTransitionTime": format_time(now)}])
 
 
 def node_event(node: Json, reason: str, now: float) -> Json:
@@ -63,24 +64,11 @@ def pod_event(pod: Json, now: float) -> Json:
     return _event(pod, "Warning", NODE_NOT_READY, "Node is not ready", now)
 
 
-def stamp(now: float) -> str:
-    """Epoch seconds as Kubernetes writes times."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-
-
-def _condition(object: Json, type: str) -> Json:
-    for condition in (object.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == type:
-            found: Json = condition
-            return found
-    return {}
-
-
 def _unknown(node: Json, type: str, now: float) -> Json | None:
-    old = _condition(node, type)
+    old = condition(node, type)
     if old.get("status") == UNKNOWN:
         return None
-    change: Json = {"type": type, "status": UNKNOWN, "lastTransitionTime": stamp(now)}
+    change: Json = {"type": type, "status": UNKNOWN, "lastTransitionTime": format_time(now)}
     if old:
         return {**change, "reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
     never = {"reason": "NodeStatusNeverUpdated", "message": "Kubelet never posted node status."}
@@ -95,19 +83,5 @@ def _status_patch(object: Json, conditions: list[Json]) -> Json:
 
 def _event(object: Json, type: str, reason: str, message: str, now: float) -> Json:
     metadata = object["metadata"]
-    involved = {key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata}
-    name = f"{metadata['name'][:LONGEST].rstrip('.-')}.{reason.lower()}.{int(now * 1e9):x}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": metadata.get("namespace") or "default"},
-        "involvedObject": {"kind": object.get("kind"), "apiVersion": "v1", **involved},
-        "type": type,
-        "reason": reason,
-        "message": message,
-        "count": 1,
-        "firstTimestamp": stamp(now),
-        "lastTimestamp": stamp(now),
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-    }
+    who = {key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata}
+    return event({"kind": object.get("kind"), "apiVersion": "v1", **who}, type, reason, message, now, COMPONENT)

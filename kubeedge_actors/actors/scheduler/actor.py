@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Callable
+from random import Random
 from typing import NamedTuple
 
 import msgspec
@@ -13,38 +14,26 @@ from kubeedge_actors.actors.scheduler.facts import Pod
 from kubeedge_actors.actors.scheduler.filters import obstacle
 from kubeedge_actors.actors.scheduler.picture import Key, Picture
 from kubeedge_actors.actors.scheduler.plan import Decision, plan
+from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
     EVENT_KIND,
     NODE_KIND,
     POD_KIND,
-    ChangeBox,
+    Change,
     Cluster,
     Json,
-    Kind,
-    Watch,
+    Lookout,
+    Wanted,
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
-from kubeedge_actors.module import Module, on
+from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import names
 
 AT_ONCE = 200
 """Pods that get a node in one plan at most, so that a crowd does not hold up what comes meanwhile."""
-API_PAUSE, API_PAUSE_MOST = 0.5, 15.0
 LOOK_PAUSE, LOOK_PAUSE_MOST = 1.0, 30.0
-
-
-class ChangesWait(msgspec.Struct, frozen=True):
-    """A watch has told something."""
-
-
-class NextCall(msgspec.Struct, frozen=True):
-    """The next call to the API may be made."""
-
-
-class ApiAgain(msgspec.Struct, frozen=True):
-    """The API did not answer; the back-off is over."""
 
 
 class LookAgain(msgspec.Struct, frozen=True):
@@ -60,129 +49,75 @@ class Report(NamedTuple):
     event: Json
 
 
-class Scheduler(Module):
-    """Gives each pod that waits an edge node, or tells it why it gets none.
-
-    It keeps nothing: an incarnation begins with what the API says. The API is called once per turn and not at all during a
-    back-off, so neither a crowd of pods nor a silent API holds up what else the mailbox brings.
-    """
+class Scheduler(ApiController):
+    """Gives each pod that waits an edge node, or tells it why it gets none."""
 
     name = names.SCHEDULER
     group = names.SCHEDULER
-    emits = (ChangesWait, NextCall, ApiAgain, LookAgain)
+    emits = (*API_CONTROLLER_EMITS, LookAgain)
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
+        informers = Lookout(cluster, [Wanted(NODE_KIND, labels=names.EDGE_LABEL), Wanted(POD_KIND)])
+        super().__init__(informers, Random().random if random is None else random)
         self._cluster = cluster
-        self._box = ChangeBox()
         self._picture = Picture()
-        self._watches: list[Watch] = []
-        self._unsynced = {NODE_KIND, POD_KIND}
         self._binds: deque[Decision] = deque()
         self._reports: dict[Key, Report] = {}
         self._events: deque[Json] = deque()
-        self._called = False
-        self._chance = random.Random()
-        self._failures = 0
-        self._api_timer: Timer | None = None
         self._look_timer: Timer | None = None
         self._look_pause = LOOK_PAUSE
-        self.counts: Counter[str] = Counter()
-
-    def on_start(self) -> None:
-        """Watch."""
-        ref = self.ref
-        self._box.wake = lambda: ref.tell(ChangesWait())
-        self._watches = [
-            self._cluster.watch(NODE_KIND, self._box.put, lambda: self._complete(NODE_KIND), labels=names.EDGE_LABEL),
-            self._cluster.watch(POD_KIND, self._box.put, lambda: self._complete(POD_KIND)),
-        ]
-
-    def on_stop(self) -> None:
-        """Watch no more."""
-        for watch in self._watches:
-            watch.stop()
-
-    def _complete(self, kind: Kind) -> None:
-        self._unsynced.discard(kind)
-        self._box.wake()
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    @on
-    def changes(self, message: ChangesWait) -> None:
-        """Take in what has changed."""
-        self._take()
-        self._go_on()
+    def take_change(self, change: Change) -> None:
+        """Note what a node or pod is now."""
+        self._picture.apply(change)
 
-    @on
-    def api_again(self, message: ApiAgain) -> None:
+    def api_backoff_over(self) -> None:
         """Decide anew: what was decided before the API went silent may be out of date."""
-        self._api_timer = None
         self._binds.clear()
         self._picture.dirty = True
-        self._go_on()
 
     @on
-    def look_again(self, message: LookAgain) -> None:
+    def on_look_again(self, message: LookAgain) -> None:
         """Decide again, also about pods that the API did not take."""
         self._look_timer = None
         self._look_pause = min(LOOK_PAUSE_MOST, 2 * self._look_pause)
         self._picture.look_again()
-        self._go_on()
+        self.schedule()
 
-    @on
-    def next_call(self, message: NextCall) -> None:
-        """Make one call: a binding before all else, then what pods are to be told."""
-        self._called = False
-        try:
-            if not self._binds and self._undecided():
-                self._decide()
-            if self._binds:
-                self._bind(self._binds.popleft())
-            elif self._reports:
-                self._tell_refusal(*next(iter(self._reports.items())))
-            elif self._events:
-                self._tell_success()
-            self._failures = 0
-        except ClusterError as error:
-            self._pause(error)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._called or self._api_timer is not None:
+    def schedule(self) -> None:
+        """Make the next call; when there is none, look again after a pause at the pods that still wait."""
+        super().schedule()
+        if self.backing_off or self.has_calls():
             return
-        if self._binds or self._reports or self._events or self._undecided():
-            self._called = True
-            self.tell(self.ref, NextCall())
-        elif not self._picture.waiting:
+        if not self._picture.waiting:
             self._look_pause = LOOK_PAUSE
-        elif self._look_timer is None and not self._unsynced:
+        elif self._look_timer is None and self.informers.synced:
             self._look_timer = self.after(self._look_pause, LookAgain())
 
-    def _pause(self, error: ClusterError) -> None:
-        seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * self._chance.uniform(0.5, 1.0)
-        if not self._failures:
-            self.log.warning("%s; trying again", error)
-        self._failures += 1
-        self._api_timer = self.after(seconds, ApiAgain())
+    def has_calls(self) -> bool:
+        """Bindings, what pods are to be told, or pods that nobody has decided about."""
+        return bool(self._binds or self._reports or self._events or self._undecided())
+
+    def call_api(self) -> None:
+        """A binding before all else, then what pods are to be told."""
+        if not self._binds and self._undecided():
+            self._decide()
+        if self._binds:
+            self._bind(self._binds.popleft())
+        elif self._reports:
+            self._tell_refusal(*next(iter(self._reports.items())))
+        elif self._events:
+            self._tell_success()
 
     # --- deciding -----------------------------------------------------------------------------------------------------
 
-    def _take(self) -> None:
-        for change in self._box.take():
-            try:
-                self._picture.apply(change)
-            except (ValueError, TypeError, KeyError, AttributeError) as defect:
-                # an object of a strange shape must not keep the others from their nodes
-                self.counts["not understood"] += 1
-                who = change.object.get("metadata", {}).get("name")
-                self.log.warning("%s %s can not be understood: %r", change.kind.kind, who, defect)
-
     def _undecided(self) -> bool:
-        return self._picture.dirty and self._picture.waiting and not self._unsynced
+        return self._picture.dirty and self._picture.waiting and self.informers.synced
 
     def _decide(self) -> None:
-        self._take()  # what a first list told is in the box before its end is
+        self.take_changes()  # what a first list told is in the box before its end is
         self._picture.dirty = False
         decisions = plan(self._picture.pods(), self._picture.nodes.values(), AT_ONCE)
         self._binds.extend(decision for decision in decisions if decision.node)

@@ -6,28 +6,21 @@ Errors of every reader here: ValueError, TypeError, KeyError or AttributeError f
 
 from __future__ import annotations
 
-import fractions
-import math
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
+from kubeedge_actors.kubernetes.quantity import whole_amount
+from kubeedge_actors.kubernetes.taints import Taint, Toleration
+
 Json = dict[str, Any]
 
 SCHEDULER_NAME = "default-scheduler"
-CPU, MEMORY, PODS = "cpu", "memory", "pods"
+MEMORY, PODS = "memory", "pods"
 SCHEDULED = "PodScheduled"
 OVER = frozenset({"Succeeded", "Failed"})
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
-LARGEST = 2**63 - 1
-_FACTORS = (
-    {suffix: fractions.Fraction(10 ** (3 * power)) for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))}
-    | {f"{letter}i": fractions.Fraction(1024**power) for power, letter in enumerate("KMGTPE", start=1)}
-    | {suffix: fractions.Fraction(1, 1000**power) for power, suffix in enumerate(("m", "u", "n"), start=1)}
-)
-_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkKMGTPE]?i?))", re.ASCII)
 
 
 class Requirement(NamedTuple):
@@ -37,23 +30,6 @@ class Requirement(NamedTuple):
     operator: str
     values: tuple[str, ...]
     field: bool
-
-
-class Toleration(NamedTuple):
-    """A taint that a pod bears; an empty effect or key is any."""
-
-    key: str
-    operator: str
-    value: str
-    effect: str
-
-
-class Taint(NamedTuple):
-    """What keeps pods from a node."""
-
-    key: str
-    value: str
-    effect: str
 
 
 class Port(NamedTuple):
@@ -106,20 +82,6 @@ class Node(msgspec.Struct, frozen=True):
     allocatable: dict[str, int]
 
 
-def amount(resource: str, text: object) -> int:
-    """A quantity of a resource as a whole number, rounded up.
-
-    >>> amount("cpu", "250m"), amount("memory", "64Mi"), amount("cpu", 2), amount("memory", "1e3")
-    (250, 67108864, 2000, 1000)
-    """
-    found = _QUANTITY.fullmatch(str(text).strip())
-    if found is None or (found[3] or "") not in _FACTORS:
-        raise ValueError(f"{text!r} is not a quantity")
-    factor = fractions.Fraction(10) ** int(found[2]) if found[2] else _FACTORS[found[3] or ""]
-    scaled = fractions.Fraction(found[1]) * factor * (1000 if resource == CPU else 1)
-    return max(0, min(LARGEST, math.ceil(scaled)))
-
-
 def pod_facts(pod: Json) -> Pod | None:
     """A pod that waits for this scheduler or takes up room; None for one that does neither."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
@@ -142,10 +104,8 @@ def node_facts(node: Json) -> Node:
         condition.get("type") == "Ready" and condition.get("status") == "True"
         for condition in status.get("conditions") or ()
     )
-    taints = tuple(
-        Taint(taint["key"], taint.get("value") or "", taint.get("effect") or "") for taint in spec.get("taints") or ()
-    )
-    allocatable = {name: amount(name, text) for name, text in (status.get("allocatable") or {}).items()}
+    taints = tuple(Taint.of(taint) for taint in spec.get("taints") or ())
+    allocatable = {name: whole_amount(name, text) for name, text in (status.get("allocatable") or {}).items()}
     labels = dict(metadata.get("labels") or {})
     return Node(str(metadata["name"]), ready, bool(spec.get("unschedulable")), labels, taints, allocatable)
 
@@ -169,15 +129,7 @@ def _needs(spec: Json) -> Needs:
         ports=_ports(spec),
         selector=tuple(sorted((spec.get("nodeSelector") or {}).items())),
         terms=None if required is None else tuple(_term(term) for term in required.get("nodeSelectorTerms") or ()),
-        tolerations=tuple(
-            Toleration(
-                each.get("key") or "",
-                each.get("operator") or "Equal",
-                each.get("value") or "",
-                each.get("effect") or "",
-            )
-            for each in spec.get("tolerations") or ()
-        ),
+        tolerations=tuple(Toleration.of(toleration) for toleration in spec.get("tolerations") or ()),
     )
 
 
@@ -207,7 +159,7 @@ def _requests(spec: Json) -> tuple[tuple[str, int], ...]:
         highest = {name: max(highest.get(name, 0), needed.get(name, 0)) for name in highest | needed}
     together = _total((together, sidecars))
     peak = {name: max(together.get(name, 0), highest.get(name, 0)) for name in together | highest}
-    overhead = {name: amount(name, text) for name, text in (spec.get("overhead") or {}).items()}
+    overhead = {name: whole_amount(name, text) for name, text in (spec.get("overhead") or {}).items()}
     total = _total((peak, overhead, {PODS: 1}))
     return tuple(sorted((name, number) for name, number in total.items() if number > 0))
 
@@ -215,7 +167,7 @@ def _requests(spec: Json) -> tuple[tuple[str, int], ...]:
 def _request(container: Json) -> dict[str, int]:
     resources = container.get("resources") or {}
     named = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return {name: amount(name, text) for name, text in named.items()}
+    return {name: whole_amount(name, text) for name, text in named.items()}
 
 
 def _total(parts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.actors.scheduler.facts import Needs, Node, Requirement, Taint, Toleration
+from kubeedge_actors.actors.scheduler.facts import Needs, Node, Requirement
+from kubeedge_actors.kubernetes.taints import REPELLING, Taint, tolerated
 
-KEEPS_OFF = frozenset({"NoSchedule", "NoExecute"})
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 """What a cordoned node means, for pods that bear it."""
 NAME_FIELD = "metadata.name"
@@ -15,24 +15,11 @@ def obstacle(needs: Needs, node: Node) -> str:
     if node.unschedulable and not tolerated(UNSCHEDULABLE, needs.tolerations):
         return "node(s) were unschedulable"
     for taint in node.taints:
-        if taint.effect in KEEPS_OFF and not tolerated(taint, needs.tolerations):
+        if taint.effect in REPELLING and not tolerated(taint, needs.tolerations):
             return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
     if not chosen(needs, node):
         return "node(s) didn't match Pod's node affinity/selector"
     return "" if node.ready else "node(s) were not ready"
-
-
-def tolerated(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
-    """Whether one of the tolerations covers the taint."""
-    return any(_tolerates(each, taint) for each in tolerations)
-
-
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.effect not in ("", taint.effect) or toleration.key not in ("", taint.key):
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return bool(toleration.key) and toleration.operator == "Equal" and toleration.value == taint.value
 
 
 def chosen(needs: Needs, node: Node) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from kubeedge_actors.actors.scheduler.facts import SCHEDULED, SCHEDULER_NAME, Pod
+from kubeedge_actors.kubernetes.events import event
+from kubeedge_actors.kubernetes.time import format_time
 
 Json = dict[str, Any]
 
-LONGEST = 210
-"""Characters of a pod's name that leave room for the rest of an event's name."""
 UNSCHEDULABLE, REJECTED = "Unschedulable", "SchedulerError"
 
 
@@ -31,7 +30,7 @@ def refusal(pod: Pod, sentence: str, reason: str, now: float, *, again: bool) ->
         "lastProbeTime": None,
     }
     if not again:
-        condition["lastTransitionTime"] = stamp(now)
+        condition["lastTransitionTime"] = format_time(now)
     return {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
 
 
@@ -45,26 +44,6 @@ def failed(pod: Pod, sentence: str, now: float) -> Json:
     return _event(pod, "Warning", "FailedScheduling", sentence, now)
 
 
-def stamp(now: float) -> str:
-    """Epoch seconds as Kubernetes writes times."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-
-
 def _event(pod: Pod, type: str, reason: str, message: str, now: float) -> Json:
-    # with the reason in its name, since one tick of a clock may see both a refusal and a binding
-    name = f"{pod.name[:LONGEST].rstrip('.-')}.{reason.lower()}.{int(now * 1e9):x}"
-    involved = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": pod.namespace},
-        "involvedObject": involved,
-        "type": type,
-        "reason": reason,
-        "message": message,
-        "count": 1,
-        "firstTimestamp": stamp(now),
-        "lastTimestamp": stamp(now),
-        "source": {"component": SCHEDULER_NAME},
-        "reportingComponent": SCHEDULER_NAME,
-    }
+    about = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
+    return event(about, type, reason, message, now, SCHEDULER_NAME)

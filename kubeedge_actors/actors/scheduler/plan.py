@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kubeedge_actors.actors.scheduler.facts import CPU, MEMORY, PODS, Needs, Node, Pod, Port
+from kubeedge_actors.actors.scheduler.facts import MEMORY, PODS, Needs, Node, Pod, Port
 from kubeedge_actors.actors.scheduler.filters import obstacle
+from kubeedge_actors.kubernetes.quantity import CPU
 
 WEIGHED = (CPU, MEMORY, PODS)
 NO_NODES = "no nodes available to schedule pods"

@@ -18,8 +18,9 @@ from kubeedge_actors.actors.synccontroller.wording import (
     record_of,
     update,
 )
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind, Lookout, Operation, Wanted
-from kubeedge_actors.module import Module, on
+from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import kinds, names
 from kubeedge_actors.wire.messages import (
@@ -39,11 +40,6 @@ WRITE_TIMEOUT = 120.0
 MAILBOX = 20_000
 TYPES = {Kind(*kinds.BY_TYPE[type]): type for type in sorted(TRACKED)}
 RECORD_KINDS = (SYNC_KIND, CLUSTER_SYNC_KIND)
-
-
-@dataclass(frozen=True, slots=True)
-class ChangesWait:
-    """There is something in the box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +74,15 @@ def _wanted(kind: Kind) -> Wanted:
     return Wanted(kind, labels=names.EDGE_LABEL if TYPES.get(kind) == names.NODE else "", cache=cache)
 
 
-class SyncController(Module):
+class SyncController(Controller):
     """Owns what a node missed: at each session's begin and every five seconds."""
 
     name = names.SYNCCONTROLLER
     group = names.SYNCCONTROLLER
-    emits = (ObjectPushed, ChangesWait, Compare, Sweep, Flush)
+    emits = (ObjectPushed, *CONTROLLER_EMITS, Compare, Sweep, Flush)
 
     def __init__(self, desk: Desk) -> None:
+        super().__init__(desk, desk.counts)
         self._desk = desk
         self._ledger = desk.ledger
         self._ready = False
@@ -95,32 +92,22 @@ class SyncController(Module):
     def on_start(self) -> None:
         """Watch; go on with what was not written down when a crash came."""
         self._ledger.land(self.clock.monotonic())
-        ref = self.ref
-        if not self._desk.begin(lambda: ref.tell(ChangesWait())):
-            ref.offer(ChangesWait())
+        super().on_start()
         self.every(COMPARE_EVERY, Compare())
         self.every(SWEEP_EVERY, Sweep())
 
     # --- what is learnt -----------------------------------------------------------------------------------------------
 
-    @on
-    def changes(self, message: ChangesWait) -> None:
-        """Take over what has changed; with the last of the first lists the comparing begins."""
-        for change in self._desk.box.take():
-            try:
-                self._change(change)
-            except Exception:  # an object of a strange shape must not hide the others
-                self._desk.counts["changes not understood"] += 1
-                self.log.exception(
-                    "a change of %s can not be understood", change.object.get("metadata", {}).get("name")
-                )
+    def changes_taken(self) -> None:
+        """With the last of the first lists the comparing begins."""
         if self._desk.synced and not self._ready:
             self._ready = True
             self.sweep(Sweep())
             self.compare(Compare())
         self._arm()
 
-    def _change(self, change: Change) -> None:
+    def take_change(self, change: Change) -> None:
+        """Note what an object or a record is now."""
         gone = change.operation is Operation.DELETED
         if change.kind not in RECORD_KINDS:
             type = TYPES[change.kind]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import identity
+from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
 from kubeedge_actors.wire import names
 
 Json = dict[str, Any]
 
-UNTOLD_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
 STATUS_MATTERS = frozenset({names.POD, names.NODE})
 """Types whose status others may change, and whose node has to learn of that."""
 BY_USE = frozenset({names.CONFIGMAP, names.SECRET})
@@ -118,18 +118,14 @@ def _differs(old: Json | None, new: Json) -> bool:
     """Whether more than the status is different; of an object that was not kept everything counts."""
     if old is None or "spec" not in new:
         return True
-    return old.get("spec") != new.get("spec") or _told(old) != _told(new)
-
-
-def _told(object: Json) -> Json:
-    return {key: value for key, value in object["metadata"].items() if key not in UNTOLD_METADATA}
+    return differs_beyond_status(old, new)
 
 
 def _owner(type: str, object: Json) -> str:
     if type == names.NODE:
         return str(object["metadata"]["name"])
     if type in (names.POD, names.DEVICE):
-        return str((object.get("spec") or {}).get("nodeName") or "")
+        return node_name(object)
     return ""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from random import Random
 
 import msgspec
 
@@ -12,6 +12,7 @@ from kubeedge_actors.actors.workloads import daemonsets, deployments, forms, rep
 from kubeedge_actors.actors.workloads.expected import PATIENCE, Expected
 from kubeedge_actors.actors.workloads.forms import DAEMONSET_KIND, DEPLOYMENT_KIND, REPLICASET_KIND
 from kubeedge_actors.actors.workloads.orphans import LOOK_EVERY, Orphans
+from kubeedge_actors.controller import API_BACKOFF_LONGEST, API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
     NODE_KIND,
     POD_KIND,
@@ -26,26 +27,16 @@ from kubeedge_actors.drivers.cluster.base import (
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
-from kubeedge_actors.module import Module, on
+from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import names
 
 AT_ONCE = 50
 """Pods that are created or deleted in one turn at most."""
-API_PAUSE, API_PAUSE_MOST = 0.5, 15.0
 RACED = 0.5
 """Seconds until an owner is looked at again when somebody else was quicker."""
-STRANGE = (ValueError, TypeError, KeyError, AttributeError)
 
 Key = tuple[Kind, str, str]
-
-
-class ChangesWait(msgspec.Struct, frozen=True):
-    """A watch has told something."""
-
-
-class NextPlan(msgspec.Struct, frozen=True):
-    """The next plan may be carried out."""
 
 
 class LookAt(msgspec.Struct, frozen=True):
@@ -56,106 +47,96 @@ class LookAt(msgspec.Struct, frozen=True):
     name: str
 
 
-class ApiAgain(msgspec.Struct, frozen=True):
-    """The API did not answer; the back-off is over."""
-
-
 class LookForOrphans(msgspec.Struct, frozen=True):
     """Time to look for pods whose node is gone."""
 
 
-class Workloads(Module):
+class Workloads(ApiController):
     """Makes what deployments and daemon sets ask for.
 
-    It keeps nothing: an incarnation begins with what the API says. What it decides by is the watches' picture; an owner
-    whose last changes are not in it yet waits.
+    What it decides by is the watches' picture; an owner whose last changes are not in it yet waits.
     """
 
     name = names.WORKLOADS
     group = names.WORKLOADS
-    emits = (ChangesWait, NextPlan, LookAt, ApiAgain, LookForOrphans)
+    emits = (*API_CONTROLLER_EMITS, LookAt, LookForOrphans)
 
-    def __init__(self, cluster: Cluster, chance: Callable[[], float] | None = None) -> None:
+    def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
         kinds = (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND, POD_KIND, NODE_KIND)
+        informers = Lookout(cluster, [Wanted(kind) for kind in kinds])
+        super().__init__(informers, Random().random if random is None else random)
         self._cluster = cluster
-        self._chance = chance or random.Random().random
-        self._lookout = Lookout(cluster, [Wanted(kind) for kind in kinds])
         self._kinds = {kind.kind: kind for kind in (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND)}
         self._expected = Expected()
         self._orphans = Orphans()
         self._dirty: dict[Key, None] = {}
         self._timers: dict[Key, Timer] = {}
-        self._api_timer: Timer | None = None
-        self._called = False
-        self._failures = 0
-        self.counts: Counter[str] = Counter()
+        self._at: Key | None = None
 
     def on_start(self) -> None:
         """Watch."""
-        ref = self.ref
-        self._lookout.begin(lambda: ref.tell(ChangesWait()))
+        super().on_start()
         self.every(LOOK_EVERY, LookForOrphans())
-
-    def on_stop(self) -> None:
-        """Watch no more."""
-        self._lookout.stop()
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
     @on
-    def changes(self, message: ChangesWait) -> None:
-        """Note who is concerned by what has changed."""
-        for change in self._lookout.box.take():
-            try:
-                self._concern(change)
-            except STRANGE as defect:
-                self._not_understood(change.object, defect)
-        self._go_on()
-
-    @on
-    def look_at(self, message: LookAt) -> None:
+    def on_look_at(self, message: LookAt) -> None:
         """Look at an owner again."""
         key = (self._kinds[message.kind], message.namespace, message.name)
         self._timers.pop(key, None)
         self._dirty[key] = None
-        self._go_on()
+        self.schedule()
 
     @on
-    def api_again(self, message: ApiAgain) -> None:
-        """Go on."""
-        self._api_timer = None
-        self._go_on()
-
-    @on
-    def look_for_orphans(self, message: LookForOrphans) -> None:
+    def on_look_for_orphans(self, message: LookForOrphans) -> None:
         """Delete pods whose node is gone: nobody else could say that they have ended."""
-        if not self._lookout.synced or self._api_timer is not None:
+        if not self.informers.synced or self.backing_off:
             return
-        for pod in self._orphans.due(self._lookout.all(POD_KIND), self._lookout.all(NODE_KIND), self.clock.monotonic()):
-            self._contained(lambda pod=pod: self._delete_orphan(pod))  # type: ignore[misc]
+        for pod in self._orphans.due(
+            self.informers.all(POD_KIND), self.informers.all(NODE_KIND), self.clock.monotonic()
+        ):
+            self.attempt(partial(self._delete_orphan, pod))
 
-    @on
-    def next_plan(self, message: NextPlan) -> None:
+    def has_calls(self) -> bool:
+        """Owners to look at, once all is known."""
+        return bool(self._dirty) and self.informers.synced
+
+    def call_api(self) -> None:
         """Look at one owner and do what is missing."""
-        self._called = False
-        if self._dirty and self._lookout.synced:
-            key = next(iter(self._dirty))
-            del self._dirty[key]
-            self._contained(lambda: self._look(key), key)
-        self._go_on()
+        key = self._at = next(iter(self._dirty))
+        del self._dirty[key]
+        self._look(key)
 
-    def _go_on(self) -> None:
-        if self._dirty and self._lookout.synced and not self._called and self._api_timer is None:
-            self._called = True
-            self.tell(self.ref, NextPlan())
+    def attempt(self, call: Callable[[], object]) -> None:
+        """Make a call; nobody is looked at when it is over."""
+        super().attempt(call)
+        self._at = None
+
+    def on_api_error(self, error: ClusterError) -> None:
+        """Look at the owner again: at once, after a moment when somebody else was quicker, later when it is refused."""
+        key = self._at
+        if isinstance(error, Conflict | NotFound | AlreadyExists):
+            self.api_answered()
+            self.log.debug("somebody else was quicker: %s", error)
+            if key is not None:
+                self._later(key, RACED)
+            return
+        super().on_api_error(error)
+        if key is not None and temporary(error):
+            self._dirty[key] = None
+        elif key is not None:
+            self.log.warning("%s", error)
+            self._later(key, API_BACKOFF_LONGEST)
 
     # --- who is concerned ---------------------------------------------------------------------------------------------
 
-    def _concern(self, change: Change) -> None:
+    def take_change(self, change: Change) -> None:
+        """Note who is concerned by it."""
         if change.kind == NODE_KIND:
             if change.operation is Operation.DELETED:
                 self._orphans.node_gone(str(change.object["metadata"]["name"]), self.clock.monotonic())
-            self._dirty.update(dict.fromkeys(map(self._key, self._lookout.all(DAEMONSET_KIND))))
+            self._dirty.update(dict.fromkeys(map(self._key, self.informers.all(DAEMONSET_KIND))))
             return
         if change.kind.kind in self._kinds:
             self._dirty[self._key(change.object)] = None
@@ -169,7 +150,7 @@ class Workloads(Module):
 
     def _concern_deployment(self, namespace: str, replica_set: str) -> None:
         """One that recreates waits for the last old pod."""
-        found = self._lookout.get(REPLICASET_KIND, namespace, replica_set)
+        found = self.informers.get(REPLICASET_KIND, namespace, replica_set)
         owner = forms.owner_of(found) if found is not None else None
         if owner is not None:
             self._dirty[DEPLOYMENT_KIND, namespace, str(owner.get("name"))] = None
@@ -188,13 +169,13 @@ class Workloads(Module):
 
     def _look(self, key: Key) -> None:
         kind, namespace, name = key
-        object = self._lookout.get(kind, namespace, name)
+        object = self.informers.get(kind, namespace, name)
         if object is None:
             return
         if kind == DEPLOYMENT_KIND:
             self._deployment(key, object)
             return
-        pods = [pod for pod in self._lookout.all(POD_KIND) if forms.owned_by(pod, object)]
+        pods = [pod for pod in self.informers.all(POD_KIND) if forms.owned_by(pod, object)]
         alive = {forms.uid(pod) for pod in pods if not forms.ending(pod)}
         if self._expected.waiting(forms.uid(object), alive, self.clock.monotonic()):
             self._later(key, PATIENCE)  # at the latest; what it waits for brings it back
@@ -214,7 +195,7 @@ class Workloads(Module):
 
     def _daemon_set(self, key: Key, object: Json, pods: list[Json]) -> None:
         nodes = [
-            node for node in self._lookout.all(NODE_KIND) if names.EDGE_LABEL in (node["metadata"].get("labels") or {})
+            node for node in self.informers.all(NODE_KIND) if names.EDGE_LABEL in (node["metadata"].get("labels") or {})
         ]
         made = daemonsets.plan(object, nodes, pods, self.clock.now())
         self._status(key, object, made.status)
@@ -225,7 +206,7 @@ class Workloads(Module):
         self._finish(key, None, max(len(made.create), len(made.delete)))
 
     def _deployment(self, key: Key, object: Json) -> None:
-        sets = [one for one in self._lookout.all(REPLICASET_KIND) if forms.owned_by(one, object)]
+        sets = [one for one in self.informers.all(REPLICASET_KIND) if forms.owned_by(one, object)]
         made = deployments.plan(object, sets, self.clock.now(), self._busy())
         namespace = identity(object).namespace
         if made.create is not None:
@@ -243,7 +224,7 @@ class Workloads(Module):
     def _busy(self) -> set[str]:
         """The owners of pods that have not ended, be they on their way out."""
         pods = (
-            pod for pod in self._lookout.all(POD_KIND) if (pod.get("status") or {}).get("phase") not in forms.FINISHED
+            pod for pod in self.informers.all(POD_KIND) if (pod.get("status") or {}).get("phase") not in forms.FINISHED
         )
         return {str(owner.get("uid")) for pod in pods if (owner := forms.owner_of(pod)) is not None}
 
@@ -261,7 +242,7 @@ class Workloads(Module):
         elif again is not None:
             self._later(key, again + 0.1)
 
-    # --- calls: errors that leave these are for `_contained` ----------------------------------------------------------
+    # --- calls: errors that leave these are for `on_api_error` ----------------------------------------------------------
 
     def _create(self, owner: Json, pod: Json) -> None:
         made = self._cluster.create(POD_KIND, identity(owner).namespace, pod)
@@ -287,36 +268,3 @@ class Workloads(Module):
         patch = forms.status_patch(object, status)
         if patch is not None:
             self._cluster.patch(key[0], key[1], key[2], patch, subresource="status")
-
-    def _contained(self, step: Callable[[], None], key: Key | None = None) -> None:
-        try:
-            step()
-            self._failures = 0
-        except (Conflict, NotFound, AlreadyExists) as race:
-            self.log.debug("somebody else was quicker: %s", race)
-            if key is not None:
-                self._later(key, RACED)
-        except ClusterError as error:
-            self._failed(error, key)
-        except STRANGE as defect:
-            self._not_understood({} if key is None else {"metadata": {"name": key[2]}}, defect)
-
-    def _failed(self, error: ClusterError, key: Key | None) -> None:
-        self.counts[error.reason or str(error.code)] += 1
-        if not temporary(error):
-            self.log.warning("%s", error)
-            if key is not None:
-                self._later(key, API_PAUSE_MOST)
-            return
-        if key is not None:
-            self._dirty[key] = None
-        if not self._failures:
-            self.log.warning("%s; trying again", error)
-        seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * (0.5 + 0.5 * self._chance())
-        self._failures += 1
-        if self._api_timer is None:
-            self._api_timer = self.after(seconds, ApiAgain())
-
-    def _not_understood(self, object: Json, defect: Exception) -> None:
-        self.counts["not understood"] += 1
-        self.log.warning("%s can not be understood: %r", object.get("metadata", {}).get("name"), defect)

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from kubeedge_actors.actors.workloads import forms
 from kubeedge_actors.drivers.cluster.base import Json
+from kubeedge_actors.kubernetes.taints import REPELLING, Taint, Toleration, tolerated
 
 HASH_LABEL = "controller-revision-hash"
 ALWAYS_TOLERATED = frozenset(
     f"node.kubernetes.io/{name}"
     for name in ("not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")
 )
-REPELLING = ("NoSchedule", "NoExecute")
 
 
 class DaemonPlan(NamedTuple):
@@ -52,22 +52,12 @@ def suits(daemon_set: Json, node: Json) -> bool:
     if spec.get("nodeName") and spec["nodeName"] != node["metadata"]["name"]:
         return False
     taints = (node.get("spec") or {}).get("taints") or ()
-    return all(_tolerated(taint, spec.get("tolerations") or ()) for taint in taints)
+    tolerations = [Toleration.of(toleration) for toleration in spec.get("tolerations") or ()]
+    return all(_bears(Taint.of(taint), tolerations) for taint in taints)
 
 
-def _tolerated(taint: Json, tolerations: Sequence[Json]) -> bool:
-    if taint.get("effect") not in REPELLING or taint.get("key") in ALWAYS_TOLERATED:
-        return True
-    return any(_tolerates(toleration, taint) for toleration in tolerations)
-
-
-def _tolerates(toleration: Json, taint: Json) -> bool:
-    if toleration.get("effect") not in (None, "", taint.get("effect")):
-        return False
-    if toleration.get("operator") == "Exists":
-        return toleration.get("key") in (None, "", taint.get("key"))
-    same_key = toleration.get("key") == taint.get("key")
-    return same_key and (toleration.get("value") or "") == (taint.get("value") or "")
+def _bears(taint: Taint, tolerations: Sequence[Toleration]) -> bool:
+    return taint.effect not in REPELLING or taint.key in ALWAYS_TOLERATED or tolerated(taint, tolerations)
 
 
 def _keep(wanted: set[str], by_node: dict[str, list[Json]]) -> tuple[dict[str, Json], list[Json]]:

@@ -5,13 +5,14 @@ Source: Kubernetes pkg/controller/controller_utils.go.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from typing import Any
 
 import msgspec
 
 from kubeedge_actors.drivers.cluster.base import Json, Kind, identity
+from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.kubernetes.time import parse_time
 
 DEPLOYMENT_KIND = Kind("apps", "v1", "deployments", "Deployment")
 REPLICASET_KIND = Kind("apps", "v1", "replicasets", "ReplicaSet")
@@ -52,7 +53,7 @@ def owned(kind: Kind, owner: Json) -> Json:
     """The owner reference that makes `owner` the controller of what carries it."""
     who = identity(owner)
     blocking = {"controller": True, "blockOwnerDeletion": True}
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "name": who.name, "uid": who.uid, **blocking}
+    return owner_reference(kind.api_version, kind.kind, who.name, who.uid, **blocking)
 
 
 def pod_of(kind: Kind, owner: Json, labels: Json | None = None, **spec: Any) -> Json:
@@ -78,7 +79,7 @@ def ready_since(pod: Json) -> float | None:
     """Epoch seconds since when it has been ready, by its node's clock; None when it is not."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "Ready" and condition.get("status") == "True":
-            return moment(str(condition.get("lastTransitionTime") or ""))
+            return parse_time(str(condition.get("lastTransitionTime") or "")) or 0.0
     return None
 
 
@@ -86,19 +87,6 @@ def available(pod: Json, seconds: int, now: float) -> bool:
     """Whether it has been ready for so many seconds."""
     since = ready_since(pod)
     return since is not None and (not seconds or since + seconds <= now)
-
-
-def moment(text: str) -> float:
-    """Epoch seconds of a time as Kubernetes writes it; 0 for none."""
-    try:
-        return datetime.datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def stamp(now: float) -> str:
-    """Epoch seconds as Kubernetes writes times."""
-    return datetime.datetime.fromtimestamp(now, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def template_hash(template: Json) -> str:

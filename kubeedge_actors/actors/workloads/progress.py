@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from kubeedge_actors.actors.workloads import forms
 from kubeedge_actors.drivers.cluster.base import Json
+from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 AVAILABLE, PROGRESSING = "Available", "Progressing"
 DONE, MOVED, MADE, LATE = (
@@ -78,8 +79,8 @@ def _progressing(
         return old, None  # it was complete; what is lost since is not a rollout that hangs
     if old is None or old.get("reason") == DONE or _moved(before, status):
         made = _condition(PROGRESSING, "True", MOVED if old else MADE, f"{name} is progressing.", old, now)
-        return {**made, "lastUpdateTime": forms.stamp(now)}, float(deadline)
-    left = forms.moment(str(old.get("lastUpdateTime") or "")) + deadline - now
+        return {**made, "lastUpdateTime": format_time(now)}, float(deadline)
+    left = (parse_time(str(old.get("lastUpdateTime") or "")) or 0.0) + deadline - now
     if left <= 0:
         return _condition(PROGRESSING, "False", LATE, f"{name} has timed out progressing.", old, now), None
     return old, left
@@ -98,5 +99,5 @@ def _condition(type: str, status: str, reason: str, message: str, old: Json | No
     if old is not None and said.items() <= old.items():
         return old
     same = old is not None and old.get("status") == status
-    since = old["lastTransitionTime"] if same and old is not None else forms.stamp(now)
-    return {**said, "lastUpdateTime": forms.stamp(now), "lastTransitionTime": since}
+    since = old["lastTransitionTime"] if same and old is not None else format_time(now)
+    return {**said, "lastUpdateTime": format_time(now), "lastTransitionTime": since}

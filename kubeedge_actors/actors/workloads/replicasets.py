@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kubeedge_actors.actors.workloads import forms
 from kubeedge_actors.drivers.cluster.base import Json
+from kubeedge_actors.kubernetes.time import parse_time
 
 KEPT = 3
 """Finished pods that stay to be looked at; one that fails at once must not fill the API with its remains."""
@@ -52,7 +53,7 @@ def _rank(pod: Json) -> tuple[bool, bool, bool, float]:
 
 
 def _created(pod: Json) -> float:
-    return forms.moment(str(pod["metadata"].get("creationTimestamp") or ""))
+    return parse_time(str(pod["metadata"].get("creationTimestamp") or "")) or 0.0
 
 
 def _status(replica_set: Json, running: list[Json], now: float) -> Json:

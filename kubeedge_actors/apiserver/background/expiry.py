@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..schema.times import parse_time
+from kubeedge_actors.kubernetes.time import parse_time
+
 from ..storage.entry import Entry
 from ..storage.store import Store
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubeedge_actors.kubernetes.time import format_time
+
 from ..kinds.behaviour import Behaviour, Complaints
 from ..resources import SCALE, STATUS, Resource
-from ..schema.times import format_time
 from ..status import FieldError, Json, invalid_value, required
 from .schemas import schema_complaints
 from .structural import Structural

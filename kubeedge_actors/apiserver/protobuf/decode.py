@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from ..schema.times import format_time
+from kubeedge_actors.kubernetes.time import format_time
+
 from ..status import Json, bad_request
 
 MAGIC = b"k8s\x00"

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from kubeedge_actors.kubernetes.time import normal_microtime, normal_time
+
 from ..status import Json
-from .times import normal_microtime, normal_time
 
 Path = tuple[str | int, ...]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..schema.times import parse_time
+from kubeedge_actors.kubernetes.time import parse_time
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 86400 * 365
 UNKNOWN, INVALID, NONE = "<unknown>", "<invalid>", "<none>"

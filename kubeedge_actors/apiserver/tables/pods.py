@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..schema.times import parse_time
+from kubeedge_actors.kubernetes.time import parse_time
+
 from ..status import Json
 from .columns import TableForm, columns
 from .durations import NONE, age, human

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubeedge_actors.drivers.broker.filters import covers, matches, overlap, valid_filter
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.mqtt_topics import covers, matches, overlap, valid_filter
 
 RESERVED = ("$share/#", "test/nosubscribe")
 """Filters that are refused without an ACL file. `$share/...` asks for MQTT 5's shared subscriptions, which there are none

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.filters import valid_topic
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
+from kubeedge_actors.mqtt_topics import valid_topic
 
 NAME = b"\0\4MQTT"
 LEVEL = 4

@@ -24,7 +24,6 @@ from kubeedge_actors.drivers.broker.acl import UNLIMITED, AccessList
 from kubeedge_actors.drivers.broker.base import Tap
 from kubeedge_actors.drivers.broker.connections import Connections
 from kubeedge_actors.drivers.broker.exchange import Counters, Exchange
-from kubeedge_actors.drivers.broker.filters import valid_filter, valid_topic
 from kubeedge_actors.drivers.broker.journal import Journal
 from kubeedge_actors.drivers.broker.ledger import Ledger
 from kubeedge_actors.drivers.broker.listener import is_loopback, listen
@@ -32,6 +31,7 @@ from kubeedge_actors.drivers.broker.outbox import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.errors import BrokerError
+from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 
 if TYPE_CHECKING:
     import socket

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.acl import UNLIMITED, Client, Rights
 from kubeedge_actors.drivers.broker.base import Arrival, Tap
-from kubeedge_actors.drivers.broker.filters import FilterTable, valid_filter
+from kubeedge_actors.drivers.broker.filters import FilterTable
 from kubeedge_actors.drivers.broker.journal import FORGETFUL, Journal, Memory, Notes
 from kubeedge_actors.drivers.broker.outbox import LIMITS, Limits, Pool
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.retained import Retained
 from kubeedge_actors.drivers.broker.session import AT_ONCE, Condition, Send, Session
+from kubeedge_actors.mqtt_topics import valid_filter
 
 REMEMBERED = 1_000
 """Clients that are away and whose sessions are kept; the one that left first is forgotten for a further one."""

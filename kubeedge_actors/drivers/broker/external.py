@@ -20,12 +20,12 @@ from urllib.parse import unquote, urlsplit
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival, Tap
-from kubeedge_actors.drivers.broker.filters import valid_filter, valid_topic
 from kubeedge_actors.drivers.broker.outbox import LAST_ID, Limits, Outbox
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.talk import KEEPALIVE, Bell, Talk
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import BrokerError, UsageError
+from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 
 if TYPE_CHECKING:
     import ssl

@@ -6,7 +6,6 @@ from collections import deque
 
 from kubeedge_actors.drivers.broker.base import Arrival, Tap
 from kubeedge_actors.drivers.broker.exchange import Exchange
-from kubeedge_actors.drivers.broker.filters import valid_filter, valid_topic
 from kubeedge_actors.drivers.broker.packets import (
     PUBACK,
     PUBLISH,
@@ -20,6 +19,7 @@ from kubeedge_actors.drivers.broker.packets import (
 )
 from kubeedge_actors.drivers.broker.session import Session
 from kubeedge_actors.errors import BrokerError
+from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 
 
 class FakeClient:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubeedge_actors.drivers.broker.filters import matches
 from kubeedge_actors.drivers.broker.packets import Publish
+from kubeedge_actors.mqtt_topics import matches
 
 MESSAGES = 10_000
 BYTES = 16 * 1024 * 1024

@@ -200,12 +200,16 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One watch of a Lookout. `awaited`: nothing may be taken for gone before its first list is complete."""
+    """One watch of a Lookout. `awaited`: nothing may be taken for gone before its first list is complete.
+
+    `namespace`: only of this one; empty: of all.
+    """
 
     kind: Kind
     labels: str = ""
     cache: bool = True
     awaited: bool = True
+    namespace: str = ""
 
 
 class Lookout:
@@ -233,7 +237,9 @@ class Lookout:
             return False
         for each in self._wanted:
             complete = functools.partial(self._complete, each.kind) if each.awaited else None
-            watch = self._cluster.watch(each.kind, self.box.put, complete, labels=each.labels, cache=each.cache)
+            watch = self._cluster.watch(
+                each.kind, self.box.put, complete, namespace=each.namespace, labels=each.labels, cache=each.cache
+            )
             self._watches[each.kind] = watch
         return True
 

@@ -14,6 +14,7 @@ import msgspec
 from kubeedge_actors.drivers.cluster import patches
 from kubeedge_actors.drivers.cluster.base import Json, Kind, PatchForm
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.merge_patch import merge_patch
 
 WITH_STATUS_SUBRESOURCE = frozenset(
     {"pods", "nodes", "persistentvolumes", "persistentvolumeclaims", "certificatesigningrequests"}
@@ -102,7 +103,7 @@ class State:
         try:
             if form == "json":
                 return self._change(kind, old, patches.json_patch(old, change), subresource)
-            apply = patches.strategic if form == "strategic" else patches.merge
+            apply = patches.strategic if form == "strategic" else merge_patch
             return self._change(kind, old, apply(old, change), subresource)
         except patches.PatchRefused as refusal:
             raise ClusterError(status_of(422, "Invalid", str(refusal), kind, name)) from None

@@ -34,19 +34,6 @@ class PatchRefused(Exception):
     """The patch does not fit the object; the text says why."""
 
 
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
-
-
 def strategic(target: Any, patch: Any) -> Any:
     """Kubernetes' strategic merge: maps merge, keyed lists merge by their key, other lists are replaced."""
     if not isinstance(patch, dict):

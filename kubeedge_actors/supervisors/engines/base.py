@@ -1,68 +1,143 @@
-"""What an engine promises: it gives mailboxes their turns."""
+"""What an engine promises, and what it has to know of the actors and of the system that it runs.
+
+Four protocols, each for one user: `Dispatcher` runs cells, `Scheduler` keeps timers, `Waiting` is for promises and full
+mailboxes, `Placement` says where the instances live. An `Engine` is all of them.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
+from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock
-from kubeedge_actors.supervisors.mailbox import Room
+from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.events import Events
+from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.lifecycle import LIVE, State
+from kubeedge_actors.supervisors.mailbox import Mailbox, Room
+from kubeedge_actors.supervisors.promise import LocalPromise
+from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.registry import Registry
+from kubeedge_actors.supervisors.tracing import Tracer
 
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.actor import Actor
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.child import ChildSpec
-    from kubeedge_actors.supervisors.incarnation import Incarnation
-    from kubeedge_actors.supervisors.promise import Promise
+
+class System(Protocol):
+    """The running system, as its parts see it."""
+
+    clock: Clock
+    registry: Registry
+    events: Events
+    tracer: Tracer | None
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def lock(self) -> threading.RLock: ...
+    def deciding(self) -> AbstractContextManager[None]: ...
+    def chance(self) -> float: ...
+    def publish(self, message: object, sender: str = "") -> int: ...
+    def root_started(self) -> None: ...
+    def root_stopped(self, error: str) -> None: ...
+    def bury(
+        self, recipient: str, message: object, reason: Reason, sender: str = "", deliveries: int = 0, error: str = "",
+        text: str = "", trace: str = "",
+    ) -> None: ...  # fmt: skip
 
 
-class Engine(Protocol):
-    """Gives cells their turns and keeps the timers. All methods may be called from any thread.
+class Runnable(Protocol):
+    """A cell, as an engine and what runs in it see it. `seat`: who may run it now; the engine's own affair."""
 
-    Promises
-    * A cell whose mailbox calls `wake` gets `turns.drain` soon after, never twice at once with the same seat.
-    * `call_later` actions run one at a time, outside of any turn and with no lock held.
-    * Only `make`, `wait`, `await_room` and `shut_down` block.
-    """
+    name: str
+    spec: ChildSpec
+    runtime: System
+    box: Mailbox
+    ref: Ref
+    clock: Clock
+    log: logging.Logger
+    state: State
+    incarnation: Incarnation | None
+    seat: object
 
-    def attach(self, clock: Clock | None) -> Clock:
-        """Take the clock to use, or give the engine's own; called once, by the runtime."""
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def stopping(self) -> bool: ...
+    def run(self, limit: int, /) -> bool: ...
+    def has_work(self) -> bool: ...
+    def bury(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
+    def inject_failure(self, error: BaseException) -> None: ...
 
-    def check(self, spec: ChildSpec) -> None:
-        """RegistrationError when this engine can not run such an actor."""
 
-    def make(self, cell: Cell) -> Actor:
-        """A new instance, or what stands for it here; raises whatever the factory does. In a turn of the cell."""
+class Scheduler(Protocol):
+    """Keeps the timers. `call_later` actions run one at a time, outside of any turn and with no lock held."""
 
-    def abandon(self, one: Incarnation) -> None:
-        """It was replaced because its turn did not end: end what can be ended."""
-
-    def where(self, cell: Cell) -> dict[str, Any]:
-        """Where the actor lives, as plain data for the tree: `isolation`, and for a process `pid` and `host`."""
-
-    def open(self, cell: Cell) -> None:
-        """Give the cell a new seat and its mailbox a `wake`: it gets turns. Who held an earlier seat gets no more."""
-
-    def close(self, cell: Cell) -> None:
-        """The cell needs no more turns."""
+    def use_clock(self, clock: Clock | None) -> Clock:
+        """Take the clock to use, or give the engine's own; called once, by the system."""
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Call `action` later; the returned function cancels it. Actions are brief and never wait."""
 
-    def wait(self, promise: Promise, timeout: float) -> None:
-        """Return when the promise is settled or the time is over."""
 
-    def await_room(self, cell: Cell) -> Room:
-        """Wait until the cell's mailbox may have room, unless that would be for ever."""
+class Dispatcher(Protocol):
+    """Runs cells: one whose mailbox calls `wake` gets `run` soon after, never twice at once with the same seat."""
 
-    def release(self, cell: Cell) -> None:
-        """The cell is to stop: if its handler waits for room somewhere, let it in."""
+    def open(self, cell: Runnable) -> None:
+        """Give the cell a new seat and its mailbox a `wake`: it gets turns. Who held an earlier seat gets no more."""
 
-    def current(self) -> Cell | None:
+    def close(self, cell: Runnable) -> None:
+        """The cell needs no more turns."""
+
+    def current(self) -> Runnable | None:
         """The cell whose turn it is in this thread."""
 
-    def stack(self, cell: Cell) -> str:
+    def stack(self, cell: Runnable) -> str:
         """Where the cell's code is at the moment, as text; empty when that is not known."""
 
     def shut_down(self) -> None:
         """End what runs in the background; idempotent."""
+
+
+class Waiting(Protocol):
+    """Makes whoever runs here wait, without waiting for ever for itself."""
+
+    def wait(self, promise: LocalPromise, timeout: float) -> None:
+        """Return when the promise is settled or the time is over."""
+
+    def await_room(self, cell: Runnable) -> Room:
+        """Wait until the cell's mailbox may have room, unless that would be for ever."""
+
+    def release(self, cell: Runnable) -> None:
+        """The cell is to stop: if its handler waits for room somewhere, let it in."""
+
+
+class Placement(Protocol):
+    """Where the instances live: in this process or in one of their own."""
+
+    def check(self, spec: ChildSpec) -> None:
+        """RegistrationError when such an actor can not be run here."""
+
+    def make(self, cell: Runnable) -> Actor:
+        """A new instance, or what stands for it here; raises whatever the factory does. In a turn of the cell."""
+
+    def abandon(self, incarnation: Incarnation) -> None:
+        """It was replaced because its turn did not end: end what can be ended."""
+
+    def where(self, cell: Runnable) -> dict[str, Any]:
+        """Where the actor lives, as plain data for the tree: `isolation`, and for a process `pid` and `host`."""
+
+
+class Engine(Dispatcher, Scheduler, Waiting, Placement, Protocol):
+    """Gives mailboxes their turns. All methods may be called from any thread; only `make`, `wait`, `await_room` and
+    `shut_down` block.
+    """
+
+
+def starts_before(me: Runnable, other: Runnable) -> bool:
+    """True when `other` may be waiting for `me` to start: then `me` can not wait for it."""
+    return me.state is State.STARTING and other.state not in LIVE

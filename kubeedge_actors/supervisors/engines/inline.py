@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kubeedge_actors.supervisors.cell import Cell, starts_before
+from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock, ManualClock
-from kubeedge_actors.supervisors.engines.schedule import Schedule
+from kubeedge_actors.supervisors.engines.base import Runnable, starts_before
+from kubeedge_actors.supervisors.engines.timers import Schedule
+from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.mailbox import Room
-from kubeedge_actors.supervisors.promise import Promise
-from kubeedge_actors.supervisors.turns import drain, has_work
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.actor import Actor
-    from kubeedge_actors.supervisors.child import ChildSpec
-    from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.promise import LocalPromise
 
 
 class InlineEngine:
@@ -29,13 +26,13 @@ class InlineEngine:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self._ready: deque[Cell] = deque()
-        self._queued: set[Cell] = set()
-        self._stack: list[Cell] = []
+        self._ready: deque[Runnable] = deque()
+        self._queued: set[Runnable] = set()
+        self._stack: list[Runnable] = []
         self._seats: list[object] = []
         self._schedule = Schedule()
 
-    def attach(self, clock: Clock | None) -> Clock:
+    def use_clock(self, clock: Clock | None) -> Clock:
         """The engine's clock, unless another manual one is given."""
         if clock is not None:
             if not isinstance(clock, ManualClock):
@@ -85,22 +82,22 @@ class InlineEngine:
             return True
         return False
 
-    def _turn(self, cell: Cell) -> None:
+    def _turn(self, cell: Runnable) -> None:
         cell.box.idle = False
         self._stack.append(cell)
         self._seats.append(cell.seat)
         try:
-            more = drain(cell, 1)
+            more = cell.run(1)
         finally:
             self._stack.pop()
             self._seats.pop()
         if cell.seat is None:
             return
         cell.box.idle = True
-        if more or has_work(cell):
+        if more or cell.has_work():
             self._wake(cell)
 
-    def _wake(self, cell: Cell) -> None:
+    def _wake(self, cell: Runnable) -> None:
         if cell not in self._queued:
             self._queued.add(cell)
             self._ready.append(cell)
@@ -108,32 +105,32 @@ class InlineEngine:
     def check(self, spec: ChildSpec) -> None:
         """Any will do."""
 
-    def make(self, cell: Cell) -> Actor:
+    def make(self, cell: Runnable) -> Actor:
         """The instance itself, whatever isolation it asks for: a test wants to look at it."""
         return cell.spec.factory()
 
-    def abandon(self, one: Incarnation) -> None:
+    def abandon(self, incarnation: Incarnation) -> None:
         """Nothing can be ended: who asks is further up the same stack."""
 
-    def where(self, cell: Cell) -> dict[str, Any]:
+    def where(self, cell: Runnable) -> dict[str, Any]:
         """In the thread of whoever runs the engine."""
         return {"isolation": "inline"}
 
-    def open(self, cell: Cell) -> None:
+    def open(self, cell: Runnable) -> None:
         """Give the cell turns."""
         cell.seat = object()
         cell.box.wake = partial(self._wake, cell)
         cell.box.idle = True
         self._wake(cell)
 
-    def close(self, cell: Cell) -> None:
+    def close(self, cell: Runnable) -> None:
         """Nothing to do: without a seat it gets no turns."""
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Keep the action until `advance` passes its time."""
         return partial(self._schedule.cancel, self._schedule.add(self.clock.monotonic() + seconds, action))
 
-    def wait(self, promise: Promise, timeout: float) -> None:
+    def wait(self, promise: LocalPromise, timeout: float) -> None:
         """Run the others until the promise is settled, moving the clock when only time can help."""
         until = self.clock.monotonic() + timeout
         while not promise.done:
@@ -141,25 +138,25 @@ class InlineEngine:
                 self._move_to(until)
                 return
 
-    def await_room(self, cell: Cell) -> Room:
+    def await_room(self, cell: Runnable) -> Room:
         """Let the actor with the full mailbox work; one that is waiting itself can not."""
         while cell.box.full():
             me = self.current()
             if cell in self._stack or (me is not None and starts_before(me, cell)):
                 return Room.WOULD_BE_FOR_EVER
-            if not has_work(cell):
+            if not cell.has_work():
                 return Room.CANNOT_WAIT
             self._turn(cell)
         return Room.LOOK_AGAIN
 
-    def release(self, cell: Cell) -> None:
+    def release(self, cell: Runnable) -> None:
         """Nobody waits: there is one thread."""
 
-    def current(self) -> Cell | None:
+    def current(self) -> Runnable | None:
         """The innermost running cell; None when its incarnation was replaced, and what runs is nobody's any more."""
         return self._stack[-1] if self._stack and self._stack[-1].seat is self._seats[-1] else None
 
-    def stack(self, cell: Cell) -> str:
+    def stack(self, cell: Runnable) -> str:
         """Not known: who asks is further up the same stack."""
         return ""
 

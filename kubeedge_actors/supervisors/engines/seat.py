@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 from pykka.messages import _ActorStop
 
+from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.promise import Promise, Reply
-from kubeedge_actors.supervisors.turns import drain, has_work
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.supervisors.promise import LocalPromise, LocalReply
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +23,7 @@ class Inbox:
     """What other Pykka code reaches: a Pykka `tell` or `ask` ends in the supervised mailbox, under its policy."""
 
     def __init__(self) -> None:
-        self.cell: Cell | None = None
+        self.cell: Runnable | None = None
 
     def put(self, envelope: Any, /) -> None:
         """Take a Pykka envelope."""
@@ -41,9 +37,9 @@ class Inbox:
         if reply_to is None:
             cell.ref.tell(envelope.message)
             return
-        promise = Promise(cell.engine, cell.name, float("inf"))
+        promise = LocalPromise(cell.engine, cell.name, float("inf"))
         promise.listen(lambda: _hand_over(promise, reply_to))
-        cell.box.press(Envelope(envelope.message, "", cell.box.now(), Reply(promise)))
+        cell.box.press(Envelope(envelope.message, "", cell.box.now(), LocalReply(promise)))
 
     def get(self) -> Any:
         """Not used: the seat has a loop of its own."""
@@ -54,7 +50,7 @@ class Inbox:
         return self.cell is None or not len(self.cell.box.queue)
 
 
-def _hand_over(promise: Promise, future: Any) -> None:
+def _hand_over(promise: LocalPromise, future: Any) -> None:
     try:
         value = promise.get()
     except Exception as error:  # noqa: BLE001 - it is handed on, whatever it is
@@ -64,11 +60,14 @@ def _hand_over(promise: Promise, future: Any) -> None:
 
 
 class Seat(pykka.ThreadingActor):
-    """Gives one cell its turns, on a thread of its own, as long as it is the cell's present seat."""
+    """Gives one cell its turns, on a thread of its own, as long as it is the cell's present seat.
 
-    def __init__(self, cell: Cell, engine: ThreadsEngine) -> None:
+    `present`: the seats of one engine by the identifiers of their threads; it is in there while its thread runs.
+    """
+
+    def __init__(self, cell: Runnable, present: dict[int, Seat]) -> None:
         super().__init__()
-        self.cell, self._engine = cell, engine
+        self.cell, self._present = cell, present
         self._gate = threading.Lock()
         self._gate.acquire()
         self.actor_inbox.cell = cell  # type: ignore[attr-defined]  # ours, from _create_actor_inbox
@@ -89,22 +88,22 @@ class Seat(pykka.ThreadingActor):
 
     def _actor_loop(self) -> None:
         ident = threading.get_ident()
-        self._engine.present[ident] = self
+        self._present[ident] = self
         try:
             self._run()
         finally:
-            del self._engine.present[ident]
+            del self._present[ident]
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
 
     def _run(self) -> None:
         cell, box = self.cell, self.cell.box
         while cell.seat is self:
-            if drain(cell, TURN) or cell.seat is not self:
+            if cell.run(TURN) or cell.seat is not self:
                 continue
             # nobody who only tells has to wake an actor that is suspended
             box.idle = cell.incarnation is not None
-            if has_work(cell):
+            if cell.has_work():
                 box.idle = False
                 continue
             self._gate.acquire()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.promise import Asker
 
 
 class Wait:
@@ -16,7 +14,7 @@ class Wait:
 
     __slots__ = ("for_room", "released", "target")
 
-    def __init__(self, target: Cell, *, for_room: bool) -> None:
+    def __init__(self, target: Asker, *, for_room: bool) -> None:
         self.target, self.for_room = target, for_room
         self.released = False
 
@@ -30,10 +28,10 @@ class Waits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waits: dict[Cell, Wait] = {}
+        self._waits: dict[Asker, Wait] = {}
 
     @contextmanager
-    def waiting(self, who: Cell | None, target: Cell | None, *, for_room: bool) -> Iterator[Wait | None]:
+    def waiting(self, who: Asker | None, target: Asker | None, *, for_room: bool) -> Iterator[Wait | None]:
         """`who` waits for `target` inside the block; None is somebody from outside, for whom nobody can wait."""
         if who is None or target is None:
             yield None
@@ -51,7 +49,7 @@ class Waits:
                 if self._waits.get(who) is wait:  # else a newer incarnation waits, and this one was replaced
                     del self._waits[who]
 
-    def release(self, who: Cell) -> None:
+    def release(self, who: Asker) -> None:
         """Whatever room `who` waits for, it is let in without."""
         with self._lock:
             wait = self._waits.get(who)
@@ -60,7 +58,7 @@ class Waits:
             wait.released = True
         wait.target.box.let_go()
 
-    def _open_ring(self, who: Cell) -> Wait | None:
+    def _open_ring(self, who: Asker) -> Wait | None:
         ring, at = [], who
         while at in self._waits:
             wait = self._waits[at]

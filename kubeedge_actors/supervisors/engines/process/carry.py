@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Unhandled
 from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, Reason, shorten
-from kubeedge_actors.supervisors.life import summary_of
+from kubeedge_actors.supervisors.incarnation import summary_of
 from kubeedge_actors.supervisors.ref import Ref
 
 PROTOCOL = 5

@@ -18,6 +18,7 @@ from kubeedge_actors.supervisors.clock import SystemClock
 from kubeedge_actors.supervisors.engines.process.carry import Carrier, Unseen, pack, unpack
 from kubeedge_actors.supervisors.engines.process.line import Frame, Line, call_home
 from kubeedge_actors.supervisors.engines.process.surroundings import FarClock, FarContext, FarLog, FarRef, Kept
+from kubeedge_actors.supervisors.promise import Otherwise, Then
 from kubeedge_actors.supervisors.ref import Ref
 
 
@@ -48,7 +49,6 @@ class FarSide:
         self._carrier: Carrier = None  # type: ignore[assignment]  # comes with the first frame
         self._actor: Actor | None = None
         self.held: list[object] = []
-        self.number, self.keep = self._kept.number, self._kept.keep
 
     def run(self) -> None:
         """Do what the stand-in says until it says stop."""
@@ -199,6 +199,14 @@ class FarSide:
     def fail(self, number: int, error: Exception) -> Any:
         """Give an error as that answer."""
         return self.call("fail", number, pack(error, self._carrier))
+
+    def number(self) -> int:
+        """A number that was not given before."""
+        return self._kept.number()
+
+    def keep(self, fn: Then, failed: Otherwise | None) -> int:
+        """Keep two functions until the other side has them called; their number."""
+        return self._kept.keep(fn, failed)
 
     def drop(self, kind: str, number: int) -> None:
         """Nobody here holds it any more. Takes no lock: it is called by finalizers, and sent with the next frame."""

@@ -14,9 +14,8 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
-from kubeedge_actors.errors import RegistrationError, Stopped
+from kubeedge_actors.errors import Stopped
 from kubeedge_actors.supervisors.engines.process.carry import Carrier, Pickled
 from kubeedge_actors.supervisors.engines.process.line import TICKET, Line, answer_call
 
@@ -132,20 +131,6 @@ class Launcher:
                 door.close()
             for warden in self._wardens:
                 warden.close()
-
-
-def check_spec(name: str, host: str, factory: object, carrier: Carrier | None) -> None:
-    """RegistrationError when such an actor can not run in a process of its own."""
-    if host and find_spec("thespian") is None:
-        raise RegistrationError(
-            f"{name} is to run on the host {host}, which needs Thespian: pip install 'kubeedge-actors[hosts]'"
-        )
-    try:
-        (carrier or Pickled()).dumps(factory)
-    except Exception as error:
-        raise RegistrationError(
-            f"{name} is to run in a process of its own, so what makes it has to be importable there: {error}"
-        ) from error
 
 
 def _turn_away(arrived: queue.SimpleQueue[Line | str]) -> None:

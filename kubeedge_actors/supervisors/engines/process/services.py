@@ -5,33 +5,38 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout
+from kubeedge_actors.supervisors.context import LocalContext
 from kubeedge_actors.supervisors.deadletters import Reason
-from kubeedge_actors.supervisors.engines.process.carry import Trouble, Unseen, unpack
-from kubeedge_actors.supervisors.promise import Promise, Reply
+from kubeedge_actors.supervisors.engines.base import Runnable
+from kubeedge_actors.supervisors.engines.process.carry import Carrier, Home, Trouble, Unseen, unpack
+from kubeedge_actors.supervisors.promise import LocalPromise, LocalReply
 from kubeedge_actors.supervisors.strategy import Ending
-from kubeedge_actors.supervisors.timer import Timer
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.actor import Context
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.engines.process.standin import StandIn
+from kubeedge_actors.supervisors.timer import LocalTimer
 
 TO = {"tell": 0, "ref_tell": 0, "offer": 0, "ask": 1, "ref_ask": 1}
 """Which detail of a call says whom a message is for."""
 
 
+class CallbackPort(Home, Protocol):
+    """The stand-in, as its services see it."""
+
+    carrier: Carrier
+
+    def follow(self, key: int, ok: bool, value: object, inside: bool) -> None: ...
+
+
 class Services:
     """The promises, replies and timers of one incarnation, by the numbers that the far side knows them by."""
 
-    def __init__(self, cell: Cell, context: Context, stand_in: StandIn) -> None:
+    def __init__(self, cell: Runnable, context: LocalContext, stand_in: CallbackPort) -> None:
         self._cell, self._context, self._stand_in = cell, context, stand_in
         self._numbers = itertools.count(1)
-        self._promises: dict[int, Promise] = {}
-        self._replies: dict[int, Reply] = {}
-        self._timers: dict[int, Timer] = {}
+        self._promises: dict[int, LocalPromise] = {}
+        self._replies: dict[int, LocalReply] = {}
+        self._timers: dict[int, LocalTimer] = {}
 
     def do(self, method: str, inside: bool, arguments: tuple[Any, ...]) -> Any:
         """Do one of those below, as the far side says; `inside`: it is said in a turn."""
@@ -59,7 +64,7 @@ class Services:
         return self._context.publish(message)
 
     def _do_ref_tell(self, to: str, sender: str, message: object) -> None:
-        ref = self._context._find(to, message)
+        ref = self._context.resolve(to, message)
         if ref is not None:
             ref.tell(message, sender)
 
@@ -74,7 +79,9 @@ class Services:
     # --- answers that it waits for --------------------------------------------------------------------------------
 
     def _do_ask(self, number: int, to: str, timeout: float, message: object) -> None:
-        self._promises[number] = self._context.ask(to, message, timeout)
+        promise = self._context.ask(to, message, timeout)
+        assert isinstance(promise, LocalPromise)  # the Refs of this side are local ones
+        self._promises[number] = promise
 
     _do_ref_ask = _do_ask
 
@@ -103,7 +110,7 @@ class Services:
 
     def _do_lose(self, key: int, has_failed: bool, inside: bool) -> None:
         number = next(self._numbers)
-        promise = self._promises[number] = Promise(self._cell.engine, "nobody", 1.0)
+        promise = self._promises[number] = LocalPromise(self._cell.engine, "nobody", 1.0)
         promise.settle(None, AnswerLost("the question could not be carried to another process"))
         self._do_then(number, key, has_failed, inside)
         self.drop("promise", number)
@@ -111,7 +118,7 @@ class Services:
     # --- answers that it owes -------------------------------------------------------------------------------------
 
     def _do_reply_later(self, index: int) -> int:
-        held = self._context._one.held()
+        held = self._context.incarnation.held()
         number = next(self._numbers)
         self._replies[number] = self._context.reply_later(held[index].message if held else None)
         return number

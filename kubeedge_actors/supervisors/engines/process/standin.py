@@ -9,22 +9,21 @@ import queue
 import signal
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubeedge_actors.errors import AnswerLost, RegistrationError, Stopped
-from kubeedge_actors.supervisors import life
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import SystemClock
+from kubeedge_actors.supervisors.context import LocalContext
 from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.carry import Carrier, Uncarried, Unseen, pack, unpack
+from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 from kubeedge_actors.supervisors.engines.process.line import Frame, Line
 from kubeedge_actors.supervisors.engines.process.services import Services
-from kubeedge_actors.supervisors.promise import Reply
+from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.promise import LocalReply
 from kubeedge_actors.supervisors.ref import Ref
-
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.cell import Cell
-    from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,9 @@ class ProcessDied(Exception):
 class StandIn(Actor):
     """Hands each message to the process, and does for it what it asks for, until it says that it is done."""
 
-    def __init__(self, cell: Cell, launcher: Launcher) -> None:
+    context: LocalContext  # it stands in for the actor in this process
+
+    def __init__(self, cell: Runnable, launcher: Launcher) -> None:
         self._cell, self._launcher = cell, launcher
         self.carrier: Carrier = launcher.carrier
         self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
@@ -80,8 +81,8 @@ class StandIn(Actor):
 
     def receive(self, message: object) -> object:
         """Have it handled over there."""
-        held = self.context._one.held()
-        wanted = bool(held) and isinstance(held[0].attached, Reply)
+        held = self._incarnation.held()
+        wanted = bool(held) and isinstance(held[0].attached, LocalReply)
         outcome = self._turn("do", wanted, self._carried(message))
         return self._answer(outcome, message) if wanted else None
 
@@ -146,6 +147,10 @@ class StandIn(Actor):
         # elsewhere it ends when the line does
         self._line.close()
 
+    @property
+    def _incarnation(self) -> Incarnation:
+        return self.context.incarnation
+
     # --- turns ----------------------------------------------------------------------------------------------------
 
     def follow(self, key: int, ok: bool, value: object, inside: bool) -> None:
@@ -204,7 +209,7 @@ class StandIn(Actor):
 
     def _bury(self, indexes: list[int], messages: list[Any], text: str) -> None:
         """Take what can not be carried out of the batch in hand."""
-        turn = self.context._one.turn
+        turn = self._incarnation.turn
         for index in reversed(indexes):
             del messages[index]
             if isinstance(turn, list):
@@ -230,9 +235,9 @@ class StandIn(Actor):
 
     def _notice(self) -> None:
         """It went while nobody needed it: a crash between two messages. An order, between two turns."""
-        one = self._cell.incarnation
-        if one is not None and one.actor is self:
-            life.inject(self._cell, ProcessDied(f"the process {self.pid} of {self._cell.name} has ended"))
+        incarnation = self._cell.incarnation
+        if incarnation is not None and incarnation.actor is self:
+            incarnation.inject_failure(ProcessDied(f"the process {self.pid} of {self._cell.name} has ended"))
 
     def _take(self, frame: Frame) -> None:
         if frame[0] == "log":

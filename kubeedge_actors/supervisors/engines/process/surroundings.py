@@ -6,7 +6,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors.actor import Context
@@ -16,8 +16,20 @@ from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.strategy import Ending
 from kubeedge_actors.supervisors.timer import Timer
 
-if TYPE_CHECKING:
-    from kubeedge_actors.supervisors.engines.process.far import FarSide
+
+class RuntimePort(Protocol):
+    """The way to the runtime's process, as what stands for its things sees it."""
+
+    held: list[object]
+
+    def call(self, method: str, *details: object, answer: bool = True) -> Any: ...
+    def say(self, method: str, *details: object, message: object, answer: bool = False) -> Any: ...
+    def answer(self, number: int, value: object) -> Any: ...
+    def fail(self, number: int, error: Exception) -> Any: ...
+    def drop(self, kind: str, number: int) -> None: ...
+    def number(self) -> int: ...
+    def keep(self, fn: Then, failed: Otherwise | None) -> int: ...
+    def log(self, name: str, level: int, text: str) -> None: ...
 
 
 class FarContext(Context):
@@ -25,10 +37,9 @@ class FarContext(Context):
 
     __slots__ = ("_far",)
 
-    def __init__(self, far: FarSide, name: str, clock: Clock, log: logging.Logger) -> None:
+    def __init__(self, far: RuntimePort, name: str, clock: Clock, log: logging.Logger) -> None:
+        super().__init__(name, FarRef(far, name), clock, log)
         self._far = far
-        self.name, self.clock, self.log = name, clock, log
-        self.ref = FarRef(far, name)
 
     def tell(self, to: str | Ref, message: object) -> None:
         """Tell somebody; a message that can not be carried is a dead letter."""
@@ -72,8 +83,9 @@ class FarRef(Ref):
 
     __slots__ = ("_far",)
 
-    def __init__(self, far: FarSide, name: str) -> None:
-        self._far, self.name = far, name
+    def __init__(self, far: RuntimePort, name: str) -> None:
+        super().__init__(name)
+        self._far = far
 
     def tell(self, message: object, sender: str = "") -> None:
         """Put a message into the mailbox."""
@@ -93,8 +105,9 @@ class FarPromise(Promise):
 
     __slots__ = ("_far", "_lost", "_number")
 
-    def __init__(self, far: FarSide, method: str, to: str, message: object, timeout: float) -> None:
-        self._far, self.asked, self.timeout = far, to, timeout
+    def __init__(self, far: RuntimePort, method: str, to: str, message: object, timeout: float) -> None:
+        super().__init__(to, timeout)
+        self._far = far
         self._number = far.number()
         self._lost = far.say(method, self._number, to, timeout, message=message) is False
 
@@ -125,9 +138,9 @@ class FarPromise(Promise):
 class FarReply(Reply):
     """The right to answer, kept on the other side. Whoever lets go of it without answering makes it AnswerLost."""
 
-    __slots__ = ("_far", "_number")
+    __slots__ = ("__weakref__", "_far", "_number")
 
-    def __init__(self, far: FarSide, number: int) -> None:
+    def __init__(self, far: RuntimePort, number: int) -> None:
         self._far, self._number = far, number
 
     def send(self, value: object = None) -> bool:
@@ -147,9 +160,9 @@ class FarTimer(Timer):
 
     __slots__ = ("_far", "_number")
 
-    def __init__(self, far: FarSide, number: int | None) -> None:
+    def __init__(self, far: RuntimePort, number: int | None) -> None:
+        super().__init__(cancelled=number is None)
         self._far, self._number = far, number
-        self.cancelled = number is None
 
     def cancel(self) -> None:
         """Not again."""
@@ -161,7 +174,7 @@ class FarTimer(Timer):
 class FarClock:
     """The runtime's clock, asked each time: for one that is moved by hand."""
 
-    def __init__(self, far: FarSide) -> None:
+    def __init__(self, far: RuntimePort) -> None:
         self._far = far
 
     def now(self) -> float:
@@ -176,7 +189,7 @@ class FarClock:
 class FarLog(logging.Handler):
     """Sends what is logged to the runtime's process, where it is one log."""
 
-    def __init__(self, far: FarSide) -> None:
+    def __init__(self, far: RuntimePort) -> None:
         super().__init__()
         self._far = far
 

@@ -1,12 +1,20 @@
-"""What is due when: a heap of actions. Pure: it is told the time."""
+"""Timers: a heap of actions by the time they are due (pure: it is told the time), and the thread that waits for the first."""
 
 from __future__ import annotations
 
 import heapq
+import logging
+import threading
 from collections.abc import Callable
+
+from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
+
+log = logging.getLogger(__name__)
 
 Action = Callable[[], object]
 
+JOIN = 1.0
+"""Seconds that the end of the thread is waited for; it is a daemon."""
 TIDY = 64
 """Cancelled entries are only worth a sweep when there are more than this many, and more than live ones."""
 
@@ -85,3 +93,66 @@ class Schedule:
         """Forget everything."""
         self._heap.clear()
         self._cancelled = 0
+
+
+class Timers:
+    """A schedule, and the thread that waits for what is first in it."""
+
+    def __init__(self) -> None:
+        self.clock: Clock = SystemClock()
+        self._schedule = Schedule()
+        self._changed = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._ended = False
+
+    def add(self, seconds: float, action: Action) -> Entry:
+        """Call `action` in `seconds`."""
+        due = self.clock.monotonic() + seconds
+        with self._changed:
+            first = self._schedule.first_due()
+            entry = self._schedule.add(due, action)
+            if self._thread is None and not self._ended:
+                self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
+                self._thread.start()
+            elif first is None or due < first:
+                self._changed.notify()
+        return entry
+
+    def cancel(self, entry: Entry) -> None:
+        """Not any more. Takes no lock: a reply that is garbage-collected cancels too, wherever that happens."""
+        self._schedule.cancel(entry)
+
+    def current(self) -> bool:
+        """True in the timer thread."""
+        return threading.current_thread() is self._thread
+
+    def look(self) -> None:
+        """The clock was moved."""
+        with self._changed:
+            self._changed.notify()
+
+    def shut_down(self) -> None:
+        """End the thread and forget what was to come."""
+        with self._changed:
+            self._ended = True
+            self._schedule.clear()
+            self._changed.notify()
+        if self._thread is not None and not self.current():
+            self._thread.join(JOIN)
+
+    def _run(self) -> None:
+        by_hand = isinstance(self.clock, ManualClock)
+        while True:
+            with self._changed:
+                if self._ended:
+                    return
+                now = self.clock.monotonic()
+                action = self._schedule.take(now)
+                if action is None:
+                    due = self._schedule.first_due()
+                    self._changed.wait(None if due is None or by_hand else due - now)
+                    continue
+            try:
+                action()
+            except Exception:
+                log.exception("what was to happen at a certain time failed")

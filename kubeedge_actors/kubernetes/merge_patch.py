@@ -1,11 +1,11 @@
-"""JSON merge patch (RFC 7386)."""
+"""JSON merge patch (RFC 7396)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-def merge(original: Any, patch: Any) -> Any:
+def merge_patch(original: Any, patch: Any) -> Any:
     """The original with the patch merged in: null removes, objects merge, everything else replaces."""
     if not isinstance(patch, dict):
         return patch
@@ -14,5 +14,5 @@ def merge(original: Any, patch: Any) -> Any:
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = merge(merged.get(key), value)
+            merged[key] = merge_patch(merged.get(key), value)
     return merged

@@ -1,4 +1,4 @@
-"""RFC 3339 times in the two forms that the API writes: seconds, and microseconds."""
+"""Times as the Kubernetes API writes them: RFC 3339, UTC, in seconds (`metav1.Time`) or microseconds (`metav1.MicroTime`)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,29 @@ ANY = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\
 
 
 def format_time(epoch: float) -> str:
-    """Epoch seconds as `2026-01-31T12:00:00Z`."""
+    """Epoch seconds as a `metav1.Time`, the fraction cut off.
+
+    >>> format_time(1769860800.9)
+    '2026-01-31T12:00:00Z'
+    """
     return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def format_micro_time(epoch: float) -> str:
+    """Epoch seconds as a `metav1.MicroTime`, which Leases have.
+
+    >>> format_micro_time(1769860800.25)
+    '2026-01-31T12:00:00.250000Z'
+    """
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def parse_time(text: str) -> float | None:
-    """Epoch seconds of an RFC 3339 time, or None when it is not one."""
+    """Epoch seconds of an RFC 3339 time with any fraction and zone; None when it is not one.
+
+    >>> parse_time("2026-01-31T13:00:00.5+01:00"), parse_time("yesterday")
+    (1769860800.5, None)
+    """
     match = ANY.fullmatch(text)
     if match is None:
         return None
@@ -29,7 +46,7 @@ def parse_time(text: str) -> float | None:
 
 
 def normal_time(text: str) -> str | None:
-    """The same time in seconds with `Z`; None when it is not a time."""
+    """The same time as a `metav1.Time`; None when it is not a time."""
     if SECONDS.fullmatch(text):
         return text
     epoch = parse_time(text)
@@ -37,7 +54,7 @@ def normal_time(text: str) -> str | None:
 
 
 def normal_microtime(text: str) -> str | None:
-    """The same time with six decimals and `Z`; None when it is not a time."""
+    """The same time as a `metav1.MicroTime`; None when it is not a time."""
     if MICROSECONDS.fullmatch(text):
         return text
     match = ANY.fullmatch(text)

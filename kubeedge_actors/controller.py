@@ -1,0 +1,177 @@
+"""Controllers: modules that watch objects of the Kubernetes API and act on what changes (client-go's controller pattern).
+
+A `Controller` takes what its watches tell; an `ApiController` also calls the API, one call a turn, and backs off while it
+is away. What is particular to one controller is in `actors/`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from kubeedge_actors.drivers.cluster.base import Change, Lookout, temporary
+from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import Timer
+
+MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
+"""What code that reads an object raises when the object has not the shape that its schema promises."""
+API_BACKOFF, API_BACKOFF_LONGEST = 0.5, 15.0
+"""Seconds until a failed call is retried: doubled each time, up to the longest, of which half is random."""
+
+
+class ChangesQueued(msgspec.Struct, frozen=True):
+    """The watches have told something, or a first list is complete."""
+
+
+class ApiCallDue(msgspec.Struct, frozen=True):
+    """The next call of the API may be made."""
+
+
+class ApiRetryDue(msgspec.Struct, frozen=True):
+    """The back-off after a failed call is over."""
+
+
+class Controller(Module, ABC):
+    """Takes what its watches tell. One object of a strange shape is counted and logged, and does not hold up the others.
+
+    `informers`: the watches; those that outlive a crash go on, and what they told meanwhile is taken at the next start.
+    """
+
+    def __init__(self, informers: Lookout, counts: Counter[str] | None = None) -> None:
+        self.informers = informers
+        self.counts: Counter[str] = Counter() if counts is None else counts
+
+    def on_start(self) -> None:
+        """Begin the watches, or take what they have told since a crash."""
+        ref = self.ref
+        if not self.informers.begin(lambda: ref.tell(ChangesQueued())):
+            ref.offer(ChangesQueued())
+
+    @on
+    def on_changes_queued(self, message: ChangesQueued) -> None:
+        """Take in what has changed."""
+        self.take_changes()
+        self.changes_taken()
+
+    def take_changes(self) -> None:
+        """Take in what is queued, each by itself."""
+        for change in self.informers.box.take():
+            try:
+                self.take_change(change)
+            except Exception:  # an object of a strange shape must not keep the others waiting, as a crash would
+                self.count_malformed(change)
+
+    def count_malformed(self, change: Change) -> None:
+        """Count and log an object that could not be read; in an `except`."""
+        self.counts["malformed"] += 1
+        name = (change.object.get("metadata") or {}).get("name")
+        self.log.exception("%s %s is malformed and ignored", change.kind.kind, name)
+
+    @abstractmethod
+    def take_change(self, change: Change) -> None:
+        """Take in one change. Whatever it raises is about this object only."""
+
+    def changes_taken(self) -> None:
+        """Called when all that was queued is taken in."""
+
+
+class ApiController(Controller):
+    """A controller that calls the API: one call a turn, none during a back-off, so that neither a crowd of objects nor an
+    API that does not answer holds up what else the mailbox brings.
+
+    It keeps nothing over a crash: the watches end with the incarnation, and the next one begins with what the API says.
+    `random()`: in [0, 1), for the jitter of the back-off.
+    """
+
+    def __init__(self, informers: Lookout, random: Callable[[], float]) -> None:
+        super().__init__(informers)
+        self._random = random
+        self._call_queued = False
+        self._failures = 0
+        self._retry_timer: Timer | None = None
+
+    def on_stop(self) -> None:
+        """End the watches."""
+        self.informers.stop()
+
+    def changes_taken(self) -> None:
+        """Go on with the calls."""
+        self.schedule()
+
+    @on
+    def on_api_retry_due(self, message: ApiRetryDue) -> None:
+        """Go on."""
+        self._retry_timer = None
+        self.api_backoff_over()
+        self.schedule()
+
+    @on
+    def on_api_call_due(self, message: ApiCallDue) -> None:
+        """Make one call."""
+        self._call_queued = False
+        if self.has_calls():
+            self.attempt(self.call_api)
+        self.schedule()
+
+    def schedule(self) -> None:
+        """Have the next call made, if there is one and the API answers."""
+        if not self._call_queued and not self.backing_off and self.has_calls():
+            self._call_queued = True
+            self.tell(self.ref, ApiCallDue())
+
+    def attempt(self, call: Callable[[], object]) -> None:
+        """Make a call now, its errors contained."""
+        try:
+            call()
+            self._failures = 0
+        except ClusterError as error:
+            self.on_api_error(error)
+        except MALFORMED:
+            self.counts["malformed"] += 1
+            self.log.exception("what the API answered is malformed and ignored")
+
+    def on_api_error(self, error: ClusterError) -> None:
+        """A call failed: back off when it may succeed later, else leave it as it is."""
+        self.counts[error.reason or str(error.code)] += 1
+        if temporary(error):
+            self.back_off(error)
+        else:
+            self.log.debug("left as it is: %s", error)
+
+    def back_off(self, error: ClusterError) -> None:
+        """Make no calls for a while, longer each time in a row."""
+        if not self._failures:
+            self.log.warning("%s; trying again", error)
+        seconds = min(API_BACKOFF_LONGEST, API_BACKOFF * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        if self._retry_timer is None:
+            self._retry_timer = self.after(seconds * (0.5 + 0.5 * self._random()), ApiRetryDue())
+
+    @property
+    def backing_off(self) -> bool:
+        """True until the API may be called again."""
+        return self._retry_timer is not None
+
+    def api_answered(self) -> None:
+        """The API is there: the next failure is the first of a row again."""
+        self._failures = 0
+
+    def api_backoff_over(self) -> None:
+        """Called when a back-off is over, before the next call."""
+
+    @abstractmethod
+    def has_calls(self) -> bool:
+        """Whether there is a call to make."""
+
+    @abstractmethod
+    def call_api(self) -> None:
+        """Make the most urgent call. A ClusterError that leaves it is dealt with."""
+
+
+CONTROLLER_EMITS = (ChangesQueued,)
+API_CONTROLLER_EMITS = (ChangesQueued, ApiCallDue, ApiRetryDue)
+"""What they tell themselves: part of the `emits` of a subclass."""

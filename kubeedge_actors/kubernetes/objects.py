@@ -1,0 +1,52 @@
+"""Facts of any API object: what changed, who owns it, where a pod runs and as whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+SERVER_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
+"""Metadata that the API server writes by itself, at every change."""
+DEFAULT_SERVICE_ACCOUNT = "default"
+
+
+def differs_beyond_status(old: Json | None, new: Json) -> bool:
+    """Whether more than the status is different: the spec, or metadata that somebody wrote on purpose. Of an object that was
+    not known, everything is.
+    """
+    if old is None:
+        return True
+    return old.get("spec") != new.get("spec") or _written_metadata(old) != _written_metadata(new)
+
+
+def _written_metadata(object: Json) -> Json:
+    return {key: value for key, value in object["metadata"].items() if key not in SERVER_METADATA}
+
+
+def node_name(object: Json) -> str:
+    """`spec.nodeName` of a v1.Pod or of a Device; empty when it is bound to none."""
+    return str((object.get("spec") or {}).get("nodeName") or "")
+
+
+def service_account(spec: Json) -> str:
+    """The service account that a v1.Pod of this spec runs as, by either field."""
+    return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_SERVICE_ACCOUNT)
+
+
+def owner_reference(api_version: str, kind: str, name: str, uid: str, **flags: bool) -> Json:
+    """A `metav1.OwnerReference`; `flags`: `controller`, `blockOwnerDeletion`.
+
+    >>> owner_reference("v1", "Node", "edge-1", "7d2f", controller=True)
+    {'apiVersion': 'v1', 'kind': 'Node', 'name': 'edge-1', 'uid': '7d2f', 'controller': True}
+    """
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, **flags}
+
+
+def condition(object: Json, type: str) -> Json:
+    """The condition of this type in the object's status; an empty one when it has none."""
+    for each in (object.get("status") or {}).get("conditions") or ():
+        if each.get("type") == type:
+            found: Json = each
+            return found
+    return {}

@@ -1,0 +1,80 @@
+"""Topics and topic filters of MQTT (source: MQTT 3.1.1, 4.7). Pure."""
+
+from __future__ import annotations
+
+_LONGEST = 65_535
+
+
+def valid_topic(topic: str) -> bool:
+    """Whether one may publish on it: 1 to 65535 bytes of UTF-8, no NUL, no wildcard."""
+    return _valid_text(topic) and "+" not in topic and "#" not in topic
+
+
+def valid_filter(filter: str) -> bool:
+    """Whether one may subscribe to it: `+` and `#` fill a level of their own, `#` only the last."""
+    if not _valid_text(filter):
+        return False
+    *front, last = filter.split("/")
+    return all(_plain(level) for level in front) and (last == "#" or _plain(last))
+
+
+def _plain(level: str) -> bool:
+    return level == "+" or not ("+" in level or "#" in level)
+
+
+def _valid_text(text: str) -> bool:
+    if not text or "\0" in text:
+        return False
+    try:
+        return len(text.encode()) <= _LONGEST
+    except UnicodeEncodeError:
+        return False
+
+
+def matches(filter: str, topic: str) -> bool:
+    """Whether a publication on `topic` reaches a subscription of `filter`.
+
+    A filter that begins with a wildcard never matches a topic that begins with `$`; `a/#` matches `a` too.
+    """
+    if filter == topic:
+        return True
+    if topic.startswith("$") and filter.startswith(("+", "#")):
+        return False
+    wanted, given = filter.split("/"), topic.split("/")
+    if wanted[-1] == "#":
+        del wanted[-1]
+        given = given[: len(wanted)]
+    return len(wanted) == len(given) and all(want in ("+", have) for want, have in zip(wanted, given, strict=True))
+
+
+def covers(wide: str, filter: str) -> bool:
+    """Whether every topic that matches `filter` matches `wide` as well."""
+    if wide == filter:
+        return True
+    if filter.startswith(("+", "#")) and wide.startswith("$"):
+        return False
+    # every topic has a first level
+    outer, inner = wide.split("/"), ("+/#" if filter == "#" else filter).split("/")
+    for at, level in enumerate(outer):
+        if level == "#":
+            return at > 0 or not filter.startswith("$")
+        if at >= len(inner) or inner[at] == "#" or level not in ("+", inner[at]):
+            return False
+        if at == 0 and level == "+" and filter.startswith("$"):
+            return False
+    return len(outer) == len(inner)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some topic matches both filters."""
+    for wild, plain in ((one, other), (other, one)):
+        if plain.startswith("$") and wild.startswith(("+", "#")):
+            return False
+    left, right = one.split("/"), other.split("/")
+    for a, b in zip(left, right, strict=False):
+        if "#" in (a, b):
+            return True
+        if a != b and "+" not in (a, b):
+            return False
+    longer, shorter = (left, right) if len(left) > len(right) else (right, left)
+    return len(left) == len(right) or longer[len(shorter)] == "#"

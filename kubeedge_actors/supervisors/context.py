@@ -1,0 +1,83 @@
+"""The Context of an actor that lives in this process."""
+
+from __future__ import annotations
+
+from kubeedge_actors.errors import AnswerLost
+from kubeedge_actors.supervisors.actor import Context
+from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.engines.base import Runnable
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.promise import LocalPromise, LocalReply, Promise
+from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.strategy import Ending
+from kubeedge_actors.supervisors.timer import LocalTimer
+
+
+class LocalContext(Context):
+    """Acts for one incarnation; once that was replaced, what it says is a dead letter."""
+
+    __slots__ = ("_cell", "incarnation")
+
+    def __init__(self, cell: Runnable, incarnation: Incarnation) -> None:
+        super().__init__(cell.name, cell.ref, cell.clock, cell.log)
+        self._cell, self.incarnation = cell, incarnation
+
+    def tell(self, to: str | Ref, message: object) -> None:
+        """Tell by name through the registry, or by Ref."""
+        ref = self.resolve(to, message)
+        if ref is not None:
+            ref.tell(message, self.name)
+
+    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Promise:
+        """Ask by name through the registry, or by Ref."""
+        ref = self.resolve(to, message)
+        if ref is not None:
+            return ref.ask(message, timeout, self.name)
+        promise = LocalPromise(self._cell.engine, str(to), timeout)
+        promise.settle(None, AnswerLost(f"no actor is called {to!r}, or {self.name} was replaced"))
+        return promise
+
+    def publish(self, message: object) -> int:
+        """Tell all who are registered for this type."""
+        if self.incarnation.lost:
+            self._cell.runtime.bury("", message, Reason.LATE, self.name)
+            return 0
+        return self._cell.runtime.publish(message, self.name)
+
+    def resolve(self, to: str | Ref, message: object) -> Ref | None:
+        """The Ref that `message` may be told to; None when it has become a dead letter."""
+        ref = self._cell.runtime.registry.get(to) if isinstance(to, str) else to
+        if ref is None or self.incarnation.lost:
+            reason = Reason.UNKNOWN_RECIPIENT if ref is None else Reason.LATE
+            self._cell.runtime.bury(to if isinstance(to, str) else to.name, message, reason, self.name)
+            return None
+        return ref
+
+    def reply_later(self, message: object = None) -> LocalReply:
+        """Take the Reply off the envelope in hand."""
+        for envelope in self.incarnation.held():
+            if message is None or envelope.message is message:
+                return self._take_over(envelope)
+        raise LookupError("reply_later is for a message that is in hand")
+
+    def _take_over(self, envelope: Envelope) -> LocalReply:
+        reply = envelope.attached
+        if not isinstance(reply, LocalReply):
+            return LocalReply(None)
+        reply.later = True
+        self.incarnation.owed.add(reply)
+        return reply
+
+    def after(self, seconds: float, message: object) -> LocalTimer:
+        """A timer that fires once."""
+        return LocalTimer(self.incarnation, seconds, message, repeat=False)
+
+    def every(self, seconds: float, message: object) -> LocalTimer:
+        """A timer that fires again and again."""
+        return LocalTimer(self.incarnation, seconds, message, repeat=True)
+
+    def stop(self, ending: Ending = Ending.NORMAL) -> None:
+        """Have the runner end the incarnation before the next message."""
+        self.incarnation.ending = ending
+        self._cell.box.attention = True

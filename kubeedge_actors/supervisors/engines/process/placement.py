@@ -1,0 +1,54 @@
+"""Where actors in processes of their own live: what the threads engine hands such a spec to."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from kubeedge_actors.errors import RegistrationError
+from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.child import ChildSpec
+from kubeedge_actors.supervisors.engines.base import Runnable
+from kubeedge_actors.supervisors.engines.process.launcher import Launcher
+from kubeedge_actors.supervisors.engines.process.standin import StandIn
+from kubeedge_actors.supervisors.incarnation import Incarnation
+
+
+class ProcessPlacement:
+    """Makes a stand-in for each actor; the launcher starts their processes."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self.launcher = launcher
+
+    def check(self, spec: ChildSpec) -> None:
+        """RegistrationError when such an actor can not run in a process of its own."""
+        if spec.host and find_spec("thespian") is None:
+            raise RegistrationError(
+                f"{spec.name} is to run on the host {spec.host}, which needs Thespian: "
+                "pip install 'kubeedge-actors[hosts]'"
+            )
+        try:
+            self.launcher.carrier.dumps(spec.factory)
+        except Exception as error:
+            raise RegistrationError(
+                f"{spec.name} is to run in a process of its own, so what makes it has to be importable there: {error}"
+            ) from error
+
+    def make(self, cell: Runnable) -> Actor:
+        """The stand-in; the process starts with its `on_start`."""
+        return StandIn(cell, self.launcher)
+
+    def abandon(self, incarnation: Incarnation) -> None:
+        """End the process of an incarnation that was replaced."""
+        if isinstance(incarnation.actor, StandIn):
+            incarnation.actor.kill()
+
+    def where(self, cell: Runnable) -> dict[str, Any]:
+        """The process that it has at the moment; `pid` 0: none."""
+        actor = None if cell.incarnation is None else cell.incarnation.actor
+        pid = actor.pid if isinstance(actor, StandIn) else 0
+        return {"isolation": "process", "pid": pid, "host": cell.spec.host}
+
+    def close(self) -> None:
+        """End what starts processes."""
+        self.launcher.close()

@@ -1,0 +1,219 @@
+"""Runs the messages of one mailbox through its actor. The hot path of the whole system.
+
+An ordinary tell costs: take, hold, stamp, call, let go, count, and one look at `attention`, `revoked` and `waiting`
+each. Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Protocol
+
+from kubeedge_actors.supervisors import events
+from kubeedge_actors.supervisors.child import ChildSpec
+from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation, kind_of
+from kubeedge_actors.supervisors.lifecycle import Order, State, StopOrder
+from kubeedge_actors.supervisors.mailbox import Mailbox
+from kubeedge_actors.supervisors.promise import LocalReply
+from kubeedge_actors.supervisors.stats import Stats
+from kubeedge_actors.supervisors.tracing import Tracer
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 63
+"""A handler is timed when its number ends in six zero bits (one in 64), and always when nothing waits behind it."""
+
+Settle = Callable[[], object]
+Handle = Callable[[Incarnation, Envelope], tuple[int, Settle]]
+
+
+class RunnerOwner(Protocol):
+    """The cell, as its runner sees it."""
+
+    name: str
+    spec: ChildSpec
+    box: Mailbox
+    clock: Clock
+    stats: Stats
+    state: State
+    order: Order
+    incarnation: Incarnation | None
+    seat: object
+
+    @property
+    def tracer(self) -> Tracer | None: ...
+    def deciding(self) -> AbstractContextManager[None]: ...
+    def emit(self, kind: type[events.Event], **facts: Any) -> None: ...
+
+
+class Runner:
+    """The message loop of one cell. Only the holder of the cell's present seat calls it; all state is the cell's."""
+
+    __slots__ = ("_box", "_cell")
+
+    def __init__(self, cell: RunnerOwner) -> None:
+        self._cell, self._box = cell, cell.box
+
+    def run(self, limit: int) -> bool:
+        """Carry out orders and handle up to `limit` messages. True when there may be more to do at once."""
+        cell, box = self._cell, self._box
+        seat = cell.seat
+        while limit > 0 and seat is not None and cell.seat is seat:
+            if box.attention:
+                self._run_orders(seat)
+                continue
+            incarnation = cell.incarnation
+            if incarnation is None:
+                return False
+            if cell.state is State.STOPPING:
+                if self._drains():
+                    limit -= self._run_messages(incarnation, 1)
+                else:
+                    incarnation.complete_stop()
+            elif len(box.queue):
+                limit -= self._run_messages(incarnation, limit)
+            else:
+                return box.attention
+        return self.has_work()
+
+    def has_work(self) -> bool:
+        """True when `run` would do something."""
+        cell, box = self._cell, self._box
+        return box.attention or (cell.incarnation is not None and (len(box.queue) > 0 or cell.state is State.STOPPING))
+
+    def _drains(self) -> bool:
+        """True when what is queued is still to be handled before the stop."""
+        order, box = self._cell.order, self._box
+        return isinstance(order, StopOrder) and order.terminate and len(box.queue) > 0 and box.now() < order.deadline
+
+    def _run_orders(self, seat: object) -> None:
+        cell, box = self._cell, self._box
+        box.attention = False
+        while box.orders:
+            order = box.orders.popleft()
+            if cell.seat is not seat:  # a hook of this thread hung and was replaced: the order is for its successor
+                box.orders.appendleft(order)
+                box.nudge()
+                return
+            try:
+                order()
+            except Exception:
+                log.exception("an order of %s failed", cell.name)
+        incarnation = cell.incarnation
+        if incarnation is not None and incarnation.ending is not None and cell.state is not State.STOPPING:
+            incarnation.stop_by_itself(incarnation.ending)
+
+    def _run_messages(self, incarnation: Incarnation, limit: int) -> int:
+        """Handle up to `limit` messages until there is none, an order comes, or the incarnation ends; how many."""
+        cell, box, handle = self._cell, self._box, self._handler()
+        queue, take, receive, now = box.queue, box.queue.popleft, incarnation.receive, box.now
+        plain = incarnation.sizes is None and cell.spec.handler_deadline is None and cell.tracer is None
+        done = first = incarnation.turns
+        last = first + limit
+        try:
+            while done < last and queue and not box.attention:
+                try:
+                    envelope = take()
+                except IndexError:  # a teller took the last one away (drop_oldest)
+                    break
+                began = incarnation.began = now()  # before `turn`, for the watch
+                incarnation.turn = envelope
+                if plain and envelope.attached is None and done & SAMPLE and queue:
+                    receive(envelope.message)
+                    incarnation.turn = None
+                    incarnation.turns = done = done + 1
+                    if incarnation.revoked and not incarnation.holds_lease():
+                        incarnation.call_on_stop()
+                        break
+                else:
+                    count, settle = handle(incarnation, envelope)
+                    spent = now() - began
+                    self._check_deadline(incarnation, spent)
+                    incarnation.turn = None
+                    incarnation.turns = done = done + count
+                    if incarnation.revoked and not incarnation.holds_lease():
+                        incarnation.call_on_stop()
+                        break
+                    if count:
+                        cell.stats.sample(spent)
+                        settle()
+                if box.waiting and len(queue) <= box.low:
+                    box.let_go()
+        except BaseException as error:  # noqa: BLE001 - promise G9: nothing an actor raises goes further
+            incarnation.on_failure(error)
+            done += 1
+        return max(1, done - first)
+
+    def _handler(self) -> Handle:
+        tracer, name = self._cell.tracer, self._cell.name
+        if tracer is None:
+            return self._handle
+        return lambda incarnation, envelope: tracer.handle(name, partial(self._handle, incarnation), envelope)
+
+    def _check_deadline(self, incarnation: Incarnation, spent: float) -> None:
+        cell, allowed = self._cell, self._cell.spec.handler_deadline
+        if allowed is None or spent < allowed:
+            return
+        kind = kind_of(incarnation.held())
+        with cell.deciding():
+            if incarnation.lost:  # the watch was faster
+                return
+            incarnation.began = cell.clock.monotonic()  # so that it does not find this turn hung once more
+            cell.emit(events.Hung, incarnation=incarnation.number, message=kind, duration=spent)
+        raise HandlerHung(kind, spent)
+
+    def _handle(self, incarnation: Incarnation, envelope: Envelope) -> tuple[int, Settle]:
+        """Handle any envelope: how many messages that was, and what settles them once the turn counts."""
+        attached, message = envelope.attached, envelope.message
+        if attached is not None and attached.stale(incarnation):
+            return 0, _nothing
+        if incarnation.sizes is not None and (attached is None or type(attached) is LocalReply):
+            size = incarnation.sizes.get(type(message))
+            if size is None:
+                assert incarnation.actor is not None
+                size = incarnation.sizes[type(message)] = incarnation.actor.batch(type(message))
+            if size > 1:
+                return self._handle_batch(incarnation, envelope, size)
+        if attached is None:
+            incarnation.receive(message)
+            return 1, _nothing
+        return 1, partial(attached.settle, attached.perform(incarnation.receive, message))
+
+    def _handle_batch(self, incarnation: Incarnation, first: Envelope, size: int) -> tuple[int, Settle]:
+        incarnation.turn = envelopes = [first]
+        if not first.alone:
+            self._collect(envelopes, size)
+        assert incarnation.actor is not None
+        answers = incarnation.actor.receive_batch([envelope.message for envelope in envelopes])
+        if answers is not None and len(answers) != len(envelopes):
+            raise ValueError(f"a batch of {len(envelopes)} messages was answered with {len(answers)} answers")
+
+        def settle() -> None:
+            for index, envelope in enumerate(envelopes):
+                if envelope.attached is not None:
+                    envelope.attached.settle(None if answers is None else answers[index])
+
+        return len(envelopes), settle
+
+    def _collect(self, envelopes: list[Envelope], size: int) -> None:
+        """Take what follows in the queue as long as it belongs to the same batch; `envelopes` is the turn, and grows."""
+        queue, kind = self._box.queue, type(envelopes[0].message)
+        while len(envelopes) < size and queue:
+            try:
+                following = queue.popleft()
+            except IndexError:  # a teller took the last one away (drop_oldest)
+                return
+            envelopes.append(following)
+            tied = following.attached is not None and type(following.attached) is not LocalReply
+            if type(following.message) is not kind or tied or following.alone:
+                self._box.put_back([envelopes.pop()])
+                return
+
+
+def _nothing() -> None:
+    """There is nothing to settle."""
