@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 from kubeedge_actors.options.paths import absolute
 
-FILES, FOLDERS = "files", "folders"
-"""What a shell completes with."""
 LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 HIGHEST_PORT = 65535
@@ -25,15 +23,13 @@ class Kind:
     """One kind of value.
 
     `refusal` completes the sentence "VALUE is ..." about a value that does not fit; `convert` raises ValueError or TypeError for it.
-    `metavar` stands for the value in a usage; a shell completes it with `words`, or with FILES or FOLDERS. `many`: an option that may be
-    repeated, and a list in a file.
+    `metavar` stands for the value in a usage, and tells a shell how to complete it (completion.py). `many`: an option that may be repeated,
+    and a list in a file.
     """
 
     refusal: str
     convert: Callable[[Any], Any]
     metavar: str = ""
-    words: tuple[str, ...] = ()
-    completes: str = ""
     many: bool = False
 
     def read(self, value: Any) -> Any:
@@ -125,7 +121,7 @@ def one_of(*words: str) -> Kind:
             raise ValueError("it is none of them")
         return _text(value)
 
-    return Kind(f"none of {', '.join(words)}", convert, f"{{{','.join(words)}}}", words)
+    return Kind(f"none of {', '.join(words)}", convert, f"{{{','.join(words)}}}")
 
 
 def text(metavar: str, *, many: bool = False) -> Kind:
@@ -133,9 +129,9 @@ def text(metavar: str, *, many: bool = False) -> Kind:
     return Kind("no text", _text, metavar, many=many)
 
 
-FILE = Kind("no path", _text, "FILE", completes=FILES)
-FOLDER = Kind("no path", _text, "DIR", completes=FOLDERS)
-DATA_DIR = Kind("no path", lambda value: absolute(_text(value)), "DIR", completes=FOLDERS)
+FILE = Kind("no path", _text, "FILE")
+FOLDER = Kind("no path", _text, "DIR")
+DATA_DIR = Kind("no path", lambda value: absolute(_text(value)), "DIR")
 PORT = Kind(f"no port: 0 to {HIGHEST_PORT}", _whole(0, HIGHEST_PORT), "PORT")
 NUMBER = Kind("no whole number above 0", _whole(1), "NUMBER")
 SECONDS = Kind("no number of seconds above 0", _seconds, "SECONDS")
@@ -143,4 +139,4 @@ YES_OR_NO = Kind("neither true nor false", _yes_or_no)
 NAME = Kind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
 LABELS = Kind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
 HOST_AND_PORT = Kind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
-MODE = Kind("none of 0, 1, 2", _whole(0, 2), "{0,1,2}", ("0", "1", "2"))
+MODE = Kind("none of 0, 1, 2", _whole(0, 2), "{0,1,2}")

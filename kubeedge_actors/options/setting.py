@@ -64,7 +64,8 @@ class Table:
 
     def help(self, setting: Setting) -> str:
         """What the setting is for, with its default."""
-        return setting.help.replace("{}", str(self.default(setting)))
+        default = self.default(setting)
+        return setting.help.replace("{}", f"{default:g}" if isinstance(default, float) else str(default))
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """The options. They take any text: what fits is said by `given`, as for a file."""
