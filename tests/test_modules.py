@@ -10,6 +10,7 @@ import pytest
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.modules import announced, own_specs
+from kubeedge_actors.options.reading import cloud_settings, edge_settings, merged
 
 MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"
 
@@ -82,7 +83,7 @@ def test_a_file_of_ours_has_the_options_as_keys(tmp_path: Path) -> None:
 def test_a_port_that_there_is_not_is_a_mistake_of_the_person(tmp_path: Path, port: int) -> None:
     with pytest.raises(UsageError, match=rf"--mqtt-port: {port} is no port: 0 to 65535"):
         merged(EdgeConfig, {}, {"mqtt_port": port})
-    with pytest.raises(UsageError, match="--api-port"):
+    with pytest.raises(UsageError, match=rf"api-port in .*: {port} is no port"):
         merged(CloudConfig, cloud_settings(file(tmp_path, f"api-port: {port}")), {})
     assert merged(CloudConfig, {}, {}).tunnel_port == -1, "what a default says is no mistake"
 

@@ -106,7 +106,6 @@ def _bash() -> str:
 
 
 ZSH = """\
-#compdef {program}
 # completion of {program} for zsh: source <({program} completion zsh), after compinit
 _kubeedge_actors() {{
     local command=$words[2]
@@ -149,9 +148,9 @@ def _zsh() -> str:
 def _specs(word: Word) -> Iterator[str]:
     """The words of zsh's `_arguments` for one option."""
     about = word.about.replace("[", "(").replace("]", ")").replace(":", " -")
-    how = {(FILES,): "_files", (FOLDERS,): "_files -/"}.get(word.values, f"({' '.join(word.values)})")
+    how = {FILES: "_files", FOLDERS: "_files -/"}.get(" ".join(word.values), f"({' '.join(word.values)})")
     value = f":{word.metavar.replace(':', ' ')}:{how}"
     for name in word.names:
-        yield f"{name}[{about}]{value if word.takes else ''}"
+        yield f"*{name}[{about}]{value if word.takes else ''}"
     if not word.names:
         yield f"*{value}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kubeedge_actors.config import CloudConfig, EdgeConfig
+from kubeedge_actors.config import CloudConfig, EdgeConfig, yaml_documents
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
@@ -57,16 +57,13 @@ def is_ours(document: dict[str, Any]) -> bool:
 
 
 def _document(path: str, kind: str) -> dict[str, Any]:
-    import yaml  # only when there is a file: it costs an idle edge memory
-
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        documents = yaml_documents(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the configuration file {path} can not be read: {error}") from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise UsageError(f"the configuration file {path} is not YAML{line}") from error
+    except ValueError as error:
+        raise UsageError(f"the configuration file {path} is {error}") from error
+    document = documents[0] if len(documents) == 1 else None
     if not isinstance(document, dict) or document.get("kind", kind) != kind:
         raise UsageError(f"the configuration file {path} is not of kind {kind}")
     version = str(document.get("apiVersion", VERSIONS[0])).rpartition("/")[2]

@@ -53,14 +53,13 @@ class Table:
     def __init__(self, config: type[Any], groups: Mapping[str, tuple[Setting, ...]]) -> None:
         self.config = config
         self.groups = groups
-        self._defaults = config()
 
     def __iter__(self) -> Iterator[Setting]:
         return (setting for group in self.groups.values() for setting in group)
 
     def default(self, setting: Setting) -> Any:
         """What holds when nobody says anything."""
-        return getattr(self._defaults, setting.field, None)
+        return getattr(self.config(), setting.field, None)
 
     def help(self, setting: Setting) -> str:
         """What the setting is for, with its default."""
