@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from kubeedge_actors.errors import RegistrationError
+from kubeedge_actors.installing import install_hint
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.engines.base import Runnable
@@ -23,10 +24,8 @@ class ProcessPlacement:
     def check(self, spec: ChildSpec) -> None:
         """RegistrationError when such an actor can not run in a process of its own."""
         if spec.host and find_spec("thespian") is None:
-            raise RegistrationError(
-                f"{spec.name} is to run on the host {spec.host}, which needs Thespian: "
-                "pip install 'kubeedge-actors[hosts]'"
-            )
+            where = f"{spec.name} is to run on the host {spec.host}"
+            raise RegistrationError(f"{where}, which needs Thespian: {install_hint('hosts')}")
         try:
             self.launcher.carrier.dumps(spec.factory)
         except Exception as error:
