@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check format coverage bench clean
@@ -33,8 +32,8 @@ coverage: $(VENV)/.dev  ## run all tests (or TESTS=...) and show what they do no
 	echo "The 20 files of which least is reached (all: $(BIN)/coverage report, or coverage html):"; \
 	$(BIN)/coverage report --sort=cover | sed -n '1,22p;/^TOTAL/p'; exit $$failed
 
-bench: $(VENV)/.dev  ## measure every budget against a baseline in the same run
-	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python $$benchmark; done
+bench: $(VENV)/.dev  ## measure every budget, or BENCH="store codec", about 25 minutes; what is over its budget is marked
+	@$(BIN)/python benchmarks/run.py $(BENCH)
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis .import_linter_cache
