@@ -3,10 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format house bench clean
+.PHONY: help run demo test check format house coverage bench clean
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -30,11 +29,17 @@ format: $(VENV)/.dev  ## let ruff put the code in shape
 house: $(VENV)/.dev  ## the structure in figures: layers, files, lines, cycles, repeats
 	$(BIN)/python tools/house.py
 
-bench: $(VENV)/.dev  ## measure every budget against a baseline in the same run
-	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python $$benchmark; done
+coverage: $(VENV)/.dev  ## run all tests (or TESTS=...) and show what they do not reach, processes that they start included
+	@$(BIN)/coverage erase
+	@failed=0; $(BIN)/coverage run -m pytest $(TESTS) || failed=$$?; $(BIN)/coverage combine --quiet; \
+	echo "The 20 files of which least is reached (all: $(BIN)/coverage report, or coverage html):"; \
+	$(BIN)/coverage report --sort=cover | sed -n '1,22p;/^TOTAL/p'; exit $$failed
+
+bench: $(VENV)/.dev  ## measure every budget, or BENCH="store codec", about 25 minutes; what is over its budget is marked
+	@$(BIN)/python benchmarks/run.py $(BENCH)
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/pip:

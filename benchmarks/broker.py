@@ -25,6 +25,7 @@ from _rows import Row, show
 
 from kubeedge_actors.drivers.broker import packets
 
+TAKES = 30
 SERVER = """
 import signal, sys
 from pathlib import Path

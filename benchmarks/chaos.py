@@ -24,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _processes import Process
 from _rows import Row, show
-from _sides import Side
 
 from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.drivers.cluster.access import from_kubeconfig
@@ -34,6 +34,7 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.relay import Relay
 from kubeedge_actors.errors import KubeEdgeActorsError
 
+TAKES = 150
 MAPS = 20
 WINDOW = 200
 PATIENCE = 120.0
@@ -168,12 +169,14 @@ class Chaos:
         api, hub, https, self.mqtt, self.meta = free_ports(5)
         environment = {"PYTHONPATH": str(folder), "CHAOS_DATABASE": str(self.database)}
         ports = ("--api-port", str(api), "--hub-port", str(hub), "--https-port", str(https))
-        self.cloud = Side("cloud", folder / "cloud", *ports, "--module", "recorder:Recorder", environment=environment)
+        self.cloud = Process(
+            "cloud", folder / "cloud", *ports, "--module", "recorder:Recorder", environment=environment
+        )
         self.relay = Relay(("127.0.0.1", hub))
         where = ("--cloud", f"https://127.0.0.1:{https}", "--hub", f"wss://127.0.0.1:{self.relay.port}")
         token = ("--token-file", str(folder / "cloud" / "token"))
         local = ("--mqtt-port", str(self.mqtt), "--metaserver", f"127.0.0.1:{self.meta}", "--runtime", "process")
-        self.edge = Side("edge", folder / "edge", "--name", "edge-1", *where, *token, *local)
+        self.edge = Process("edge", folder / "edge", "--name", "edge-1", *where, *token, *local)
 
     def start(self) -> None:
         """Both sides."""

@@ -16,7 +16,6 @@ import queue
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,11 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _rows import Row, show
-from _sides import Side
+from _processes import Process
+from _rows import Row, show, skip
 
 from kubeedge_actors.demo_stage import free_ports
 
+TAKES = 300
 DEVICES = 8
 WINDOW = 16
 PREFIX = "$hw/events/device/default/"
@@ -134,10 +134,10 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         api, hub, https, self.mqtt = free_ports(4)
-        self.cloud = Side(
+        self.cloud = Process(
             "cloud", folder / "cloud", "--api-port", str(api), "--hub-port", str(hub), "--https-port", str(https)
         )
-        self.edge = Side(
+        self.edge = Process(
             "edge",
             folder / "edge",
             *("--name", "edge-1", "--cloud", f"https://127.0.0.1:{https}", "--hub", f"wss://127.0.0.1:{hub}"),
@@ -253,8 +253,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON list")
     arguments = parser.parse_args()
     if shutil.which("kubectl") is None:
-        print("kubectl is not installed: nothing was measured", file=sys.stderr)
-        return
+        skip("kubectl is not installed")
     with tempfile.TemporaryDirectory() as folder:
         got = chaos(Path(folder), arguments.kills, arguments.seed, cloud_too=arguments.cloud_too)
     rows = [

@@ -8,67 +8,44 @@ the share of one core at one look a second: looks come faster here, so that the 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from _processes import Process
 from _rows import Row, show
 
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.demo_stage import end, first_line, free_ports
+from kubeedge_actors.demo_stage import free_ports
 
+TAKES = 40
 LOOKS = 400
 PAUSE = 0.02
-TICK = os.sysconf("SC_CLK_TCK")
 
 
-def cpu(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def cost(pid: int, look: Callable[[], object]) -> float:
+def cost(edge: Process, look: Callable[[], object]) -> float:
     """Milliseconds of the process's time for one look."""
-    began, used = time.monotonic(), cpu(pid)
+    began, used = time.monotonic(), edge.cpu()
     for _ in range(LOOKS):
         look()
         time.sleep(PAUSE)
-    watched, took = cpu(pid) - used, time.monotonic() - began
-    used = cpu(pid)
+    watched, took = edge.cpu() - used, time.monotonic() - began
+    used = edge.cpu()
     time.sleep(took)
-    return max(0.0, watched - (cpu(pid) - used)) / LOOKS * 1000
+    return max(0.0, watched - (edge.cpu() - used)) / LOOKS * 1000
 
 
 def rows() -> list[Row]:
     """One row for what the dashboard asks, and its parts."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = (
-            "--data-dir",
-            folder,
-            "--mqtt-port",
-            str(free_ports(1)[0]),
-            "--runtime",
-            "process",
-            "--log-level",
-            "error",
-        )
-        edge = subprocess.Popen(
-            [sys.executable, "-m", "kubeedge_actors.edge", *words], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            first_line(edge.stdout, 30)
-            client = ControlClient(Path(folder) / SOCKET)
-            whole = cost(edge.pid, lambda: client.ask("tree", health=True, patience=0.1))
-            tree = cost(edge.pid, lambda: client.ask("tree"))
-            client.close()
-        finally:
-            end(edge)
+    port = str(free_ports(1)[0])
+    options = ("--mqtt-port", port, "--runtime", "process", "--log-level", "error")
+    with tempfile.TemporaryDirectory() as folder, Process("edge", Path(folder) / "edge", *options) as edge:
+        client = ControlClient(edge.folder / SOCKET)
+        whole = cost(edge, lambda: client.ask("tree", health=True, patience=0.1))
+        tree = cost(edge, lambda: client.ask("tree"))
+        client.close()
     return [
         Row("dashboard: watched process, tree and probes at 1 Hz", whole / 10, "% of core", "<= 1 %"),
         Row("dashboard: one look, tree and probes", whole, "ms of CPU"),

@@ -32,6 +32,7 @@ from kubeedge_actors.supervisors import (
     ThreadsEngine,
 )
 
+TAKES = 90
 MESSAGES = 200_000
 ASKS = 3_000
 ROUNDS = 5

@@ -35,6 +35,7 @@ from kubeedge_actors.supervisors import (
     ThreadsEngine,
 )
 
+TAKES = 90
 SINGLE = 500
 STAGES = 6
 MESSAGES = 1_000_000
@@ -148,8 +149,8 @@ def many_crashes() -> list[Row]:
     runtime.stop()
     return [
         Row("crashes survived, one behind the other", CRASHES / spent, "crashes/s"),
-        Row("10,000 crashes: more threads", float(threads_after - threads), "threads", "0"),
-        Row("10,000 crashes: more descriptors", float(files_after - files), "files", "0"),
+        Row("10,000 crashes: more threads", float(threads_after - threads), "threads", "<= 0"),
+        Row("10,000 crashes: more descriptors", float(files_after - files), "files", "<= 0"),
         Row("10,000 crashes: more memory", memory_after - memory, "MiB", "< 1"),
     ]
 

@@ -1,5 +1,7 @@
 """The edge's store: durable writes a second, alone and many at once, against SQLite as the original uses it.
 
+    python benchmarks/store.py [--json] [FOLDER]
+
 The baseline writes one row a transaction with SQLite's default journal (source: KubeEdge edge/pkg/common/dbm), on the same disk, in the
 same run. "plain" is the sqlite3 module without our driver, with the same pragmas and the same batches.
 """
@@ -19,6 +21,7 @@ from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinChanges, 
 from kubeedge_actors.drivers.store.file import PRAGMAS
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 
+TAKES = 15
 SECONDS = 1.0
 FRAME = "x" * 600
 POD = '{"kind":"Pod"}' + " " * 2000

@@ -14,14 +14,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from _idle import Pair
+from _processes import Pair
 from _rows import Row, show
 
 from kubeedge_actors.actors.edged.node_talk import RARE_REPORT, REPORT
 
+TAKES = 330
 DAY = 86_400.0
 MB = 1_000_000.0
 ORIGINAL = 21.0
+SOURCE = "KubeEdge, between its own two sides"
 REPORTS = ("nodepatch", "node")
 """Kinds that a report of the status brings: the patch, its answer, the echo of the changed Node and its acknowledgement."""
 ONCE = ("edged/node",)
@@ -62,7 +64,7 @@ def of(name: str, seconds: float, report: float, budget: str, cloud: tuple[tuple
         if daily:
             rows.append(Row(f"  {about}", daily / MB, "MB/day"))
     ratio = ORIGINAL * MB / total
-    return [Row(f"idle edge with {name}", total / MB, "MB/day", budget, ORIGINAL, ratio), *rows]
+    return [Row(f"idle edge with {name}", total / MB, "MB/day", budget, ORIGINAL, ratio, SOURCE), *rows]
 
 
 def _counted(pair: Pair) -> dict[str, tuple[int, int]]:

@@ -41,6 +41,7 @@ from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import DeviceChanged, Message, TwinReported
 
+TAKES = 90
 DEVICES = 32
 WINDOWS = {1: 2_000, 32: 8_000, 256: 12_000}
 TOPIC = "$hw/events/device/default/d{}/twin/update"

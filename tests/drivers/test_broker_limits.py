@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
@@ -160,6 +161,29 @@ def test_connections_are_bounded_and_the_next_one_learns_why(
                 return again.recv(100) == packets.connack(0)
 
         eventually(let_in, "there is room again")
+
+
+def test_a_client_that_does_not_take_what_it_was_sent_last_is_cut_off(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, connections.__name__)
+    monkeypatch.setattr(connections, "ENDED_WITHIN", 0.05)
+    with Raw(broker.port, "slow") as peer:
+        peer.subscribe("a", 0)
+        counters, count = broker.counters, 0
+        while not counters.dropped:  # until its socket and what may wait for it are full
+            broker.publish("a", b"x" * 200_000)
+            count += 1
+            eventually(lambda count=count: counters.sent + counters.dropped == count, "it is sent or dropped")
+        peer.send(packets.GOODBYE)
+        eventually(lambda: "did not take the last words" in caplog.text, "the broker gives up")
+        with Raw(broker.port, "next"):  # it is answered after the other one was cut off
+            pass
+        heard = 0
+        with suppress(AssertionError, ConnectionResetError):  # the end of the connection, in one way or the other
+            while peer.next():
+                heard += 1
+        assert 0 < heard < counters.sent
 
 
 def test_a_packet_that_is_too_long_ends_its_connection(broker: EmbeddedBroker) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout, MailboxError, Stopped
-from kubeedge_actors.supervisors import Backoff, Failed, Promise, Reason, Reply
 from kubeedge_actors.supervisors.promise import LocalPromise
+from kubeedge_actors.supervisors import Backoff, Ending, Failed, Promise, Reason, Reply
 from tests.supervisors.world import Boom, Recorder, World, in_one_process, spec
 
 
@@ -124,6 +124,19 @@ def test_g3_answers_that_a_crashed_actor_still_owed_are_lost_at_once(world: Worl
     world.start(spec("a", lambda: Recorder(world), max_deliveries=1))
     promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()))
     world.ref("a").tell("boom")
+    assert "ended before it answered" in str(failure_of(promise))
+    assert kept[0].send("too late") is False
+
+
+@in_one_process
+@pytest.mark.parametrize("ending", [Ending.NORMAL, Ending.CRASH], ids=lambda each: each.value)
+def test_g3_answers_that_an_actor_still_owed_when_it_stopped_itself_are_lost_at_once(
+    world: World, ending: Ending
+) -> None:
+    kept: list[Reply] = []
+    world.start(spec("a", lambda: Recorder(world)))
+    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()), timeout=1_000_000)
+    world.tell("a", lambda actor: actor.context.stop(ending))
     assert "ended before it answered" in str(failure_of(promise))
     assert kept[0].send("too late") is False
 

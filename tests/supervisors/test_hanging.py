@@ -51,6 +51,24 @@ def test_g10_a_handler_within_its_deadline_is_left_alone(world: World) -> None:
     assert world.of(Hung) == []
 
 
+def test_g10_a_turn_that_was_young_at_one_look_is_over_its_deadline_at_the_next(inline: World) -> None:
+    """The second look is when the deadline passes, not a whole deadline later."""
+    seen: list[tuple[float, int]] = []
+
+    def overrun(actor: Recorder) -> None:
+        if seen:
+            return
+        for seconds in (1.0, 1.5, 0.5):
+            inline.fire(seconds)
+            seen.append((inline.clock.monotonic(), len(inline.of(Hung))))
+
+    inline.start(spec("a", lambda: Recorder(inline), handler_deadline=3.0))
+    inline.fire(2.0)
+    inline.tell("a", overrun)
+    inline.until(lambda: seen)
+    assert seen == [(3.0, 0), (4.5, 0), (5.0, 1)]
+
+
 class Trap:
     """A handler that hangs until it is let go, the first time."""
 

@@ -132,6 +132,24 @@ def test_figures_are_of_the_last_samples() -> None:
     assert stats.quantile(0.99) == 1.0
 
 
+def test_a_new_actor_has_no_figures_and_what_it_took_is_added_up() -> None:
+    stats = Stats()
+    assert (stats.sampled, stats.spent, stats.crashes, stats.buried) == (0, 0.0, 0, 0)
+    assert (stats.last_error, stats.failed_at) == ("", 0.0)
+    for seconds in (0.25, 0.5):
+        stats.sample(seconds)
+    assert (stats.sampled, stats.spent) == (2, 0.75)
+
+
+def test_crashes_are_counted_for_good_and_the_recent_ones_by_their_age() -> None:
+    stats = Stats()
+    for number in range(70):
+        stats.fail(f"error {number}", at=1_000.0 + number, moment=float(number))
+    assert (stats.crashes, stats.last_error, stats.failed_at) == (70, "error 69", 1_069.0)
+    assert stats.crashes_within(10.0, now=69.0) == 10  # the one that is exactly ten seconds old counts no more
+    assert stats.crashes_within(1_000.0, now=69.0) == 64
+
+
 def test_the_rate_is_over_the_time_between_looks() -> None:
     stats = Stats()
     assert stats.rate(0.0, 0) == 0.0

@@ -161,3 +161,24 @@ def test_events_are_handed_out_in_the_order_in_which_they_were_decided(world: Wo
     world.until(lambda: len(world.of(Restarted)) == 2)
     kinds = [type(each) for each in world.events if each.name == "a"]
     assert kinds == [Started, Failed, Restarted, DeadLettered, Failed, Restarted]
+
+
+def test_what_all_incarnations_handled_is_counted_and_neither_starts_nor_crashes_are(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world), max_deliveries=1))
+    assert world.node("a")["handled"] == 0
+    world.ref("a").ask(1).get()
+    world.ref("a").ask(2).get()
+    world.until(lambda: world.node("a")["handled"] == 2)
+    world.tell("a", "boom")
+    world.until_seen(Restarted, 1)
+    assert world.node("a")["handled"] == 2
+    world.ref("a").ask(3).get()
+    world.until(lambda: world.node("a")["handled"] == 3)
+
+
+def test_an_actor_reads_the_clock_of_its_runtime(world: World) -> None:
+    world.start(spec("a", lambda: Recorder(world)))
+    world.advance(2.5)
+    clock = world.ref("a").ask(lambda actor: (actor.context.clock.now(), actor.context.clock.monotonic()))
+    assert clock.get() == (world.clock.now(), world.clock.monotonic())
+    assert world.clock.now() != world.clock.monotonic()

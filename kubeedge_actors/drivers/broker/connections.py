@@ -179,7 +179,8 @@ class Connections:
                 await self._until(lambda: exchange.take(session, packet), connection)  # noqa: B023  awaited
         exchange.flush()
         connection.acknowledge()
-        await connection.writer.drain()
+        if not connection.farewell:  # one that goes is not waited for here: it may never take what is left for it
+            await connection.writer.drain()
 
     async def _until(self, take: Callable[[], object], connection: Connection | None = None) -> None:
         """Offer again until it is taken; the client is not read meanwhile, so it must not be called silent."""

@@ -84,7 +84,7 @@ class DatabaseFile:
             if tables:
                 from kubeedge_actors.drivers.store.migration import migrate  # late: it needs peewee
 
-                migrate(self._path, version)
+                migrate(self._path, version, BUSY_SECONDS)
                 return
             with _transaction(self._connection):
                 for step in schema.STEPS:

@@ -10,12 +10,13 @@ import peewee
 
 from kubeedge_actors.drivers.store import schema
 
-BUSY_SECONDS = 5
 
+def migrate(path: Path, version: int, patience: float) -> None:
+    """Take the steps behind `version`, each in a transaction of its own; sqlite3.Error when the file refuses.
 
-def migrate(path: Path, version: int) -> None:
-    """Take the steps behind `version`, each in a transaction of its own; sqlite3.Error when the file refuses."""
-    database: Any = peewee.SqliteDatabase(str(path), timeout=BUSY_SECONDS, pragmas={"synchronous": "full"})
+    `patience`: seconds to wait for another program that writes to it.
+    """
+    database: Any = peewee.SqliteDatabase(str(path), timeout=patience, pragmas={"synchronous": "full"})
     try:
         with database.connection_context():
             for number in range(version, len(schema.STEPS)):
