@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker.base import Arrival, Broker
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.ports import Chosen, chosen_by
 
 FILE = "mqtt.db"
+LOOPBACK = "127.0.0.1"
 INTERNAL, BOTH, EXTERNAL = 0, 1, 2
 """As KubeEdge counts them (source: KubeEdge edgecore v1alpha2, eventBus.mqttMode)."""
 
@@ -31,6 +34,18 @@ def brokers(config: EdgeConfig, kept: Iterable[str] = ()) -> list[Broker]:
         broker.listen(_not_yet, source=1)
         for filter in kept:
             broker.subscribe(filter)
+    return found
+
+
+def serving(config: EdgeConfig, kept: Iterable[str], stack: ExitStack) -> list[Broker]:
+    """The brokers, started until `stack` is closed. Errors: as `brokers`; BrokerError names the option of a port; StoreError."""
+    host = config.mqtt_host
+    plain = Chosen("--mqtt-port", config.mqtt_port, "--mqtt-host", LOOPBACK if config.mqtt_tls_cert else host)
+    found = brokers(config, kept)
+    for broker in found:
+        with chosen_by(plain, Chosen("--mqtt-tls-port", config.mqtt_tls_port, "--mqtt-host", host)):
+            broker.start()
+        stack.callback(broker.close)
     return found
 
 

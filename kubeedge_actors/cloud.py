@@ -54,8 +54,10 @@ from kubeedge_actors.modules import own_specs
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.reading import cloud_config
 from kubeedge_actors.pod_streams import cloud_streams, exec_source, log_source, tunnel_listener
+from kubeedge_actors.ports import Chosen, chosen_by
 from kubeedge_actors.prerequisites import prepare
 from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, log_to_stderr, ready, run
+from kubeedge_actors.readiness import not_started
 from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import names
@@ -111,9 +113,7 @@ def serve(config: CloudConfig, ending: Ending) -> None:
         own_names = [*config.advertise, *_names(config.host)]
         loop = LoopThread()
         stack.callback(loop.stop)
-        server = WebSocketServer(loop)
-        stack.callback(server.stop)
-        server.bind(config.host, config.hub_port)
+        server = _hub_server(config, loop, stack)
         tunnels = Tunnels()
         tunnel_server = tunnel_listener(config, loop, stack)
         access, cluster, shared = _api(config, authority, own_names, stack, ending, tunnels)
@@ -136,13 +136,27 @@ def serve(config: CloudConfig, ending: Ending) -> None:
             observation.MODULES, own_specs(config.modules), OWN_FATE, patience=observation.PATIENCE
         )
         stack.callback(runtime.stop, STOPPING)
+        facts = Facts("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.facts)
+        show = observation.observe(stack, runtime, facts, office, config)
         runtime.start(tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
         end_with_the_tree(runtime, ending)
-        facts = Facts("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.facts)
-        metrics = (config.metrics_host, config.metrics_port)
-        observation.observe(stack, runtime, facts, office, allow_faults=config.allow_faults, metrics=metrics)
-        ready(f"cloud: nodes on {config.host}:{config.hub_port}, {_how_to_look(config)}")
+        show()
+        streams_text = "" if tunnel_server else _without_streams(config)
+        ready(f"cloud: {_how_to_reach(config)}{streams_text}{not_started(runtime.tree())}", ending)
         ending.wait()
+
+
+def _hub_server(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> WebSocketServer:
+    """With its port, before anything else is begun."""
+    server = WebSocketServer(loop)
+    stack.callback(server.stop)
+    with chosen_by(_port("--hub-port", config.hub_port, config)):
+        server.bind(config.host, config.hub_port)
+    return server
+
+
+def _port(option: str, port: int, config: CloudConfig) -> Chosen:
+    return Chosen(option, port, "--host", config.host)
 
 
 def tree(
@@ -193,10 +207,14 @@ def _access(config: CloudConfig) -> Access | None:
     return from_kubeconfig(Path(config.kubeconfig), config.context) if config.kubeconfig else None
 
 
-def _how_to_look(config: CloudConfig) -> str:
-    if config.in_cluster:
-        return "kubectl as the service account of this pod"
-    return f"kubectl --kubeconfig {config.kubeconfig or config.data_dir / 'kubeconfig'}"
+def _how_to_reach(config: CloudConfig) -> str:
+    kubectl = f"kubectl --kubeconfig {config.kubeconfig or config.data_dir / 'kubeconfig'}"
+    look = "kubectl as the service account of this pod" if config.in_cluster else kubectl
+    return f"nodes on {config.host}:{config.hub_port}, {look}"
+
+
+def _without_streams(config: CloudConfig) -> str:
+    return "" if config.tunnel_port == 0 else ", no kubectl logs and exec (--tunnel-port)"
 
 
 def _api(
@@ -242,7 +260,8 @@ def _bootstrap(
     config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: LinkTls, stack: ExitStack
 ) -> BootstrapServer:
     server = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
-    server.start(config.host, config.https_port, tls)
+    with chosen_by(_port("--https-port", config.https_port, config)):
+        server.start(config.host, config.https_port, tls)
     stack.callback(server.stop)
     return server
 
@@ -265,7 +284,8 @@ def _embedded_api(
         log_source=log_source(tunnels),
         exec_source=exec_source(tunnels),
     )
-    api.start()
+    with chosen_by(_port("--api-port", config.api_port, config)):
+        api.start()
     stack.callback(api.stop)
     admin = authority.client()
     path = config.data_dir / "kubeconfig"

@@ -19,15 +19,23 @@ if __name__ == "__main__":
 from kubeedge_actors import observation
 from kubeedge_actors.actors.edgehub.tally import Tally
 from kubeedge_actors.actors.eventbus import FIXED
-from kubeedge_actors.brokers import brokers
+from kubeedge_actors.brokers import serving
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.link.adoption import adopt
-from kubeedge_actors.drivers.link.base import Credentials
+from kubeedge_actors.drivers.link.base import Credentials, LinkTls
 from kubeedge_actors.drivers.link.client import WebSocketLinks
-from kubeedge_actors.drivers.link.credentials import NodeCredentials
+from kubeedge_actors.drivers.link.credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.link.watched import WatchedLinks
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.edge_parts import container_runtime, device_mappers, meta_server, reading_token, streams, tree
+from kubeedge_actors.edge_parts import (
+    container_runtime,
+    device_mappers,
+    meta_server,
+    reading_token,
+    service_trouble,
+    streams,
+    tree,
+)
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
 from kubeedge_actors.facts import Facts
 from kubeedge_actors.letters import FILE as LETTERS
@@ -37,6 +45,7 @@ from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import NAME
 from kubeedge_actors.options.reading import edge_config
 from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, log_to_stderr, ready, run
+from kubeedge_actors.readiness import Deadline, addresses, not_started, with_trouble
 from kubeedge_actors.supervisors import Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
@@ -117,18 +126,14 @@ def serve(config: EdgeConfig, ending: Ending) -> None:
         pods = data.path / "pods"
         containers = container_runtime(config, pods)
         stack.callback(containers.close)
-        mqtt = brokers(config, (*FIXED, *store.topics.all()))
-        for broker in mqtt:
-            broker.start()
-            stack.callback(broker.close)
+        mqtt = serving(config, (*FIXED, *store.topics.all()), stack)
         office = stack.enter_context(closing(LetterOffice(data.path / LETTERS)))
         optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | ON_THE_LINK
         runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=optional)
         if config.cloud:
             adopt(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
-        if config.cloud and not (data.path / "certs").exists():
-            join(credentials)
+        joined = not config.cloud or has_joined(data.path / "certs", config.name) or join(credentials)
         tally, links = Tally(), WatchedLinks(WebSocketLinks())
         wanted = partial(_wanted, runtime)
         modules = tree(config, store, containers, mqtt, credentials, ending, tally, links, facts=wanted)
@@ -136,14 +141,17 @@ def serve(config: EdgeConfig, ending: Ending) -> None:
         modules = [*streams(config, containers, credentials), *modules]
         stack.callback(runtime.stop, STOPPING)
         mine = SupervisorSpec(observation.MODULES, own, OWN_FATE, patience=observation.PATIENCE)
+        facts = Facts("edge", config.name, data.path, links.facts if config.cloud else None, tally.facts)
+        show = observation.observe(stack, runtime, facts, office, config)
+        unserved = service_trouble(config, store.targets)
         runtime.start(SupervisorSpec("edge", [*modules, mine], FATE))
         end_with_the_tree(runtime, ending)
-        facts = Facts("edge", config.name, data.path, links.facts if config.cloud else None, tally.facts)
-        metrics = (config.metrics_host, config.metrics_port)
-        observation.observe(stack, runtime, facts, office, allow_faults=config.allow_faults, metrics=metrics)
-        ready(
-            f"edge {config.name}: MQTT on {' and '.join(each.address for each in mqtt)}, pods by {containers.version()}, cloud {config.cloud or 'none'}"
-        )
+        show()
+        deadline = Deadline()
+        offline = links.trouble(deadline.left()) if joined else "this node has not joined it"
+        cloud = with_trouble(f"cloud {config.cloud}", offline) if config.cloud else "cloud none"
+        parts = f"MQTT on {addresses(mqtt, deadline)}, pods by {containers.version()}, {cloud}"
+        ready(f"edge {config.name}: {parts}{unserved}{not_started(runtime.tree())}", ending)
         ending.wait()
 
 
@@ -158,16 +166,17 @@ def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:
     return token
 
 
-def join(credentials: Credentials) -> None:
-    """Fetch the first certificates before serving, so that a wrong token ends the command at once; CertificateError then.
+def join(credentials: Credentials) -> bool:
+    """Fetch the first certificates before serving, so that a wrong token, or none, ends the command at once; CertificateError then.
 
-    A cloud that can not be reached is no reason to wait: EdgeHub goes on trying.
+    A cloud that can not be reached is no reason to wait, EdgeHub goes on trying: False then.
     """
     refusals: list[CertificateError] = []
+    joined: list[LinkTls] = []
 
     def attempt() -> None:
         try:
-            credentials.obtain()
+            joined.append(credentials.obtain())
         except CertificateError as refusal:
             refusals.append(refusal)
         except LinkError as error:
@@ -178,6 +187,7 @@ def join(credentials: Credentials) -> None:
     thread.join(JOIN_SECONDS)
     if refusals:
         raise refusals[0]
+    return bool(joined)
 
 
 def _wanted(runtime: Runtime) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -32,11 +33,14 @@ from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
 from kubeedge_actors.drivers.link.base import Credentials, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.credentials import has_joined
-from kubeedge_actors.drivers.store.base import MetaStore, Store
-from kubeedge_actors.errors import CertificateError, RuntimeUnavailable, UsageError
+from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
+from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.installing import install_hint
+from kubeedge_actors.ports import Chosen, chosen_by, trouble
 from kubeedge_actors.program import Ending
 from kubeedge_actors.supervisors import ChildSpec
+
+log = logging.getLogger(__name__)
 
 
 def tree(
@@ -92,6 +96,14 @@ def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
     return ServiceBus(store.targets, StdlibClient(), server, timeout=config.service_timeout)
 
 
+def service_trouble(config: EdgeConfig, targets: NameStore) -> str:
+    """What the ready line says when local programs may call the cloud, and the port for that can not be had yet."""
+    if not targets.all():
+        return ""
+    why = trouble(Chosen("service-port", config.service_port, "service-host", config.service_host))
+    return f"; local programs can not call the cloud yet: {why}" if why else ""
+
+
 def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> Edged:
     """Edged with the drivers of this machine; `seen` outlives it."""
     pods = config.data_dir / "pods"
@@ -113,7 +125,8 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkSeen) -> E
 def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
     if config.runtime != "process":
-        address = config.docker_host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        named = config.docker_host or os.environ.get("DOCKER_HOST", "")
+        address = named or "unix:///var/run/docker.sock"
         try:
             from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
@@ -125,6 +138,8 @@ def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
         except RuntimeUnavailable as error:
             if config.runtime == "docker":
                 raise RuntimeUnavailable(f"no Docker engine answers at {address}") from error
+            if named:
+                log.warning("no Docker engine answers at %s: pods run as processes of this machine", address)
     from kubeedge_actors.drivers.containers.process import ProcessRuntime
 
     return ProcessRuntime(pods)
@@ -142,7 +157,10 @@ def device_mappers(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> lis
     except ImportError as error:
         raise UsageError(f"--dmi needs its libraries: {install_hint('dmi')}") from error
     mappers, lines = GrpcMappers(config.data_dir / config.dmi), Lines()
-    mappers.start()
+    try:
+        mappers.start()
+    except MapperError as error:
+        raise MapperError(f"--dmi: {error}") from error
     stack.callback(mappers.close)
     return [Dmi.spec(lambda: Dmi(meta, mappers, lines))]
 
@@ -156,8 +174,10 @@ def meta_server(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[C
     from kubeedge_actors.drivers.http.site import StdlibSite
 
     where = urlsplit(f"//{config.metaserver}")
-    site = StdlibSite(where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port)
-    site.bind()
+    host, port = where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port
+    site = StdlibSite(host, port)
+    with chosen_by(Chosen("--metaserver", port, "--metaserver", host)):
+        site.bind()
     stack.callback(site.close)
     return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time))]
 

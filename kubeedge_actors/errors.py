@@ -79,7 +79,11 @@ class RegistrationError(KubeEdgeActorsError):
 
 
 class DriverError(KubeEdgeActorsError):
-    """Something outside the process said no."""
+    """Something outside the process said no. `port`: the one that can not be listened on, 0 when it is about something else."""
+
+    def __init__(self, text: str = "", port: int = 0) -> None:
+        super().__init__(text)
+        self.port = port
 
 
 class LinkError(DriverError):

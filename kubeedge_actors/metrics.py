@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubeedge_actors.errors import UsageError
+from kubeedge_actors.errors import HttpError
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
@@ -177,9 +177,10 @@ class MetricsServer:
     def __init__(self, look: Callable[[], Mapping[str, Any]]) -> None:
         self._look = look
         self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
 
-    def start(self, host: str, port: int) -> int:
-        """Serve; the port (for `port` 0). UsageError when it can not be had."""
+    def bind(self, host: str, port: int) -> int:
+        """Take the port now, answer later (at `start`); the port (for `port` 0). HttpError when it can not be had."""
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
         look = self._look
@@ -204,12 +205,18 @@ class MetricsServer:
         try:
             server = self._server = ThreadingHTTPServer((host, port), Handler)
         except OSError as error:
-            raise UsageError(f"metrics can not be served on {host}:{port}: {error.strerror or error}") from error
-        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+            raise HttpError(f"metrics can not be served on {host}:{port}: {error.strerror or error}", port) from error
         return int(server.server_address[1])
+
+    def start(self) -> None:
+        """Answer, from `bind` on."""
+        if self._server is not None:
+            self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+            self._thread.start()
 
     def close(self) -> None:
         """Stop serving."""
         if self._server is not None:
-            self._server.shutdown()
+            if self._thread is not None:
+                self._server.shutdown()
             self._server.server_close()

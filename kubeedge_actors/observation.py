@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
+from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.facts import Facts
 from kubeedge_actors.letters import LetterOffice
+from kubeedge_actors.ports import Chosen, chosen_by
 from kubeedge_actors.supervisors import Runtime
 
 MODULES = "modules"
@@ -20,20 +23,29 @@ def observe(
     runtime: Runtime,
     facts: Facts,
     office: LetterOffice,
-    *,
-    allow_faults: bool,
-    metrics: tuple[str, int],
-) -> None:
-    """Open them until the stack is closed. `metrics`: host and port, port 0 for none. UsageError for one that is taken."""
-    control = ControlSocket(
-        facts.data_dir / SOCKET, runtime, facts, modules=MODULES, allow_faults=allow_faults, office=office
-    )
-    control.start()
-    stack.callback(control.close)
-    host, port = metrics
-    if port:
-        from kubeedge_actors.metrics import MetricsServer
+    config: EdgeConfig | CloudConfig,
+) -> Callable[[], None]:
+    """Take their places until the stack is closed; what is returned opens them, once the tree has started.
 
-        server = MetricsServer(lambda: {"tree": runtime.tree(), "dead_letters": runtime.dead_letters.total, **facts()})
-        server.start(host, port)
-        stack.callback(server.close)
+    UsageError or HttpError for one that can not be had.
+    """
+    control = ControlSocket(
+        facts.data_dir / SOCKET, runtime, facts, modules=MODULES, allow_faults=config.allow_faults, office=office
+    )
+    stack.callback(control.close)
+    control.bind()
+    host, port = config.metrics_host, config.metrics_port
+    if not port:
+        return control.start
+    from kubeedge_actors.metrics import MetricsServer
+
+    server = MetricsServer(lambda: {"tree": runtime.tree(), "dead_letters": runtime.dead_letters.total, **facts()})
+    stack.callback(server.close)
+    with chosen_by(Chosen("--metrics-port", port, "--metrics-host", host)):
+        server.bind(host, port)
+
+    def start() -> None:
+        control.start()
+        server.start()
+
+    return start

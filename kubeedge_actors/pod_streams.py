@@ -17,6 +17,7 @@ from kubeedge_actors.drivers.link.base import LinkTls
 from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.errors import LinkError
+from kubeedge_actors.ports import Chosen, chosen_by
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.tunnel import BYTES, MAX_DATA, Kind
@@ -35,12 +36,14 @@ def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> 
     if config.tunnel_port == 0:
         return None
     server = WebSocketServer(loop, max_message=2 * MAX_DATA, encoding=BYTES)
+    port = TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port
     try:
-        server.bind(config.host, TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port)
+        with chosen_by(Chosen("--tunnel-port", port, "--host", config.host)):
+            server.bind(config.host, port)
     except LinkError as error:
         if config.tunnel_port > 0:
             raise
-        log.warning("%s: no stream tunnels, so no kubectl logs; --tunnel-port names another", error)
+        log.warning("no stream tunnels, so no kubectl logs and exec: %s", error)
         return None
     stack.callback(server.stop)
     return server

@@ -132,11 +132,14 @@ def end_with_the_tree(runtime: Runtime, ending: Ending) -> None:
             ending.ask(f"the supervision tree gave up: {runtime.failed}")
 
     runtime.events.subscribe(look)
+    if runtime.failed is not None:  # before we listened
+        ending.ask(f"the supervision tree gave up: {runtime.failed}")
 
 
-def ready(text: str) -> None:
-    """Print the one line that begins with `ready`."""
-    print(f"ready {text}", flush=True)
+def ready(text: str, ending: Ending) -> None:
+    """Print the one line that begins with `ready`, unless the program ends already."""
+    if not ending.asked:
+        print(f"ready {text}", flush=True)
 
 
 def log_to_stderr(level: str) -> None:

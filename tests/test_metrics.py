@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.errors import UsageError
+from kubeedge_actors.errors import HttpError
 from kubeedge_actors.metrics import CONTENT_TYPE, MetricsServer, exposition
 from kubeedge_actors.testing import inline
 from tests.test_testing import Counter
@@ -117,12 +117,13 @@ def test_any_name_survives_the_escaping(name: str, subject: str) -> None:
 
 def test_it_is_served_as_the_format_says(answer: dict[str, Any]) -> None:
     with closing(MetricsServer(lambda: answer)) as server:
-        port = server.start("127.0.0.1", 0)
+        port = server.bind("127.0.0.1", 0)
+        server.start()
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as got:
             assert got.headers["Content-Type"] == CONTENT_TYPE
             assert parsed(got.read().decode())[1]
         with pytest.raises(HTTPError, match="404") as refusal:
             urlopen(f"http://127.0.0.1:{port}/", timeout=10)
         refusal.value.close()
-        with pytest.raises(UsageError, match="metrics can not be served on"):
-            MetricsServer(dict).start("127.0.0.1", port)
+        with closing(MetricsServer(dict)) as another, pytest.raises(HttpError, match="metrics can not be served on"):
+            another.bind("127.0.0.1", port)

@@ -243,7 +243,7 @@ def listen(host: str, port: int) -> socket.socket:
         found.listen(1024)
     except OSError as error:
         found.close()
-        raise DriverError(f"the API server cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise DriverError(f"the API server cannot listen on {host}:{port}: {error.strerror or error}", port) from error
     found.setblocking(False)
     return found
 

@@ -55,9 +55,10 @@ class ControlSocket:
         self._commands = Commands(runtime, facts, modules, allow_faults, office)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._closed = threading.Event()
+        self._bound = False
 
-    def start(self) -> None:
-        """Serve; UsageError when the path can not be had."""
+    def bind(self) -> None:
+        """Take the path now, answer later (at `start`); UsageError when it can not be had."""
         with contextlib.suppress(FileNotFoundError):  # left over by a process that was killed; DataDir holds the lock
             self._path.unlink()
         mask = os.umask(0o177)
@@ -68,6 +69,12 @@ class ControlSocket:
         finally:
             os.umask(mask)
         self._socket.listen(8)
+        self._bound = True
+
+    def start(self) -> None:
+        """Answer; UsageError when the path is not bound yet and can not be had."""
+        if not self._bound:
+            self.bind()
         threading.Thread(target=self._accept, name="control", daemon=True).start()
 
     def close(self) -> None:

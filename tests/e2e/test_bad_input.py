@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.installing import install_hint
+from tests.certificates import TestCa
 from tests.e2e.sides import Side
 from tests.support.ports import free_ports
 
@@ -54,20 +55,43 @@ def test_a_wrong_token_ends_the_edge(cloud: Side, tmp_path: Path) -> None:
         cloud.stop()
 
 
-@pytest.mark.parametrize("which", ["--api-port", "--hub-port", "--https-port"])
-def test_a_taken_port_of_the_cloud_is_named(which: str, tmp_path: Path) -> None:
-    ports = dict(zip(("--api-port", "--hub-port", "--https-port"), map(str, free_ports(3)), strict=True))
+@pytest.mark.parametrize("which", ["--api-port", "--hub-port", "--https-port", "--tunnel-port", "--metrics-port"])
+def test_a_taken_port_of_the_cloud_names_its_option(which: str, tmp_path: Path) -> None:
+    names = ("--api-port", "--hub-port", "--https-port", "--tunnel-port", "--metrics-port")
+    ports = dict(zip(names, map(str, free_ports(5)), strict=True))
     with socket.create_server(("127.0.0.1", int(ports[which]))):
         options = [text for pair in ports.items() for text in pair]
         done = run("kubeedge_actors.cloud", "--data-dir", str(tmp_path / "cloud"), *options)
-    assert ports[which] in last_sentence(done)
+    assert last_sentence(done).startswith(f"cloud: {which} {ports[which]} is in use")
+    assert done.returncode == 1
 
 
-def test_a_taken_mqtt_port_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["--mqtt-port", "--mqtt-tls-port", "--metrics-port", "--metaserver"])
+def test_a_taken_port_of_the_edge_names_its_option(which: str, tmp_path: Path) -> None:
+    pair = TestCa(tmp_path).server("127.0.0.1")
+    secure = ("--mqtt-tls-port", str(free_ports(1)[0]), "--mqtt-tls-cert", pair.cert, "--mqtt-tls-key", pair.key)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = run("kubeedge_actors.edge", "--name", "e", "--data-dir", str(tmp_path), "--mqtt-port", port)
-    assert port in last_sentence(done)
+        value = f"127.0.0.1:{port}" if which == "--metaserver" else port
+        done = edge(tmp_path, *secure, which, value)
+    assert last_sentence(done).startswith(f"edge: {which} {port} is in use")
+    assert done.returncode == 1
+
+
+def test_an_address_that_is_not_of_this_machine_names_its_option(tmp_path: Path) -> None:
+    api, hub, https = map(str, free_ports(3))
+    ports = ("--api-port", api, "--hub-port", hub, "--https-port", https, "--tunnel-port", "0")
+    done = run("kubeedge_actors.cloud", "--data-dir", str(tmp_path / "cloud"), "--host", "192.0.2.1", *ports)
+    assert last_sentence(done).startswith("cloud: --host 192.0.2.1 can not be listened on")
+
+
+@pytest.mark.parametrize("before", ["nothing", "a certificate of the CA, and no more"])
+def test_an_edge_that_can_not_join_says_so_instead_of_being_ready(before: str, tmp_path: Path) -> None:
+    if before != "nothing":  # as an attempt to join leaves it that was refused
+        (tmp_path / "edge" / "certs").mkdir(parents=True)
+        (tmp_path / "edge" / "certs" / "ca.crt").touch()
+    done = edge(tmp_path, "--cloud", f"https://127.0.0.1:{free_ports(1)[0]}")
+    assert "no token was given to join with: --token-file FILE" in last_sentence(done)
 
 
 def test_a_damaged_database_is_named_and_left_as_it_is(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout, MailboxError, Stopped
-from kubeedge_actors.supervisors.promise import LocalPromise
 from kubeedge_actors.supervisors import Backoff, Ending, Failed, Promise, Reason, Reply
+from kubeedge_actors.supervisors.promise import LocalPromise
 from tests.supervisors.world import Boom, Recorder, World, in_one_process, spec
 
 

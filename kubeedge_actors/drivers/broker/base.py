@@ -62,6 +62,9 @@ class Broker(Protocol):
     def lost(self) -> int:
         """How many messages and sessions went because of a limit."""
 
+    def trouble(self, patience: float = 0.0) -> str:
+        """Why it can not be used now, empty when it can. Waits up to `patience` seconds for the first attempt to connect."""
+
     def start(self) -> None:
         """Serve, or connect. Error: BrokerError when the port can not be had."""
 

@@ -125,6 +125,10 @@ class EmbeddedBroker:
         """Messages and sessions that went because of a limit."""
         return self._exchange.lost
 
+    def trouble(self, patience: float = 0.0) -> str:
+        """Whether its thread serves is known at once."""
+        return "" if self.alive else "it does not serve"
+
     def start(self) -> None:
         """Serve until `close`.
 

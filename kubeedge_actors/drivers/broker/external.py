@@ -77,6 +77,7 @@ class ExternalBroker:
         self._bell: Bell | None = None  # while there is a connection whose thread can be woken
         self._chance = random.Random()
         self._complaint = ""
+        self._tried = threading.Event()
         self.connected = threading.Event()
         """Set while the broker can be reached and our subscriptions count."""
 
@@ -118,6 +119,11 @@ class ExternalBroker:
     def lost(self) -> int:
         """Publications that did not fit while the broker was away."""
         return self._outbox.dropped
+
+    def trouble(self, patience: float = 0.0) -> str:
+        """Why it can not be reached or refuses us."""
+        self._tried.wait(patience)
+        return "" if self.connected.is_set() else self._complaint or "no answer yet"
 
     def start(self) -> None:
         """Connect, and again whenever the connection is lost, until `close`. Returns at once."""
@@ -188,6 +194,7 @@ class ExternalBroker:
                 if reason != self._complaint:  # once per outage and reason
                     self._complaint = reason
                     log.warning("the MQTT broker at %s can not be used: %s", self.address, reason)
+                self._tried.set()
             if self.connected.is_set():
                 self.connected.clear()
                 delay = RETRY[0]
@@ -261,6 +268,7 @@ class ExternalBroker:
 
     def _usable(self) -> None:
         self.connected.set()
+        self._tried.set()
         if self._complaint:
             log.warning("the MQTT broker at %s can be used again", self.address)
             self._complaint = ""

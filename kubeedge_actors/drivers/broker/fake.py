@@ -81,6 +81,10 @@ class FakeBroker:
         self._clients += 1
         return FakeClient(self, f"client-{self._clients}")
 
+    def trouble(self, patience: float = 0.0) -> str:
+        """As it is alive or not."""
+        return "" if self.alive else "it does not serve"
+
     def start(self) -> None:
         """It is alive from now on."""
         if self.failure is not None:

@@ -16,7 +16,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         # a host name that is none has a negative number of its own
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise BrokerError(f"port {port} of {host} can not be had for MQTT: {why.lower()}") from error
+        raise BrokerError(f"port {port} of {host} can not be had for MQTT: {why.lower()}", port) from error
 
 
 def is_loopback(host: str) -> bool:

@@ -36,9 +36,8 @@ class StdlibSite:
         try:
             self._server = server = _Server((self._host, self._port), _Exchange)
         except OSError as error:
-            raise HttpError(
-                f"{self.address} can not be had for HTTP: {(error.strerror or str(error)).lower()}"
-            ) from error
+            why = (error.strerror or str(error)).lower()
+            raise HttpError(f"{self.address} can not be had for HTTP: {why}", self._port) from error
         self._port = int(server.server_address[1])
         threading.Thread(target=server.serve_forever, name="site", daemon=True).start()
 

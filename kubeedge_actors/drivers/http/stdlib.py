@@ -79,7 +79,7 @@ class StdlibServer:
             server = ThreadingHTTPServer((self._host, self._port), _handler_class(handler))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise HttpError(f"port {self._port} of {self._host} can not be had for HTTP: {why}") from error
+            raise HttpError(f"port {self._port} of {self._host} can not be had for HTTP: {why}", self._port) from error
         server.daemon_threads, server.block_on_close = True, False
         self._server, self._port = server, server.server_address[1]
         self._thread = threading.Thread(

@@ -91,7 +91,7 @@ class NodeCredentials:
         if not unfit and (not token or self._named_by(token)):
             return self._files()
         if not token:
-            raise CertificateError(f"{unfit}, and no token was given to join with")
+            raise CertificateError(f"{unfit}, and no token was given to join with: --token-file FILE, or --token TOKEN")
         try:
             self._do(token)
         except LinkError as error:

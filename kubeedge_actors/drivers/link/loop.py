@@ -85,5 +85,5 @@ def listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
-        raise LinkError(f"port {port} of {host} can not be used: {reason}") from error
+        raise LinkError(f"port {port} of {host} can not be used: {reason}", port) from error
     return listener

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ class WatchedLinks:
         self._url = ""
         self._state, self._since = DOWN, time.time()
         self._reason = ""
+        self._tried = threading.Event()
 
     def __call__(self) -> Link:
         """A fresh link."""
@@ -35,6 +37,11 @@ class WatchedLinks:
             "url": self._url,
         }
 
+    def trouble(self, patience: float = 0.0) -> str:
+        """Why no link is open, empty when one is. Waits up to `patience` seconds for the end of the first attempt."""
+        self._tried.wait(patience)
+        return "" if self._state == CONNECTED else self._reason or "no answer yet"
+
     def began(self, url: str) -> None:
         """An attempt begins."""
         self._attempts += 1
@@ -44,11 +51,13 @@ class WatchedLinks:
     def opened(self) -> None:
         """It succeeded."""
         self._enter(CONNECTED)
+        self._tried.set()
 
     def closed(self, closed: Closed) -> None:
         """It failed, or the link is over."""
         self._reason = closed.reason
         self._enter(DOWN)
+        self._tried.set()
 
     def _enter(self, state: str) -> None:
         if (state == CONNECTED) != (self._state == CONNECTED):  # down since the link ended, however often it is tried

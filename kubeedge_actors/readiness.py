@@ -1,0 +1,52 @@
+"""What the ready line says: that everything serves, or by name what does not yet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from kubeedge_actors.drivers.broker.base import Broker
+
+PATIENCE = 1.0
+"""Seconds that the line waits at most for connections that are being made; a cold boot waits for nobody."""
+RUNNING = "running"
+
+
+class Deadline:
+    """Gives whoever is waited for what is left of `seconds`."""
+
+    def __init__(self, seconds: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._end = clock, clock() + seconds
+
+    def left(self) -> float:
+        """Seconds, 0 when they are over."""
+        return max(0.0, self._end - self._clock())
+
+
+def with_trouble(what: str, trouble: str) -> str:
+    """What it is, and why it can not be used yet, if it can not.
+
+    >>> with_trouble("cloud https://c:10002", "Connection refused"), with_trouble("cloud none", "")
+    ('cloud https://c:10002 (not reachable yet: Connection refused)', 'cloud none')
+    """
+    return f"{what} (not reachable yet: {trouble})" if trouble else what
+
+
+def addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
+    """Where MQTT is spoken, and which of these brokers can not be reached yet."""
+    return " and ".join(with_trouble(each.address, each.trouble(deadline.left())) for each in brokers)
+
+
+def not_started(tree: Mapping[str, Any]) -> str:
+    """The actors of a supervision tree that do not run yet, each with its last error; empty when all do."""
+    waiting = [each for each in _actors(tree) if each["state"] != RUNNING]
+    told = [f"{each['name']} ({each['last_error'] or each['state']})" for each in waiting]
+    return f"; not started yet: {', '.join(told)}" if told else ""
+
+
+def _actors(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if node["kind"] == "actor":
+        yield node
+    for child in node.get("children", ()):
+        yield from _actors(child)
