@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format house coverage bench clean
+.PHONY: help run demo test check format house coverage mutants bench clean
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -35,11 +35,15 @@ coverage: $(VENV)/.dev  ## run all tests (or TESTS=...) and show what they do no
 	echo "The 20 files of which least is reached (all: $(BIN)/coverage report, or coverage html):"; \
 	$(BIN)/coverage report --sort=cover | sed -n '1,22p;/^TOTAL/p'; exit $$failed
 
+mutants: $(VENV)/.dev  ## make small mistakes in a copy of the code, and list those that no test notices: SAMPLE=40 SEED=1 AREA=supervisors
+	@$(BIN)/python tools/mutants.py $(if $(AREA),--area $(AREA)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ONLY),--only $(ONLY))
+
 bench: $(VENV)/.dev  ## measure every budget, or BENCH="store codec", about 25 minutes; what is over its budget is marked
 	@$(BIN)/python benchmarks/run.py $(BENCH)
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .mutants .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/pip:
