@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from kubeedge_actors import nesting
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.program import absolute, default_data_dir
 from kubeedge_actors.wire.names import DEFAULT_PROJECT
@@ -186,15 +187,12 @@ def _fitted(default: Any, value: Any) -> Any:
 
 
 def _document(path: str, kind: str) -> dict[str, Any]:
-    import yaml  # only when there is a file: it costs an idle edge memory
-
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        document = nesting.yaml_document(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the configuration file {path} can not be read: {error}") from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
+    except nesting.NotYaml as error:
+        line = f" (line {error.line})" if error.line else ""
         raise UsageError(f"the configuration file {path} is not YAML{line}") from error
     if not isinstance(document, dict) or document.get("kind", kind) != kind:
         raise UsageError(f"the configuration file {path} is not of kind {kind}")
@@ -206,11 +204,9 @@ def _document(path: str, kind: str) -> dict[str, Any]:
 
 def yaml_documents(text: str) -> list[Any]:
     """The documents of a YAML text; ValueError when it is none."""
-    import yaml
-
     try:
-        return list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
+        return nesting.yaml_documents(text)
+    except nesting.NotYaml as error:
         raise ValueError(f"this is not YAML: {error}") from error
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from .. import nesting
 from .intake import PROTOBUF_TYPE
 from .listing import select, selection
 from .objects import META_ORDER, finished
@@ -202,7 +203,7 @@ def body_options(request: Request) -> Json:
 
         return decode(request.body, "DeleteOptions")
     try:
-        found = msgspec.json.decode(request.body)
+        found = msgspec.json.decode(nesting.checked(request.body))
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding DeleteOptions: {error}") from error
     if not isinstance(found, dict):
