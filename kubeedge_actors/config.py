@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kubeedge_actors import nesting
 from kubeedge_actors.options.paths import default_data_dir
 from kubeedge_actors.wire.names import DEFAULT_PROJECT
 
@@ -116,10 +117,7 @@ class CloudConfig:
 
 def yaml_documents(text: str) -> list[Any]:
     """The documents of a YAML text; ValueError("not YAML (line ...)") when it is none."""
-    import yaml  # only when there is a file: it costs an idle edge memory
-
     try:
-        return list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ValueError(f"not YAML (line {mark.line + 1})" if mark else "not YAML") from error
+        return nesting.yaml_documents(text)
+    except nesting.NotYaml as error:
+        raise ValueError(f"not YAML (line {error.line})" if error.line else f"not YAML: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -17,21 +18,21 @@ DAY = datetime.timedelta(days=1)
 
 
 class TestCa:
-    """A certificate authority with its files in `folder`; P-256, no key identifiers, as the original's."""
+    """A certificate authority with its files in `folder`; P-256, as the original's.
+
+    What it signs is as RFC 5280 demands and strict verification checks. `identified=False`: as older tools make
+    certificates, without key identifiers and key usage.
+    """
 
     __test__ = False
 
-    def __init__(self, folder: Path, name: str = "KubeEdge") -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, name: str = "KubeEdge", *, identified: bool = True) -> None:
+        self._folder, self._identified = folder, identified
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        self._cert = (
-            _builder(self._name, self._name, self._key.public_key(), 3650 * DAY)
-            .add_extension(constraints, critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
+        self._cert = self._signed(self._name, self._key.public_key(), 3650 * DAY, authority=True)
         self.path = _write(folder / f"{name}-ca.crt", self._cert.public_bytes(serialization.Encoding.PEM))
+        self.key_path = _write(folder / f"{name}-ca.key", _pem(self._key))
 
     def server(self, *names: str, life: datetime.timedelta = DAY) -> LinkTls:
         """Files of a server that is reached by these host names or addresses; `life` below zero: expired."""
@@ -51,9 +52,7 @@ class TestCa:
         """The client certificate that a node asks for."""
         key = request.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-        builder = _builder(request.subject, self._name, key, 365 * DAY).add_extension(usage, critical=False)
-        return builder.sign(self._key, hashes.SHA256())
+        return self._signed(request.subject, key, 365 * DAY, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))
 
     def _issue(
         self,
@@ -66,22 +65,52 @@ class TestCa:
         key = ec.generate_private_key(ec.SECP256R1())
         parts = [(NameOID.COMMON_NAME, common_name), (NameOID.ORGANIZATION_NAME, organization)]
         subject = x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
-        builder = _builder(subject, self._name, key.public_key(), life)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        extensions: list[x509.ExtensionType] = [x509.ExtendedKeyUsage([usage])]
         if alternatives is not None:
-            builder = builder.add_extension(alternatives, critical=False)
-        cert = builder.sign(self._key, hashes.SHA256())
+            extensions.append(alternatives)
+        cert = self._signed(subject, key.public_key(), life, *extensions)
         stem = self._folder / f"{cert.serial_number:x}"
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
         return LinkTls(
             ca=self.path,
             cert=_write(stem.with_suffix(".crt"), cert.public_bytes(serialization.Encoding.PEM)),
-            key=_write(stem.with_suffix(".key"), pem),
+            key=_write(stem.with_suffix(".key"), _pem(key)),
         )
+
+    def _signed(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        life: datetime.timedelta,
+        *extensions: x509.ExtensionType,
+        authority: bool = False,
+    ) -> x509.Certificate:
+        builder = _builder(subject, self._name, key, life)
+        builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        for extension in (*extensions, *self._identifiers(key)):
+            builder = builder.add_extension(extension, critical=False)
+        if self._identified:
+            builder = builder.add_extension(_key_usage(authority), critical=True)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def _identifiers(self, key: ec.EllipticCurvePublicKey) -> Sequence[x509.ExtensionType]:
+        if not self._identified:
+            return ()
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return x509.SubjectKeyIdentifier.from_public_key(key), issuer
+
+
+def _key_usage(authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _builder(
@@ -97,6 +126,11 @@ def _builder(
         .not_valid_before(now - 30 * DAY)
         .not_valid_after(now + life)
     )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.drivers.http.base import Answer, Client, Request, Server
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
@@ -175,8 +176,8 @@ class ServiceBus(Module):
         if message.body is None:
             return _said(400, "can't read data from body of the http's request")
         try:
-            url = msgspec.json.decode(message.body, type=_Asked).targetURL or ""
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            url = msgspec.json.decode(nesting.checked(message.body), type=_Asked).targetURL or ""
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return _said(400, "invalid params")
         if url not in self._allowed:
             return _said(400, f"url {url} is not allowed and please make a rule for this url in the cloud")

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .. import nesting
 from .custom.structural import Structural
 from .kinds.behaviour import Behaviour
 from .kinds.syntax import metadata
@@ -120,7 +121,7 @@ def decoded(body: bytes, media: str, kind: str) -> Json:
 def json_value(body: bytes, kind: str) -> Any:
     """A JSON value, or 400 in the words of the genuine server."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(nesting.checked(body))
     except msgspec.DecodeError as error:
         text = body.decode(errors="replace")
         why = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from .. import nesting
 from .paths import Target
 from .rendering import MANY, ONE, Renderings
 from .request import Request, Response
@@ -174,6 +175,6 @@ def page_of(request: Request) -> Page | None:
         raise bad_request("specifying resource version is not allowed when using continue")
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        return msgspec.json.decode(data, type=Page)
+        return msgspec.json.decode(nesting.checked(data), type=Page)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error

@@ -9,6 +9,7 @@ import msgspec
 
 from kubeedge_actors.kubernetes.merge_patch import merge_patch
 
+from .. import nesting
 from .patches import jsonpatch
 from .patches.ownership import Owners, applied_object
 from .patches.strategic import BadPatch, StrategicMerge
@@ -111,7 +112,7 @@ def check_media(media: str, resource: Resource) -> None:
 def patch_value(body: bytes) -> Any:
     """The patch. Raises 400."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(nesting.checked(body))
     except msgspec.DecodeError as error:
         why = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
         raise bad_request(f"error decoding patch: {why}") from error
@@ -124,9 +125,12 @@ def merged(old: Json, patch: Json) -> Json:
 
 
 def by_operations(old: Json, operations: Any) -> Json:
-    """A JSON patch applied. Raises 400 when it is malformed, 422 when it does not fit."""
+    """A JSON patch applied. Raises 400 when it is malformed or makes the object too deep, 422 when it does not fit."""
     try:
         result = jsonpatch.apply(old, operations)
+        nesting.checked(msgspec.json.encode(result))
+    except nesting.TooDeep as error:
+        raise bad_request(f"the patched object is {error}") from error
     except jsonpatch.Malformed as error:
         raise bad_request(f"error decoding patch: {error}") from error
     except jsonpatch.Refused as error:

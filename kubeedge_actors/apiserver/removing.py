@@ -9,6 +9,7 @@ import msgspec
 
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
+from .. import nesting
 from .intake import PROTOBUF_TYPE
 from .listing import select, selection
 from .objects import META_ORDER, finished
@@ -203,7 +204,7 @@ def body_options(request: Request) -> Json:
 
         return decode(request.body, "DeleteOptions")
     try:
-        found = msgspec.json.decode(request.body)
+        found = msgspec.json.decode(nesting.checked(request.body))
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding DeleteOptions: {error}") from error
     if not isinstance(found, dict):

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.control.commands import Commands
 from kubeedge_actors.control.shown import event_shown
 from kubeedge_actors.control.traces import hop_shown
@@ -107,7 +108,7 @@ class ControlSocket:
 
     def _answers(self, line: bytes, client: socket.socket) -> Iterator[Json]:
         try:
-            request = msgspec.json.decode(line, type=dict[str, Any])
+            request = msgspec.json.decode(nesting.checked(line), type=dict[str, Any])
         except msgspec.DecodeError as error:
             yield {"error": f"this is not a JSON object: {error}"}
             return

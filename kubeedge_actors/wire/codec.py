@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.wire.record import Header, Record, Route
 
@@ -31,7 +32,11 @@ _ESCAPE: Final = re.compile(
 
 
 def decode(text: str | bytes) -> Record:
-    """The record of one message. Errors: FrameError when Go would close the connection over it."""
+    """The record of one message. Errors: FrameError when Go would close the connection over it, or for its depth."""
+    try:
+        nesting.checked(text)
+    except nesting.TooDeep as error:
+        raise FrameError(f"not a message envelope: {error}") from None
     try:
         return _decode(_text(text))
     except _BAD:

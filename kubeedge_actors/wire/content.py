@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.paths import Fields
@@ -39,7 +40,7 @@ class QuotedList(list[Any]):
 def to_value(json: msgspec.Raw | str) -> Any:
     """The value of a content, or of JSON text. Errors: FrameError when it is no JSON, or nested too deeply."""
     try:
-        return _decode(json)
+        return _decode(nesting.checked(json))
     except _BAD as error:
         raise FrameError(f"content is not JSON: {error}") from error
 
@@ -64,7 +65,7 @@ def unquote(value: Any) -> Any:
     if type(value) is not str or not value.lstrip(" \t\r\n").startswith(("{", "[")):
         return value
     try:
-        inner = _decode(value)
+        inner = _decode(nesting.checked(value))
     except _BAD:
         return value  # text that only looks like JSON is text
     quoted: QuotedObject | QuotedList = QuotedObject(inner) if isinstance(inner, dict) else QuotedList(inner)

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.errors import FrameError
 
 MAX_DATA: Final = 1 << 20
@@ -92,7 +93,7 @@ def opening(
 def request(data: bytes) -> Opening:
     """The reverse of `opening`. FrameError."""
     try:
-        return msgspec.json.decode(data, type=Opening)
+        return msgspec.json.decode(nesting.checked(data), type=Opening)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError(f"not a request for a stream: {error}") from error
 

@@ -56,6 +56,5 @@ def kubectl(server: ApiServer, home: Path) -> Kubectl:
 @pytest.fixture
 def inside() -> Iterator[Inside]:
     """The server's parts without socket, thread and clock."""
-    parts = Inside()
-    yield parts
-    parts.close()
+    with Inside() as parts:
+        yield parts

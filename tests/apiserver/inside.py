@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -23,15 +23,25 @@ START = 1_800_000_000.0
 
 
 class Inside:
-    """All parts over one database; `now` is the time."""
+    """All parts over one database; `now` is the time. Who makes one closes it: `with Inside() as inside`."""
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         self.now = START
         self._later: deque[Callable[[], None]] = deque()
         self.database = Database(path)
-        self.parts = assemble(self.database, self._later.append, lambda: self.now)
-        self.store = self.parts.store
-        self.settle()
+        try:
+            self.parts = assemble(self.database, self._later.append, lambda: self.now)
+            self.store = self.parts.store
+            self.settle()
+        except BaseException:
+            self.database.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.close()
 
     def settle(self) -> None:
         """Commits, and does what follows from it, until nothing is left."""

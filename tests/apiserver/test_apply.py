@@ -138,21 +138,20 @@ DATA = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("12"), max_size=
 @given(st.lists(st.tuples(st.sampled_from(["m1", "m2"]), DATA), max_size=6))
 def test_forced_applies_follow_the_model(applies: list[tuple[str, dict[str, str]]]) -> None:
     """Model: a key is there while somebody owns it; it has the value that was applied last."""
-    inside = Inside()
-    values: dict[str, str] = {}
-    owners: dict[str, set[str]] = {}
-    for manager, data in applies:
-        answer = apply(inside, f"{MAPS}/c", config_map("c") | {"data": data}, manager, force=True)
-        assert answer.status in (200, 201)
-        for key, value in data.items():
-            owners[key] = {manager} if values.get(key) != value else owners.get(key, set()) | {manager}
-            values[key] = value
-        for key in [key for key in values if key not in data]:
-            owners[key].discard(manager)
-            if not owners[key]:
-                del values[key]
-        assert answer.json.get("data", {}) == values
-    inside.close()
+    with Inside() as inside:
+        values: dict[str, str] = {}
+        owners: dict[str, set[str]] = {}
+        for manager, data in applies:
+            answer = apply(inside, f"{MAPS}/c", config_map("c") | {"data": data}, manager, force=True)
+            assert answer.status in (200, 201)
+            for key, value in data.items():
+                owners[key] = {manager} if values.get(key) != value else owners.get(key, set()) | {manager}
+                values[key] = value
+            for key in [key for key in values if key not in data]:
+                owners[key].discard(manager)
+                if not owners[key]:
+                    del values[key]
+            assert answer.json.get("data", {}) == values
 
 
 def test_paths_are_shown_as_people_read_them() -> None:

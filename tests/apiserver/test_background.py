@@ -64,63 +64,55 @@ def test_the_shipped_definitions_are_stored_and_established(inside: Inside) -> N
 
 
 def test_a_shipped_definition_that_has_changed_is_brought_up_to_date(tmp_path: Path) -> None:
-    first = Inside(tmp_path / "a.db")
-    name = "devices.devices.kubeedge.io"
-    body = first.get(f"{CRDS}/{name}")
-    properties = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-    del properties["spec"]["properties"]["nodeName"]
-    first.store.put("apiextensions.k8s.io/customresourcedefinitions", body)
-    first.settle()
-    first.close()
-    again = Inside(tmp_path / "a.db")
-    schema = again.get(f"{CRDS}/{name}")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    assert "nodeName" in schema["properties"]["spec"]["properties"]
-    again.close()
+    with Inside(tmp_path / "a.db") as first:
+        name = "devices.devices.kubeedge.io"
+        body = first.get(f"{CRDS}/{name}")
+        properties = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+        del properties["spec"]["properties"]["nodeName"]
+        first.store.put("apiextensions.k8s.io/customresourcedefinitions", body)
+        first.settle()
+    with Inside(tmp_path / "a.db") as again:
+        schema = again.get(f"{CRDS}/{name}")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        assert "nodeName" in schema["properties"]["spec"]["properties"]
 
 
 def test_a_restart_changes_nothing(tmp_path: Path) -> None:
-    first = Inside(tmp_path / "a.db")
-    first.post(MAPS, config_map("a"))
-    revision = first.store.revision
-    first.close()
-    again = Inside(tmp_path / "a.db")
-    assert again.store.revision == revision
-    again.close()
+    with Inside(tmp_path / "a.db") as first:
+        first.post(MAPS, config_map("a"))
+        revision = first.store.revision
+    with Inside(tmp_path / "a.db") as again:
+        assert again.store.revision == revision
 
 
 def test_what_lost_its_owner_while_the_server_was_away_goes_at_start(tmp_path: Path) -> None:
-    first = Inside(tmp_path / "a.db")
-    owner = first.post(MAPS, config_map("owner"))
-    body = config_map("owned")
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
-    body["metadata"]["ownerReferences"] = [reference]
-    first.post(MAPS, body)
-    entry = first.store.get("configmaps", "default", "owner")
-    assert entry is not None
-    first.store.remove("configmaps", entry)
-    rows, revision = first.store.take()
-    first.database.write(rows, revision)
-    first.close()
-    again = Inside(tmp_path / "a.db")
-    assert not again.exists(f"{MAPS}/owned")
-    again.close()
+    with Inside(tmp_path / "a.db") as first:
+        owner = first.post(MAPS, config_map("owner"))
+        body = config_map("owned")
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+        body["metadata"]["ownerReferences"] = [reference]
+        first.post(MAPS, body)
+        entry = first.store.get("configmaps", "default", "owner")
+        assert entry is not None
+        first.store.remove("configmaps", entry)
+        rows, revision = first.store.take()
+        first.database.write(rows, revision)
+    with Inside(tmp_path / "a.db") as again:
+        assert not again.exists(f"{MAPS}/owned")
 
 
 def test_a_namespace_that_was_being_emptied_is_emptied_at_start(tmp_path: Path) -> None:
-    first = Inside(tmp_path / "a.db")
-    first.post("/api/v1/namespaces", {"metadata": {"name": "shop"}})
-    first.post("/api/v1/namespaces/shop/pods", pod("p"))
-    home = first.store.get("namespaces", "", "shop")
-    assert home is not None
-    body = home.object()
-    body["metadata"]["deletionTimestamp"], body["status"] = "2026-01-01T00:00:00Z", {"phase": "Terminating"}
-    first.store.put("namespaces", body)
-    rows, revision = first.store.take()
-    first.database.write(rows, revision)
-    first.close()
-    again = Inside(tmp_path / "a.db")
-    assert not again.exists("/api/v1/namespaces/shop")
-    again.close()
+    with Inside(tmp_path / "a.db") as first:
+        first.post("/api/v1/namespaces", {"metadata": {"name": "shop"}})
+        first.post("/api/v1/namespaces/shop/pods", pod("p"))
+        home = first.store.get("namespaces", "", "shop")
+        assert home is not None
+        body = home.object()
+        body["metadata"]["deletionTimestamp"], body["status"] = "2026-01-01T00:00:00Z", {"phase": "Terminating"}
+        first.store.put("namespaces", body)
+        rows, revision = first.store.take()
+        first.database.write(rows, revision)
+    with Inside(tmp_path / "a.db") as again:
+        assert not again.exists("/api/v1/namespaces/shop")
 
 
 def test_the_short_form_of_a_schema_is_written_out() -> None:

@@ -89,28 +89,27 @@ TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_object_is_stored_or_refused(kind: str, data: st.DataObject) -> None:
-    inside = Inside()
-    body = data.draw(struct(kind, 5))
-    base = VALID.get(kind, {})
-    for part in ("spec", "metadata"):
-        if isinstance(body.get(part, {}), dict):
-            body[part] = base.get(part, {}) | body.get(part, {})
-    if isinstance(body["metadata"], dict):
-        body["metadata"] |= {"name": "a", "generateName": ""}
-    for field in ("resourceVersion", "namespace"):
+    with Inside() as inside:
+        body = data.draw(struct(kind, 5))
+        base = VALID.get(kind, {})
+        for part in ("spec", "metadata"):
+            if isinstance(body.get(part, {}), dict):
+                body[part] = base.get(part, {}) | body.get(part, {})
         if isinstance(body["metadata"], dict):
-            body["metadata"].pop(field, None)
-    if kind == "CustomResourceDefinition" and isinstance(body["metadata"], dict):
-        body["metadata"]["name"] = "things.e.io"
-    answer = inside.call("POST", PATHS[kind], body | {"kind": kind, "apiVersion": None})
-    assert answer.status < 500, answer
-    if answer.status == 201:
-        path = f"{PATHS[kind]}/{answer.json['metadata']['name']}"
-        assert inside.call("GET", PATHS[kind], None, TABLE).status == 200
-        again = inside.call("GET", path)
-        assert again.status == 404 or inside.put(path, again.json) == again.json
-        assert inside.call("DELETE", path, {"gracePeriodSeconds": 0}).status in (200, 404)
-    inside.close()
+            body["metadata"] |= {"name": "a", "generateName": ""}
+        for field in ("resourceVersion", "namespace"):
+            if isinstance(body["metadata"], dict):
+                body["metadata"].pop(field, None)
+        if kind == "CustomResourceDefinition" and isinstance(body["metadata"], dict):
+            body["metadata"]["name"] = "things.e.io"
+        answer = inside.call("POST", PATHS[kind], body | {"kind": kind, "apiVersion": None})
+        assert answer.status < 500, answer
+        if answer.status == 201:
+            path = f"{PATHS[kind]}/{answer.json['metadata']['name']}"
+            assert inside.call("GET", PATHS[kind], None, TABLE).status == 200
+            again = inside.call("GET", path)
+            assert again.status == 404 or inside.put(path, again.json) == again.json
+            assert inside.call("DELETE", path, {"gracePeriodSeconds": 0}).status in (200, 404)
 
 
 START: dict[str, Json] = {"ConfigMap": config_map("a"), "Pod": pod("a"), "Deployment": deployment("a")}
@@ -121,15 +120,14 @@ START: dict[str, Json] = {"ConfigMap": config_map("a"), "Pod": pod("a"), "Deploy
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_patch_is_applied_or_refused(kind: str, headers: dict[str, str], data: st.DataObject) -> None:
-    inside = Inside()
-    inside.post(PATHS[kind], START[kind])
-    for body in data.draw(st.lists(struct(kind, 4) | JUNK, max_size=3)):
-        for path in (f"{PATHS[kind]}/a", f"{PATHS[kind]}/a/status"):
-            answer = inside.call("PATCH", path, body, headers)
-            assert answer.status < 500, answer
-        if not inside.exists(f"{PATHS[kind]}/a"):
-            break
-    inside.close()
+    with Inside() as inside:
+        inside.post(PATHS[kind], START[kind])
+        for body in data.draw(st.lists(struct(kind, 4) | JUNK, max_size=3)):
+            for path in (f"{PATHS[kind]}/a", f"{PATHS[kind]}/a/status"):
+                answer = inside.call("PATCH", path, body, headers)
+                assert answer.status < 500, answer
+            if not inside.exists(f"{PATHS[kind]}/a"):
+                break
 
 
 @settings(max_examples=100, deadline=None)
@@ -137,11 +135,10 @@ def test_any_patch_is_applied_or_refused(kind: str, headers: dict[str, str], dat
     optional={"path": st.sampled_from(["", "/", "/data", "/data/a", "/metadata/labels", "/metadata", "/data/-"]),
               "from": st.sampled_from(["/data", "/kind", "/x"]), "value": JUNK}), max_size=4))  # fmt: skip
 def test_any_operations_are_applied_or_refused(operations: list[Json]) -> None:
-    inside = Inside()
-    inside.post(PATHS["ConfigMap"], config_map("a"))
-    headers = {"Content-Type": "application/json-patch+json"}
-    assert inside.call("PATCH", f"{PATHS['ConfigMap']}/a", operations, headers).status < 500
-    inside.close()
+    with Inside() as inside:
+        inside.post(PATHS["ConfigMap"], config_map("a"))
+        headers = {"Content-Type": "application/json-patch+json"}
+        assert inside.call("PATCH", f"{PATHS['ConfigMap']}/a", operations, headers).status < 500
 
 
 @settings(max_examples=60, deadline=None)
@@ -151,11 +148,10 @@ def test_any_operations_are_applied_or_refused(operations: list[Json]) -> None:
     st.sampled_from(["", "/a", "/a/status", "/a/binding", "/a/eviction"]),
 )
 def test_any_json_is_answered(body: Any, method: str, rest: str) -> None:
-    inside = Inside()
-    inside.post(PATHS["Pod"], pod("a"))
-    answer = inside.call(method, PATHS["Pod"] + rest, body, JSON_HEADERS)
-    assert answer.status < 500 and answer.json["kind"]
-    inside.close()
+    with Inside() as inside:
+        inside.post(PATHS["Pod"], pod("a"))
+        answer = inside.call(method, PATHS["Pod"] + rest, body, JSON_HEADERS)
+        assert answer.status < 500 and answer.json["kind"]
 
 
 SCHEMA_WORDS = (
@@ -176,20 +172,21 @@ SCHEMA_WORDS = (
                     lambda inner: st.fixed_dictionaries({"properties": st.dictionaries(st.sampled_from("ab"), inner, max_size=2)}),
                     max_leaves=4), JUNK)  # fmt: skip
 def test_any_definition_and_any_object_of_it_are_stored_or_refused(schema: Json, body: Any) -> None:
-    inside = Inside()
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    spec = {
-        "group": "e.io",
-        "scope": "Namespaced",
-        "names": {"plural": "things", "kind": "Thing"},
-        "versions": [version],
-    }
-    answer = inside.call("POST", PATHS["CustomResourceDefinition"], {"metadata": {"name": "things.e.io"}, "spec": spec})
-    assert answer.status < 500, answer
-    if answer.status == 201:
-        thing = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": body, "a": body}
-        assert inside.call("POST", "/apis/e.io/v1/namespaces/default/things", thing).status < 500
-    inside.close()
+    with Inside() as inside:
+        version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+        spec = {
+            "group": "e.io",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [version],
+        }
+        answer = inside.call(
+            "POST", PATHS["CustomResourceDefinition"], {"metadata": {"name": "things.e.io"}, "spec": spec}
+        )
+        assert answer.status < 500, answer
+        if answer.status == 201:
+            thing = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": body, "a": body}
+            assert inside.call("POST", "/apis/e.io/v1/namespaces/default/things", thing).status < 500
 
 
 @given(st.binary(max_size=60), st.sampled_from(["ConfigMap", "Deployment", "DeleteOptions"]))

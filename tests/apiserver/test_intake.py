@@ -10,7 +10,7 @@ from kubeedge_actors.apiserver.schema.decode import Types
 from kubeedge_actors.apiserver.schema.merge_keys import MERGE_KEYS
 from tests.apiserver import schema_source
 
-from .harness import JSON_HEADERS, Api, Json, config_map, deployment, pod
+from .harness import Api, Json, config_map, deployment, pod
 from .inside import Inside
 
 PODS, MAPS = "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/configmaps"
@@ -196,15 +196,6 @@ def test_content_types(inside: Inside, content_type: str, status: int) -> None:
 )
 def test_the_first_form_that_can_be_had_is_taken(inside: Inside, accept: str, status: int) -> None:
     assert inside.call("GET", MAPS, None, {"Accept": accept}).status == status
-
-
-def test_a_deep_body_is_a_bad_request(inside: Inside) -> None:
-    deep = b'{"a":' * 3000 + b"1" + b"}" * 3000
-    assert inside.call("POST", MAPS, deep, JSON_HEADERS).status == 400
-    assert inside.call("PATCH", f"{MAPS}/c", deep, {"Content-Type": "application/merge-patch+json"}).status in (
-        400,
-        404,
-    )
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,12 +106,8 @@ def test_a_database_whose_objects_are_no_objects_is_told(tmp_path: Path) -> None
     server = ApiServer(database=tmp_path / "a.db", port=0, tls=None)
     server.start()
     server.stop()
-    import sqlite3
-
-    connection = sqlite3.connect(tmp_path / "a.db")
-    connection.execute("UPDATE objects SET body = '[' WHERE name = 'default'")
-    connection.commit()
-    connection.close()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("UPDATE objects SET body = '[' WHERE name = 'default'")
     with pytest.raises(StoreCorrupt, match="cannot be read"):
         ApiServer(database=tmp_path / "a.db", port=0, tls=None).start()
 

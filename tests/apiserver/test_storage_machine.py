@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -196,20 +197,20 @@ class Broken:
 
 
 def test_what_cannot_be_written_is_undone_and_told() -> None:
-    database = Broken(Database(":memory:"))
-    store = Store(database, no_fields)  # type: ignore[arg-type]
-    store.put("maps", body("x", "a", 1))
-    store.commit()
-    database.refuse = True
-    store.put("maps", body("x", "a", 2))
-    entry = store.get("maps", "x", "a")
-    assert entry is not None
-    store.remove("maps", entry)
-    with pytest.raises(StoreError):
+    with closing(Database(":memory:")) as real:
+        database = Broken(real)
+        store = Store(database, no_fields)  # type: ignore[arg-type]
+        store.put("maps", body("x", "a", 1))
         store.commit()
-    assert states(store)["maps"] == {("x", "a"): 1}
-    database.refuse = False
-    store.put("maps", body("x", "b", 3))
-    store.commit()
-    assert [event.new.name for event in store.collection("maps").events] == ["a", "b"]
-    database.close()
+        database.refuse = True
+        store.put("maps", body("x", "a", 2))
+        entry = store.get("maps", "x", "a")
+        assert entry is not None
+        store.remove("maps", entry)
+        with pytest.raises(StoreError):
+            store.commit()
+        assert states(store)["maps"] == {("x", "a"): 1}
+        database.refuse = False
+        store.put("maps", body("x", "b", 3))
+        store.commit()
+        assert [event.new.name for event in store.collection("maps").events] == ["a", "b"]

@@ -61,12 +61,17 @@ def test_the_client_shows_its_own_certificate_alone(ca: TestCa, peer: RawPeer) -
     assert shown(peer) == 1
 
 
+def test_a_cloud_whose_certificates_have_no_key_identifiers_is_linked_to(tmp_path: Path) -> None:
+    old = TestCa(tmp_path, identified=False)
+    with RawPeer(old.server("127.0.0.1")) as peer:
+        opened(WebSocketLinks(), peer, old.client("system:node:edge-1"))
+
+
 def test_an_ordinary_client_would_show_the_ca_too(ca: TestCa, peer: RawPeer) -> None:
     tls = ca.client("system:node:edge-1")
     server = threading.Thread(target=peer.accept)
     server.start()
     context = ssl.create_default_context(cafile=tls.ca)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_cert_chain(tls.cert, tls.key)
     with (
         socket.create_connection(("127.0.0.1", peer.port)) as plain,

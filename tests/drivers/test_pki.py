@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import ssl
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kubeedge_actors.drivers.link.base import LinkTls
 from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, KeyPair, Subject, node_of, node_subject
 from kubeedge_actors.drivers.pki.der import facts
@@ -22,6 +25,7 @@ from kubeedge_actors.drivers.pki.orders import Issue, NewAuthority, NewRequest, 
 from kubeedge_actors.drivers.pki.pairs import check_pair, facts_of
 from kubeedge_actors.drivers.pki.process import CertificateProcess
 from kubeedge_actors.errors import CertificateError, DriverError
+from tests.certificates import TestCa
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -140,6 +144,57 @@ def test_a_damaged_ca_or_one_that_is_not_valid_is_not_adopted(
         with pytest.raises(CertificateError):
             authority.adopt(bad)
     assert authority.pair == opened().pair == before
+
+
+def test_what_it_signs_is_accepted_by_strict_verification(tmp_path: Path) -> None:
+    authority = FileAuthority(tmp_path, fulfil)
+    server, client = authority.server(["edge.example"]), authority.client()
+    shaken_hands(server, client, strict=True)
+
+
+def test_an_older_authority_without_key_identifiers_stays_and_so_does_what_it_signed(tmp_path: Path) -> None:
+    old = installed(TestCa(tmp_path, identified=False), tmp_path)
+    authority = FileAuthority(tmp_path, fulfil)
+    assert authority.server() == LinkTls(*(str(tmp_path / name) for name in ("ca.crt", "server.crt", "server.key")))
+    assert {name: (tmp_path / name).read_bytes() for name in old} == old
+    shaken_hands(authority.server(), authority.client())
+
+
+def test_what_an_older_authority_signs_anew_is_kept_too(tmp_path: Path) -> None:
+    installed(TestCa(tmp_path, identified=False), tmp_path)
+    FileAuthority(tmp_path, fulfil).server(["edge.example"])
+    made = (tmp_path / "server.crt").read_bytes()
+    FileAuthority(tmp_path, fulfil).server(["edge.example"])
+    assert (tmp_path / "server.crt").read_bytes() == made
+
+
+def installed(ca: TestCa, folder: Path) -> dict[str, bytes]:
+    """A data directory with this CA and a server's certificate of it; the files' contents by name."""
+    server = ca.server("localhost", "127.0.0.1", life=timedelta(days=365))
+    moved = {"ca.crt": ca.path, "ca.key": ca.key_path, "server.crt": server.cert, "server.key": server.key}
+    for name, path in moved.items():
+        Path(path).rename(folder / name)
+    return {name: (folder / name).read_bytes() for name in moved}
+
+
+def shaken_hands(server: LinkTls, client: LinkTls, *, strict: bool = False) -> None:
+    """A TLS handshake in memory in which both sides verify the other."""
+    contexts = (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    for context, own in zip(contexts, (server, client), strict=True):
+        context.load_cert_chain(own.cert, own.key)
+        context.load_verify_locations(own.ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        if strict:
+            context.verify_flags |= ssl.VERIFY_X509_STRICT
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        contexts[1].wrap_bio(down, up, server_hostname="localhost"),
+        contexts[0].wrap_bio(up, down, server_side=True),
+    )
+    for end in ends * 2:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    assert all(end.getpeercert() for end in ends)
 
 
 # --- server and people

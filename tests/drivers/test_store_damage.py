@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,9 +108,8 @@ def test_a_path_that_can_not_be_a_file_is_a_store_error(tmp_path: Path) -> None:
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "edge.db"
     SqliteStore(path).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
-    connection.close()
     with pytest.raises(StoreError, match="newer version"):
         SqliteStore(path)
 
@@ -117,12 +117,11 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 def test_a_database_locked_by_another_program_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "BUSY_SECONDS", 0.01)
     store = SqliteStore(tmp_path / "edge.db")
-    other = sqlite3.connect(tmp_path / "edge.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="locked"):
-        store.topics.add("a")
-    other.execute("ROLLBACK")
-    other.close()
+    with closing(sqlite3.connect(tmp_path / "edge.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            store.topics.add("a")
+        other.execute("ROLLBACK")
     store.topics.add("a")
     store.close()
 
@@ -160,8 +159,7 @@ def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
 
 def test_a_database_of_the_original_is_adopted(tmp_path: Path) -> None:
     path = tmp_path / "edgecore.db"
-    connection = sqlite3.connect(path)
-    with connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE `meta` (`key` text,`type` text,`value` text,PRIMARY KEY (`key`))")
         connection.execute("INSERT INTO meta VALUES ('default/pod/a', 'pod', '{}'), ('default/pod/b', 'pod', NULL)")
         connection.execute(
@@ -171,7 +169,6 @@ def test_a_database_of_the_original_is_adopted(tmp_path: Path) -> None:
         )
         insert = "INSERT INTO device_twin (deviceid, name, expected, actual, actual_meta, optional) VALUES "
         connection.execute(insert + "('ns/lamp', 'power', '', 'off', '{}', 1), ('ns/lamp', 'power', '', 'on', '{}', 1)")
-    connection.close()
     store = SqliteStore(path)
     assert [row.value for row in store.meta.of_type("pod")] == ["{}", ""]
     assert store.twin.twins() == [

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors import nesting
+
 Json = dict[str, Any]
 
 SIDES = (("reported", "actual"), ("observedDesired", "expected"))
@@ -31,7 +33,7 @@ def read_twins(report: Json) -> dict[str, Json] | None:
 def read_state(text: str) -> Json | None:
     """State and last time online of a state report; None when it is no report."""
     try:
-        report = msgspec.json.decode(text)
+        report = msgspec.json.decode(nesting.checked(text))
     except msgspec.DecodeError:
         return None
     device = report.get("device") if isinstance(report, dict) else None

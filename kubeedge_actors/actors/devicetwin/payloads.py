@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.actors.devicetwin.values import key_fault, value_fault
 
 BAD_REQUEST = 400
@@ -19,8 +20,8 @@ INTERNAL = 500
 NOT_JSON = "Unmarshal update request body failed, please check the request"
 NO_TWIN = "Update twin error, key:twin does not exist"
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding the bytes of a stranger can end with; the last one by a hundred thousand brackets."""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding the bytes of a stranger can end with."""
 
 T = TypeVar("T")
 
@@ -209,7 +210,7 @@ def builtins(payload: Any) -> Any:
 def parse(payload: bytes, type: type[T]) -> T | str:
     """The payload as `type`, or what is wrong with it."""
     try:
-        return msgspec.json.decode(payload, type=type)
+        return msgspec.json.decode(nesting.checked(payload), type=type)
     except UNREADABLE as error:
         return str(error)
 
@@ -217,7 +218,7 @@ def parse(payload: bytes, type: type[T]) -> T | str:
 def parse_update(payload: bytes) -> TwinRequest | Rejection:
     """The request in a `twin/update` or `twin/cloud_updated` payload, the letters of its keys and values checked."""
     try:
-        request = _update_decoder.decode(payload)
+        request = _update_decoder.decode(nesting.checked(payload))
     except UNREADABLE:
         return Rejection(BAD_REQUEST, NOT_JSON)
     if request.twin is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.actors.edgecontroller import legacy
 from kubeedge_actors.actors.edgecontroller.answers import answered, read, seen, written
 from kubeedge_actors.actors.edgecontroller.authorize import NODE_ANNOTATION, READ_FIRST, Facts, may_read
@@ -252,7 +253,7 @@ class Gone(NotFound):
 
 def _object_of(text: str) -> Json:
     try:
-        value = msgspec.json.decode(text)
+        value = msgspec.json.decode(nesting.checked(text))
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):

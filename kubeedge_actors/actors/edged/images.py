@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.drivers.containers.base import Credentials
 
 Json = dict[str, Any]
@@ -52,12 +53,16 @@ def _host(server: str) -> str:
     return DEFAULT_REGISTRY if host in ("index.docker.io", "registry-1.docker.io") else host
 
 
+def _decoded(text: str) -> Any:
+    return msgspec.json.decode(nesting.checked(base64.b64decode(text)))
+
+
 def _entries(secret: Json) -> Json:
     data = secret.get("data") or {}
     try:
         if _CONFIG in data:
-            return dict(msgspec.json.decode(base64.b64decode(data[_CONFIG])).get("auths") or {})
-        return dict(msgspec.json.decode(base64.b64decode(data.get(_OLD_CONFIG) or "e30=")))
+            return dict(_decoded(data[_CONFIG]).get("auths") or {})
+        return dict(_decoded(data.get(_OLD_CONFIG) or "e30="))
     except (ValueError, TypeError, AttributeError):
         return {}  # a secret of another shape holds no credentials; the registry's refusal will show in the pod's status
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.actors.edged import patch
 from kubeedge_actors.actors.edged.node_status import NodeFacts, labels, node, node_status, same_but_beats
 from kubeedge_actors.kubernetes.objects import owner_reference
@@ -308,7 +309,7 @@ def stored_object(content: Any) -> Json | None:
         content = content[0] if content else None
     if isinstance(content, str):
         try:
-            content = msgspec.json.decode(content)
+            content = msgspec.json.decode(nesting.checked(content))
         except msgspec.DecodeError:
             return None
     if not isinstance(content, dict) or set(content) == {ERR_STATUS}:

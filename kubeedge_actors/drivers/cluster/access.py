@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.errors import UsageError
 
 POD_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -121,7 +122,7 @@ def _command(path: Path, plugin: Any) -> Command | None:
 def _read(path: Path) -> Mapping[str, Any]:
     text = _bytes(path)
     try:
-        config: Any = msgspec.json.decode(text)
+        config: Any = msgspec.json.decode(nesting.checked(text))
     except msgspec.DecodeError:
         config = _read_yaml(path, text)
     if not isinstance(config, dict):
@@ -130,11 +131,9 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _read_yaml(path: Path, text: bytes) -> Any:
-    import msgspec.yaml  # loads PyYAML, 1.7 MB, which a kubeconfig that is JSON does not need
-
     try:
-        return msgspec.yaml.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return nesting.yaml_document(text.decode())
+    except (nesting.NotYaml, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
 
 

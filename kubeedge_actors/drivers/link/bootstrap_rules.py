@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors import nesting
 from kubeedge_actors.drivers.link.bootstrap import (
     BINARY,
     CA_PATH,
@@ -164,8 +165,8 @@ def _report(request: Request, path: str) -> Reply:
     if len(request.body) > MAX_REPORT:
         return text(400, "Request entity too large: the request body can only be up to 1MB in size")
     try:
-        msgspec.json.decode(request.body, type=dict[str, Any] | None)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        msgspec.json.decode(nesting.checked(request.body), type=dict[str, Any] | None)
+    except (msgspec.DecodeError, UnicodeError) as error:
         doing = "marshal" if path == UPGRADE_PATH else "unmarshal"
         return text(400, f"failed to {doing} task info: {error}")
     log.info("a node reports of a task that was not given here: %s", path)
@@ -185,6 +186,6 @@ def _usages(request: Request) -> tuple[int, ...]:
     if not header:
         return (CLIENT_AUTH,)
     try:
-        return msgspec.json.decode(header, type=tuple[int, ...])
-    except (msgspec.DecodeError, RecursionError) as error:
+        return msgspec.json.decode(nesting.checked(header), type=tuple[int, ...])
+    except msgspec.DecodeError as error:
         raise Refusal(text(500, f"failed to unmarshal http header, err: {error}")) from error

@@ -6,6 +6,7 @@ Only DER that was verified by TLS or came from our own files is read here; whate
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -36,7 +37,7 @@ def facts(certificate: bytes) -> Facts:
 def _facts(certificate: bytes) -> Facts:
     whole = _only(certificate, SEQUENCE)
     fields = [field for field in _elements(_only(whole, SEQUENCE)) if field[0] != VERSION]
-    _serial, _algorithm, _issuer, validity, subject, _key, *rest = fields
+    _serial, _algorithm, _issuer, validity, subject, key, *rest = fields
     (before_tag, before), (after_tag, after) = _elements(validity[1])
     attributes = list(_attributes(subject[1]))
     extensions = dict(_extensions(rest))
@@ -46,7 +47,7 @@ def _facts(certificate: bytes) -> Facts:
         not_before=_time(before_tag, before),
         not_after=_time(after_tag, after),
         names=tuple(_names(extensions[ALTERNATIVE_NAMES])) if ALTERNATIVE_NAMES in extensions else (),
-        key_id=_only(extensions[KEY_ID], OCTETS) if KEY_ID in extensions else b"",
+        key_id=_only(extensions[KEY_ID], OCTETS) if KEY_ID in extensions else _usual_key_id(key[1]),
         authority_id=_authority_id(extensions[AUTHORITY_ID]) if AUTHORITY_ID in extensions else b"",
     )
 
@@ -107,6 +108,12 @@ def _names(extension: bytes) -> Iterator[str]:
             yield content.decode("ascii")
         elif tag == IP_ADDRESS:
             yield str(ipaddress.ip_address(content))
+
+
+def _usual_key_id(key: bytes) -> bytes:
+    """By what those who it signed for name a key that its own certificate does not name (RFC 5280, 4.2.1.2, method 1)."""
+    _algorithm, (_, bits) = _elements(key)
+    return hashlib.sha1(bits[1:], usedforsecurity=False).digest()
 
 
 def _authority_id(extension: bytes) -> bytes:

@@ -41,7 +41,7 @@ class DatabaseFile:
             self._connection = _connect(path)
         try:
             self._prepare()
-        except StoreError:
+        except BaseException:
             self.close()
             raise
 

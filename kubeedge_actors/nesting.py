@@ -1,0 +1,105 @@
+"""How deeply nested JSON and YAML from outside may be, whatever the interpreter could bear.
+
+Everything that handles an object follows its levels by recursion, in C or in Python. Each Python version ends that at
+another depth, some in the middle of the work; so what is too deep is refused where it comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from yaml import Node, SafeLoader
+
+MAX_DEPTH: Final = 200
+"""Levels. The objects of Kubernetes have up to 40; three Python frames a level still fit into the usual 1,000."""
+
+Text = TypeVar("Text", bound=bytes | str | msgspec.Raw)
+
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_ALIKE: Final = bytes.maketrans(b"{}", b"[]")
+
+
+class TooDeep(msgspec.DecodeError):
+    """The text is nested more than `MAX_DEPTH` levels deep."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nested more than {MAX_DEPTH} levels deep")
+
+
+def checked(text: Text) -> Text:
+    """The JSON text itself, to be decoded next. Errors: TooDeep."""
+    data = text.encode(errors="replace") if isinstance(text, str) else bytes(text)
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(data):
+        raise TooDeep
+    return text
+
+
+def _is_deep(data: bytes) -> bool:
+    """Every pass takes the innermost pairs away; a loop over the characters would take longer than decoding does."""
+    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = b"".join(unescaped.split(b'"')[::2]).translate(_ALIKE, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        fewer = brackets.replace(b"[]", b"")
+        if len(fewer) == len(brackets):  # what is left has no partner: no JSON, but a decoder goes down there too
+            return fewer.count(b"[") > MAX_DEPTH
+        brackets = fewer
+    return bool(brackets)
+
+
+class NotYaml(ValueError):
+    """The text is no YAML, or nested too deeply; `line` counts from 1, 0 when it is not known."""
+
+    def __init__(self, why: str, line: int = 0) -> None:
+        super().__init__(why)
+        self.line = line
+
+
+def yaml_document(text: str) -> Any:
+    """The only document of a YAML text, safely read. Errors: NotYaml."""
+    with _translated() as loader:
+        return yaml_library().load(text, loader)
+
+
+def yaml_documents(text: str) -> list[Any]:
+    """All documents of a YAML text, safely read. Errors: NotYaml."""
+    with _translated() as loader:
+        return list(yaml_library().load_all(text, loader))
+
+
+def yaml_library() -> ModuleType:
+    """The library, loaded when there is something to read: it costs an idle edge 1.7 MB."""
+    import yaml
+
+    return yaml
+
+
+@contextmanager
+def _translated() -> Iterator[type[SafeLoader]]:
+    library = yaml_library()
+    try:
+        yield _loader(library.SafeLoader)
+    except library.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise NotYaml(str(error), mark.line + 1 if mark else 0) from error
+
+
+def _loader(safe: type[SafeLoader]) -> type[SafeLoader]:
+    class Loader(safe):  # type: ignore[misc, valid-type]
+        depth = 0
+
+        def compose_node(self, parent: Node | None, index: int) -> Any:
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                raise NotYaml(f"nested more than {MAX_DEPTH} levels deep", self.line + 1)
+            try:
+                return super().compose_node(parent, index)
+            finally:
+                self.depth -= 1
+
+    return Loader
