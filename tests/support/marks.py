@@ -14,10 +14,43 @@ import pytest
 
 PROCESSES = (
     "tests/e2e/*",
+    "tests/replay/*",
     "tests/support/test_*",
+    "tests/test_deploy.py::test_a_cluster_that_can_not_be_meant_*",
+    "tests/test_examples.py::test_all_examples_run_in_an_edge",
+    "tests/test_exports.py::*loads*",
+    "tests/test_program.py::*",
+    "tests/test_tutorial.py::*",
+    "tests/actors/test_edgehub_links.py::*_process_is_killed",
+    "tests/actors/test_devicetwin_durability.py::*kill_9*",
+    "tests/actors/test_dmi.py::test_the_libraries_are_imported_only_*",
+    "tests/actors/test_rights.py::*",
+    "tests/actors/test_two_hubs.py::*",
+    "tests/apiserver/test_crash.py::*",
+    "tests/apiserver/test_server.py::test_the_command_*",
+    "tests/dashboard/test_app.py::test_it_ends_when_*",
+    "tests/drivers/test_bootstrap_client.py::*joining_process*",
+    "tests/drivers/test_broker_durable.py::*kill_9*",
+    "tests/drivers/test_cluster_storm.py::*plugin*",
+    "tests/drivers/test_containers_machine.py::*pause_program_sleeps*",
+    "tests/drivers/test_containers_process.py::*",
+    "tests/drivers/test_pki.py::*certificate_process*",
+    "tests/drivers/test_store_damage.py::*kill_9*",
+    "tests/drivers/test_store_damage.py::*full_disk*",
+    "tests/supervisors/test_convention.py::*",
     "tests/supervisors/test_processes*",
 )
 """Tests, as patterns of their names without parameters."""
+LONG = (
+    "tests/e2e/*",
+    "tests/replay/*",
+    "tests/test_tutorial.py::*",
+    "tests/test_examples.py::*",
+    "tests/supervisors/test_processes_at_random.py::*",
+)
+"""What waits for other processes most of its time. With several workers it comes first, and so with one of them, while the
+others compute: no worker ends with a long test, and few of these run at the same time.
+"""
 ENGINES = {"hosts", "process", "external", "mosquitto"}
 """Parameters with which a test uses another process."""
 WANTED = ("mosquitto", "kubectl", "docker")
@@ -53,6 +86,13 @@ def _engines(item: pytest.Item) -> set[str]:
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")  # after they were shuffled
+def long_ones_first(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Otherwise in the order that there is."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not _matches(item.nodeid.partition("[")[0], LONG))
 
 
 class Unmarked:
