@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check format house coverage mutants bench clean FORCE .about-run
+.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench clean FORCE .about-run
 .NOTPARALLEL:
 
 # An environment that another Python has made is made anew.
@@ -16,7 +16,7 @@ endif
 endif
 
 help:  ## what each target does
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
 
 run: .about-run $(VENV)/.run  ## set up, then run the demo: cloud and edge with a real pod and a real twin, until Ctrl-C
 	$(BIN)/python -m kubeedge_actors.demo $(ARGS)
@@ -24,8 +24,21 @@ run: .about-run $(VENV)/.run  ## set up, then run the demo: cloud and edge with 
 .about-run:
 	@echo "make run: a cloud and an edge on this machine with a pod and a device; 20 seconds to the last step, then until Ctrl-C"
 
-test: $(VENV)/.dev  ## set up, then run all tests
+test: about-test $(VENV)/.dev  ## set up, then run all tests
 	$(BIN)/python -m pytest
+
+test-fast: about-fast $(VENV)/.dev  ## the tests that start no process and take no second each
+	$(BIN)/python -m pytest -m "not processes and not slow"
+
+test-under-load: $(VENV)/.dev  ## what load can disturb, beside three busy loops; PASSES=3
+	$(BIN)/python -m tests.support.under_load $(PASSES)
+
+about-test:
+	@echo "About 5,700 tests in random order, one worker for each core: about 5 minutes on two quiet cores (the set-up not counted)."
+	@echo "What fails is named when it happens, and explained at the end; so is what was skipped for want of what."
+
+about-fast:
+	@echo "The tests without processes and Docker: about a minute on two quiet cores (the set-up not counted)."
 
 check: $(VENV)/.dev  ## lint, format, types, import contracts (half a minute of CPU at first, two seconds when little has changed)
 	$(BIN)/ruff check .

@@ -18,10 +18,11 @@ from kubeedge_actors.actors.devicecontroller.twins import read_state
 from kubeedge_actors.actors.devicetwin.payloads import NOT_JSON, Rejection, TwinRequest, parse, parse_update
 from kubeedge_actors.actors.edged.images import credentials
 from kubeedge_actors.actors.edged.node_talk import stored_object
-from kubeedge_actors.config import edge_settings, yaml_documents
+from kubeedge_actors.config import yaml_documents
 from kubeedge_actors.drivers.cluster.access import from_kubeconfig
 from kubeedge_actors.errors import FrameError, UsageError
 from kubeedge_actors.nesting import MAX_DEPTH, NotYaml, TooDeep
+from kubeedge_actors.options.reading import edge_settings
 from kubeedge_actors.wire import codec, tunnel
 from kubeedge_actors.wire.content import to_value, unquote
 
