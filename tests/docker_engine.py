@@ -1,9 +1,10 @@
-"""A Docker engine for tests: the one at DOCKER_HOST or /var/run/docker.sock; a test that wants it is skipped where
-none answers.
+"""A Docker engine for tests: the one at DOCKER_HOST or /var/run/docker.sock. Tests that run at the same time share it: each
+has an owner of its own for its containers.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import shutil
@@ -11,6 +12,7 @@ import socket
 import tarfile
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,22 +62,44 @@ def _layer(busybox: str) -> bytes:
     return out.getvalue()
 
 
-def _ready(address: str) -> None:
-    """Reach the engine and put the image there; skips the test with the reason."""
-    docker = pytest.importorskip("docker", reason="the docker library is not installed")
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+def unfit() -> str:
+    """Why there is no engine for tests; empty when there is one. Puts the image there."""
     try:
-        client: Any = docker.APIClient(base_url=address, version="auto", timeout=20)
+        docker = importlib.import_module("docker")
+    except ImportError:
+        return "the docker library is not installed"
+    if why := _silent(_address()):
+        return why
+    try:
+        client: Any = docker.APIClient(base_url=_address(), version="auto", timeout=20)
     except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker engine answers at {address}: {error}")
-    busybox = shutil.which("busybox")
-    try:
-        if not client.images(name=IMAGE):
-            if busybox is None:
-                pytest.skip("there is no static busybox to make an image of (Debian: busybox-static)")
-            name, _, tag = IMAGE.partition(":")
-            client.import_image_from_data(_layer(busybox), repository=name, tag=tag)
-    finally:
-        client.close()
+        return f"no engine answers at {_address()}: {error}"
+    with closing(client):
+        return _no_image(client)
+
+
+def _silent(address: str) -> str:
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door:
+            try:
+                door.connect(address.removeprefix("unix://"))
+            except OSError as error:
+                return f"no engine listens at {address}: {error.strerror}"
+    return ""
+
+
+def _no_image(client: Any) -> str:
+    if not client.images(name=IMAGE):
+        busybox = shutil.which("busybox")
+        if busybox is None:
+            return "there is no static busybox to make an image of (Debian: busybox-static)"
+        name, _, tag = IMAGE.partition(":")
+        client.import_image_from_data(_layer(busybox), repository=name, tag=tag)
+    return ""
 
 
 def _clean(address: str, owner_prefix: str) -> None:
@@ -94,14 +118,6 @@ def _clean(address: str, owner_prefix: str) -> None:
 @pytest.fixture
 def docker_engine() -> Iterator[DockerEngine]:
     """A Docker engine with a small image, clean for this test."""
-    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door:
-            try:
-                door.connect(address.removeprefix("unix://"))
-            except OSError as error:
-                pytest.skip(f"no Docker engine listens at {address}: {error.strerror}")
-    _ready(address)
     owner = f"test-{uuid.uuid4().hex[:12]}"
-    yield DockerEngine(address, IMAGE, owner)
-    _clean(address, owner)
+    yield DockerEngine(_address(), IMAGE, owner)
+    _clean(_address(), owner)

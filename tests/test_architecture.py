@@ -71,3 +71,19 @@ def test_actors_know_no_concrete_driver() -> None:
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kubeedge_actors.drivers"):
                 assert (node.module or "").endswith(".base"), f"{path.name} imports {node.module}"
+
+
+def _module_functions_of_random(tree: ast.Module) -> set[str]:
+    used: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "random":
+            used |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random":
+            used.add(node.attr)
+    return used - {"Random", "SystemRandom"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_user_of_chance_has_a_generator_of_its_own(path: Path) -> None:
+    """The one of the module `random` is shared with everybody in the process, who may seed it or count on its state."""
+    assert _module_functions_of_random(_tree(path)) == set()

@@ -26,6 +26,7 @@ from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.testing import crash_at, inline
 from tests.e2e.sides import Side, eventually
+from tests.support.mqtt import leave
 
 EXAMPLES = Path(kubeedge_actors.__file__).parent.parent / "examples"
 
@@ -214,8 +215,9 @@ def post(port: int, path: str, body: bytes) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def listen(port: int, *topics: str) -> queue.SimpleQueue[tuple[str, bytes]]:
-    """What is published under these topics, from now on."""
+@contextmanager
+def listening(port: int, *topics: str) -> Iterator[queue.SimpleQueue[tuple[str, bytes]]]:
+    """What is published under these topics, inside the block."""
     heard: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
     subscribed = threading.Event()
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -224,8 +226,11 @@ def listen(port: int, *topics: str) -> queue.SimpleQueue[tuple[str, bytes]]:
     client.connect("127.0.0.1", port)
     client.subscribe([(topic, 1) for topic in topics])
     client.loop_start()
-    assert subscribed.wait(20)
-    return heard
+    try:
+        assert subscribed.wait(20)
+        yield heard
+    finally:
+        leave(client)
 
 
 def test_all_examples_run_in_an_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,18 +250,22 @@ def test_all_examples_run_in_an_edge(tmp_path: Path, monkeypatch: pytest.MonkeyP
         )
         edge.start()
         try:
-            heard = listen(broker, "alarms/#", "greetings/#")
-            assert got.get(timeout=20) == (503, "default/t1", "20")  # the mapper's first report, and again after that
-            assert got.get(timeout=20) == (200, "default/t1", "20")
-            assert post(inlet, "/twin/default/t1", b'{"temperature": "91"}') == (202, "")
-            assert got.get(timeout=20) == (200, "default/t1", "91")
-            assert heard.get(timeout=20) == ("alarms/default/t1", b"hot")
-            assert post(inlet, "/mqtt/greetings/hall", b"hello") == (202, "")
-            assert heard.get(timeout=20) == ("greetings/hall", b"hello")
-            assert post(inlet, "/twin/default/t1", b"[]")[0] == 400
-            assert post(inlet, "/nowhere", b"")[1] == "there are /mqtt/TOPIC and /twin/NAMESPACE/NAME"
-            with closing(ControlClient(tmp_path / "E" / SOCKET)) as control:
-                eventually(lambda: set(_states(control)) == {"ok"}, "all are well")
+            with listening(broker, "alarms/#", "greetings/#") as heard:
+                assert got.get(timeout=20) == (
+                    503,
+                    "default/t1",
+                    "20",
+                )  # the mapper's first report, and again after that
+                assert got.get(timeout=20) == (200, "default/t1", "20")
+                assert post(inlet, "/twin/default/t1", b'{"temperature": "91"}') == (202, "")
+                assert got.get(timeout=20) == (200, "default/t1", "91")
+                assert heard.get(timeout=20) == ("alarms/default/t1", b"hot")
+                assert post(inlet, "/mqtt/greetings/hall", b"hello") == (202, "")
+                assert heard.get(timeout=20) == ("greetings/hall", b"hello")
+                assert post(inlet, "/twin/default/t1", b"[]")[0] == 400
+                assert post(inlet, "/nowhere", b"")[1] == "there are /mqtt/TOPIC and /twin/NAMESPACE/NAME"
+                with closing(ControlClient(tmp_path / "E" / SOCKET)) as control:
+                    eventually(lambda: set(_states(control)) == {"ok"}, "all are well")
         finally:
             assert edge.stop() == 0
 

@@ -13,6 +13,7 @@ from kubeedge_actors.program import DataDir
 
 FRAME = """
 import logging, signal, sys, threading
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with, such as nohup
 from kubeedge_actors.errors import DriverError, UsageError
 from kubeedge_actors.program import log_to_stderr, run
 log_to_stderr("warning")

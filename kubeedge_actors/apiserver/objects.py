@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 import uuid
 from collections.abc import Iterable
 
@@ -41,7 +41,7 @@ def ordered(resource: Resource, body: Json, meta: Json) -> Json:
 
 def generated_name(prefix: str) -> str:
     """A name with five random characters after the prefix."""
-    return prefix[:58] + "".join(random.choices(SUFFIX_LETTERS, k=5))
+    return prefix[:58] + "".join(secrets.choice(SUFFIX_LETTERS) for _ in range(5))
 
 
 def created(resource: Resource, body: Json, namespace: str, now: float) -> Json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -193,9 +192,8 @@ def test_what_is_no_path_of_the_api_names_nothing(path: str) -> None:
     assert parse(path) is None
 
 
+@pytest.mark.kubectl
 def test_stock_kubectl_reads_it(node: Node) -> None:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
     command = ("kubectl", "--kubeconfig", "/dev/null", "--server", f"http://{node.site.address}", "get", "pods", "-A")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

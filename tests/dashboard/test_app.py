@@ -285,11 +285,18 @@ def test_a_process_that_goes_away_is_said_and_the_screen_stays(world: World) -> 
     on_screen(world, look)
 
 
+BY_DEFAULT = """
+import runpy, signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with, such as nohup
+runpy.run_module("kubeedge_actors.dashboard", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_when_it_is_asked_to_or_its_terminal_is_gone(world: World, number: signal.Signals) -> None:
     near, far = pty.openpty()
     fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    command = (sys.executable, "-m", "kubeedge_actors.dashboard", "--socket", str(world.client.path))
+    command = (sys.executable, "-c", BY_DEFAULT, "--socket", str(world.client.path))
     process = subprocess.Popen(command, stdin=far, stdout=far, stderr=far, start_new_session=True)
     os.close(far)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,12 +13,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
+from tests.support.mqtt import leave
 
 PATIENCE = 5.0
 MARKER = "marker"
@@ -99,11 +98,11 @@ class Paho:
         assert isinstance(connection, socket.socket)
         self.client.loop_stop()
         connection.close()
+        leave(self.client)
 
     def disconnect(self) -> None:
         """Say goodbye."""
-        self.client.disconnect()
-        self.client.loop_stop()
+        leave(self.client)
 
 
 @contextmanager
@@ -233,9 +232,7 @@ def eventually(condition: Any, what: str) -> None:
 
 @contextmanager
 def mosquitto(folder: Path, *settings: str, port: int = 0) -> Iterator[int]:
-    """A mosquitto of our own; its port. Skips the test where it is not installed."""
-    if shutil.which("mosquitto") is None:
-        pytest.skip("mosquitto is not installed")
+    """A mosquitto of our own; its port. For tests that are marked so."""
     port = port or free_port()
     config = folder / "mosquitto.conf"
     lines = (

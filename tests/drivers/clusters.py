@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind
 from kubeedge_actors.drivers.cluster.fake import FakeCluster
 from tests.drivers.stormy import stormy_cluster
@@ -31,13 +29,11 @@ def fake_cluster() -> Iterator[Cluster]:
 @contextmanager
 def real_cluster() -> Iterator[Cluster]:
     """The real client on an embedded API server of its own."""
-    apiserver = pytest.importorskip("kubeedge_actors.apiserver")
-    if not hasattr(apiserver, "ApiServer"):
-        pytest.skip("the embedded API server is not built yet")
+    from kubeedge_actors.apiserver import ApiServer
     from kubeedge_actors.drivers.cluster.access import Access
     from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 
-    server = apiserver.ApiServer(database=":memory:", host="127.0.0.1", port=0, tls=None)
+    server = ApiServer(database=":memory:", host="127.0.0.1", port=0, tls=None)
     server.start()
     cluster = KubernetesCluster(Access(url=server.url))
     try:

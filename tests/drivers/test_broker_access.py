@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import queue
-import shutil
 import socket
 import ssl
 import subprocess
@@ -27,6 +26,7 @@ from kubeedge_actors.drivers.broker.tls import client_context, server_context
 from kubeedge_actors.errors import BrokerError, UsageError
 from tests.certificates import TestCa
 from tests.drivers.brokers import PATIENCE, Paho, Raw, connack, connect, paho
+from tests.support.mqtt import leave
 
 LIST = """
 # what everybody without a name may do
@@ -179,8 +179,6 @@ def test_a_will_that_may_not_be_said_is_not_said(broker: EmbeddedBroker) -> None
 
 @pytest.mark.mosquitto
 def test_the_older_form_of_password_files_works_too(tmp_path: Path) -> None:
-    if shutil.which("mosquitto_passwd") is None:
-        pytest.skip("mosquitto_passwd is not installed")
     file = tmp_path / "passwords"
     subprocess.run(("mosquitto_passwd", "-H", "sha512", "-b", "-c", str(file), "anna", "sesam"), check=True)
     assert "$6$" in file.read_text(encoding="utf-8")
@@ -262,14 +260,11 @@ def test_a_client_of_mqtt_5_learns_that_it_has_to_fall_back(broker: EmbeddedBrok
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
     assert reasons.get(timeout=PATIENCE) == "Unsupported protocol version"
-    client.disconnect()
-    client.loop_stop()
+    leave(client)
 
 
 @pytest.mark.mosquitto
 def test_mosquittos_client_says_that_the_version_is_refused(broker: EmbeddedBroker) -> None:
-    if shutil.which("mosquitto_sub") is None:
-        pytest.skip("mosquitto_sub is not installed")
     command = ("mosquitto_sub", "-V", "mqttv5", "-p", str(broker.port), "-t", "a", "-W", "5")
     done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     assert done.returncode != 0

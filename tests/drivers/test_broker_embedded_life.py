@@ -6,7 +6,6 @@ Strangers at its door, passwords, taken ports, restarts, many threads, mosquitto
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import subprocess
 import threading
@@ -98,8 +97,6 @@ def test_with_a_password_file_everybody_needs_a_password(tmp_path: Path) -> None
 
 @pytest.mark.mosquitto
 def test_it_reads_the_password_files_of_mosquitto(tmp_path: Path) -> None:
-    if shutil.which("mosquitto_passwd") is None:
-        pytest.skip("mosquitto_passwd is not installed")
     file = tmp_path / "passwords"
     subprocess.run(("mosquitto_passwd", "-b", "-c", str(file), "anna", "sesam"), check=True, capture_output=True)
     passwords = Passwords(file)
@@ -187,8 +184,6 @@ def say(broker: EmbeddedBroker, topic: str) -> None:
 
 @pytest.mark.mosquitto
 def test_the_clients_of_mosquitto_work(broker: EmbeddedBroker) -> None:
-    if shutil.which("mosquitto_sub") is None:
-        pytest.skip("mosquitto_sub is not installed")
     port = str(broker.port)
     listen = ("mosquitto_sub", "-p", port, "-t", "$hw/#", "-q", "2", "-C", "3", "-W", "10")
     with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:

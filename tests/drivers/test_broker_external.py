@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,11 +34,17 @@ def port() -> int:
 
 @pytest.fixture
 def client(port: int) -> Iterator[ExternalBroker]:
-    client = ExternalBroker("127.0.0.1", port)
-    client.start()
-    yield client
-    client.close()
+    with running("127.0.0.1", port) as client:
+        yield client
     assert not client.alive
+
+
+@contextmanager
+def running(*arguments: Any, **more: Any) -> Iterator[ExternalBroker]:
+    """A client that is started, and closed however the block ends."""
+    with closing(ExternalBroker(*arguments, **more)) as client:
+        client.start()
+        yield client
 
 
 @pytest.mark.mosquitto
@@ -55,17 +62,14 @@ def test_what_was_said_while_the_broker_was_away_arrives_when_it_is_there(
 
 
 @pytest.mark.mosquitto
+@pytest.mark.usefixtures("client")
 def test_an_outage_is_said_once_and_its_end_too(port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    client = ExternalBroker("127.0.0.1", port)
-    client.subscribe("a")
-    client.start()
     for _ in range(2):
         eventually(lambda: "can not be used: Connection refused" in caplog.text, "it is said")
         with mosquitto(tmp_path, port=port):
             eventually(lambda: "can be used again" in caplog.text, "and that it is over")
             assert caplog.text.count("Connection refused") == 1
             caplog.clear()
-    client.close()
 
 
 @pytest.mark.mosquitto
@@ -81,7 +85,6 @@ def test_subscriptions_are_made_again_after_each_loss(client: ExternalBroker, po
         eventually(lambda: not client.connected.is_set(), "the loss is noticed")
 
 
-@pytest.mark.mosquitto
 def said(app: Paho, ear: Ear, payload: bytes) -> bool:
     """Say it; whether it has been heard meanwhile."""
     app.publish("a", payload, 1)
@@ -89,6 +92,7 @@ def said(app: Paho, ear: Ear, payload: bytes) -> bool:
     return payload in heard
 
 
+@pytest.mark.mosquitto
 def test_everything_is_said_with_qos_1_or_higher(client: ExternalBroker, port: int, tmp_path: Path) -> None:
     with mosquitto(tmp_path, port=port), paho(port) as app:
         app.subscribe("a", 2)
@@ -108,15 +112,15 @@ def test_it_logs_in_or_says_once_why_it_can_not(
 ) -> None:
     file = tmp_path / "passwords"
     file.write_text(line_for("anna", "sesam", b"0123456789ab") + "\n", encoding="utf-8")
-    with mosquitto(tmp_path, "allow_anonymous false", f"password_file {file}") as port:
-        client = ExternalBroker("127.0.0.1", port, login)
-        client.start()
+    with (
+        mosquitto(tmp_path, "allow_anonymous false", f"password_file {file}") as port,
+        running("127.0.0.1", port, login) as client,
+    ):
         if works:
             assert client.connected.wait(PATIENCE)
         else:
             eventually(lambda: "can not be used" in caplog.text, "it is in the log")
             assert not client.connected.wait(0.2)
-        client.close()
     assert caplog.text.count("this client is not allowed") == (0 if works else 1)
 
 
@@ -128,18 +132,15 @@ def test_it_speaks_tls_and_trusts_only_its_authority(tmp_path: Path, caplog: pyt
     tls = (f"cafile {ours.path}", f"certfile {files.cert}", f"keyfile {files.key}", "allow_anonymous true")
     ear = Ear()
     with mosquitto(tmp_path, *tls) as port:
-        trusting = ExternalBroker("127.0.0.1", port, tls=client_context(str(ours.path)))
-        trusting.listen(ear)
-        trusting.subscribe("a")
-        trusting.start()
-        for n in range(300):
-            trusting.publish("a", b"%d" % n + b"x" * 4096)
-        assert [int(arrival.payload.rstrip(b"x")) for arrival in ear.take(300)] == list(range(300))
-        trusting.close()
-        wary = ExternalBroker("127.0.0.1", port, tls=client_context(str(others.path)))
-        wary.start()
-        eventually(lambda: "certificate verify failed" in caplog.text, "it does not trust")
-        wary.close()
+        with closing(ExternalBroker("127.0.0.1", port, tls=client_context(str(ours.path)))) as trusting:
+            trusting.listen(ear)
+            trusting.subscribe("a")
+            trusting.start()
+            for n in range(300):
+                trusting.publish("a", b"%d" % n + b"x" * 4096)
+            assert [int(arrival.payload.rstrip(b"x")) for arrival in ear.take(300)] == list(range(300))
+        with running("127.0.0.1", port, tls=client_context(str(others.path))):
+            eventually(lambda: "certificate verify failed" in caplog.text, "it does not trust")
 
 
 def test_what_does_not_fit_while_the_broker_is_away_is_counted(port: int) -> None:
@@ -157,20 +158,19 @@ def test_what_was_said_while_this_process_was_down_or_had_not_stored_it_comes_to
     with mosquitto(tmp_path, port=port), paho(port) as app:
         for settled in (2, 0, 2):
             ear = Ear()
-            client = ExternalBroker("127.0.0.1", port, Login("edge-1"))
-            client.listen(ear, source=1)
-            client.subscribe("a")
-            client.start()
-            if not heard:
-                client.publish("a", b"0")
-                assert ear.next().payload == b"0"  # so it is subscribed
-                app.publish("a", b"1", 1)
-                app.publish("a", b"2", 1)
-            heard.append([arrival.payload for arrival in ear.take(2)])
-            client.settle(settled)
-            client.publish("settled", b"x")
-            eventually(lambda: not client._outbox, "it has left, and acknowledgements before it")  # noqa: B023
-            client.close()
+            with closing(ExternalBroker("127.0.0.1", port, Login("edge-1"))) as client:
+                client.listen(ear, source=1)
+                client.subscribe("a")
+                client.start()
+                if not heard:
+                    client.publish("a", b"0")
+                    assert ear.next().payload == b"0"  # so it is subscribed
+                    app.publish("a", b"1", 1)
+                    app.publish("a", b"2", 1)
+                heard.append([arrival.payload for arrival in ear.take(2)])
+                client.settle(settled)
+                client.publish("settled", b"x")
+                eventually(lambda: not client._outbox, "it has left, and acknowledgements before it")
             if len(heard) == 1:
                 app.publish("a", b"3", 1)
     assert heard == [[b"1", b"2"], [b"2", b"3"], [b"2", b"3"]]
@@ -197,13 +197,12 @@ def test_it_works_with_our_own_broker(client: ExternalBroker, port: int) -> None
     ear = Ear()
     client.listen(ear)
     client.subscribe("$hw/#")
-    broker = EmbeddedBroker(port=port)
-    broker.start()
-    assert client.connected.wait(PATIENCE)
-    with paho(port) as app:
-        app.publish("$hw/x", b"1", 2)
-        assert ear.next().payload == b"1"
-    broker.close()
+    with closing(EmbeddedBroker(port=port)) as broker:
+        broker.start()
+        assert client.connected.wait(PATIENCE)
+        with paho(port) as app:
+            app.publish("$hw/x", b"1", 2)
+            assert ear.next().payload == b"1"
 
 
 def test_a_connection_that_is_cut_in_the_middle_repeats_what_was_not_acknowledged(
@@ -211,12 +210,10 @@ def test_a_connection_that_is_cut_in_the_middle_repeats_what_was_not_acknowledge
 ) -> None:
     client.publish("a", b"important")
     with socket.create_server(("127.0.0.1", port)) as server:
-        first, _ = server.accept()
-        said = answer(first)
-        first.close()
-        second, _ = server.accept()
-        again = answer(second)
-        second.close()
+        with server.accept()[0] as first:
+            said = answer(first)
+        with server.accept()[0] as second:
+            again = answer(second)
     assert packets.read_publish(said) == packets.read_publish(again)._replace(dup=False)
     assert packets.read_publish(again).dup
 
@@ -286,14 +283,10 @@ def test_tls_files_that_can_not_be_used_are_a_mistake_of_a_person(tmp_path: Path
 
 
 @pytest.mark.mosquitto
-def test_closing_leaves_no_thread_behind(tmp_path: Path) -> None:
+def test_it_can_be_closed_again(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as port:
-        before = threading.active_count()
-        client = ExternalBroker("127.0.0.1", port)
-        client.start()
-        assert client.connected.wait(PATIENCE)
-        client.close()
-        client.close()
-        assert threading.active_count() == before
+        with running("127.0.0.1", port) as client:
+            assert client.connected.wait(PATIENCE)
+            client.close()
         with paho(port) as app:
             assert isinstance(app, Paho)

@@ -6,6 +6,7 @@ the state machine, with scripted answers instead of a network.
 from __future__ import annotations
 
 import queue
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,7 +210,7 @@ def test_a_subscriber_that_blocks_does_not_block_whoever_leaves_or_reads(
 @given(st.integers(1, 10_000))
 def test_back_off_grows_with_jitter_and_has_an_end(failures: int) -> None:
     first, last = informer_module.BACKOFF_FIRST, informer_module.BACKOFF_LAST
-    assert first / 2 <= backoff(failures) <= last
+    assert first / 2 <= backoff(failures, random.Random()) <= last
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30)

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sides import World, need
+from tests.e2e.sides import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A cloud and an edge with the process runtime, the node Ready."""
-    need("kubectl")
     world = World(tmp_path, "--runtime", "process")
     try:
         world.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from kubeedge_actors.demo_stage import end, first_line, free_ports
 
@@ -136,9 +133,3 @@ class World:
         for side in (self.edge, self.cloud):
             if side.process and side.process.poll() is None:
                 side.stop()
-
-
-def need(command: str) -> None:
-    """Skip the test, with the reason, where `command` is not installed."""
-    if shutil.which(command) is None:
-        pytest.skip(f"{command} is not installed")

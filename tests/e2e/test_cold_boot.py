@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.demo_stage import free_ports, running_pids
-from tests.e2e.sides import World, eventually, need
+from tests.e2e.sides import World, eventually
 from tests.e2e.test_pods import SERVER, manifest, phase, serves
 
 pytestmark = pytest.mark.kubectl
@@ -37,7 +37,6 @@ class Node(World):
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    need("kubectl")
     made = Node(tmp_path)
     made.start()
     yield made

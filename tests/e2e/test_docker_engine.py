@@ -10,7 +10,7 @@ import pytest
 
 from tests.docker_engine import DockerEngine
 from tests.docker_relay import EngineRelay
-from tests.e2e.sides import World, eventually, need
+from tests.e2e.sides import World, eventually
 from tests.e2e.test_pods import phase
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
@@ -40,7 +40,6 @@ def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[EngineRelay]:
 
 @pytest.fixture
 def away(tmp_path: Path, relay: EngineRelay) -> Iterator[World]:
-    need("kubectl")
     world = World(tmp_path, "--runtime", "docker", "--docker-host", relay.address)
     try:
         world.start()

@@ -10,7 +10,7 @@ import pytest
 
 from kubeedge_actors.demo_stage import free_ports
 from tests.docker_engine import DockerEngine
-from tests.e2e.sides import World, eventually, need
+from tests.e2e.sides import World, eventually
 from tests.e2e.test_pods import phase, serves
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
@@ -31,7 +31,6 @@ spec:
 
 @pytest.fixture
 def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[World]:
-    need("kubectl")
     world = World(tmp_path, "--runtime", "docker", "--docker-host", docker_engine.address)
     try:
         world.start()

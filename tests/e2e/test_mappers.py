@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("grpc")
 from tests.drivers.dmi_mapper import Mapper
-from tests.e2e.sides import World, eventually, need
+from tests.e2e.sides import World, eventually
 
 pytestmark = pytest.mark.kubectl
 MANIFEST = """
@@ -37,7 +37,6 @@ spec:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    need("kubectl")
     world = World(tmp_path, "--runtime", "process", "--dmi")
     try:
         world.start()

@@ -19,8 +19,10 @@ from kubeedge_actors.control import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.drivers.broker.external import ExternalBroker
-from tests.e2e.sides import World, eventually, need
+from tests.e2e.sides import World, eventually
 from tests.test_metrics import parsed
+
+pytestmark = pytest.mark.kubectl
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -55,7 +57,6 @@ class Pair(World):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    need("kubectl")
     path = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{EXAMPLES}:{EXAMPLES.parent}"
     pair = Pair(tmp_path_factory.mktemp("pair"))

@@ -18,6 +18,7 @@ from tests.apiserver.harness import Api, deployment
 from tests.e2e.cluster import GuardedApi, Service, guarded_api
 from tests.e2e.sides import Side, eventually
 from tests.e2e.test_twins import TOPIC, update
+from tests.support.mqtt import leave
 
 PODS, NODES = "/api/v1/namespaces/default/pods", "/api/v1/nodes"
 DEVICES = "/apis/devices.kubeedge.io/v1beta1/namespaces/default"
@@ -91,8 +92,7 @@ class Fleet:
         client.connect("127.0.0.1", self.mqtt[node])
         client.loop_start()
         client.publish(TOPIC, update(value), qos=1).wait_for_publish(10)
-        client.disconnect()
-        client.loop_stop()
+        leave(client)
 
     def twin(self) -> Any:
         answer = self.api.call("GET", f"{DEVICES}/devicestatuses/t1")

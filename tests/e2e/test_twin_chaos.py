@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sides import need
-
 pytestmark = pytest.mark.kubectl
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "chaos_twin.py"
 KILLS = 8
@@ -18,7 +16,6 @@ KILLS = 8
 
 @pytest.mark.timeout(180)
 def test_no_acknowledged_update_is_lost_and_cloud_and_edge_are_equal_in_the_end() -> None:
-    need("kubectl")
     command = (sys.executable, str(SCRIPT), "--kills", str(KILLS), "--seed", "7", "--json")
     done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

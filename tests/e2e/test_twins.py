@@ -12,7 +12,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.e2e.sides import World, eventually, need
+from tests.e2e.sides import World, eventually
+from tests.support.mqtt import leave
 
 pytestmark = pytest.mark.kubectl
 DEVICE = """
@@ -47,7 +48,6 @@ def update(value: str) -> str:
 
 def exchange(world: World, publish: str, answer: str, payload: str) -> dict[str, Any]:
     """Publish with mosquitto_pub, hear the answer with paho."""
-    need("mosquitto_pub")
     subscribed = threading.Event()
     answers: queue.Queue[bytes] = queue.Queue()
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -61,8 +61,7 @@ def exchange(world: World, publish: str, answer: str, payload: str) -> dict[str,
         subprocess.run(("mosquitto_pub", "-p", str(world.mqtt), "-t", publish, "-m", payload), check=True, timeout=10)
         return dict(json.loads(answers.get(timeout=10)))
     finally:
-        client.disconnect()
-        client.loop_stop()
+        leave(client)
 
 
 def report(world: World, value: str) -> dict[str, Any]:

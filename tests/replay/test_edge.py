@@ -25,6 +25,7 @@ from kubeedge_actors.wire import names
 from tests.e2e.sides import Side
 from tests.replay.fake_cloud import FakeCloud
 from tests.replay.scene import Json, Step, differences, parent, scene, sort, steady
+from tests.support.mqtt import leave
 
 NODE = "edge-2"
 RENEWAL = (names.UPDATE, f"{names.LEASE_NAMESPACE}/{names.LEASE}/{NODE}", False)
@@ -55,8 +56,7 @@ class App:
 
     def stop(self) -> None:
         """Leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        leave(self._client)
 
 
 def words(payload: bytes | bytearray) -> Any:

@@ -47,6 +47,7 @@ class Bench:
         self.waiting: deque[Asked] = deque()
         self.counts: Counter[str] = Counter()
         self.warned: set[str] = set()
+        self.chance = random.Random()
         self.failures = 0
         self.not_before = 0.0
 
@@ -143,7 +144,8 @@ class EdgeWorker(Module):
             self._bench.not_before = now + self._pause()
 
     def _pause(self) -> float:
-        return min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(self._bench.failures, 10)) * random.uniform(0.5, 1.0)
+        longest = min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(self._bench.failures, 10))
+        return longest * self._bench.chance.uniform(0.5, 1.0)
 
     def _keep(self, asked: Asked) -> None:
         self._bench.waiting.append(asked)

@@ -97,7 +97,7 @@ class EdgeHub(Module):
         refused: Callable[[str], object] | None = None,
         capacity: int = CAPACITY,
         tally: Tally | None = None,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] | None = None,
         background: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
         self._url = f"{url.rstrip('/')}/{project}/{node_name}/events"
@@ -112,7 +112,7 @@ class EdgeHub(Module):
         self._certificates = Certificates(credentials, background)
         self._heartbeat = heartbeat
         self._refused = refused
-        self._patience = Patience(chance)
+        self._patience = Patience(chance or random.Random().random)
         self._link: Link | None = None
         self._fetching = self._certified = self._up = self._tidying = False
         self._acknowledged = self._leased = False

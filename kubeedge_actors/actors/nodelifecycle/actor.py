@@ -79,10 +79,10 @@ class NodeLifecycle(Module):
     group = names.NODELIFECYCLE
     emits = (ChangesWait, Tick, NextStep, ApiAgain)
 
-    def __init__(self, cluster: Cluster, grace: float = GRACE, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, cluster: Cluster, grace: float = GRACE, chance: Callable[[], float] | None = None) -> None:
         self._cluster = cluster
         self._grace = grace
-        self._chance = chance
+        self._chance = chance or random.Random().random
         self._box = ChangeBox()
         self._watches: list[Watch] = []
         self._pulses = Pulses(grace)

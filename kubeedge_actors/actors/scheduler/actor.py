@@ -81,6 +81,7 @@ class Scheduler(Module):
         self._reports: dict[Key, Report] = {}
         self._events: deque[Json] = deque()
         self._called = False
+        self._chance = random.Random()
         self._failures = 0
         self._api_timer: Timer | None = None
         self._look_timer: Timer | None = None
@@ -159,7 +160,7 @@ class Scheduler(Module):
             self._look_timer = self.after(self._look_pause, LookAgain())
 
     def _pause(self, error: ClusterError) -> None:
-        seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+        seconds = min(API_PAUSE_MOST, API_PAUSE * 2.0 ** min(self._failures, 10)) * self._chance.uniform(0.5, 1.0)
         if not self._failures:
             self.log.warning("%s; trying again", error)
         self._failures += 1

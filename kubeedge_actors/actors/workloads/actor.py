@@ -75,10 +75,10 @@ class Workloads(Module):
     group = names.WORKLOADS
     emits = (ChangesWait, NextPlan, LookAt, ApiAgain, LookForOrphans)
 
-    def __init__(self, cluster: Cluster, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, cluster: Cluster, chance: Callable[[], float] | None = None) -> None:
         kinds = (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND, POD_KIND, NODE_KIND)
         self._cluster = cluster
-        self._chance = chance
+        self._chance = chance or random.Random().random
         self._lookout = Lookout(cluster, [Wanted(kind) for kind in kinds])
         self._kinds = {kind.kind: kind for kind in (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND)}
         self._expected = Expected()

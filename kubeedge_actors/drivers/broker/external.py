@@ -13,6 +13,8 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -72,7 +74,8 @@ class ExternalBroker:
         self._unsettled: deque[tuple[int, bytes]] = deque()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        self._bell = Bell()
+        self._bell: Bell | None = None  # while there is a connection whose thread can be woken
+        self._chance = random.Random()
         self._complaint = ""
         self.connected = threading.Event()
         """Set while the broker can be reached and our subscriptions count."""
@@ -126,7 +129,7 @@ class ExternalBroker:
     def close(self) -> None:
         """Say goodbye and wait for the thread. What was not acknowledged stays for the next start."""
         self._closing.set()
-        self._bell.ring()
+        self._ring()
         if self._thread is not None:
             self._thread.join()
 
@@ -140,7 +143,7 @@ class ExternalBroker:
             self._handled = max(receipt, self._handled)
             while self._unsettled and self._unsettled[0][0] <= self._handled:
                 self._errands.append(self._unsettled.popleft()[1])
-        self._bell.ring()
+        self._ring()
 
     def subscribe(self, filter: str) -> None:
         """Have the broker send what matches, now and after each reconnect."""
@@ -151,7 +154,7 @@ class ExternalBroker:
                 self._wanted.add(filter)
                 self._unwanted.discard(filter)
                 self._errands.append(packets.subscribe(ERRAND, [(filter, QOS)]))
-        self._bell.ring()
+        self._ring()
 
     def unsubscribe(self, filter: str) -> None:
         """The reverse of subscribe."""
@@ -160,7 +163,7 @@ class ExternalBroker:
                 self._wanted.discard(filter)
                 self._unwanted.add(filter)
                 self._errands.append(packets.unsubscribe(ERRAND, [filter]))
-        self._bell.ring()
+        self._ring()
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Say it, with QoS 1 or higher; it waits while the broker is away, as far as the limits go."""
@@ -168,7 +171,12 @@ class ExternalBroker:
             raise BrokerError(f"{topic!r} is not an MQTT topic")
         with self._lock:
             self._outbox.push(Publish(topic, payload, max(qos, QOS), retain))
-        self._bell.ring()
+        self._ring()
+
+    def _ring(self) -> None:
+        with self._lock:
+            if self._bell is not None:
+                self._bell.ring()
 
     def _run(self) -> None:
         delay = RETRY[0]
@@ -183,7 +191,7 @@ class ExternalBroker:
             if self.connected.is_set():
                 self.connected.clear()
                 delay = RETRY[0]
-            self._closing.wait(delay * random.uniform(0.5, 1.0))
+            self._closing.wait(delay * self._chance.uniform(0.5, 1.0))
             delay = min(delay * 2, RETRY[1])
 
     def _connect(self) -> socket.socket:
@@ -195,12 +203,25 @@ class ExternalBroker:
             plain.close()
             raise
 
+    @contextmanager
+    def _own_bell(self) -> Iterator[Bell]:
+        """A bell that rings until the end of the block."""
+        bell = Bell()
+        with self._lock:
+            self._bell = bell
+        try:
+            yield bell
+        finally:
+            with self._lock:
+                self._bell = None
+            bell.close()
+
     def _converse(self, peer: socket.socket) -> None:
-        with peer:
+        with peer, self._own_bell() as bell:
             login = self._login
             hello = packets.connect(login.client_id, KEEPALIVE, login.user, login.password, clean=not login.client_id)
             peer.sendall(hello)
-            talk = Talk(peer, self._bell)
+            talk = Talk(peer, bell)
             self._enter(talk)
             try:
                 while not self._closing.is_set():

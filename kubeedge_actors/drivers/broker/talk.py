@@ -21,7 +21,7 @@ CHUNK = 65_536
 
 
 class Bell:
-    """Wakes a thread that waits on sockets; any thread may ring."""
+    """Wakes a thread that waits on sockets; any thread may ring, until `close`."""
 
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
@@ -42,7 +42,8 @@ class Bell:
         self._ours.recv(64)
         self._rung = False
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Give its sockets back."""
         self._ours.close()
         self._theirs.close()
 

@@ -97,6 +97,7 @@ class Informer:
         self._lister = lister
         self._follower = follower
         self._cache = cache
+        self._chance = random.Random()
         self._turn = threading.Lock()  # held while changes are told: a subscriber joins between two of them
         self._short = (
             threading.Lock()
@@ -186,7 +187,7 @@ class Informer:
                 self._version = ""
                 self._failures += 1
             if self._failures:
-                self._stop.wait(backoff(self._failures))
+                self._stop.wait(backoff(self._failures, self._chance))
 
     def _failed(self, error: ClusterError) -> None:
         if self._stop.is_set():
@@ -267,9 +268,9 @@ class Informer:
             subscriber.tell(change)
 
 
-def backoff(failures: int) -> float:
+def backoff(failures: int, chance: random.Random) -> float:
     """Seconds to wait after so many failures in a row: doubling, with full jitter."""
-    return random.uniform(0.5, 1.0) * min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
+    return chance.uniform(0.5, 1.0) * min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
 
 
 def _contained(call: Callable[..., None], *arguments: Any) -> None:

@@ -1,0 +1,3 @@
+"""What all tests run with, also the examples in the docstrings of the product."""
+
+pytest_plugins = ["pytester", "tests.support.leaks", "tests.support.requirements"]
