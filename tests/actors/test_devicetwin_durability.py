@@ -21,6 +21,7 @@ from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire.messages import MqttPublish, TwinReported, TwinUpdate, TwinUpdated
 from tests.actors.twin_world import LAMP, NODE, World, actual
+from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
 
@@ -193,5 +194,5 @@ def test_threads_carry_the_same_load() -> None:
     twin = runtime.ref("devicetwin")
     for message in updates(2_000):
         twin.tell(message)
-    runtime.stop(10.0)
+    runtime.stop(PATIENCE)
     assert store.twin.twins()[0].actual_version == '{"cloud":0,"edge":2000}'

@@ -34,9 +34,9 @@ from kubeedge_actors.wire.messages import (
 )
 from tests.actors.api_things import DEVICE, MODEL, STATUS, SYNC, pod
 from tests.drivers.clusters import Listener, real_cluster
+from tests.support.waiting import PATIENCE
 
 N = "edge-1"
-PATIENCE = 15.0
 
 
 class Hub:
@@ -96,7 +96,7 @@ def hub() -> Iterator[Hub]:
     with real_cluster() as cluster:
         made = Hub(cluster)
         yield made
-        made.runtime.stop(5.0)
+        made.runtime.stop(PATIENCE)
 
 
 class Records:

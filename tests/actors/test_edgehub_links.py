@@ -21,8 +21,8 @@ from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.wire import codec, mapping, names
 from kubeedge_actors.wire.messages import BusUploaded, OutboxAcknowledged, ReportEvent
 from tests.certificates import TestCa
+from tests.support.waiting import PATIENCE
 
-SECONDS = 30.0
 EDGE = """
 import sys
 from kubeedge_actors.actors.edgehub import EdgeHub
@@ -84,14 +84,14 @@ class Cloud:
     def until(self, count: int) -> None:
         """Wait until so many messages have come."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.names) >= count, SECONDS), (
+            assert self._changed.wait_for(lambda: len(self.names) >= count, PATIENCE), (
                 f"{len(self.names)} of {count} came"
             )
 
     def until_joined(self, count: int) -> None:
         """Wait for the n-th connection."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.joined >= count, SECONDS)
+            assert self._changed.wait_for(lambda: self.joined >= count, PATIENCE)
 
 
 class Files:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.apiserver import ApiServer
+from tests.support.waiting import PATIENCE
 
 from .harness import Api, config_map
 
@@ -43,7 +44,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """Writes."""
         address = urlsplit(self._url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=PATIENCE)
         number = 0
         try:
             while True:
@@ -77,13 +78,13 @@ def killed_while_writing(folder: Path, round_number: int) -> list[Writer]:
     for writer in writers:
         writer.start()
     for writer in writers:
-        assert writer.acknowledged.wait(20)
+        assert writer.acknowledged.wait(PATIENCE)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(PATIENCE)
     if process.stdout is not None:
         process.stdout.close()
     for writer in writers:
-        writer.join(10)
+        writer.join(PATIENCE)
     return writers
 
 

@@ -16,6 +16,7 @@ import pytest
 from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.apiserver.__main__ import main
 from kubeedge_actors.errors import DriverError, StoreCorrupt
+from tests.support.waiting import PATIENCE
 
 from .harness import Api, config_map
 
@@ -129,9 +130,9 @@ def test_stopping_ends_watches_and_is_harmless_twice(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE)
     server.stop()
-    assert ended.wait(5)
+    assert ended.wait(PATIENCE)
     thread.join()
     api.close()
     server.stop()
@@ -175,7 +176,7 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert config.read_text() == kubeconfig(url)
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
     os.kill(process.pid, signal.SIGTERM)
-    output, errors = process.communicate(timeout=10)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output, errors) == (0, "", "")
 
 

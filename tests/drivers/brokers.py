@@ -6,7 +6,6 @@ import queue
 import socket
 import subprocess
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,8 +18,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
 from tests.support.mqtt import leave
+from tests.support.waiting import PATIENCE, eventually
 
-PATIENCE = 5.0
 MARKER = "marker"
 
 
@@ -220,14 +219,6 @@ def free_port() -> int:
     """A port of loopback that nobody uses now."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         return int(taken.getsockname()[1])
-
-
-def eventually(condition: Any, what: str) -> None:
-    """Poll until `condition()` is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
 
 
 @contextmanager

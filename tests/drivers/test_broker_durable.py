@@ -22,7 +22,8 @@ from kubeedge_actors.drivers.broker.journal import Changes
 from kubeedge_actors.drivers.broker.ledger import Ledger
 from kubeedge_actors.drivers.broker.outbox import Limits
 from kubeedge_actors.errors import StoreCorrupt, StoreError
-from tests.drivers.brokers import Paho, Raw, eventually, free_port, paho
+from tests.drivers.brokers import Paho, Raw, free_port, paho
+from tests.support.waiting import PATIENCE, eventually
 
 SERVER = """
 import signal, sys
@@ -179,7 +180,7 @@ class Held:
 
     def write(self, file: Ledger, changes: Changes) -> None:
         self.entered.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE)
         if self.refusals:
             self.refusals -= 1
             raise sqlite3.OperationalError("database or disk is full")
@@ -214,7 +215,7 @@ def test_a_full_disk_delays_acknowledgements_and_loses_nothing(
         held = Held(monkeypatch, refusals=3)
         with Raw(broker.port, "device") as device:
             device.send(packets.publish("a", b"0", 1, packet_id=1))
-            assert held.entered.wait(10)
+            assert held.entered.wait(PATIENCE)
             for n in range(1, 5):  # these wait while the first is refused
                 device.send(packets.publish("a", b"%d" % n, 1, packet_id=n + 1) + packets.PING)
                 assert device.next().kind == packets.PINGRESP

@@ -18,7 +18,8 @@ from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
 from tests.certificates import TestCa
-from tests.drivers.brokers import PATIENCE, Ear, Paho, eventually, free_port, mosquitto, paho
+from tests.drivers.brokers import Ear, Paho, free_port, mosquitto, paho
+from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(autouse=True)

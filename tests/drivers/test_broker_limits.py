@@ -15,7 +15,8 @@ from kubeedge_actors.drivers.broker.journal import Changes, Journal
 from kubeedge_actors.drivers.broker.outbox import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.session import Session
-from tests.drivers.brokers import PATIENCE, Raw, eventually
+from tests.drivers.brokers import Raw
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Mind:

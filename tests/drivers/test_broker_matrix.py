@@ -13,7 +13,8 @@ import pytest
 
 import kubeedge_actors
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
-from tests.drivers.brokers import Paho, eventually
+from tests.drivers.brokers import Paho
+from tests.support.waiting import PATIENCE, eventually
 
 PAGE = Path(kubeedge_actors.__file__).parents[1] / "docs" / "reference" / "mqtt.md"
 ROW = re.compile(r"^\| ([012]) \| ([012]) \|((?: [-012] \|){6})$", re.M)
@@ -103,7 +104,7 @@ class Mosquittos:
 
 
 def run(program: str, port: int, *arguments: str) -> None:
-    subprocess.run((program, "-p", str(port), *arguments), check=True, timeout=10, stdout=subprocess.DEVNULL)
+    subprocess.run((program, "-p", str(port), *arguments), check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(params=["paho", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])

@@ -7,23 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.demo_stage import end, first_line, free_ports
-
-
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 40.0) -> Any:
-    """Poll until `condition` is true; its value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Side:
@@ -42,7 +30,7 @@ class Side:
             self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         )
         log.close()
-        line = first_line(self.process.stdout, 30)
+        line = first_line(self.process.stdout, PATIENCE)
         assert line.startswith("ready"), self.log.read_text(encoding="utf-8")[-3000:]
         return line
 
@@ -55,7 +43,7 @@ class Side:
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         assert self.process is not None
-        end(self.process)
+        end(self.process, PATIENCE)
         return self.process.returncode
 
 
@@ -104,7 +92,7 @@ class World:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             env={**os.environ, "HOME": str(self._home)},
             check=False,
         )
@@ -129,7 +117,7 @@ class World:
         if self.cloud.process and self.cloud.process.poll() is None:
             if self.edge.process and self.edge.process.poll() is not None and self.out("get", "pods", "-o", "name"):
                 self.edge.start()
-            self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=20s")
+            self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=50s")
         for side in (self.edge, self.cloud):
             if side.process and side.process.poll() is None:
                 side.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.demo_stage import first_line, free_ports
+from tests.support.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("side", ["cloud", "edge"])
@@ -24,8 +25,8 @@ def test_an_interrupt_from_the_terminal_ends_a_side_with_status_0_and_no_traceba
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        assert first_line(process.stdout, 30).startswith("ready")
+        assert first_line(process.stdout, PATIENCE).startswith("ready")
         os.killpg(process.pid, signal.SIGINT)
-        said = process.communicate(timeout=15)[1]
+        said = process.communicate(timeout=PATIENCE)[1]
     assert (process.returncode, said.splitlines()[-1]) == (0, f"{side}: ended by SIGINT")
     assert "Traceback" not in said

@@ -32,8 +32,8 @@ from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.engines.hosts import HostsEngine
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 from tests.supervisors.carried import ByValue, Shop
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 20.0
 """Seconds after which something expected did not happen."""
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
