@@ -384,7 +384,7 @@ def test_what_was_not_taken_is_offered_again_in_order_and_the_sender_is_slowed_d
     try:
         with RawClient(port, serving.mine) as client:
             client.joined()
-            client.socket.settimeout(1.0)
+            client.socket.settimeout(0.5)
             sent = 0
             with pytest.raises(TimeoutError):
                 while sent < 5000:  # 250 MB, if nobody stopped us

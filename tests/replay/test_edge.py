@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from tests.e2e.sides import Side
 from tests.replay.fake_cloud import FakeCloud
 from tests.replay.scene import Json, Step, differences, parent, scene, sort, steady
 from tests.support.mqtt import leave
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, Patience
 
 NODE = "edge-2"
 RENEWAL = (names.UPDATE, f"{names.LEASE_NAMESPACE}/{names.LEASE}/{NODE}", False)
@@ -120,19 +119,19 @@ class Replay:
             self.app.say(entry["topic"], entry["payload"])
             return
         recorded = (entry["topic"], entry["payload"])
-        deadline = time.monotonic() + PATIENCE
+        patience = Patience()
         while not (fitting := [each for each in self._heard if each[0] == recorded[0]]):
-            assert time.monotonic() < deadline, f"not published: {recorded}; published: {self._heard}"
+            assert not patience.over, f"not published: {recorded}; published: {self._heard}"
             self._heard.append(self.app.heard.get(timeout=PATIENCE))
         self._heard.remove(fitting[0])
         assert steady(fitting[0][1]) == steady(recorded[1])
 
     def _asked(self, recorded: Json) -> None:
         """Wait for the edge's own question of this sort; compare it."""
-        deadline = time.monotonic() + PATIENCE
+        patience = Patience()
         while not (fitting := [frame for frame in self._waiting if sort(frame) == sort(recorded)]):
             others = [sort(frame) for frame in self._waiting]
-            assert time.monotonic() < deadline, f"not said: {sort(recorded)}; said, and not expected: {others}"
+            assert not patience.over, f"not said: {sort(recorded)}; said, and not expected: {others}"
             self._hear()
         said = fitting[0]
         self._waiting.remove(said)

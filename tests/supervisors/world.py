@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +31,7 @@ from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.engines.hosts import HostsEngine
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 from tests.supervisors.carried import ByValue, Shop
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, Patience
 
 """Seconds after which something expected did not happen."""
 
@@ -154,8 +153,8 @@ class World:
 
     def wait_for(self, condition: Callable[[], Any], patience: float) -> Any:
         """What `condition()` is when it is true or `patience` seconds are over; for threads."""
-        until = time.monotonic() + patience
-        while not (found := condition()) and time.monotonic() < until:
+        time_left = Patience(patience)
+        while not (found := condition()) and not time_left.over:
             with self.changed:
                 self.changed.wait(0.01)  # not everything that a test waits for is noted or an event
         return found
@@ -229,8 +228,8 @@ class World:
                 self.runtime.stop()
                 return
             stopper.start()
-            until = time.monotonic() + PATIENCE
-            while stopper.is_alive() and time.monotonic() < until:
+            patience = Patience()
+            while stopper.is_alive() and not patience.over:
                 self.clock.advance(1.0)  # so that shutdown deadlines pass
                 stopper.join(0.05)
             assert not stopper.is_alive(), "the runtime did not stop"

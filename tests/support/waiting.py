@@ -19,11 +19,22 @@ POLL = 0.01
 Found = TypeVar("Found")
 
 
+class Patience:
+    """Time that runs out; for loops that do something while they wait."""
+
+    def __init__(self, seconds: float = PATIENCE) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        """Whether it has run out."""
+        return time.monotonic() >= self._end
+
+
 def eventually(condition: Callable[[], Found], what: str = "it") -> Found:
     """What `condition` gives once that is true; for what nobody announces. AssertionError after PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
-    pause = threading.Event()
+    patience, pause = Patience(), threading.Event()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
+        assert not patience.over, f"not within {PATIENCE:.0f} s: {what}"
         pause.wait(POLL)
     return found
