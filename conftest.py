@@ -1,3 +1,9 @@
 """What all tests run with, also the examples in the docstrings of the product."""
 
-pytest_plugins = ["pytester", "tests.support.leaks", "tests.support.requirements"]
+pytest_plugins = [
+    "pytester",
+    "tests.support.ports",
+    "tests.support.leaks",
+    "tests.support.progress",
+    "tests.support.requirements",
+]

@@ -18,7 +18,8 @@ from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
 from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.errors import BrokerError, UsageError
 from tests.certificates import TestCa
-from tests.drivers.brokers import Raw, connack, free_port
+from tests.drivers.brokers import Raw, connack
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE
 
 URL = "tcp://127.0.0.1:1"

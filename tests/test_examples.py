@@ -23,10 +23,10 @@ import kubeedge_actors
 from kubeedge_actors import DeviceChanged, DeviceStateUpdate, MqttPublish, TwinUpdate, TwinUpdated
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.testing import crash_at, inline
 from tests.e2e.sides import Side
 from tests.support.mqtt import leave
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
 EXAMPLES = Path(kubeedge_actors.__file__).parent.parent / "examples"

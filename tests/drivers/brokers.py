@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
 from tests.support.mqtt import leave
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, eventually
 
 MARKER = "marker"
@@ -213,12 +214,6 @@ class Ear:
     def take(self, count: int) -> list[Arrival]:
         """The next arrivals."""
         return [self.next() for _ in range(count)]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return int(taken.getsockname()[1])
 
 
 @contextmanager

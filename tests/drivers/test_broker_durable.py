@@ -22,7 +22,8 @@ from kubeedge_actors.drivers.broker.journal import Changes
 from kubeedge_actors.drivers.broker.ledger import Ledger
 from kubeedge_actors.drivers.broker.outbox import Limits
 from kubeedge_actors.errors import StoreCorrupt, StoreError
-from tests.drivers.brokers import Paho, Raw, free_port, paho
+from tests.drivers.brokers import Paho, Raw, paho
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, eventually
 
 SERVER = """

@@ -18,7 +18,8 @@ from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
 from tests.certificates import TestCa
-from tests.drivers.brokers import Ear, Paho, free_port, mosquitto, paho
+from tests.drivers.brokers import Ear, Paho, mosquitto, paho
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, eventually
 
 
@@ -63,14 +64,15 @@ def test_what_was_said_while_the_broker_was_away_arrives_when_it_is_there(
 
 
 @pytest.mark.mosquitto
-@pytest.mark.usefixtures("client")
 def test_an_outage_is_said_once_and_its_end_too(port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for _ in range(2):
-        eventually(lambda: "can not be used: Connection refused" in caplog.text, "it is said")
-        with mosquitto(tmp_path, port=port):
-            eventually(lambda: "can be used again" in caplog.text, "and that it is over")
-            assert caplog.text.count("Connection refused") == 1
-            caplog.clear()
+    with running("127.0.0.1", port) as client:
+        client.subscribe("a")
+        for _ in range(2):
+            eventually(lambda: "can not be used: Connection refused" in caplog.text, "it is said")
+            with mosquitto(tmp_path, port=port):
+                eventually(lambda: "can be used again" in caplog.text, "and that it is over")
+                assert caplog.text.count("Connection refused") == 1
+                caplog.clear()
 
 
 @pytest.mark.mosquitto

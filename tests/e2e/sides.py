@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.demo_stage import end, first_line, free_ports
+from kubeedge_actors.demo_stage import end, first_line
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.demo_stage import free_ports
 from tests.e2e.sides import Side
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.demo_stage import free_ports, running_pids
+from kubeedge_actors.demo_stage import running_pids
 from tests.e2e.sides import World
 from tests.e2e.test_pods import SERVER, manifest, phase, serves
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl

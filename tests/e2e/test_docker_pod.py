@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.demo_stage import free_ports
 from tests.docker_engine import DockerEngine
 from tests.e2e.sides import World
 from tests.e2e.test_pods import phase, serves
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.demo_stage import first_line, free_ports
+from kubeedge_actors.demo_stage import first_line
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from tests.e2e.sides import World
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 from tests.test_metrics import parsed
 

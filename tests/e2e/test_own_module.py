@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from tests.e2e.sides import Side
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 

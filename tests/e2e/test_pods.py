@@ -9,8 +9,9 @@ import urllib.request
 
 import pytest
 
-from kubeedge_actors.demo_stage import free_ports, running_pids
+from kubeedge_actors.demo_stage import running_pids
 from tests.e2e.sides import World
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl

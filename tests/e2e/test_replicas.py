@@ -12,12 +12,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from kubeedge_actors.apiserver import ApiServer, kubeconfig
-from kubeedge_actors.demo_stage import free_ports
 from tests.apiserver.harness import Api, deployment
 from tests.e2e.cluster import GuardedApi, Service, guarded_api
 from tests.e2e.sides import Side
 from tests.e2e.test_twins import TOPIC, update
 from tests.support.mqtt import leave
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
 PODS, NODES = "/api/v1/namespaces/default/pods", "/api/v1/nodes"

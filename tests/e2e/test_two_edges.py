@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from kubeedge_actors.demo_stage import free_ports
 from tests.e2e.sides import Side, World
 from tests.e2e.test_pods import manifest, phase, serves
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kubectl

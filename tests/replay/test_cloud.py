@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.drivers.cluster.access import from_kubeconfig
 from kubeedge_actors.drivers.cluster.base import (
     CONFIGMAP_KIND,
@@ -24,6 +23,7 @@ from kubeedge_actors.wire import names
 from tests.e2e.sides import Side
 from tests.replay.fake_edge import FakeEdge, bootstrap
 from tests.replay.scene import CLIENT_MARK, Json, Step, differences, essence, parent, scene, sort
+from tests.support.ports import free_ports
 
 DEVICE_KIND = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
 DEVICEMODEL_KIND = Kind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")

@@ -19,12 +19,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from kubeedge_actors.apiserver.patches.strategic import StrategicMerge
 from kubeedge_actors.apiserver.schema.decode import Types
-from kubeedge_actors.demo_stage import free_ports
 from kubeedge_actors.wire import names
 from tests.e2e.sides import Side
 from tests.replay.fake_cloud import FakeCloud
 from tests.replay.scene import Json, Step, differences, parent, scene, sort, steady
 from tests.support.mqtt import leave
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, Patience
 
 NODE = "edge-2"

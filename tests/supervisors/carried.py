@@ -31,7 +31,9 @@ class Shop:
         self.address = self._listener.address
         self._kept: dict[int, Any] = {}
         self._numbers = itertools.count()
-        threading.Thread(target=self._serve, name="shop", daemon=True).start()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="shop", daemon=True)
+        self._thread.start()
 
     def keep(self, thing: Any) -> int:
         """The number of a thing."""
@@ -43,11 +45,20 @@ class Shop:
         """Forget all: a test is over."""
         self._kept.clear()
 
+    def close(self) -> None:
+        """Take no more clients."""
+        self._closing = True
+        Client(self.address, authkey=b"tests").close()  # so that it looks
+        self._thread.join()
+        self._listener.close()
+
     def _serve(self) -> None:
         while True:
-            threading.Thread(
-                target=self._obey, args=(self._listener.accept(),), name="shop-counter", daemon=True
-            ).start()
+            line = self._listener.accept()
+            if self._closing:
+                line.close()
+                return
+            threading.Thread(target=self._obey, args=(line,), name="shop-counter", daemon=True).start()
 
     def _obey(self, line: Connection) -> None:
         while True:

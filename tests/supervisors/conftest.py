@@ -9,17 +9,22 @@ import pytest
 from tests.supervisors.world import ENGINES, World, workshop
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _end_of_the_workshop() -> Iterator[None]:
-    """Leave no process behind when the suite is over."""
+@pytest.fixture(scope="session")
+def _workshop() -> Iterator[None]:
+    """What the tests on `hosts` share, made for the first of them."""
+    shop, launcher = workshop()
+    launcher._door(False)
+    launcher._open_warden()
     yield
-    if workshop.cache_info().currsize:
-        workshop()[1].close()
+    launcher.close()
+    shop.close()
 
 
 @pytest.fixture(params=list(ENGINES))
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A world on each engine in turn."""
+    if request.param == "hosts":
+        request.getfixturevalue("_workshop")
     world = World(ENGINES[request.param]())
     yield world
     world.close()

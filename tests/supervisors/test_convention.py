@@ -23,8 +23,8 @@ from kubeedge_actors.supervisors import (
     ThreadsEngine,
 )
 from kubeedge_actors.supervisors.engines.process.launcher import Convention
-from kubeedge_actors.supervisors.engines.process.warden import free_port
 from tests.supervisors.test_processes import Worker, processes_of, runs
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE
 
 pytest.importorskip("thespian")
@@ -35,7 +35,7 @@ HERE, THERE = "127.0.0.2", "127.0.0.3"
 @pytest.fixture
 def convention() -> Convention:
     """An address for the side of the runtime."""
-    return Convention(HERE, free_port(HERE), secrets.token_hex(16).encode())
+    return Convention(HERE, free_port(), secrets.token_hex(16).encode())
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def outpost(convention: Convention, runtime: Runtime, tmp_path: Path) -> Iterato
     key = tmp_path / "key"
     key.write_bytes(convention.key)
     command = [sys.executable, "-m", "kubeedge_actors.supervisors.engines.process.warden", "--name", "press-2"]
-    where = ["--listen", f"{THERE}:{free_port(THERE)}", "--convention", f"{HERE}:{convention.port}"]
+    where = ["--listen", f"{THERE}:{free_port()}", "--convention", f"{HERE}:{convention.port}"]
     outpost = subprocess.Popen([*command, *where, "--key-file", str(key)], stdout=subprocess.PIPE, text=True)
     assert outpost.stdout is not None
     with outpost.stdout:

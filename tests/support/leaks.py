@@ -102,6 +102,7 @@ class Leaks:
         if self._reported:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         self._status = session.exitstatus
+        self._temporary.close()  # now: a worker of xdist may be ended before it gets any further
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -118,7 +119,6 @@ class Leaks:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """The very end. The interpreter would wait for ever for threads that nothing ends: it does not get to that."""
-        self._temporary.close()
         if any(each.is_alive() and not each.daemon for each in self._abandoned):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -67,7 +67,7 @@ class ProcessLeft:
     command: str = field(compare=False)
 
     def __str__(self) -> str:
-        return f"process {self.pid}: {self.command or 'ended, but never waited for'}"
+        return f"process {self.pid}: {self.command}"
 
     def end(self) -> None:
         """Kill it, unless its number has become another's, and take its exit status if it is a child of our own."""
@@ -213,8 +213,8 @@ class Machine:
             if found is None:
                 continue
             state, parent, started = found
-            if state in "ZX" and parent != os.getpid():
-                continue  # whoever is its parent has to take its exit status
+            if state in "ZX":
+                continue  # it has ended; Python itself warns of a Popen that nobody waited for
             if self._own.get(pid) == started or self._is_own(pid, parent):
                 self._own[pid] = started
                 yield ProcessLeft(pid, started, _read(pid, "cmdline").replace("\0", " ").strip()[:200])
