@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.program import DataDir
+from tests.support.processes import child
 from tests.support.waiting import PATIENCE
 
 FRAME = """
@@ -87,8 +88,8 @@ def test_a_fault_in_native_code_says_where() -> None:
 def test_who_was_killed_is_named_at_the_next_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     script = "import os, sys; from pathlib import Path; from kubeedge_actors.program import DataDir;"
     script += " d = DataDir(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
-    killed = subprocess.Popen((sys.executable, "-c", script, str(tmp_path)))
-    assert killed.wait(PATIENCE) == -signal.SIGKILL
+    with child((sys.executable, "-c", script, str(tmp_path))) as killed:
+        assert killed.wait(PATIENCE) == -signal.SIGKILL
     DataDir(tmp_path).close()
     assert f"process {killed.pid}, which used {tmp_path} before, was killed" in caplog.text
     caplog.clear()

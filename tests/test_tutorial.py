@@ -28,6 +28,7 @@ from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.demo_stage import end, first_line
 from tests.support.mqtt import leave
 from tests.support.ports import free_ports
+from tests.support.processes import child
 from tests.support.requirements import lacks
 from tests.support.waiting import PATIENCE, WHOLE_PROGRAM
 
@@ -174,9 +175,7 @@ def test_the_next_message_to_the_module_is_followed(node: Node) -> None:
     node.start()
     words = command("python -m kubeedge_actors control trace")
     with (
-        subprocess.Popen(
-            words, cwd=node.folder, stdout=subprocess.PIPE, text=True, env=node.environment()
-        ) as following,
+        child(words, cwd=node.folder, stdout=subprocess.PIPE, text=True, env=node.environment()) as following,
         closing(ControlClient(node.folder / "E" / SOCKET)) as control,
     ):
         while not control.ask("trace")["on"]:

@@ -21,6 +21,7 @@ from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire.messages import MqttPublish, TwinReported, TwinUpdate, TwinUpdated
 from tests.actors.twin_world import LAMP, NODE, World, actual
+from tests.support.processes import child
 from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
@@ -166,7 +167,7 @@ for n in range(1_000_000):
 def test_kill_9_loses_no_update_that_was_answered_nor_its_report(tmp_path: Path) -> None:
     database = tmp_path / "edge.db"
     command = (sys.executable, "-c", VICTIM, str(database))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+    with child(command, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None
         answered = [int(next(victim.stdout)) for _ in range(2_000)]
         os.kill(victim.pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
 from tests.support.mqtt import leave
 from tests.support.ports import free_port
+from tests.support.processes import child
 from tests.support.waiting import PATIENCE, eventually
 
 MARKER = "marker"
@@ -228,12 +229,11 @@ def mosquitto(folder: Path, *settings: str, port: int = 0) -> Iterator[int]:
         *(settings or ("allow_anonymous true",)),
     )
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with subprocess.Popen(("mosquitto", "-c", str(config)), stderr=subprocess.DEVNULL) as process:
+    with child(("mosquitto", "-c", str(config)), stderr=subprocess.DEVNULL) as process:
         eventually(lambda: answers(port), "mosquitto listens")
-        try:
-            yield port
-        finally:
-            process.terminate()
+        yield port
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def answers(port: int) -> bool:

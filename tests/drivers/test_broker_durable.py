@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from kubeedge_actors.drivers.broker.outbox import Limits
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from tests.drivers.brokers import Paho, Raw, paho
 from tests.support.ports import free_port
+from tests.support.processes import child
 from tests.support.waiting import PATIENCE, eventually
 
 SERVER = """
@@ -311,12 +311,9 @@ def process(port: int, path: Path) -> Iterator[None]:
     """A broker in a process of its own, which is killed."""
     command = (sys.executable, "-c", SERVER, str(port), str(path))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as server:
-        try:
-            assert server.stdout is not None and server.stdout.readline() == b"ready\n"
-            yield
-        finally:
-            server.send_signal(signal.SIGKILL)
+    with child(command, stdout=subprocess.PIPE, env=environment) as server:
+        assert server.stdout is not None and server.stdout.readline() == b"ready\n"
+        yield
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from kubeedge_actors.drivers.containers.host import LinuxHost
 from kubeedge_actors.drivers.containers.manifests import ManifestFolder
 from kubeedge_actors.drivers.containers.probes import NetworkProber
 from kubeedge_actors.errors import ContainerError
+from tests.support.processes import child
 from tests.support.waiting import PATIENCE, eventually
 
 
@@ -259,7 +259,7 @@ def test_the_pause_program_sleeps_until_it_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "pause"
     path.write_bytes(code)
     path.chmod(0o755)
-    with subprocess.Popen([path]) as running:
+    with child([path]) as running:
         eventually(lambda: sleeps(running.pid), "it sleeps")
         running.kill()
         assert running.wait(PATIENCE) == -9

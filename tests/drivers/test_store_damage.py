@@ -16,6 +16,7 @@ from kubeedge_actors.drivers.store import file, schema
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreCorrupt, StoreError
+from tests.support.processes import child
 from tests.support.waiting import PATIENCE
 
 WRITER = """
@@ -55,7 +56,7 @@ print(written, len(store.meta.of_type("pod")))
 @pytest.mark.parametrize("round", range(3))
 def test_every_acknowledged_write_survives_kill_9(tmp_path: Path, round: int) -> None:
     path = tmp_path / "edge.db"
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+    with child([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         acknowledged = [int(writer.stdout.readline()) for _ in range(40 + 7 * round)]
         writer.send_signal(signal.SIGKILL)

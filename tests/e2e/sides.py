@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,27 @@ class Side:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
-        """Start it; the ready line."""
+        """Start it; the ready line. One that is not ready in time is ended."""
         log = self.log.open("a", encoding="utf-8")
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         )
         log.close()
         line = first_line(self.process.stdout, PATIENCE)
-        assert line.startswith("ready"), self.log.read_text(encoding="utf-8")[-3000:]
+        if not line.startswith("ready"):
+            self.end()
+            raise AssertionError(self.log.read_text(encoding="utf-8")[-3000:])
         return line
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    def end(self) -> None:
+        """SIGTERM, if it runs."""
+        if self.runs:
+            self.stop()
 
     def kill(self) -> None:
         """kill -9."""
@@ -46,6 +60,15 @@ class Side:
         assert self.process is not None
         end(self.process, PATIENCE)
         return self.process.returncode
+
+
+@contextmanager
+def ending(*sides: Side) -> Iterator[None]:
+    """End what runs of these, in this order, after the block, whatever happens in it or to one of them."""
+    with ExitStack() as stack:
+        for side in reversed(sides):
+            stack.callback(side.end)
+        yield
 
 
 class World:
@@ -115,10 +138,8 @@ class World:
 
     def stop(self) -> None:
         """End both; pods first, since they outlive the edge. An edge that was killed has to end them all the same."""
-        if self.cloud.process and self.cloud.process.poll() is None:
-            if self.edge.process and self.edge.process.poll() is not None and self.out("get", "pods", "-o", "name"):
-                self.edge.start()
-            self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=50s")
-        for side in (self.edge, self.cloud):
-            if side.process and side.process.poll() is None:
-                side.stop()
+        with ending(self.edge, self.cloud):
+            if self.cloud.runs:
+                if self.edge.process and not self.edge.runs and self.out("get", "pods", "-o", "name"):
+                    self.edge.start()
+                self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=50s")

@@ -37,9 +37,11 @@ class Node(World):
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     made = Node(tmp_path)
-    made.start()
-    yield made
-    made.stop()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 def test_pods_run_and_the_read_api_answers_without_a_cloud(node: Node) -> None:

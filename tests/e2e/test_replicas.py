@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from kubeedge_actors.apiserver import ApiServer, kubeconfig
 from tests.apiserver.harness import Api, deployment
 from tests.e2e.cluster import GuardedApi, Service, guarded_api
-from tests.e2e.sides import Side
+from tests.e2e.sides import Side, ending
 from tests.e2e.test_twins import TOPIC, update
 from tests.support.mqtt import leave
 from tests.support.ports import free_ports
@@ -105,15 +105,13 @@ class Fleet:
 
     def stop(self) -> None:
         """End it all."""
-        self.api.call("DELETE", PODS)
-        with contextlib.suppress(AssertionError):  # it is for tidiness: what a pod has started outlives its edge
-            eventually(lambda: not self.api.get(PODS)["items"], "the pods have ended")
-        for side in (*self.edges, *self.clouds):
-            if side.process and side.process.poll() is None:
-                side.stop()
-        self.hub.close()
-        self.door.close()
-        self.api.close()
+        with contextlib.ExitStack() as stack:
+            for each in (self.api, self.door, self.hub):
+                stack.callback(each.close)
+            stack.enter_context(ending(*self.edges, *self.clouds))
+            self.api.call("DELETE", PODS)
+            if all(edge.runs for edge in self.edges) and any(cloud.runs for cloud in self.clouds):
+                eventually(lambda: not self.api.get(PODS)["items"], "the pods have ended")  # they outlive their edge
 
 
 @pytest.fixture
@@ -198,8 +196,7 @@ def test_what_our_own_api_needs_is_done_once_and_by_the_other_when_the_leader_di
         api.patch(f"{deployments}/web", {"spec": {"replicas": 6}})
         eventually(lambda: len(api.get(PODS)["items"]) == 6, "the first leads again at once")
     finally:
-        for cloud in clouds:
-            if cloud.process and cloud.process.poll() is None:
-                cloud.stop()
-        api.close()
-        server.stop()
+        with contextlib.ExitStack() as stack:
+            stack.callback(server.stop)
+            stack.callback(api.close)
+            stack.enter_context(ending(*clouds))

@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from kubeedge_actors.apiserver.patches.strategic import StrategicMerge
 from kubeedge_actors.apiserver.schema.decode import Types
 from kubeedge_actors.wire import names
-from tests.e2e.sides import Side
+from tests.e2e.sides import Side, ending
 from tests.replay.fake_cloud import FakeCloud
 from tests.replay.scene import Json, Step, differences, parent, scene, sort, steady
 from tests.support.mqtt import leave
@@ -213,9 +213,11 @@ class Replay:
 
     def stop(self) -> None:
         """End both."""
-        self.app.stop()
-        self.side.stop()
-        self.cloud.stop()
+        try:
+            with ending(self.side):
+                self.app.stop()
+        finally:
+            self.cloud.stop()
 
 
 def shape(content: Any) -> Any:
