@@ -49,7 +49,8 @@ class Recorder(Module):
     name = "recorder"
 
     def on_start(self) -> None:
-        self._db = sqlite3.connect(os.environ["CHAOS_DATABASE"], isolation_level=None)
+        self._db = sqlite3.connect(os.environ["CHAOS_DATABASE"], timeout=120.0, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")  # who counts meanwhile neither holds it up nor starves
         self._db.execute("CREATE TABLE IF NOT EXISTS upload (id TEXT PRIMARY KEY, payload TEXT, times INTEGER)")
 
     @on
@@ -210,7 +211,7 @@ class Chaos:
 
     def uploads(self) -> tuple[set[int], int]:
         """The numbers that arrived, and how many messages were handed to the module more than once."""
-        with contextlib.closing(sqlite3.connect(self.database)) as database:
+        with contextlib.closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
             rows = database.execute("SELECT payload, times FROM upload").fetchall()
         return {number(payload) for payload, _ in rows}, sum(times > 1 for _, times in rows)
 

@@ -167,14 +167,18 @@ def tree(
     own: SupervisorSpec | None = None,
     traffic: Traffic | None = None,
 ) -> SupervisorSpec:
-    """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own."""
+    """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
+
+    SyncController is before the hub: who starts first is told first, so it knows of a push before the hub can drop it
+    for want of a session. After the session it would take that push for one that is under way, and wait 30 s.
+    """
     counted = traffic or Traffic()
     controllers = [
-        *synccontroller.specs(cluster),
         *edgecontroller.specs(cluster, address, counts=counted.of(names.EDGECONTROLLER)),
         *devicecontroller.specs(cluster, counts=counted.of(names.DEVICECONTROLLER)),
     ]
-    return SupervisorSpec("cloud", [hub, *controllers, *candidates, *([own] if own else [])], FATE)
+    ahead = synccontroller.specs(cluster)
+    return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], FATE)
 
 
 def _link(server: WebSocketServer, traffic: Traffic) -> dict[str, Any]:

@@ -63,13 +63,9 @@ class Controller(Module, ABC):
             try:
                 self.take_change(change)
             except Exception:  # an object of a strange shape must not keep the others waiting, as a crash would
-                self.count_malformed(change)
-
-    def count_malformed(self, change: Change) -> None:
-        """Count and log an object that could not be read; in an `except`."""
-        self.counts["malformed"] += 1
-        name = (change.object.get("metadata") or {}).get("name")
-        self.log.exception("%s %s is malformed and ignored", change.kind.kind, name)
+                self.counts["malformed"] += 1
+                name = (change.object.get("metadata") or {}).get("name")
+                self.log.exception("%s %s is malformed and ignored", change.kind.kind, name)
 
     @abstractmethod
     def take_change(self, change: Change) -> None:

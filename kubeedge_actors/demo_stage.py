@@ -206,11 +206,11 @@ def first_line(stream: IO[str] | None, seconds: float) -> str:
     return lines[0].rstrip("\n") if lines else ""
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """SIGTERM, and SIGKILL if that is not enough."""
+def end(process: subprocess.Popen[str], seconds: float = 15.0) -> None:
+    """SIGTERM, and SIGKILL if that was not enough after `seconds`."""
     process.terminate()
     try:
-        process.wait(15)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

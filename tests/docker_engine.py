@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE
+
 IMAGE = "busybox-of-tests:1"
 TOOLS = (
     "sh",
@@ -75,7 +77,7 @@ def unfit() -> str:
     if why := _silent(_address()):
         return why
     try:
-        client: Any = docker.APIClient(base_url=_address(), version="auto", timeout=20)
+        client: Any = docker.APIClient(base_url=_address(), version="auto", timeout=int(PATIENCE))
     except docker.errors.DockerException as error:
         return f"no engine answers at {_address()}: {error}"
     with closing(client):
@@ -106,7 +108,7 @@ def _clean(address: str, owner_prefix: str) -> None:
     """Remove what a test left in the engine."""
     import docker
 
-    client: Any = docker.APIClient(base_url=address, version="auto", timeout=20)
+    client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(PATIENCE))
     try:
         for row in client.containers(all=True):
             if row["Labels"].get("io.kubernetes.node.owner", "").startswith(owner_prefix):

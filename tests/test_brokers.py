@@ -20,8 +20,9 @@ from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.parsers import parser
 from kubeedge_actors.options.reading import merged
 from tests.certificates import TestCa
-from tests.drivers.brokers import PATIENCE, Raw, connack
+from tests.drivers.brokers import Raw, connack
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 URL = "tcp://127.0.0.1:1"
 Given = Callable[..., EdgeConfig]

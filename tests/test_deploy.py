@@ -26,6 +26,7 @@ from kubeedge_actors.prerequisites import CRD_KIND, NAMESPACE_KIND, NEEDED, prep
 from kubeedge_actors.wire import names
 from tests.e2e.cluster import GuardedApi, guarded_api
 from tests.rbac import Call, Rules
+from tests.support.waiting import PATIENCE
 
 WRITE = (
     "from kubeedge_actors.apiserver.custom.shipped import write; from kubeedge_actors.deploy import CRDS; write(CRDS)"
@@ -186,6 +187,6 @@ def test_a_cluster_that_can_not_be_meant_is_a_sentence(tmp_path: Path, options: 
     command = (sys.executable, "-m", "kubeedge_actors.cloud", "--data-dir", str(tmp_path / "data"), *ports, *options)
     environment = {key: value for key, value in os.environ.items() if key != "KUBERNETES_SERVICE_HOST"}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (done.returncode, done.stderr.strip().splitlines()[-1:], done.stdout) == (2, [sentence], "")

@@ -24,9 +24,10 @@ from kubeedge_actors import DeviceChanged, DeviceStateUpdate, MqttPublish, TwinU
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.testing import crash_at, inline
-from tests.e2e.sides import Side, eventually
+from tests.e2e.sides import Side
 from tests.support.mqtt import leave
 from tests.support.ports import free_ports
+from tests.support.waiting import PATIENCE, eventually
 
 EXAMPLES = Path(kubeedge_actors.__file__).parent.parent / "examples"
 
@@ -208,7 +209,7 @@ def test_what_the_service_refuses_is_a_dead_letter_at_once_and_what_it_never_tak
 
 def post(port: int, path: str, body: bytes) -> tuple[int, str]:
     try:
-        with urlopen(Request(f"http://127.0.0.1:{port}{path}", body), timeout=5) as answer:
+        with urlopen(Request(f"http://127.0.0.1:{port}{path}", body), timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         with error:
@@ -227,7 +228,7 @@ def listening(port: int, *topics: str) -> Iterator[queue.SimpleQueue[tuple[str, 
     client.subscribe([(topic, 1) for topic in topics])
     client.loop_start()
     try:
-        assert subscribed.wait(20)
+        assert subscribed.wait(PATIENCE)
         yield heard
     finally:
         leave(client)
@@ -251,17 +252,17 @@ def test_all_examples_run_in_an_edge(tmp_path: Path, monkeypatch: pytest.MonkeyP
         edge.start()
         try:
             with listening(broker, "alarms/#", "greetings/#") as heard:
-                assert got.get(timeout=20) == (
+                assert got.get(timeout=PATIENCE) == (
                     503,
                     "default/t1",
                     "20",
                 )  # the mapper's first report, and again after that
-                assert got.get(timeout=20) == (200, "default/t1", "20")
+                assert got.get(timeout=PATIENCE) == (200, "default/t1", "20")
                 assert post(inlet, "/twin/default/t1", b'{"temperature": "91"}') == (202, "")
-                assert got.get(timeout=20) == (200, "default/t1", "91")
-                assert heard.get(timeout=20) == ("alarms/default/t1", b"hot")
+                assert got.get(timeout=PATIENCE) == (200, "default/t1", "91")
+                assert heard.get(timeout=PATIENCE) == ("alarms/default/t1", b"hot")
                 assert post(inlet, "/mqtt/greetings/hall", b"hello") == (202, "")
-                assert heard.get(timeout=20) == ("greetings/hall", b"hello")
+                assert heard.get(timeout=PATIENCE) == ("greetings/hall", b"hello")
                 assert post(inlet, "/twin/default/t1", b"[]")[0] == 400
                 assert post(inlet, "/nowhere", b"")[1] == "there are /mqtt/TOPIC and /twin/NAMESPACE/NAME"
                 with closing(ControlClient(tmp_path / "E" / SOCKET)) as control:

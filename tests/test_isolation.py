@@ -15,6 +15,7 @@ from kubeedge_actors import Module, MqttPublish, TwinUpdated, on
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.modules import own_specs, spec_of
 from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
+from tests.support.waiting import PATIENCE
 
 
 class Heard(Module):
@@ -47,7 +48,7 @@ def test_the_tutorials_module_runs_on_a_thread_and_in_a_process(isolation: str) 
     with running(spec_of(f"examples.alarm:Alarm@{isolation}")) as (runtime, said):
         for value in ("79", "81.5"):
             runtime.publish(TwinUpdated(device="default/t1", twin={"temperature": {"actual": {"value": value}}}))
-        assert said.get(timeout=20.0) == MqttPublish(topic="alarms/default/t1", payload=b"hot")
+        assert said.get(timeout=PATIENCE) == MqttPublish(topic="alarms/default/t1", payload=b"hot")
         node = runtime.tree()["children"][1]
         assert (node["name"], node["isolation"]) == ("alarm", isolation)
         assert node.get("pid") != os.getpid()

@@ -28,6 +28,7 @@ from kubeedge_actors.supervisors import (
     ThreadsEngine,
 )
 from kubeedge_actors.wire.messages import MqttPublish, TwinUpdated
+from tests.support.waiting import PATIENCE
 
 HOT = TwinUpdated(device="t1", twin={"temperature": {"actual": {"value": "81"}}})
 
@@ -83,7 +84,7 @@ class World:
     def close(self) -> None:
         self.client.close()
         self.control.close()
-        self.runtime.stop(5)
+        self.runtime.stop(PATIENCE)
         self.office.close()
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kubeedge_actors.errors import HttpError
 from kubeedge_actors.metrics import CONTENT_TYPE, MetricsServer, exposition
 from kubeedge_actors.testing import inline
+from tests.support.waiting import PATIENCE
 from tests.test_testing import Counter
 
 NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -119,11 +120,11 @@ def test_it_is_served_as_the_format_says(answer: dict[str, Any]) -> None:
     with closing(MetricsServer(lambda: answer)) as server:
         port = server.bind("127.0.0.1", 0)
         server.start()
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as got:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as got:
             assert got.headers["Content-Type"] == CONTENT_TYPE
             assert parsed(got.read().decode())[1]
         with pytest.raises(HTTPError, match="404") as refusal:
-            urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+            urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE)
         refusal.value.close()
         with closing(MetricsServer(dict)) as another, pytest.raises(HttpError, match="metrics can not be served on"):
             another.bind("127.0.0.1", port)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.program import DataDir
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE
 
 FRAME = """
 import logging, signal, sys, threading
@@ -34,7 +36,7 @@ sys.exit(run("edge", body))
 def ended(body: str) -> tuple[int, list[str]]:
     """Exit status, and the lines on standard error."""
     script = FRAME.format(body=body)
-    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=PATIENCE, check=False)
     return done.returncode, done.stderr.splitlines()
 
 
@@ -73,7 +75,7 @@ def test_a_thread_that_serves_one_client_ends_alone_and_is_logged() -> None:
 
 def test_a_command_whose_work_is_done_says_no_more() -> None:
     script = "import sys; from kubeedge_actors.program import run; sys.exit(run('token', lambda ending: print('t')))"
-    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "t\n", "")
 
 
@@ -86,8 +88,8 @@ def test_a_fault_in_native_code_says_where() -> None:
 def test_who_was_killed_is_named_at_the_next_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     script = "import os, sys; from pathlib import Path; from kubeedge_actors.program import DataDir;"
     script += " d = DataDir(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
-    killed = subprocess.Popen((sys.executable, "-c", script, str(tmp_path)))
-    assert killed.wait(30) == -signal.SIGKILL
+    with child((sys.executable, "-c", script, str(tmp_path))) as killed:
+        assert killed.wait(PATIENCE) == -signal.SIGKILL
     DataDir(tmp_path).close()
     assert f"process {killed.pid}, which used {tmp_path} before, was killed" in caplog.text
     caplog.clear()
@@ -100,5 +102,5 @@ def test_nohup_is_obeyed() -> None:
     script = FRAME.format(body="signal.raise_signal(signal.SIGHUP); ending.ask()").replace(
         "log_to_stderr(", early + "\nlog_to_stderr(", 1
     )
-    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr.strip()) == (0, "edge: ended")

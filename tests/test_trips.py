@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -35,11 +35,11 @@ from kubeedge_actors.supervisors import Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import kinds, names, topics
 from tests.actors.api_things import DEVICE, MODEL, put_pod
+from tests.support.waiting import PATIENCE, eventually
 
 PACKAGE = Path(kubeedge_actors.__file__).parent
 PAGES = PACKAGE.parent / "docs" / "trips"
 MOST_FILES = 12
-SECONDS = 8.0
 NODE, NAMESPACE, THERMOMETER, POD = "edge-1", "default", "thermometer", "lighthouse"
 WARMTH = "lukewarm"
 ROW = re.compile(r"^\| (\d+) \| [^|]+ \| \[(\S+\.py)\]\(\.\./\.\./kubeedge_actors/(\S+)\) \| `(\S+)` \|$", re.M)
@@ -181,7 +181,7 @@ class World:
         )
         self.cloud.start(cloud.tree(hub, self.api, "127.0.0.1"))
         self.edge.start(SupervisorSpec("edge", self._modules(folder)))
-        eventually("the node is ready", lambda: _ready(self.api.peek(NODE_KIND, "", NODE)))
+        eventually(lambda: _ready(self.api.peek(NODE_KIND, "", NODE)), "the node is ready")
 
     def _modules(self, folder: Path) -> list[Any]:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
@@ -202,8 +202,8 @@ class World:
 
     def stop(self) -> None:
         """End both sides, the edge first."""
-        self.edge.stop(5.0)
-        self.cloud.stop(5.0)
+        self.edge.stop(PATIENCE)
+        self.cloud.stop(PATIENCE)
         self.containers.close()
 
 
@@ -212,16 +212,6 @@ def world(recorder: Recorder, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.stop()
-
-
-def eventually(what: str, condition: Callable[[], object]) -> None:
-    """Look again and again until it is so, without an announcement to wait for."""
-    pause = threading.Event()
-    for _ in range(int(SECONDS / 0.01)):
-        if condition():
-            return
-        pause.wait(0.01)
-    assert condition(), what
 
 
 def _ready(node: dict[str, Any] | None) -> bool:
@@ -235,14 +225,14 @@ def _ready(node: dict[str, Any] | None) -> bool:
 def test_a_twin_goes_up_as_the_page_says(world: World, recorder: Recorder) -> None:
     page = Page(UP)
     put_thermometer(world)
-    eventually("the edge knows the device", world.store.twin.devices)
+    eventually(world.store.twin.devices, "the edge knows the device")
     recorder.begin(page.hops, WARMTH)
     update = (
         f'{{"event_id":"1","twin":{{"warmth":{{"actual":{{"value":"{WARMTH}"}},"metadata":{{"type":"string"}}}}}}}}'
     )
     topic = topics.device_topic(f"{NAMESPACE}/{THERMOMETER}", names.TWIN_UPDATE)
     world.broker.client().publish(topic, update.encode())
-    eventually("the Device's status has the value", lambda: reported(world) == WARMTH)
+    eventually(lambda: reported(world) == WARMTH, "the Device's status has the value")
     check(page, recorder)
 
 
@@ -265,8 +255,8 @@ def test_a_pod_goes_down_as_the_page_says(world: World, recorder: Recorder) -> N
     page = Page(DOWN)
     recorder.begin(page.hops, POD)
     put_pod(world.api, POD, NODE)
-    eventually("the container runs", lambda: [one.pod.name for one in world.containers.engine.running()] == [POD])
-    eventually("the cluster knows it", lambda: phase(world) == "Running")
+    eventually(lambda: [one.pod.name for one in world.containers.engine.running()] == [POD], "the container runs")
+    eventually(lambda: phase(world) == "Running", "the cluster knows it")
     check(page, recorder)
 
 

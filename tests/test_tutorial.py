@@ -28,14 +28,15 @@ from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.demo_stage import end, first_line
 from tests.support.mqtt import leave
 from tests.support.ports import free_ports
+from tests.support.processes import child
 from tests.support.requirements import lacks
+from tests.support.waiting import PATIENCE, WHOLE_PROGRAM
 
 ROOT = Path(kubeedge_actors.__file__).parent.parent
 PAGE = (ROOT / "docs" / "tutorial" / "first-module.md").read_text(encoding="utf-8")
 FILES = re.findall(r"^```python (\S+)\n(.*?)^```$", PAGE, re.M | re.S)
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S) for line in block.splitlines()]
 SHOWN = re.findall(r"^```\n(\S+) (\S+)\n```$", PAGE, re.M)
-SECONDS = 30
 
 
 def command(beginning: str, number: int = 0) -> list[str]:
@@ -69,12 +70,12 @@ class Node:
             self.process = subprocess.Popen(
                 words, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
             )
-        assert first_line(self.process.stdout, SECONDS).startswith("ready"), (self.folder / "log").read_text()
+        assert first_line(self.process.stdout, PATIENCE).startswith("ready"), (self.folder / "log").read_text()
         self.client = self._client()
         self.client.connect("127.0.0.1", self.port)
         self.client.subscribe(command("mosquitto_sub")[-1])
         self.client.loop_start()
-        self.subscribed.get(timeout=SECONDS)
+        self.subscribed.get(timeout=PATIENCE)
 
     def stop(self) -> None:
         """Ctrl-C."""
@@ -85,13 +86,15 @@ class Node:
     def publish(self, number: int) -> None:
         """The n-th `mosquitto_pub` of the page."""
         words = command("mosquitto_pub", number)
-        self.client.publish(words[words.index("-t") + 1], words[words.index("-m") + 1], qos=1).wait_for_publish(SECONDS)
+        self.client.publish(words[words.index("-t") + 1], words[words.index("-m") + 1], qos=1).wait_for_publish(
+            PATIENCE
+        )
 
     @contextmanager
     def events(self) -> Iterator[TextIO]:
         """What happens to the actors, a line each; from a restart of one on, so that nothing is missed."""
         with socket.socket(socket.AF_UNIX) as watcher, closing(ControlClient(self.folder / "E" / SOCKET)) as control:
-            watcher.settimeout(SECONDS)
+            watcher.settimeout(PATIENCE)
             watcher.connect(str(control.path))
             watcher.sendall(b'{"cmd":"events"}\n')
             while not select.select([watcher], [], [], 0.05)[0]:
@@ -103,7 +106,13 @@ class Node:
     def run(self, words: list[str]) -> str:
         """What a command prints; it has to succeed."""
         done = subprocess.run(
-            words, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=60, check=False
+            words,
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -142,12 +151,12 @@ def test_the_test_of_the_page_passes(node: Node) -> None:
 def test_the_module_raises_an_alarm_fails_is_repaired_and_gets_its_letter_again(node: Node) -> None:
     node.start()
     node.publish(0)
-    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    assert node.heard.get(timeout=PATIENCE) == SHOWN[0]
     with node.events() as events:
         node.publish(1)
         assert any('"DeadLettered"' in line for line in events)
     node.publish(0)  # it goes on with the next one
-    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    assert node.heard.get(timeout=PATIENCE) == SHOWN[0]
     assert re.search(
         r"^1 .* alarm +TwinUpdated +3 .*float", node.run(command("python -m kubeedge_actors deadletters list")), re.M
     )
@@ -159,22 +168,20 @@ def test_the_module_raises_an_alarm_fails_is_repaired_and_gets_its_letter_again(
     node.write(3)
     node.start()
     node.run(command("python -m kubeedge_actors deadletters replay"))
-    assert node.heard.get(timeout=SECONDS) == SHOWN[2]
+    assert node.heard.get(timeout=PATIENCE) == SHOWN[2]
 
 
 def test_the_next_message_to_the_module_is_followed(node: Node) -> None:
     node.start()
     words = command("python -m kubeedge_actors control trace")
     with (
-        subprocess.Popen(
-            words, cwd=node.folder, stdout=subprocess.PIPE, text=True, env=node.environment()
-        ) as following,
+        child(words, cwd=node.folder, stdout=subprocess.PIPE, text=True, env=node.environment()) as following,
         closing(ControlClient(node.folder / "E" / SOCKET)) as control,
     ):
         while not control.ask("trace")["on"]:
             assert following.poll() is None
         node.publish(0)
-        out, _ = following.communicate(timeout=SECONDS)
+        out, _ = following.communicate(timeout=PATIENCE)
     (shown,) = re.findall(r"^```\n(id    time.*?)^```$", PAGE, re.M | re.S)
     assert [_hop(line) for line in out.splitlines()] == [_hop(line) for line in shown.splitlines()]
 
@@ -187,11 +194,11 @@ def _hop(line: str) -> list[str]:
 def test_the_same_module_runs_in_a_process_of_its_own(node: Node) -> None:
     node.start(2)
     node.publish(0)
-    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    assert node.heard.get(timeout=PATIENCE) == SHOWN[0]
     killed = _pid(node)
     os.kill(killed, signal.SIGKILL)
     node.publish(0)
-    assert node.heard.get(timeout=SECONDS) == SHOWN[0]
+    assert node.heard.get(timeout=PATIENCE) == SHOWN[0]
     assert _pid(node) != killed
     health = node.run(command("python -m kubeedge_actors control health"))
     assert re.search(r"^alarm +ok ", health, re.M)
@@ -224,7 +231,7 @@ def test_the_installation_of_the_page_works(tmp_path: Path) -> None:
         env={**os.environ, "HOME": str(home), "PATH": path},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=WHOLE_PROGRAM,
         check=False,
     )
     if "No matching distribution found for setuptools" in done.stderr:

@@ -16,8 +16,7 @@ from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.orders import fulfil
 from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-
-SECONDS = 30.0
+from tests.support.waiting import PATIENCE
 
 
 class Bell:
@@ -36,7 +35,7 @@ class Bell:
     def until(self, enough: Callable[[list[tuple[Any, ...]]], object]) -> None:
         """Wait until what was heard is enough; AssertionError after half a minute."""
         with self._condition:
-            assert self._condition.wait_for(lambda: enough(self.heard), SECONDS)
+            assert self._condition.wait_for(lambda: enough(self.heard), PATIENCE)
 
 
 class NetworkCloud:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.cloudhub.actor import KEPT
@@ -102,7 +102,7 @@ def is_message(text: str) -> bool:
     return True
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(texts, max_size=12), st.booleans())
 def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
     traffic = Traffic()
@@ -128,7 +128,7 @@ def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
         assert harness.crashes == []
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(huge, st.integers(1, 3))
 def test_frames_of_five_megabytes_are_read_and_counted(text: str, times: int) -> None:
     traffic = Traffic()
@@ -141,7 +141,7 @@ def test_frames_of_five_megabytes_are_read_and_counted(text: str, times: int) ->
         assert traffic.total("up") == (times, times * len(text))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=20))
 def test_a_replayed_message_is_handled_once_and_never_told_to_another_session(ids: list[str]) -> None:
     hub = Hub()

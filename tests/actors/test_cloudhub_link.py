@@ -29,8 +29,7 @@ from kubeedge_actors.wire.messages import (
 )
 from tests.actors.hub_things import pushed
 from tests.drivers.raw_client import TEXT, RawClient, frame
-
-SECONDS = 10.0
+from tests.support.waiting import PATIENCE
 
 
 class Controller(Module):
@@ -71,7 +70,7 @@ class Cloud:
 
     def next(self, kind: type) -> Any:
         while True:
-            message = self.told.get(timeout=SECONDS)
+            message = self.told.get(timeout=PATIENCE)
             if isinstance(message, kind):
                 return message
 
@@ -216,4 +215,4 @@ def test_stopping_the_cloud_closes_the_sockets(make: Callable[..., Cloud]) -> No
         cloud.stop()
         assert client.frame() is None
     with pytest.raises(ConnectionError):
-        socket.create_connection(("127.0.0.1", cloud.port), 1)
+        socket.create_connection(("127.0.0.1", cloud.port), PATIENCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.devicetwin.payloads import parse_update
@@ -90,13 +90,11 @@ def test_a_value_that_fits_its_type_is_taken(world: World, kind: str, values: li
         assert world.twins()["a"]["actual"]["value"] == value
 
 
-@settings(deadline=None)
 @given(st.integers())
 def test_an_int_is_one_of_64_bits(number: int) -> None:
     assert (type_fault("int", str(number)) == "") is (-(2**63) <= number < 2**63)
 
 
-@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode) | st.from_regex(r'\{"twin":\{"a":\{"actual":.*\}').map(str.encode))
 def test_any_payload_is_a_request_or_a_rejection(payload: bytes) -> None:
     parse_update(payload)

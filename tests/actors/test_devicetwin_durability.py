@@ -21,6 +21,8 @@ from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire.messages import MqttPublish, TwinReported, TwinUpdate, TwinUpdated
 from tests.actors.twin_world import LAMP, NODE, World, actual
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
 
@@ -165,7 +167,7 @@ for n in range(1_000_000):
 def test_kill_9_loses_no_update_that_was_answered_nor_its_report(tmp_path: Path) -> None:
     database = tmp_path / "edge.db"
     command = (sys.executable, "-c", VICTIM, str(database))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+    with child(command, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None
         answered = [int(next(victim.stdout)) for _ in range(2_000)]
         os.kill(victim.pid, signal.SIGKILL)
@@ -193,5 +195,5 @@ def test_threads_carry_the_same_load() -> None:
     twin = runtime.ref("devicetwin")
     for message in updates(2_000):
         twin.tell(message)
-    runtime.stop(10.0)
+    runtime.stop(PATIENCE)
     assert store.twin.twins()[0].actual_version == '{"cloud":0,"edge":2000}'

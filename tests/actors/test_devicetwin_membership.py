@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.devicetwin import attributes
@@ -181,7 +181,6 @@ NAMES = st.sampled_from(["a", "b", "c"])
 ATTRIBUTES = st.dictionaries(NAMES, st.builds(Attribute, st.sampled_from(["1", "2"]), st.just(True), st.just(STRING)))
 
 
-@settings(deadline=None)
 @given(ATTRIBUTES, ATTRIBUTES)
 def test_a_replacement_leaves_exactly_what_it_says(known: dict[str, Attribute], asked: dict[str, Attribute]) -> None:
     outcome = attributes.replace(known, asked)

@@ -184,6 +184,6 @@ class TwinsOutOfMemory(Twins):
 
 
 TestTwinsOutOfMemory = TwinsOutOfMemory.TestCase
-TestTwinsOutOfMemory.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestTwinsOutOfMemory.settings = settings(max_examples=60, stateful_step_count=25)
 TestTwins = Twins.TestCase
-TestTwins.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestTwins.settings = settings(max_examples=150, stateful_step_count=25)

@@ -27,6 +27,7 @@ from kubeedge_actors.errors import MapperAway, MapperError, StoreError, UsageErr
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import DeviceChanged, MqttPublish
+from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
 MODBUS = Mapper("pymapper", "modbus", "/run/pymapper.sock")
@@ -248,7 +249,7 @@ def test_a_crash_loses_no_call() -> None:
 
 def test_the_libraries_are_imported_only_when_the_interface_is_on() -> None:
     script = "import sys, kubeedge_actors.edge; sys.exit(bool({'grpc', 'google.protobuf'} & set(sys.modules)))"
-    assert subprocess.run((sys.executable, "-c", script), timeout=60, check=False).returncode == 0
+    assert subprocess.run((sys.executable, "-c", script), timeout=PATIENCE, check=False).returncode == 0
 
 
 def test_without_its_libraries_the_option_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.devicecontroller.actor import specs as device_specs
-from kubeedge_actors.actors.edgecontroller.actor import specs as edge_specs
-from kubeedge_actors.actors.synccontroller.actor import specs as sync_specs
+from kubeedge_actors.cloud import tree
 from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, POD_KIND, Cluster, Operation
-from kubeedge_actors.supervisors import Actor, ChildSpec, Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import Actor, ChildSpec, Runtime, ThreadsEngine
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import (
     Answered,
@@ -36,9 +34,9 @@ from kubeedge_actors.wire.messages import (
 )
 from tests.actors.api_things import DEVICE, MODEL, STATUS, SYNC, pod
 from tests.drivers.clusters import Listener, real_cluster
+from tests.support.waiting import PATIENCE
 
 N = "edge-1"
-PATIENCE = 15.0
 
 
 class Hub:
@@ -61,8 +59,7 @@ class Hub:
                     self.context.publish(ObjectDelivered(node=message.node, pushed=message))
 
         accepts = (Answered, ObjectPushed, NodeRemoved, MembershipChanged, MembershipDetailed, ReportConfirmed)
-        children = [*edge_specs(cluster, "192.0.2.1"), *device_specs(cluster), *sync_specs(cluster)]
-        self.runtime.start(SupervisorSpec("test", [ChildSpec("hub", Receiver, accepts=accepts), *children]))
+        self.runtime.start(tree(ChildSpec("hub", Receiver, accepts=accepts), cluster, "192.0.2.1"))
 
     def wait(self, fits: Callable[[Any], bool]) -> Any:
         """The first message that fits; it is taken."""
@@ -83,6 +80,11 @@ class Hub:
         assert isinstance(push, ObjectPushed)
         return push
 
+    def forget(self) -> None:
+        """What was got until now does not count."""
+        with self._condition:
+            self._got.clear()
+
     def ask(self, request: Said) -> Any:
         """The content of the answer."""
         self.runtime.publish(request)
@@ -94,7 +96,7 @@ def hub() -> Iterator[Hub]:
     with real_cluster() as cluster:
         made = Hub(cluster)
         yield made
-        made.runtime.stop(5.0)
+        made.runtime.stop(PATIENCE)
 
 
 class Records:
@@ -175,7 +177,12 @@ def test_what_happens_while_a_node_is_away_arrives_when_it_is_back(hub: Hub) -> 
     hub.cluster.create(POD_KIND, "default", pod("new", N))
     hub.pushed(names.INSERT, names.POD)  # in vain: nobody is there
     hub.wait(lambda m: isinstance(m, ObjectPushed) and m.operation == names.DELETE)
+    hub.forget()  # the mark of the deletion, too, when it was not joined with the deletion itself
     hub.connected = True
     hub.runtime.publish(SessionOpened(node=N))
     assert hub.pushed(names.UPDATE, names.POD).name == "new"
     assert hub.pushed(names.DELETE, names.POD).name == "old"
+
+
+def test_synccontroller_is_told_of_a_push_before_the_hub_can_drop_it(hub: Hub) -> None:
+    assert [ref.name for ref in hub.runtime.registry.accepting(ObjectPushed)] == [names.SYNCCONTROLLER, "hub"]

@@ -31,9 +31,9 @@ from kubeedge_actors.wire.messages import (
 )
 from tests.actors.api_things import put_config, put_node, put_pod, using
 from tests.actors.edge_things import ADDRESS, Edge
+from tests.support.waiting import PATIENCE
 
 N = "edge-1"
-PATIENCE = 10.0
 
 
 @pytest.fixture
@@ -224,4 +224,4 @@ def test_a_slow_request_of_one_node_delays_neither_leases_nor_other_nodes() -> N
         assert received[-1].resource == "null/nodepatch/edge-1"
     finally:
         api.gate.set()
-        runtime.stop(5.0)
+        runtime.stop(PATIENCE)

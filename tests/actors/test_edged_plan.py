@@ -29,7 +29,7 @@ def machines(draw: st.DrawFn, *policies: str) -> Machine:
     return machine
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(machines("Always"))
 def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: Machine) -> None:
     machine.settle()
@@ -43,7 +43,7 @@ def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: Machine) ->
     assert machine.plan().operations == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(machines("Always", "OnFailure", "Never"), st.integers(0, 8))
 def test_of_a_removed_pod_nothing_is_left_wherever_it_stood(machine: Machine, steps: int) -> None:
     for _ in range(steps):
@@ -56,7 +56,7 @@ def test_of_a_removed_pod_nothing_is_left_wherever_it_stood(machine: Machine, st
     assert machine.plan().operations == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(machines("OnFailure", "Never"), st.dictionaries(st.sampled_from(["main", "second"]), st.just(0)))
 def test_a_pod_whose_containers_have_done_their_work_is_not_run_again(machine: Machine, codes: dict[str, int]) -> None:
     machine.codes |= {"main": 0, "second": 0, **codes}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire.messages import DeletePod, LinkUp, PatchPod, PodChanged
 from tests.actors.edged_bench import NODE, CloudStandIn, pod
 from tests.docker_engine import DockerEngine
+from tests.support.waiting import PATIENCE, eventually
 
 Json = dict[str, Any]
-WAIT = 20.0
 FOREVER = ["/bin/sh", "-c", 'trap "exit 0" TERM; echo $GREETING; cat $FILE; sleep 1000 & wait']
 
 
@@ -54,7 +53,7 @@ class SignallingCloud(CloudStandIn):
 
     def wait(self, condition: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(condition, WAIT), self.pods
+            assert self.changed.wait_for(condition, PATIENCE), self.pods
 
     def status(self, uid: str) -> Json:
         return dict(self.pods.get(uid, {}).get("status", {}))
@@ -87,7 +86,7 @@ class Node:
         self.runtime.publish(LinkUp())
 
     def stop(self) -> None:
-        self.runtime.stop(5)
+        self.runtime.stop(PATIENCE)
         self.containers.close()
 
     def apply(self, given: Json, operation: str = "insert") -> None:
@@ -139,10 +138,8 @@ def restarts(node: Node) -> int:
 
 
 def test_a_pod_runs_is_killed_runs_again_and_goes(node: Node) -> None:
-    begun = time.monotonic()
     node.apply(wanted(node))
     node.cloud.wait(lambda: phase(node) == "Running")
-    print(f"apply -> Running: {time.monotonic() - begun:.3f} s")
     (one,) = node.containers.list()
     assert b"".join(_first(node, one.id)) == b"hello\nfrom a file\n"
 
@@ -175,11 +172,7 @@ def _first(node: Node, container_id: str) -> Iterator[bytes]:
 
 def _gone(node: Node) -> None:
     """Nothing of the pod is left, soon: what follows the deletion of the object is told to nobody."""
-    deadline = time.monotonic() + WAIT
-    waiting = threading.Event()
-    while node.containers.list() or PodFolders(node.folder).uids():
-        assert time.monotonic() < deadline
-        waiting.wait(0.02)
+    eventually(lambda: not (node.containers.list() or PodFolders(node.folder).uids()), "nothing is left")
 
 
 def test_a_killed_process_of_a_pod_is_started_again(node: Node) -> None:

@@ -13,6 +13,7 @@ from kubeedge_actors.actors.edged.podspec import read
 from kubeedge_actors.actors.edged.workers import ThreadWorkers
 from kubeedge_actors.wire.messages import DeletePod, PatchPod
 from tests.actors.edged_bench import error, patched, pod
+from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
 NOW = 1000.0
@@ -148,8 +149,8 @@ def test_jobs_run_side_by_side_up_to_the_limit() -> None:
 
     def job(number: int) -> None:
         if number < 3:
-            together.wait(5)
-            gate.wait(5)
+            together.wait(PATIENCE)
+            gate.wait(PATIENCE)
         done.append(number)
         finished.release()
 
@@ -158,7 +159,7 @@ def test_jobs_run_side_by_side_up_to_the_limit() -> None:
     assert done == []
     gate.set()
     for _ in range(5):
-        assert finished.acquire(timeout=5)
+        assert finished.acquire(timeout=PATIENCE)
     assert sorted(done) == [0, 1, 2, 3, 4]
     workers.close()
 
@@ -170,13 +171,13 @@ def test_threads_come_with_work_and_go_without() -> None:
     workers, ran = ThreadWorkers(2, idle=0.05, name="of-this-test"), threading.Event()
     assert threads() == []
     workers.submit(ran.set)
-    assert ran.wait(5)
+    assert ran.wait(PATIENCE)
     for thread in threads():
-        thread.join(5)
+        thread.join(PATIENCE)
     assert threads() == []
     again = threading.Event()
     workers.submit(again.set)
-    assert again.wait(5)
+    assert again.wait(PATIENCE)
     workers.close()
 
 
@@ -188,7 +189,7 @@ def test_a_job_that_fails_is_logged_and_the_next_one_runs(caplog: pytest.LogCapt
 
     workers.submit(broken)
     workers.submit(ran.set)
-    assert ran.wait(5)
+    assert ran.wait(PATIENCE)
     assert "a job failed" in caplog.text
     workers.close()
     workers.submit(broken)  # nobody runs it any more

@@ -21,8 +21,9 @@ from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.wire import codec, mapping, names
 from kubeedge_actors.wire.messages import BusUploaded, OutboxAcknowledged, ReportEvent
 from tests.certificates import TestCa
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE
 
-SECONDS = 30.0
 EDGE = """
 import sys
 from kubeedge_actors.actors.edgehub import EdgeHub
@@ -84,14 +85,14 @@ class Cloud:
     def until(self, count: int) -> None:
         """Wait until so many messages have come."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.names) >= count, SECONDS), (
+            assert self._changed.wait_for(lambda: len(self.names) >= count, PATIENCE), (
                 f"{len(self.names)} of {count} came"
             )
 
     def until_joined(self, count: int) -> None:
         """Wait for the n-th connection."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.joined >= count, SECONDS)
+            assert self._changed.wait_for(lambda: self.joined >= count, PATIENCE)
 
 
 class Files:
@@ -174,7 +175,7 @@ def test_no_message_is_lost_or_overtaken_when_the_process_is_killed(
             tls.cert,
             tls.key,
         ]
-        with subprocess.Popen([sys.executable, "-c", EDGE, *arguments], stdin=subprocess.PIPE) as edge:
+        with child([sys.executable, "-c", EDGE, *arguments], stdin=subprocess.PIPE) as edge:
             cloud.until_joined(life)
             cloud.until(len(cloud.names) + 150 * life)
             edge.send_signal(signal.SIGKILL)
@@ -187,7 +188,7 @@ def test_no_message_is_lost_or_overtaken_when_the_process_is_killed(
         first = len(kept)
         assert kept == set(range(first)), "a message that came later was kept, one before it was not"
     arguments = [f"wss://127.0.0.1:{relay.port}", str(database), "0", "0", tls.ca, tls.cert, tls.key]
-    with subprocess.Popen([sys.executable, "-c", EDGE, *arguments], stdin=subprocess.PIPE) as edge:
+    with child([sys.executable, "-c", EDGE, *arguments], stdin=subprocess.PIPE) as edge:
         cloud.until(first)
         edge.kill()
     assert cloud.names == [str(number) for number in range(first)]

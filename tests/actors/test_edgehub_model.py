@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -169,6 +169,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestNothingIsLost = Machine.TestCase
-TestNothingIsLost.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestNothingIsLost.settings = settings(max_examples=150, stateful_step_count=40)

@@ -185,7 +185,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
     api = FakeCluster()

@@ -20,6 +20,7 @@ from kubeedge_actors.drivers.store.base import MetaChanges
 from kubeedge_actors.drivers.store.memory import MemoryStore
 from kubeedge_actors.errors import HttpError, StoreError
 from kubeedge_actors.testing import inline
+from tests.support.waiting import PATIENCE
 
 NOW = 1_767_225_600.0
 TABLE = (
@@ -64,7 +65,7 @@ class Node:
         self.store.meta.apply(MetaChanges(objects=[row for row in rows if row]))
 
     def ask(self, path: str, method: str = "GET", accept: str = "application/json") -> tuple[int, Any]:
-        connection = http.client.HTTPConnection(self.site.address, timeout=10)
+        connection = http.client.HTTPConnection(self.site.address, timeout=PATIENCE)
         connection.request(method, path, headers={"Accept": accept})
         answer = connection.getresponse()
         body = answer.read()
@@ -151,7 +152,7 @@ def test_kubectl_gets_a_table(node: Node) -> None:
 
 
 def test_a_watch_tells_what_comes_changes_and_goes(node: Node) -> None:
-    connection = http.client.HTTPConnection(node.site.address, timeout=10)
+    connection = http.client.HTTPConnection(node.site.address, timeout=PATIENCE)
     connection.request(
         "GET", "/api/v1/namespaces/default/pods?watch=1&resourceVersion=5&fieldSelector=metadata.name!%3Db"
     )
@@ -166,7 +167,7 @@ def test_a_watch_tells_what_comes_changes_and_goes(node: Node) -> None:
 
 
 def test_a_watch_without_a_version_begins_with_all_there_is_and_ends_in_time(node: Node) -> None:
-    connection = http.client.HTTPConnection(node.site.address, timeout=10)
+    connection = http.client.HTTPConnection(node.site.address, timeout=PATIENCE)
     connection.request("GET", "/api/v1/pods?watch=true&timeoutSeconds=1")
     lines = connection.getresponse().read().splitlines()
     connection.close()
@@ -195,7 +196,7 @@ def test_what_is_no_path_of_the_api_names_nothing(path: str) -> None:
 @pytest.mark.kubectl
 def test_stock_kubectl_reads_it(node: Node) -> None:
     command = ("kubectl", "--kubeconfig", "/dev/null", "--server", f"http://{node.site.address}", "get", "pods", "-A")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.split()[:4] for line in done.stdout.splitlines()[1:]] == [
         ["default", "a", "1/1", "Running"],

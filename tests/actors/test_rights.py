@@ -47,10 +47,11 @@ from kubeedge_actors.wire.messages import (
     UpdateNode,
     WriteLease,
 )
-from tests.apiserver.harness import Api, eventually
+from tests.apiserver.harness import Api
 from tests.drivers.clusters import DEVICE, device, pod
 from tests.e2e.cluster import GuardedApi, guarded_api
 from tests.rbac import Call
+from tests.support.waiting import eventually
 
 N = "edge-1"
 WATCHED = ("nodes", "pods", "configmaps", "secrets", "devices", "devicemodels", "objectsyncs", "clusterobjectsyncs")

@@ -19,6 +19,7 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire.messages import AllowTarget, BusAnswered, BusUploaded, CallService, ForbidTarget
+from tests.support.waiting import PATIENCE
 
 URL = "http://127.0.0.1:28190/svc"
 
@@ -206,6 +207,6 @@ def test_a_local_program_hears_from_the_cloud_or_that_it_did_not_answer(quiet: b
             }
             assert said == expected
     finally:
-        runtime.stop(5.0)
+        runtime.stop(PATIENCE)
     assert not server.serving
     assert threading.active_count() < 20

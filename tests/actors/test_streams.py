@@ -27,6 +27,7 @@ from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import tunnel
 from kubeedge_actors.wire.messages import LinkDown, LinkUp
 from kubeedge_actors.wire.tunnel import Frame, Kind, Url
+from tests.support.waiting import PATIENCE, eventually
 
 TLS = LinkTls("ca", "cert", "key")
 
@@ -194,16 +195,29 @@ def test_the_port_of_a_node_with_a_tunnel_is_written_once_it_is_there() -> None:
 # --- the edge's end
 
 
+class Metered(Wire):
+    """Notes how many bytes were under way at most; `taken` of them are not any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = self.taken = self.most = 0
+
+    def send(self, text: str, mark: str = "") -> None:
+        super().send(text, mark)
+        self.sent += len(self.said[-1].data)
+        self.most = max(self.most, self.sent - self.taken)
+
+
 def test_a_stream_waits_when_as_much_is_under_way_as_may_be_and_goes_on_with_credit() -> None:
-    wire = Wire()
+    wire = Metered()
     flow = Flow(1, wire, credits=True, reasons=True)
     writing = threading.Thread(target=flow.send, args=(b"x" * (2 * WINDOW),))
     writing.start()
-    writing.join(0.3)
-    assert writing.is_alive() and sum(len(frame.data) for frame in wire.said) == WINDOW
+    eventually(lambda: wire.sent == WINDOW, "all that may be under way is")
+    wire.taken = WINDOW
     flow.taken(WINDOW)
-    writing.join(5)
-    assert not writing.is_alive() and sum(len(frame.data) for frame in wire.said) == 2 * WINDOW
+    writing.join(PATIENCE)
+    assert (writing.is_alive(), wire.sent, wire.most) == (False, 2 * WINDOW, WINDOW)
 
 
 def test_a_stream_that_waits_ends_when_nobody_wants_it() -> None:
@@ -212,7 +226,7 @@ def test_a_stream_that_waits_ends_when_nobody_wants_it() -> None:
     writing = threading.Thread(target=lambda: done.append(flow.send(b"x" * (2 * WINDOW))))
     writing.start()
     flow.cancel()
-    writing.join(5)
+    writing.join(PATIENCE)
     assert done == [False]
 
 
@@ -249,7 +263,7 @@ def test_a_request_for_a_log_is_answered_and_ended(query: str, expected: bytes) 
     one = Tunnel(wire, node_with_a_container(), lambda reason, lived: None)
     asked = tunnel.opening(7, "/containerLogs/default/p/c", query)
     one.on_text(tunnel.encode(Frame(7, Kind.LOGS, asked)))
-    assert over.wait(5)
+    assert over.wait(PATIENCE)
     assert expected in b"".join(frame.data for frame in wire.said if frame.kind is Kind.DATA)
     assert {frame.id for frame in wire.said} == {7}
 

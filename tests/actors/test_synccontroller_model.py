@@ -6,7 +6,7 @@ outage of the API, knows less than its nodes have: that is made good by the node
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
@@ -29,7 +29,7 @@ ACTIONS = st.lists(
 
 
 @example(["add", "open", "ack", "api", "restart", "api", "delete"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(ACTIONS)
 def test_whatever_happens_in_the_end_a_connected_node_has_what_there_is(actions: list[str]) -> None:
     api = new_api()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,7 @@ from kubeedge_actors.wire.messages import (
 )
 from tests.actors.hub_things import pushed
 from tests.actors.network_cloud import Bell, NetworkCloud
-
-SECONDS = 30.0
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Edge:
@@ -109,7 +108,7 @@ class Pair:
         self.cloud = NetworkCloud(folder / "cloud", controller, self.bell)
         self.relay = Relay(("127.0.0.1", self.cloud.port))
         self.edge = Edge(folder / "edge", self.cloud, self.relay)
-        assert self.edge.up.wait(SECONDS)
+        assert self.edge.up.wait(PATIENCE)
 
     def push(self, name: str, version: int) -> None:
         self.wanted[name] = version
@@ -132,7 +131,7 @@ def test_a_node_joins_by_a_token_and_its_events_leave_the_outbox_when_they_were_
     for number in range(50):
         report(pair, number)
     pair.bell.until(lambda heard: count(heard, "in the cloud") == 50)
-    wait(lambda: not pair.edge.store.outbox.waiting())
+    eventually(lambda: not pair.edge.store.outbox.waiting())
 
 
 def test_nothing_is_lost_and_nothing_handled_twice_while_the_link_breaks(pair: Pair) -> None:
@@ -142,7 +141,7 @@ def test_nothing_is_lost_and_nothing_handled_twice_while_the_link_breaks(pair: P
         if number % 40 == 20:
             cut(pair)
     pair.bell.until(lambda heard: len({each for each in heard if each[0] == "in the cloud"}) == 400)
-    wait(lambda: not pair.edge.store.outbox.waiting() and pair.delivered == pair.wanted)
+    eventually(lambda: not pair.edge.store.outbox.waiting() and pair.delivered == pair.wanted)
     events = Counter(each[1] for each in pair.bell.heard if each[0] == "in the cloud")
     assert set(events.values()) == {1}
     assert count(pair.bell.heard, "closed") == 10
@@ -157,7 +156,7 @@ def report(pair: Pair, number: int) -> None:
 
 def cut(pair: Pair) -> None:
     """Break the link while it is in use, and let the hubs find each other again."""
-    wait(pair.cloud.server.peers)
+    eventually(pair.cloud.server.peers)
     closed = count(pair.bell.heard, "closed")
     pair.relay.cut()
     pair.bell.until(lambda heard: count(heard, "closed") > closed)
@@ -166,13 +165,3 @@ def cut(pair: Pair) -> None:
 
 def count(heard: list[tuple[Any, ...]], what: str) -> int:
     return sum(each[0] == what for each in heard)
-
-
-def wait(condition: Callable[[], Any]) -> None:
-    """Until something that nobody announces is so."""
-    pause = threading.Event()
-    for _ in range(int(SECONDS / 0.01)):
-        if condition():
-            return
-        pause.wait(0.01)
-    assert condition()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
@@ -265,7 +265,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(ACTIONS)
 def test_whatever_happens_in_the_end_there_is_what_was_asked_for(actions: list[str]) -> None:
     world, replicas, image = World("edge-1"), 3, "v1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kubeedge_actors.apiserver import ApiServer, Store
+from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -44,8 +44,8 @@ class Api:
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._address.hostname or "", self._address.port
         if self._address.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=10, context=self._context)
-        return http.client.HTTPConnection(host, port, timeout=10)
+            return http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=self._context)
+        return http.client.HTTPConnection(host, port, timeout=PATIENCE)
 
     def call(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
         """One request; `body` is bytes, text, or anything that JSON can carry."""
@@ -129,11 +129,3 @@ def deployment(name: str) -> Json:
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "example.com/web:1"}]}}
     spec = {"selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
-
-
-def eventually(check: Any, seconds: float = 5.0) -> Any:
-    """The first true answer of `check`; what the server does by itself happens in later turns of its loop."""
-    end = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < end, "it did not happen in time"
-    return found

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.apiserver import kubeconfig
+from tests.support.waiting import PATIENCE
 
 OLDEST = (1, 28)
-SECONDS = 20
 
 
 @cache
@@ -25,7 +25,7 @@ def unfit() -> str:
     if program is None:
         return "kubectl is not installed"
     output = subprocess.run(
-        [program, "version", "--client"], capture_output=True, text=True, timeout=SECONDS, check=False
+        [program, "version", "--client"], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     match = re.search(r"v(\d+)\.(\d+)", output.stdout)
     found = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -49,7 +49,7 @@ class Kubectl:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=PATIENCE,
             check=False,
             env=self.environment | environment,
         )

@@ -15,19 +15,13 @@ import msgspec
 import pytest
 
 from kubeedge_actors.apiserver import ApiServer
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE
 
 from .harness import Api, config_map
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 WRITERS, ROUNDS = 4, 3
-
-
-def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """A server process and its address."""
-    command = [sys.executable, "-m", "kubeedge_actors.apiserver", "--data-dir", str(folder), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, process.stdout.readline().split()[1]
 
 
 class Writer(threading.Thread):
@@ -43,7 +37,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """Writes."""
         address = urlsplit(self._url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=PATIENCE)
         number = 0
         try:
             while True:
@@ -72,18 +66,18 @@ class Writer(threading.Thread):
 
 def killed_while_writing(folder: Path, round_number: int) -> list[Writer]:
     """Kills a server that four clients write to; what they know."""
-    process, url = start(folder)
-    writers = [Writer(url, f"w{round_number}x{index}") for index in range(WRITERS)]
+    command = [sys.executable, "-m", "kubeedge_actors.apiserver", "--data-dir", str(folder), "--port", "0"]
+    with child(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[1]
+        writers = [Writer(url, f"w{round_number}x{index}") for index in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            assert writer.acknowledged.wait(PATIENCE)
+        os.kill(process.pid, signal.SIGKILL)
     for writer in writers:
-        writer.start()
-    for writer in writers:
-        assert writer.acknowledged.wait(20)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
-    if process.stdout is not None:
-        process.stdout.close()
-    for writer in writers:
-        writer.join(10)
+        writer.join(PATIENCE)
     return writers
 
 

@@ -86,7 +86,7 @@ TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 
 
 @pytest.mark.parametrize("kind", PATHS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_object_is_stored_or_refused(kind: str, data: st.DataObject) -> None:
     with Inside() as inside:
@@ -117,7 +117,7 @@ START: dict[str, Json] = {"ConfigMap": config_map("a"), "Pod": pod("a"), "Deploy
 
 @pytest.mark.parametrize("kind", START)
 @pytest.mark.parametrize("headers", [MERGE, STRATEGIC], ids=["merge", "strategic"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_patch_is_applied_or_refused(kind: str, headers: dict[str, str], data: st.DataObject) -> None:
     with Inside() as inside:
@@ -130,7 +130,7 @@ def test_any_patch_is_applied_or_refused(kind: str, headers: dict[str, str], dat
                 break
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.fixed_dictionaries({"op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])},
     optional={"path": st.sampled_from(["", "/", "/data", "/data/a", "/metadata/labels", "/metadata", "/data/-"]),
               "from": st.sampled_from(["/data", "/kind", "/x"]), "value": JUNK}), max_size=4))  # fmt: skip
@@ -141,7 +141,7 @@ def test_any_operations_are_applied_or_refused(operations: list[Json]) -> None:
         assert inside.call("PATCH", f"{PATHS['ConfigMap']}/a", operations, headers).status < 500
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     JUNK,
     st.sampled_from(["POST", "PUT", "DELETE"]),
@@ -167,7 +167,7 @@ SCHEMA_WORDS = (
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.recursive(st.dictionaries(st.sampled_from(SCHEMA_WORDS), JUNK, max_size=3),
                     lambda inner: st.fixed_dictionaries({"properties": st.dictionaries(st.sampled_from("ab"), inner, max_size=2)}),
                     max_leaves=4), JUNK)  # fmt: skip

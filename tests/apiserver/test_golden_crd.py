@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from tests.support.waiting import eventually
+
 from .golden import assert_as_recorded, cases, replay
-from .harness import Api, Json, eventually
+from .harness import Api, Json
 
 CASES = cases("crd")
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.lab.example.com"

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from kubeedge_actors.apiserver import ApiServer
+from tests.support.waiting import eventually
 
 from .golden import assert_as_recorded, cases, replay
-from .harness import Api, config_map, deployment, eventually, pod
+from .harness import Api, config_map, deployment, pod
 
 CASES = cases("errors")
 PODS, MAPS = "/api/v1/namespaces/demo/pods", "/api/v1/namespaces/demo/configmaps"

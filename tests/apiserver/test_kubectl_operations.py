@@ -11,8 +11,9 @@ import pytest
 
 from kubeedge_actors.apiserver import ApiServer, LogQuery
 from kubeedge_actors.errors import DriverError
+from tests.support.waiting import PATIENCE, eventually
 
-from .harness import Api, Json, config_map, deployment, eventually, pod
+from .harness import Api, Json, config_map, deployment, pod
 from .kubectl import Kubectl
 
 pytestmark = pytest.mark.kubectl
@@ -28,7 +29,7 @@ def started(kubectl: Kubectl, *arguments: str) -> Iterator[subprocess.Popen[str]
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -69,7 +70,7 @@ def test_a_pod_on_a_node_is_gone_when_the_node_says_so(kubectl: Kubectl, api: Ap
         assert deleting.poll() is None
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": ending["metadata"]["uid"]}}
         api.delete(f"{PODS}/p1", options)
-        assert deleting.wait(10) == 0
+        assert deleting.wait(PATIENCE) == 0
 
 
 def test_force_deletes_at_once(kubectl: Kubectl) -> None:
@@ -92,7 +93,7 @@ def test_a_deployment_is_scaled_rolled_out_and_changed(kubectl: Kubectl, api: Ap
         counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 2)
         status = {"observedGeneration": body["metadata"]["generation"], **counts}
         api.patch("/apis/apps/v1/namespaces/default/deployments/d/status", {"status": status})
-        assert rolling.wait(10) == 0
+        assert rolling.wait(PATIENCE) == 0
     assert kubectl("get", "deploy", "d", "--no-headers").split()[1] == "2/2"
 
 
@@ -104,7 +105,7 @@ def test_a_node_is_cordoned_tainted_and_drained(kubectl: Kubectl) -> None:
     with started(kubectl, "drain", "edge-1", "--force", "--disable-eviction=false") as draining:
         ending = eventually(lambda: kubectl.get("pod", "p1")["metadata"].get("deletionTimestamp"))
         kubectl("delete", "pod", "p1", "--force", "--grace-period=0")
-        assert ending and draining.wait(10) == 0
+        assert ending and draining.wait(PATIENCE) == 0
     kubectl("uncordon", "edge-1")
     assert "unschedulable" not in kubectl.get("node", "edge-1")["spec"]
     assert kubectl("get", "pods", "-o", "name") == "pod/other"
@@ -112,13 +113,13 @@ def test_a_node_is_cordoned_tainted_and_drained(kubectl: Kubectl) -> None:
 
 def test_wait_waits_for_conditions_and_deletion(kubectl: Kubectl, api: Api) -> None:
     kubectl.apply(pod("p1"))
-    with started(kubectl, "wait", "--for=condition=Ready", "pod/p1", "--timeout=10s") as waiting:
+    with started(kubectl, "wait", "--for=condition=Ready", "pod/p1", "--timeout=50s") as waiting:
         status = {"conditions": [{"type": "Ready", "status": "True"}]}
         api.patch(f"{PODS}/p1/status", {"status": status})
-        assert waiting.wait(10) == 0
-    with started(kubectl, "wait", "--for=delete", "pod/p1", "--timeout=10s") as waiting:
+        assert waiting.wait(PATIENCE) == 0
+    with started(kubectl, "wait", "--for=delete", "pod/p1", "--timeout=50s") as waiting:
         api.delete(f"{PODS}/p1")
-        assert waiting.wait(10) == 0
+        assert waiting.wait(PATIENCE) == 0
     assert kubectl.run("wait", "--for=condition=Ready", "pod/p1", "--timeout=1s").returncode == 1
 
 
@@ -131,7 +132,7 @@ def test_a_namespace_is_emptied_before_it_goes(kubectl: Kubectl, api: Api) -> No
         eventually(lambda: api.get("/api/v1/namespaces/shop/configmaps")["items"] == [])
         assert kubectl("get", "ns", "shop", "--no-headers").split()[1] == "Terminating"
         api.delete("/api/v1/namespaces/shop/pods/p1", {"gracePeriodSeconds": 0})
-        assert deleting.wait(10) == 0
+        assert deleting.wait(PATIENCE) == 0
     assert kubectl.run("get", "ns", "shop").returncode == 1
 
 
@@ -174,7 +175,7 @@ def test_a_log_is_followed_until_the_client_leaves(kubectl: Kubectl, server: Api
     try:
         with started(kubectl, "logs", "-f", "p1") as following:
             assert line(following) == ["first"]
-        assert closed.wait(10)
+        assert closed.wait(PATIENCE)
     finally:
         server.log_source = None
 
@@ -221,7 +222,7 @@ def test_a_definition_of_ones_own_is_used_like_any_kind(kubectl: Kubectl) -> Non
     spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
     definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "spec": spec}
     kubectl.apply(definition | {"metadata": {"name": "hats.example.com"}})
-    kubectl("wait", "--for=condition=Established", "crd/hats.example.com", "--timeout=5s")
+    kubectl("wait", "--for=condition=Established", "crd/hats.example.com", "--timeout=50s")
     hat = {"apiVersion": "example.com/v1", "kind": "Hat", "metadata": {"name": "h"}, "spec": {"size": 3}}
     assert kubectl.apply(hat) == ["hat.example.com/h created"]
     assert kubectl("get", "hats", "-o", "name") == "hat.example.com/h"

@@ -18,6 +18,8 @@ import pytest
 from kubeedge_actors.apiserver import ApiServer, TlsFiles, kubeconfig
 from kubeedge_actors.apiserver.__main__ import main
 from kubeedge_actors.errors import DriverError, StoreCorrupt
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE
 
 from .harness import Api, config_map
 
@@ -127,9 +129,9 @@ def test_stopping_ends_watches_and_is_harmless_twice(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE)
     server.stop()
-    assert ended.wait(5)
+    assert ended.wait(PATIENCE)
     thread.join()
     api.close()
     server.stop()
@@ -163,17 +165,16 @@ def test_two_servers_live_in_one_process() -> None:
 
 def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kubeedge_actors.apiserver", "--data-dir", str(tmp_path), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stderr is not None
-    url = process.stdout.readline().split()[1]
-    api = Api(url)
-    assert api.call("GET", "/healthz").body == b"ok"
-    api.close()
-    config = tmp_path / "kubeconfig"
-    assert config.read_text() == kubeconfig(url)
-    assert stat.S_IMODE(config.stat().st_mode) == 0o600
-    os.kill(process.pid, signal.SIGTERM)
-    output, errors = process.communicate(timeout=10)
+    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[1]
+        with closing(Api(url)) as api:
+            assert api.call("GET", "/healthz").body == b"ok"
+        config = tmp_path / "kubeconfig"
+        assert config.read_text() == kubeconfig(url)
+        assert stat.S_IMODE(config.stat().st_mode) == 0o600
+        os.kill(process.pid, signal.SIGTERM)
+        output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output, errors) == (0, "", "")
 
 

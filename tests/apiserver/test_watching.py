@@ -17,8 +17,9 @@ from kubeedge_actors.apiserver.storage.database import Database
 from kubeedge_actors.apiserver.storage.store import Store
 from kubeedge_actors.apiserver.users import LOCAL_ADMIN
 from kubeedge_actors.errors import StoreError
+from tests.support.waiting import PATIENCE, eventually
 
-from .harness import Api, config_map, eventually, pod
+from .harness import Api, config_map, pod
 from .inside import Inside
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -37,7 +38,7 @@ async def lines(chunks: AsyncIterator[bytes], count: int) -> list[Any]:
     """The next events."""
     found: list[Any] = []
     while len(found) < count:
-        chunk = await asyncio.wait_for(anext(chunks), 5)
+        chunk = await asyncio.wait_for(anext(chunks), PATIENCE)
         found += [msgspec.json.decode(line) for line in chunk.splitlines()]
     return found
 
@@ -145,7 +146,7 @@ def test_two_hundred_watchers_see_the_same(server: ApiServer, api: Api) -> None:
     api.delete(f"{MAPS}/m03")
     api.post(MAPS, config_map("last"))
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     for found in seen:
         names = [name for kind, name in found if kind == "ADDED"]
         assert names[-1] == "last" and len(names) == len(set(names))

@@ -19,16 +19,21 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support.waiting import eventually
 
 pytest.importorskip("textual", reason="the dashboard is an extra")
 
 from textual.pilot import Pilot
 
 from kubeedge_actors.control import SOCKET, ControlSocket
+from kubeedge_actors.dashboard import client as client_module
 from kubeedge_actors.dashboard.app import Dashboard
 from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.errors import UsageError
 from kubeedge_actors.letters import FILE, LetterOffice
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
@@ -41,8 +46,10 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
+from tests.support.waiting import PATIENCE
 
 SIZE = (80, 24)
+LOOK = 0.02
 FATE = OneForOne(Intensity(restarts=100, within=10.0))
 NAME = "thermometer-alarms-of-hall-7"
 
@@ -69,14 +76,6 @@ def facts() -> dict[str, object]:
     }
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it is so."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 class World:
     """A runtime with one fragile actor and its control socket."""
 
@@ -91,12 +90,12 @@ class World:
     def say(self, text: str) -> None:
         """Tell it something and wait until it is through with it."""
         self.runtime.ref(NAME).tell(text)
-        self.runtime.ref(NAME).ask("then").get()
+        self.runtime.ref(NAME).ask("then", PATIENCE).get()
 
     def close(self) -> None:
         self.client.close()
         self.control.close()
-        self.runtime.stop(5)
+        self.runtime.stop(PATIENCE)
         self.office.close()
 
 
@@ -108,12 +107,21 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 async def seen(pilot: Pilot[None], pattern: str) -> str:
-    """Wait until the screen shows this; the screen as one text."""
-    deadline = time.monotonic() + 10
-    while not re.search(pattern, text := "\n".join(screen(pilot))):
-        assert time.monotonic() < deadline, text
-        await pilot.pause(0.02)
-    return text
+    """Wait until the screen shows this, in this order; the screen as one text."""
+    for _ in range(int(PATIENCE / LOOK)):
+        if re.search(pattern, text := "\n".join(screen(pilot)), re.DOTALL):
+            return text
+        await pilot.pause(LOOK)
+    raise AssertionError(text)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Wait for what the screen does not show."""
+    for _ in range(int(PATIENCE / LOOK)):
+        if condition():
+            return
+        await pilot.pause(LOOK)
+    raise AssertionError("\n".join(screen(pilot)))
 
 
 async def press(pilot: Pilot[None], *keys: str, shows: str) -> None:
@@ -142,9 +150,10 @@ def on_screen(world: World, look: Callable[[Pilot[None], Dashboard], Awaitable[N
 
 def test_all_that_matters_of_an_actor_is_within_80_columns(world: World) -> None:
     world.say("boom")
+    eventually(lambda: world.office.letters(), "the letter is kept")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        lines = screen(pilot)
+        lines = (await seen(pilot, r"1 dead letter.*link connected.*up 2\.0 kB.*actor +health.*thermom")).split("\n")
         assert len(lines) == 24
         assert {len(line) for line in lines} == {80}
         heading = next(line for line in lines if "actor" in line and "health" in line)
@@ -172,8 +181,7 @@ def test_the_chosen_actors_last_error_is_below_the_table_and_whole_on_a_page(wor
         app.look()
         await pilot.pause()
         await pilot.press("escape")
-        await pilot.pause()
-        assert len(app.screen_stack) == 1
+        await until(pilot, lambda: len(app.screen_stack) == 1)
 
     on_screen(world, look)
 
@@ -195,7 +203,7 @@ def test_r_restarts_the_chosen_actor_and_not_a_supervisor(world: World) -> None:
         await pilot.press("down", "r")
         await pilot.pause()
         await seen(pilot, re.escape(f"{NAME} is restarted"))
-        assert await asyncio.to_thread(restarted.wait, 5)
+        assert await asyncio.to_thread(restarted.wait, PATIENCE)
 
     on_screen(world, look)
 
@@ -226,8 +234,7 @@ def test_t_follows_the_messages_of_the_chosen_actor_and_enter_one_of_them(world:
         await seen(pilot, "answered")
         await press(pilot, "enter", shows="message t")
         await pilot.press("escape", "escape")
-        await pilot.pause()
-        assert len(app.screen_stack) == 1
+        await until(pilot, lambda: len(app.screen_stack) == 1)
         await asyncio.to_thread(eventually, lambda: world.runtime.tracer is None)
 
     on_screen(world, look)
@@ -241,22 +248,39 @@ def test_bytes_and_help_have_their_pages(world: World) -> None:
     on_screen(world, look)
 
 
-def test_until_the_first_answer_it_says_what_it_waits_for_and_keys_work(tmp_path: Path) -> None:
+class Patient(ControlClient):
+    """Remembers how its questions ended."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.ends: list[BaseException | None] = []
+
+    def ask(self, command: str, **arguments: object) -> Any:
+        try:
+            return super().ask(command, **arguments)
+        except UsageError as error:
+            self.ends.append(error.__cause__)
+            raise
+
+
+def test_until_the_first_answer_it_says_what_it_waits_for_and_keys_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "TIMEOUT", PATIENCE)
+    client = Patient(tmp_path / SOCKET)
+
     async def run() -> None:
         with socket.socket(socket.AF_UNIX) as silent:
             silent.bind(str(tmp_path / SOCKET))
             silent.listen()
-            app = Dashboard(ControlClient(tmp_path / SOCKET), interval=3_600)
+            app = Dashboard(client, interval=3_600)
             async with app.run_test(size=SIZE) as pilot:
-                await pilot.pause()
-                assert "connecting to" in screen(pilot)[0]
-                await pilot.press("question_mark")
-                await pilot.pause()
-                assert "p replays it" in "\n".join(screen(pilot))
+                await seen(pilot, "^[^\n]*connecting to")
+                await press(pilot, "question_mark", shows="p replays it")
 
-    began = time.monotonic()
     asyncio.run(run())
-    assert time.monotonic() - began < 4  # it did not wait for the answer, not even to end
+    (end,) = client.ends  # by hanging up: it did not wait for the answer, not even to end
+    assert isinstance(end, OSError) and not isinstance(end, TimeoutError)
 
 
 def test_the_cursor_stays_where_it_is_when_the_table_is_drawn_anew(world: World) -> None:
@@ -302,14 +326,14 @@ def test_it_ends_when_it_is_asked_to_or_its_terminal_is_gone(world: World, numbe
     try:
         shown = b""
         while b"quit" not in shown:  # it is drawn
-            assert select.select([near], [], [], 20)[0], shown
+            assert select.select([near], [], [], PATIENCE)[0], shown
             shown += os.read(near, 65536)
         os.kill(process.pid, number)
         if number is signal.SIGHUP:
             os.close(near)
         else:
             threading.Thread(target=_drain, args=(near,), daemon=True).start()
-        status = process.wait(10)
+        status = process.wait(PATIENCE)
         assert status == 0 or number is signal.SIGHUP  # without a terminal there is nothing to leave in order
     finally:
         process.kill()

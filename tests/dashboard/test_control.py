@@ -20,6 +20,7 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.supervisors.events import Subscriber
+from tests.support.waiting import PATIENCE
 
 
 class Echo(Module):
@@ -39,7 +40,7 @@ def runtime() -> Iterator[Runtime]:
     runtime = Runtime(ThreadsEngine())
     runtime.start(SupervisorSpec("root", [Echo.spec(backoff=NO_BACKOFF)]))
     yield runtime
-    runtime.stop(5)
+    runtime.stop(PATIENCE)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def client(runtime: Runtime, tmp_path: Path) -> Iterator[ControlClient]:
 
 def watch(watcher: socket.socket, client: ControlClient, runtime: Runtime) -> None:
     """Ask for the events and return when they come: one of them is a message that nobody takes."""
-    watcher.settimeout(10)
+    watcher.settimeout(PATIENCE)
     watcher.connect(str(client.path))
     watcher.sendall(b'{"cmd":"events"}\n')
     while not select.select([watcher], [], [], 0.05)[0]:
@@ -123,7 +124,7 @@ def test_modules_come_and_go_at_run_time(client: ControlClient, runtime: Runtime
 )
 def test_a_bad_question_is_answered_with_one_sentence(client: ControlClient, line: bytes, word: str) -> None:
     with socket.socket(socket.AF_UNIX) as raw:
-        raw.settimeout(5)
+        raw.settimeout(PATIENCE)
         raw.connect(str(client.path))
         raw.sendall(line + b"\n")
         answer = json.loads(raw.makefile().readline())
@@ -165,7 +166,7 @@ def test_a_stream_of_events_ends_when_the_client_hangs_up(client: ControlClient,
     with socket.socket(socket.AF_UNIX) as watcher:
         watch(watcher, client, runtime)
         assert not ended.is_set()
-    assert ended.wait(5)
+    assert ended.wait(PATIENCE)
 
 
 def test_a_restart_of_nobody_is_a_mistake(client: ControlClient) -> None:

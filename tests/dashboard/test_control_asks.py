@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, Intensity, OneForOne, Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.supervisors.tracing import Hop
 from kubeedge_actors.wire.messages import Answered, MqttPublish, TwinGet
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Asker(Module):
@@ -67,7 +67,7 @@ class World:
     def close(self) -> None:
         self.client.close()
         self.control.close()
-        self.runtime.stop(5)
+        self.runtime.stop(PATIENCE)
         self.office.close()
 
 
@@ -135,9 +135,7 @@ def test_a_message_is_followed_by_the_id_of_its_trace_and_by_its_own(world: Worl
         assert all(hop["wait"] >= 0 and hop["took"] >= 0 for hop in seen)
     recent = world.client.ask("trace")["recent"]
     assert (recent[0]["id"], recent[0]["type"], recent[0]["hops"]) == ("t1", "TwinGet", 2)
-    deadline = time.monotonic() + 10
-    while world.client.ask("trace", on=False)["on"]:  # until it is noticed that the streams are closed
-        assert time.monotonic() < deadline
+    eventually(lambda: not world.client.ask("trace", on=False)["on"], "it is noticed that the streams are closed")
     assert world.client.ask("trace")["recent"] == []
     assert world.runtime.tracer is None
 

@@ -16,6 +16,7 @@ from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.dashboard.words import HOP_HEADING
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, Runtime, SupervisorSpec, ThreadsEngine
+from tests.support.waiting import PATIENCE
 
 
 class Echo(Module):
@@ -38,7 +39,7 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
     control.start()
     yield runtime
     control.close()
-    runtime.stop(5)
+    runtime.stop(PATIENCE)
 
 
 class Shell:

@@ -28,8 +28,8 @@ from typing import NamedTuple
 FENCE = re.compile(r"^( *)```(.*)$")
 COMMENT = re.compile(r"^ *<!-- (.*) -->$")
 WORDS = frozenset(
-    ["shell", "stays", "after", "ended", "until shown", "status", "not run"]
-    + ["shows", "figures differ", "in any order", "not compared"]
+    {"shell", "stays", "after", "ended", "until shown", "status", "not run", "shows"}
+    | {"figures differ", "in any order", "not compared"}
 )
 
 

@@ -14,6 +14,7 @@ from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.orders import fulfil
 from kubeedge_actors.errors import LinkError
+from tests.support.waiting import PATIENCE
 
 
 class Reply(NamedTuple):
@@ -53,7 +54,7 @@ class Cloud:
         return context
 
     def connect(self, certificate: LinkTls | None = None) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.context(certificate))
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=self.context(certificate))
 
     def ask(
         self,

@@ -6,7 +6,6 @@ import queue
 import socket
 import subprocess
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +19,9 @@ from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
 from tests.support.mqtt import leave
 from tests.support.ports import free_port
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE, eventually
 
-PATIENCE = 5.0
 MARKER = "marker"
 
 
@@ -217,14 +217,6 @@ class Ear:
         return [self.next() for _ in range(count)]
 
 
-def eventually(condition: Any, what: str) -> None:
-    """Poll until `condition()` is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
-
-
 @contextmanager
 def mosquitto(folder: Path, *settings: str, port: int = 0) -> Iterator[int]:
     """A mosquitto of our own; its port. For tests that are marked so."""
@@ -237,12 +229,11 @@ def mosquitto(folder: Path, *settings: str, port: int = 0) -> Iterator[int]:
         *(settings or ("allow_anonymous true",)),
     )
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with subprocess.Popen(("mosquitto", "-c", str(config)), stderr=subprocess.DEVNULL) as process:
+    with child(("mosquitto", "-c", str(config)), stderr=subprocess.DEVNULL) as process:
         eventually(lambda: answers(port), "mosquitto listens")
-        try:
-            yield port
-        finally:
-            process.terminate()
+        yield port
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def answers(port: int) -> bool:

@@ -13,9 +13,9 @@ from typing import Any
 from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind
 from kubeedge_actors.drivers.cluster.fake import FakeCluster
 from tests.drivers.stormy import stormy_cluster
+from tests.support.waiting import PATIENCE
 
 DEVICE = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
-PATIENCE = 10.0
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from kubeedge_actors.drivers.containers.base import (
 )
 from kubeedge_actors.drivers.containers.fake import FakeEngine, FakeRuntime, Program
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
+from tests.support.waiting import PATIENCE
 
-WAIT = 10.0
 MISSING = ("/no/such/program",)
 FOREVER = ("/bin/sh", "-c", 'trap "exit 0" TERM; sleep 1000 & wait')
 DEAF = ("/bin/sh", "-c", 'trap "" TERM; echo deaf; sleep 1000 & wait')
@@ -80,7 +80,7 @@ class Bench:
     def await_end(self, container_id: str) -> Container:
         """The container, once its end was told."""
         while True:
-            event = self.events.get(timeout=WAIT)
+            event = self.events.get(timeout=PATIENCE)
             if isinstance(event, ContainerEnded) and event.id == container_id:
                 return self.state(container_id)
 

@@ -11,6 +11,7 @@ import grpc  # type: ignore[import-untyped]
 
 from kubeedge_actors.drivers.dmi.fields import CALLED, SERVED
 from kubeedge_actors.drivers.dmi.proto import Messages
+from tests.support.waiting import PATIENCE
 
 METHODS = (
     "RegisterDevice",
@@ -57,7 +58,7 @@ class Mapper:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=lambda text: self.messages.read(f"{method}Response", text),
         )
-        return call(self.messages.new(f"{method}Request", **fields), timeout=10, wait_for_ready=True)
+        return call(self.messages.new(f"{method}Request", **fields), timeout=PATIENCE, wait_for_ready=True)
 
     def register(self, with_data: bool = True) -> Any:
         """Be there; the devices and models to serve."""
@@ -90,7 +91,7 @@ class Mapper:
 
     def next(self, method: str) -> Any:
         """The request of the next call, which has to be of this method."""
-        said, request = self.heard.get(timeout=20)
+        said, request = self.heard.get(timeout=PATIENCE)
         assert said == method, f"{said} instead of {method}"
         return request
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Self
 
 from kubeedge_actors.drivers.link.base import LinkTls
+from tests.support.waiting import PATIENCE
 
-SECONDS = 10.0
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 HEADERS = (("Node_id", "edge-1"), ("ConnectionUse", "msg"))
 
@@ -43,7 +43,7 @@ class RawClient:
             context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
             context.load_cert_chain(tls.cert, tls.key)
         tcp = socket.socket()
-        tcp.settimeout(SECONDS)
+        tcp.settimeout(PATIENCE)
         if receive_buffer:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:

@@ -10,8 +10,8 @@ import struct
 from typing import NamedTuple, Self
 
 from kubeedge_actors.drivers.link.base import LinkTls
+from tests.support.waiting import PATIENCE
 
-SECONDS = 10.0
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -36,7 +36,7 @@ class RawPeer:
 
     def __init__(self, tls: LinkTls | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(SECONDS)
+        self._listener.settimeout(PATIENCE)
         self.port: int = self._listener.getsockname()[1]
         self.tls = tls
         self.socket: socket.socket | None = None
@@ -50,7 +50,7 @@ class RawPeer:
         """Take a connection in place of the one before, and do the TLS handshake."""
         self.hang_up()
         connection, _ = self._listener.accept()
-        connection.settimeout(SECONDS)
+        connection.settimeout(PATIENCE)
         if self.tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.tls.cert, self.tls.key)

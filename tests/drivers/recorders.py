@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubeedge_actors.drivers.link.base import Admission, Closed, Peer
-
-SECONDS = 10.0
+from tests.support.waiting import PATIENCE
 
 
 class Recorder:
@@ -23,7 +22,7 @@ class Recorder:
     def next(self, name: str) -> Any:
         """The next event of this name, waited for; events of other names before it are dropped."""
         while True:
-            event = self._events.get(timeout=SECONDS)
+            event = self._events.get(timeout=PATIENCE)
             if event[0] == name:
                 return event[1] if len(event) == 2 else event[1:]
 

@@ -24,6 +24,8 @@ from kubeedge_actors.drivers.pki.orders import NewRequest, fulfil
 from kubeedge_actors.drivers.pki.tokens import make_token
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.drivers.bootstrap_cloud import Cloud
+from tests.support.hypothesis_profile import SLOW
+from tests.support.waiting import PATIENCE
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "g_bootstrap.jsonl"
 WORDS, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
@@ -233,7 +235,7 @@ def test_a_body_of_more_than_a_mebibyte_is_not_read(cloud: Cloud) -> None:
 )
 def test_nonsense_is_answered_or_closed_and_the_next_one_is_served(cloud: Cloud, data: bytes) -> None:
     with (
-        socket.create_connection(("127.0.0.1", cloud.port), 10) as tcp,
+        socket.create_connection(("127.0.0.1", cloud.port), PATIENCE) as tcp,
         cloud.context().wrap_socket(tcp, server_hostname="127.0.0.1") as tls,
     ):
         tls.sendall(data)
@@ -244,8 +246,8 @@ def test_nonsense_is_answered_or_closed_and_the_next_one_is_served(cloud: Cloud,
 
 def test_a_connection_that_only_opens_and_one_without_tls_harm_nobody(cloud: Cloud) -> None:
     with (
-        socket.create_connection(("127.0.0.1", cloud.port), 10),
-        socket.create_connection(("127.0.0.1", cloud.port), 10) as tcp,
+        socket.create_connection(("127.0.0.1", cloud.port), PATIENCE),
+        socket.create_connection(("127.0.0.1", cloud.port), PATIENCE) as tcp,
     ):
         tcp.sendall(b"GET /ca.crt HTTP/1.1\r\n\r\n")
         assert cloud.ask("/ca.crt").status == 200
@@ -268,7 +270,7 @@ def test_tls_below_1_2_is_not_spoken(cloud: Cloud) -> None:
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", cloud.port), 10) as tcp:
+    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", cloud.port), PATIENCE) as tcp:
         context.wrap_socket(tcp, server_hostname="127.0.0.1")
 
 
@@ -312,7 +314,7 @@ paths = st.sampled_from(["/ca.crt", "/edge.crt", "/node/n", "/nodeupgrade", "/ta
 tokens = st.sampled_from(["good", "expired", "foreign", "cut", "twice"]) | st.text()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[*SLOW, HealthCheck.function_scoped_fixture])
 @given(
     path=paths,
     method=st.sampled_from(["GET", "POST", "PUT", ""]),

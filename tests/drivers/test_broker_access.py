@@ -25,8 +25,9 @@ from kubeedge_actors.drivers.broker.tls import client_context, server_context
 from kubeedge_actors.errors import BrokerError, UsageError
 from kubeedge_actors.mqtt_topics import covers, matches, overlap
 from tests.certificates import TestCa
-from tests.drivers.brokers import PATIENCE, Paho, Raw, connack, connect, paho
+from tests.drivers.brokers import Paho, Raw, connack, connect, paho
 from tests.support.mqtt import leave
+from tests.support.waiting import PATIENCE
 
 LIST = """
 # what everybody without a name may do
@@ -266,6 +267,6 @@ def test_a_client_of_mqtt_5_learns_that_it_has_to_fall_back(broker: EmbeddedBrok
 @pytest.mark.mosquitto
 def test_mosquittos_client_says_that_the_version_is_refused(broker: EmbeddedBroker) -> None:
     command = ("mosquitto_sub", "-V", "mqttv5", "-p", str(broker.port), "-t", "a", "-W", "5")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode != 0
     assert "unacceptable protocol version" in done.stderr.lower() or "unsupported protocol" in done.stderr.lower()

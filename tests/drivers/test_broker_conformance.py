@@ -15,7 +15,8 @@ import pytest
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
-from tests.drivers.brokers import PATIENCE, Raw, connack, connect, mosquitto
+from tests.drivers.brokers import Raw, connack, connect, mosquitto
+from tests.support.waiting import PATIENCE
 
 END = "end"
 

@@ -14,7 +14,8 @@ from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.errors import BrokerError
-from tests.drivers.brokers import MARKER, Ear, Paho, eventually, mosquitto, paho
+from tests.drivers.brokers import MARKER, Ear, Paho, mosquitto, paho
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Client(Protocol):
@@ -34,7 +35,7 @@ class Sut:
         broker.start()
         stack.callback(broker.close)
         if isinstance(broker, ExternalBroker):
-            assert broker.connected.wait(5)
+            assert broker.connected.wait(PATIENCE)
 
     def client(self) -> Client:
         """A client that is connected."""
@@ -184,7 +185,7 @@ def test_subscriptions_outlive_close_and_start(sut: Sut) -> None:
         alive.append(sut.broker.alive)
     assert alive == [False, True]
     if isinstance(sut.broker, ExternalBroker):
-        assert sut.broker.connected.wait(5)
+        assert sut.broker.connected.wait(PATIENCE)
     sut.settle()
     sut.client().publish("a", b"1", 1)
     assert sut.ear.next().payload == b"1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,8 +21,10 @@ from kubeedge_actors.drivers.broker.journal import Changes
 from kubeedge_actors.drivers.broker.ledger import Ledger
 from kubeedge_actors.drivers.broker.outbox import Limits
 from kubeedge_actors.errors import StoreCorrupt, StoreError
-from tests.drivers.brokers import Paho, Raw, eventually, paho
+from tests.drivers.brokers import Paho, Raw, paho
 from tests.support.ports import free_port
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE, eventually
 
 SERVER = """
 import signal, sys
@@ -180,7 +181,7 @@ class Held:
 
     def write(self, file: Ledger, changes: Changes) -> None:
         self.entered.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE)
         if self.refusals:
             self.refusals -= 1
             raise sqlite3.OperationalError("database or disk is full")
@@ -215,7 +216,7 @@ def test_a_full_disk_delays_acknowledgements_and_loses_nothing(
         held = Held(monkeypatch, refusals=3)
         with Raw(broker.port, "device") as device:
             device.send(packets.publish("a", b"0", 1, packet_id=1))
-            assert held.entered.wait(10)
+            assert held.entered.wait(PATIENCE)
             for n in range(1, 5):  # these wait while the first is refused
                 device.send(packets.publish("a", b"%d" % n, 1, packet_id=n + 1) + packets.PING)
                 assert device.next().kind == packets.PINGRESP
@@ -310,12 +311,9 @@ def process(port: int, path: Path) -> Iterator[None]:
     """A broker in a process of its own, which is killed."""
     command = (sys.executable, "-c", SERVER, str(port), str(path))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as server:
-        try:
-            assert server.stdout is not None and server.stdout.readline() == b"ready\n"
-            yield
-        finally:
-            server.send_signal(signal.SIGKILL)
+    with child(command, stdout=subprocess.PIPE, env=environment) as server:
+        assert server.stdout is not None and server.stdout.readline() == b"ready\n"
+        yield
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:

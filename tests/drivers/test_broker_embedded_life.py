@@ -18,7 +18,9 @@ from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.packets import Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords, line_for
 from kubeedge_actors.errors import BrokerError
-from tests.drivers.brokers import PATIENCE, Paho, Raw, connack, eventually, paho
+from tests.drivers.brokers import Paho, Raw, connack, paho
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE, eventually
 
 TOPIC = "$hw/events/device/default/lamp/twin/update"
 
@@ -186,11 +188,11 @@ def say(broker: EmbeddedBroker, topic: str) -> None:
 def test_the_clients_of_mosquitto_work(broker: EmbeddedBroker) -> None:
     port = str(broker.port)
     listen = ("mosquitto_sub", "-p", port, "-t", "$hw/#", "-q", "2", "-C", "3", "-W", "10")
-    with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
+    with child(listen, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
         eventually(lambda: broker._exchange._subscribers.find(TOPIC), "it has subscribed")
         for qos in "012":
             command = ("mosquitto_pub", "-p", port, "-t", TOPIC, "-m", f"payload-{qos}", "-q", qos)
-            subprocess.run(command, check=True, timeout=10)
+            subprocess.run(command, check=True, timeout=PATIENCE)
         lines = listener.stdout.read().splitlines()
     assert lines == ["payload-0", "payload-1", "payload-2"]

@@ -18,8 +18,9 @@ from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
 from tests.certificates import TestCa
-from tests.drivers.brokers import PATIENCE, Ear, Paho, eventually, mosquitto, paho
+from tests.drivers.brokers import Ear, Paho, mosquitto, paho
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(autouse=True)

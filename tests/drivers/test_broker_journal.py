@@ -175,7 +175,7 @@ class Endings(RuleBasedStateMachine):
 
 
 TestEndings = Endings.TestCase
-TestEndings.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestEndings.settings = settings(max_examples=150, stateful_step_count=60)
 
 
 # --- the file does what the model does ----------------------------------------------------------------------------------

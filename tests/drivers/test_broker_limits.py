@@ -6,6 +6,8 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,8 @@ from kubeedge_actors.drivers.broker.journal import Changes, Journal
 from kubeedge_actors.drivers.broker.outbox import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.session import Session
-from tests.drivers.brokers import PATIENCE, Raw, eventually
+from tests.drivers.brokers import Raw
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Mind:
@@ -163,6 +166,10 @@ def test_connections_are_bounded_and_the_next_one_learns_why(
         eventually(let_in, "there is room again")
 
 
+def _all_gone(counters: Any, count: int) -> bool:
+    return bool(counters.sent + counters.dropped == count)
+
+
 def test_a_client_that_does_not_take_what_it_was_sent_last_is_cut_off(
     broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -174,7 +181,7 @@ def test_a_client_that_does_not_take_what_it_was_sent_last_is_cut_off(
         while not counters.dropped:  # until its socket and what may wait for it are full
             broker.publish("a", b"x" * 200_000)
             count += 1
-            eventually(lambda count=count: counters.sent + counters.dropped == count, "it is sent or dropped")
+            eventually(partial(_all_gone, counters, count), "it is sent or dropped")
         peer.send(packets.GOODBYE)
         eventually(lambda: "did not take the last words" in caplog.text, "the broker gives up")
         with Raw(broker.port, "next"):  # it is answered after the other one was cut off

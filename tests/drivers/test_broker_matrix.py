@@ -13,7 +13,9 @@ import pytest
 
 import kubeedge_actors
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
-from tests.drivers.brokers import Paho, eventually
+from tests.drivers.brokers import Paho
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE, eventually
 
 PAGE = Path(kubeedge_actors.__file__).parents[1] / "docs" / "reference" / "mqtt.md"
 ROW = re.compile(r"^\| ([012]) \| ([012]) \|((?: [-012] \|){6})$", re.M)
@@ -81,9 +83,9 @@ class Mosquittos:
     @contextmanager
     def hearing(self, port: int, name: str, qos: int, clean: bool) -> Iterator[Hear]:
         """Come, subscribe, hear until the end."""
-        extra = ("-i", name, "-W", "10", "-F", "%t %q", *(() if clean else ("-c",)))
+        extra = ("-i", name, "-W", str(int(PATIENCE)), "-F", "%t %q", *(() if clean else ("-c",)))
         command = ("mosquitto_sub", "-p", str(port), "-q", str(qos), "-t", "m/+", *extra)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with child(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             lines = iter(process.stdout.readline, "")
 
@@ -96,14 +98,11 @@ class Mosquittos:
                     heard[topic] = int(delivered)
                 raise AssertionError("mosquitto_sub has ended")
 
-            try:
-                yield hear
-            finally:
-                process.terminate()
+            yield hear
 
 
 def run(program: str, port: int, *arguments: str) -> None:
-    subprocess.run((program, "-p", str(port), *arguments), check=True, timeout=10, stdout=subprocess.DEVNULL)
+    subprocess.run((program, "-p", str(port), *arguments), check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(params=["paho", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])

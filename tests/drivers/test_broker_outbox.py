@@ -92,7 +92,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestDelivery.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def test_payloads_are_bounded_together() -> None:

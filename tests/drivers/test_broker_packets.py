@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.broker import packets
@@ -30,13 +30,11 @@ def encoded(message: Publish) -> bytes:
     return packets.publish(message.topic, message.payload, message.qos, message.retain, message.packet_id, message.dup)
 
 
-@settings(deadline=None)
 @given(PUBLICATIONS)
 def test_a_publication_comes_back_as_it_was(message: Publish) -> None:
     assert packets.read_publish(one(encoded(message))) == message
 
 
-@settings(deadline=None)
 @given(st.lists(PUBLICATIONS, max_size=8), st.data())
 def test_packets_come_whole_whatever_the_pieces(messages: list[Publish], data: st.DataObject) -> None:
     stream = b"".join(map(encoded, messages))
@@ -48,7 +46,6 @@ def test_packets_come_whole_whatever_the_pieces(messages: list[Publish], data: s
     assert got == messages
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_packets_or_a_protocol_error(data: bytes) -> None:
     readers: dict[int, Any] = {
@@ -65,7 +62,6 @@ def test_any_bytes_are_packets_or_a_protocol_error(data: bytes) -> None:
         assert str(error)
 
 
-@settings(deadline=None)
 @given(NUMBERS, st.lists(st.tuples(TEXTS, st.integers(0, 2)), min_size=1, max_size=5))
 def test_a_subscription_comes_back_as_it_was(number: int, wanted: list[tuple[str, int]]) -> None:
     assert packets.read_subscribe(one(packets.subscribe(number, wanted))) == (number, wanted)
@@ -75,7 +71,6 @@ def test_a_subscription_comes_back_as_it_was(number: int, wanted: list[tuple[str
 
 
 @pytest.mark.parametrize("kind", [4, 5, 6, 7, 11])
-@settings(deadline=None)
 @given(number=NUMBERS)
 def test_an_acknowledgement_comes_back_as_it_was(kind: int, number: int) -> None:
     packet = one(packets.ack(kind, number))
@@ -125,7 +120,6 @@ LEVELS = st.sampled_from(["a", "b", "", "$x", "+", "#"])
 PATHS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(PATHS.filter(valid_filter), st.sampled_from("xyz"), st.integers(0, 2), st.booleans())))
 def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list[tuple[str, str, int, bool]]) -> None:
     table: FilterTable[str] = FilterTable()

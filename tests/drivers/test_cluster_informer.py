@@ -21,7 +21,8 @@ from kubeedge_actors.drivers.cluster import informer as informer_module
 from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, Change, ChangeBox, Listing, Operation, identity
 from kubeedge_actors.drivers.cluster.informer import Feed, Informer, backoff
 from kubeedge_actors.errors import ClusterError, Unreachable
-from tests.drivers.clusters import PATIENCE, Listener
+from tests.drivers.clusters import Listener
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)

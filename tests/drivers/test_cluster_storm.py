@@ -18,6 +18,7 @@ from kubeedge_actors.errors import ClusterError, Conflict, NotFound, Unreachable
 from tests.drivers.clusters import Listener, config
 from tests.drivers.stormy import WORSE, stormy_cluster
 from tests.drivers.test_cluster_transport import Server, answer, server
+from tests.support.waiting import PATIENCE
 
 __all__ = ["server"]
 
@@ -65,7 +66,7 @@ def test_after_a_storm_of_writes_and_failures_the_picture_is_right() -> None:
 
 
 def test_a_busy_api_is_asked_again_when_it_says(server: Server) -> None:
-    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=2.0)
+    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps = [BUSY, BUSY, FINE]
     assert cluster.get(POD_KIND, "default", "p")["metadata"]["name"] == "p"
     server.steps = [BUSY] * 10
@@ -76,7 +77,7 @@ def test_a_busy_api_is_asked_again_when_it_says(server: Server) -> None:
 
 
 def test_one_that_wants_to_be_asked_much_later_is_not_waited_for(server: Server) -> None:
-    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=2.0)
+    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps = [answer(b"{}", "503 Service Unavailable", "Retry-After: 3600\r\n")]
     with pytest.raises(ClusterError):
         cluster.get(POD_KIND, "default", "p")
@@ -110,7 +111,7 @@ def test_a_plugin_of_the_kubeconfig_gives_the_token_and_a_new_one_when_that_is_r
         "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin,"
         f" args: ['{tmp_path}/count'], env: [{{name: PREFIX, value: t}}]}}}}}}]\n"
     )
-    transport = Transport(from_kubeconfig(tmp_path / "kubeconfig"), timeout=2.0)
+    transport = Transport(from_kubeconfig(tmp_path / "kubeconfig"), timeout=PATIENCE)
     server.steps = [FINE, FINE, UNAUTHORIZED, FINE]
     for _ in range(3):
         assert transport.request("GET", "/x")[0] == 200
@@ -120,7 +121,7 @@ def test_a_plugin_of_the_kubeconfig_gives_the_token_and_a_new_one_when_that_is_r
 
 
 def test_a_token_that_stays_refused_is_not_tried_for_ever(server: Server) -> None:
-    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=2.0)
+    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=PATIENCE)
     server.steps = [UNAUTHORIZED]
     assert transport.request("GET", "/x")[0] == 401
     transport.close()
@@ -129,7 +130,7 @@ def test_a_token_that_stays_refused_is_not_tried_for_ever(server: Server) -> Non
 def test_a_renewed_token_file_is_taken_when_the_old_token_is_refused(server: Server, tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("old\n")
-    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}", token_file=path), timeout=2.0)
+    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}", token_file=path), timeout=PATIENCE)
 
     def renew(held: object, request: bytes) -> None:
         path.write_text("new\n")
@@ -163,7 +164,7 @@ def test_a_plugin_that_is_not_there_is_named() -> None:
 
 
 def test_a_conflict_is_not_repeated(server: Server) -> None:
-    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=2.0)
+    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps = [answer(b'{"kind":"Status","code":409,"reason":"Conflict"}', "409 Conflict")]
     with pytest.raises(Conflict):
         cluster.patch(POD_KIND, "default", "p", {})

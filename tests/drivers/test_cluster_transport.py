@@ -20,7 +20,7 @@ from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.drivers.pki import x509
 from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, KeyPair, Subject
 from kubeedge_actors.errors import ClusterError, NotFound, Unreachable, UsageError
-from tests.drivers.clusters import PATIENCE
+from tests.support.waiting import PATIENCE
 
 Step = Callable[[socket.socket, bytes], None]
 
@@ -95,6 +95,10 @@ def send_and_hang_up(held: socket.socket, data: bytes) -> None:
     hang_up(held, b"")
 
 
+def say_nothing(held: socket.socket, request: bytes) -> None:
+    """Leave the client without an answer."""
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     made = Server()
@@ -104,7 +108,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def transport(server: Server) -> Iterator[Transport]:
-    made = Transport(Access(url=f"http://127.0.0.1:{server.port}/prefix/", token="secret"), timeout=2.0)
+    made = Transport(Access(url=f"http://127.0.0.1:{server.port}/prefix/", token="secret"), timeout=PATIENCE)
     yield made
     made.close()
 
@@ -140,15 +144,18 @@ def test_a_kept_connection_that_the_server_closed_is_replaced_unnoticed(server: 
         hang_up,
         lambda held, request: held.sendall(b"SMTP ready\r\n\r\n"),
         lambda held, request: send_and_hang_up(held, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
-        lambda held, request: None,
+        say_nothing,
     ],
     ids=["hangs up", "is no HTTP server", "breaks off", "says nothing"],
 )
 def test_a_server_that_fails_is_unreachable_and_its_connection_not_used_again(server: Server, step: Step) -> None:
-    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}"), timeout=0.2)
+    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps += [step, answer(b"{}")]
+    if step is say_nothing:
+        transport._timeout = 0.2
     with pytest.raises(Unreachable) as caught:
         transport.request("GET", "/")
+    transport._timeout = PATIENCE
     assert f"http://127.0.0.1:{server.port}" in str(caught.value)
     assert transport.request("GET", "/") == (200, b"{}")
     transport.close()

@@ -17,7 +17,6 @@ from tests.drivers.containers_bench import (
     DEAF,
     FOREVER,
     MISSING,
-    WAIT,
     Bench,
     DockerBench,
     FakeBench,
@@ -25,6 +24,7 @@ from tests.drivers.containers_bench import (
     exits,
     writes,
 )
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -137,7 +137,7 @@ def test_only_the_last_watcher_is_told(bench: Bench) -> None:
     told: queue.Queue[RuntimeEvent] = queue.Queue()
     bench.runtime.watch(told.put)
     one = bench.run(exits(0))
-    event = told.get(timeout=WAIT)
+    event = told.get(timeout=PATIENCE)
     assert isinstance(event, ContainerEnded)
     assert (event.id, event.pod_uid) == (one.id, one.pod.uid)
     assert bench.events.empty()

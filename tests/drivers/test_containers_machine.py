@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,8 @@ from kubeedge_actors.drivers.containers.host import LinuxHost
 from kubeedge_actors.drivers.containers.manifests import ManifestFolder
 from kubeedge_actors.drivers.containers.probes import NetworkProber
 from kubeedge_actors.errors import ContainerError
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def held(path: str) -> dict[str, bytes]:
 NAMES = st.sampled_from(["a", "b", "sub/c", "sub/d"])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(versions=st.lists(st.dictionaries(NAMES, st.binary(max_size=3)), min_size=1, max_size=4))
 def test_a_volume_holds_what_was_written_last_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, versions: list[dict[str, bytes]]
@@ -146,7 +147,7 @@ def server() -> Iterator[tuple[socket.socket, list[bytes]]]:
     yield listening, seen
     listening.shutdown(socket.SHUT_RDWR)
     listening.close()
-    thread.join(5)
+    thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +244,13 @@ def test_a_machine_without_a_pause_program_is_named() -> None:
         pause.program("riscv64")
 
 
+def sleeps(pid: int) -> bool:
+    """Whether the process waits for a signal and for nothing else."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S" and (
+        b"/pause" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+
+
 def test_the_pause_program_sleeps_until_it_is_killed(tmp_path: Path) -> None:
     try:
         code = pause.program(os.uname().machine)
@@ -251,8 +259,7 @@ def test_the_pause_program_sleeps_until_it_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "pause"
     path.write_bytes(code)
     path.chmod(0o755)
-    with subprocess.Popen([path]) as running:
-        with pytest.raises(subprocess.TimeoutExpired):
-            running.wait(0.2)
+    with child([path]) as running:
+        eventually(lambda: sleeps(running.pid), "it sleeps")
         running.kill()
-        assert running.wait(5) == -9
+        assert running.wait(PATIENCE) == -9

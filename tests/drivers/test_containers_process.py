@@ -21,7 +21,8 @@ from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpe
 from kubeedge_actors.drivers.containers.environment import prefixed
 from kubeedge_actors.drivers.containers.process import RECORD, ProcessRuntime, Record
 from kubeedge_actors.errors import ContainerError
-from tests.drivers.containers_bench import FOREVER, WAIT, ProcessBench, exits
+from tests.drivers.containers_bench import FOREVER, ProcessBench, exits
+from tests.support.waiting import PATIENCE
 
 STARTS_AND_IS_KILLED = """
 import os, signal, sys
@@ -46,7 +47,7 @@ def bench(tmp_path: Path) -> Iterator[ProcessBench]:
 def killed_edge(root: Path, script: str) -> str:
     """Start a container from a process that is then killed; the container's id."""
     command = [sys.executable, "-c", STARTS_AND_IS_KILLED, str(root), script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return done.stdout.strip()
 
@@ -86,7 +87,7 @@ def _await_exit(pid: int) -> None:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    assert select.select([fd], [], [], WAIT)[0]
+    assert select.select([fd], [], [], PATIENCE)[0]
     os.close(fd)
 
 
@@ -244,5 +245,5 @@ def test_many_short_processes_are_all_told(bench: ProcessBench) -> None:
     told: queue.Queue[RuntimeEvent] = queue.Queue()
     bench.runtime.watch(told.put)
     ids = {bench.run(exits(number % 3)).id for number in range(30)}
-    ended = {event.id for event in (told.get(timeout=WAIT) for _ in ids) if isinstance(event, ContainerEnded)}
+    ended = {event.id for event in (told.get(timeout=PATIENCE) for _ in ids) if isinstance(event, ContainerEnded)}
     assert ended == ids

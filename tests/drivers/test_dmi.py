@@ -19,6 +19,7 @@ from kubeedge_actors.drivers.dmi.grpcs import GrpcMappers
 from kubeedge_actors.drivers.dmi.proto import Messages
 from kubeedge_actors.errors import MapperAway, MapperError
 from tests.drivers import dmi_mapper
+from tests.support.waiting import PATIENCE
 
 MODEL = {"metadata": {"name": "m", "namespace": "default"}, "spec": {"properties": [{"name": "t", "type": "INT"}]}}
 DEVICE = {
@@ -81,7 +82,7 @@ class World:
     def call(self, verb: Verb, object: dict[str, Any], address: str = "") -> MapperError | None:
         answers: queue.Queue[MapperError | None] = queue.Queue()
         self.mappers.call(address or str(self.mapper.own), verb, object, answers.put)
-        return answers.get(timeout=15)
+        return answers.get(timeout=PATIENCE)
 
 
 @pytest.fixture

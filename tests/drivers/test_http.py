@@ -11,6 +11,7 @@ import pytest
 from kubeedge_actors.drivers.http.base import BODY_LIMIT, Headers, Request
 from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
 from kubeedge_actors.errors import HttpError
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_headers_that_say_how_it_travels_are_not_taken_from_the_request(server: 
 
 
 def raw(server: StdlibServer, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         said = b""

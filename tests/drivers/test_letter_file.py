@@ -14,6 +14,7 @@ import pytest
 from kubeedge_actors.drivers.store import letters
 from kubeedge_actors.drivers.store.letters import LetterFile, LetterRow, LetterWriter
 from kubeedge_actors.errors import StoreCorrupt, StoreError
+from tests.support.waiting import PATIENCE
 
 
 def row(text: str) -> LetterRow:
@@ -99,11 +100,11 @@ def test_adding_does_not_wait_for_the_disk(tmp_path: Path) -> None:
 
     def slow() -> LetterRow:
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
         return row("slow")
 
     writer.add(slow)
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE)
     for number in range(1200):
         writer.add(lambda number=number: row(str(number)))  # type: ignore[misc]
     assert not writer.flush(0.01)
@@ -126,11 +127,11 @@ def test_a_letter_after_a_quiet_time_is_written_at_once_and_those_that_follow_to
 
     writer = LetterWriter(Watched(tmp_path / "letters.db"))
     writer.add(lambda: row("a"))
-    assert made.get(timeout=10) == "a"
+    assert made.get(timeout=PATIENCE) == "a"
     for text in "bcd":
         writer.add(lambda text=text: row(text))  # type: ignore[misc]
     assert writer.flush(10), "whoever asks does not wait for company"
-    assert made.get(timeout=10) == "b c d"
+    assert made.get(timeout=PATIENCE) == "b c d"
     writer.close()
 
 

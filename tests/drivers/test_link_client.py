@@ -16,6 +16,7 @@ from kubeedge_actors.drivers.link.relay import Relay
 from kubeedge_actors.drivers.link.trust import dial
 from tests.drivers.raw_peer import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawPeer, frame
 from tests.drivers.recorders import ClientRecorder
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_a_slow_handler_slows_the_peer_down(link: WebSocketLink, peer: RawPeer) 
 
     class Slow(ClientRecorder):
         def on_text(self, text: str) -> None:
-            go_on.wait(10)
+            go_on.wait(PATIENCE)
             super().on_text(text)
 
     events = joined(link, peer, Slow())

@@ -24,6 +24,7 @@ from kubeedge_actors.errors import CertificateError, LinkError
 from tests.certificates import TestCa
 from tests.drivers.raw_client import BINARY, CLOSE, CONT, HEADERS, PING, PONG, TEXT, RawClient, frame
 from tests.drivers.recorders import ServerRecorder
+from tests.support.waiting import PATIENCE
 
 LIMIT = 200_000
 
@@ -383,7 +384,7 @@ def test_what_was_not_taken_is_offered_again_in_order_and_the_sender_is_slowed_d
     try:
         with RawClient(port, serving.mine) as client:
             client.joined()
-            client.socket.settimeout(1.0)
+            client.socket.settimeout(0.5)
             sent = 0
             with pytest.raises(TimeoutError):
                 while sent < 5000:  # 250 MB, if nobody stopped us
@@ -403,7 +404,7 @@ def test_what_came_before_the_end_is_delivered_before_the_end_is_told(serving: S
         with RawClient(port, serving.mine) as client:
             client.joined()
             client.socket.sendall(b"".join(frame(TEXT, str(number).encode()) for number in range(50)))
-            assert told.refused.wait(10)
+            assert told.refused.wait(PATIENCE)
         told.open.set()
         assert [told.next("text") for _ in range(50)] == [str(number) for number in range(50)]
         told.next("close")

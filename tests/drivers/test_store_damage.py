@@ -17,6 +17,8 @@ from kubeedge_actors.drivers.store import file, schema
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreCorrupt, StoreError
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE
 
 WRITER = """
 import sys
@@ -55,7 +57,7 @@ print(written, len(store.meta.of_type("pod")))
 @pytest.mark.parametrize("round", range(3))
 def test_every_acknowledged_write_survives_kill_9(tmp_path: Path, round: int) -> None:
     path = tmp_path / "edge.db"
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+    with child([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         acknowledged = [int(writer.stdout.readline()) for _ in range(40 + 7 * round)]
         writer.send_signal(signal.SIGKILL)
@@ -141,7 +143,7 @@ def test_a_full_database_refuses_and_keeps_what_it_has(tmp_path: Path, monkeypat
 def test_a_full_disk_refuses_and_the_store_goes_on_when_there_is_room(tmp_path: Path) -> None:
     path = tmp_path / "edge.db"
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(path)], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", FULL, str(path)], check=False, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     written, kept = map(int, done.stdout.split())

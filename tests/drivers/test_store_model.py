@@ -96,4 +96,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestStoreIsItsModel = Machine.TestCase
-TestStoreIsItsModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestStoreIsItsModel.settings = settings(max_examples=25, stateful_step_count=20)

@@ -19,6 +19,7 @@ from kubeedge_actors.apiserver.request import Request
 from kubeedge_actors.apiserver.users import resource_refused
 from tests.apiserver.harness import Api
 from tests.rbac import Call, Rules
+from tests.support.waiting import PATIENCE
 
 AGENT = "kubeedge-actors"
 
@@ -103,7 +104,7 @@ class Service:
         for _ in range(self._count):
             port = next(self._ports)
             with suppress(OSError):  # this one is down
-                outside = socket.create_connection(("127.0.0.1", port), 2)
+                outside = socket.create_connection(("127.0.0.1", port), PATIENCE)
                 outside.settimeout(None)
                 self.carried.append(port)
                 self._open += [inside, outside]

@@ -7,24 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.demo_stage import end, first_line
 from tests.support.ports import free_ports
-
-
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 40.0) -> Any:
-    """Poll until `condition` is true; its value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Side:
@@ -37,15 +27,27 @@ class Side:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
-        """Start it; the ready line."""
+        """Start it; the ready line. One that is not ready in time is ended."""
         log = self.log.open("a", encoding="utf-8")
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         )
         log.close()
-        line = first_line(self.process.stdout, 30)
-        assert line.startswith("ready"), self.log.read_text(encoding="utf-8")[-3000:]
+        line = first_line(self.process.stdout, PATIENCE)
+        if not line.startswith("ready"):
+            self.end()
+            raise AssertionError(self.log.read_text(encoding="utf-8")[-3000:])
         return line
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    def end(self) -> None:
+        """SIGTERM, if it runs."""
+        if self.runs:
+            self.stop()
 
     def kill(self) -> None:
         """kill -9."""
@@ -56,8 +58,17 @@ class Side:
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         assert self.process is not None
-        end(self.process)
+        end(self.process, PATIENCE)
         return self.process.returncode
+
+
+@contextmanager
+def ending(*sides: Side) -> Iterator[None]:
+    """End what runs of these, in this order, after the block, whatever happens in it or to one of them."""
+    with ExitStack() as stack:
+        for side in reversed(sides):
+            stack.callback(side.end)
+        yield
 
 
 class World:
@@ -105,7 +116,7 @@ class World:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             env={**os.environ, "HOME": str(self._home)},
             check=False,
         )
@@ -127,10 +138,8 @@ class World:
 
     def stop(self) -> None:
         """End both; pods first, since they outlive the edge. An edge that was killed has to end them all the same."""
-        if self.cloud.process and self.cloud.process.poll() is None:
-            if self.edge.process and self.edge.process.poll() is not None and self.out("get", "pods", "-o", "name"):
-                self.edge.start()
-            self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=20s")
-        for side in (self.edge, self.cloud):
-            if side.process and side.process.poll() is None:
-                side.stop()
+        with ending(self.edge, self.cloud):
+            if self.cloud.runs:
+                if self.edge.process and not self.edge.runs and self.out("get", "pods", "-o", "name"):
+                    self.edge.start()
+                self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=50s")

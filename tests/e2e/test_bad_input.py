@@ -13,11 +13,12 @@ from kubeedge_actors.installing import install_hint
 from tests.certificates import TestCa
 from tests.e2e.sides import Side
 from tests.support.ports import free_ports
+from tests.support.waiting import PATIENCE
 
 
 def run(module: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        (sys.executable, "-m", module, *options), capture_output=True, text=True, timeout=60, check=False
+        (sys.executable, "-m", module, *options), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 
@@ -142,7 +143,7 @@ def test_a_cloud_that_was_installed_without_its_extra_says_how_to_get_it(command
         f"import runpy, sys; sys.modules['uvicorn'] = None; sys.argv = {words}; "
         f"runpy.run_module('{command}', run_name='__main__', alter_sys=True)"
     )
-    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert last_sentence(done).startswith("cloud: it needs the library uvicorn")
     assert last_sentence(done).endswith(install_hint("cloud"))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
+from tests.support.waiting import WHOLE_PROGRAM
 
 
-@pytest.mark.timeout(180)
 def test_the_demo_works_from_start_to_end() -> None:
     done = subprocess.run(
         (sys.executable, "-m", "kubeedge_actors.demo", "--exit-after", "0"),
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=WHOLE_PROGRAM,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,8 +10,9 @@ import pytest
 
 from tests.docker_engine import DockerEngine
 from tests.docker_relay import EngineRelay
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
 from tests.e2e.test_pods import phase
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
 MANIFEST = """
@@ -62,7 +63,6 @@ def found(engine: DockerEngine, world: World, pod: str, *options: str) -> list[s
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("way", ["stop", "hang"])
 def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
     away: World, relay: EngineRelay, docker_engine: DockerEngine, way: str
@@ -73,7 +73,7 @@ def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
         eventually(lambda name=name: phase(away, name) == "Running", "pod Running")  # type: ignore[misc]
     before = found(docker_engine, away, "stays", "-a")
     getattr(relay, way)()
-    eventually(lambda: ready(away).startswith("False"), "node NotReady", 25)
+    eventually(lambda: ready(away).startswith("False"), "node NotReady")
     assert ready(away).startswith(
         "False KubeletNotReady container runtime is down: the Docker engine does not answer: "
     )
@@ -85,12 +85,12 @@ def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
     assert away.edge.process is not None
     assert away.edge.process.poll() is None
     relay.start()
-    eventually(lambda: ready(away) == "True EdgeReady edge is posting ready status", "node Ready", 30)
-    eventually(lambda: phase(away, "new") == "Running", "the new pod runs", 60)
-    eventually(lambda: "NotFound" in away.kubectl("get", "pod", "goes").stderr, "the deleted pod is gone", 60)
-    eventually(lambda: len(found(docker_engine, away, "dies")) == 1, "what has ended meanwhile runs again", 60)
+    eventually(lambda: ready(away) == "True EdgeReady edge is posting ready status", "node Ready")
+    eventually(lambda: phase(away, "new") == "Running", "the new pod runs")
+    eventually(lambda: "NotFound" in away.kubectl("get", "pod", "goes").stderr, "the deleted pod is gone")
+    eventually(lambda: len(found(docker_engine, away, "dies")) == 1, "what has ended meanwhile runs again")
     assert found(docker_engine, away, "stays", "-a") == before, "neither restarted nor doubled"
     assert len(found(docker_engine, away, "new", "-a")) == 1
     # the pod may leave the API a moment before its container is removed
-    eventually(lambda: found(docker_engine, away, "goes", "-a") == [], "the deleted pod's container is removed", 20)
+    eventually(lambda: found(docker_engine, away, "goes", "-a") == [], "the deleted pod's container is removed")
     assert "containers can be run again" in away.edge.log.read_text(encoding="utf-8")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.docker_engine import DockerEngine
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
 from tests.e2e.test_pods import phase, serves
 from tests.support.ports import free_ports
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
 MANIFEST = """
@@ -59,7 +60,7 @@ def test_a_busybox_pod_runs_serves_survives_the_edge_and_goes(
     docker_world.edge.start()
     docker_world.wait_ready()
     assert containers(docker_engine, uid) == before, "adopted, not started twice"
-    deleted = docker_world.kubectl("delete", "pod", "web", "--timeout=30s")
+    deleted = docker_world.kubectl("delete", "pod", "web", "--timeout=50s")
     assert deleted.returncode == 0, deleted.stderr
     eventually(lambda: not containers(docker_engine, uid), "the containers are gone")
 
@@ -80,5 +81,5 @@ def test_logs_are_read_followed_and_dated_and_commands_run(docker_world: World, 
     assert (done.returncode, done.stdout) == (5, "said\n") and done.stderr.startswith("wrong\n")
     uid = docker_world.out("get", "pod", "talk", "-o", "jsonpath={.metadata.uid}")
     assert containers(docker_engine, uid)
-    docker_world.kubectl("delete", "pod", "talk", "--timeout=30s")
+    docker_world.kubectl("delete", "pod", "talk", "--timeout=50s")
     eventually(lambda: not containers(docker_engine, uid), "the containers are gone")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
 from tests.e2e.test_logs import COUNTING, manifest
+from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
 
@@ -25,7 +26,7 @@ def piped(world: World, data: bytes, *command: str) -> bytes:
     """What a command in the pod makes of its input."""
     config = str(world.cloud.data_dir / "kubeconfig")
     line = ("kubectl", "--kubeconfig", config, "exec", "-i", "talk", "--", *command)
-    return subprocess.run(line, input=data, capture_output=True, timeout=60, check=True).stdout
+    return subprocess.run(line, input=data, capture_output=True, timeout=PATIENCE, check=True).stdout
 
 
 def test_a_command_gives_its_output_its_errors_and_its_exit_code(talking: World) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from kubeedge_actors.demo_stage import first_line
 from tests.support.ports import free_ports
+from tests.support.processes import child
+from tests.support.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("side", ["cloud", "edge"])
@@ -22,11 +24,9 @@ def test_an_interrupt_from_the_terminal_ends_a_side_with_status_0_and_no_traceba
         "edge": ["--runtime", "process", "--mqtt-port", ports[0], "--log-level", "error"],
     }
     command = [sys.executable, "-m", f"kubeedge_actors.{side}", "--data-dir", str(tmp_path / side), *options[side]]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert first_line(process.stdout, 30).startswith("ready")
+    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert first_line(process.stdout, PATIENCE).startswith("ready")
         os.killpg(process.pid, signal.SIGINT)
-        said = process.communicate(timeout=15)[1]
+        said = process.communicate(timeout=PATIENCE)[1]
     assert (process.returncode, said.splitlines()[-1]) == (0, f"{side}: ended by SIGINT")
     assert "Traceback" not in said

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
 from tests.e2e.test_pods import manifest, phase, serves
 from tests.support.ports import free_ports
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kubectl
 FORCE = ("--force", "--grace-period=0")
@@ -43,4 +44,4 @@ def test_a_pod_ends_though_every_record_of_what_its_node_has_is_lost(world: Worl
     assert world.kubectl("delete", "pod", "web", *FORCE).returncode == 0
     assert not world.json("get", "objectsyncs")["items"]
     world.edge.start()
-    eventually(lambda: not serves(port), "the pod has ended", 60)
+    eventually(lambda: not serves(port), "the pod has ended")

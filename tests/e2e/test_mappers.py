@@ -11,7 +11,8 @@ import pytest
 
 pytest.importorskip("grpc")
 from tests.drivers.dmi_mapper import Mapper
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
+from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
 MANIFEST = """
@@ -77,6 +78,6 @@ def test_a_mapper_gets_its_devices_hears_of_changes_and_reports(world: World, tm
         assert mapper.next("UpdateDevice").device.spec.properties[0].desired.value == "20"
         assert [each.name for each in mapper.register().deviceList] == ["pump"]
         world.kubectl("delete", "device", "pump")
-        assert {mapper.heard.get(timeout=20)[0] for _ in range(2)} == {"RemoveDevice", "RemoveDeviceModel"}
+        assert {mapper.heard.get(timeout=PATIENCE)[0] for _ in range(2)} == {"RemoveDevice", "RemoveDeviceModel"}
     finally:
         mapper.stop()

@@ -18,8 +18,9 @@ import pytest
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.drivers.broker.external import ExternalBroker
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
 from tests.support.ports import free_ports
+from tests.support.waiting import PATIENCE, eventually
 from tests.test_metrics import parsed
 
 pytestmark = pytest.mark.kubectl
@@ -41,13 +42,13 @@ class Pair(World):
         """`python -m kubeedge_actors control` against one of them; it has to succeed."""
         data_dir = str(getattr(self, side).data_dir)
         command = (sys.executable, "-m", "kubeedge_actors", "control", *words, "--data-dir", data_dir)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def metrics(self, number: int) -> dict[str, float]:
         """The sum of each metric."""
-        with urlopen(f"http://127.0.0.1:{self.ports[number]}/metrics", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{self.ports[number]}/metrics", timeout=PATIENCE) as answer:
             _, samples = parsed(answer.read().decode())
         sums: dict[str, float] = {}
         for (name, _), value in samples.items():

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.drivers.broker.external import ExternalBroker
-from tests.e2e.sides import Side, eventually
+from tests.e2e.sides import Side
 from tests.support.ports import free_ports
+from tests.support.waiting import eventually
 
 
 def test_a_fragile_module_does_not_end_the_node(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import urllib.request
 import pytest
 
 from kubeedge_actors.demo_stage import running_pids
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
 from tests.support.ports import free_ports
+from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
 SERVER = (
@@ -39,7 +40,7 @@ def phase(world: World, name: str) -> str:
 
 def serves(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=PATIENCE) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -63,7 +64,7 @@ def test_a_pod_of_kubectl_runs_serves_and_goes(running: tuple[World, int]) -> No
     world, port = running
     assert "web" in world.out("get", "pods", "-o", "wide")
     assert "Running" in world.out("describe", "pod", "web")
-    deleted = world.kubectl("delete", "pod", "web", "--grace-period=2", "--timeout=30s")
+    deleted = world.kubectl("delete", "pod", "web", "--grace-period=2", "--timeout=50s")
     assert deleted.returncode == 0, deleted.stderr
     assert running_pids(SERVER, port) == []
     assert "not found" in world.kubectl("get", "pod", "web").stderr

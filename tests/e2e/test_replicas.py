@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from kubeedge_actors.apiserver import ApiServer, kubeconfig
 from tests.apiserver.harness import Api, deployment
 from tests.e2e.cluster import GuardedApi, Service, guarded_api
-from tests.e2e.sides import Side, eventually
+from tests.e2e.sides import Side, ending
 from tests.e2e.test_twins import TOPIC, update
 from tests.support.mqtt import leave
 from tests.support.ports import free_ports
+from tests.support.waiting import PATIENCE, eventually
 
 PODS, NODES = "/api/v1/namespaces/default/pods", "/api/v1/nodes"
 DEVICES = "/apis/devices.kubeedge.io/v1beta1/namespaces/default"
@@ -66,8 +66,8 @@ class Fleet:
         lease = self.api.call("GET", f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}")
         return str(lease.json["spec"]["renewTime"]) if lease.status == 200 else ""
 
-    def run_pod(self, name: str, node: str, seconds: float = 40.0) -> float:
-        """A pod on this node; seconds until it runs."""
+    def run_pod(self, name: str, node: str) -> None:
+        """A pod on this node; it runs."""
         container = {
             "name": "main",
             "image": "x",
@@ -78,10 +78,8 @@ class Fleet:
             ],
         }
         spec = {"nodeName": node, "containers": [container], "terminationGracePeriodSeconds": 1}
-        began = time.monotonic()
         self.api.post(PODS, {"metadata": {"name": name}, "spec": spec})
-        eventually(lambda: self.phase(name) == "Running", f"{name} runs", seconds)
-        return time.monotonic() - began
+        eventually(lambda: self.phase(name) == "Running", f"{name} runs")
 
     def phase(self, name: str) -> str:
         return str(self.api.get(f"{PODS}/{name}")["status"].get("phase"))
@@ -91,7 +89,7 @@ class Fleet:
         client = mqtt.Client(CallbackAPIVersion.VERSION2)
         client.connect("127.0.0.1", self.mqtt[node])
         client.loop_start()
-        client.publish(TOPIC, update(value), qos=1).wait_for_publish(10)
+        client.publish(TOPIC, update(value), qos=1).wait_for_publish(PATIENCE)
         leave(client)
 
     def twin(self) -> Any:
@@ -107,15 +105,13 @@ class Fleet:
 
     def stop(self) -> None:
         """End it all."""
-        self.api.call("DELETE", PODS)
-        with contextlib.suppress(AssertionError):  # it is for tidiness: what a pod has started outlives its edge
-            eventually(lambda: not self.api.get(PODS)["items"], "the pods have ended", 15)
-        for side in (*self.edges, *self.clouds):
-            if side.process and side.process.poll() is None:
-                side.stop()
-        self.hub.close()
-        self.door.close()
-        self.api.close()
+        with contextlib.ExitStack() as stack:
+            for each in (self.api, self.door, self.hub):
+                stack.callback(each.close)
+            stack.enter_context(ending(*self.edges, *self.clouds))
+            self.api.call("DELETE", PODS)
+            if all(edge.runs for edge in self.edges) and any(cloud.runs for cloud in self.clouds):
+                eventually(lambda: not self.api.get(PODS)["items"], "the pods have ended")  # they outlive their edge
 
 
 @pytest.fixture
@@ -153,17 +149,13 @@ def test_either_replica_may_die_and_its_nodes_are_served_by_the_other(fleet: Fle
 
     fleet.clouds[leading].kill()
     fleet.report(0, "2")  # while its cloud may be away
-    killed = time.monotonic()
     other = fleet.identity(1 - leading)
     for name, version in versions.items():
         fleet.run_pod(f"after-{name}", name)
         assert fleet.ready(name)
-        eventually(lambda name=name, version=version: fleet.renewed(name) != version, f"{name} renews its lease", 40)  # type: ignore[misc]
-    served = time.monotonic() - killed
-    assert served < 40
+        eventually(lambda name=name, version=version: fleet.renewed(name) != version, f"{name} renews its lease")  # type: ignore[misc]
     eventually(lambda: fleet.twin() == {"temperature": "2"}, "what was reported meanwhile is in the status")
-    eventually(lambda: fleet.leader().endswith(other), "the other leads", 40)
-    print(f"nodes served by the other replica after {served:.1f} s, it leads after {time.monotonic() - killed:.1f} s")
+    eventually(lambda: fleet.leader().endswith(other), "the other leads")
 
     before = fleet.api.get(NODES)["items"]
     fleet.clouds[leading].start()
@@ -194,20 +186,17 @@ def test_what_our_own_api_needs_is_done_once_and_by_the_other_when_the_leader_di
         api.post(deployments, deployment("web"))
         eventually(lambda: len(api.get(PODS)["items"]) == 1, "a pod for the deployment")
         clouds[0].kill()
-        began = time.monotonic()
         api.patch(f"{deployments}/web", {"spec": {"replicas": 3}})
         eventually(lambda: len(api.get(PODS)["items"]) == 3, "the other replica does it")
-        assert time.monotonic() - began < 30
         assert api.get(LEASE)["spec"]["leaseTransitions"] == 1
         clouds[0].start()
         api.patch(f"{deployments}/web", {"spec": {"replicas": 5}})
         eventually(lambda: len(api.get(PODS)["items"]) == 5, "more pods")
         assert clouds[1].stop() == 0
         api.patch(f"{deployments}/web", {"spec": {"replicas": 6}})
-        eventually(lambda: len(api.get(PODS)["items"]) == 6, "the first leads again at once", 8)
+        eventually(lambda: len(api.get(PODS)["items"]) == 6, "the first leads again at once")
     finally:
-        for cloud in clouds:
-            if cloud.process and cloud.process.poll() is None:
-                cloud.stop()
-        api.close()
-        server.stop()
+        with contextlib.ExitStack() as stack:
+            stack.callback(server.stop)
+            stack.callback(api.close)
+            stack.enter_context(ending(*clouds))

@@ -12,8 +12,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
 from tests.support.mqtt import leave
+from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
 DEVICE = """
@@ -57,9 +58,11 @@ def exchange(world: World, publish: str, answer: str, payload: str) -> dict[str,
     client.loop_start()
     try:
         client.subscribe(answer)
-        assert subscribed.wait(10)
-        subprocess.run(("mosquitto_pub", "-p", str(world.mqtt), "-t", publish, "-m", payload), check=True, timeout=10)
-        return dict(json.loads(answers.get(timeout=10)))
+        assert subscribed.wait(PATIENCE)
+        subprocess.run(
+            ("mosquitto_pub", "-p", str(world.mqtt), "-t", publish, "-m", payload), check=True, timeout=PATIENCE
+        )
+        return dict(json.loads(answers.get(timeout=PATIENCE)))
     finally:
         leave(client)
 

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from tests.e2e.sides import Side, World, eventually
+from tests.e2e.sides import Side, World
 from tests.e2e.test_pods import manifest, phase, serves
 from tests.support.ports import free_ports
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kubectl
 
@@ -37,7 +38,7 @@ def test_two_nodes_of_one_machine_do_not_disturb_each_other(world: World) -> Non
         assert serves(first), "adopted"
         assert serves(second)
         assert (phase(world, "one"), phase(world, "two")) == ("Running", "Running")
-        assert world.kubectl("delete", "pod", "two", "--grace-period=1", "--timeout=30s").returncode == 0
+        assert world.kubectl("delete", "pod", "two", "--grace-period=1", "--timeout=50s").returncode == 0
         assert serves(first)
         assert not serves(second)
         assert other.stop() == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.sides import World, eventually
+from tests.e2e.sides import World
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kubectl
 MANIFEST = """
@@ -34,7 +35,7 @@ spec:
 
 
 def rolled_out(world: World, what: str) -> None:
-    done = world.kubectl("rollout", "status", what, "--timeout=30s")
+    done = world.kubectl("rollout", "status", what, "--timeout=50s")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -19,10 +19,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from tests.certificates import TestCa
+from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
-
-SECONDS = 30.0
 
 
 class FakeCloud:
@@ -59,7 +58,7 @@ class FakeCloud:
         https = self._bootstrap.server_address[1]
         return ("--cloud", f"https://127.0.0.1:{https}", "--hub", f"wss://127.0.0.1:{hub}", "--token", token)
 
-    def hear(self, seconds: float = SECONDS) -> Json:
+    def hear(self, seconds: float = PATIENCE) -> Json:
         """The next frame; queue.Empty when none comes in time."""
         return self._frames.get(timeout=seconds)
 
@@ -77,7 +76,7 @@ class FakeCloud:
         for server in (self._bootstrap, self._hub):
             server.shutdown()
         for thread in self._threads:
-            thread.join(SECONDS)
+            thread.join(PATIENCE)
         self._bootstrap.server_close()
 
     def _converse(self, connection: ServerConnection) -> None:

@@ -18,12 +18,12 @@ from cryptography.x509.oid import NameOID
 
 from kubeedge_actors.drivers.link.base import LinkTls
 from tests.drivers.raw_client import TEXT, RawClient
+from tests.support.waiting import PATIENCE
 
 Json = dict[str, Any]
 
 NODE = "edge-2"
 PROJECT = "e632aba927ea4ac2b575ec1603d56f10"
-SECONDS = 20.0
 
 
 def bootstrap(port: int, token: str, folder: Path) -> LinkTls:
@@ -31,7 +31,7 @@ def bootstrap(port: int, token: str, folder: Path) -> LinkTls:
     blind = ssl.create_default_context()
     blind.check_hostname = False
     blind.verify_mode = ssl.CERT_NONE
-    ca = _get(http.client.HTTPSConnection("127.0.0.1", port, timeout=SECONDS, context=blind), "/ca.crt")
+    ca = _get(http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=blind), "/ca.crt")
     ca_file = folder / "ca.crt"
     ca_file.write_bytes(x509.load_der_x509_certificate(ca).public_bytes(serialization.Encoding.PEM))
     key = ec.generate_private_key(ec.SECP256R1())
@@ -39,7 +39,7 @@ def bootstrap(port: int, token: str, folder: Path) -> LinkTls:
     subject = x509.Name([x509.NameAttribute(oid, value) for oid, value in names])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     trusting = ssl.create_default_context(cafile=str(ca_file))
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=SECONDS, context=trusting)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=trusting)
     headers = {"Authorization": f"Bearer {token.partition('.')[2]}", "NodeName": NODE}
     issued = _get(connection, "/edge.crt", request.public_bytes(serialization.Encoding.DER), headers)
     cert_file, key_file = folder / "edge.crt", folder / "edge.key"
@@ -89,7 +89,7 @@ class FakeEdge:
         self._client.send(TEXT, text.encode() + b"\n")
         return fresh
 
-    def hear(self, seconds: float = SECONDS) -> Json:
+    def hear(self, seconds: float = PATIENCE) -> Json:
         """The next frame; queue.Empty when none comes in time."""
         return self._frames.get(timeout=seconds)
 
@@ -97,7 +97,7 @@ class FakeEdge:
         """Cut the connection."""
         self._leaving = True
         self._client.socket.shutdown(2)
-        self._thread.join(SECONDS)
+        self._thread.join(PATIENCE)
         self._client.socket.close()
 
     def _listen(self) -> None:

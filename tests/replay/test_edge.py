@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,17 @@ from paho.mqtt.enums import CallbackAPIVersion
 from kubeedge_actors.apiserver.patches.strategic import StrategicMerge
 from kubeedge_actors.apiserver.schema.decode import Types
 from kubeedge_actors.wire import names
-from tests.e2e.sides import Side
+from tests.e2e.sides import Side, ending
 from tests.replay.fake_cloud import FakeCloud
 from tests.replay.scene import Json, Step, differences, parent, scene, sort, steady
 from tests.support.mqtt import leave
 from tests.support.ports import free_ports
+from tests.support.waiting import PATIENCE, Patience
 
 NODE = "edge-2"
 RENEWAL = (names.UPDATE, f"{names.LEASE_NAMESPACE}/{names.LEASE}/{NODE}", False)
 # of the patch with which a genuine node becomes Ready: it waits for its CSINode, ours is Ready when it registers
 READY_LATER = r'[{"message":"edge is posting ready status"'
-SECONDS = 20.0
 ALL = 10**9
 READY = 60_000  # beyond, the recorded node idles
 
@@ -48,7 +47,7 @@ class App:
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._client.subscribe([("#", 0), ("$hw/#", 0)])
-        assert ready.wait(SECONDS)
+        assert ready.wait(PATIENCE)
 
     def say(self, topic: str, payload: Any) -> None:
         """Publish what the recorded application did."""
@@ -120,19 +119,19 @@ class Replay:
             self.app.say(entry["topic"], entry["payload"])
             return
         recorded = (entry["topic"], entry["payload"])
-        deadline = time.monotonic() + SECONDS
+        patience = Patience()
         while not (fitting := [each for each in self._heard if each[0] == recorded[0]]):
-            assert time.monotonic() < deadline, f"not published: {recorded}; published: {self._heard}"
-            self._heard.append(self.app.heard.get(timeout=SECONDS))
+            assert not patience.over, f"not published: {recorded}; published: {self._heard}"
+            self._heard.append(self.app.heard.get(timeout=PATIENCE))
         self._heard.remove(fitting[0])
         assert steady(fitting[0][1]) == steady(recorded[1])
 
     def _asked(self, recorded: Json) -> None:
         """Wait for the edge's own question of this sort; compare it."""
-        deadline = time.monotonic() + SECONDS
+        patience = Patience()
         while not (fitting := [frame for frame in self._waiting if sort(frame) == sort(recorded)]):
             others = [sort(frame) for frame in self._waiting]
-            assert time.monotonic() < deadline, f"not said: {sort(recorded)}; said, and not expected: {others}"
+            assert not patience.over, f"not said: {sort(recorded)}; said, and not expected: {others}"
             self._hear()
         said = fitting[0]
         self._waiting.remove(said)
@@ -214,9 +213,11 @@ class Replay:
 
     def stop(self) -> None:
         """End both."""
-        self.app.stop()
-        self.side.stop()
-        self.cloud.stop()
+        try:
+            with ending(self.side):
+                self.app.stop()
+        finally:
+            self.cloud.stop()
 
 
 def shape(content: Any) -> Any:

@@ -10,7 +10,8 @@ import pytest
 
 from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.supervisors import Backoff, ChildSpec, Failed, MailboxSpec, Overflow, Reason, Ref
-from tests.supervisors.world import PATIENCE, Recorder, World, spec
+from tests.supervisors.world import Recorder, World, spec
+from tests.support.waiting import PATIENCE
 
 LONG = Backoff(first=1_000.0, jitter=0.0, immediate=0)
 

@@ -23,8 +23,9 @@ from kubeedge_actors.supervisors import (
     ThreadsEngine,
 )
 from kubeedge_actors.supervisors.engines.process.launcher import Convention
-from tests.supervisors.test_processes import PATIENCE, Worker, processes_of, runs
+from tests.supervisors.test_processes import Worker, processes_of, runs
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 pytest.importorskip("thespian")
 
@@ -90,7 +91,7 @@ def test_a_host_that_nobody_is_called_is_a_crash_with_a_sentence(runtime: Runtim
 def test_it_listens_on_its_own_address_only(runtime: Runtime, convention: Convention) -> None:
     with socket.socket() as there:
         there.bind((THERE, convention.port))  # somebody else may have the port there
-    with socket.create_connection((HERE, convention.port), 5.0):
+    with socket.create_connection((HERE, convention.port), PATIENCE):
         return
 
 

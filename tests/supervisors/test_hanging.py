@@ -10,7 +10,8 @@ import pytest
 
 from kubeedge_actors.supervisors import Failed, Hung, MailboxSpec, OneForAll, Reason, Restarted, Started, Unhandled
 from kubeedge_actors.supervisors.engines.threads import HostsEngine
-from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, Stop, World, spec
+from tests.supervisors.world import Boom, Lively, Recorder, Stop, World, spec
+from tests.support.waiting import PATIENCE
 
 
 def test_g10_a_handler_that_ran_past_its_deadline_is_hung_and_its_result_is_discarded(world: World) -> None:

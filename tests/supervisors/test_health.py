@@ -25,6 +25,7 @@ from kubeedge_actors.supervisors import (
 )
 from kubeedge_actors.supervisors import health as probing
 from kubeedge_actors.supervisors.health import Prober
+from tests.support.waiting import PATIENCE
 
 SLOWLY = Backoff(first=60.0, immediate=0)
 
@@ -40,7 +41,7 @@ class Patient(Module):
     @on
     def stay(self, _: str) -> None:
         self._entered.set()
-        self._leave.wait(30)
+        self._leave.wait(PATIENCE)
 
     @on
     def fail(self, _: int) -> None:
@@ -66,14 +67,14 @@ def world() -> Iterator[World]:
     world = World()
     yield world
     world.leave.set()
-    world.runtime.stop(5)
+    world.runtime.stop(PATIENCE)
 
 
 def test_an_actor_that_answers_is_ok_and_says_how_fast(world: World) -> None:
-    (health,) = world.start().look().values()
+    (health,) = world.start().look(patience=PATIENCE).values()
     assert health.state == "ok"
-    assert health.answered is not None and health.answered < 1.0
-    assert 0 <= health.age < 10
+    assert health.answered is not None and health.answered > 0
+    assert health.age >= 0
 
 
 def test_one_that_does_not_come_back_from_a_message_is_hung_and_gets_no_heap_of_probes(
@@ -82,27 +83,28 @@ def test_one_that_does_not_come_back_from_a_message_is_hung_and_gets_no_heap_of_
     monkeypatch.setattr(probing, "HUNG_SECONDS", 0.05)
     prober = world.start()
     world.runtime.ref("patient").tell("in")
-    assert world.entered.wait(10)
+    assert world.entered.wait(PATIENCE)
     for _ in range(5):
         health = prober.look(patience=0.05)["patient"]
     assert (health.state, health.answered) == ("hung", None)
     assert health.age >= 0.05
     assert len(world.runtime.cell("patient").box.orders) == 1
     world.leave.set()
-    assert prober.look(patience=10.0)["patient"].state == "ok"
+    assert prober.look(patience=PATIENCE)["patient"].state == "ok"
 
 
-def test_one_that_has_just_begun_to_work_is_not_hung(world: World) -> None:
+def test_one_that_has_just_begun_to_work_is_not_hung(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "HUNG_SECONDS", PATIENCE)
     prober = world.start()
     world.runtime.ref("patient").tell("in")
-    assert world.entered.wait(10)
+    assert world.entered.wait(PATIENCE)
     assert prober.look(patience=0.0)["patient"].state == "ok"
 
 
 def test_one_that_waits_for_its_next_start_is_restarting(world: World) -> None:
     prober = world.start()
     world.runtime.ref("patient").tell(1)
-    assert world.ended.wait(10)
+    assert world.ended.wait(PATIENCE)
     assert prober.look(patience=0.0)["patient"].state == "restarting"
 
 
@@ -112,7 +114,7 @@ def test_one_whose_start_does_not_come_back_is_hung_and_those_behind_it_start(mo
 
     class Blocked(Actor):
         def on_start(self) -> None:
-            leave.wait(30)
+            leave.wait(PATIENCE)
 
     runtime = Runtime(ThreadsEngine())
     runtime.events.subscribe(lambda event: slow.set() if isinstance(event, Slow) else None)
@@ -121,16 +123,16 @@ def test_one_whose_start_does_not_come_back_is_hung_and_those_behind_it_start(mo
     try:
         runtime.start(SupervisorSpec("root", [own]))
         assert slow.is_set()
-        health = Prober(runtime).look(patience=5.0)
+        health = Prober(runtime).look(patience=PATIENCE)
         assert (health["blocked"].state, health["behind"].state) == ("hung", "ok")
-        assert 0.05 <= health["blocked"].age < 30
+        assert health["blocked"].age >= 0.05
         leave.set()
         assert runtime.ref("blocked").name == "blocked"
-        runtime.health("blocked", 10.0).get()
-        assert Prober(runtime).look(patience=5.0)["blocked"].state == "ok"
+        runtime.health("blocked", PATIENCE).get()
+        assert Prober(runtime).look(patience=PATIENCE)["blocked"].state == "ok"
     finally:
         leave.set()
-        runtime.stop(5)
+        runtime.stop(PATIENCE)
 
 
 def test_one_that_is_not_started_again_is_down(world: World) -> None:
@@ -138,7 +140,7 @@ def test_one_that_is_not_started_again_is_down(world: World) -> None:
     world.runtime.cell("patient").box.post(lambda: None)
     with world.runtime.deciding():
         world.runtime.cell("patient").halt(final=True)
-    assert world.ended.wait(10)
+    assert world.ended.wait(PATIENCE)
     assert prober.look()["patient"].state == "down"
 
 

@@ -12,6 +12,7 @@ from kubeedge_actors.supervisors import MailboxSpec, Overflow, Reason
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.mailbox import KeyedQueue, Mailbox, Room
 from tests.supervisors.world import Recorder, World, spec
+from tests.support.waiting import PATIENCE
 
 
 class Owner:
@@ -149,5 +150,5 @@ def test_no_wake_up_is_lost_when_an_actor_falls_idle_all_the_time(threads: World
     for each in crowd:
         each.start()
     for each in crowd:
-        each.join(30.0)
+        each.join(PATIENCE)
     assert len(threads.record) == 2_100

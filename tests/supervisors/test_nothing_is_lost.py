@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -37,6 +37,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
 )
 from tests.supervisors.world import ENGINES, Boom, Stop, World
+from tests.support.waiting import PATIENCE
 
 NAMES = ("a", "b", "c", "d")
 DEADLINE = 3.0
@@ -110,7 +111,7 @@ class Desk:
         if isinstance(self.world.engine, InlineEngine):
             self.world.clock.advance(DEADLINE + 1)
         else:
-            self.release.wait(20)
+            self.release.wait(PATIENCE)
 
     def send(self, to: str, parcel: Parcel, context: Any = None) -> None:
         self.sent.append((to, parcel))
@@ -200,7 +201,7 @@ class Office(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.5, 2.0, 5.0]))
     def advance(self, seconds: float) -> None:
         if not isinstance(self.world.engine, InlineEngine):
-            self.world.wait_for(self.calm, 0.2)
+            self.world.wait_for(self.calm, PATIENCE)
         self.world.advance(seconds)
 
     @rule()
@@ -257,7 +258,5 @@ class ThreadsOffice(Office):
 def test_each_message_is_handled_or_queued_or_a_dead_letter(office: type[Office], examples: int) -> None:
     run_state_machine_as_test(
         office,
-        settings=settings(
-            max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=examples, stateful_step_count=25),
     )

@@ -17,6 +17,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
+from tests.support.waiting import PATIENCE
 
 STAGES = 6
 MESSAGES = 30_000
@@ -62,7 +63,7 @@ def test_a_pipeline_of_six_with_random_crashes_loses_nothing() -> None:
     first = runtime.ref("stage-0")
     for number in range(1, MESSAGES + 1):
         first.tell(number)
-    assert done.wait(60.0)
+    assert done.wait(PATIENCE)
     runtime.stop()
     poison = {each for each in POISON if each > 0}
     dead = {each.message for each in runtime.dead_letters if each.reason is Reason.CRASH_LIMIT}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections import Counter
 from functools import partial
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.supervisors import (
@@ -25,8 +23,8 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
+from tests.support.waiting import PATIENCE, eventually
 
-PATIENCE = 30.0
 WOES = st.one_of(*[st.just(())] * 4, st.lists(st.sampled_from(["crash", "exit", "die"]), max_size=4).map(tuple))
 
 
@@ -88,7 +86,7 @@ STEPS: Any = st.lists(
 )
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4)
 @given(steps=STEPS, strategy=st.sampled_from([OneForOne, OneForAll, RestForOne]), limit=st.integers(1, 3))
 def test_each_message_is_done_or_a_dead_letter_and_in_order(steps: Any, strategy: Any, limit: int) -> None:
     done: list[Any] = []
@@ -108,10 +106,7 @@ def test_each_message_is_done_or_a_dead_letter_and_in_order(steps: Any, strategy
             runtime.restart(name)
     for name in "ab":
         assert runtime.ref(name).ask("end", PATIENCE).get() == "end"
-    until, never = time.monotonic() + PATIENCE, threading.Event()
-    while len(done) + len(runtime.dead_letters) < len(sent):
-        assert time.monotonic() < until
-        never.wait(0.01)
+    eventually(lambda: len(done) + len(runtime.dead_letters) >= len(sent), "each is done or a dead letter")
     runtime.stop()
     dead: list[Any] = [each.message for each in runtime.dead_letters]
     assert Counter(job.number for _, job in done) + Counter(job.number for job in dead) == Counter(range(len(sent)))

@@ -10,7 +10,8 @@ import pytest
 
 from kubeedge_actors.errors import Stopped as StoppedError
 from kubeedge_actors.supervisors import Actor, Failed, Hung, Reason, Restarted, Started, Stopped, SupervisorSpec
-from tests.supervisors.world import PATIENCE, Boom, Lively, Recorder, World, in_one_process, names, spec
+from tests.supervisors.world import Boom, Lively, Recorder, World, in_one_process, names, spec
+from tests.support.waiting import PATIENCE
 
 
 def test_g6_children_start_in_list_order_and_stop_in_reverse(world: World) -> None:

@@ -21,6 +21,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
 )
 from tests.supervisors.world import Recorder, World, spec
+from tests.support.waiting import PATIENCE
 
 
 def test_g11_a_life_is_told_in_events(world: World) -> None:
@@ -99,7 +100,7 @@ def test_g11_a_subscriber_may_use_the_runtime(world: World) -> None:
             tree: list[object] = []
             asker = threading.Thread(target=lambda: tree.append(world.runtime.tree()))
             asker.start()
-            asker.join(10.0)
+            asker.join(PATIENCE)
             world.tell("b", ("seen", bool(tree)))
 
     world.runtime.events.subscribe(tell_on)

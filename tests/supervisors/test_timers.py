@@ -7,6 +7,7 @@ from typing import Any
 
 from kubeedge_actors.supervisors import Failed, Restarted
 from tests.supervisors.world import Recorder, World, in_one_process, spec
+from tests.support.waiting import PATIENCE
 
 
 def do(world: World, action: Any) -> Any:
@@ -109,12 +110,12 @@ def test_a_timer_of_a_replaced_incarnation_does_nothing(threads: World) -> None:
         if entered.is_set():
             return
         entered.set()
-        go.wait(20.0)
+        go.wait(PATIENCE)
         threads.note(actor.context.after(0.1, "from the grave").cancelled)
 
     threads.start(spec("a", lambda: Recorder(threads), handler_deadline=1.0))
     threads.tell("a", hang)
-    assert entered.wait(20.0)
+    assert entered.wait(PATIENCE)
     threads.advance(1.1)
     threads.until(lambda: threads.of(Restarted))
     go.set()

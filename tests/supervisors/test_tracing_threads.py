@@ -10,6 +10,7 @@ import pytest
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import MailboxSpec, Overflow, Runtime, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.supervisors.tracing import Hop, Tracer
+from tests.support.waiting import PATIENCE
 
 TELLERS, EACH = 3, 30_000
 
@@ -53,6 +54,6 @@ def test_nothing_is_lost_and_the_order_is_kept_while_it_is_switched(overflow: Ov
             break
     for each in tellers:
         each.join()
-    runtime.stop(5)
+    runtime.stop(PATIENCE)
     assert seen == {teller: list(range(EACH)) for teller in range(TELLERS)}
     assert {hop.outcome for hop in hops} == {"handled"}

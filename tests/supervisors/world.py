@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,8 +32,8 @@ from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 from kubeedge_actors.supervisors.engines.process.placement import ProcessPlacement
 from kubeedge_actors.supervisors.engines.threads import HostsEngine
 from tests.supervisors.carried import ByValue, Shop
+from tests.support.waiting import PATIENCE, Patience
 
-PATIENCE = 20.0
 """Seconds after which something expected did not happen."""
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
@@ -155,8 +154,8 @@ class World:
 
     def wait_for(self, condition: Callable[[], Any], patience: float) -> Any:
         """What `condition()` is when it is true or `patience` seconds are over; for threads."""
-        until = time.monotonic() + patience
-        while not (found := condition()) and time.monotonic() < until:
+        time_left = Patience(patience)
+        while not (found := condition()) and not time_left.over:
             with self.changed:
                 self.changed.wait(0.01)  # not everything that a test waits for is noted or an event
         return found
@@ -230,8 +229,8 @@ class World:
                 self.runtime.stop()
                 return
             stopper.start()
-            until = time.monotonic() + PATIENCE
-            while stopper.is_alive() and time.monotonic() < until:
+            patience = Patience()
+            while stopper.is_alive() and not patience.over:
                 self.clock.advance(1.0)  # so that shutdown deadlines pass
                 stopper.join(0.05)
             assert not stopper.is_alive(), "the runtime did not stop"

@@ -12,7 +12,7 @@ from kubeedge_actors.wire import lanes, names, resource
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.record import Header, Record, Route
 
-quick = settings(deadline=None, max_examples=150)
+quick = settings(max_examples=150)
 
 words = st.text(max_size=12)
 ids = st.uuids(version=4).map(str)
