@@ -21,6 +21,8 @@ from kubeedge_actors.supervisors.timer import Timer
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 ENTRY_POINTS = "kubeedge_actors.modules"
+INTERFACES = (Promise, Reply, Ref, Timer)
+"""Abstract types that a handler may name; all others are matched exactly."""
 _MARK = "_kubeedge_actors_batch"
 
 
@@ -102,10 +104,14 @@ class Module(Actor):
 
     def receive(self, message: object) -> object:
         """Hand the message to its handler."""
-        function = self._functions.get(type(message))
+        function = self._functions.get(type(message)) or self._inherited(type(message))
         if function is None:
             raise Unhandled(f"{type(self).__name__} has no handler for {type(message).__name__}")
         return function(self, message)
+
+    def _inherited(self, message_type: type) -> Callable[[Any, Any], Any] | None:
+        """The handler of the interface that the message implements: a Reply told to oneself is a local or a remote one."""
+        return next((self._functions.get(base) for base in INTERFACES if issubclass(message_type, base)), None)
 
     def batch(self, message_type: type) -> int:
         """As declared with `@on(batch=...)`."""
