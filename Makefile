@@ -71,8 +71,8 @@ clean:  ## remove what the targets above made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.run: setup.cfg constraints.txt
-	@tools/environment $(PYTHON) $(VENV) $@ cloud,docker,dashboard "what the demo needs, 25 MB to fetch, about a minute"
+	@tools/environment $(PYTHON) $(VENV) $@ cloud,docker,dashboard "what the demo needs, 20 MB to fetch, about a minute"
 
 $(VENV)/.dev: setup.cfg constraints.txt
-	@tools/environment $(PYTHON) $(VENV) $@ cloud,docker,dashboard,dmi,hosts,dev "what the tests need, 80 MB to fetch, two or three minutes"
+	@tools/environment $(PYTHON) $(VENV) $@ cloud,docker,dashboard,dmi,hosts,dev "what the tests need, 60 MB to fetch, two or three minutes"
 	@touch $(VENV)/.run
