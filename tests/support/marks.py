@@ -55,7 +55,38 @@ ENGINES = {"hosts", "process", "external", "mosquitto"}
 """Parameters with which a test uses another process."""
 WANTED = ("mosquitto", "kubectl", "docker")
 """What a test wants that uses another process."""
-SLOW: tuple[str, ...] = ()
+SLOW = (
+    "tests/actors/test_*_model.py::*",
+    "tests/actors/test_cloudhub_fuzz.py::*",
+    "tests/actors/test_cloudhub_outbox.py::TestDelivery::*",
+    "tests/actors/test_devicetwin_history.py::*whatever_happens",
+    "tests/actors/test_devicetwin_start.py::test_a_device_that_left_memory_*",
+    "tests/actors/test_edgecontroller_authorisation.py::*strange*",
+    "tests/actors/test_edged.py::test_a_pod_that_the_cloud_has_forgotten_*",
+    "tests/actors/test_edged_plan.py::*",
+    "tests/actors/test_leadership.py::test_never_two_lead_at_once",
+    "tests/actors/test_nodelifecycle_pulses.py::TestHearingAtRandom::*",
+    "tests/actors/test_scheduler_plan.py::*",
+    "tests/actors/*::test_whatever_happens_*",
+    "tests/apiserver/test_fuzz.py::*",
+    "tests/apiserver/test_patches.py::*merge_patch*",
+    "tests/apiserver/test_patches.py::test_a_patch_as_kubectl_makes_it_*",
+    "tests/apiserver/test_storage_machine.py::*",
+    "tests/apiserver/test_watching.py::test_two_hundred_watchers_*",
+    "tests/dashboard/test_app.py::*",
+    "tests/drivers/test_bootstrap.py::test_nothing_that_is_asked_*",
+    "tests/drivers/test_broker_journal.py::TestEndings::*",
+    "tests/drivers/test_broker_outbox.py::TestDelivery::*",
+    "tests/drivers/test_dmi.py::*",
+    "tests/drivers/test_store_model.py::*",
+    "tests/supervisors/test_engines.py::test_crashes_in_a_row_*",
+    "tests/supervisors/test_nothing_is_lost.py::*",
+    "tests/test_architecture.py::test_a_third_party_library_*",
+    "tests/wire/test_codec.py::test_names_in_another_case_*",
+    "tests/wire/test_codec.py::test_what_is_written_is_read_again",
+    "tests/wire/test_delivery.py::*",
+    "tests/wire/test_mapping.py::*",
+)
 """More than a second each on a quiet machine, without a process: most let Hypothesis try hundreds of stories."""
 STARTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty"}
 
