@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 PROCESSES = (
+    "tests/docs/test_shell_blocks.py::*",
+    "tests/options/test_completion.py::*",
     "tests/e2e/*",
     "tests/replay/*",
     "tests/support/test_*",
@@ -42,6 +44,7 @@ PROCESSES = (
 )
 """Tests, as patterns of their names without parameters."""
 LONG = (
+    "tests/docs/test_shell_blocks.py::*",
     "tests/e2e/*",
     "tests/replay/*",
     "tests/test_tutorial.py::*",
@@ -136,7 +139,7 @@ class Unmarked:
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._watching and event in STARTS:
-            self._started = str(arguments[:2] or event)
+            self._started = str(arguments[:2] or event)[:200]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
