@@ -100,6 +100,18 @@ def test_what_lost_its_owner_while_the_server_was_away_goes_at_start(tmp_path: P
         assert not again.exists(f"{MAPS}/owned")
 
 
+def test_an_owner_that_is_named_twice_is_one_owner(inside: Inside) -> None:
+    owner = inside.post(MAPS, config_map("owner"))
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+    for name in ("a", "b"):
+        body = config_map(name)
+        body["metadata"]["ownerReferences"] = [reference, reference]
+        inside.post(MAPS, body)
+    inside.delete(f"{MAPS}/a")
+    inside.delete(f"{MAPS}/owner")
+    assert not inside.exists(f"{MAPS}/b")
+
+
 def test_a_namespace_that_was_being_emptied_is_emptied_at_start(tmp_path: Path) -> None:
     with Inside(tmp_path / "a.db") as first:
         first.post("/api/v1/namespaces", {"metadata": {"name": "shop"}})

@@ -104,7 +104,7 @@ class Store:
             data,
             labels_of(body),
             self._fields_of(resource, body),
-            tuple(owner["uid"] for owner in owners) if owners else (),
+            tuple(dict.fromkeys(owner["uid"] for owner in owners)) if owners else (),
             owned,
         )
 
