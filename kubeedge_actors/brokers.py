@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from collections.abc import Iterable
 from pathlib import Path
 
-from kubeedge_actors.config import MQTT_PORT, MQTT_TLS_PORT, EdgeConfig
+from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker.base import Arrival, Broker
 from kubeedge_actors.errors import UsageError
 
 FILE = "mqtt.db"
 INTERNAL, BOTH, EXTERNAL = 0, 1, 2
 """As KubeEdge counts them (source: KubeEdge edgecore v1alpha2, eventBus.mqttMode)."""
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """What may be said about MQTT on the command line."""
-    here = parser.add_argument_group("MQTT, the embedded broker").add_argument
-    here("--mqtt-port", type=int, metavar="PORT", help=f"its port (default: {MQTT_PORT})")
-    here("--mqtt-host", metavar="ADDRESS", help="where it listens (default: loopback); others need passwords")
-    here("--mqtt-passwords", metavar="FILE", help="who may connect: a file of mosquitto_passwd (default: anybody)")
-    here("--mqtt-acl", metavar="FILE", help="who may do what: a file as mosquitto's acl_file (default: everything)")
-    here("--mqtt-tls-cert", metavar="FILE", help="serve TLS with this certificate; the plain port stays on loopback")
-    here("--mqtt-tls-key", metavar="FILE", help="its key, when the certificate's file does not hold it")
-    here("--mqtt-tls-ca", metavar="FILE", help="clients need a certificate of this authority")
-    here("--mqtt-tls-port", type=int, metavar="PORT", help=f"port for TLS (default: {MQTT_TLS_PORT})")
-    there = parser.add_argument_group("MQTT, an external broker").add_argument
-    there("--mqtt", metavar="URL", help="use this one: tcp://HOST:PORT, ssl://USER:PASSWORD@HOST:PORT")
-    there("--mqtt-mode", type=int, choices=(INTERNAL, BOTH, EXTERNAL), help="0 embedded, 1 both, 2 external")
-    there("--mqtt-login", metavar="FILE", help="user and password for it, as one line USER:PASSWORD")
-    there("--mqtt-ca", metavar="FILE", help="authority of its certificate (default: the system's)")
-    there("--mqtt-cert", metavar="FILE", help="certificate to show it")
-    there("--mqtt-key", metavar="FILE", help="its key, when the certificate's file does not hold it")
 
 
 def brokers(config: EdgeConfig, kept: Iterable[str] = ()) -> list[Broker]:

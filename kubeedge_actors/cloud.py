@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 import sys
 import uuid
@@ -12,11 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kubeedge_actors.installing import install_hint
+from kubeedge_actors.options.parsers import parser
+
+if __name__ == "__main__":
+    parser("cloud").parse_args()  # ends here for --help, before any library is needed
 try:
     from kubeedge_actors.apiserver import COMPILER, ApiServer, TlsFiles, kubeconfig
 except ModuleNotFoundError as missing:
     # installed without the extra; under `python -m` nobody else could say it in a sentence
-    print(f"cloud: it needs the library {missing.name}: pip install 'kubeedge-actors[cloud]'", file=sys.stderr)
+    print(f"cloud: it needs the library {missing.name}: {install_hint('cloud')}", file=sys.stderr)
     sys.exit(2)
 from kubeedge_actors import observation
 from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
@@ -30,7 +34,7 @@ from kubeedge_actors.actors.nodelifecycle.actor import NodeLifecycle
 from kubeedge_actors.actors.scheduler.actor import Scheduler
 from kubeedge_actors.actors.synccontroller import actor as synccontroller
 from kubeedge_actors.actors.workloads.actor import Workloads
-from kubeedge_actors.config import API_PORT, HTTPS_PORT, HUB_PORT, TUNNEL_PORT, CloudConfig, cloud_settings, merged
+from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.drivers.cluster.access import Access, from_kubeconfig, from_pod
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
@@ -47,19 +51,11 @@ from kubeedge_actors.facts import Facts
 from kubeedge_actors.letters import FILE as LETTERS
 from kubeedge_actors.letters import LetterOffice
 from kubeedge_actors.modules import own_specs
+from kubeedge_actors.options.cloud import CLOUD
+from kubeedge_actors.options.reading import cloud_config
 from kubeedge_actors.pod_streams import cloud_streams, exec_source, log_source, tunnel_listener
 from kubeedge_actors.prerequisites import prepare
-from kubeedge_actors.program import (
-    LEVELS,
-    DataDir,
-    Ending,
-    absolute,
-    default_data_dir,
-    end_with_the_tree,
-    log_to_stderr,
-    ready,
-    run,
-)
+from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, log_to_stderr, ready, run
 from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import names
@@ -95,53 +91,19 @@ REPLICA = "replica"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
-    options = _parser().parse_args(arguments)
-    log_to_stderr(options.log_level)
+    options = parser("cloud").parse_args(arguments)
 
     def body(ending: Ending) -> None:
-        settings = cloud_settings(options.config) if options.config else {}
-        options.modules = tuple(options.modules) if options.modules else None
-        options.advertise = tuple(options.advertise) if options.advertise else None
-        serve(merged(CloudConfig, settings, vars(options)), ending, allow_faults=options.allow_faults)
+        given = CLOUD.given(options)
+        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
+        config = cloud_config(options.config, given)
+        log_to_stderr(config.log_level)
+        serve(config, ending)
 
     return run("cloud", body)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m kubeedge_actors.cloud",
-        description="The cloud side of kubeedge_actors: a Kubernetes API (embedded, or a cluster's by --kubeconfig), CloudHub and controllers.",
-        epilog="Join a node with: python -m kubeedge_actors.edge --name NAME --cloud https://HOST:10002 --token-file DATA_DIR/token",
-    )
-    add = parser.add_argument
-    add("--data-dir", type=absolute, metavar="DIR", help=f"holds all state (default: {default_data_dir('cloud')})")
-    add("--host", help="address to bind, and that nodes and kubectl dial (default: 127.0.0.1)")
-    add(
-        "--advertise",
-        action="append",
-        metavar="NAME",
-        help="another address or name under which nodes reach this cloud: a Service's, a load balancer's; repeatable",
-    )
-    add("--api-port", type=int, metavar="PORT", help=f"embedded Kubernetes API (default: {API_PORT})")
-    add("--hub-port", type=int, metavar="PORT", help=f"message channel of the nodes, WebSocket (default: {HUB_PORT})")
-    add("--https-port", type=int, metavar="PORT", help=f"certificate bootstrap (default: {HTTPS_PORT})")
-    add(
-        "--tunnel-port",
-        type=int,
-        metavar="PORT",
-        help=f"stream tunnels of the nodes, 0: none (default: {TUNNEL_PORT} if it is free)",
-    )
-    add("--kubeconfig", metavar="FILE", help="serve the edge nodes of this cluster instead of the embedded API")
-    add("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
-    add("--in-cluster", action="store_const", const=True, help="serve the cluster that this pod runs in")
-    add("--config", metavar="FILE", help="KubeEdge's cloudcore.yaml, or a file with these options; options win over it")
-    observation.add_options(parser)
-    add("--allow-faults", action="store_true", help="let the control socket crash actors, to see what happens")
-    add("--log-level", choices=LEVELS, default="warning", help="what goes to standard error (default: warning)")
-    return parser
-
-
-def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) -> None:
+def serve(config: CloudConfig, ending: Ending) -> None:
     """Start everything, say `ready`, stop everything when `ending` is asked for."""
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
@@ -178,7 +140,7 @@ def serve(config: CloudConfig, ending: Ending, *, allow_faults: bool = False) ->
         end_with_the_tree(runtime, ending)
         facts = Facts("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.facts)
         metrics = (config.metrics_host, config.metrics_port)
-        observation.observe(stack, runtime, facts, office, allow_faults=allow_faults, metrics=metrics)
+        observation.observe(stack, runtime, facts, office, allow_faults=config.allow_faults, metrics=metrics)
         ready(f"cloud: nodes on {config.host}:{config.hub_port}, {_how_to_look(config)}")
         ending.wait()
 

@@ -21,44 +21,16 @@ from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.drivers.store.letters import LetterFile, LetterRow
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.letters import FILE
-from kubeedge_actors.program import add_data_dir, run
+from kubeedge_actors.options.parsers import parser
+from kubeedge_actors.program import run
 
 HEADINGS = ("id", "time", "recipient", "type", "deliveries", "replayed", "reason")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command says; the exit status."""
-    options = _parser().parse_args(arguments)
-    act: Callable[[argparse.Namespace], None] = options.act
-    return run("deadletters", lambda _: act(options))
-
-
-def _parser() -> argparse.ArgumentParser:
-    where = argparse.ArgumentParser(add_help=False)
-    add_data_dir(where)
-    parser = argparse.ArgumentParser(
-        prog="python -m kubeedge_actors deadletters",
-        description="Messages that nobody took, and why. The newest 10,000 are kept.",
-        epilog="Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, act: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[where], help=text, description=text)
-        command.set_defaults(act=act)
-        return command
-
-    add("list", _list, "one line for each letter, the oldest first").add_argument(
-        "--json", action="store_true", help="one JSON document with everything that is known of each"
-    )
-    add("show", _show, "all that is known of one letter, with the traceback").add_argument("id", type=int)
-    replay = add("replay", _replay, "put messages back into the mailboxes they came from; the cloud or edge has to run")
-    replay.add_argument("ids", type=int, nargs="+", metavar="id")
-    drop = add("drop", _drop, "forget letters")
-    which = drop.add_mutually_exclusive_group(required=True)
-    which.add_argument("ids", type=int, nargs="*", default=[], metavar="id")
-    which.add_argument("--all", action="store_true", help="forget every letter")
-    return parser
+    options = parser("deadletters").parse_args(arguments)
+    return run("deadletters", lambda _: ACTS[options.command](options))
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -104,6 +76,14 @@ def _drop(options: argparse.Namespace) -> None:
         if not file.drop(number):
             raise _missing(options, number)
         print(f"{number}: dropped")
+
+
+ACTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "list": _list,
+    "show": _show,
+    "replay": _replay,
+    "drop": _drop,
+}
 
 
 def _file(options: argparse.Namespace) -> LetterFile:

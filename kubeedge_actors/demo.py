@@ -15,6 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kubeedge_actors.options.parsers import parser
+
+if __name__ == "__main__":
+    parser("demo").parse_args()  # ends here for --help, before any library is needed
 from kubeedge_actors.demo_stage import Failed, Stage, Thermometer, running_pids
 from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, Kind
 from kubeedge_actors.errors import ClusterError
@@ -36,28 +40,8 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Hello).serve_fore
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit status is 0 only if everything worked."""
-    options = _parser().parse_args(arguments)
+    options = parser("demo").parse_args(arguments)
     return run("demo", lambda ending: perform(options, ending))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m kubeedge_actors.demo",
-        description="Start a cloud and an edge node on this machine, run a pod and a device on it, cut the link and mend it.",
-    )
-    parser.add_argument(
-        "--exit-after",
-        type=float,
-        metavar="SECONDS",
-        help="end this long after all steps were checked, with status 0 only if they all worked (default: stay until Ctrl-C)",
-    )
-    parser.add_argument(
-        "--runtime",
-        choices=("process", "docker", "auto"),
-        default="process",
-        help="how the edge runs pods; the sample pod needs python3 in its image (default: process)",
-    )
-    return parser
 
 
 def perform(options: argparse.Namespace, ending: Ending) -> None:

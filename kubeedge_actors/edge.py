@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import logging
-import re
 import socket
 import sys
 import threading
@@ -13,13 +11,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from kubeedge_actors.options.parsers import parser
+
+if __name__ == "__main__":
+    parser("edge").parse_args()  # ends here for --help, before any library is needed
 from kubeedge_actors import observation
 from kubeedge_actors.actors.edgehub.tally import Tally
 from kubeedge_actors.actors.eventbus import FIXED
-from kubeedge_actors.brokers import add_options, brokers
-from kubeedge_actors.config import DMI_SOCKET, METASERVER_PORT, EdgeConfig, edge_settings, merged
+from kubeedge_actors.brokers import brokers
+from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.link.adoption import adopt
 from kubeedge_actors.drivers.link.base import Credentials
 from kubeedge_actors.drivers.link.client import WebSocketLinks
@@ -32,17 +33,10 @@ from kubeedge_actors.facts import Facts
 from kubeedge_actors.letters import FILE as LETTERS
 from kubeedge_actors.letters import LetterOffice
 from kubeedge_actors.modules import own_specs
-from kubeedge_actors.program import (
-    LEVELS,
-    DataDir,
-    Ending,
-    absolute,
-    default_data_dir,
-    end_with_the_tree,
-    log_to_stderr,
-    ready,
-    run,
-)
+from kubeedge_actors.options.edge import EDGE
+from kubeedge_actors.options.kinds import NAME
+from kubeedge_actors.options.reading import edge_config
+from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, log_to_stderr, ready, run
 from kubeedge_actors.supervisors import Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
@@ -71,111 +65,32 @@ FATE = OneForOne(Intensity(restarts=10, within=60.0))
 OWN_FATE = OneForOne(Intensity(restarts=1_000, within=10.0))
 """Modules of one's own share no fate with the node: however often they fail, back-off is all that slows them."""
 ON_THE_LINK = mapping.UPWARD | mapping.DOWNWARD | {LinkUp, LinkDown}
-LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
-    options = _parser().parse_args(arguments)
-    log_to_stderr(options.log_level)
+    options = parser("edge").parse_args(arguments)
 
     def body(ending: Ending) -> None:
-        settings = edge_settings(options.config) if options.config else {}
-        options.modules = tuple(options.modules) if options.modules else None
-        config = checked(merged(EdgeConfig, settings, vars(options)))
-        serve(config if options.cloud else able_to_join(config), ending, allow_faults=options.allow_faults)
+        given = EDGE.given(options)
+        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
+        config = checked(edge_config(options.config, given))
+        log_to_stderr(config.log_level)
+        serve(config if options.cloud else able_to_join(config), ending)
 
     return run("edge", body)
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    """As wide as the terminal for who asks for help; to find that out costs everybody else 0.5 MB."""
-    asked = {"-h", "--help"} & set(sys.argv)
-    return argparse.HelpFormatter(prog) if asked else argparse.HelpFormatter(prog, width=100)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m kubeedge_actors.edge",
-        description="One edge node: pods, device twins and an MQTT broker, with a cloud or alone.",
-        epilog="Without --cloud the node works alone: broker, twins, static pods from --manifests.",
-        formatter_class=_formatter,
-    )
-    add = parser.add_argument
-    add("--name", help="of the node (default: this machine's host name)")
-    _link_options(add)
-    add("--data-dir", type=absolute, metavar="DIR", help=f"holds all state (default: {default_data_dir('edge')})")
-    add(
-        "--runtime",
-        choices=("auto", "docker", "process"),
-        help="how pods run: auto takes Docker when an engine answers",
-    )
-    add("--docker-host", metavar="URL", help="Docker engine (default: $DOCKER_HOST, then unix:///var/run/docker.sock)")
-    add("--dmi", nargs="?", const=DMI_SOCKET, metavar="SOCKET", help=f"serve device mappers, at {DMI_SOCKET} or here")
-    add(
-        "--metaserver",
-        nargs="?",
-        const=f"127.0.0.1:{METASERVER_PORT}",
-        metavar="HOST:PORT",
-        help=f"serve what this node knows as a Kubernetes API, to read, with or without a cloud (default: not; 127.0.0.1:{METASERVER_PORT})",
-    )
-    add_options(parser)
-    add("--manifests", metavar="DIR", help="static pods: every manifest in this folder runs")
-    add("--config", metavar="FILE", help="KubeEdge's edgecore.yaml, or a file with these options; options win over it")
-    observation.add_options(parser)
-    add("--allow-faults", action="store_true", help="let the control socket crash actors, to see what happens")
-    add("--log-level", choices=LEVELS, default="warning", help="what goes to standard error (default: warning)")
-    return parser
-
-
-def _link_options(add: Callable[..., object]) -> None:
-    add("--cloud", metavar="URL", help="where certificates come from: https://HOST:10002")
-    add("--hub", metavar="URL", help="message channel (default: wss://, the cloud's host, port 10000)")
-    add(
-        "--tunnel",
-        metavar="URL",
-        help="stream tunnel, for kubectl logs (default: wss://, the cloud's host, port 10004)",
-    )
-    add(
-        "--no-streams",
-        dest="streams",
-        action="store_const",
-        const=False,
-        help="no tunnel: no kubectl logs from this node",
-    )
-    add("--token", help="join token, for the first start only")
-    add("--token-file", metavar="FILE", help="file with the join token")
 
 
 def checked(config: EdgeConfig) -> EdgeConfig:
     """The config with what the machine adds; UsageError for what can not be meant."""
     name = config.name or socket.gethostname().lower()
-    if not NODE_NAME.fullmatch(name):
-        raise UsageError(f"--name: {name!r} is no name of a node: small letters, digits, '-' and '.'")
-    for option, url, scheme in (
-        ("--cloud", config.cloud, "https"),
-        ("--hub", config.hub, "wss"),
-        ("--tunnel", config.tunnel, "wss"),
-    ):
-        if url and (urlsplit(url).scheme != scheme or not urlsplit(url).hostname):
-            raise UsageError(f"{option}: {url!r} is no address of the form {scheme}://HOST:PORT")
+    try:
+        NAME.read(name)
+    except ValueError as error:
+        raise UsageError(f"--name: {error}") from error
     if config.hub and not config.cloud:
         raise UsageError("--hub needs --cloud, where the node's certificate comes from")
-    if strange := [label for label in config.labels if not LABEL.fullmatch(label)]:
-        raise UsageError(f"labels: {strange[0]!r} is not of the form NAME=VALUE")
-    check_metaserver(config.metaserver)
     return dataclasses.replace(config, name=name)
-
-
-def check_metaserver(address: str) -> None:
-    """UsageError for what is no HOST:PORT."""
-    try:
-        fits = not address or (bool(urlsplit(f"//{address}").hostname) and urlsplit(f"//{address}").port is not None)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise UsageError(f"--metaserver: {address!r} is no address of the form HOST:PORT")
 
 
 def able_to_join(config: EdgeConfig) -> EdgeConfig:
@@ -190,7 +105,7 @@ def able_to_join(config: EdgeConfig) -> EdgeConfig:
     return dataclasses.replace(config, cloud="", hub="")
 
 
-def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> None:
+def serve(config: EdgeConfig, ending: Ending) -> None:
     """Start everything, say `ready`, stop everything when `ending` is asked for."""
     own = own_specs(config.modules)
     token = _readable(reading_token(config), config.data_dir / "certs" / "node.crt")
@@ -225,7 +140,7 @@ def serve(config: EdgeConfig, ending: Ending, *, allow_faults: bool = False) -> 
         end_with_the_tree(runtime, ending)
         facts = Facts("edge", config.name, data.path, links.facts if config.cloud else None, tally.facts)
         metrics = (config.metrics_host, config.metrics_port)
-        observation.observe(stack, runtime, facts, office, allow_faults=allow_faults, metrics=metrics)
+        observation.observe(stack, runtime, facts, office, allow_faults=config.allow_faults, metrics=metrics)
         ready(
             f"edge {config.name}: MQTT on {' and '.join(each.address for each in mqtt)}, pods by {containers.version()}, cloud {config.cloud or 'none'}"
         )

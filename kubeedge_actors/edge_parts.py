@@ -34,6 +34,7 @@ from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.credentials import has_joined
 from kubeedge_actors.drivers.store.base import MetaStore, Store
 from kubeedge_actors.errors import CertificateError, RuntimeUnavailable, UsageError
+from kubeedge_actors.installing import install_hint
 from kubeedge_actors.program import Ending
 from kubeedge_actors.supervisors import ChildSpec
 
@@ -120,9 +121,7 @@ def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
             return DockerRuntime(f"{config.name}@{config.data_dir}", address)
         except ImportError as error:
             if config.runtime == "docker":
-                raise UsageError(
-                    "the Docker runtime needs its library: pip install 'kubeedge-actors[docker]'"
-                ) from error
+                raise UsageError(f"the Docker runtime needs its library: {install_hint('docker')}") from error
         except RuntimeUnavailable as error:
             if config.runtime == "docker":
                 raise RuntimeUnavailable(f"no Docker engine answers at {address}") from error
@@ -141,7 +140,7 @@ def device_mappers(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> lis
     try:
         from kubeedge_actors.drivers.dmi.grpcs import GrpcMappers
     except ImportError as error:
-        raise UsageError("--dmi needs its libraries: pip install 'kubeedge-actors[dmi]'") from error
+        raise UsageError(f"--dmi needs its libraries: {install_hint('dmi')}") from error
     mappers, lines = GrpcMappers(config.data_dir / config.dmi), Lines()
     mappers.start()
     stack.callback(mappers.close)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from contextlib import ExitStack
 
-from kubeedge_actors.config import METRICS_HOST
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.facts import Facts
 from kubeedge_actors.letters import LetterOffice
@@ -15,21 +13,6 @@ MODULES = "modules"
 """The supervisor of modules of one's own."""
 PATIENCE = 5.0
 """Seconds that a side waits for the start of each of them before it goes on without it."""
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """The options of both commands for modules of one's own and for metrics."""
-    parser.add_argument(
-        "--module",
-        action="append",
-        dest="modules",
-        metavar="pkg.file:Class",
-        help="a module of your own, with @process behind it in a process of its own; repeatable",
-    )
-    parser.add_argument(
-        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics at this port (default: not)"
-    )
-    parser.add_argument("--metrics-host", metavar="ADDRESS", help=f"address to serve them on (default: {METRICS_HOST})")
 
 
 def observe(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import faulthandler
 import fcntl
@@ -19,7 +18,6 @@ from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.supervisors import Event, Runtime
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-LEVELS = ("debug", "info", "warning", "error")
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 VITAL = frozenset(
     {
@@ -142,32 +140,9 @@ def ready(text: str) -> None:
 
 
 def log_to_stderr(level: str) -> None:
-    """Send the log to standard error from `level` on."""
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=LOG_FORMAT)
-
-
-def default_data_dir(side: str) -> Path:
-    """Where `side` (cloud or edge) keeps its state when no --data-dir is given."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/kubeedge-actors") / side
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "kubeedge-actors" / side
-
-
-def add_data_dir(parser: argparse.ArgumentParser, side: str = "edge", whose: str = "of the cloud or edge") -> None:
-    """The option by which a command that asks a process finds it; the default is that of `side`."""
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=default_data_dir(side),
-        metavar="DIR",
-        help=f"{whose} (default: %(default)s)",
-    )
-
-
-def absolute(text: str) -> Path:
-    """A path option that still means the same after a process has changed its directory."""
-    return Path(text).absolute()
+    """Send the log to standard error from `level` on; may be called again with another one."""
+    logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT)
+    logging.getLogger().setLevel(level.upper())
 
 
 class DataDir:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import queue
-from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.brokers import BOTH, EXTERNAL, FILE, INTERNAL, add_options, brokers
-from kubeedge_actors.config import EdgeConfig, merged
+from kubeedge_actors.brokers import BOTH, EXTERNAL, FILE, INTERNAL, brokers
+from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import Arrival
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
 from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.errors import BrokerError, UsageError
+from kubeedge_actors.options.edge import EDGE
+from kubeedge_actors.options.parsers import parser
+from kubeedge_actors.options.reading import merged
 from tests.certificates import TestCa
 from tests.drivers.brokers import PATIENCE, Raw, connack, free_port
 
@@ -27,10 +29,8 @@ Given = Callable[..., EdgeConfig]
 @pytest.fixture
 def given(tmp_path: Path) -> Given:
     def config(*line: str) -> EdgeConfig:
-        parser = ArgumentParser()
-        add_options(parser)
-        options = vars(parser.parse_args(["--mqtt-port", str(free_port()), *line]))
-        return merged(EdgeConfig, {"data_dir": tmp_path, "name": "edge-1"}, options)
+        options = parser("edge").parse_args(["--mqtt-port", str(free_port()), *line])
+        return merged(EdgeConfig, {"data_dir": tmp_path, "name": "edge-1"}, EDGE.given(options))
 
     return config
 

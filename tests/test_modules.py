@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.config import CloudConfig, EdgeConfig, cloud_settings, edge_settings, merged
+from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.modules import announced, own_specs
+from kubeedge_actors.options.reading import cloud_settings, edge_settings, merged
 
 MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"
 
@@ -82,7 +83,7 @@ def test_a_file_of_ours_has_the_options_as_keys(tmp_path: Path) -> None:
 def test_a_port_that_there_is_not_is_a_mistake_of_the_person(tmp_path: Path, port: int) -> None:
     with pytest.raises(UsageError, match=rf"--mqtt-port: {port} is no port: 0 to 65535"):
         merged(EdgeConfig, {}, {"mqtt_port": port})
-    with pytest.raises(UsageError, match="--api-port"):
+    with pytest.raises(UsageError, match=rf"api-port in .*: {port} is no port"):
         merged(CloudConfig, cloud_settings(file(tmp_path, f"api-port: {port}")), {})
     assert merged(CloudConfig, {}, {}).tunnel_port == -1, "what a default says is no mistake"
 
@@ -91,12 +92,12 @@ def test_a_port_that_there_is_not_is_a_mistake_of_the_person(tmp_path: Path, por
     ("text", "words"),
     [
         ("nmae: e", "has the unknown key 'nmae'; there are: .*mqtt-port"),
-        ("mqtt-port: many", "mqtt-port .* has the value 'many', which does not fit"),
-        ("mqtt-port: [1]", "which does not fit"),
-        ("name:", "which does not fit"),
-        ("mqtt-port: true", "which does not fit"),
-        ("modules: own_one:One", "modules .* which does not fit"),
-        ("modules: [1]", "which does not fit"),
+        ("mqtt-port: many", "mqtt-port in .*node.yaml: 'many' is no port: 0 to 65535"),
+        ("mqtt-port: [1]", r"\[1\] is no port"),
+        ("name:", "None is no name of a node"),
+        ("mqtt-port: true", "True is no port"),
+        ("modules: own_one:One", "modules in .*: 'own_one:One' is no list of texts"),
+        ("modules: [1]", r"\[1\] is no list of texts"),
     ],
 )
 def test_a_mistake_in_it_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,72 +14,20 @@ from kubeedge_actors.control.server import SOCKET
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.dashboard.rows import table
 from kubeedge_actors.dashboard.words import aligned, seconds
-from kubeedge_actors.program import Ending, add_data_dir, run
+from kubeedge_actors.options.parsers import parser
+from kubeedge_actors.program import Ending, run
 
 Act = Callable[[argparse.Namespace, ControlClient, Ending], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command says; the exit status."""
-    options = _parser().parse_args(arguments)
-    act: Act = options.act
+    options = parser("control").parse_args(arguments)
     client = ControlClient(options.socket or options.data_dir / SOCKET)
     try:
-        return run("control", lambda ending: act(options, client, ending))
+        return run("control", lambda ending: ACTS[options.command](options, client, ending))
     finally:
         client.close()
-
-
-def _parser() -> argparse.ArgumentParser:
-    where = argparse.ArgumentParser(add_help=False)
-    add_data_dir(where)
-    where.add_argument(
-        "--socket", type=Path, metavar="FILE", help="its control socket (default: in the data directory)"
-    )
-    where.add_argument("--json", action="store_true", help="print the answer as JSON")
-    parser = argparse.ArgumentParser(
-        prog="python -m kubeedge_actors control",
-        description="Ask a running cloud or edge, or tell it what to do, through its control socket.",
-        epilog="Which one is said after the command: `control COMMAND --data-dir DIR`; `control COMMAND --help` tells the rest.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, act: Act, text: str, **more: Any) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[where], help=text, description=text, **more)
-        command.set_defaults(act=act, command=name)
-        return command
-
-    add("tree", _tree, "the supervision tree with its figures, and the facts of the process")
-    add("health", _health, "probe the actors: ok, hung, restarting or down; status 1 unless all are ok").add_argument(
-        "actor", nargs="?", help="only this one"
-    )
-    for name, text in ACTIONS.items():
-        add(name, _act, text).add_argument("actor")
-    add("add", _add, "start a module of your own").add_argument("module", metavar="pkg.file:Class")
-    add("errors", _errors, "the last errors, with their tracebacks").add_argument("actor", nargs="?", help="only its")
-    add("events", _events, "a line for each event of supervision, until Ctrl-C")
-    _trace_options(add("trace", _trace, "follow messages from actor to actor, until Ctrl-C"))
-    return parser
-
-
-ACTIONS = {
-    "restart": "give an actor a new instance; its mailbox stays",
-    "remove": "stop an actor for good",
-    "crash": "make an actor crash, to see what happens; needs --allow-faults",
-}
-
-
-def _trace_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", nargs="?", default="*", help="of a message or a trace (default: every message)")
-    parser.add_argument("--actor", default="", help="only messages to this actor, and what they lead to")
-    parser.add_argument("--type", default="", help="only messages of this type, and what they lead to")
-    parser.add_argument("--next", action="store_true", help="only the next one; ends when nothing more comes of it")
-    parser.add_argument(
-        "--quiet",
-        type=float,
-        metavar="SECONDS",
-        help="end when nothing came for so long (default: never; with --next: 2 after it began)",
-    )
 
 
 def _tree(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
@@ -146,6 +93,17 @@ def _event_line(event: dict[str, Any]) -> str:
 def _trace(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
     wish = Wish(options.id, options.actor, options.type, options.next, options.quiet)
     follow(client, wish, lambda: ending.asked, as_json=options.json)
+
+
+ACTS: dict[str, Act] = {
+    "tree": _tree,
+    "health": _health,
+    **dict.fromkeys(DONE, _act),
+    "add": _add,
+    "errors": _errors,
+    "events": _events,
+    "trace": _trace,
+}
 
 
 def _json(answer: object) -> str:

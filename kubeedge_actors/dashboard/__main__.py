@@ -5,37 +5,26 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from kubeedge_actors.installing import install_hint
+from kubeedge_actors.options.parsers import parser
+
+if __name__ == "__main__":
+    parser("dashboard").parse_args()  # ends here for --help, before any library is needed
 import msgspec
 
 from kubeedge_actors.dashboard.client import ControlClient
 from kubeedge_actors.dashboard.rows import table
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.program import Ending, add_data_dir, run
+from kubeedge_actors.program import Ending, run
 
 SOCKET = "control.sock"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw until `q`, or once; the exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser("dashboard").parse_args(arguments)
     return run("dashboard", lambda ending: watch(options, ending))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m kubeedge_actors.dashboard",
-        description="Watch the supervision tree of a running cloud or edge: state, mailboxes, rates, restarts, dead letters.",
-    )
-    add = parser.add_argument
-    add_data_dir(parser)
-    add("--socket", type=Path, metavar="FILE", help="its control socket (default: control.sock in the data directory)")
-    add("--once", action="store_true", help="print one plain table and end")
-    add("--json", action="store_true", help="print one JSON document and end")
-    add("--trace", default="", metavar="ID", help="follow the message of this id from the beginning")
-    add("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
-    return parser
 
 
 def watch(options: argparse.Namespace, ending: Ending) -> None:
@@ -55,9 +44,7 @@ def _app(client: ControlClient, options: argparse.Namespace, ending: Ending) -> 
     try:
         from kubeedge_actors.dashboard.app import Dashboard
     except ImportError as error:
-        raise UsageError(
-            "the dashboard needs textual: pip install 'kubeedge-actors[dashboard]', or use --once"
-        ) from error
+        raise UsageError(f"the dashboard needs textual: {install_hint('dashboard')}; or use --once") from error
     Dashboard(client, options.interval, options.trace, lambda: ending.asked).run()
 
 

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from kubeedge_actors.componentconfig.keys import Keys
-from kubeedge_actors.config import CloudConfig, EdgeConfig, cloud_settings, edge_settings, merged
+from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.edge import able_to_join
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.options.reading import cloud_settings, edge_settings, merged
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
@@ -156,7 +157,7 @@ def test_the_names_of_the_cloud_are_its_addresses_and_dns_names(cloud: Read) -> 
 
 
 def test_an_option_wins_over_the_file(edge: Read) -> None:
-    config = merged(EdgeConfig, edge(), {"name": "other", "cloud": None, "heartbeat": 9.0})
+    config = merged(EdgeConfig, edge(), {"name": "other", "heartbeat": 9.0})
     assert (config.name, config.cloud, config.heartbeat) == ("other", "https://192.0.2.10:10002", 9.0)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from kubeedge_actors.errors import RegistrationError, Stopped
+from kubeedge_actors.installing import install_hint
 from kubeedge_actors.supervisors.engines.process.carry import Carrier, Pickled
 from kubeedge_actors.supervisors.engines.process.line import TICKET, Line, answer_call
 
@@ -137,9 +138,7 @@ class Launcher:
 def check_spec(name: str, host: str, factory: object, carrier: Carrier | None) -> None:
     """RegistrationError when such an actor can not run in a process of its own."""
     if host and find_spec("thespian") is None:
-        raise RegistrationError(
-            f"{name} is to run on the host {host}, which needs Thespian: pip install 'kubeedge-actors[hosts]'"
-        )
+        raise RegistrationError(f"{name} is to run on the host {host}, which needs Thespian: {install_hint('hosts')}")
     try:
         (carrier or Pickled()).dumps(factory)
     except Exception as error:

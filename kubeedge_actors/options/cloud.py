@@ -1,0 +1,37 @@
+"""What may be set on the cloud side."""
+
+from __future__ import annotations
+
+from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
+from kubeedge_actors.options.kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text
+from kubeedge_actors.options.setting import Setting, Table
+from kubeedge_actors.options.shared import DATA, OWN, WATCHING, config_file
+
+OWN_SIDE = (
+    DATA,
+    config_file("cloudcore.yaml"),
+    Setting("host", text("HOST"), "address to bind, and that nodes and kubectl dial (default: {})"),
+    Setting(
+        "advertise",
+        text("NAME", many=True),
+        "another address or name under which nodes reach this cloud: a Service's, a load balancer's; repeatable",
+    ),
+    Setting("api-port", PORT, "embedded Kubernetes API (default: {})"),
+    Setting("hub-port", PORT, "message channel of the nodes, WebSocket (default: {})"),
+    Setting("https-port", PORT, "certificate bootstrap (default: {})"),
+    Setting("tunnel-port", PORT, f"stream tunnels of the nodes, 0: none (default: {TUNNEL_PORT} if it is free)"),
+)
+CLUSTER = (
+    Setting("kubeconfig", FILE, "serve the edge nodes of this cluster instead of the embedded API"),
+    Setting("context", text("NAME"), "context of the kubeconfig (default: its current one)"),
+    Setting("in-cluster", YES_OR_NO, "serve the cluster that this pod runs in (default: not)"),
+)
+NODES = (
+    Setting("node-limit", NUMBER, "nodes that may be connected at once (default: {})"),
+    Setting("keepalive", SECONDS, "a node that is silent for so long is disconnected (default: {})"),
+    Setting("certificate-days", NUMBER, "days for which a node's certificate is good (default: {})"),
+)
+CLOUD = Table(
+    CloudConfig,
+    {"": OWN_SIDE, "A real cluster": CLUSTER, "Nodes": NODES, "Modules of your own": OWN, "Watching": WATCHING},
+)

@@ -1,0 +1,156 @@
+"""Shell completion, made from the parsers: what there is to type is written nowhere else.
+
+A metavar says what a value is completed with: FILE with files, DIR with folders, {a,b} with these words, anything else with nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kubeedge_actors.options.parsers import COMMANDS, SCRIPT, parser
+
+FILES, FOLDERS = "FILE", "DIR"
+
+
+class Word(NamedTuple):
+    """One option, or a place for a word (`names` is empty then); `values` are its words, or FILES or FOLDERS; `takes`: whether it has a value."""
+
+    names: tuple[str, ...]
+    about: str
+    takes: bool
+    values: tuple[str, ...]
+    metavar: str
+
+
+def lines() -> dict[str, list[Word]]:
+    """What may be typed behind each command, and behind each command of a command."""
+    found: dict[str, list[Word]] = {}
+    for command in COMMANDS:
+        found |= _lines(command, parser(command))
+    return found
+
+
+def _lines(path: str, of: argparse.ArgumentParser) -> Iterator[tuple[str, list[Word]]]:
+    yield path, [word for action in of._actions for word in _words(action)]
+    for action in of._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, each in action.choices.items():
+                yield from _lines(f"{path} {name}", each)
+
+
+def _words(action: argparse.Action) -> Iterator[Word]:
+    metavar = str(action.metavar or action.dest)
+    values = tuple(map(str, action.choices)) if action.choices else _values(metavar)
+    about = str(action.help or "").partition(" (default")[0].replace("%(prog)s", SCRIPT)
+    yield Word(tuple(action.option_strings), about, action.nargs != 0, values, metavar)
+
+
+def _values(metavar: str) -> tuple[str, ...]:
+    if metavar.startswith("{"):
+        return tuple(metavar.strip("{}").split(","))
+    return (metavar,) if metavar in (FILES, FOLDERS) else ()
+
+
+def script(shell: str) -> str:
+    """What `source` takes. `shell`: bash or zsh."""
+    return _bash() if shell == "bash" else _zsh()
+
+
+BASH = """\
+# completion of {program} for bash: source <({program} completion bash)
+_kubeedge_actors() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
+    if [[ $word == = ]]; then word=; elif [[ $before == = ]]; then before=${{COMP_WORDS[COMP_CWORD-2]}}; fi
+    (( COMP_CWORD == 1 )) && command=
+    case $command in {nested}) (( COMP_CWORD > 2 )) && command+=" ${{COMP_WORDS[2]}}" ;; esac
+    local words=
+    case "$command $before" in
+{values}
+    *) case $command in
+{words}
+        esac ;;
+    esac
+    case $words in
+    {files}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+    {folders}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word") ;;
+    esac
+}}
+complete -F _kubeedge_actors {program}
+"""
+
+
+def _bash() -> str:
+    found = lines()
+    top = [*COMMANDS, "--help", "--version"]
+    words = [f"        '') words={shlex.quote(' '.join(top))} ;;"]
+    values = []
+    for path, each in found.items():
+        typed = [name for word in each for name in (word.names or word.values)]
+        words.append(f"        {shlex.quote(path)}) words={shlex.quote(' '.join(typed))} ;;")
+        for word in each:
+            if word.names and word.takes:
+                which = "|".join(shlex.quote(f"{path} {name}") for name in word.names)
+                values.append(f"    {which}) words={shlex.quote(' '.join(word.values))} ;;")
+    return BASH.format(
+        program=SCRIPT,
+        nested="|".join(sorted({path.split()[0] for path in found if " " in path})),
+        values="\n".join(values),
+        words="\n".join(words),
+        files=FILES,
+        folders=FOLDERS,
+    )
+
+
+ZSH = """\
+# completion of {program} for zsh: source <({program} completion zsh), after compinit
+_kubeedge_actors() {{
+    local command=$words[2]
+    if (( CURRENT == 2 )); then
+        local -a commands=({commands})
+        _describe command commands
+        return
+    fi
+    shift words; (( CURRENT-- ))
+    case $command in {nested})
+        if (( CURRENT == 2 )); then
+            command+=" COMMAND"
+        else
+            command+=" $words[2]"; shift words; (( CURRENT-- ))
+        fi ;;
+    esac
+    case $command in
+{words}
+    esac
+}}
+compdef _kubeedge_actors {program}
+"""
+
+
+def _zsh() -> str:
+    found = lines()
+    nested = sorted({path.split()[0] for path in found if " " in path})
+    words = []
+    for path, each in found.items():
+        if path in nested:
+            (places,) = (word for word in each if not word.names and word.values)
+            words.append(f"    {shlex.quote(f'{path} COMMAND')}) compadd -- {' '.join(places.values)} ;;")
+            continue
+        specs = " ".join(shlex.quote(spec) for word in each for spec in _specs(word))
+        words.append(f"    {shlex.quote(path)}) _arguments {specs} ;;")
+    commands = " ".join(shlex.quote(f"{name}:{each.about.replace(':', ' -')}") for name, each in COMMANDS.items())
+    return ZSH.format(program=SCRIPT, nested="|".join(nested), words="\n".join(words), commands=commands)
+
+
+def _specs(word: Word) -> Iterator[str]:
+    """The words of zsh's `_arguments` for one option."""
+    about = word.about.replace("[", "(").replace("]", ")").replace(":", " -")
+    how = {FILES: "_files", FOLDERS: "_files -/"}.get(" ".join(word.values), f"({' '.join(word.values)})")
+    value = f":{word.metavar.replace(':', ' ')}:{how}"
+    for name in word.names:
+        yield f"*{name}[{about}]{value if word.takes else ''}"
+    if not word.names:
+        yield f"*{value}"

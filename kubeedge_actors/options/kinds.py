@@ -1,0 +1,142 @@
+"""The kinds of values: what fits, how it is read from a command line or a file, what is said when it does not fit.
+
+A command line gives texts, a file gives what YAML makes of it; both are read by the same function and refused by the same sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubeedge_actors.options.paths import absolute
+
+LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value.
+
+    `refusal` completes the sentence "VALUE is ..." about a value that does not fit; `convert` raises ValueError or TypeError for it.
+    `metavar` stands for the value in a usage, and tells a shell how to complete it (completion.py). `many`: an option that may be repeated,
+    and a list in a file.
+    """
+
+    refusal: str
+    convert: Callable[[Any], Any]
+    metavar: str = ""
+    many: bool = False
+
+    def read(self, value: Any) -> Any:
+        """The value as the program wants it; ValueError with the whole sentence when it does not fit."""
+        if not self.many:
+            return self._one(value)
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            raise ValueError(f"{shown(value)} is no list of texts")
+        return tuple(self._one(each) for each in value)
+
+    def _one(self, value: Any) -> Any:
+        try:
+            return self.convert(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{shown(value)} is {self.refusal}") from error
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence; a number is the same whether it was text or not.
+
+    >>> shown("70000"), shown(70000), shown("x")
+    ('70000', '70000', "'x'")
+    """
+    text = str(value)
+    return text if re.fullmatch(r"-?\d+(\.\d+)?", text) else repr(value)
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool | dict | list):
+        raise TypeError("it is of another type")
+    return str(value)
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if not pattern.fullmatch(_text(value)):
+            raise ValueError("it has another form")
+        return _text(value)
+
+    return convert
+
+
+def _whole(lowest: int, highest: int | None = None) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        number = int(value) if isinstance(value, float) and value.is_integer() else int(_text(value))
+        if number < lowest or (highest is not None and number > highest):
+            raise ValueError("it is out of range")
+        return number
+
+    return convert
+
+
+def _seconds(value: Any) -> float:
+    number = float(_text(value))
+    if not 0 < number < float("inf"):
+        raise ValueError("it is out of range")
+    return number
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("it is neither true nor false")
+    return value
+
+
+def _host_and_port(value: Any) -> str:
+    where = urlsplit(f"//{_text(value)}")
+    if value and (not where.hostname or where.port is None):
+        raise ValueError("it has another form")
+    return _text(value)
+
+
+def url(scheme: str) -> Kind:
+    """An address with this scheme, or nothing."""
+
+    def convert(value: Any) -> str:
+        if value and (urlsplit(_text(value)).scheme != scheme or not urlsplit(_text(value)).hostname):
+            raise ValueError("it has another form")
+        return _text(value)
+
+    return Kind(f"no address of the form {scheme}://HOST:PORT", convert, "URL")
+
+
+def one_of(*words: str) -> Kind:
+    """One of these words."""
+
+    def convert(value: Any) -> str:
+        if _text(value) not in words:
+            raise ValueError("it is none of them")
+        return _text(value)
+
+    return Kind(f"none of {', '.join(words)}", convert, f"{{{','.join(words)}}}")
+
+
+def text(metavar: str, *, many: bool = False) -> Kind:
+    """Any text, or a list of them."""
+    return Kind("no text", _text, metavar, many=many)
+
+
+FILE = Kind("no path", _text, "FILE")
+FOLDER = Kind("no path", _text, "DIR")
+DATA_DIR = Kind("no path", lambda value: absolute(_text(value)), "DIR")
+PORT = Kind(f"no port: 0 to {HIGHEST_PORT}", _whole(0, HIGHEST_PORT), "PORT")
+NUMBER = Kind("no whole number above 0", _whole(1), "NUMBER")
+SECONDS = Kind("no number of seconds above 0", _seconds, "SECONDS")
+YES_OR_NO = Kind("neither true nor false", _yes_or_no)
+NAME = Kind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
+LABELS = Kind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
+HOST_AND_PORT = Kind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
+MODE = Kind("none of 0, 1, 2", _whole(0, 2), "{0,1,2}")

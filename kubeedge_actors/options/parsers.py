@@ -1,0 +1,234 @@
+"""The parser of every command. Only Python's own library, so that `--help` and `--version` need nothing installed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from kubeedge_actors import __version__
+from kubeedge_actors.options.paths import default_data_dir
+
+SCRIPT, MODULE = "kubeedge-actors", "python -m kubeedge_actors"
+"""The program that pip installs, and the same without it."""
+SHELLS = ("bash", "zsh")
+ABOUT = "Kubernetes-native edge computing; every module is an actor with a supervised mailbox."
+
+
+class Command(NamedTuple):
+    """One command: what it is, an example, and what puts its options and its description into a parser."""
+
+    about: str
+    example: str
+    fill: Callable[[argparse.ArgumentParser], None]
+
+
+def called() -> str:
+    """How this program was called, to be repeated to the person who did it."""
+    return SCRIPT if Path(sys.argv[0]).name == SCRIPT else MODULE
+
+
+def parser(command: str) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    found = argparse.ArgumentParser(prog=f"{called()} {command}", formatter_class=_formatter)
+    _add_version(found)
+    COMMANDS[command].fill(found)
+    return found
+
+
+def main_parser() -> argparse.ArgumentParser:
+    """The parser of the first word, which is a command."""
+    listing = "\n".join(f"  {name:<13}{each.about}" for name, each in COMMANDS.items())
+    examples = "\n".join(f"  {called()} {each.example}" for each in COMMANDS.values())
+    found = argparse.ArgumentParser(
+        prog=called(),
+        usage="%(prog)s COMMAND [OPTIONS]",
+        description=ABOUT,
+        epilog=f"commands:\n{listing}\n\nexamples:\n{examples}\n\n"
+        f"`{called()} COMMAND --help` tells the options of a command. `{SCRIPT}` and `{MODULE}` are the same.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_version(found)
+    found.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    return found
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """As wide as the terminal for who asks for help; to find that out costs everybody else 0.5 MB."""
+    asked = {"-h", "--help"} & set(sys.argv)
+    return argparse.HelpFormatter(prog) if asked else argparse.HelpFormatter(prog, width=100)
+
+
+def _add_version(found: argparse.ArgumentParser) -> None:
+    found.add_argument("--version", action="version", version=f"kubeedge_actors {__version__}")
+
+
+def _cloud(found: argparse.ArgumentParser) -> None:
+    from kubeedge_actors.options.cloud import CLOUD
+
+    found.description = (
+        "The cloud side: a Kubernetes API (embedded, or a cluster's by --kubeconfig), CloudHub and controllers."
+    )
+    found.epilog = (
+        f"Join a node with: {called()} edge --name NAME --cloud https://HOST:10002 --token-file DATA_DIR/token"
+    )
+    found.usage = "%(prog)s [OPTIONS]"
+    CLOUD.add_to(found)
+
+
+def _edge(found: argparse.ArgumentParser) -> None:
+    from kubeedge_actors.options.edge import EDGE
+
+    found.description = "One edge node: pods, device twins and an MQTT broker, with a cloud or alone."
+    found.epilog = "Without --cloud the node works alone: broker, twins, static pods from --manifests."
+    found.usage = "%(prog)s [OPTIONS]"
+    EDGE.add_to(found)
+
+
+def _demo(found: argparse.ArgumentParser) -> None:
+    found.description = (
+        "Start a cloud and an edge node on this machine, run a pod and a device on it, cut the link and mend it."
+    )
+    found.add_argument(
+        "--exit-after",
+        type=float,
+        metavar="SECONDS",
+        help="end this long after all steps were checked, with status 0 only if they all worked (default: stay until Ctrl-C)",
+    )
+    found.add_argument(
+        "--runtime",
+        choices=("process", "docker", "auto"),
+        default="process",
+        help="how the edge runs pods; the sample pod needs python3 in its image (default: %(default)s)",
+    )
+
+
+def _token(found: argparse.ArgumentParser) -> None:
+    found.description = "Print the token with which an edge node joins this cloud. The cloud writes it anew every 12 hours; it is good for 24."
+    _add_data_dir(found, "cloud", "the cloud's")
+
+
+def _dashboard(found: argparse.ArgumentParser) -> None:
+    found.description = (
+        "Watch the supervision tree of a running cloud or edge: state, mailboxes, rates, restarts, dead letters."
+    )
+    _add_data_dir(found)
+    _add_socket(found)
+    add = found.add_argument
+    add("--once", action="store_true", help="print one plain table and end")
+    add("--json", action="store_true", help="print one JSON document and end")
+    add("--trace", default="", metavar="ID", help="follow the message of this id from the beginning")
+    add("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
+
+
+def _control(found: argparse.ArgumentParser) -> None:
+    where = argparse.ArgumentParser(add_help=False)
+    _add_data_dir(where)
+    _add_socket(where)
+    where.add_argument("--json", action="store_true", help="print the answer as JSON")
+    found.description = "Ask a running cloud or edge, or tell it what to do, through its control socket."
+    found.epilog = "Which one is said after the command: `control COMMAND --data-dir DIR`; `control COMMAND --help` tells the rest."
+    add = _subcommands(found, where)
+    add("tree", "the supervision tree with its figures, and the facts of the process")
+    health = add("health", "probe the actors: ok, hung, restarting or down; status 1 unless all are ok")
+    health.add_argument("actor", nargs="?", help="only this one")
+    add("restart", "give an actor a new instance; its mailbox stays").add_argument("actor")
+    add("remove", "stop an actor for good").add_argument("actor")
+    add("crash", "make an actor crash, to see what happens; needs --allow-faults").add_argument("actor")
+    add("add", "start a module of your own").add_argument("module", metavar="pkg.file:Class")
+    add("errors", "the last errors, with their tracebacks").add_argument("actor", nargs="?", help="only its")
+    add("events", "a line for each event of supervision, until Ctrl-C")
+    _trace_options(add("trace", "follow messages from actor to actor, until Ctrl-C"))
+
+
+def _trace_options(found: argparse.ArgumentParser) -> None:
+    add = found.add_argument
+    add("id", nargs="?", default="*", help="of a message or a trace (default: every message)")
+    add("--actor", default="", help="only messages to this actor, and what they lead to")
+    add("--type", default="", help="only messages of this type, and what they lead to")
+    add("--next", action="store_true", help="only the next one; ends when nothing more comes of it")
+    add(
+        "--quiet",
+        type=float,
+        metavar="SECONDS",
+        help="end when nothing came for so long (default: never; with --next: 2 after it began)",
+    )
+
+
+def _deadletters(found: argparse.ArgumentParser) -> None:
+    where = argparse.ArgumentParser(add_help=False)
+    _add_data_dir(where)
+    found.description = "Messages that nobody took, and why. The newest 10,000 are kept."
+    found.epilog = "Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest."
+    add = _subcommands(found, where)
+    add("list", "one line for each letter, the oldest first").add_argument(
+        "--json", action="store_true", help="one JSON document with everything that is known of each"
+    )
+    add("show", "all that is known of one letter, with the traceback").add_argument("id", type=int)
+    replay = add("replay", "put messages back into the mailboxes they came from; the cloud or edge has to run")
+    replay.add_argument("ids", type=int, nargs="+", metavar="id")
+    which = add("drop", "forget letters").add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", type=int, nargs="*", default=[], metavar="id")
+    which.add_argument("--all", action="store_true", help="forget every letter")
+
+
+def _completion(found: argparse.ArgumentParser) -> None:
+    found.description = f"Print what lets a shell complete the words of {SCRIPT}."
+    found.epilog = f"In every new shell: put `source <({SCRIPT} completion bash)` into ~/.bashrc, the same with zsh into ~/.zshrc (after compinit)."
+    found.add_argument("shell", choices=SHELLS)
+
+
+def _subcommands(
+    found: argparse.ArgumentParser, where: argparse.ArgumentParser
+) -> Callable[[str, str], argparse.ArgumentParser]:
+    commands = found.add_subparsers(required=True, metavar="COMMAND", dest="command")
+
+    def add(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, parents=[where], help=about, description=about, formatter_class=_formatter)
+
+    return add
+
+
+def _add_data_dir(found: argparse.ArgumentParser, side: str = "edge", whose: str = "of the cloud or edge") -> None:
+    """The option by which a command that asks a process finds it; the default is that of `side`."""
+    found.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default_data_dir(side),
+        metavar="DIR",
+        help=f"{whose} (default: %(default)s)",
+    )
+
+
+def _add_socket(found: argparse.ArgumentParser) -> None:
+    found.add_argument(
+        "--socket", type=Path, metavar="FILE", help="its control socket (default: control.sock in the data directory)"
+    )
+
+
+COMMANDS = {
+    "cloud": Command(
+        "the cloud side: Kubernetes API (embedded, or a cluster's), CloudHub and controllers",
+        "cloud --data-dir C",
+        _cloud,
+    ),
+    "edge": Command(
+        "one edge node: pods, device twins, MQTT broker",
+        "edge --name edge-1 --cloud https://127.0.0.1:10002 --token-file C/token --data-dir E",
+        _edge,
+    ),
+    "demo": Command("both on this machine, with a sample pod and a simulated device", "demo --exit-after 5", _demo),
+    "token": Command("print the join token of a cloud", "token --data-dir C", _token),
+    "control": Command(
+        "ask a running cloud or edge, or tell it what to do: tree, health, restart, add, trace ...",
+        "control health --data-dir E",
+        _control,
+    ),
+    "dashboard": Command("watch a running cloud or edge in the terminal", "dashboard --data-dir E", _dashboard),
+    "deadletters": Command(
+        "list, show, replay or drop the messages that nobody took", "deadletters list --data-dir E", _deadletters
+    ),
+    "completion": Command("print what lets bash or zsh complete all this", "completion bash", _completion),
+}

@@ -1,0 +1,95 @@
+"""The config from a command line and a configuration file: one of ours, or one of KubeEdge's own, which are read by componentconfig/.
+
+An option on the command line wins over the file, the file over the default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kubeedge_actors.config import CloudConfig, EdgeConfig, yaml_documents
+from kubeedge_actors.errors import UsageError
+from kubeedge_actors.options.cloud import CLOUD
+from kubeedge_actors.options.edge import EDGE
+
+Config = TypeVar("Config", EdgeConfig, CloudConfig)
+HEADER_KEYS = ("apiVersion", "kind")
+VERSIONS = ("v1alpha1", "v1alpha2")
+LOGIN = ("mqtt_login", "mqtt_user", "mqtt_password")
+RIVALS = {
+    "cloud": ("hub",),
+    "token": ("token_file",),
+    "token_file": ("token",),
+    "mqtt": ("mqtt_mode", *LOGIN, "mqtt_ca", "mqtt_cert", "mqtt_key"),
+    "mqtt_port": ("mqtt", "mqtt_mode"),
+    "mqtt_login": LOGIN,
+    "mqtt_user": ("mqtt_login",),
+    "in_cluster": ("kubeconfig", "context"),
+    "kubeconfig": ("in_cluster", "context"),
+}
+"""An option on the command line, and what it beats in a file although its name is another."""
+
+
+def edge_settings(path: str) -> dict[str, Any]:
+    """Fields of EdgeConfig that an edgecore.yaml, or a file of ours, gives."""
+    document = _document(path, "EdgeCore")
+    if is_ours(document):
+        return EDGE.from_file(document, path)
+    from kubeedge_actors.componentconfig import edgecore  # only when there is such a file
+
+    return edgecore.settings(document, path)
+
+
+def cloud_settings(path: str) -> dict[str, Any]:
+    """Fields of CloudConfig that a cloudcore.yaml, or a file of ours, gives."""
+    document = _document(path, "CloudCore")
+    if is_ours(document):
+        return CLOUD.from_file(document, path)
+    from kubeedge_actors.componentconfig import cloudcore  # only when there is such a file
+
+    return cloudcore.settings(document, path)
+
+
+def is_ours(document: dict[str, Any]) -> bool:
+    """Whether a file has our own keys: one of KubeEdge's says what it is, and its modules are a mapping."""
+    return not any(key in document for key in HEADER_KEYS) and not isinstance(document.get("modules"), dict)
+
+
+def _document(path: str, kind: str) -> dict[str, Any]:
+    try:
+        documents = yaml_documents(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the configuration file {path} can not be read: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"the configuration file {path} is {error}") from error
+    document = documents[0] if len(documents) == 1 else None
+    if not isinstance(document, dict) or document.get("kind", kind) != kind:
+        raise UsageError(f"the configuration file {path} is not of kind {kind}")
+    version = str(document.get("apiVersion", VERSIONS[0])).rpartition("/")[2]
+    if version not in VERSIONS:
+        raise UsageError(f"the configuration file {path} is of version {version}; known are {' and '.join(VERSIONS)}")
+    return document
+
+
+def edge_config(file: str | None, given: dict[str, Any]) -> EdgeConfig:
+    """What a configuration file (None: there is none) and the options of an edge node say. Errors: UsageError."""
+    return merged(EdgeConfig, edge_settings(file) if file else {}, given)
+
+
+def cloud_config(file: str | None, given: dict[str, Any]) -> CloudConfig:
+    """What a configuration file (None: there is none) and the options of the cloud side say. Errors: UsageError."""
+    return merged(CloudConfig, cloud_settings(file) if file else {}, given)
+
+
+def merged(kind: type[Config], file: dict[str, Any], given: dict[str, Any]) -> Config:
+    """The config of file and command line.
+
+    An option takes with it what the file says in another way about the same thing.
+    """
+    beaten = {rival for name, rivals in RIVALS.items() if given.get(name) for rival in rivals}
+    if "mqtt_mode" in given:
+        beaten.discard("mqtt")  # the port is then not all that is wanted
+    config = kind(**{**{name: value for name, value in file.items() if name not in beaten}, **given})
+    (EDGE if kind is EdgeConfig else CLOUD).check(config)
+    return config

@@ -1,0 +1,116 @@
+"""One setting, and a table of them: read from a command line or from a file of ours, checked the same."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from kubeedge_actors.errors import UsageError
+from kubeedge_actors.options.kinds import YES_OR_NO, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that a person may set.
+
+    `name` is the key in a file, and the option after two hyphens; `option` is that word where a list is given one by one. A `{}` in
+    `help` is its default. `bare`: what an option without a value means. `no_option` and `no_key` say why there is none.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    option: str = ""
+    bare: str = ""
+    no_option: str = ""
+    no_key: str = ""
+
+    @property
+    def field(self) -> str:
+        """The name in the config."""
+        return self.name.replace("-", "_")
+
+    @property
+    def flag(self) -> str:
+        """The option; the key where there is none."""
+        return self.name if self.no_option else f"--{self.option or self.name}"
+
+    def read(self, value: Any, where: str) -> Any:
+        """The value as the config has it; UsageError that begins with `where` when it does not fit."""
+        if self.bare and isinstance(value, bool):
+            value = self.bare if value else ""
+        try:
+            return self.kind.read(value)
+        except ValueError as error:
+            raise UsageError(f"{where}: {error}") from error
+
+
+class Table:
+    """The settings of one command, in groups with a title ("" for the first). `config` is the class that holds their values."""
+
+    def __init__(self, config: type[Any], groups: Mapping[str, tuple[Setting, ...]]) -> None:
+        self.config = config
+        self.groups = groups
+
+    def __iter__(self) -> Iterator[Setting]:
+        return (setting for group in self.groups.values() for setting in group)
+
+    def default(self, setting: Setting) -> Any:
+        """What holds when nobody says anything."""
+        return getattr(self.config(), setting.field, None)
+
+    def help(self, setting: Setting) -> str:
+        """What the setting is for, with its default."""
+        default = self.default(setting)
+        return setting.help.replace("{}", f"{default:g}" if isinstance(default, float) else str(default))
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """The options. They take any text: what fits is said by `given`, as for a file."""
+        for title, group in self.groups.items():
+            where = parser.add_argument_group(title) if title else parser
+            for setting in group:
+                if not setting.no_option:
+                    where.add_argument(setting.flag, **self._keywords(setting))
+
+    def _keywords(self, setting: Setting) -> dict[str, Any]:
+        more: dict[str, Any] = {"dest": setting.field, "help": self.help(setting)}
+        if setting.kind is YES_OR_NO:
+            return more | {"action": argparse.BooleanOptionalAction}
+        if setting.kind.many:
+            more["action"] = "append"
+        elif setting.bare:
+            more |= {"nargs": "?", "const": setting.bare}
+        return more | {"metavar": setting.kind.metavar}
+
+    def given(self, options: argparse.Namespace) -> dict[str, Any]:
+        """The fields that options give; UsageError for a value that does not fit."""
+        values = {each: getattr(options, each.field, None) for each in self if not each.no_key}
+        return {each.field: each.read(value, each.flag) for each, value in values.items() if value is not None}
+
+    def from_file(self, document: Mapping[Any, Any], path: str) -> dict[str, Any]:
+        """The fields that a file of ours gives; UsageError for an unknown key or a value that does not fit."""
+        known = {each.name: each for each in self if not each.no_key}
+        found: dict[str, Any] = {}
+        for key, value in document.items():
+            setting = known.get(str(key).replace("_", "-"))
+            if setting is None:
+                raise UsageError(self._unknown(str(key), path))
+            found[setting.field] = setting.read(value, f"{key} in {path}")
+        return found
+
+    def _unknown(self, key: str, path: str) -> str:
+        for each in self:
+            if each.no_key and key.replace("_", "-") == each.name:
+                return f"{key} in {path}: it is no key: {each.no_key}"
+        known = ", ".join(sorted(each.name for each in self if not each.no_key))
+        return f"the configuration file {path} has the unknown key {key!r}; there are: {known}"
+
+    def check(self, config: Any) -> None:
+        """UsageError for a value that does not fit, wherever it came from; what a default says is none of a person's mistakes."""
+        settings = {each.field: each for each in self}
+        for field in fields(config):
+            value, setting = getattr(config, field.name), settings[field.name]
+            if value != self.default(setting):
+                setting.read(value, setting.flag)
