@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.parsers import main_parser, parser
+from kubeedge_actors.options.parsers import SCRIPT, called, main_parser, parser
 
 PACKAGES = ("control", "dashboard")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hand over to the command named first; the exit status."""
+    if arguments is None and called() == SCRIPT:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does: modules of one's own are found from here
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         main_parser().print_help(sys.stderr)
