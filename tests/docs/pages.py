@@ -5,14 +5,16 @@ plain block behind one that was typed is what is seen then. An HTML comment righ
 
     <!-- shell: edge -->           the shell in which it is typed, by any name; the first shell has no name
     <!-- stays: ready -->          its last command goes on, and the next step may be done when it has written this word
-    <!-- after: Ctrl-C -->         what goes on in that shell is ended first, by Ctrl-C; or by `kill -9`
+    <!-- after: Ctrl-C -->         what goes on in that shell is ended first, by Ctrl-C
+    <!-- after: its end -->        what goes on in that shell has been ended before, by a block in another one
     <!-- until shown -->           its last command is typed again until it shows the next block (a person would do so, too)
     <!-- status: 1 -->             its last command ends with this status
     <!-- not run: WHY -->          it is not typed, because it can not be
     <!-- shows: edge -->           the block is what that shell shows
+    <!-- figures differ -->        of the block, only words are compared: times, sizes, process ids, ports, ids are others each time
     <!-- not compared: WHY -->     the block is not what is seen
 
-Several of them are parted by semicolons: `<!-- shell: edge; stays: ready -->`.
+Alone in its line, `<!-- ended: cloud -->` says that the text lets the person end what goes on in a shell. Several of them are parted by semicolons: `<!-- shell: edge; stays: ready -->`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import NamedTuple
 
 FENCE = re.compile(r"^( *)```(.*)$")
 COMMENT = re.compile(r"^ *<!-- (.*) -->$")
-WORDS = {"shell", "stays", "after", "until shown", "status", "not run", "shows", "not compared"}
+WORDS = {"shell", "stays", "after", "until shown", "status", "not run", "shows", "figures differ", "not compared", "ended"}
 
 
 class Block(NamedTuple):
@@ -50,6 +52,15 @@ class Block(NamedTuple):
         """Into which shell; "" is the first."""
         return self.marks.get("shell", "")
 
+    def missing(self, seen: str) -> str:
+        """The first line of this block that is not seen behind those before it; "" when all are. `...` alone is any lines."""
+        same = compared if "figures differ" in self.marks else squeezed
+        rest = iter([same(line) for line in seen.splitlines()])
+        for line in self.text.splitlines():
+            if same(line) not in ("", "...") and same(line) not in rest:
+                return line
+        return ""
+
     def commands(self) -> list[str]:
         """What is typed, command by command."""
         return re.findall(r"(?:.*\\\n)*.+", self.text)
@@ -67,6 +78,8 @@ def blocks(page: Path) -> Iterator[Block]:
                     break
                 body.append(inside.removeprefix(fence[1]))
             yield Block(number, tuple(fence[2].split()), "\n".join(body) + "\n", _marks(above))
+        elif "ended" in _marks(line):
+            yield Block(number, ("ended",), "", _marks(line))
         above = line
 
 
@@ -83,23 +96,18 @@ FIGURE = re.compile(
     | [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} | [0-9a-f]{8}-\.\.\. | [▁▂▃▄▅▆▇█]+ )[),]*""",
     re.VERBOSE,
 )
-"""Times, sizes, counts, process ids, ports, ids of messages, and bars of a chart: they are others each time."""
+"""Times, sizes, counts, process ids, ports, ids of messages, and bars of a chart."""
+
+
+def squeezed(line: str) -> str:
+    """A line without the width of its columns."""
+    return " ".join(line.split())
 
 
 def compared(line: str) -> str:
-    """What has to be the same each time: the words of a line without its figures.
+    """The words of a line without its figures.
 
     >>> compared("  alarm (pid 3693)   ok      0/1000   0.0  793us  ▁▁▅"), compared("t1  23:53:48.968 devicetwin 35us handled  1c5f6f0a-...")
     ('alarm (pid ok', 't1 devicetwin handled')
     """
     return " ".join(word for word in line.split() if not FIGURE.fullmatch(word))
-
-
-def missing(shown: str, seen: str) -> str:
-    """The first line of what a page shows that is not seen behind those before it; "" when all are. `...` alone is any lines."""
-    rest = iter([compared(line) for line in seen.splitlines()])
-    for line in shown.splitlines():
-        wanted = compared(line)
-        if wanted not in ("", "...") and wanted not in rest:
-            return line
-    return ""

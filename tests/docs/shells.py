@@ -82,9 +82,10 @@ class Shell:
         self.busy = True
         self.until(lambda: word in self.seen, f"{word!r} by: {command}")
 
-    def end(self) -> None:
-        """Ctrl-C, and wait for the prompt."""
-        os.write(self._terminal, INTERRUPT.encode())
+    def end(self, *, interrupt: bool = True) -> None:
+        """Wait for the prompt, after Ctrl-C unless what goes on ends by itself."""
+        if interrupt:
+            os.write(self._terminal, INTERRUPT.encode())
         self._until_prompt()
         self.busy = False
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import kubeedge_actors
-from tests.docs.pages import Block, blocks, missing
+from tests.docs.pages import Block, blocks
 from tests.docs.shells import PATIENCE, Machine, Shell
 
 ROOT = Path(kubeedge_actors.__file__).parent.parent
@@ -87,7 +87,9 @@ class Reader:
                 pytest.fail(f"{name_of(self._page)}:{block.line}: {error}", pytrace=False)
 
     def _step(self, block: Block, next_one: Block | None) -> None:
-        if block.typed and "not run" not in block.marks:
+        if "ended" in block.marks:
+            self._shell(block.marks["ended"]).end()
+        elif block.typed and "not run" not in block.marks:
             self._need(block)
             self._type(block, next_one)
             self._typed = block
@@ -113,7 +115,7 @@ class Reader:
         if "stays" in block.marks:
             shell.leave(last, block.marks["stays"])
         elif "until shown" in block.marks and next_one is not None:
-            self._again(shell, last, next_one.text)
+            self._again(shell, last, next_one)
         else:
             shell.type(last, int(block.marks.get("status", 0)))
         if not block.shell and not shell.busy:
@@ -124,14 +126,14 @@ class Reader:
     def _end_what_goes_on(self, block: Block, shell: Shell) -> None:
         assert shell.busy == ("after" in block.marks), "the shell is busy" if shell.busy else "nothing goes on there"
         if shell.busy:
-            shell.end()
+            shell.end(interrupt=block.marks["after"] == "Ctrl-C")
 
-    def _again(self, shell: Shell, command: str, shown: str) -> None:
+    def _again(self, shell: Shell, command: str, shown: Block) -> None:
         end = time.monotonic() + PATIENCE
         while True:
             shell.seen = ""
             shell.type(command)
-            line = missing(shown, shell.seen)
+            line = shown.missing(shell.seen)
             if not line:
                 return
             assert time.monotonic() < end, f"{line!r} is not shown by {command}\n{shell.seen}"
@@ -140,8 +142,8 @@ class Reader:
         assert self._typed is not None
         shell = self._shell(block.marks.get("shows", self._typed.shell))
         if shell.busy:
-            shell.until(lambda: not missing(block.text, shell.seen), block.text)
-        line = missing(block.text, shell.seen)
+            shell.until(lambda: not block.missing(shell.seen), block.text)
+        line = block.missing(shell.seen)
         assert not line, f"{line!r} is not shown, but\n{shell.seen}"
         shell.seen = ""
 
