@@ -157,7 +157,7 @@ def test_the_module_raises_an_alarm_fails_is_repaired_and_gets_its_letter_again(
     node.write(3)
     node.start()
     node.run(command("python -m kubeedge_actors deadletters replay"))
-    assert node.heard.get(timeout=SECONDS) == SHOWN[1]
+    assert node.heard.get(timeout=SECONDS) == SHOWN[2]
 
 
 def test_the_next_message_to_the_module_is_followed(node: Node) -> None:
@@ -173,7 +173,7 @@ def test_the_next_message_to_the_module_is_followed(node: Node) -> None:
             assert following.poll() is None
         node.publish(0)
         out, _ = following.communicate(timeout=SECONDS)
-    (shown,) = re.findall(r"^```\n(id  .*?)^```$", PAGE, re.M | re.S)
+    (shown,) = re.findall(r"^```\n(id    time.*?)^```$", PAGE, re.M | re.S)
     assert [_hop(line) for line in out.splitlines()] == [_hop(line) for line in shown.splitlines()]
 
 
@@ -183,7 +183,7 @@ def _hop(line: str) -> list[str]:
 
 
 def test_the_same_module_runs_in_a_process_of_its_own(node: Node) -> None:
-    node.start(1)
+    node.start(2)
     node.publish(0)
     assert node.heard.get(timeout=SECONDS) == SHOWN[0]
     killed = _pid(node)

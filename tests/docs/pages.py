@@ -3,11 +3,11 @@
 A page is read from its beginning: a block fenced as `sh` is typed, a block fenced as `LANGUAGE FILE` is a file that the person writes, a
 plain block behind one that was typed is what is seen then. An HTML comment right above a block says more about it; a reader does not see it:
 
-    <!-- shell: edge -->           the shell in which it is typed, by any name; the first shell has no name
+    <!-- shell: edge -->           the shell in which it is typed, by any name; `a, b`: in each of them
     <!-- stays: ready -->          its last command goes on, and the next step may be done when it has written this word
     <!-- after: Ctrl-C -->         what goes on in that shell is ended first, by Ctrl-C
     <!-- after: its end -->        what goes on in that shell has been ended before, by a block in another one
-    <!-- until shown -->           its last command is typed again until it shows the next block (a person would do so, too)
+    <!-- until shown -->           its last command is typed again until the next block is shown (a person would do so, too)
     <!-- status: 1 -->             its last command ends with this status
     <!-- not run: WHY -->          it is not typed, because it can not be
     <!-- shows: edge -->           the block is what that shell shows
@@ -26,7 +26,18 @@ from typing import NamedTuple
 
 FENCE = re.compile(r"^( *)```(.*)$")
 COMMENT = re.compile(r"^ *<!-- (.*) -->$")
-WORDS = {"shell", "stays", "after", "until shown", "status", "not run", "shows", "figures differ", "not compared", "ended"}
+WORDS = {
+    "shell",
+    "stays",
+    "after",
+    "until shown",
+    "status",
+    "not run",
+    "shows",
+    "figures differ",
+    "not compared",
+    "ended",
+}
 
 
 class Block(NamedTuple):
@@ -48,9 +59,9 @@ class Block(NamedTuple):
         return self.info[1] if len(self.info) > 1 else ""
 
     @property
-    def shell(self) -> str:
-        """Into which shell; "" is the first."""
-        return self.marks.get("shell", "")
+    def shells(self) -> list[str]:
+        """Into which shells; without a word about it there is one."""
+        return [name.strip() for name in self.marks.get("shell", "").split(",")]
 
     def missing(self, seen: str) -> str:
         """The first line of this block that is not seen behind those before it; "" when all are. `...` alone is any lines."""

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,8 +24,7 @@ PATIENCE = 60.0
 PROMPT = re.compile(r"\x1d(\d+)\x1d")
 INTERRUPT = "\x03"
 LOOPBACK_UP = (
-    "import fcntl, socket, struct; "
-    "fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sH14x', b'lo', 0x1 | 0x40))"
+    "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sH14x', b'lo', 0x1 | 0x40))"
 )
 """SIOCSIFFLAGS with IFF_UP and IFF_RUNNING: `ip` is not on every machine."""
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -89,11 +89,19 @@ class Shell:
         self._until_prompt()
         self.busy = False
 
-    def until(self, done: object, what: str) -> None:
-        """Read until `done()`; AssertionError when it does not come, or the command ends before."""
-        end = time.monotonic() + PATIENCE
-        while not done():  # type: ignore[operator]
-            self._read(end, what)
+    def until(self, done: Callable[[], object], what: str) -> None:
+        """Read until `done()`; AssertionError when it does not come."""
+        assert self.shows(done, PATIENCE), f"not shown: {what}\n{self.seen}"
+
+    def shows(self, done: Callable[[], object], seconds: float) -> bool:
+        """Read until `done()`; whether it came in that time."""
+        end = time.monotonic() + seconds
+        while not done():
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._terminal], [], [], left)[0]:
+                return False
+            self.seen += ESCAPES.sub("", os.read(self._terminal, 65536).decode("utf-8", "replace"))
+        return True
 
     def _until_prompt(self) -> int:
         self.until(lambda: PROMPT.search(self.seen), "a prompt")
@@ -103,11 +111,6 @@ class Shell:
 
     def _write(self, command: str) -> None:
         os.write(self._terminal, f"{command}\n".encode())
-
-    def _read(self, end: float, what: str) -> None:
-        left = end - time.monotonic()
-        assert left > 0 and select.select([self._terminal], [], [], left)[0], f"not shown: {what}\n{self.seen}"
-        self.seen += ESCAPES.sub("", os.read(self._terminal, 65536).decode("utf-8", "replace"))
 
     def close(self) -> None:
         """Let go of the terminal; what runs there ends with its machine."""

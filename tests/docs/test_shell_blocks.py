@@ -5,6 +5,7 @@ page shows is what is seen. How a page says more about a block: pages.py. What i
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -34,6 +35,8 @@ PROGRAMS = {
     "docker ": "docker.io",
 }
 """Words of commands that may not be there, and the package that has them."""
+ANOTHER_TRY = 1.0
+"""Seconds after which a command that has not shown what the page shows is typed again."""
 
 
 def name_of(page: Path) -> str:
@@ -67,7 +70,9 @@ class Reader:
 
     def _environment(self) -> dict[str, str]:
         """That of the tests without what would lead elsewhere: no cluster, no engine, no folder of state of the person who runs them."""
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(("KUBE", "XDG_", "COV_", "PYTEST"))}
+        kept = {
+            name: text for name, text in os.environ.items() if not name.startswith(("KUBE", "XDG_", "COV_", "PYTEST"))
+        }
         mine = {"HOME": str(self._home), "PYTHONPATH": str(ROOT), "DOCKER_HOST": "unix:///nowhere/docker.sock"}
         return {**kept, **mine, "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -91,7 +96,8 @@ class Reader:
             self._shell(block.marks["ended"]).end()
         elif block.typed and "not run" not in block.marks:
             self._need(block)
-            self._type(block, next_one)
+            for name in block.shells:
+                self._type(block, next_one, self._shell(name))
             self._typed = block
         elif block.file:
             (self._folder / block.file).write_text(block.text, encoding="utf-8")
@@ -103,25 +109,32 @@ class Reader:
     def _need(self, block: Block) -> None:
         for word, package in PROGRAMS.items():
             if word in block.text and shutil.which(word.strip()) is None:
-                pytest.skip(f"{name_of(self._page)} from line {block.line} on needs {word.strip()}: apt-get install {package}")
+                pytest.skip(
+                    f"{name_of(self._page)} from line {block.line} on needs {word.strip()}: apt-get install {package}"
+                )
 
-    def _type(self, block: Block, next_one: Block | None) -> None:
-        shell = self._shell(block.shell)
+    def _type(self, block: Block, next_one: Block | None, shell: Shell) -> None:
         self._end_what_goes_on(block, shell)
         *first, last = block.commands()
         shell.seen = ""
         for command in first:
             shell.type(command)
         if "stays" in block.marks:
+            self._look_where(shell)
             shell.leave(last, block.marks["stays"])
         elif "until shown" in block.marks and next_one is not None:
             self._again(shell, last, next_one)
         else:
             shell.type(last, int(block.marks.get("status", 0)))
-        if not block.shell and not shell.busy:
-            seen = shell.seen
-            shell.type("pwd")
-            self._folder, shell.seen = Path(shell.seen.removeprefix(seen).strip()), seen
+        if not shell.busy:
+            self._look_where(shell)
+
+    def _look_where(self, shell: Shell) -> None:
+        """Files of the page are for the folder of the shell that was typed into last."""
+        seen, shell.seen = shell.seen, ""
+        shell.type('echo "[$PWD]"')
+        self._folder = Path(re.findall(r"\[(.*)\]", shell.seen)[-1])
+        shell.seen = seen
 
     def _end_what_goes_on(self, block: Block, shell: Shell) -> None:
         assert shell.busy == ("after" in block.marks), "the shell is busy" if shell.busy else "nothing goes on there"
@@ -129,22 +142,19 @@ class Reader:
             shell.end(interrupt=block.marks["after"] == "Ctrl-C")
 
     def _again(self, shell: Shell, command: str, shown: Block) -> None:
+        where = self._shell(shown.marks["shows"]) if "shows" in shown.marks else shell
         end = time.monotonic() + PATIENCE
         while True:
             shell.seen = ""
             shell.type(command)
-            line = shown.missing(shell.seen)
-            if not line:
+            if where.shows(lambda: not shown.missing(where.seen), ANOTHER_TRY):
                 return
-            assert time.monotonic() < end, f"{line!r} is not shown by {command}\n{shell.seen}"
+            assert time.monotonic() < end, f"{shown.missing(where.seen)!r} is not shown by {command}\n{where.seen}"
 
     def _compare(self, block: Block) -> None:
         assert self._typed is not None
-        shell = self._shell(block.marks.get("shows", self._typed.shell))
-        if shell.busy:
-            shell.until(lambda: not block.missing(shell.seen), block.text)
-        line = block.missing(shell.seen)
-        assert not line, f"{line!r} is not shown, but\n{shell.seen}"
+        shell = self._shell(block.marks.get("shows", self._typed.shells[-1]))
+        shell.until(lambda: not block.missing(shell.seen), block.text)
         shell.seen = ""
 
 
