@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.edged.events import NORMAL, Recorder, without_effect
+from kubeedge_actors.actors.edged.jobs import Done
+from kubeedge_actors.actors.edged.plan import Operation
 from kubeedge_actors.actors.edged.podspec import read
+from kubeedge_actors.actors.edged.tidings import tidings
 from kubeedge_actors.drivers.containers.fake import Program
 from kubeedge_actors.wire.messages import ReportEvent
 from tests.actors.edged_bench import NODE, Bench, pod
@@ -69,6 +72,17 @@ def test_an_image_that_is_not_there_says_so(bench: Bench) -> None:
     assert found["Pulling"] == 'Pulling image "none:1"'
     assert found["Failed"].startswith('Failed to pull image "none:1": ')
     assert found["BackOff"] == 'Back-off pulling image "none:1"'
+
+
+def test_images_are_not_spoken_of_where_they_are_only_names() -> None:
+    launch, view = Operation(verb="launch", name="main"), read(pod())
+    outcomes = [Done(uid="u-1", operation=launch, pull=True), Done(uid="u-1", operation=launch, pulled=True)]
+
+    def reasons(engine: str) -> list[str]:
+        return [reason for done in outcomes for _, reason, _, _ in tidings(view, launch, done, engine)]
+
+    assert reasons("docker://28.0") == ["Pulling", "Pulled", "Created", "Started"]
+    assert reasons("process://6.1") == ["Created", "Started"]
 
 
 def test_a_container_that_crashes_backs_off(bench: Bench) -> None:

@@ -12,6 +12,7 @@ plain block behind one that was typed is what is seen then. An HTML comment righ
     <!-- not run: WHY -->          it is not typed, because it can not be
     <!-- shows: edge -->           the block is what that shell shows
     <!-- figures differ -->        of the block, only words are compared: times, sizes, process ids, ports, ids are others each time
+    <!-- in any order -->          its lines may come in another order
     <!-- not compared: WHY -->     the block is not what is seen
 
 Alone in its line, `<!-- ended: cloud -->` says that the text lets the person end what goes on in a shell. Several of them are parted by semicolons: `<!-- shell: edge; stays: ready -->`.
@@ -26,18 +27,10 @@ from typing import NamedTuple
 
 FENCE = re.compile(r"^( *)```(.*)$")
 COMMENT = re.compile(r"^ *<!-- (.*) -->$")
-WORDS = {
-    "shell",
-    "stays",
-    "after",
-    "until shown",
-    "status",
-    "not run",
-    "shows",
-    "figures differ",
-    "not compared",
-    "ended",
-}
+WORDS = frozenset(
+    ["shell", "stays", "after", "ended", "until shown", "status", "not run"]
+    + ["shows", "figures differ", "in any order", "not compared"]
+)
 
 
 class Block(NamedTuple):
@@ -66,7 +59,8 @@ class Block(NamedTuple):
     def missing(self, seen: str) -> str:
         """The first line of this block that is not seen behind those before it; "" when all are. `...` alone is any lines."""
         same = compared if "figures differ" in self.marks else squeezed
-        rest = iter([same(line) for line in seen.splitlines()])
+        found = [same(line) for line in seen.splitlines()]
+        rest = found if "in any order" in self.marks else iter(found)
         for line in self.text.splitlines():
             if same(line) not in ("", "...") and same(line) not in rest:
                 return line

@@ -60,8 +60,9 @@ class Reader:
         """What a clone holds, and the environment of the tests as its `.venv` (and as `~/kubeedge`, where the tutorial makes one)."""
         for path in (self._clone, self._home):
             path.mkdir()
+        shutil.copytree(ROOT / "examples", self._clone / "examples", ignore=shutil.ignore_patterns("__pycache__"))
         for each in ROOT.iterdir():
-            if each.name not in (".venv", ".git"):
+            if each.name not in (".venv", ".git", "examples"):
                 (self._clone / each.name).symlink_to(each)
         for environment in (self._clone / ".venv", self._home / "kubeedge"):
             (environment / "bin").mkdir(parents=True)
@@ -85,7 +86,7 @@ class Reader:
     def read(self) -> None:
         """All of it; what can not be done ends the test with the line of the page."""
         found = list(blocks(self._page))
-        for block, next_one in zip(found, [*found[1:], None], strict=True):
+        for block, next_one in zip(found, [*found, None][1:], strict=True):
             try:
                 self._step(block, next_one)
             except AssertionError as error:

@@ -29,7 +29,8 @@ def tidings(pod: PodView, operation: Operation, done: Done, engine: str) -> Iter
 def _launch(view: ContainerView, done: Done, *, images: bool) -> Iterator[Tiding]:
     name = view.name
     if done.pull:
-        yield NORMAL, "Pulling", f'Pulling image "{view.image}"', name
+        if images:
+            yield NORMAL, "Pulling", f'Pulling image "{view.image}"', name
     elif done.reason == PULL_ERROR:
         yield WARNING, "Failed", f'Failed to pull image "{view.image}": {done.message}', name
     elif done.reason == NEVER_PULL_ERROR:
