@@ -27,10 +27,10 @@ from typing import NamedTuple
 
 FENCE = re.compile(r"^( *)```(.*)$")
 COMMENT = re.compile(r"^ *<!-- (.*) -->$")
-WORDS = frozenset(
-    ["shell", "stays", "after", "ended", "until shown", "status", "not run"]
-    + ["shows", "figures differ", "in any order", "not compared"]
-)
+WORDS = {
+    *("shell", "stays", "after", "ended", "until shown", "status", "not run"),
+    *("shows", "figures differ", "in any order", "not compared"),
+}
 
 
 class Block(NamedTuple):

@@ -35,21 +35,33 @@ class Machine:
 
     def __init__(self) -> None:
         mine = [] if os.geteuid() == 0 else ["--map-root-user"]
-        script = f"{sys.executable} -c {LOOPBACK_UP!r} && echo up && exec sleep infinity"
+        script = f"{sys.executable} -c {shlex.quote(LOOPBACK_UP)} && echo up && exec sleep infinity"
         line = ["unshare", *mine, "--net", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", "-c", script]
         self._outer = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._outer.stdout is not None
         if self._outer.stdout.readline() != "up\n":
             _, why = self._outer.communicate()
             raise OSError(why.strip())
-        (child,) = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text("ascii").split()
+        first = _child_of(self._outer.pid)
+        self._first = os.pidfd_open(first)
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        self.enter = ["nsenter", "--target", child, *user, "--net", "--pid", "--mount"]
+        self.enter = ["nsenter", "--target", str(first), *user, "--net", "--pid", "--mount"]
 
     def close(self) -> None:
-        """End everything that was started there."""
+        """End everything that was started there; returns when it has ended."""
         self._outer.kill()
         self._outer.communicate()
+        select.select([self._first], [], [], PATIENCE)  # the first process ends after all others
+        os.close(self._first)
+
+
+def _child_of(parent: int) -> int:
+    """The one child of a process; `ps` is not on every machine."""
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            if int(each.read_text("utf-8", "replace").rpartition(")")[2].split()[1]) == parent:
+                return int(each.parent.name)
+    raise OSError(f"process {parent} has no child")
 
 
 class Shell:

@@ -32,6 +32,7 @@ PROGRAMS = {
     "mosquitto_sub": "mosquitto-clients",
     "mosquitto ": "mosquitto",
     "curl": "curl",
+    "ps ": "procps",
     "docker ": "docker.io",
 }
 """Words of commands that may not be there, and the package that has them."""
