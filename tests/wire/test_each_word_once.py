@@ -2,9 +2,9 @@
 
 A word is *distinctive* when nobody writes it by accident: everything in names.py but the plain words below, which are
 English, or the names of fields in Kubernetes' JSON, and mean other things elsewhere. No other file may hold a
-distinctive word (`apiserver/` and `componentconfig/` apart): a word with a slash nowhere inside a literal, another one not as one of the parts between a literal's
-slashes. The embedded API server speaks Kubernetes, not KubeEdge, and KubeEdge's configuration files have words of their
-own: they are free of the rule. Drivers are not, because what they need of KubeEdge is given to them.
+distinctive word (`apiserver/`, `componentconfig/` and `options/` apart): a word with a slash nowhere inside a literal, another one not as one of the parts between a literal's
+slashes. The embedded API server speaks Kubernetes, not KubeEdge, and KubeEdge's configuration files and
+the options of our commands have words of their own: they are free of the rule. Drivers are not, because what they need of KubeEdge is given to them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMES = PACKAGE / "wire" / "names.py"
 FILES = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path != NAMES and path.relative_to(PACKAGE).parts[0] not in ("apiserver", "componentconfig")
+    if path != NAMES and path.relative_to(PACKAGE).parts[0] not in ("apiserver", "componentconfig", "options")
 ]
 
 PLAIN = {
