@@ -90,7 +90,9 @@ def blocks(page: Path) -> Iterator[Block]:
 
 def _marks(line: str) -> dict[str, str]:
     comment = COMMENT.match(line)
-    pairs = (part.partition(":") for part in (comment[1] if comment else "").split(";"))
+    said = comment[1] if comment else ""
+    parts = [said] if said.startswith(("not run:", "not compared:")) else said.split(";")  # a reason goes to the end
+    pairs = (part.partition(":") for part in parts)
     return {word.strip(): value.strip() for word, _, value in pairs if word.strip() in WORDS}
 
 
