@@ -43,7 +43,7 @@ from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
 from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
 from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.authority import FileAuthority
+from kubeedge_actors.drivers.pki.authority import ALWAYS, FileAuthority
 from kubeedge_actors.drivers.pki.files import write_file
 from kubeedge_actors.drivers.pki.shared import SharedAuthority
 from kubeedge_actors.errors import NotFound, UsageError
@@ -56,7 +56,7 @@ from kubeedge_actors.options.reading import cloud_config
 from kubeedge_actors.pod_streams import cloud_streams, exec_source, log_source, tunnel_listener
 from kubeedge_actors.ports import Chosen, chosen_by
 from kubeedge_actors.prerequisites import prepare
-from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, log_to_stderr, ready, run
+from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, hint, log_to_stderr, ready, run
 from kubeedge_actors.readiness import not_started
 from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
@@ -107,43 +107,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(config: CloudConfig, ending: Ending) -> None:
     """Start everything, say `ready`, stop everything when `ending` is asked for."""
+    own = own_specs(config.modules)
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
         own_names = [*config.advertise, *_names(config.host)]
-        loop = LoopThread()
-        stack.callback(loop.stop)
+        loop = _loop(stack)
         server = _hub_server(config, loop, stack)
         tunnels = Tunnels()
         tunnel_server = tunnel_listener(config, loop, stack)
         access, cluster, shared = _api(config, authority, own_names, stack, ending, tunnels)
         tls = shared.server(own_names)
         bootstrap = _bootstrap(config, authority, cluster, loop, tls, stack)
-        token = data.path / "token"
-        shared.write_token(token)
+        refresh = partial(shared.write_token, data.path / "token")
+        refresh()
         office = stack.enter_context(closing(LetterOffice(data.path / LETTERS)))
         runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=EXTENSION_POINTS)
         traffic = Traffic()
         hub = _hub(config, server, tls, runtime, traffic)
-        refresh = partial(shared.write_token, token)
         streams = cloud_streams(config, tunnel_server, tls, tunnels, cluster)
         renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
         keys = KeyKeeper.spec(lambda: KeyKeeper(refresh, renew))
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
         duties = own_controllers(cluster) if cluster.compiler() == COMPILER else []
         candidates = leadership.specs(voting, identity(data.path), runtime, duties)
-        modules = SupervisorSpec(
-            observation.MODULES, own_specs(config.modules), OWN_FATE, patience=observation.PATIENCE
-        )
+        modules = SupervisorSpec(observation.MODULES, own, OWN_FATE, patience=observation.PATIENCE)
         stack.callback(runtime.stop, STOPPING)
         facts = Facts("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.facts)
         show = observation.observe(stack, runtime, facts, office, config)
         runtime.start(tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
         end_with_the_tree(runtime, ending)
         show()
-        streams_text = "" if tunnel_server else _without_streams(config)
-        ready(f"cloud: {_how_to_reach(config)}{streams_text}{not_started(runtime.tree())}", ending)
+        if config.host in ANY_ADDRESS:
+            hint("cloud", _how_to_advertise(own_names))
+        without = "" if tunnel_server else _without_streams(config)
+        ready(f"cloud: {_how_to_reach(config)}{without}{not_started(runtime.tree())}", ending)
         ending.wait()
+
+
+def _loop(stack: ExitStack) -> LoopThread:
+    loop = LoopThread()
+    stack.callback(loop.stop)
+    return loop
 
 
 def _hub_server(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> WebSocketServer:
@@ -215,6 +220,11 @@ def _how_to_reach(config: CloudConfig) -> str:
     kubectl = f"kubectl --kubeconfig {config.kubeconfig or config.data_dir / 'kubeconfig'}"
     look = "kubectl as the service account of this pod" if config.in_cluster else kubectl
     return f"nodes on {config.host}:{config.hub_port}, {look}"
+
+
+def _how_to_advertise(names: Sequence[str]) -> str:
+    known = ", ".join(dict.fromkeys([*names, *ALWAYS]))
+    return f"its certificate is for {known}: nodes dial one of these, or start it with --advertise ADDRESS for another"
 
 
 def _without_streams(config: CloudConfig) -> str:

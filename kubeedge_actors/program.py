@@ -136,6 +136,11 @@ def end_with_the_tree(runtime: Runtime, ending: Ending) -> None:
         ending.ask(f"the supervision tree gave up: {runtime.failed}")
 
 
+def hint(command: str, sentence: str) -> None:
+    """Tell the person at the terminal what is no warning, on standard error whatever the log level is."""
+    print(f"{command}: {sentence}", file=sys.stderr, flush=True)
+
+
 def ready(text: str, ending: Ending) -> None:
     """Print the one line that begins with `ready`, unless the program ends already."""
     if not ending.asked:

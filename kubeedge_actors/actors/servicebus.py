@@ -156,11 +156,13 @@ class ServiceBus(Module):
             return
         try:
             self._server.start(self._handle)
+            if self._complaint:
+                self.log.warning("local programs can call the cloud again")
             self._complaint = ""
         except HttpError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
-                self.log.warning("%s", error)
+                self.log.warning("local programs can not call the cloud (see the key service-port): %s", error)
             self.after(RETRY_SECONDS, Serve())
 
     def _handle(self, body: bytes | None) -> bytes:

@@ -41,6 +41,13 @@ class NodeAlive(Message, frozen=True, kw_only=True):
     node: str
 
 
+class NodeDuplicated(Message, frozen=True, kw_only=True):
+    """Two connections take one node from each other: `text` says who, and what may be wrong."""
+
+    node: str
+    text: str
+
+
 class ObjectSeen(Message, frozen=True, kw_only=True):
     """A node got this version of an object as the answer to its own write.
 

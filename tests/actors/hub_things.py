@@ -21,6 +21,7 @@ class LooseServer:
         self.here: dict[int, Peer] = {}
         self.sent: list[tuple[Peer, str]] = []
         self.closed: list[tuple[Peer, str]] = []
+        self.codes: list[int] = []
 
     def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
         self.events = events
@@ -32,7 +33,8 @@ class LooseServer:
     def send(self, peer: Peer, text: str) -> None:
         self.sent.append((peer, text))
 
-    def close(self, peer: Peer, reason: str = "") -> None:
+    def close(self, peer: Peer, reason: str = "", code: int = 0) -> None:
+        self.codes.append(code)
         self.closed.append((peer, reason))
         self.here.pop(peer.id, None)
         self.events.on_close(peer, reason)

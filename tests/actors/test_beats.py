@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.cloudhub.admission import Door
-from kubeedge_actors.actors.edgecontroller.beats import LeaseKeeper
+from kubeedge_actors.actors.edgecontroller.beats import LEAST, PAUSE, LeaseKeeper
 from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND
 from kubeedge_actors.drivers.cluster.fake import FakeCluster
 from kubeedge_actors.errors import NotFound
@@ -94,6 +94,46 @@ def test_a_node_that_was_removed_and_came_back_gets_its_lease_at_once(cloud: Clo
     cloud.harness.publish(NodeRemoved(node="n1"))
     cloud.beat()
     assert cloud.renewed()
+
+
+def test_an_api_that_is_away_is_left_alone_for_a_while_and_said_once(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud.beat()
+    first = cloud.renewed()
+    cloud.api.down = True
+    for _ in range(3):
+        cloud.harness.advance(LEAST)
+        asked = cloud.api.count("patch", "leases")
+        cloud.beat()
+        cloud.beat()  # within the pause
+        assert cloud.api.count("patch", "leases") == asked + 1
+    assert caplog.text.count("leases can not be renewed") == 1
+    cloud.api.down = False
+    cloud.beat()
+    assert cloud.renewed() == first
+    cloud.harness.advance(PAUSE)
+    cloud.beat()
+    assert cloud.renewed() > first
+    assert caplog.text.count("leases can be renewed again") == 1
+    cloud.harness.advance(LEAST)
+    cloud.beat()
+    assert caplog.text.count("again") == 1
+
+
+def test_a_lease_that_somebody_else_makes_meanwhile_is_renewed_by_the_next_beat(cloud: Cloud) -> None:
+    create = cloud.api.create
+
+    def quicker(*arguments: Any, **more: Any) -> Any:
+        create(*arguments, **more)
+        return create(*arguments, **more)
+
+    cloud.api.create = quicker  # type: ignore[method-assign]
+    cloud.beat()
+    first = cloud.renewed()
+    cloud.harness.advance(1.0)  # sooner than a lease of ours would be renewed
+    cloud.beat()
+    assert cloud.renewed() > first
 
 
 def test_the_embedded_api_takes_it_too() -> None:

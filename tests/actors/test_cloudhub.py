@@ -76,7 +76,7 @@ def test_the_newest_connection_of_a_node_wins(hub: Hub) -> None:
     seen = hub.harness.probe(SessionOpened, SessionClosed)
     first = hub.join("n1")
     second = hub.join("n1")
-    assert [(peer.id, "newer" in reason) for peer, reason in hub.server.closed] == [(first.id, True)]
+    assert [(peer.id, "took over" in reason) for peer, reason in hub.server.closed] == [(first.id, True)]
     assert [type(each) for each in seen] == [SessionOpened, SessionClosed, SessionOpened]
     hub.harness.publish(pushed("a"))
     assert not hub.sent_to(first) and len(hub.sent_to(second)) == 1

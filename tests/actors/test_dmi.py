@@ -156,6 +156,20 @@ def test_calls_to_a_mapper_come_one_after_the_other_and_needless_ones_not_at_all
     assert told[-1][1]["properties"][0]["desired"]["value"] == "3"
 
 
+@pytest.mark.parametrize("how", ["it answers again", "it registers again"])
+def test_a_mapper_that_is_back_is_said_as_its_absence_was(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.register()
+    world.mappers.away.add(MODBUS.address)
+    world.push(model())
+    assert "does not answer" in caplog.text
+    world.mappers.away.clear()
+    if how == "it registers again":
+        world.register()
+    world.harness.advance(1.0)
+    assert caplog.text.count(f"mapper {MODBUS.name} is back" if "registers" in how else "answers again") == 1
+
+
 def test_a_mapper_that_is_away_is_told_when_it_is_back() -> None:
     world = World()
     world.register()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import re
 
 import pytest
 
@@ -183,6 +185,36 @@ def test_a_lost_link_is_told_once_and_comes_back() -> None:
     world.back()
     assert len(ups) == 2
     assert len(downs) == 1
+
+
+def test_an_outage_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.start()
+    caplog.clear()
+    world.cut()
+    world.cloud.server.reachable = False
+    world.harness.advance(20.0)
+    world.cloud.server.reachable = True
+    world.back()
+    texts = [record.getMessage() for record in caplog.records]
+    assert len([text for text in texts if text.startswith("no link to ")]) == 2, texts  # cut, then refused
+    (back,) = [text for text in texts if text.startswith("the link to ")]
+    assert re.search(r" is back after [23]\d s$", back), back
+    assert texts[-1] == back
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
+def test_a_link_that_flaps_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(chance=lambda: 0.1)
+    world.start()
+    caplog.clear()
+    began = world.harness.clock.monotonic()
+    for _ in range(20):
+        world.cut()
+        world.harness.advance(11.0)  # long enough to be up again and count as a link that lasted
+    minutes = (world.harness.clock.monotonic() - began) / 60.0
+    texts = [record.getMessage() for record in caplog.records]
+    assert 2 <= len(texts) <= 2 * (minutes + 1) < 12, (minutes, texts)
 
 
 def test_a_link_that_breaks_before_it_is_settled_is_no_link() -> None:

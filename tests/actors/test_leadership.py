@@ -129,15 +129,33 @@ def test_a_leader_that_stops_in_good_order_lets_the_other_begin_at_once(api: Fak
     assert two.leads()
 
 
-def test_a_leader_cut_from_the_api_stops_before_the_other_begins(api: FakeCluster) -> None:
+def test_a_leader_cut_from_the_api_stops_before_the_other_begins(
+    api: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
     one, two = Replica(api, "one"), Replica(api, "two")
     together(5, one, two)
     one.cut = True
     assert together(40, one, two) == 1
     assert two.leads() and not one.leads()
+    assert "another replica may lead" in caplog.text and "two leads now" not in caplog.text
     one.cut = False
     assert together(40, one, two) == 1
     assert two.leads() and not one.leads()
+    assert caplog.text.count("two leads now") == 1
+
+
+def test_a_leader_that_was_cut_off_for_a_while_says_that_it_leads_again(
+    api: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = Replica(api, "one")
+    one.advance(5)
+    one.cut = True
+    one.advance(20)
+    assert "another replica may lead" in caplog.text and not one.leads()
+    one.cut = False
+    one.advance(20)
+    assert one.leads()
+    assert caplog.text.count("this replica leads again") == 1
 
 
 def test_one_that_starts_again_under_its_name_leads_at_once(api: FakeCluster) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from kubeedge_actors.actors.devicecontroller.writer import RemoveStatus, Shelf, StatusWriter, WriteStatus
 from kubeedge_actors.actors.edgecontroller.beats import LeaseKeeper
+from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
 from kubeedge_actors.actors.edgecontroller.references import Usage
 from kubeedge_actors.actors.edgecontroller.upstream import Upstream
 from kubeedge_actors.actors.leadership.clerk import Bid, Release
@@ -33,6 +34,7 @@ from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
     NodeAlive,
+    NodeDuplicated,
     PatchNode,
     PatchPod,
     QueryLease,
@@ -127,6 +129,9 @@ def write_down(cluster: KubernetesCluster) -> None:
         assert writer.ask("writer", status) is None
     writer.tell("writer", RemoveStatus(object))
     inline(LeaseKeeper.of(cluster)).publish(NodeAlive(node=N))
+    duplicates = inline(DuplicateReporter.spec(lambda: DuplicateReporter(cluster)))
+    for _ in range(2):
+        duplicates.publish(NodeDuplicated(node=N, text="two edges have this name"))
     election = inline(ChildSpec("election", lambda: ElectionClerk(cluster, "one")))
     for _ in range(2):
         assert election.ask("election", Bid()).won

@@ -135,9 +135,11 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(caplog: pytest.LogCap
     bus.harness.publish(AllowTarget(url=URL))
     bus.harness.advance(RETRY_SECONDS)
     assert caplog.text.count("can not be had") == 1
+    assert "service-port" in caplog.text and "again" not in caplog.text
     bus.server.failure = None
     bus.harness.advance(RETRY_SECONDS)
     assert bus.server.serving
+    assert caplog.text.count("local programs can call the cloud again") == 1
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ class Files:
         return TLS
 
 
-def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer() -> None:
+def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer(caplog: pytest.LogCaptureFixture) -> None:
     wires: list[Wire] = []
 
     def link() -> Wire:
@@ -304,6 +304,11 @@ def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer() -> No
         assert len(wires) == 2
         bench.advance(FIRST_SECONDS)
         assert len(wires) == 3
+        assert caplog.text.count("no stream tunnel to wss://c:10004/v1/kubeedge/connect") == 1
+        assert "back" not in caplog.text
+        wires[2].events.on_open({})
+        bench.run()
+        assert caplog.text.count("the stream tunnel to wss://c:10004/v1/kubeedge/connect is back after 4 s") == 1
         bench.publish(LinkDown(reason="gone"))
         wires[2].events.on_close(Closed("gone"))
         bench.advance(600)

@@ -223,6 +223,7 @@ def test_a_full_disk_delays_acknowledgements_and_loses_nothing(
             held.gate.set()
             assert [packets.read_ack(device.next()) for _ in range(5)] == [1, 2, 3, 4, 5]
     assert caplog.text.count("are not acknowledged until it works again") == 1
+    assert caplog.text.count("mqtt.db can be used again") == 1
     with serving(path) as broker:
         app = Paho(broker.port, "away", clean=False)
         app.connect()

@@ -21,6 +21,7 @@ from kubeedge_actors.drivers.cluster import informer as informer_module
 from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, Change, ChangeBox, Listing, Operation, identity
 from kubeedge_actors.drivers.cluster.informer import Feed, Informer, backoff
 from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.outages import Outage
 from tests.drivers.clusters import Listener
 from tests.support.waiting import PATIENCE
 
@@ -44,6 +45,7 @@ class Script:
         self.events: queue.Queue[bytes | Exception | None] = queue.Queue()
         self.followed: list[str] = []
         self.closed = threading.Event()
+        self.following = threading.Event()
 
     def lister(self) -> Listing:
         answer = self.lists.get(timeout=PATIENCE)
@@ -54,6 +56,7 @@ class Script:
     @contextmanager
     def follower(self, version: str) -> Iterator[Feed]:
         self.followed.append(version)
+        self.following.set()
         yield self
 
     def lines(self, silence: float) -> Iterator[bytes]:
@@ -99,6 +102,25 @@ def test_a_broken_watch_goes_on_from_the_last_version(script: Script, started: t
     listener.wait(lambda heard: ("ADDED", "b") in heard.told())
     assert listener.told() == [("ADDED", "a"), ("MODIFIED", "a"), ("ADDED", "b")]
     assert script.followed[:2] == ["5", "7"]
+
+
+def test_an_outage_of_the_api_is_said_once_for_all_its_watches(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage, other = Outage(), Script()
+    informers = [Informer(CONFIGMAP_KIND, each.lister, each.follower, outage=outage) for each in (script, other)]
+    for informer in informers:
+        informer.subscribe(lambda change: None, None)
+    for each in (script, other):
+        each.lists.put(Unreachable("c does not answer: refused"))
+        each.lists.put(Listing([], "5"))
+    assert script.following.wait(PATIENCE) and other.following.wait(PATIENCE)
+    assert caplog.text.count("does not answer") == 1
+    for informer, each in zip(informers, (script, other), strict=True):
+        informer.stop()
+        each.lists.put(Unreachable("over"))
+        assert informer._thread is not None
+        informer._thread.join(PATIENCE)
 
 
 def test_a_bookmark_moves_the_version_and_is_no_change(script: Script, started: tuple[Informer, Listener]) -> None:

@@ -209,8 +209,10 @@ def test_a_folder_of_manifests_that_is_not_there_is_empty_and_said_once(
     assert folder.read() == []
     assert not folder.changed()
     assert caplog.text.count("can not be read") == 1
+    assert "again" not in caplog.text
     (tmp_path / "none").mkdir()
     assert not folder.changed()
+    assert caplog.text.count("can be read again") == 1
     (tmp_path / "none").rmdir()
     assert not folder.changed()
     assert caplog.text.count("can not be read") == 2, "it was there meanwhile"

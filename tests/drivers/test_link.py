@@ -116,6 +116,13 @@ def test_a_peer_that_the_server_closes_is_told(pair: Pair) -> None:
     link.close()
 
 
+def test_a_peer_that_the_server_closes_with_a_code_hears_why(pair: Pair) -> None:
+    _, events, peer = pair.joined()
+    pair.server.close(peer, "another connection from 10.0.0.2:6 took over", 4409)
+    assert "another connection from 10.0.0.2:6 took over" in events.next("close").reason
+    assert pair.at_server.next("close")[0] == peer
+
+
 def test_a_refused_link_is_told_the_sentence_and_when_to_come_back(pair: Pair) -> None:
     pair.at_server.admission = Admission(503, {"Retry-After": "7"}, "too many nodes")
     _, events = pair.connect()

@@ -109,7 +109,7 @@ def test_a_close_frame_is_answered_and_its_reason_is_told(link: WebSocketLink, p
     events = joined(link, peer)
     peer.write(frame(CLOSE, struct.pack("!H", 1012) + b"restart"))
     assert peer.frame() == (CLOSE, struct.pack("!H", 1012))
-    assert events.next("close").reason == "closed by the other side with code 1012: restart"
+    assert events.next("close").reason == "closed by the other side: restart (code 1012)"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.drivers.link import connection
 from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer
 from kubeedge_actors.drivers.link.loop import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
@@ -290,6 +291,31 @@ def test_the_server_ends_a_connection_by_closing_tcp(serving: Serving) -> None:
         assert client.frame() == (TEXT, b"last")
         assert client.frame() is None
     assert serving.told.next("close") == (peer, "enough")
+
+
+def test_a_connection_that_is_ended_with_a_code_is_told_it_and_the_reason(serving: Serving) -> None:
+    with serving.client() as client:
+        client.joined()
+        peer = serving.told.next("connect")
+        serving.server.close(peer, "taken over " + "ü" * 100, 4409)
+        opcode, data = client.frame()  # type: ignore[misc]
+        assert (opcode, data[:2]) == (CLOSE, (4409).to_bytes(2, "big"))
+        assert len(data) <= 125 and data[2:].decode().startswith("taken over üüü")
+        client.send(TEXT, b"too late")  # it crosses ours; it must not reset the connection before ours was read
+        client.send(CLOSE, data[:2])
+    assert serving.told.next("close") == (peer, "taken over " + "ü" * 100)
+    assert serving.told.rest() == []
+
+
+def test_a_client_that_does_not_answer_a_close_is_closed_all_the_same(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FAREWELL", 0.05)
+    with serving.client() as client:
+        client.joined()
+        serving.server.close(serving.told.next("connect"), "enough", 4000)
+        assert client.frame() == (CLOSE, (4000).to_bytes(2, "big") + b"enough")
+        assert client.frame() is None
 
 
 HOSTILE = {

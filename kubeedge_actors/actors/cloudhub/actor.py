@@ -14,6 +14,7 @@ from kubeedge_actors.actors.cloudhub.admission import (
     claims_to_be_the_cloud,
     is_its_own,
     is_leased,
+    is_ours,
     node_of,
     wants_acknowledgement,
 )
@@ -36,6 +37,7 @@ from kubeedge_actors.wire.messages import (
     Answered,
     KeepAlive,
     NodeAlive,
+    NodeDuplicated,
     NodeRemoved,
     ObjectDelivered,
     ObjectPushed,
@@ -53,6 +55,8 @@ GATHER, MEASURE = 0.02, 5.0
 STRANGE = 600
 """Messages of unknown meaning that a node may say in a minute: who takes none keeps each as a dead letter."""
 MAILBOX = 20_000
+CLOSED, TAKEN_OVER = 4000, 4409
+"""Codes with which a WebSocket is closed, for programs; the reason is for people."""
 KEPT = frozenset({KeepAlive, Answered, Refused, QueryClusterCa})
 """Upward types that end here."""
 
@@ -78,7 +82,7 @@ class CloudHub(Module):
     group = names.GROUP_HUB
     emits = (
         *sorted(mapping.UPWARD - KEPT, key=lambda said: said.__name__),
-        *(UnknownRecord, SessionOpened, SessionClosed, ObjectDelivered, NodeAlive),
+        *(UnknownRecord, SessionOpened, SessionClosed, ObjectDelivered, NodeAlive, NodeDuplicated),
         *EVENTS,
     )
 
@@ -175,27 +179,38 @@ class CloudHub(Module):
             return
         if self._full(peer):  # several came through the door at the same time
             self._traffic.note("refused: node limit")
-            self._server.close(peer, "the node limit is reached")
+            self._part(peer, "the node limit is reached", CLOSED)
             return
         now = self.clock.monotonic()
         if old is not None:
-            self._close(old, "a newer connection of the same node")
-            self._warn(self._rivals.took_over(node, old.peer.address, peer.address, now))
+            self._take_over(old, peer, now)
         acknowledging = wants_acknowledgement(peer)
         session = Session(node, peer, now, acknowledging=acknowledging, keepalive=self._keepalive)
         self._sessions[node] = self._by_peer[peer.id] = session
         self.publish(SessionOpened(node=node))
 
-    def _warn(self, sentence: str | None, about: str = "") -> None:
+    def _take_over(self, old: Session, peer: Peer, now: float) -> None:
+        said = f"another connection from {peer.address} took over node {old.node}: do two edges have this name?"
+        self._close(old, "a newer connection of the same node", said, TAKEN_OVER)
+        if sentence := self._rivals.took_over(old.node, old.peer.address, peer.address, now):
+            self._warn(sentence)
+            self.publish(NodeDuplicated(node=old.node, text=sentence))
+
+    def _warn(self, sentence: str, about: str = "") -> None:
         """Say it at WARNING, what is `about` the same thing once a minute; a hostile node must not fill the log."""
-        if sentence and (not about or self._warned.lets(about, self.clock.monotonic())):
+        if not about or self._warned.lets(about, self.clock.monotonic()):
             self.log.warning("%s", sentence)
 
-    def _close(self, session: Session, reason: str) -> None:
+    def _close(self, session: Session, reason: str, said: str = "", code: int = CLOSED) -> None:
+        """End it; `said`: what its node is told, if that is more than the reason."""
         self._traffic.note(f"closed: {reason}")
         self.log.info("the session of %s is closed: %s", session.node, reason)
-        self._server.close(session.peer, reason)
+        self._part(session.peer, said or reason, code)
         self._end(session, reason)
+
+    def _part(self, peer: Peer, reason: str, code: int) -> None:
+        # a genuine edge sees what it has always seen: a connection that ends
+        self._server.close(peer, reason, code if is_ours(peer) else 0)
 
     def _end(self, session: Session, reason: str) -> None:
         del self._by_peer[session.peer.id]

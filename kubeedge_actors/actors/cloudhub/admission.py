@@ -101,6 +101,11 @@ def is_leased(peer: Peer) -> bool:
     return wants(peer, names.HEADER_LEASE)
 
 
+def is_ours(peer: Peer) -> bool:
+    """Whether the node is one of ours, which agrees on more than the original."""
+    return any(wants(peer, extension) for extension in EXTENSIONS)
+
+
 def claims_to_be_the_cloud(record: Record) -> bool:
     """Whether a node's request names a module of the cloud as its source: dropped, as the original does.
 

@@ -126,6 +126,9 @@ class Dmi(Module):
         """Remember the mapper, and give it its devices; from now on it is told what changes."""
         mapper = message.mapper
         self._store.put([_row(mapper)])
+        before = self._lines.get(mapper.protocol)
+        if before is not None and before.failures:
+            self.log.warning("mapper %s is back", mapper.name)
         self._lines.open(mapper)
         devices, models = self._inventory.of(mapper.protocol)
         self.log.info("mapper %s serves %s: %d devices", mapper.name, mapper.protocol, len(devices))
@@ -198,6 +201,8 @@ class Dmi(Module):
         if fault is not None:
             verb, object = line.waiting[0]
             self.log.warning("mapper %s refuses %s %s: %s", line.mapper.name, verb.value, id_of(object), fault)
+        if line.failures:
+            self.log.warning("mapper %s answers again", line.mapper.name)
         line.ended()
         self._go(protocol)
 

@@ -10,6 +10,7 @@ from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.answers import ASKS_FOR_AN_OBJECT, failed
 from kubeedge_actors.actors.edgecontroller.authorize import may
 from kubeedge_actors.actors.edgecontroller.beats import LeaseKeeper
+from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
 from kubeedge_actors.actors.edgecontroller.marks import NodeMarker
 from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
 from kubeedge_actors.actors.edgecontroller.refusals import refused
@@ -226,6 +227,7 @@ def specs(
         *(_worker_spec(name, upstream) for name in plain + leases),
         LeaseKeeper.of(cluster),
         NodeMarker.of(cluster, address),
+        DuplicateReporter.spec(lambda: DuplicateReporter(cluster)),
         EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
     ]
 

@@ -55,6 +55,8 @@ class LeaseKeeper(Module):
                 self.log.warning("leases can not be renewed: %s", error)
             self._failing = True
             return
+        if self._failing:
+            self.log.warning("leases can be renewed again")
         self._failing = False
         if done:
             self._renewed[node] = now

@@ -31,6 +31,7 @@ from kubeedge_actors.drivers.link.base import Credentials, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.module import Module, on
+from kubeedge_actors.outages import Outage
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import codec, mapping, names
 from kubeedge_actors.wire.messages import (
@@ -118,7 +119,7 @@ class EdgeHub(Module):
         self._acknowledged = self._leased = False
         self._opened_at = self._renew_at = 0.0
         self._asked_at: float | None = None
-        self._complaint = ""
+        self._outage = Outage()
         self._beats: Timer | None = None
         self._lanes = Lanes()
         self._tally = tally or Tally()
@@ -193,9 +194,10 @@ class EdgeHub(Module):
         """The link is up for everybody."""
         if message.link is not self._link:
             return
-        self._up, self._complaint = True, ""
+        self._up = True
         self._backlog.up()
         self.log.info("connected to %s", self._url)
+        self._outage.ended(self.log, f"the link to {self._url} is back", self.clock.monotonic())
         self.publish(LinkUp(leased=self._leased))
         self._pump()
 
@@ -220,8 +222,7 @@ class EdgeHub(Module):
         self.publish(LinkDown(reason=reason))
 
     def _complain(self, reason: str) -> None:
-        if reason != self._complaint:
-            self._complaint = reason
+        if self._outage.gone(reason, self.clock.monotonic()):
             self.log.warning("no link to %s: %s", self._url, reason)
 
     @on

@@ -12,10 +12,17 @@ from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import Credentials, Link
 from kubeedge_actors.errors import LinkError
 from kubeedge_actors.module import Module, on
+from kubeedge_actors.outages import Outage
 from kubeedge_actors.wire import names
 from kubeedge_actors.wire.messages import LinkDown, LinkUp, Message
 
 FIRST_SECONDS, LAST_SECONDS = 2.0, 120.0
+
+
+class TunnelOpened(Message, frozen=True, kw_only=True):
+    """The tunnel that was opened as number `attempt` stands."""
+
+    attempt: int
 
 
 class TunnelClosed(Message, frozen=True, kw_only=True):
@@ -44,7 +51,7 @@ class EdgeStream(Module):
 
     name = names.EDGESTREAM
     group = "stream"
-    emits = (TunnelClosed, OpenTunnel)
+    emits = (TunnelOpened, TunnelClosed, OpenTunnel)
 
     def __init__(
         self, node: str, address: str, url: str, links: Callable[[], Link], credentials: Credentials,
@@ -56,7 +63,7 @@ class EdgeStream(Module):
         self._tunnel: Tunnel | None = None
         self._attempt = 0
         self._wait = FIRST_SECONDS
-        self._warned = False
+        self._outage = Outage()
 
     def on_start(self) -> None:
         """After a crash: go on."""
@@ -86,13 +93,19 @@ class EdgeStream(Module):
             self._open()
 
     @on
+    def opened(self, message: TunnelOpened) -> None:
+        """Say that an outage is over."""
+        if message.attempt == self._attempt:
+            self._outage.ended(self.log, f"the stream tunnel to {self._url} is back", self.clock.monotonic())
+
+    @on
     def closed(self, message: TunnelClosed) -> None:
         """Try again, the later the more often it failed."""
         if message.attempt != self._attempt:
             return
         self._tunnel = None
         if message.lived:
-            self._wait, self._warned = FIRST_SECONDS, False
+            self._wait = FIRST_SECONDS
         self._complain(message.reason)
         self.after(self._wait, OpenTunnel())
         self._wait = min(2 * self._wait, LAST_SECONDS)
@@ -112,12 +125,12 @@ class EdgeStream(Module):
             ref.offer(TunnelClosed(attempt=attempt, reason=reason, lived=lived))
 
         link = self._links()
-        self._tunnel = Tunnel(link, self._runtime, over)
+        self._tunnel = Tunnel(link, self._runtime, over, lambda: ref.offer(TunnelOpened(attempt=attempt)))
         link.open(self._url, self._headers, tls, self._tunnel)
 
     def _complain(self, reason: str) -> None:
-        if self._seen.up and not self._warned and self._wait > FIRST_SECONDS:
-            self._warned = True
+        tried = self._seen.up and self._wait > FIRST_SECONDS
+        if tried and self._outage.gone(reason, self.clock.monotonic()):
             self.log.warning(
                 "no stream tunnel to %s, so the cloud can read no logs of this node: %s", self._url, reason
             )

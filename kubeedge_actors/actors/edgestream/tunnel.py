@@ -23,10 +23,16 @@ STREAMS = 64
 
 
 class Tunnel:
-    """The events of a link that is a tunnel. `over(reason, lived)` is called once, on the link's thread."""
+    """The events of a link that is a tunnel. `stands()`, then `over(reason, lived)` are called once, on the link's thread."""
 
-    def __init__(self, link: Link, runtime: ContainerRuntime, over: Callable[[str, bool], None]) -> None:
-        self._link, self._runtime, self._over = link, runtime, over
+    def __init__(
+        self,
+        link: Link,
+        runtime: ContainerRuntime,
+        over: Callable[[str, bool], None],
+        stands: Callable[[], object] = bool,
+    ) -> None:
+        self._link, self._runtime, self._over, self._stands = link, runtime, over, stands
         self._lock = threading.Lock()
         self._flows: dict[int, Flow] = {}
         self._lived = False
@@ -39,6 +45,7 @@ class Tunnel:
     def on_open(self, headers: Mapping[str, str]) -> None:
         """It stands."""
         self._lived = True
+        self._stands()
 
     def on_text(self, text: str) -> None:
         """A frame of the cloud."""

@@ -35,6 +35,7 @@ class Leadership(Module):
         self._renewed = 0.0
         self._bidding = False
         self._leader = ""
+        self._lost = False
 
     def on_start(self) -> None:
         """Stand for election; whoever crashed leading leads no more until it has won again."""
@@ -52,6 +53,7 @@ class Leadership(Module):
         """Stop leading when the last renewal is too old; try again."""
         if self._leading and self.clock.monotonic() - self._renewed >= DEADLINE:
             self.log.warning("the lease was not renewed for %d s: another replica may lead", DEADLINE)
+            self._lost = True
             self._set(False)
         self._bid()
 
@@ -72,12 +74,18 @@ class Leadership(Module):
             self._set(True)
         elif result.leader not in ("", self._identity):
             self._set(False)
+            if self._lost:
+                self._lost = False
+                self.log.warning("%s leads now", result.leader)
 
     def _failed(self, error: Exception) -> None:
         self._bidding = False
         self.log.warning("an attempt to lead was not answered: %s", error)
 
     def _set(self, leading: bool) -> None:
+        if leading and self._lost:
+            self._lost = False
+            self.log.warning("the lease was renewed: this replica leads again")
         if leading is not self._leading:
             self._leading = leading
             self.publish(LeadershipChanged(leading=leading))

@@ -156,6 +156,8 @@ class Ledger:
                     return
                 time.sleep(AGAIN)
             else:
+                if said:
+                    log.warning("the MQTT database %s can be used again", self._path)
                 said = ""
                 self._committed(turn)
 

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import msgspec
 
 from kubeedge_actors.drivers.cluster.base import Change, Json, Kind, Listing, OnChange, OnSynced, Operation, temporary
-from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.outages import Outage
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +93,11 @@ class Informer:
         follower: Callable[[str], AbstractContextManager[Feed]],
         *,
         cache: bool = True,
+        outage: Outage | None = None,
     ) -> None:
+        """`outage`: of the API server, shared by all its watches."""
         self.kind = kind
+        self._outage = outage or Outage()
         self._lister = lister
         self._follower = follower
         self._cache = cache
@@ -198,12 +202,19 @@ class Informer:
             self._version = ""
             return
         self._failures += 1
-        level = logging.WARNING if self._failures in (1, 10) else logging.DEBUG
-        log.log(level, "watch of %s: %s; trying again", self.kind.plural, error)
+        log.log(self._level(error), "watch of %s: %s; trying again", self.kind.plural, error)
         if not temporary(
             error
         ):  # else the history is still there, and a new list would be work for an API that has too much
             self._version = ""
+
+    def _level(self, error: ClusterError) -> int:
+        """An API that is away is said once for all watches, what is about this watch now and then."""
+        if isinstance(error, Unreachable):
+            said = self._outage.gone("away", time.monotonic())
+        else:
+            said = self._failures in (1, 10)
+        return logging.WARNING if said else logging.DEBUG
 
     def _replace(self, listing: Listing) -> None:
         """Tell the difference between the picture and a new list."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,6 +18,9 @@ from kubeedge_actors.drivers.cluster.base import Json, Kind, Listing, OnChange, 
 from kubeedge_actors.drivers.cluster.informer import GONE, Feed, Informer
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.outages import Outage
+
+log = logging.getLogger(__name__)
 
 JSON = "application/json"
 PATCH_TYPES: dict[PatchForm, str] = {
@@ -40,6 +46,7 @@ class KubernetesCluster:
         self._transport = Transport(access, timeout)
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
+        self._outage, self._url = Outage(), access.url
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -158,9 +165,11 @@ class KubernetesCluster:
             with self._transport.stream(_with(path, {**following, "resourceVersion": version})) as stream:
                 if stream.status >= 300:
                     raise error_of(stream.status, _decoded(stream.status, stream.read()))
+                self._outage.ended(log, f"the API server at {self._url} answers again", time.monotonic())
                 yield stream
 
-        return Informer(kind, lambda: self.list(kind, namespace, labels=labels, fields=fields), follow, cache=cache)
+        lister = partial(self.list, kind, namespace, labels=labels, fields=fields)
+        return Informer(kind, lister, follow, cache=cache, outage=self._outage)
 
 
 def target(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:

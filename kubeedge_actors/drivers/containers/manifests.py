@@ -29,6 +29,8 @@ class ManifestFolder:
                     if entry.name.endswith(ENDINGS) and not entry.name.startswith("."):
                         facts = entry.stat()
                         found[entry.path] = (facts.st_mtime_ns, facts.st_size)
+            if self._complaint is not None:
+                log.warning("the manifests in %s can be read again", self._folder)
             self._complaint = None
         except OSError as error:
             if error.strerror != self._complaint:

@@ -138,8 +138,8 @@ class LinkServer(Protocol):
     def send(self, peer: Peer, text: str) -> None:
         """Queue one text message for this peer; never blocks."""
 
-    def close(self, peer: Peer, reason: str = "") -> None:
-        """End this peer's connection; what is queued may be lost."""
+    def close(self, peer: Peer, reason: str = "", code: int = 0) -> None:
+        """End this peer's connection; what is queued may be lost. With a `code` (4000 to 4999) the peer is told it and the reason."""
 
     def stop(self) -> None:
         """Close every connection and the port."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import http.client
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from kubeedge_actors.drivers.link import hosts
 from kubeedge_actors.drivers.link.bootstrap import (
     CA_PATH,
     CERTIFICATE_PATH,
@@ -101,9 +103,7 @@ def _get(
         answer = connection.getresponse()
         content = answer.read(MAX_BODY)
     except ssl.SSLCertVerificationError as error:
-        raise CertificateError(
-            f"the certificate of the cloud at {order.cloud} is not accepted: {error.verify_message}"
-        ) from error
+        raise CertificateError(_distrust(order, context, error)) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise LinkError(f"the cloud at {order.cloud} can not be reached: {reason}") from error
@@ -112,6 +112,15 @@ def _get(
     if answer.status != http.client.OK:
         raise _refusal(order, path, answer.status, content.decode("utf-8", "replace").strip()[:300])
     return content
+
+
+def _distrust(order: Join, context: ssl.SSLContext, error: ssl.SSLCertVerificationError) -> str:
+    cloud, address = f"the cloud at {order.cloud}", urlsplit(order.cloud)
+    if not hosts.has_another_name(error):
+        return f"the certificate of {cloud} is not accepted: {error.verify_message}"
+    host, port = address.hostname or "", address.port or 443
+    names = hosts.names_of(lambda: socket.create_connection((host, port), TIMEOUT), context)
+    return hosts.sentence(cloud, host, names)
 
 
 def _refusal(order: Join, path: str, status: int, text: str) -> LinkError:

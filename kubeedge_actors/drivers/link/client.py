@@ -241,7 +241,9 @@ class _Run:
             with contextlib.suppress(OSError):  # the other side may be gone already; nothing follows
                 connection.send(_frame(data[:2], ABNF.OPCODE_CLOSE))
         text = data[2:].decode("utf-8", "replace")
-        return Closed(f"closed by the other side with code {code}{': ' if text else ''}{text}")
+        return Closed(
+            f"closed by the other side: {text} (code {code})" if text else f"closed by the other side with code {code}"
+        )
 
 
 def _bytes(data: str | bytes) -> bytes:

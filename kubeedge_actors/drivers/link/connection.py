@@ -26,6 +26,10 @@ quiet.setLevel(logging.WARNING)  # the library tells each open and close at INFO
 
 OPENING_TIMEOUT = 10.0
 RETRY = 0.01
+FAREWELL = 2.0
+"""Seconds in which a peer that was told why may close; closed by us at once, what it sends meanwhile would destroy what it is told."""
+MAX_REASON = 123
+"""Bytes (source: RFC 6455, 5.5)."""
 DATA = (OP_TEXT, OP_BINARY, OP_CONT)
 DROPPED_HEADERS = ("connection", "upgrade", "host", "accept-encoding")
 
@@ -99,11 +103,16 @@ class Connection(asyncio.Protocol):
         self._websocket.send_text(text.encode(self._owner.encoding))
         self._flush()
 
-    def end(self, reason: str, *, at_once: bool = False) -> None:
-        """Close the socket, after what is queued or at once."""
+    def end(self, reason: str, *, at_once: bool = False, code: int = 0) -> None:
+        """Close the socket, after what is queued or at once. With a `code` the peer is told first, and given a moment to read it."""
+        told = bool(code) and not self._reason and self._websocket.state is OPEN
         self._reason = self._reason or reason
         if at_once:
             self._transport.abort()
+        elif told:
+            self._websocket.send_close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+            self._flush()
+            self._loop.call_later(FAREWELL, self._transport.close)
         else:
             self._transport.close()
 

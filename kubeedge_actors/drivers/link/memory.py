@@ -43,7 +43,7 @@ class MemoryServer:
         """Queue one text message for this peer."""
         self._turns.take(lambda: self._down(peer.id, text))
 
-    def close(self, peer: Peer, reason: str = "") -> None:
+    def close(self, peer: Peer, reason: str = "", code: int = 0) -> None:
         """End this peer's connection."""
         self._turns.take(lambda: self.part(peer.id, reason or "closed by the other side"))
 

@@ -50,7 +50,7 @@ class WebSocketServer:
         self._numbers = itertools.count(1)
         self._all: set[Connection] = set()
         self._in: dict[int, Connection] = {}
-        self._outgoing: deque[tuple[int, str, bool]] = deque()
+        self._outgoing: deque[tuple[int, str, bool, int]] = deque()
         self._awake = False
         self._accepted = self._shaken = 0
 
@@ -86,9 +86,9 @@ class WebSocketServer:
         """Queue one text message for this peer; any thread."""
         self._put(peer.id, text, last=False)
 
-    def close(self, peer: Peer, reason: str = "") -> None:
+    def close(self, peer: Peer, reason: str = "", code: int = 0) -> None:
         """End this peer's connection after what was sent to it; any thread."""
-        self._put(peer.id, reason or "closed by us", last=True)
+        self._put(peer.id, reason or "closed by us", last=True, code=code)
 
     def stop(self) -> None:
         """Close every connection and the port. Idempotent."""
@@ -133,8 +133,8 @@ class WebSocketServer:
 
     # --- inside
 
-    def _put(self, number: int, text: str, *, last: bool) -> None:
-        self._outgoing.append((number, text, last))
+    def _put(self, number: int, text: str, *, last: bool, code: int = 0) -> None:
+        self._outgoing.append((number, text, last, code))
         if not self._awake:
             self._awake = True
             self._loop.call(self._drain)
@@ -144,12 +144,12 @@ class WebSocketServer:
         for _ in range(TURN):
             if not self._outgoing:
                 return
-            number, text, last = self._outgoing.popleft()
+            number, text, last, code = self._outgoing.popleft()
             connection = self._in.get(number)
             if connection is None:
                 continue
             if last:
-                connection.end(text)
+                connection.end(text, code=code)
             else:
                 connection.send(text)
         self._awake = True

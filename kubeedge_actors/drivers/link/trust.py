@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from kubeedge_actors.drivers.link import hosts
 from kubeedge_actors.drivers.link.base import LinkTls
 from kubeedge_actors.errors import CertificateError
 
@@ -67,8 +68,14 @@ class Trust:
 
     def _verify(self, server: _Server, tls: LinkTls, timeout: float) -> None:
         host, port, _ = server
-        with _handshake(host, port, _trusting(tls), timeout) as connection:
-            certificate = connection.getpeercert(binary_form=True) or b""
+        try:
+            with _handshake(host, port, _trusting(tls), timeout) as connection:
+                certificate = connection.getpeercert(binary_form=True) or b""
+        except ssl.SSLCertVerificationError as error:
+            if not hosts.has_another_name(error):
+                raise
+            names = hosts.names_of(lambda: dial(host, port, timeout), _trusting(tls))
+            raise CertificateError(hosts.sentence(f"{host}:{port}", host, names)) from error
         with self._lock:
             others = [known for known in self._verified.get(server, ()) if known != certificate]
             self._verified[server] = (certificate, *others[: REMEMBERED - 1])

@@ -1,0 +1,65 @@
+"""An Event on a Node whose name two edges have: who looks at the node with kubectl sees why it comes and goes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, Cluster
+from kubeedge_actors.errors import AlreadyExists, ClusterError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.wire import names
+from kubeedge_actors.wire.messages import NodeDuplicated, NodeRemoved
+
+Json = dict[str, Any]
+
+REASON = "DuplicateNode"
+NAMESPACE = "default"
+"""Where events of what has no namespace are."""
+
+
+class DuplicateReporter(Module):
+    """One Event a node, whose count grows. CloudHub says it once a minute at most; what can not be written is said again then."""
+
+    name = f"{names.EDGECONTROLLER}-duplicates"
+    group = names.EDGECONTROLLER
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._counts: dict[str, int] = {}
+
+    @on
+    def duplicated(self, message: NodeDuplicated) -> None:
+        """Write it."""
+        count = self._counts[message.node] = self._counts.get(message.node, 0) + 1
+        try:
+            self._write(message, count)
+        except ClusterError as error:
+            self.log.warning("the event about node %s can not be written: %s", message.node, error)
+
+    @on
+    def removed(self, message: NodeRemoved) -> None:
+        """Forget the node."""
+        self._counts.pop(message.node, None)
+
+    def _write(self, message: NodeDuplicated, count: int) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.now()))
+        news: Json = {"message": message.text, "count": count, "lastTimestamp": now}
+        uid = self._cluster.get(NODE_KIND, "", message.node)["metadata"].get("uid", "")
+        name = f"{message.node[:200].rstrip('.-')}.{REASON.lower()}"
+        event: Json = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "involvedObject": {"kind": NODE_KIND.kind, "apiVersion": "v1", "name": message.node, "uid": uid},
+            "type": "Warning",
+            "reason": REASON,
+            "firstTimestamp": now,
+            "source": {"component": names.CLOUDHUB},
+            "reportingComponent": names.CLOUDHUB,
+            **news,
+        }
+        try:
+            self._cluster.create(EVENT_KIND, NAMESPACE, event)
+        except AlreadyExists:
+            self._cluster.patch(EVENT_KIND, NAMESPACE, name, news)

@@ -1,0 +1,56 @@
+"""What is said of something that goes and comes back: each outage once, with its end, and one that flaps not all the time."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+
+QUIET = 60.0
+
+
+class Outage:
+    """One thing that can be away; any thread, monotonic seconds come in.
+
+    A reason is said once an outage, and another one too. When the same was said less than `quiet` seconds ago, a new outage
+    is said only if it lasts longer than that.
+
+    >>> link = Outage(quiet=60.0)
+    >>> [link.gone("refused", now) for now in (0.0, 1.0)], link.back(5.0), link.back(6.0)
+    ([True, False], 5.0, None)
+    >>> [link.gone("refused", now) for now in (7.0, 8.0)], link.back(9.0)
+    ([False, False], None)
+    >>> [link.gone("refused", now) for now in (50.0, 61.0)], link.back(70.0)
+    ([False, True], 20.0)
+    """
+
+    def __init__(self, quiet: float = QUIET) -> None:
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._told = False
+        self._reason = ""
+        self._told_at = float("-inf")
+
+    def gone(self, reason: str, now: float) -> bool:
+        """It is away for this reason: whether to say so. Numbers in the reason, such as ports, do not make it another."""
+        reason = re.sub(r"\d+", "#", reason)
+        with self._lock:
+            if self._since is None:
+                self._since, self._told = now, False
+            if reason == self._reason and (self._told or now - self._told_at < self._quiet):
+                return False
+            self._told, self._reason, self._told_at = True, reason, now
+            return True
+
+    def back(self, now: float) -> float | None:
+        """It is there: the seconds that it was away if that was said, else None."""
+        with self._lock:
+            since, told = self._since, self._told
+            self._since, self._told = None, False
+        return now - since if told and since is not None else None
+
+    def ended(self, log: logging.Logger, what: str, now: float) -> None:
+        """It is there: said at WARNING, as the outage was, if that was said. `what` is the beginning of the sentence."""
+        if (away := self.back(now)) is not None:
+            log.warning("%s after %.0f s", what, away)
