@@ -6,16 +6,29 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench clean
+.PHONY: help run demo test test-fast test-under-load about-test about-fast check format bench clean
 
 help:  ## what each target does
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
 
 run: $(VENV)/.run  ## set up, then run the demo: cloud and edge with a real pod and a real twin, until Ctrl-C
 	$(BIN)/python -m kubeedge_actors.demo
 
-test: $(VENV)/.dev  ## set up, then run all tests
+test: about-test $(VENV)/.dev  ## set up, then run all tests
 	$(BIN)/python -m pytest
+
+test-fast: about-fast $(VENV)/.dev  ## the tests that start no process and take no second each
+	$(BIN)/python -m pytest -m "not processes and not slow"
+
+test-under-load: $(VENV)/.dev  ## what load can disturb, beside three busy loops; PASSES=3
+	$(BIN)/python -m tests.support.under_load $(PASSES)
+
+about-test:
+	@echo "About 5,700 tests in random order, one worker for each core: about 5 minutes on two quiet cores (the set-up not counted)."
+	@echo "What fails is named when it happens, and explained at the end; so is what was skipped for want of what."
+
+about-fast:
+	@echo "The tests without processes and Docker: about a minute on two quiet cores (the set-up not counted)."
 
 check: $(VENV)/.dev  ## lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ pytest_plugins = [
     "pytester",
     "tests.support.ports",
     "tests.support.leaks",
+    "tests.support.marks",
     "tests.support.progress",
     "tests.support.requirements",
 ]

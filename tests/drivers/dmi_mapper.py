@@ -31,7 +31,8 @@ class Mapper:
         self.heard: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.refusal = ""
         self._channel = grpc.insecure_channel(f"unix:{edge}")
-        self._server = grpc.server(ThreadPoolExecutor(2))
+        self._pool = ThreadPoolExecutor(2)
+        self._server = grpc.server(self._pool)
         handlers = {method: self._handler(method) for method in METHODS}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(CALLED, handlers),))
         self._server.add_insecure_port(f"unix:{own}")
@@ -97,4 +98,5 @@ class Mapper:
     def stop(self) -> None:
         """End."""
         self._server.stop(0).wait()
+        self._pool.shutdown()
         self._channel.close()

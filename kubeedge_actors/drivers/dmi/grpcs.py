@@ -33,6 +33,7 @@ class GrpcMappers:
         self._messages = Messages()
         self._upcalls: Upcalls | None = None
         self._server: Any = None
+        self._pool: ThreadPoolExecutor | None = None
         self._channels: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -40,7 +41,8 @@ class GrpcMappers:
         """Serve."""
         if len(os.fsencode(self._path)) > LONGEST_PATH:
             raise MapperError(f"the path of the mappers' socket is too long: {self._path}")
-        self._server = grpc.server(ThreadPoolExecutor(THREADS, "mappers"))
+        self._pool = ThreadPoolExecutor(THREADS, "mappers")
+        self._server = grpc.server(self._pool)
         handlers = {
             "MapperRegister": self._served("MapperRegister", self._register),
             "ReportDeviceStatus": self._served("ReportDeviceStatus", self._report),
@@ -70,6 +72,8 @@ class GrpcMappers:
         """Serve no more."""
         if self._server is not None:
             self._server.stop(1.0).wait()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)  # grpc leaves it to who made it
         with self._lock:
             for channel in self._channels.values():
                 channel.close()
