@@ -54,9 +54,9 @@ def server(folder: str) -> Iterator[int]:
 class Peer:
     """A connected client."""
 
-    def __init__(self, port: int, name: str, *, clean: bool) -> None:
+    def __init__(self, port: int, name: str, *, clean: bool, nagle: bool = False) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), 10)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not nagle)
         self._decoder = packets.Decoder()
         self._early: list[packets.Packet] = []
         self.say(packets.connect(name, 0, clean=clean))
@@ -92,6 +92,25 @@ def published(port: int, topic: str, window: int, count: int) -> float:
             said += more
             acknowledged += len(peer.hear())
         return time.perf_counter() - begin
+
+
+def slowed(port: int, count: int = 200) -> float:
+    """Milliseconds from a publication with QoS 1 until it is heard, by a client as paho and mosquitto_pub are: with
+    Nagle's algorithm on, so that it waits for TCP's acknowledgement before its second packet in a row.
+    """
+    with closing(Peer(port, "slowed", clean=True, nagle=True)) as peer:
+        peer.say(packets.subscribe(1, [("slowed", 1)]))
+        peer.hear()
+        begin = time.perf_counter()
+        for number in range(1, count + 1):
+            peer.say(packets.publish("slowed", PAYLOAD, 1, packet_id=number))
+            awaited = {packets.PUBLISH, packets.PUBACK}
+            while awaited:
+                for each in peer.hear():
+                    awaited.discard(each.kind)
+                    if each.kind == packets.PUBLISH:
+                        peer.say(packets.ack(packets.PUBACK, packets.read_publish(each).packet_id))
+        return (time.perf_counter() - begin) / count * 1_000
 
 
 def drained(peer: Peer, count: int) -> None:
@@ -152,6 +171,7 @@ def main() -> None:
     count = parser.parse_args().count
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=".") as folder, server(folder) as port:
+        rows.append(Row("QoS 1, there and back, Nagle's algorithm on", slowed(port), "ms", "30"))
         for name in ("away", "there"):
             remember(port, name, f"kept/{name}")
         for window in WINDOWS:

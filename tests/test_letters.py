@@ -78,7 +78,7 @@ class World:
     def poison(self) -> dict[str, Any]:
         """Make one dead letter; as the control socket shows it."""
         self.runtime.ref("picky").tell(HOT, "somebody")
-        self.runtime.ref("picky").ask("done").get()
+        self.runtime.ref("picky").ask("done", PATIENCE).get()
         return dict(self.client.ask("deadletters")[-1])
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ def test_a_replayed_message_is_handled_by_the_actor_it_was_for(world: World) -> 
     number = world.poison()["id"]
     world.state.cured = True
     assert world.client.ask("replay", id=number) == "picky"
-    assert world.runtime.ref("picky").ask("done").get() == 1
+    assert world.runtime.ref("picky").ask("done", PATIENCE).get() == 1
     assert world.state.taken == [HOT]
     (shown,) = world.client.ask("deadletters")
     assert shown["replayed"] > 0
@@ -148,7 +148,7 @@ def test_letters_survive_the_process(tmp_path: Path) -> None:
     second.state.cured = True
     try:
         assert second.client.ask("replay", id=number) == "picky"
-        assert second.runtime.ref("picky").ask("done").get() == 1
+        assert second.runtime.ref("picky").ask("done", PATIENCE).get() == 1
     finally:
         second.close()
 
@@ -212,7 +212,7 @@ def test_replay_goes_through_the_running_process(world: World, capsys: pytest.Ca
     world.state.cured = True
     status, out, err = said(capsys, "replay", number, "--data-dir", world.folder)
     assert (status, out, err) == (0, f"{number}: back in the mailbox of picky\n", "")
-    assert world.runtime.ref("picky").ask("done").get() == 1
+    assert world.runtime.ref("picky").ask("done", PATIENCE).get() == 1
     status, _, err = said(capsys, "replay", number, "--data-dir", world.folder)
     assert (status, err) == (1, f"deadletters: the dead letter {number} was replayed before\n")
 

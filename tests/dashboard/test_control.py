@@ -84,18 +84,18 @@ def test_a_crash_that_is_asked_for_is_seen_as_an_event_and_survived(client: Cont
         while "Restarted" not in seen:
             seen.append(json.loads(lines.readline())["event"])
         assert "Failed" in seen
-    assert runtime.ref("echo").ask("still here").get() == "still here"
+    assert runtime.ref("echo").ask("still here", PATIENCE).get() == "still here"
 
 
 def test_a_restart_that_is_asked_for_is_no_failure(client: ControlClient, runtime: Runtime) -> None:
     assert client.ask("restart", actor="echo") == "echo"
-    assert runtime.ref("echo").ask("new").get() == "new"
+    assert runtime.ref("echo").ask("new", PATIENCE).get() == "new"
     assert client.ask("tree")["tree"]["children"][0]["last_error"] in ("", None)
 
 
 def test_dead_letters_are_listed_with_their_reason(client: ControlClient, runtime: Runtime) -> None:
     runtime.ref("echo").tell(7)
-    runtime.ref("echo").ask("after it").get()
+    runtime.ref("echo").ask("after it", PATIENCE).get()
     (letter,) = client.ask("deadletters")
     assert letter["recipient"] == "echo"
     assert letter["payload"] == "7"
@@ -103,7 +103,7 @@ def test_dead_letters_are_listed_with_their_reason(client: ControlClient, runtim
 
 def test_modules_come_and_go_at_run_time(client: ControlClient, runtime: Runtime) -> None:
     assert client.ask("add", module="tests.dashboard.late:Late") == "late"
-    assert runtime.ref("late").ask("hello").get() == "hello!"
+    assert runtime.ref("late").ask("hello", PATIENCE).get() == "hello!"
     client.ask("remove", actor="late")
     with pytest.raises(KubeEdgeActorsError, match="late"):
         runtime.ref("late")

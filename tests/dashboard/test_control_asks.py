@@ -62,7 +62,7 @@ class World:
 
     def say(self, message: object) -> None:
         self.runtime.ref("asker").tell(message)
-        self.runtime.ref("asker").ask("then").get()
+        self.runtime.ref("asker").ask("then", PATIENCE).get()
 
     def close(self) -> None:
         self.client.close()

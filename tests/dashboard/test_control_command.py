@@ -80,7 +80,7 @@ def test_actors_are_restarted_crashed_added_and_removed(runtime: Runtime, shell:
     assert shell("restart", "echo") == "echo: restarted\n"
     assert shell("crash", "echo") == "echo: crashed\n"
     assert shell("add", "tests.dashboard.late:Late") == "late: added\n"
-    assert runtime.ref("late").ask("x").get() == "x!"
+    assert runtime.ref("late").ask("x", PATIENCE).get() == "x!"
     assert "two actors are called 'late'" in shell("add", "tests.dashboard.late:Late", status=1)
     assert shell("remove", "late") == "late: removed\n"
     assert "late" not in shell("tree")
@@ -114,7 +114,7 @@ def test_nobody_there_is_a_users_mistake(shell: Shell) -> None:
 def test_errors_are_shown_with_tracebacks(runtime: Runtime, shell: Shell) -> None:
     assert shell("errors") == "there were none\n"
     runtime.ref("echo").tell("boom")
-    runtime.ref("echo").ask("then").get()
+    runtime.ref("echo").ask("then", PATIENCE).get()
     assert "echo: ValueError: boom\nTraceback" in shell("errors", "echo")
 
 

@@ -90,7 +90,7 @@ def test_tcp_is_to_acknowledge_at_once_what_follows_each_packet(
             asked.clear()
             peer.send(packets.PING)
             assert peer.next().kind == packets.PINGRESP
-            assert asked
+            eventually(lambda: asked, "it is asked for")
 
 
 def test_subscribing_again_changes_the_qos(broker: EmbeddedBroker) -> None:
