@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kubeedge_actors import nesting
 from kubeedge_actors.options.paths import default_data_dir
 from kubeedge_actors.wire.names import DEFAULT_PROJECT
 
@@ -116,8 +115,11 @@ class CloudConfig:
 
 
 def yaml_documents(text: str) -> list[Any]:
-    """The documents of a YAML text; ValueError("not YAML (line ...)") when it is none."""
+    """The documents of a YAML text; ValueError("not YAML (line ...): why") when it is none."""
+    from kubeedge_actors import nesting  # only when there is a file: the help of a command needs no library
+
     try:
         return nesting.yaml_documents(text)
     except nesting.NotYaml as error:
-        raise ValueError(f"not YAML (line {error.line})" if error.line else f"not YAML: {error}") from error
+        where = f" (line {error.line})" if error.line else ""
+        raise ValueError(f"not YAML{where}: {str(error).splitlines()[0]}") from error

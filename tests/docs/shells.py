@@ -15,12 +15,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 60.0
+from tests.support.waiting import PATIENCE, Patience
+
 PROMPT = re.compile(r"\x1d(\d+)\x1d")
 INTERRUPT = "\x03"
 LOOPBACK_UP = (
@@ -107,10 +107,9 @@ class Shell:
 
     def shows(self, done: Callable[[], object], seconds: float) -> bool:
         """Read until `done()`; whether it came in that time."""
-        end = time.monotonic() + seconds
+        patience = Patience(seconds)
         while not done():
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self._terminal], [], [], left)[0]:
+            if patience.over or not select.select([self._terminal], [], [], seconds)[0]:
                 return False
             self.seen += ESCAPES.sub("", os.read(self._terminal, 65536).decode("utf-8", "replace"))
         return True

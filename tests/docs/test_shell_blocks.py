@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,8 @@ import pytest
 
 import kubeedge_actors
 from tests.docs.pages import Block, blocks
-from tests.docs.shells import PATIENCE, Machine, Shell
+from tests.docs.shells import Machine, Shell
+from tests.support.waiting import Patience
 
 ROOT = Path(kubeedge_actors.__file__).parent.parent
 PAGES = [
@@ -145,13 +145,13 @@ class Reader:
 
     def _again(self, shell: Shell, command: str, shown: Block) -> None:
         where = self._shell(shown.marks["shows"]) if "shows" in shown.marks else shell
-        end = time.monotonic() + PATIENCE
+        patience = Patience()
         while True:
             shell.seen = ""
             shell.type(command)
             if where.shows(lambda: not shown.missing(where.seen), ANOTHER_TRY):
                 return
-            assert time.monotonic() < end, f"{shown.missing(where.seen)!r} is not shown by {command}\n{where.seen}"
+            assert not patience.over, f"{shown.missing(where.seen)!r} is not shown by {command}\n{where.seen}"
 
     def _compare(self, block: Block) -> None:
         assert self._typed is not None

@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 
 PROCESSES = (
+    "tests/options/test_without_libraries.py::*",
+    "tests/test_benchmarks.py::*",
+    "tests/test_readiness.py::*",
+    "tests/actors/test_edged_real.py::*",
     "tests/docs/test_shell_blocks.py::*",
     "tests/options/test_completion.py::*",
     "tests/e2e/*",
