@@ -33,8 +33,9 @@ HERE, THERE = "127.0.0.2", "127.0.0.3"
 
 
 @pytest.fixture
-def convention() -> Convention:
+def convention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Convention:
     """An address for the side of the runtime."""
+    monkeypatch.setenv("THESPLOG_FILE", str(tmp_path / "thespian.log"))  # else it lies beside all temporary files
     return Convention(HERE, free_port(), secrets.token_hex(16).encode())
 
 
