@@ -25,6 +25,7 @@ from kubeedge_actors.supervisors import (
 from kubeedge_actors.supervisors.engines.process.launcher import Convention
 from tests.supervisors.test_processes import Worker, runs
 from tests.support.ports import free_port
+from tests.support.processes import child
 from tests.support.waiting import PATIENCE
 
 pytest.importorskip("thespian")
@@ -56,9 +57,8 @@ def outpost(convention: Convention, runtime: Runtime, tmp_path: Path) -> Iterato
     key.write_bytes(convention.key)
     command = [sys.executable, "-m", "kubeedge_actors.supervisors.engines.process.warden", "--name", "press-2"]
     where = ["--listen", f"{THERE}:{free_port()}", "--convention", f"{HERE}:{convention.port}"]
-    outpost = subprocess.Popen([*command, *where, "--key-file", str(key)], stdout=subprocess.PIPE, text=True)
-    assert outpost.stdout is not None
-    with outpost.stdout:
+    with child([*command, *where, "--key-file", str(key)], stdout=subprocess.PIPE, text=True) as outpost:
+        assert outpost.stdout is not None
         assert outpost.stdout.readline().startswith("ready: host press-2")
         yield outpost
         outpost.terminate()
