@@ -319,7 +319,18 @@ def _names(host: str) -> list[str]:
         found = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
     except OSError:
         found = set()  # a host name that resolves to nothing
-    return sorted({own, *found})
+    found |= {own, *_routed()}
+    return sorted(found, key=lambda name: (name.startswith("127."), name))
+
+
+def _routed() -> list[str]:
+    """The address by which this machine goes out, if it does; its name often stands for loopback only. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
 
 
 def _exists(cluster: Cluster, name: str) -> bool:

@@ -237,6 +237,21 @@ def test_a_cloud_that_is_reached_by_a_name_it_does_not_have_is_final(edge: Edge)
         server.stop()
 
 
+def test_a_cloud_that_refuses_takes_nothing_away(edge: Edge, tmp_path: Path) -> None:
+    """The certificates of another cloud go on being used, as is said: its CA has to stay, too."""
+    first = edge.credentials().obtain()
+    before = {path.name: path.read_bytes() for path in edge.folder.iterdir()}
+    another = Cloud(tmp_path / "another")
+    try:
+        edge.address = f"https://127.0.0.1:{another.port}"
+        edge.token = make_token(another.authority.ca_der, another.authority.ca_key_der, time.time() - 1.0)  # too old
+        assert edge.credentials().obtain() == first
+        assert len(edge.orders) == 2
+    finally:
+        another.stop()
+    assert {path.name: path.read_bytes() for path in edge.folder.iterdir()} == before
+
+
 def retryable(edge: Edge) -> str:
     with pytest.raises(LinkError) as caught:
         edge.credentials().obtain()

@@ -30,7 +30,7 @@ from kubeedge_actors.drivers.link.bootstrap import (
 )
 from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
 from kubeedge_actors.drivers.pki.der import facts
-from kubeedge_actors.drivers.pki.files import CERTIFICATE, write_pem
+from kubeedge_actors.drivers.pki.files import CERTIFICATE, read_pem, write_pem
 from kubeedge_actors.drivers.pki.orders import NewRequest, Order, Result, fulfil
 from kubeedge_actors.drivers.pki.pairs import check_pair, save_pair
 from kubeedge_actors.drivers.pki.tokens import ca_hash, split_token
@@ -41,7 +41,8 @@ TIMEOUT = 10.0
 
 def join(order: Join, make: Callable[[Order], Result] = fulfil) -> None:
     """Write the three files. `CertificateError`: a person must act; another `LinkError`: try again later."""
-    context = _with_token(order) if order.token else _with_certificate(order)
+    ca = _named_by_token(order) if order.token else b""
+    context = _trusting(ca) if ca else _with_certificate(order)
     made = make(NewRequest(node_subject(order.node)))
     headers = {NODE_HEADER: order.node}
     if order.token:
@@ -49,12 +50,14 @@ def join(order: Join, make: Callable[[Order], Result] = fulfil) -> None:
     certificate = _get(order, CERTIFICATE_PATH, context, made.cert, headers)
     if facts(certificate).common_name != node_subject(order.node).common_name:
         raise CertificateError(f"the cloud at {order.cloud} gave a certificate for somebody else")
+    if ca:  # not before: what was good until now is to stay good when a cloud refuses
+        write_pem(Path(order.ca), ca, CERTIFICATE)
     save_pair(Path(order.cert), Path(order.key), KeyPair(certificate, made.key))
     check_pair(Path(order.cert), Path(order.key))
 
 
-def _with_token(order: Join) -> ssl.SSLContext:
-    """Fetch the CA, which nobody vouches for but its hash in the token, and trust it from then on."""
+def _named_by_token(order: Join) -> bytes:
+    """The cloud's CA (DER), which nobody vouches for but its hash in the token."""
     expected, _ = split_token(order.token)
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname = False
@@ -65,12 +68,11 @@ def _with_token(order: Join) -> ssl.SSLContext:
             f"the CA of the cloud at {order.cloud} is not the one that the token names: "
             "it is another cloud, or it was set up anew since"
         )
-    write_pem(Path(order.ca), ca, CERTIFICATE)
-    return _trusting(order)
+    return ca
 
 
 def _with_certificate(order: Join) -> ssl.SSLContext:
-    context = _trusting(order)
+    context = _trusting(read_pem(Path(order.ca), CERTIFICATE))
     try:
         context.load_cert_chain(order.cert, order.key)
     except OSError as error:
@@ -80,12 +82,12 @@ def _with_certificate(order: Join) -> ssl.SSLContext:
     return context
 
 
-def _trusting(order: Join) -> ssl.SSLContext:
+def _trusting(ca: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.load_verify_locations(order.ca)
-    except OSError as error:
-        raise CertificateError(f"the CA's certificate {order.ca} does not serve: {error}") from error
+        context.load_verify_locations(cadata=ca)
+    except ssl.SSLError as error:
+        raise CertificateError(f"the CA's certificate does not serve: {error}") from error
     return context
 
 

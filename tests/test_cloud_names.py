@@ -1,0 +1,36 @@
+"""What the cloud's certificate is for, and what a person is told of it."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from kubeedge_actors import cloud
+
+
+def test_a_cloud_for_all_addresses_has_the_names_of_the_machine_and_the_one_it_goes_out_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", ("127.0.1.1", 0))])
+    monkeypatch.setattr(cloud, "_routed", lambda: ["192.168.1.7"])
+    assert cloud._names("0.0.0.0") == ["192.168.1.7", "box", "127.0.1.1"]
+    assert cloud._names("10.0.0.5") == ["10.0.0.5"]
+
+
+def test_a_machine_whose_name_stands_for_nothing_has_its_name_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> list[object]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    monkeypatch.setattr(cloud, "_routed", list)
+    assert cloud._names("::") == ["box"]
+
+
+def test_the_hint_names_each_name_once() -> None:
+    hint = cloud._how_to_advertise(["192.168.1.7", "127.0.0.1"])
+    assert (
+        hint.startswith("its certificate is for 192.168.1.7, 127.0.0.1, localhost: ") and "--advertise ADDRESS" in hint
+    )
