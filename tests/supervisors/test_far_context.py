@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 from collections.abc import Iterator
@@ -91,9 +92,9 @@ class Worker(Actor):
         def work() -> None:
             self.context.tell("keeper", "from a thread")
             found.append(ref.ask("asked by a thread").get())
-            answered = threading.Event()
-            ref.ask("asked once more").then(lambda answer: (found.append(answer), answered.set()))
-            answered.wait(PATIENCE)
+            answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+            ref.ask("asked once more").then(answers.put)
+            found.append(answers.get(timeout=PATIENCE))
             with pytest.raises(AskTimeout, match=r"worker did not answer within 0\.1 s"):
                 self.context.ask("worker", "while it is busy", 0.1).get()
 
