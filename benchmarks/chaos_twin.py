@@ -55,6 +55,8 @@ class Counter:
 
         self.name, self.sent, self.acknowledged, self.checks = name, 0, 0, 0
         self.lost: list[tuple[int, int]] = []
+        self.unanswered = 0
+        """Updates whose result has not come; one that is said again while another copy is on its way would count back."""
         self._asking = True
         self._free = threading.Semaphore(WINDOW)
         self._open: dict[int, str] = {}
@@ -91,7 +93,11 @@ class Counter:
                     self.sent += 1
                     self._open[self.sent] = self._payload(self.sent)
                     if not self._asking:
-                        self._client.publish(f"{PREFIX}{self.name}/twin/update", self._open[self.sent])
+                        self._update(self._open[self.sent])
+
+    def _update(self, payload: str) -> None:
+        self.unanswered += 1
+        self._client.publish(f"{PREFIX}{self.name}/twin/update", payload)
 
     @staticmethod
     def _payload(value: int) -> str:
@@ -99,7 +105,8 @@ class Counter:
         return json.dumps({"event_id": str(value), "twin": entry})
 
     def _subscribe(self) -> None:
-        self._asking = True
+        with self._lock:
+            self._asking, self.unanswered = True, 0
         self._client.subscribe([(f"{PREFIX}{self.name}/twin/{kind}/result", 1) for kind in ("update", "get")])
 
     def _heard(self, topic: str, said: dict[str, Any]) -> None:
@@ -117,13 +124,14 @@ class Counter:
         with self._lock:
             self._asking = False
             for payload in self._open.values():
-                self._client.publish(f"{PREFIX}{self.name}/twin/update", payload)
+                self._update(payload)
 
     def _answered(self, result: dict[str, Any]) -> None:
-        if "code" in result:  # not a member yet
-            return
-        value = int(result["event_id"])
         with self._lock:
+            self.unanswered -= 1
+            if "code" in result:  # not a member yet
+                return
+            value = int(result["event_id"])
             if self._open.pop(value, None) is not None:
                 self._free.release()
             self.acknowledged = max(self.acknowledged, value)
@@ -239,7 +247,7 @@ def chaos(folder: Path, kills: int, seed: int = 1, *, cloud_too: bool = False) -
 def _nudge(counters: list[Counter]) -> bool:
     """Say again what was refused because the device was not a member yet."""
     for each in counters:
-        if not each.acknowledged:
+        if not each.acknowledged and not each.unanswered:
             each.again()
     return False
 

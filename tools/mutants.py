@@ -50,7 +50,10 @@ AREAS = {
     "actors": Area("kubeedge_actors/actors", ("tests/actors",)),
     "wire": Area("kubeedge_actors/wire", ("tests/wire",)),
     "broker": Area("kubeedge_actors/drivers/broker", ("tests/drivers/test_broker_*.py", "tests/test_brokers.py")),
-    "store": Area("kubeedge_actors/drivers/store", ("tests/drivers/test_store*.py",)),
+    "store": Area(
+        "kubeedge_actors/drivers/store",
+        ("tests/drivers/test_store*.py", "tests/drivers/test_letter_file.py", "tests/test_letters.py"),
+    ),
 }
 
 

@@ -262,3 +262,11 @@ def test_a_wide_tree_stops_without_deep_recursion(world: World) -> None:
     world.start(*crowd)
     world.runtime.stop()
     assert len(world.of(Stopped)) == 151
+
+
+def test_what_was_told_before_time_moves_on_is_handled_before_it_does(inline: World) -> None:
+    inline.start(spec("a", lambda: Recorder(inline)))
+    inline.tell("a", lambda actor: inline.note(actor.context.clock.monotonic()))
+    inline.tell("a", lambda actor: actor.context.after(2.0, lambda _: inline.note(inline.clock.monotonic())))
+    inline.advance(5.0)
+    assert inline.record == [0.0, 2.0]

@@ -32,6 +32,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
+from kubeedge_actors.supervisors.engines.process import launcher
 from kubeedge_actors.supervisors.engines.threads import HostsEngine
 from tests.support.waiting import PATIENCE, eventually
 
@@ -241,6 +242,12 @@ def test_what_can_not_be_carried_is_a_dead_letter_with_a_reason_and_no_crash(pla
 def test_a_factory_made_on_the_spot_is_refused_with_a_sentence() -> None:
     with pytest.raises(RegistrationError, match="worker is to run in a process of its own, so what makes it"):
         Plant(lambda: Worker())
+
+
+def test_a_host_elsewhere_without_thespian_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "find_spec", lambda name: None)
+    with pytest.raises(RegistrationError, match="worker is to run on the host press-2, which needs Thespian"):
+        Plant(host="press-2")
 
 
 def test_what_a_module_logs_in_its_process_is_in_the_one_log(plant: Plant, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import traceback
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Unhandled
@@ -71,9 +72,16 @@ class Unpacker(pickle.Unpickler):
 
 
 class Uncarried(Unhandled):
-    """The message can not be brought to the actor's process, or not be understood there: a dead letter, no crash."""
+    """The message can not be brought to the actor's process, or not be understood there: a dead letter, no crash.
+
+    `indexes`: which ones of a batch.
+    """
 
     reason = Reason.UNCARRIED
+
+    def __init__(self, why: str, indexes: Sequence[int] = (0,)) -> None:
+        super().__init__(why)
+        self.indexes = indexes
 
 
 class Unseen:

@@ -8,6 +8,7 @@ import pickle
 import queue
 import signal
 import threading
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -111,8 +112,8 @@ class StandIn(Actor):
             try:
                 outcomes = self._turn("batch", blobs)
             except Uncarried as error:
-                self._bury(error.args[1], messages, str(error.args[0]))
-                blobs = [each for index, each in enumerate(blobs) if index not in error.args[1]]
+                self._bury(error.indexes, messages, str(error))
+                blobs = [each for index, each in enumerate(blobs) if index not in error.indexes]
                 continue
             if outcomes is None:
                 return None
@@ -207,7 +208,7 @@ class StandIn(Actor):
         self.context.reply_later(message).fail(AnswerLost(text))
         return None
 
-    def _bury(self, indexes: list[int], messages: list[Any], text: str) -> None:
+    def _bury(self, indexes: Sequence[int], messages: list[Any], text: str) -> None:
         """Take what can not be carried out of the batch in hand."""
         turn = self._incarnation.turn
         for index in reversed(indexes):
