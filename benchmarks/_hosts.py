@@ -16,12 +16,12 @@ from importlib.util import find_spec
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
     Actor,
+    ActorSystem,
     ChildSpec,
     Intensity,
     MailboxSpec,
     OneForOne,
     Ref,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -53,15 +53,15 @@ def private_memory() -> float:
 @contextmanager
 def echo() -> Iterator[Ref]:
     """An echo in a process of its own."""
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     spec = ChildSpec(
         "echo", Echo, isolation="process", backoff=NO_BACKOFF, mailbox=MailboxSpec(2 * MESSAGES), max_deliveries=100
     )
-    runtime.start(SupervisorSpec("bench", [spec], OneForOne(Intensity(10_000))))
+    system.start(SupervisorSpec("bench", [spec], OneForOne(Intensity(10_000))))
     try:
-        yield runtime.ref("echo")
+        yield system.ref("echo")
     finally:
-        runtime.stop()
+        system.stop()
 
 
 def tell_process() -> float:
@@ -125,7 +125,7 @@ def _measure_thespian() -> dict[str, float]:
     from _thespian_echo import Answering
     from thespian.actors import ActorSystem  # type: ignore[import-untyped]
 
-    from kubeedge_actors.supervisors.engines.process.warden import free_port
+    from kubeedge_actors.supervisors.engines.process.forkserver import free_port
 
     os.environ["THESPIAN_BASE_IPADDR"] = "127.0.0.1"
     system = ActorSystem("multiprocTCPBase", {"Admin Port": free_port("127.0.0.1")}, logDefs={"version": 1})

@@ -10,19 +10,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
-from kubeedge_actors.actors.cloudhub.admission import Door
-from kubeedge_actors.actors.cloudhub.traffic import Traffic
-from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter
+from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.server import WebSocketServer
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire.messages import (
-    Answered,
-    ObjectDelivered,
+    ObjectAcked,
     ObjectPushed,
     QueryLease,
+    Response,
     SessionClosed,
     SessionOpened,
 )
@@ -32,26 +32,26 @@ class Controller(Module):
     """Stands for all controllers: answers leases, counts deliveries and sessions."""
 
     name = "controller"
-    emits = (Answered, ObjectPushed)
+    emits = (Response, ObjectPushed)
 
     def __init__(self) -> None:
         self.delivered = 0
         self.sessions = 0
 
     @on
-    def lease(self, query: QueryLease) -> None:
+    def on_query_lease(self, query: QueryLease) -> None:
         """Answer at once."""
         resource = f"kube-node-lease/lease/{query.name}"
         content = {"Object": {"metadata": {"name": query.name}}, "Err": None}
-        self.publish(Answered(node=query.node, parent_msg_id=query.msg_id, resource=resource, content=content))
+        self.publish(Response(node=query.node, parent_msg_id=query.msg_id, resource=resource, content=content))
 
     @on
-    def count(self, message: ObjectDelivered) -> None:
+    def on_object_acked(self, message: ObjectAcked) -> None:
         """One more."""
         self.delivered += 1
 
     @on
-    def session(self, message: SessionOpened | SessionClosed) -> None:
+    def on_session_event(self, message: SessionOpened | SessionClosed) -> None:
         """One more or one less."""
         self.sessions += 1 if isinstance(message, SessionOpened) else -1
 
@@ -65,15 +65,17 @@ class Process:
     """What hub.py can ask for."""
 
     def __init__(self, port: int, folder: str, rate: float) -> None:
-        tls = LinkTls(f"{folder}/ca.crt", f"{folder}/server.crt", f"{folder}/server.key")
+        tls = TlsPaths(f"{folder}/ca.crt", f"{folder}/server.crt", f"{folder}/server.key")
         self.server = WebSocketServer()
         self.port = self.server.bind("127.0.0.1", port)
         self.controller = Controller()
-        door = Door(rate, int(2 * rate))
-        self.traffic = Traffic()
-        self.runtime = Runtime(ThreadsEngine())
-        listen = Listen("127.0.0.1", self.port, tls)
-        hub = CloudHub.spec(lambda: CloudHub(self.server, listen, door=door, traffic=self.traffic, node_limit=100_000))
+        door = JoinRateLimiter(rate, int(2 * rate))
+        self.traffic = TrafficCounters()
+        self.runtime = ActorSystem(ThreadsEngine())
+        listen = ListenConfig("127.0.0.1", self.port, tls)
+        hub = CloudHub.spec(
+            lambda: CloudHub(self.server, listen, join_limiter=door, traffic=self.traffic, node_limit=100_000)
+        )
         self.runtime.start(SupervisorSpec("cloud", [Controller.spec(lambda: self.controller), hub]))
 
     def state(self) -> dict[str, Any]:

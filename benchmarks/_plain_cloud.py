@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 from kubeedge_actors import cloud
-from kubeedge_actors.actors.cloudhub import admission
+from kubeedge_actors.actors.cloudhub import authorization
 
 
 def main() -> int:
     """As `python -m kubeedge_actors.cloud`."""
-    admission.wants = lambda peer, extension: False
+    authorization.has_extension = lambda peer, extension: False
     return cloud.main()
 
 

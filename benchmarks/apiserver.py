@@ -28,7 +28,7 @@ import msgspec
 from _rows import Row, show
 
 from kubeedge_actors.apiserver import kubeconfig
-from kubeedge_actors.drivers.pki.authority import FileAuthority
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 
 TAKES = 60
 PODS = "/api/v1/namespaces/default/pods"
@@ -81,7 +81,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.authority = FileAuthority(folder / "certs")
-        tls, admin = self.authority.server(["127.0.0.1", "localhost"]), self.authority.client()
+        tls, admin = self.authority.server_certificate(["127.0.0.1", "localhost"]), self.authority.client_certificate()
         self.context = ssl.create_default_context(cafile=str(tls.ca))
         self.context.load_cert_chain(str(admin.cert), str(admin.key))
         self.pems = [Path(path).read_bytes() for path in (tls.ca, admin.cert, admin.key)]

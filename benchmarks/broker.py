@@ -59,7 +59,7 @@ class Peer:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not nagle)
         self._decoder = packets.Decoder()
         self._early: list[packets.Packet] = []
-        self.say(packets.connect(name, 0, clean=clean))
+        self.say(packets.connect(name, 0, clean_session=clean))
         _, *self._early = self.hear()
 
     def say(self, data: bytes) -> None:

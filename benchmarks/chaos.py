@@ -28,10 +28,10 @@ from _processes import Process
 from _rows import Row, show
 
 from kubeedge_actors.demo_stage import free_ports
-from kubeedge_actors.drivers.cluster.access import from_kubeconfig
 from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND
+from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
-from kubeedge_actors.drivers.link.relay import Relay
+from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
 from kubeedge_actors.errors import KubeEdgeActorsError
 
 TAKES = 150
@@ -131,7 +131,7 @@ class Changes:
         items = self._api.list(CONFIGMAP_KIND, "default").items
         return {item["metadata"]["name"]: item["data"]["n"] for item in items if item["metadata"]["name"][0] == "m"}
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Delete the pod, which would outlive its node."""
         self._api.delete(POD_KIND, "default", "user")
         with contextlib.suppress(KubeEdgeActorsError):
@@ -173,7 +173,7 @@ class Chaos:
         self.cloud = Process(
             "cloud", folder / "cloud", *ports, "--module", "recorder:Recorder", environment=environment
         )
-        self.relay = Relay(("127.0.0.1", hub))
+        self.relay = FaultProxy(("127.0.0.1", hub))
         where = ("--cloud", f"https://127.0.0.1:{https}", "--hub", f"wss://127.0.0.1:{self.relay.port}")
         token = ("--token-file", str(folder / "cloud" / "token"))
         local = ("--mqtt-port", str(self.mqtt), "--metaserver", f"127.0.0.1:{self.meta}", "--runtime", "process")
@@ -191,7 +191,7 @@ class Chaos:
             if deed == "cut":
                 self.relay.cut()
                 time.sleep(random.uniform(0.1, 1.0))
-                self.relay.mend()
+                self.relay.restore()
             else:
                 side = self.cloud if deed == "cloud" else self.edge
                 side.kill()
@@ -251,7 +251,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
             arrived, twice = chaos.uploads()
             stored = chaos.stored()
             differing = sum(stored.get(name) != value for name, value in held.items())
-            changes.end()
+            changes.terminate()
         finally:
             chaos.stop()
     return [

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from _rows import Row, show
 
-from kubeedge_actors.wire import codec, mapping
-from kubeedge_actors.wire.record import Record
+from kubeedge_actors.wire import beehive, mapping
+from kubeedge_actors.wire.beehive import BeehiveMessage
 
 TAKES = 15
 SIZE = 2048
@@ -72,19 +72,19 @@ def measure() -> list[Row]:
     text, escaped = pod_frame("x"), pod_frame("<")
     shouted = text.replace('"msg_id"', '"MSG_ID"')
     loads, dumps = microseconds(lambda: json.loads(text)), _dumps_of(text)
-    decode, encode = microseconds(lambda: codec.decode(text)), microseconds(_encode_of(text))
+    decode, encode = microseconds(lambda: beehive.decode(text)), microseconds(_encode_of(text))
     bare_decode, bare_encode = _bare(text)
-    record = codec.decode(text)
-    message = mapping.from_record(record)
+    record = beehive.decode(text)
+    message = mapping.from_beehive(record)
     return [
         row("decode", decode, "<= 4", loads),
         row("encode", encode, "<= 2", dumps),
         row("decode, over bare msgspec (baseline)", max(decode - bare_decode, 0.001), "<= 4", bare_decode),
         row("encode, over bare msgspec (baseline)", max(encode - bare_encode, 0.001), "<= 2", bare_encode),
         row("encode, many characters to escape", microseconds(_encode_of(escaped)), None, _dumps_of(escaped)),
-        row("decode, slow path (names in capitals)", microseconds(lambda: codec.decode(shouted)), None, loads),
-        row("from_record, content parsed", microseconds(lambda: mapping.from_record(record)), None, loads),
-        row("to_record, content written", microseconds(lambda: mapping.to_record(message, 1)), None, dumps),
+        row("decode, slow path (names in capitals)", microseconds(lambda: beehive.decode(shouted)), None, loads),
+        row("from_record, content parsed", microseconds(lambda: mapping.from_beehive(record)), None, loads),
+        row("to_record, content written", microseconds(lambda: mapping.to_beehive(message, 1)), None, dumps),
     ]
 
 
@@ -95,13 +95,13 @@ def _dumps_of(text: str) -> float:
 
 def _encode_of(text: str) -> Callable[[], str]:
     # as a sender has it: the content fresh from a message, nothing escaped yet
-    record = mapping.to_record(mapping.from_record(codec.decode(text)), 1)
-    return lambda: codec.encode(record)
+    record = mapping.to_beehive(mapping.from_beehive(beehive.decode(text)), 1)
+    return lambda: beehive.encode(record)
 
 
 def _bare(text: str) -> tuple[float, float]:
     """What msgspec alone takes for the same record, decoding and encoding."""
-    decoder, encoder = msgspec.json.Decoder(Record), msgspec.json.Encoder()
+    decoder, encoder = msgspec.json.Decoder(BeehiveMessage), msgspec.json.Encoder()
     record = decoder.decode(text)
     return microseconds(lambda: decoder.decode(text)), microseconds(lambda: encoder.encode(record))
 

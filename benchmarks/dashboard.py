@@ -17,7 +17,7 @@ from _processes import Process
 from _rows import Row, show
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.demo_stage import free_ports
 
 TAKES = 40

@@ -20,9 +20,9 @@ from typing import Any
 
 from _rows import Row, show
 
-from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.base import node_subject
-from kubeedge_actors.drivers.pki.orders import fulfil
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.requests import execute
 
 TAKES = 60
 ROUNDS = 10
@@ -80,10 +80,10 @@ class Child:
 
 def certificates(folder: Path, names: list[str]) -> None:
     """A CA, a server and all nodes."""
-    authority = FileAuthority(folder, fulfil)
-    authority.server()
+    authority = FileAuthority(folder, execute)
+    authority.server_certificate()
     for name in names:
-        authority.client(name, node_subject(name))
+        authority.client_certificate(name, node_subject(name))
 
 
 def hub_process(folder: str, port: int, rate: float) -> Child:

@@ -23,11 +23,11 @@ from _rows import Row, show
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     Actor,
+    ActorSystem,
     ChildSpec,
     MailboxSpec,
     Overflow,
     Ref,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -160,12 +160,12 @@ def bare_queue() -> float:
 
 def supervised(spec: ChildSpec, measure: Callable[[Ref], float]) -> float:
     """What `measure` finds with the actor of `spec` under a supervisor on the threads engine."""
-    runtime = Runtime(ThreadsEngine())
-    runtime.start(SupervisorSpec("bench", [spec]))
+    system = ActorSystem(ThreadsEngine())
+    system.start(SupervisorSpec("bench", [spec]))
     try:
-        return measure(runtime.ref(spec.name))
+        return measure(system.ref(spec.name))
     finally:
-        runtime.stop()
+        system.stop()
 
 
 def tell_to(actor: Callable[[threading.Event], Actor], mailbox: MailboxSpec | None = None) -> float:

@@ -25,12 +25,12 @@ from _rows import Row, show
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
     Actor,
+    ActorSystem,
     ChildSpec,
     DeadLetters,
     Intensity,
     MailboxSpec,
     OneForOne,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -86,9 +86,9 @@ class Phoenix(Actor):
         return None
 
 
-def supervised(handled: queue.SimpleQueue[float]) -> Runtime:
+def supervised(handled: queue.SimpleQueue[float]) -> ActorSystem:
     """A runtime with a phoenix that may crash as often as it likes."""
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     spec = ChildSpec(
         "phoenix",
         lambda: Phoenix(handled),
@@ -96,8 +96,8 @@ def supervised(handled: queue.SimpleQueue[float]) -> Runtime:
         backoff=NO_BACKOFF,
         mailbox=MailboxSpec(capacity=4 * CRASHES),
     )
-    runtime.start(SupervisorSpec("bench", [spec], OneForOne(Intensity(restarts=10 * CRASHES, within=0.1))))
-    return runtime
+    system.start(SupervisorSpec("bench", [spec], OneForOne(Intensity(max_restarts=10 * CRASHES, period=0.1))))
+    return system
 
 
 def raw_restart() -> list[float]:
@@ -113,8 +113,8 @@ def raw_restart() -> list[float]:
 def supervised_restart(queued: int) -> list[float]:
     """Seconds from crash to next message under supervision, with `queued` more messages waiting behind it."""
     handled: queue.SimpleQueue[float] = queue.SimpleQueue()
-    runtime = supervised(handled)
-    ref = runtime.ref("phoenix")
+    system = supervised(handled)
+    ref = system.ref("phoenix")
     taken = []
     for _ in range(SINGLE if not queued else SINGLE // 10):
         ref.tell(None)
@@ -123,7 +123,7 @@ def supervised_restart(queued: int) -> list[float]:
         taken.append(handled.get(timeout=WAIT))
         for _ in range(queued):
             handled.get(timeout=WAIT)
-    runtime.stop()
+    system.stop()
     return taken
 
 
@@ -138,15 +138,15 @@ def usage() -> tuple[int, int, float]:
 def many_crashes() -> list[Row]:
     """What 10,000 crashes in a row take and leave; every second message of the flood is poison."""
     handled: queue.SimpleQueue[float] = queue.SimpleQueue()
-    runtime = supervised(handled)
-    ref = runtime.ref("phoenix")
+    system = supervised(handled)
+    ref = system.ref("phoenix")
     crash_and_count(ref, handled, CRASHES)  # fills the ring of dead letters and the allocator's pools
     threads, files, memory = usage()
     began = time.perf_counter()
     crash_and_count(ref, handled, CRASHES)
     spent = time.perf_counter() - began
     threads_after, files_after, memory_after = usage()
-    runtime.stop()
+    system.stop()
     return [
         Row("crashes survived, one behind the other", CRASHES / spent, "crashes/s"),
         Row("10,000 crashes: more threads", float(threads_after - threads), "threads", "<= 0"),
@@ -194,17 +194,17 @@ def pipeline() -> list[Row]:
         return ChildSpec(f"stage-{number}", lambda: Stage(number, chance, out, done), backoff=NO_BACKOFF)
 
     letters = DeadLetters(capacity=MESSAGES)
-    runtime = Runtime(ThreadsEngine(), dead_letters=letters)
-    runtime.start(SupervisorSpec("bench", [stage(number) for number in range(STAGES)], OneForOne(Intensity(10**6))))
+    system = ActorSystem(ThreadsEngine(), dead_letters=letters)
+    system.start(SupervisorSpec("bench", [stage(number) for number in range(STAGES)], OneForOne(Intensity(10**6))))
     began = time.perf_counter()
-    first = runtime.ref("stage-0")
+    first = system.ref("stage-0")
     for number in range(1, MESSAGES + 1):
         first.tell(number)
     if not done.wait(10 * WAIT):
         raise TimeoutError("messages were lost")
     spent = time.perf_counter() - began
-    crashes = sum(child["crashes"] for child in runtime.tree()["children"])
-    runtime.stop()
+    crashes = sum(child["crashes"] for child in system.tree()["children"])
+    system.stop()
     poison = set(range(10_007, MESSAGES + 1, 10_007))
     disordered = sum(before > after for before, after in itertools.pairwise(out))
     wrong = poison ^ {letter.message for letter in letters}

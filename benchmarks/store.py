@@ -18,7 +18,7 @@ from pathlib import Path
 from _rows import Row, show
 
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinChanges, TwinRow
-from kubeedge_actors.drivers.store.file import PRAGMAS
+from kubeedge_actors.drivers.store.database import PRAGMAS
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 
 TAKES = 15

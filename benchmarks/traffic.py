@@ -17,7 +17,7 @@ from pathlib import Path
 from _processes import Pair
 from _rows import Row, show
 
-from kubeedge_actors.actors.edged.node_talk import RARE_REPORT, REPORT
+from kubeedge_actors.actors.edged.status.node_status_manager import RARE_REPORT_PERIOD, REPORT_PERIOD
 
 TAKES = 330
 DAY = 86_400.0
@@ -38,8 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     plain = (str(Path(__file__).with_name("_plain_cloud.py")),)
     rows = [
-        *of("a cloud of ours", options.seconds, RARE_REPORT, "<= 2", ()),
-        *of("a cloud like the original", options.seconds, REPORT, "<= 15", (plain,)),
+        *of("a cloud of ours", options.seconds, RARE_REPORT_PERIOD, "<= 2", ()),
+        *of("a cloud like the original", options.seconds, REPORT_PERIOD, "<= 15", (plain,)),
     ]
     show("Idle edge, frames on the link", rows)
 

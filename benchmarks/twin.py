@@ -37,8 +37,8 @@ from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.store.base import DeviceRow, OutboxStore, TwinChanges, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
-from kubeedge_actors.wire import names
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceChanged, Message, TwinReported
 
 TAKES = 90
@@ -67,12 +67,12 @@ class Reported(Module):
         self.every(0.2, Tidy())
 
     @on(batch=256)
-    def take(self, messages: list[TwinReported]) -> None:
+    def on_twin_reported(self, messages: list[TwinReported]) -> None:
         """Confirmed."""
         self._done += [message.msg_id for message in messages]
 
     @on
-    def tidy(self, message: Tidy) -> None:
+    def on_tidy(self, message: Tidy) -> None:
         """Forget what is confirmed."""
         self._outbox.apply((), self._done)
         self._done = []
@@ -105,23 +105,23 @@ def edge(broker: Broker, folder: str, history: int = 0) -> Iterator[None]:
     """The part of an edge node that handles twins, with so much history of each property."""
     store = SqliteStore(Path(folder) / f"{type(broker).__name__}-{history}.db")
     store.twin.apply(TwinChanges(devices=[DeviceRow(f"default/d{n}", f"d{n}") for n in range(DEVICES)]))
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     broker.start()
     children = [
         Reported.spec(lambda: Reported(store.outbox)),
-        DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, facts=False)),
-        EventBus.spec(lambda: EventBus("edge-1", [broker], store.topics)),
+        DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, publish_updates=False)),
+        EventBus.spec(lambda: EventBus("edge-1", [broker], store.subscribed_topics)),
     ]
-    runtime.start(SupervisorSpec("edge", children))
+    system.start(SupervisorSpec("edge", children))
     for number in range(DEVICES if history else 0):
-        annotations = {names.TWIN_HISTORY_ANNOTATION: str(history)}
+        annotations = {constants.TWIN_HISTORY_ANNOTATION: str(history)}
         metadata = {"name": f"d{number}", "namespace": "default", "annotations": annotations}
-        change = DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object={"metadata": metadata})
-        runtime.ref(names.DEVICETWIN).ask(change).get()
+        change = DeviceChanged(operation=constants.UPDATE, type=constants.DEVICE, object={"metadata": metadata})
+        system.ref(constants.DEVICETWIN).ask(change).get()
     try:
         yield
     finally:
-        runtime.stop(5.0)
+        system.stop(5.0)
         broker.close()
         store.close()
 

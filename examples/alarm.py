@@ -13,7 +13,7 @@ class Alarm(Module):
     emits = (MqttPublish,)
 
     @on
-    def check(self, update: TwinUpdated) -> None:
+    def on_twin_updated(self, update: TwinUpdated) -> None:
         """Look at every accepted update."""
         if float(update.actual("temperature", "0")) > 80:
             self.publish(MqttPublish(topic=f"alarms/{update.device}", payload=b"hot"))

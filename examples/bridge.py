@@ -53,7 +53,7 @@ class Webhook(Module):
     @classmethod
     def spec(cls, factory: Callable[[], Any] | None = None, **overrides: Any) -> ChildSpec:
         """As for every module, but with more patience: half a second, then twice as long each time, at most a minute; ten times."""
-        patience = Backoff(first=0.5, ceiling=60.0, immediate=0)
+        patience = Backoff(initial=0.5, maximum=60.0, immediate_retries=0)
         return super().spec(factory, **{"max_deliveries": 10, "backoff": patience, **overrides})
 
     def on_start(self) -> None:
@@ -61,7 +61,7 @@ class Webhook(Module):
         self._url = os.environ.get("WEBHOOK_URL", "http://127.0.0.1:8000/twins")
 
     @on
-    def post(self, update: TwinUpdated) -> None:
+    def on_twin_updated(self, update: TwinUpdated) -> None:
         """Say it. To wait here is allowed: it delays this module only, and the queue of a mailbox is bounded."""
         body = msgspec.json.encode({"device": update.device, "twin": update.twin})
         request = Request(self._url, body, {"Content-Type": "application/json"})
@@ -110,7 +110,7 @@ class Inlet(Module):
         return int(self._server.server_address[1])
 
     @on
-    def take(self, sent: Sent) -> str:
+    def on_sent(self, sent: Sent) -> str:
         """Make a message of it. What is returned is the answer to whoever asked: empty, or what is wrong."""
         kind, _, rest = sent.path.strip("/").partition("/")
         if kind == "mqtt" and rest:

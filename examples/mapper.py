@@ -68,7 +68,7 @@ class Mapper(Module):
         self._protocol.close()
 
     @on
-    def poll(self, message: Poll) -> None:
+    def on_poll(self, message: Poll) -> None:
         """Report what has changed. That a device is away is expected, so it is said, not crashed upon."""
         try:
             values = self._protocol.read()
@@ -83,7 +83,7 @@ class Mapper(Module):
             self._reported |= changed
 
     @on
-    def known(self, changed: DeviceChanged) -> None:
+    def on_device_changed(self, changed: DeviceChanged) -> None:
         """The node hears of the device, perhaps only now, or of its new properties: report all of them again."""
         metadata = changed.object.get("metadata", {})
         if f"{metadata.get('namespace')}/{metadata.get('name')}" == self.device:
@@ -91,7 +91,7 @@ class Mapper(Module):
             self._state = ""
 
     @on
-    def desire(self, update: TwinUpdated) -> None:
+    def on_twin_updated(self, update: TwinUpdated) -> None:
         """Set what the cloud (or an application) wants to be different.
 
         This one does not catch DeviceError: the crash restarts the module, which connects anew, and the message comes again; after three

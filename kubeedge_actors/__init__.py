@@ -12,42 +12,42 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kubeedge_actors.errors import (
+        ActorStopped,
         AnswerLost,
         AskTimeout,
         KubeEdgeActorsError,
         MailboxError,
         MailboxFull,
         RegistrationError,
-        Stopped,
         UsageError,
     )
     from kubeedge_actors.module import Module, on
     from kubeedge_actors.supervisors import (
+        ActorSystem,
         Backoff,
         ChildSpec,
+        Future,
         InlineEngine,
         Intensity,
         MailboxSpec,
         OneForAll,
         OneForOne,
         Overflow,
-        Promise,
         Ref,
-        Reply,
+        ReplyTo,
         Restart,
         RestForOne,
-        Runtime,
         SupervisorSpec,
         ThreadsEngine,
         Timer,
         Unhandled,
     )
     from kubeedge_actors.wire.messages import (
-        Answered,
         BusPublish,
         BusUploaded,
         DeviceChanged,
         DeviceStateUpdate,
+        ErrorResponse,
         LinkDown,
         LinkUp,
         ListPods,
@@ -58,31 +58,31 @@ if TYPE_CHECKING:
         MqttUnsubscribe,
         ObjectPushed,
         PodChanged,
-        Refused,
+        Response,
         TwinGet,
         TwinHistoryGet,
         TwinUpdate,
         TwinUpdated,
-        UnknownRecord,
+        UnknownMessage,
     )
 
 __all__ = [
     # writing a module
-    "Module", "on", "Ref", "Promise", "Reply", "Timer", "Unhandled",
+    "Module", "on", "Ref", "Future", "ReplyTo", "Timer", "Unhandled",
     # what modules say: devices and their twins
     "TwinUpdated", "TwinUpdate", "TwinGet", "TwinHistoryGet", "DeviceStateUpdate", "DeviceChanged",
     # ... MQTT
     "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
     # ... the cluster and the link to it
-    "PodChanged", "ListPods", "ObjectPushed", "Answered", "Refused", "BusPublish", "BusUploaded", "LinkUp", "LinkDown",
-    "UnknownRecord",
+    "PodChanged", "ListPods", "ObjectPushed", "Response", "ErrorResponse", "BusPublish", "BusUploaded", "LinkUp", "LinkDown",
+    "UnknownMessage",
     # ... and the base of messages of your own
     "Message",
     # supervision: how a module is run
-    "Runtime", "ThreadsEngine", "InlineEngine", "ChildSpec", "SupervisorSpec", "Restart", "OneForOne", "OneForAll",
+    "ActorSystem", "ThreadsEngine", "InlineEngine", "ChildSpec", "SupervisorSpec", "Restart", "OneForOne", "OneForAll",
     "RestForOne", "Intensity", "Backoff", "MailboxSpec", "Overflow",
     # errors
-    "KubeEdgeActorsError", "UsageError", "RegistrationError", "MailboxError", "MailboxFull", "Stopped", "AskTimeout",
+    "KubeEdgeActorsError", "UsageError", "RegistrationError", "MailboxError", "MailboxFull", "ActorStopped", "AskTimeout",
     "AnswerLost",
     "__version__",
 ]  # fmt: skip

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _token(path: Path) -> int:
-    from kubeedge_actors.program import run
+    from kubeedge_actors.entrypoint import run
 
     return run("token", lambda _: _print(path))
 

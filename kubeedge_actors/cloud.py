@@ -22,67 +22,77 @@ except ModuleNotFoundError as missing:
     # installed without the extra; under `python -m` nobody else could say it in a sentence
     print(f"cloud: it needs the library {missing.name}: {install_hint('cloud')}", file=sys.stderr)
     sys.exit(2)
-from kubeedge_actors import observation
-from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
-from kubeedge_actors.actors.cloudhub.keys import KeyKeeper
-from kubeedge_actors.actors.cloudhub.traffic import Traffic
-from kubeedge_actors.actors.cloudstream.tunnels import Tunnels
-from kubeedge_actors.actors.devicecontroller import actor as devicecontroller
-from kubeedge_actors.actors.edgecontroller import actor as edgecontroller
-from kubeedge_actors.actors.leadership import actor as leadership
-from kubeedge_actors.actors.nodelifecycle.actor import NodeLifecycle
-from kubeedge_actors.actors.scheduler.actor import Scheduler
-from kubeedge_actors.actors.synccontroller import actor as synccontroller
-from kubeedge_actors.actors.workloads.actor import Workloads
+from kubeedge_actors import admin
+from kubeedge_actors.actors.cloudhub.credential_rotation import CredentialRotator
+from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
+from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
+from kubeedge_actors.actors.leadership import leader_elector as leadership
+from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
+from kubeedge_actors.actors.scheduler.scheduler import Scheduler
+from kubeedge_actors.actors.synccontroller import controller as synccontroller
+from kubeedge_actors.actors.workloads.controller import Workloads
+from kubeedge_actors.assembly.prerequisites import prepare
+from kubeedge_actors.assembly.streams import cloud_streams, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
-from kubeedge_actors.drivers.cluster.access import Access, from_kubeconfig, from_pod
+from kubeedge_actors.datadir import DataDir
+from kubeedge_actors.dead_letter_store import FILE as LETTERS
+from kubeedge_actors.dead_letter_store import DurableDeadLetters
+from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
+from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
-from kubeedge_actors.drivers.link.base import LinkTls
-from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
-from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
-from kubeedge_actors.drivers.link.loop import LoopThread
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.authority import ALWAYS, FileAuthority
-from kubeedge_actors.drivers.pki.files import write_file
-from kubeedge_actors.drivers.pki.shared import SharedAuthority
+from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
+from kubeedge_actors.drivers.pki.pem import write_atomically
+from kubeedge_actors.entrypoint import Shutdown, hint, log_to_stderr, ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import NotFound, UsageError
-from kubeedge_actors.facts import Facts
-from kubeedge_actors.letters import FILE as LETTERS
-from kubeedge_actors.letters import LetterOffice
-from kubeedge_actors.modules import own_specs
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.reading import cloud_config
-from kubeedge_actors.pod_streams import cloud_streams, exec_source, log_source, tunnel_listener
+from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.ports import Chosen, chosen_by
-from kubeedge_actors.prerequisites import prepare
-from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, hint, log_to_stderr, ready, run
+from kubeedge_actors.process_info import ProcessInfo
 from kubeedge_actors.readiness import not_started
-from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    AllowTarget,
-    BusAnswered,
+    ApplicationRequest,
     BusPublish,
     BusSubscribe,
     BusUnsubscribe,
     BusUploaded,
-    CallService,
-    ForbidTarget,
-    RequestApi,
-    UnknownRecord,
+    ServiceBusResponse,
+    ServiceCall,
+    TargetUrlAdded,
+    TargetUrlRemoved,
+    UnknownMessage,
 )
 
-STOPPING = 7.0
-FATE = OneForOne(Intensity(restarts=10, within=60.0))
+STOP_TIMEOUT = 7.0
+ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))
 """One module that fails for a minute ends the process with a sentence; two poison messages do not."""
 EXTENSION_POINTS = frozenset(
-    {BusPublish, BusSubscribe, BusUnsubscribe, BusAnswered, BusUploaded, AllowTarget, ForbidTarget, CallService}
-    | {RequestApi, UnknownRecord}
+    {
+        BusPublish,
+        BusSubscribe,
+        BusUnsubscribe,
+        ServiceBusResponse,
+        BusUploaded,
+        TargetUrlAdded,
+        TargetUrlRemoved,
+        ServiceCall,
+    }
+    | {ApplicationRequest, UnknownMessage}
 )
 """What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
-OWN_FATE = OneForOne(Intensity(restarts=1_000, within=10.0))
+PLUGIN_STRATEGY = OneForOne(Intensity(max_restarts=1_000, period=10.0))
 """Modules of one's own share no fate with the process: however often they fail, back-off is all that slows them."""
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 ELECTION_TIMEOUT = 3.0
@@ -95,54 +105,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
     options = parser("cloud").parse_args(arguments)
 
-    def body(ending: Ending) -> None:
+    def body(shutdown: Shutdown) -> None:
         given = CLOUD.given(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
         config = cloud_config(options.config, given)
         log_to_stderr(config.log_level)
-        serve(config, ending)
+        serve(config, shutdown)
 
     return run("cloud", body)
 
 
-def serve(config: CloudConfig, ending: Ending) -> None:
-    """Start everything, say `ready`, stop everything when `ending` is asked for."""
-    own = own_specs(config.modules)
+def serve(config: CloudConfig, shutdown: Shutdown) -> None:
+    """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
+    own = plugin_specs(config.modules)
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
         own_names = [*config.advertise, *_names(config.host)]
         loop = _loop(stack)
         server = _hub_server(config, loop, stack)
-        tunnels = Tunnels()
+        tunnels = TunnelRegistry()
         tunnel_server = tunnel_listener(config, loop, stack)
-        access, cluster, shared = _api(config, authority, own_names, stack, ending, tunnels)
-        tls = shared.server(own_names)
+        access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels)
+        tls = shared.server_certificate(own_names)
         bootstrap = _bootstrap(config, authority, cluster, loop, tls, stack)
         refresh = partial(shared.write_token, data.path / "token")
         refresh()
-        office = stack.enter_context(closing(LetterOffice(data.path / LETTERS)))
-        runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=EXTENSION_POINTS)
-        traffic = Traffic()
-        hub = _hub(config, server, tls, runtime, traffic)
+        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
+        system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS)
+        traffic = TrafficCounters()
+        hub = _hub(config, server, tls, system, traffic)
         streams = cloud_streams(config, tunnel_server, tls, tunnels, cluster)
         renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
-        keys = KeyKeeper.spec(lambda: KeyKeeper(refresh, renew))
+        keys = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
         duties = own_controllers(cluster) if cluster.compiler() == COMPILER else []
-        candidates = leadership.specs(voting, identity(data.path), runtime, duties)
-        modules = SupervisorSpec(observation.MODULES, own, OWN_FATE, patience=observation.PATIENCE)
-        stack.callback(runtime.stop, STOPPING)
-        facts = Facts("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.facts)
-        show = observation.observe(stack, runtime, facts, office, config)
-        runtime.start(tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
-        end_with_the_tree(runtime, ending)
+        candidates = leadership.specs(voting, identity(data.path), system, duties)
+        modules = SupervisorSpec(admin.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin.PATIENCE)
+        stack.callback(system.stop, STOP_TIMEOUT)
+        process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
+        show = admin.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        system.start(tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
+        shut_down_with_root_supervisor(system, shutdown)
         show()
         if config.host in ANY_ADDRESS:
             hint("cloud", _how_to_advertise(own_names))
         without = "" if tunnel_server else _without_streams(config)
-        ready(f"cloud: {_how_to_reach(config)}{without}{not_started(runtime.tree())}", ending)
-        ending.wait()
+        ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
+        shutdown.wait()
 
 
 def _loop(stack: ExitStack) -> LoopThread:
@@ -170,23 +180,23 @@ def tree(
     address: str,
     candidates: Sequence[ChildSpec] = (),
     own: SupervisorSpec | None = None,
-    traffic: Traffic | None = None,
+    traffic: TrafficCounters | None = None,
 ) -> SupervisorSpec:
     """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
 
     SyncController is before the hub: who starts first is told first, so it knows of a push before the hub can drop it
     for want of a session. After the session it would take that push for one that is under way, and wait 30 s.
     """
-    counted = traffic or Traffic()
+    counted = traffic or TrafficCounters()
     controllers = [
-        *edgecontroller.specs(cluster, address, counts=counted.of(names.EDGECONTROLLER)),
-        *devicecontroller.specs(cluster, counts=counted.of(names.DEVICECONTROLLER)),
+        *edgecontroller.specs(cluster, address, counts=counted.outcomes_of(constants.EDGECONTROLLER)),
+        *devicecontroller.specs(cluster, counts=counted.outcomes_of(constants.DEVICECONTROLLER)),
     ]
     ahead = synccontroller.specs(cluster)
-    return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], FATE)
+    return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], ROOT_STRATEGY)
 
 
-def _link(server: WebSocketServer, traffic: Traffic) -> dict[str, Any]:
+def _link(server: WebSocketServer, traffic: TrafficCounters) -> dict[str, Any]:
     return traffic.link() | {"unfinished_handshakes": server.unfinished}
 
 
@@ -203,16 +213,16 @@ def identity(folder: Path) -> str:
     """The name of this replica: the machine's, and a part that stays with the data directory."""
     path = folder / REPLICA
     if not path.exists():
-        write_file(path, uuid.uuid4().hex.encode())
+        write_atomically(path, uuid.uuid4().hex.encode())
     return f"{socket.gethostname()}_{path.read_text(encoding='ascii').strip()}"
 
 
-def _access(config: CloudConfig) -> Access | None:
+def _access(config: CloudConfig) -> ClientConfig | None:
     """How to reach the cluster's API; None for the embedded one."""
     if config.kubeconfig and config.in_cluster:
         raise UsageError("--kubeconfig and --in-cluster exclude each other")
     if config.in_cluster:
-        return from_pod()
+        return in_cluster_config()
     return from_kubeconfig(Path(config.kubeconfig), config.context) if config.kubeconfig else None
 
 
@@ -236,9 +246,9 @@ def _api(
     authority: FileAuthority,
     own_names: Sequence[str],
     stack: ExitStack,
-    ending: Ending,
-    tunnels: Tunnels,
-) -> tuple[Access, KubernetesCluster, SharedAuthority]:
+    shutdown: Shutdown,
+    tunnels: TunnelRegistry,
+) -> tuple[ClientConfig, KubernetesCluster, SecretBackedAuthority]:
     """The API, and what all replicas share through it.
 
     The embedded one is begun anew when it turns out to hold another CA than the data directory (whose certificates
@@ -247,31 +257,35 @@ def _api(
     given = _access(config)
     while True:
         with ExitStack() as attempt:
-            access = given or _embedded_api(config, authority, authority.server(own_names), attempt, tunnels)
+            access = given or _embedded_api(
+                config, authority, authority.server_certificate(own_names), attempt, tunnels
+            )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
-            prepare(cluster, lambda: ending.asked)
-            shared = SharedAuthority(authority, cluster, names.SYSTEM_NAMESPACE)
-            if not shared.take_ca() or given:
+            prepare(cluster, lambda: shutdown.requested)
+            shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
+            if not shared.sync_ca() or given:
                 stack.enter_context(attempt.pop_all())
                 return access, cluster, shared
 
 
-def _hub(config: CloudConfig, server: WebSocketServer, tls: LinkTls, runtime: Runtime, traffic: Traffic) -> ChildSpec:
+def _hub(
+    config: CloudConfig, server: WebSocketServer, tls: TlsPaths, system: ActorSystem, traffic: TrafficCounters
+) -> ChildSpec:
     return CloudHub.spec(
         lambda: CloudHub(
             server,
-            Listen(config.host, config.hub_port, tls),
+            ListenConfig(config.host, config.hub_port, tls),
             cluster_ca=Path(tls.ca).read_text(encoding="ascii"),
             node_limit=config.node_limit,
             keepalive=config.keepalive,
-            accepting=runtime.registry.accepting,
+            accepting=system.registry.subscribers,
             traffic=traffic,
         )
     )
 
 
 def _bootstrap(
-    config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: LinkTls, stack: ExitStack
+    config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: TlsPaths, stack: ExitStack
 ) -> BootstrapServer:
     server = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
     with chosen_by(_port("--https-port", config.https_port, config)):
@@ -280,15 +294,17 @@ def _bootstrap(
     return server
 
 
-def _renew(shared: SharedAuthority, names: Sequence[str], servers: Sequence[WebSocketServer | BootstrapServer]) -> None:
-    tls = shared.server(names)
+def _renew(
+    shared: SecretBackedAuthority, names: Sequence[str], servers: Sequence[WebSocketServer | BootstrapServer]
+) -> None:
+    tls = shared.server_certificate(names)
     for server in servers:
         server.renew(tls)
 
 
 def _embedded_api(
-    config: CloudConfig, authority: FileAuthority, tls: LinkTls, stack: ExitStack, tunnels: Tunnels
-) -> Access:
+    config: CloudConfig, authority: FileAuthority, tls: TlsPaths, stack: ExitStack, tunnels: TunnelRegistry
+) -> ClientConfig:
     """Serve the embedded API; an administrator's access to it, by the kubeconfig that is written for people too."""
     api = ApiServer(
         database=config.data_dir / "cloud.db",
@@ -301,12 +317,12 @@ def _embedded_api(
     with chosen_by(_port("--api-port", config.api_port, config)):
         api.start()
     stack.callback(api.stop)
-    admin = authority.client()
+    admin = authority.client_certificate()
     path = config.data_dir / "kubeconfig"
     host = "127.0.0.1" if config.host in ANY_ADDRESS else config.host
     files = (authority.ca_path, Path(admin.cert), Path(admin.key))
     text = kubeconfig(f"https://{host}:{api.port}", *(file.read_bytes() for file in files))
-    write_file(path, text.encode())
+    write_atomically(path, text.encode())
     return from_kubeconfig(path)
 
 

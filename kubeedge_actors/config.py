@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kubeedge_actors.options.paths import default_data_dir
-from kubeedge_actors.wire.names import DEFAULT_PROJECT
+from kubeedge_actors.wire.constants import DEFAULT_PROJECT
 
 HUB_PORT, HTTPS_PORT, API_PORT, MQTT_PORT = 10000, 10002, 6443, 1883
 STREAM_PORT, TUNNEL_PORT = 10003, 10004

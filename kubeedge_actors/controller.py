@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import Change, Lookout, temporary
+from kubeedge_actors.drivers.cluster.base import InformerSet, WatchEvent, temporary
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Timer
@@ -41,14 +41,14 @@ class Controller(Module, ABC):
     `informers`: the watches; those that outlive a crash go on, and what they told meanwhile is taken at the next start.
     """
 
-    def __init__(self, informers: Lookout, counts: Counter[str] | None = None) -> None:
+    def __init__(self, informers: InformerSet, counts: Counter[str] | None = None) -> None:
         self.informers = informers
         self.counts: Counter[str] = Counter() if counts is None else counts
 
     def on_start(self) -> None:
         """Begin the watches, or take what they have told since a crash."""
         ref = self.ref
-        if not self.informers.begin(lambda: ref.tell(ChangesQueued())):
+        if not self.informers.start(lambda: ref.tell(ChangesQueued())):
             ref.offer(ChangesQueued())
 
     @on
@@ -59,7 +59,7 @@ class Controller(Module, ABC):
 
     def take_changes(self) -> None:
         """Take in what is queued, each by itself."""
-        for change in self.informers.box.take():
+        for change in self.informers.deltas.take():
             try:
                 self.take_change(change)
             except Exception:  # an object of a strange shape must not keep the others waiting, as a crash would
@@ -68,7 +68,7 @@ class Controller(Module, ABC):
                 self.log.exception("%s %s is malformed and ignored", change.kind.kind, name)
 
     @abstractmethod
-    def take_change(self, change: Change) -> None:
+    def take_change(self, change: WatchEvent) -> None:
         """Take in one change. Whatever it raises is about this object only."""
 
     def changes_taken(self) -> None:
@@ -83,7 +83,7 @@ class ApiController(Controller):
     `random()`: in [0, 1), for the jitter of the back-off.
     """
 
-    def __init__(self, informers: Lookout, random: Callable[[], float]) -> None:
+    def __init__(self, informers: InformerSet, random: Callable[[], float]) -> None:
         super().__init__(informers)
         self._random = random
         self._call_queued = False

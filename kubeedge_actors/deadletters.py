@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.drivers.store.letters import LetterFile, LetterRow
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.dead_letter_store import FILE
+from kubeedge_actors.drivers.store.dead_letters import DeadLetterDb, DeadLetterRow
+from kubeedge_actors.entrypoint import run
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.letters import FILE
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.program import run
 
 HEADINGS = ("id", "time", "recipient", "type", "deliveries", "replayed", "reason")
 
@@ -86,18 +86,18 @@ ACTS: dict[str, Callable[[argparse.Namespace], None]] = {
 }
 
 
-def _file(options: argparse.Namespace) -> LetterFile:
+def _file(options: argparse.Namespace) -> DeadLetterDb:
     folder: Path = options.data_dir
     if not folder.is_dir():
         raise UsageError(f"there is no data directory {folder}")
-    return LetterFile(folder / FILE)
+    return DeadLetterDb(folder / FILE)
 
 
 def _missing(options: argparse.Namespace, number: int) -> UsageError:
     return UsageError(f"there is no dead letter {number} in {options.data_dir}")
 
 
-def _table(rows: Sequence[LetterRow]) -> str:
+def _table(rows: Sequence[DeadLetterRow]) -> str:
     lines: list[Sequence[Any]] = [HEADINGS]
     for row in rows:
         why = f"{row.reason} ({row.error})" if row.error else row.reason

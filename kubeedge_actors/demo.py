@@ -19,14 +19,14 @@ from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
     parser("demo").parse_args()  # ends here for --help, before any library is needed
-from kubeedge_actors.demo_stage import Failed, Stage, Thermometer, running_pids
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, Kind
+from kubeedge_actors.demo_stage import DemoFailed, Stage, Thermometer, running_pids
+from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, ResourceKind
+from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import ClusterError
-from kubeedge_actors.program import Ending, run
-from kubeedge_actors.wire import names, topics
+from kubeedge_actors.wire import constants, topics
 
-DEVICE_KIND = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
-MODEL_KIND = Kind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
+DEVICE_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")
+MODEL_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
 NODE, NAMESPACE, POD, DEVICE = "edge-1", "default", "hello", "t1"
 SERVER = """
 import http.server, os
@@ -41,25 +41,25 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Hello).serve_fore
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit status is 0 only if everything worked."""
     options = parser("demo").parse_args(arguments)
-    return run("demo", lambda ending: perform(options, ending))
+    return run("demo", lambda shutdown: perform(options, shutdown))
 
 
-def perform(options: argparse.Namespace, ending: Ending) -> None:
+def perform(options: argparse.Namespace, shutdown: Shutdown) -> None:
     """All steps in order, then wait; everything started here is stopped here."""
     folder = Path(tempfile.mkdtemp(prefix="kubeedge-actors-demo-"))
-    stage = Stage(folder, ending, options.runtime)
+    stage = Stage(folder, shutdown, options.runtime)
     try:
         _steps(stage)
         stage.say("everything worked", mark="✓")
         _invite(stage)
-        ending.wait(options.exit_after)
-    except Failed as failure:
-        if not ending.asked:
+        shutdown.wait(options.exit_after)
+    except DemoFailed as failure:
+        if not shutdown.requested:
             stage.show_logs()
-            ending.ask(f"this step did not work: {failure}")
+            shutdown.request(f"this step did not work: {failure}")
     finally:
         stage.close()
-        if ending.failure is None:
+        if shutdown.failure is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -117,7 +117,7 @@ def _twin_down(stage: Stage, thermometer: Thermometer) -> None:
 
 def _offline(stage: Stage, thermometer: Thermometer) -> None:
     stage.say("cutting the link between cloud and edge")
-    stage.relay.cut()
+    stage.proxy.cut()
     stage.until("the edge still serves the pod", lambda: _fetch(stage.web_port) == "hello from the edge")
     stage.until("the edge still accepts twin updates: 35 degrees", lambda: thermometer.report(35))
     victims = running_pids(SERVER, stage.web_port)
@@ -129,9 +129,9 @@ def _offline(stage: Stage, thermometer: Thermometer) -> None:
     )
     _desire(stage, "off")
     if _reported(stage) != "21":
-        raise Failed("the cloud must not know the new value while the link is cut")
+        raise DemoFailed("the cloud must not know the new value while the link is cut")
     stage.say("mending the link")
-    stage.relay.mend()
+    stage.proxy.restore()
     stage.until("the cloud has what it missed: 35 degrees", lambda: _reported(stage) == "35")
     stage.until('the device has what it missed: "power": "off"', lambda: thermometer.desired.get("power") == "off")
     stage.until("the cloud knows of the restart", lambda: _restarts(stage.get(POD_KIND, NAMESPACE, POD)) >= 1)
@@ -140,7 +140,7 @@ def _offline(stage: Stage, thermometer: Thermometer) -> None:
 
 def _invite(stage: Stage) -> None:
     kubectl = f"kubectl --kubeconfig {stage.kubeconfig}"
-    topic = topics.device_topic(f"{NAMESPACE}/{DEVICE}", names.TWIN_UPDATE)
+    topic = topics.device_topic(f"{NAMESPACE}/{DEVICE}", constants.TWIN_UPDATE)
     update = '{"event_id":"1","twin":{"temperature":{"actual":{"value":"42"},"metadata":{"type":"int"}}}}'
     lines = (
         f"{kubectl} get nodes,pods,devices -o wide",
@@ -196,7 +196,7 @@ def _desire(stage: Stage, power: str) -> None:
     try:
         stage.cluster.patch(DEVICE_KIND, NAMESPACE, DEVICE, {"spec": {"properties": properties}})
     except ClusterError as error:
-        raise Failed(f"the API refused the desired value: {error}") from error
+        raise DemoFailed(f"the API refused the desired value: {error}") from error
 
 
 def _fetch(port: int) -> str:

@@ -16,22 +16,22 @@ from typing import IO, Any
 
 import msgspec
 
-from kubeedge_actors.drivers.broker.base import Arrival
+from kubeedge_actors.drivers.broker.base import InboundMessage
 from kubeedge_actors.drivers.broker.external import ExternalBroker
-from kubeedge_actors.drivers.cluster.access import from_kubeconfig
-from kubeedge_actors.drivers.cluster.base import Kind
+from kubeedge_actors.drivers.cluster.base import ResourceKind
+from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
-from kubeedge_actors.drivers.link.relay import Relay
+from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
+from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import ClusterError, KubeEdgeActorsError, NotFound
-from kubeedge_actors.program import Ending
-from kubeedge_actors.wire import names, topics
+from kubeedge_actors.wire import constants, topics
 
 PATIENCE = 60.0
 POLL = 0.05
 CLEANUP = 8.0
 
 
-class Failed(KubeEdgeActorsError):
+class DemoFailed(KubeEdgeActorsError):
     """A step of the demo did not happen."""
 
 
@@ -39,13 +39,13 @@ class Stage:
     """Two processes in one folder, and everything that has to be ended with them."""
 
     cluster: KubernetesCluster
-    relay: Relay
+    proxy: FaultProxy
 
-    def __init__(self, folder: Path, ending: Ending, runtime: str) -> None:
+    def __init__(self, folder: Path, shutdown: Shutdown, runtime: str) -> None:
         self.folder = folder
         self.kubeconfig = folder / "cloud" / "kubeconfig"
         self.closers: list[Callable[[], object]] = []
-        self._ending = ending
+        self._shutdown = shutdown
         self._runtime = runtime
         self._steps = 0
         self._processes: dict[str, subprocess.Popen[str]] = {}
@@ -62,13 +62,13 @@ class Stage:
         begin = time.monotonic()
         while not condition():
             if time.monotonic() - begin > PATIENCE:
-                raise Failed(f"{what} (waited {PATIENCE:.0f} s)")
-            self._ending.wait(POLL)
-            if self._ending.asked:
-                raise Failed(what)
+                raise DemoFailed(f"{what} (waited {PATIENCE:.0f} s)")
+            self._shutdown.wait(POLL)
+            if self._shutdown.requested:
+                raise DemoFailed(what)
             for side, process in self._processes.items():
                 if process.poll() is not None:
-                    raise Failed(f"{what}: the {side} process ended with status {process.returncode}")
+                    raise DemoFailed(f"{what}: the {side} process ended with status {process.returncode}")
         print(f"   - {what} ({time.monotonic() - begin:.2f} s)", flush=True)
 
     def start_cloud(self) -> None:
@@ -78,8 +78,8 @@ class Stage:
         self._spawn("cloud", "kubeedge_actors.cloud", *ports)
         self.cluster = KubernetesCluster(from_kubeconfig(self.kubeconfig))
         self.closers.append(self.cluster.close)
-        self.relay = Relay(("127.0.0.1", hub))
-        self.closers.append(self.relay.close)
+        self.proxy = FaultProxy(("127.0.0.1", hub))
+        self.closers.append(self.proxy.close)
 
     def start_edge(self, name: str) -> None:
         """Start the edge; its link goes through the relay."""
@@ -88,27 +88,27 @@ class Stage:
             "kubeedge_actors.edge",
             *("--name", name),
             *("--cloud", f"https://127.0.0.1:{self._ports[2]}"),
-            *("--hub", f"wss://127.0.0.1:{self.relay.port}"),
+            *("--hub", f"wss://127.0.0.1:{self.proxy.port}"),
             *("--token-file", str(self.folder / "cloud" / "token")),
             *("--mqtt-port", str(self.mqtt_port)),
             *("--runtime", self._runtime),
         )
 
-    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> dict[str, Any] | None:
         """The object, or None while there is none."""
         try:
             return self.cluster.get(kind, namespace, name)
         except NotFound:
             return None
 
-    def create(self, kind: Kind, object: dict[str, Any]) -> None:
+    def create(self, kind: ResourceKind, object: dict[str, Any]) -> None:
         """Create it; Failed with the API's words."""
         try:
             self.cluster.create(kind, object["metadata"]["namespace"], object)
         except ClusterError as error:
-            raise Failed(f"the API refused {kind.kind} {object['metadata']['name']}: {error}") from error
+            raise DemoFailed(f"the API refused {kind.kind} {object['metadata']['name']}: {error}") from error
 
-    def remove(self, kind: Kind, namespace: str, name: str) -> None:
+    def remove(self, kind: ResourceKind, namespace: str, name: str) -> None:
         """Delete it and wait until it is gone: a pod outlives the edge process otherwise."""
         try:
             self.cluster.delete(kind, namespace, name, grace=1)
@@ -144,7 +144,7 @@ class Stage:
         begin = time.monotonic()
         line = first_line(process.stdout, PATIENCE)
         if not line.startswith("ready"):
-            raise Failed(f"the {side} process did not get ready")
+            raise DemoFailed(f"the {side} process did not get ready")
         print(f"   - {line} ({time.monotonic() - begin:.2f} s)", flush=True)
 
 
@@ -157,16 +157,16 @@ class Thermometer:
         self._results: dict[str, bool] = {}
         self._heard = threading.Condition()
         self._broker = ExternalBroker("127.0.0.1", port)
-        self._broker.listen(self._arrived)
+        self._broker.set_handler(self._arrived)
         self._broker.start()
-        for kind in (names.TWIN_UPDATE_RESULT, names.TWIN_UPDATE_DELTA):
+        for kind in (constants.TWIN_UPDATE_RESULT, constants.TWIN_UPDATE_DELTA):
             self._broker.subscribe(topics.device_topic(self._device, kind))
 
     def report(self, temperature: int) -> bool:
         """Publish one update and wait for its result; False if it was refused or nobody answered within 2 s."""
         event = f"report-{time.monotonic_ns()}"
         twin = {"temperature": {"actual": {"value": str(temperature)}, "metadata": {"type": "int"}}}
-        topic = topics.device_topic(self._device, names.TWIN_UPDATE)
+        topic = topics.device_topic(self._device, constants.TWIN_UPDATE)
         self._broker.publish(topic, msgspec.json.encode({"event_id": event, "twin": twin}))
         with self._heard:
             self._heard.wait_for(lambda: event in self._results, timeout=2)
@@ -176,10 +176,10 @@ class Thermometer:
         """Leave the broker."""
         self._broker.close()
 
-    def _arrived(self, arrival: Arrival) -> bool:
-        payload = msgspec.json.decode(arrival.payload)
+    def _arrived(self, message: InboundMessage) -> bool:
+        payload = msgspec.json.decode(message.payload)
         with self._heard:
-            if arrival.topic.endswith(names.TWIN_UPDATE_DELTA):
+            if message.topic.endswith(constants.TWIN_UPDATE_DELTA):
                 self.desired.update(payload["delta"])
             else:
                 self._results[payload["event_id"]] = "code" not in payload

@@ -16,18 +16,10 @@ from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
     parser("edge").parse_args()  # ends here for --help, before any library is needed
-from kubeedge_actors import observation
-from kubeedge_actors.actors.edgehub.tally import Tally
-from kubeedge_actors.actors.eventbus import FIXED
-from kubeedge_actors.brokers import serving
-from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.drivers.link.adoption import adopt
-from kubeedge_actors.drivers.link.base import Credentials, LinkTls
-from kubeedge_actors.drivers.link.client import WebSocketLinks
-from kubeedge_actors.drivers.link.credentials import NodeCredentials, has_joined
-from kubeedge_actors.drivers.link.watched import WatchedLinks
-from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.edge_parts import (
+from kubeedge_actors import admin
+from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
+from kubeedge_actors.actors.eventbus import FIXED_FILTERS
+from kubeedge_actors.assembly.edge import (
     container_runtime,
     device_mappers,
     meta_server,
@@ -36,56 +28,66 @@ from kubeedge_actors.edge_parts import (
     streams,
     tree,
 )
+from kubeedge_actors.assembly.mqtt import serving
+from kubeedge_actors.config import EdgeConfig
+from kubeedge_actors.datadir import DataDir
+from kubeedge_actors.dead_letter_store import FILE as LETTERS
+from kubeedge_actors.dead_letter_store import DurableDeadLetters
+from kubeedge_actors.drivers.bootstrap.import_certificates import import_certificates
+from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
+from kubeedge_actors.drivers.link.base import CertificateSource
+from kubeedge_actors.drivers.link.client import WebSocketLinks
+from kubeedge_actors.drivers.link.link_state import LinkMonitor
+from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.drivers.store.sqlite import SqliteStore
+from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
-from kubeedge_actors.facts import Facts
-from kubeedge_actors.letters import FILE as LETTERS
-from kubeedge_actors.letters import LetterOffice
-from kubeedge_actors.modules import own_specs
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import NAME
 from kubeedge_actors.options.reading import edge_config
-from kubeedge_actors.program import DataDir, Ending, end_with_the_tree, log_to_stderr, ready, run
+from kubeedge_actors.plugins import plugin_specs
+from kubeedge_actors.process_info import ProcessInfo
 from kubeedge_actors.readiness import Deadline, addresses, not_started, with_trouble
-from kubeedge_actors.supervisors import Intensity, OneForOne, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
 from kubeedge_actors.wire.messages import (
+    ApplicationRequest,
     LinkDown,
     LinkUp,
     MqttReceived,
     MqttSubscribe,
     MqttUnsubscribe,
     QueryClusterCa,
-    RequestApi,
     TwinUpdated,
-    UnknownRecord,
+    UnknownMessage,
 )
 
 log = logging.getLogger(__name__)
 
-STOPPING = 8.0
+STOP_TIMEOUT = 8.0
 JOIN_SECONDS = 5.0
 EXTENSION_POINTS = frozenset(
-    {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownRecord, RequestApi, QueryClusterCa}
+    {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownMessage, ApplicationRequest, QueryClusterCa}
 )
 """What modules of one's own may take or say; nothing is wrong when nobody does."""
-FATE = OneForOne(Intensity(restarts=10, within=60.0))
+ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))
 """One module that fails for a minute ends the process with a sentence; two poison messages do not."""
-OWN_FATE = OneForOne(Intensity(restarts=1_000, within=10.0))
+PLUGIN_STRATEGY = OneForOne(Intensity(max_restarts=1_000, period=10.0))
 """Modules of one's own share no fate with the node: however often they fail, back-off is all that slows them."""
-ON_THE_LINK = mapping.UPWARD | mapping.DOWNWARD | {LinkUp, LinkDown}
+LINK_MESSAGES = mapping.UPWARD | mapping.DOWNWARD | {LinkUp, LinkDown}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
     options = parser("edge").parse_args(arguments)
 
-    def body(ending: Ending) -> None:
+    def body(shutdown: Shutdown) -> None:
         given = EDGE.given(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
         config = checked(edge_config(options.config, given))
         log_to_stderr(config.log_level)
-        serve(config if options.cloud else able_to_join(config), ending)
+        serve(config if options.cloud else without_cloud_if_unjoinable(config), shutdown)
 
     return run("edge", body)
 
@@ -102,7 +104,7 @@ def checked(config: EdgeConfig) -> EdgeConfig:
     return dataclasses.replace(config, name=name)
 
 
-def able_to_join(config: EdgeConfig) -> EdgeConfig:
+def without_cloud_if_unjoinable(config: EdgeConfig) -> EdgeConfig:
     """The config as it is, or without its cloud when there is nothing to join that with: every edgecore.yaml names a cloud."""
     if not config.cloud or not config.cert_file or config.token or config.token_file:
         return config
@@ -114,9 +116,9 @@ def able_to_join(config: EdgeConfig) -> EdgeConfig:
     return dataclasses.replace(config, cloud="", hub="")
 
 
-def serve(config: EdgeConfig, ending: Ending) -> None:
-    """Start everything, say `ready`, stop everything when `ending` is asked for."""
-    own = own_specs(config.modules)
+def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
+    """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
+    own = plugin_specs(config.modules)
     token = _readable(reading_token(config), config.data_dir / "certs" / "node.crt")
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
@@ -126,33 +128,35 @@ def serve(config: EdgeConfig, ending: Ending) -> None:
         pods = data.path / "pods"
         containers = container_runtime(config, pods)
         stack.callback(containers.close)
-        mqtt = serving(config, (*FIXED, *store.topics.all()), stack)
-        office = stack.enter_context(closing(LetterOffice(data.path / LETTERS)))
-        optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | ON_THE_LINK
-        runtime = Runtime(ThreadsEngine(), dead_letters=office, optional=optional)
+        mqtt = serving(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
+        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
+        optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | LINK_MESSAGES
+        system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional)
         if config.cloud:
-            adopt(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
+            import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or join(credentials)
-        tally, links = Tally(), WatchedLinks(WebSocketLinks())
-        wanted = partial(_wanted, runtime)
-        modules = tree(config, store, containers, mqtt, credentials, ending, tally, links, facts=wanted)
+        tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
+        wanted = partial(_wanted, system)
+        modules = tree(config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=wanted)
         modules = [*device_mappers(config, store.meta, stack), *modules, *meta_server(config, store.meta, stack)]
         modules = [*streams(config, containers, credentials), *modules]
-        stack.callback(runtime.stop, STOPPING)
-        mine = SupervisorSpec(observation.MODULES, own, OWN_FATE, patience=observation.PATIENCE)
-        facts = Facts("edge", config.name, data.path, links.facts if config.cloud else None, tally.facts)
-        show = observation.observe(stack, runtime, facts, office, config)
-        unserved = service_trouble(config, store.targets)
-        runtime.start(SupervisorSpec("edge", [*modules, mine], FATE))
-        end_with_the_tree(runtime, ending)
+        stack.callback(system.stop, STOP_TIMEOUT)
+        mine = SupervisorSpec(admin.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin.PATIENCE)
+        process_info = ProcessInfo(
+            "edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot
+        )
+        show = admin.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        unserved = service_trouble(config, store.target_urls)
+        system.start(SupervisorSpec("edge", [*modules, mine], ROOT_STRATEGY))
+        shut_down_with_root_supervisor(system, shutdown)
         show()
         deadline = Deadline()
         offline = links.trouble(deadline.left()) if joined else "this node has not joined it"
         cloud = with_trouble(f"cloud {config.cloud}", offline) if config.cloud else "cloud none"
         parts = f"MQTT on {addresses(mqtt, deadline)}, pods by {containers.version()}, {cloud}"
-        ready(f"edge {config.name}: {parts}{unserved}{not_started(runtime.tree())}", ending)
-        ending.wait()
+        ready(f"edge {config.name}: {parts}{unserved}{not_started(system.tree())}", shutdown)
+        shutdown.wait()
 
 
 def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:
@@ -166,13 +170,13 @@ def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:
     return token
 
 
-def join(credentials: Credentials) -> bool:
+def join(credentials: CertificateSource) -> bool:
     """Fetch the first certificates before serving, so that a wrong token, or none, ends the command at once; CertificateError then.
 
     A cloud that can not be reached is no reason to wait, EdgeHub goes on trying: False then.
     """
     refusals: list[CertificateError] = []
-    joined: list[LinkTls] = []
+    joined: list[TlsPaths] = []
 
     def attempt() -> None:
         try:
@@ -190,9 +194,9 @@ def join(credentials: Credentials) -> bool:
     return bool(joined)
 
 
-def _wanted(runtime: Runtime) -> bool:
+def _wanted(system: ActorSystem) -> bool:
     """Whether a module wants to hear of every twin update: there may be one tomorrow that there is not today."""
-    return bool(runtime.registry.accepting(TwinUpdated))
+    return bool(system.registry.subscribers(TwinUpdated))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class MailboxFull(MailboxError):
     """The mailbox is at its capacity and its policy refuses more."""
 
 
-class Stopped(MailboxError):
+class ActorStopped(MailboxError):
     """The actor, or its runtime, takes no more messages."""
 
 

@@ -12,21 +12,21 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
-from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock
-from kubeedge_actors.supervisors.promise import Promise, Reply
+from kubeedge_actors.supervisors.future import Future, ReplyTo
 from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.timer import Timer
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 ENTRY_POINTS = "kubeedge_actors.modules"
-INTERFACES = (Promise, Reply, Ref, Timer)
+INTERFACES = (Future, ReplyTo, Ref, Timer)
 """Abstract types that a handler may name; all others are matched exactly."""
 _MARK = "_kubeedge_actors_batch"
 
 
-class Handling(NamedTuple):
+class HandlerEntry(NamedTuple):
     """How one type is handled: by the method of that name, in lists of up to `batch` messages (1: one by one)."""
 
     method: str
@@ -65,7 +65,7 @@ class Module(Actor):
     group: ClassVar[str] = "user"
     emits: ClassVar[tuple[type, ...]] = ()
     version: ClassVar[str] = "1"
-    _handlings: ClassVar[Mapping[type, Handling]] = {}
+    _handlings: ClassVar[Mapping[type, HandlerEntry]] = {}
     _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -76,10 +76,10 @@ class Module(Actor):
             each: function if handlings[each].batch == 1 else _one_by_one(function)
             for each, function in functions.items()
         }
-        if cls.batch in (Actor.batch, Module.batch):
+        if cls.max_batch in (Actor.max_batch, Module.max_batch):
             # without a batch handler the mailbox need not ask for each message
             plain = all(each.batch == 1 for each in handlings.values())
-            cls.batch = Actor.batch if plain else Module.batch  # type: ignore[method-assign]
+            cls.max_batch = Actor.max_batch if plain else Module.max_batch  # type: ignore[method-assign]
 
     @classmethod
     def accepts(cls) -> tuple[type, ...]:
@@ -113,8 +113,8 @@ class Module(Actor):
         """The handler of the interface that the message implements: a Reply told to oneself is a local or a remote one."""
         return next((self._functions.get(base) for base in INTERFACES if issubclass(message_type, base)), None)
 
-    def batch(self, message_type: type) -> int:
-        """As declared with `@on(batch=...)`."""
+    def max_batch(self, message_type: type) -> int:
+        """As declared with `@on(max_batch=...)`."""
         handling = self._handlings.get(message_type)
         return 1 if handling is None else handling.batch
 
@@ -129,7 +129,7 @@ class Module(Actor):
         """Tell somebody, by name or Ref."""
         self.context.tell(to, message)
 
-    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Promise:
+    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
         """Ask somebody; the promise's `get` waits, its `then` does not."""
         return self.context.ask(to, message, timeout)
 
@@ -145,7 +145,7 @@ class Module(Actor):
         """Tell yourself again and again."""
         return self.context.every(seconds, message)
 
-    def reply_later(self, message: object = None) -> Reply:
+    def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message being handled."""
         return self.context.reply_later(message)
 
@@ -175,8 +175,8 @@ def _one_by_one(function: Callable[[Any, list[Any]], list[object] | None]) -> Ca
     return handle
 
 
-def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, Handling]:
-    found: dict[type, Handling] = {}
+def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, HandlerEntry]:
+    found: dict[type, HandlerEntry] = {}
     for method, function in _marked(cls).items():
         batch: int = getattr(function, _MARK)
         for each in _accepted(cls, method, function, batch, namespace):
@@ -184,7 +184,7 @@ def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, Ha
                 raise RegistrationError(
                     f"{cls.__qualname__} has two handlers for {each.__name__}: {found[each].method} and {method}"
                 )
-            found[each] = Handling(method, batch)
+            found[each] = HandlerEntry(method, batch)
     return found
 
 

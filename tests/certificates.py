@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.drivers.pki.base import TlsPaths
 
 DAY = datetime.timedelta(days=1)
 
@@ -34,12 +34,12 @@ class TestCa:
         self.path = _write(folder / f"{name}-ca.crt", self._cert.public_bytes(serialization.Encoding.PEM))
         self.key_path = _write(folder / f"{name}-ca.key", _pem(self._key))
 
-    def server(self, *names: str, life: datetime.timedelta = DAY) -> LinkTls:
+    def server(self, *names: str, life: datetime.timedelta = DAY) -> TlsPaths:
         """Files of a server that is reached by these host names or addresses; `life` below zero: expired."""
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
         return self._issue("KubeEdge", "KubeEdge", life, ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
 
-    def client(self, common_name: str, organization: str = "system:nodes", life: datetime.timedelta = DAY) -> LinkTls:
+    def client(self, common_name: str, organization: str = "system:nodes", life: datetime.timedelta = DAY) -> TlsPaths:
         """Files of a client."""
         return self._issue(common_name, organization, life, ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
@@ -61,7 +61,7 @@ class TestCa:
         life: datetime.timedelta,
         usage: x509.ObjectIdentifier,
         alternatives: x509.SubjectAlternativeName | None,
-    ) -> LinkTls:
+    ) -> TlsPaths:
         key = ec.generate_private_key(ec.SECP256R1())
         parts = [(NameOID.COMMON_NAME, common_name), (NameOID.ORGANIZATION_NAME, organization)]
         subject = x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
@@ -70,7 +70,7 @@ class TestCa:
             extensions.append(alternatives)
         cert = self._signed(subject, key.public_key(), life, *extensions)
         stem = self._folder / f"{cert.serial_number:x}"
-        return LinkTls(
+        return TlsPaths(
             ca=self.path,
             cert=_write(stem.with_suffix(".crt"), cert.public_bytes(serialization.Encoding.PEM)),
             key=_write(stem.with_suffix(".key"), _pem(key)),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.brokers import BOTH, EXTERNAL, FILE, INTERNAL, brokers
+from kubeedge_actors.assembly.mqtt import BOTH, EXTERNAL, FILE, INTERNAL, brokers
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.base import Arrival
+from kubeedge_actors.drivers.broker.base import InboundMessage
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
 from kubeedge_actors.drivers.broker.passwords import line_for
@@ -96,10 +96,10 @@ def test_the_embedded_broker_gets_passwords_rules_tls_and_a_memory(given: Given,
     try:
         assert broker.secure_port
         assert (tmp_path / FILE).exists()
-        assert connack(broker.port) == packets.NOT_ALLOWED
+        assert connack(broker.port) == packets.NOT_AUTHORIZED
         with Raw(broker.port, user="anna", password="sesam") as peer:
             peer.send(packets.subscribe(1, [("a/b", 1), ("b", 1)]))
-            assert packets.read_suback(peer.next()) == (1, [1, packets.REFUSED])
+            assert packets.read_suback(peer.next()) == (1, [1, packets.SUBACK_FAILURE])
     finally:
         broker.close()
 
@@ -114,10 +114,10 @@ def test_what_is_kept_is_held_up_until_somebody_listens(given: Given) -> None:
     (broker,) = brokers(given(), ("kept/#",))
     assert isinstance(broker, EmbeddedBroker)
     broker.start()
-    arrivals: queue.Queue[Arrival] = queue.Queue()
+    arrivals: queue.Queue[InboundMessage] = queue.Queue()
 
-    def tap(arrival: Arrival) -> bool:
-        arrivals.put(arrival)
+    def tap(message: InboundMessage) -> bool:
+        arrivals.put(message)
         return True
 
     try:
@@ -125,9 +125,9 @@ def test_what_is_kept_is_held_up_until_somebody_listens(given: Given) -> None:
             peer.send(packets.publish("kept/a", b"x", 1, packet_id=1))
             other.send(packets.publish("free", b"x", 1, packet_id=2))
             assert packets.read_ack(other.next()) == 2
-            broker.listen(tap, source=1)
-            assert arrivals.get(timeout=PATIENCE) == Arrival("kept/a", b"x", 1, False, 1, 1)
-            broker.settle(1)
+            broker.set_handler(tap, broker_id=1)
+            assert arrivals.get(timeout=PATIENCE) == InboundMessage("kept/a", b"x", 1, False, 1, 1)
+            broker.acknowledge(1)
             assert packets.read_ack(peer.next()) == 1
     finally:
         broker.close()

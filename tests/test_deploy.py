@@ -13,31 +13,30 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors import deploy, prerequisites
-from kubeedge_actors.actors.leadership.clerk import LEASE
+from kubeedge_actors import deploy
+from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
 from kubeedge_actors.apiserver import ApiServer
-from kubeedge_actors.apiserver.custom.shipped import definitions
+from kubeedge_actors.apiserver.crd.bundled import definitions
+from kubeedge_actors.assembly import prerequisites
+from kubeedge_actors.assembly.prerequisites import CRD_KIND, NAMESPACE_KIND, NEEDED, prepare
 from kubeedge_actors.config import HTTPS_PORT, HUB_PORT
-from kubeedge_actors.drivers.cluster.access import Access
-from kubeedge_actors.drivers.cluster.base import Kind
+from kubeedge_actors.drivers.cluster.base import ResourceKind
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import Unreachable, UsageError
-from kubeedge_actors.prerequisites import CRD_KIND, NAMESPACE_KIND, NEEDED, prepare
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from tests.e2e.cluster import GuardedApi, guarded_api
 from tests.rbac import Call, Rules
 from tests.support.waiting import PATIENCE
 
-WRITE = (
-    "from kubeedge_actors.apiserver.custom.shipped import write; from kubeedge_actors.deploy import CRDS; write(CRDS)"
-)
+WRITE = "from kubeedge_actors.apiserver.crd.bundled import write; from kubeedge_actors.deploy import CRDS; write(CRDS)"
 
 
 @pytest.fixture
 def cluster() -> Iterator[KubernetesCluster]:
     server = ApiServer(database=":memory:", port=0)
     server.start()
-    made = KubernetesCluster(Access(url=server.url))
+    made = KubernetesCluster(ClientConfig(url=server.url))
     yield made
     made.close()
     server.stop()
@@ -63,15 +62,15 @@ def test_the_definitions_for_a_cluster_are_those_of_the_embedded_api() -> None:
 
 
 def test_the_namespace_is_the_one_that_the_cloud_uses() -> None:
-    assert [object["metadata"]["name"] for object in deploy.documents(deploy.NAMESPACE)] == [names.SYSTEM_NAMESPACE]
+    assert [object["metadata"]["name"] for object in deploy.documents(deploy.NAMESPACE)] == [constants.SYSTEM_NAMESPACE]
 
 
 def test_what_is_missing_is_made_and_served(cluster: KubernetesCluster) -> None:
     remove_definitions(cluster)
     prepare(cluster)
-    assert cluster.get(NAMESPACE_KIND, "", names.SYSTEM_NAMESPACE)
+    assert cluster.get(NAMESPACE_KIND, "", constants.SYSTEM_NAMESPACE)
     for kind in NEEDED:
-        assert cluster.list(Kind(*kind)).items == []
+        assert cluster.list(ResourceKind(*kind)).items == []
     assert len(cluster.list(CRD_KIND).items) == len(definitions())
 
 
@@ -86,7 +85,7 @@ def test_what_is_there_is_left_as_it_is(cluster: KubernetesCluster) -> None:
 
 
 def test_whoever_may_not_make_it_is_told_the_command(guarded: GuardedApi) -> None:
-    admin = KubernetesCluster(Access(url=guarded.server.url))
+    admin = KubernetesCluster(ClientConfig(url=guarded.server.url))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(guarded, "rules", Rules([]))
         with pytest.raises(
@@ -114,7 +113,7 @@ def test_an_api_that_comes_up_late_is_waited_for_and_one_that_never_does_is_not(
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
     server = ApiServer(database=tmp_path / "db", port=port)
-    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{port}"))
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{port}"))
     looked = []
 
     def look() -> bool:
@@ -165,9 +164,9 @@ def test_the_deployment_has_two_replicas_behind_the_ports_that_nodes_dial() -> N
 
 def test_the_manifest_grants_the_election_and_no_secret_beyond_reading() -> None:
     rules = Rules(deploy.documents(deploy.RBAC))
-    assert rules.allow(Call("update", "coordination.k8s.io", "leases", names.SYSTEM_NAMESPACE, LEASE))
-    assert not rules.allow(Call("update", "coordination.k8s.io", "leases", names.SYSTEM_NAMESPACE, "another"))
-    assert not rules.allow(Call("update", "", "secrets", names.SYSTEM_NAMESPACE, "another"))
+    assert rules.allow(Call("update", "coordination.k8s.io", "leases", constants.SYSTEM_NAMESPACE, LEASE_NAME))
+    assert not rules.allow(Call("update", "coordination.k8s.io", "leases", constants.SYSTEM_NAMESPACE, "another"))
+    assert not rules.allow(Call("update", "", "secrets", constants.SYSTEM_NAMESPACE, "another"))
     assert not rules.allow(Call("update", "", "secrets", "default", "casecret"))
     assert not rules.allow(Call("delete", "", "nodes", "", "edge-1"))
     assert not rules.allow(Call("create", "apiextensions.k8s.io", "customresourcedefinitions"))

@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 import kubeedge_actors
 from kubeedge_actors import DeviceChanged, DeviceStateUpdate, MqttPublish, TwinUpdate, TwinUpdated
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.testing import crash_at, inline
 from tests.e2e.sides import Side
 from tests.support.mqtt import leave
@@ -202,7 +202,7 @@ def test_what_the_service_refuses_is_a_dead_letter_at_once_and_what_it_never_tak
             harness.publish(report("lost"))
             harness.publish(report("next"))
             harness.advance(600.0)
-            assert [each.deliveries for each in harness.dead_letters] == [0, 10]
+            assert [each.failed_deliveries for each in harness.dead_letters] == [0, 10]
             assert "refuses it with 404" in harness.dead_letters[0].error
             assert all_of(got)[-1] == (200, "default/t1", "next")
 

@@ -17,15 +17,15 @@ from kubeedge_actors.wire import messages
 MESSAGES = """
     TwinUpdated TwinUpdate TwinGet TwinHistoryGet DeviceStateUpdate DeviceChanged
     MqttPublish MqttReceived MqttSubscribe MqttUnsubscribe
-    PodChanged ListPods ObjectPushed Answered Refused BusPublish BusUploaded LinkUp LinkDown
-    UnknownRecord Message
+    PodChanged ListPods ObjectPushed Response ErrorResponse BusPublish BusUploaded LinkUp LinkDown
+    UnknownMessage Message
 """
 SUPERVISION = """
-    Ref Promise Reply Timer Unhandled
-    Runtime ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
+    Ref Future ReplyTo Timer Unhandled
+    ActorSystem ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
     Backoff MailboxSpec Overflow
 """
-ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull Stopped AskTimeout AnswerLost"
+ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull ActorStopped AskTimeout AnswerLost"
 GROUPS: dict[ModuleType, str] = {
     module: "Module on",
     messages: MESSAGES,
@@ -72,7 +72,7 @@ def test_the_front_door_itself_loads_nothing() -> None:
 
 
 def test_a_module_loads_no_library_that_an_idle_edge_does_not_use() -> None:
-    after = loaded("from kubeedge_actors import Module, on, TwinUpdated, MqttPublish, Runtime, ThreadsEngine")
+    after = loaded("from kubeedge_actors import Module, on, TwinUpdated, MqttPublish, ActorSystem, ThreadsEngine")
     heavy = """
         asyncio docker cryptography yaml http.server email urllib.request thespian textual peewee amqtt ssl
         importlib.metadata

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from kubeedge_actors import __version__
-from kubeedge_actors.facts import Facts, databases
+from kubeedge_actors.process_info import ProcessInfo, databases
 
 
 def test_databases_are_counted_with_their_logs(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_databases_are_counted_with_their_logs(tmp_path: Path) -> None:
 
 
 def test_a_process_tells_who_it_is_and_what_it_uses(tmp_path: Path) -> None:
-    facts = Facts("edge", "e1", tmp_path)()
+    facts = ProcessInfo("edge", "e1", tmp_path)()
     assert facts["link"] == {"state": "none"}
     assert "traffic" not in facts
     process = facts["process"]
@@ -32,8 +32,8 @@ def test_a_process_tells_who_it_is_and_what_it_uses(tmp_path: Path) -> None:
 
 def test_link_and_traffic_are_asked_for_each_time(tmp_path: Path) -> None:
     seen = {"up": {"twin/twin": {"messages": 1, "bytes": 10}}}
-    facts = Facts("cloud", "c", tmp_path, lambda: {"directions": len(seen)}, lambda: seen)
-    assert facts()["link"] == {"directions": 1}
+    process_info = ProcessInfo("cloud", "c", tmp_path, lambda: {"directions": len(seen)}, lambda: seen)
+    assert process_info()["link"] == {"directions": 1}
     seen["down"] = {"edgecontroller/node": {"messages": 2, "bytes": 20}}
-    assert facts()["link"] == {"directions": 2}
-    assert facts()["traffic"]["down"] == {"edgecontroller/node": {"messages": 2, "bytes": 20}}
+    assert process_info()["link"] == {"directions": 2}
+    assert process_info()["traffic"]["down"] == {"edgecontroller/node": {"messages": 2, "bytes": 20}}

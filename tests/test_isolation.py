@@ -13,8 +13,8 @@ import pytest
 from examples.alarm import Alarm
 from kubeedge_actors import Module, MqttPublish, TwinUpdated, on
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.modules import own_specs, spec_of
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.plugins import plugin_specs, spec_of
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec, ThreadsEngine
 from tests.support.waiting import PATIENCE
 
 
@@ -28,32 +28,32 @@ class Heard(Module):
         self.said = said
 
     @on
-    def take(self, message: MqttPublish) -> None:
+    def on_mqtt_publish(self, message: MqttPublish) -> None:
         """Keep it."""
         self.said.put(message)
 
 
 @contextmanager
-def running(*specs: Any) -> Iterator[tuple[Runtime, queue.SimpleQueue[MqttPublish]]]:
+def running(*specs: Any) -> Iterator[tuple[ActorSystem, queue.SimpleQueue[MqttPublish]]]:
     """A runtime with these modules, and what they publish to MQTT."""
     said: queue.SimpleQueue[MqttPublish] = queue.SimpleQueue()
-    runtime = Runtime(ThreadsEngine())
-    runtime.start(SupervisorSpec("root", [Heard.spec(lambda: Heard(said)), *specs]))
-    yield runtime, said
-    runtime.stop()
+    system = ActorSystem(ThreadsEngine())
+    system.start(SupervisorSpec("root", [Heard.spec(lambda: Heard(said)), *specs]))
+    yield system, said
+    system.stop()
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
 def test_the_tutorials_module_runs_on_a_thread_and_in_a_process(isolation: str) -> None:
-    with running(spec_of(f"examples.alarm:Alarm@{isolation}")) as (runtime, said):
+    with running(spec_of(f"examples.alarm:Alarm@{isolation}")) as (system, said):
         for value in ("79", "81.5"):
-            runtime.publish(TwinUpdated(device="default/t1", twin={"temperature": {"actual": {"value": value}}}))
+            system.publish(TwinUpdated(device="default/t1", twin={"temperature": {"actual": {"value": value}}}))
         assert said.get(timeout=PATIENCE) == MqttPublish(topic="alarms/default/t1", payload=b"hot")
-        node = runtime.tree()["children"][1]
+        node = system.tree()["children"][1]
         assert (node["name"], node["isolation"]) == ("alarm", isolation)
         assert node.get("pid") != os.getpid()
     assert said.empty()
-    assert list(runtime.dead_letters) == []
+    assert list(system.dead_letters) == []
 
 
 def test_a_module_given_without_isolation_runs_as_the_engine_does() -> None:
@@ -68,4 +68,4 @@ def test_an_isolation_that_there_is_not_is_a_sentence() -> None:
 
 def test_a_module_given_twice_with_and_without_isolation_is_a_sentence() -> None:
     with pytest.raises(UsageError, match="two modules are called 'alarm'"):
-        own_specs(["examples.alarm:Alarm", "examples.alarm:Alarm@process"])
+        plugin_specs(["examples.alarm:Alarm", "examples.alarm:Alarm@process"])

@@ -13,17 +13,17 @@ import pytest
 from kubeedge_actors import deadletters
 from kubeedge_actors.__main__ import main
 from kubeedge_actors.control import SOCKET, ControlSocket
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.dead_letter_store import FILE, DurableDeadLetters, message_of, row_of
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
-from kubeedge_actors.letters import FILE, LetterOffice, message_of, row_of
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
+    ActorSystem,
     DeadLetter,
     Intensity,
     OneForOne,
     Reason,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -42,7 +42,7 @@ class Picky(Module):
         self.state = state
 
     @on
-    def take(self, update: TwinUpdated) -> None:
+    def on_twin_updated(self, update: TwinUpdated) -> None:
         if not self.state.cured:
             raise ValueError(f"I do not like {update.device}")
         self.state.taken.append(update)
@@ -58,7 +58,7 @@ class Taker(Module):
     name = "taker"
 
     @on
-    def take(self, _: MqttPublish) -> None: ...
+    def on_mqtt_publish(self, _: MqttPublish) -> None: ...
 
 
 class World:
@@ -67,11 +67,13 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state = SimpleNamespace(cured=False, taken=[])
-        self.office = LetterOffice(folder / FILE)
-        self.runtime = Runtime(ThreadsEngine(), dead_letters=self.office, optional=(TwinUpdated, MqttPublish, str))
+        self.office = DurableDeadLetters(folder / FILE)
+        self.runtime = ActorSystem(
+            ThreadsEngine(), dead_letters=self.office, optional_types=(TwinUpdated, MqttPublish, str)
+        )
         picky = Picky.spec(lambda: Picky(self.state), backoff=NO_BACKOFF)
-        self.runtime.start(SupervisorSpec("root", [picky], OneForOne(Intensity(restarts=100, within=10.0))))
-        self.control = ControlSocket(folder / SOCKET, self.runtime, office=self.office)
+        self.runtime.start(SupervisorSpec("root", [picky], OneForOne(Intensity(max_restarts=100, period=10.0))))
+        self.control = ControlSocket(folder / SOCKET, self.runtime, dead_letters=self.office)
         self.control.start()
         self.client = ControlClient(folder / SOCKET)
 
@@ -198,7 +200,7 @@ def test_list_show_and_drop_work_when_nothing_runs(tmp_path: Path, capsys: pytes
     assert "picky" in out
     assert "its handler crashed too often (ValueError: I do not like t1)" in out
     (letter,) = json.loads(said(capsys, "list", "--json", "--data-dir", tmp_path)[1])
-    assert letter["type"] == "kubeedge_actors.wire.inside:TwinUpdated"
+    assert letter["type"] == "kubeedge_actors.wire.local_messages:TwinUpdated"
     out = said(capsys, "show", number, "--data-dir", tmp_path)[1]
     assert "Traceback" in out
     assert "raise ValueError" in out

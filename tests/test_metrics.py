@@ -74,7 +74,7 @@ def answer() -> Iterator[dict[str, Any]]:
         harness.tell("counter", 3)
         harness.tell("counter", 4)
         yield {
-            "tree": harness.runtime.tree(),
+            "tree": harness.system.tree(),
             "dead_letters": 2,
             "link": {"state": "connected", "since": 1.0, "attempts": 3},
             "traffic": {"up": {"twin/twin": {"messages": 2, "bytes": 300}}},

@@ -12,7 +12,7 @@ import pytest
 from kubeedge_actors import MqttPublish, TwinUpdated
 from kubeedge_actors.errors import RegistrationError, UsageError
 from kubeedge_actors.module import Module, load_module, on
-from kubeedge_actors.supervisors import Actor, Reply, Restart
+from kubeedge_actors.supervisors import Actor, ReplyTo, Restart
 from kubeedge_actors.testing import inline
 
 ALARM = '''
@@ -68,7 +68,7 @@ class Scribe(Module):
         self.notes.append(message)
 
     @on
-    def answer(self, question: Asked) -> list[Any]:
+    def on_asked(self, question: Asked) -> list[Any]:
         """Say what was noted."""
         return self.notes
 
@@ -85,7 +85,7 @@ def test_a_union_names_several_types_in_either_spelling() -> None:
         name = "old"
 
         @on
-        def take(self, message: Union[Said, Asked]) -> None:  # noqa: UP007
+        def on_union(self, message: Union[Said, Asked]) -> None:  # noqa: UP007
             """Take it."""
 
     assert set(Old.accepts()) == {Said, Asked}
@@ -172,7 +172,7 @@ class Totals(Module):
         return [number * number for number in numbers]
 
     @on
-    def show(self, question: Asked) -> list[list[int]]:
+    def on_asked(self, question: Asked) -> list[list[int]]:
         """The batches so far."""
         return self.batches
 
@@ -181,7 +181,7 @@ def test_a_batch_handler_gets_lists_and_answers_each() -> None:
     with inline(Totals) as harness:
         promises = [harness.ref("totals").ask(number) for number in range(5)]
         harness.run()
-        assert [promise.get() for promise in promises] == [0, 1, 4, 9, 16]
+        assert [future.get() for future in promises] == [0, 1, 4, 9, 16]
         assert harness.ask("totals", Asked()) == [[0, 1, 2], [3, 4]]
 
 
@@ -192,8 +192,8 @@ def test_a_batch_handler_may_be_called_with_one_message() -> None:
 
 
 def test_only_modules_with_batch_handlers_are_asked_for_batches() -> None:
-    assert Scribe.batch is Actor.batch
-    assert Totals().batch(int) == 3 and Totals().batch(Asked) == 1 and Totals().batch(str) == 1
+    assert Scribe.max_batch is Actor.max_batch
+    assert Totals().max_batch(int) == 3 and Totals().max_batch(Asked) == 1 and Totals().max_batch(str) == 1
 
 
 def test_a_subclass_may_add_the_first_batch_handler() -> None:
@@ -217,7 +217,7 @@ def test_types_of_the_enclosing_function_are_found() -> None:
         name = "finder"
 
         @on
-        def take(self, message: Local) -> None:
+        def on_local(self, message: Local) -> None:
             """Take it."""
 
     assert Finder.accepts() == (Local,)
@@ -272,7 +272,7 @@ def test_a_batch_handler_has_to_take_a_list() -> None:
             name = "unlisted"
 
             @on(batch=10)
-            def take(self, message: Said) -> None:
+            def on_said(self, message: Said) -> None:
                 """Not a list."""
 
 
@@ -307,9 +307,9 @@ class Talker(Module):
         self.heard.append(number)
 
     @on
-    def reply(self, reply: Reply) -> None:
+    def on_reply_to(self, reply_to: ReplyTo) -> None:
         """Answer what was put off."""
-        reply.send("at last")
+        reply_to.send("at last")
 
 
 def test_the_context_is_within_reach() -> None:

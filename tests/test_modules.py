@@ -9,8 +9,8 @@ import pytest
 
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.modules import announced, own_specs
 from kubeedge_actors.options.reading import cloud_settings, edge_settings, merged
+from kubeedge_actors.plugins import entry_point_paths, plugin_specs
 
 MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"
 
@@ -32,12 +32,12 @@ def announce(site: Path, *lines: str, package: str = "acme-1.0.dist-info") -> No
 
 
 def names(*paths: str) -> list[str]:
-    return [spec.name for spec in own_specs(paths)]
+    return [spec.name for spec in plugin_specs(paths)]
 
 
 def test_modules_are_found_by_path_and_by_announcement_each_once(site: Path) -> None:
     announce(site, "two = own_two:Two", "one = own_one:One")
-    assert announced()[:2] == ["own_two:Two", "own_one:One"]
+    assert entry_point_paths()[:2] == ["own_two:Two", "own_one:One"]
     assert names("own_one:One", "own_one:One") == ["one", "two"]
     assert names() == ["two", "one"]
 
@@ -58,7 +58,7 @@ def test_two_modules_of_one_name_are_named_both(site: Path) -> None:
 def test_what_is_no_package_is_passed_over(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "empty-1.dist-info").mkdir()
     monkeypatch.setattr("sys.path", [str(site / "nowhere"), str(site)])
-    assert announced() == []
+    assert entry_point_paths() == []
 
 
 # --- the configuration file -----------------------------------------------------------------------------------------

@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors import nesting
-from kubeedge_actors.actors.devicecontroller.twins import read_state
-from kubeedge_actors.actors.devicetwin.payloads import NOT_JSON, Rejection, TwinRequest, parse, parse_update
-from kubeedge_actors.actors.edged.images import credentials
-from kubeedge_actors.actors.edged.node_talk import stored_object
+from kubeedge_actors.actors.devicecontroller.upstream import read_state
+from kubeedge_actors.actors.devicetwin.dttypes import NOT_JSON, Rejection, TwinRequest, parse, parse_update
+from kubeedge_actors.actors.edged.runtime.images import credentials
+from kubeedge_actors.actors.edged.status.node_status_manager import parse_query_response
 from kubeedge_actors.config import yaml_documents
-from kubeedge_actors.drivers.cluster.access import from_kubeconfig
+from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.errors import FrameError, UsageError
 from kubeedge_actors.nesting import MAX_DEPTH, NotYaml, TooDeep
 from kubeedge_actors.options.reading import edge_settings
-from kubeedge_actors.wire import codec, tunnel
+from kubeedge_actors.wire import beehive, tunnel
 from kubeedge_actors.wire.content import to_value, unquote
 
 
@@ -103,16 +103,16 @@ DEEP = nested(3000)
 
 def test_a_frame_of_the_hubs() -> None:
     with pytest.raises(FrameError, match="nested more than"):
-        codec.decode(f'{{"header":{{}},"route":{{}},"content":{DEEP}}}')
+        beehive.decode(f'{{"header":{{}},"route":{{}},"content":{DEEP}}}')
     with pytest.raises(FrameError, match="nested more than"):
-        tunnel.request(f'{{"MessID":1,"unknown":{DEEP}}}'.encode())
+        tunnel.decode_open(f'{{"MessID":1,"unknown":{DEEP}}}'.encode())
 
 
 def test_the_text_of_a_content() -> None:
     with pytest.raises(FrameError, match="nested more than"):
         to_value(DEEP)
     assert unquote(DEEP) is DEEP
-    assert stored_object(DEEP) is None
+    assert parse_query_response(DEEP) is None
     assert read_state(DEEP) is None
 
 

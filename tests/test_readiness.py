@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 
 from kubeedge_actors import Module
+from kubeedge_actors.assembly.edge import service_trouble
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.demo_stage import end, first_line, free_ports
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.link.base import Closed
-from kubeedge_actors.drivers.link.memory import MemoryServer
-from kubeedge_actors.drivers.link.watched import WatchedLinks
-from kubeedge_actors.drivers.store.memory import MemoryStore
-from kubeedge_actors.edge_parts import service_trouble
+from kubeedge_actors.drivers.link.fake import FakeLinkServer
+from kubeedge_actors.drivers.link.link_state import LinkMonitor
+from kubeedge_actors.drivers.store.fake import FakeStore
+from kubeedge_actors.entrypoint import Shutdown, ready, shut_down_with_root_supervisor
 from kubeedge_actors.errors import BrokerError, DriverError
 from kubeedge_actors.ports import Chosen, chosen_by, sentence, trouble
-from kubeedge_actors.program import Ending, end_with_the_tree, ready
 from kubeedge_actors.readiness import Deadline, addresses, not_started
 
 HUB = Chosen("--hub-port", 10000, "--host", "127.0.0.1")
@@ -84,8 +84,8 @@ def test_an_external_broker_without_an_answer_is_not_waited_for_longer() -> None
 
 
 def test_a_link_has_trouble_until_it_is_open() -> None:
-    server = MemoryServer()
-    links = WatchedLinks(server.link)
+    server = FakeLinkServer()
+    links = LinkMonitor(server.link)
     assert links.trouble() == "no answer yet"
     done = threading.Event()
 
@@ -134,10 +134,10 @@ def test_a_module_of_ones_own_that_can_not_start_is_named(tmp_path: Path) -> Non
 
 
 def test_who_ends_already_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
-    ending = Ending()
-    ready("edge e: so", ending)
-    ending.ask("no")
-    ready("edge e: not", ending)
+    shutdown = Shutdown()
+    ready("edge e: so", shutdown)
+    shutdown.request("no")
+    ready("edge e: not", shutdown)
     assert capsys.readouterr().out == "ready edge e: so\n"
 
 
@@ -151,9 +151,9 @@ def test_a_tree_that_gave_up_before_anybody_listened_ends_the_program() -> None:
         def events(self) -> Listened:
             return self
 
-    ending = Ending()
-    end_with_the_tree(Listened(), ending)  # type: ignore[arg-type]
-    assert ending.failure == "the supervision tree gave up: cloudhub failed"
+    shutdown = Shutdown()
+    shut_down_with_root_supervisor(Listened(), shutdown)  # type: ignore[arg-type]
+    assert shutdown.failure == "the supervision tree gave up: cloudhub failed"
 
 
 @pytest.mark.parametrize(
@@ -184,13 +184,13 @@ def test_other_errors_of_who_listens_stay_as_they_are() -> None:
 
 
 def test_local_programs_that_can_not_call_the_cloud_yet_are_said_only_when_there_may_be_some(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = FakeStore()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = EdgeConfig(data_dir=tmp_path, service_port=port)
-        assert service_trouble(config, store.targets) == ""
-        store.targets.add("http://x")
+        assert service_trouble(config, store.target_urls) == ""
+        store.target_urls.add("http://x")
         assert f"; local programs can not call the cloud yet: service-port {port} is in use" in service_trouble(
-            config, store.targets
+            config, store.target_urls
         )
     assert trouble(Chosen("service-port", port, "service-host", "127.0.0.1")) == ""

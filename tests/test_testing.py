@@ -14,20 +14,20 @@ from kubeedge_actors.drivers.link.base import Closed
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ChildSpec, Reason, Restarted, SystemClock, ThreadsEngine
-from kubeedge_actors.supervisors import Runtime as RealRuntime
+from kubeedge_actors.supervisors import ActorSystem as RealRuntime
 from kubeedge_actors.testing import (
     ActorCrashed,
+    FakeCloud,
     Harness,
     InjectedCrash,
-    MemoryCloud,
     crash,
     crash_after,
     crash_at,
+    delayed,
+    duplicated,
     faulty,
     inline,
-    late,
     slow,
-    twice,
 )
 
 
@@ -87,7 +87,7 @@ def test_a_probe_records_what_is_published_and_what_a_name_is_told() -> None:
 def test_a_probe_may_come_later() -> None:
     with inline(Counter) as harness:
         harness.tell("counter", 1)
-        assert [each.reason for each in harness.dead_letters] == [Reason.NOBODY_ACCEPTS]
+        assert [each.reason for each in harness.dead_letters] == [Reason.NO_SUBSCRIBER]
         totals = harness.probe(float)
         harness.tell("counter", 1)
         assert totals.only() == 2.0
@@ -194,13 +194,13 @@ def test_a_crash_after_a_message_lets_it_come_twice() -> None:
 
 
 def test_a_message_handled_twice() -> None:
-    handled, harness = play({2: twice()}, 10, 20, 30)
+    handled, harness = play({2: duplicated()}, 10, 20, 30)
     assert handled == [10, 20, 20, 30]
     assert harness.crashes == []
 
 
 def test_a_message_that_comes_late() -> None:
-    handled, _ = play({1: late(5.0)}, 10, 20)
+    handled, _ = play({1: delayed(5.0)}, 10, 20)
     assert handled == [20, 10]
 
 
@@ -212,14 +212,14 @@ def test_a_slow_handler_is_hung_when_it_has_a_deadline() -> None:
 
 
 def test_slow_needs_a_clock_that_is_moved_by_hand() -> None:
-    runtime = RealRuntime(ThreadsEngine())
-    assert isinstance(runtime.clock, SystemClock)
+    system = RealRuntime(ThreadsEngine())
+    assert isinstance(system.clock, SystemClock)
     from kubeedge_actors.supervisors import SupervisorSpec
 
-    runtime.start(SupervisorSpec("root", [faulty(counter([], max_deliveries=1), {1: slow(1.0)})]))
+    system.start(SupervisorSpec("root", [faulty(counter([], max_deliveries=1), {1: slow(1.0)})]))
     with pytest.raises(AnswerLost, match="moved by hand"):
-        runtime.ref("counter").ask(1).get()
-    runtime.stop()
+        system.ref("counter").ask(1).get()
+    system.stop()
 
 
 def test_crash_at_is_short_for_the_usual_fault() -> None:
@@ -261,7 +261,7 @@ def test_faults_count_the_messages_of_batches() -> None:
 class Phone:
     """Whoever connects: remembers what it is told."""
 
-    def __init__(self, cloud: MemoryCloud) -> None:
+    def __init__(self, cloud: FakeCloud) -> None:
         self.told: list[str] = []
         self._cloud = cloud
         self.link = cloud.links()
@@ -283,7 +283,7 @@ class Phone:
 
 
 def test_a_memory_cloud_hears_answers_and_says() -> None:
-    cloud = MemoryCloud({"ours": "1"})
+    cloud = FakeCloud({"ours": "1"})
     cloud.answer = lambda text: [text.upper()]
     phone = Phone(cloud)
     phone.open()
@@ -294,25 +294,25 @@ def test_a_memory_cloud_hears_answers_and_says() -> None:
 
 
 def test_a_memory_cloud_is_cut_goes_away_and_comes_back() -> None:
-    cloud = MemoryCloud()
+    cloud = FakeCloud()
     first, second, third = Phone(cloud), Phone(cloud), Phone(cloud)
     first.open()
     cloud.cut("an excavator")
-    cloud.go_away()
+    cloud.refuse()
     second.open()
-    cloud.come_back()
+    cloud.accept()
     third.open()
     assert (first.told, second.told, third.told) == (["open", "an excavator"], ["connection refused"], ["open"])
 
 
 def test_a_stalled_link_holds_back_what_is_sent() -> None:
-    cloud = MemoryCloud()
+    cloud = FakeCloud()
     phone = Phone(cloud)
     phone.open()
     cloud.stall()
     phone.link.send("hello", "m")
     assert (cloud.heard, phone.told) == ([], ["open"])
-    cloud.flow()
+    cloud.restore()
     assert (cloud.heard, phone.told) == (["hello"], ["open", "written m"])
 
 

@@ -16,24 +16,25 @@ import msgspec
 import pytest
 
 import kubeedge_actors
-from kubeedge_actors import cloud, edge, edge_parts
-from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
-from kubeedge_actors.actors.edgehub.actor import EdgeHub
-from kubeedge_actors.actors.edgehub.tally import Tally
+from kubeedge_actors import cloud, edge
+from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.edgehub.hub import EdgeHub
+from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
+from kubeedge_actors.assembly import edge as edge_parts
 from kubeedge_actors.config import EdgeConfig
+from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.fake import FakeRuntime
-from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer, ServerEvents
-from kubeedge_actors.drivers.link.credentials import NodeCredentials
-from kubeedge_actors.drivers.link.memory import MemoryServer
-from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER
-from kubeedge_actors.drivers.store.memory import MemoryStore
-from kubeedge_actors.program import Ending
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec
+from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
+from kubeedge_actors.drivers.link.fake import FakeLinkServer
+from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER, TlsPaths
+from kubeedge_actors.drivers.store.fake import FakeStore
+from kubeedge_actors.entrypoint import Shutdown
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire import kinds, names, topics
+from kubeedge_actors.wire import constants, gvr, topics
 from tests.actors.api_things import DEVICE, MODEL, put_pod
 from tests.support.waiting import PATIENCE, eventually
 
@@ -119,7 +120,7 @@ class Recorder:
         self._thing = thing
         self._wanted = {hop.resolve(): hop for hop in hops}
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Note nothing more: threads that live on for a while keep their profile function."""
         self._thing = ""
 
@@ -145,15 +146,15 @@ def recorder() -> Iterator[Recorder]:
     threading.setprofile(made)
     sys.setprofile(made)
     yield made
-    made.end()
+    made.terminate()
     sys.setprofile(here)
     threading.setprofile(elsewhere)
 
 
-class NodesServer(MemoryServer):
+class NodesServer(FakeLinkServer):
     """A link without TLS, at whose end there is the node of which TLS would show the certificate."""
 
-    def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
+    def start(self, host: str, port: int, tls: TlsPaths | None, events: ServerEvents) -> int:
         self.common_name = NODE_USER + NODE
         return super().start(host, port, tls, _Certified(events))
 
@@ -163,7 +164,7 @@ class _Certified:
         self.on_connect, self.on_text, self.on_close = events.on_connect, events.on_text, events.on_close
         self._events = events
 
-    def admit(self, peer: Peer) -> Admission:
+    def admit(self, peer: Peer) -> UpgradeResponse:
         return self._events.admit(msgspec.structs.replace(peer, organizations=(NODE_GROUP,)))
 
 
@@ -171,13 +172,13 @@ class World:
     """All modules of both sides on threads, on fakes; only the link is another than in edge.py and cloud.py."""
 
     def __init__(self, folder: Path) -> None:
-        self.api = FakeCluster(with_status=[kinds.OBJECTSYNC[2], kinds.CLUSTEROBJECTSYNC[2]])
-        self.store, self.containers, self.broker = MemoryStore(), FakeRuntime(), FakeBroker()
+        self.api = FakeCluster(with_status=[gvr.OBJECTSYNC[2], gvr.CLUSTEROBJECTSYNC[2]])
+        self.store, self.containers, self.broker = FakeStore(), FakeRuntime(), FakeBroker()
         self.server = NodesServer()
-        self.cloud = Runtime(ThreadsEngine(), optional=cloud.EXTENSION_POINTS)
-        self.edge = Runtime(ThreadsEngine(), optional=edge.EXTENSION_POINTS)
+        self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)
+        self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS)
         hub = CloudHub.spec(
-            lambda: CloudHub(self.server, Listen("memory", 0, None), accepting=self.cloud.registry.accepting)
+            lambda: CloudHub(self.server, ListenConfig("memory", 0, None), accepting=self.cloud.registry.subscribers)
         )
         self.cloud.start(cloud.tree(hub, self.api, "127.0.0.1"))
         self.edge.start(SupervisorSpec("edge", self._modules(folder)))
@@ -187,13 +188,15 @@ class World:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
         unused = NodeCredentials(folder, NODE, config.cloud, str)
         drivers = (self.store, self.containers, [self.broker], unused)
-        modules = edge_parts.tree(config, *drivers, Ending(), Tally(), self.server.link, facts=bool)
-        assert modules[-1].name == names.EDGEHUB
+        modules = edge_parts.tree(
+            config, *drivers, Shutdown(), TrafficCounters(), self.server.link, twin_updates_wanted=bool
+        )
+        assert modules[-1].name == constants.EDGEHUB
         hub = EdgeHub.spec(
             lambda: EdgeHub(
                 node_name=NODE,
                 url=config.hub_url,
-                links=self.server.link,
+                link_factory=self.server.link,
                 credentials=None,
                 outbox=self.store.outbox,
             )
@@ -230,7 +233,7 @@ def test_a_twin_goes_up_as_the_page_says(world: World, recorder: Recorder) -> No
     update = (
         f'{{"event_id":"1","twin":{{"warmth":{{"actual":{{"value":"{WARMTH}"}},"metadata":{{"type":"string"}}}}}}}}'
     )
-    topic = topics.device_topic(f"{NAMESPACE}/{THERMOMETER}", names.TWIN_UPDATE)
+    topic = topics.device_topic(f"{NAMESPACE}/{THERMOMETER}", constants.TWIN_UPDATE)
     world.broker.client().publish(topic, update.encode())
     eventually(lambda: reported(world) == WARMTH, "the Device's status has the value")
     check(page, recorder)
@@ -255,7 +258,7 @@ def test_a_pod_goes_down_as_the_page_says(world: World, recorder: Recorder) -> N
     page = Page(DOWN)
     recorder.begin(page.hops, POD)
     put_pod(world.api, POD, NODE)
-    eventually(lambda: [one.pod.name for one in world.containers.engine.running()] == [POD], "the container runs")
+    eventually(lambda: [one.pod.name for one in world.containers.containers.running()] == [POD], "the container runs")
     eventually(lambda: phase(world) == "Running", "the cluster knows it")
     check(page, recorder)
 

@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 import kubeedge_actors
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.demo_stage import end, first_line
 from tests.support.mqtt import leave
 from tests.support.ports import free_ports

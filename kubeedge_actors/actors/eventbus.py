@@ -6,7 +6,7 @@ runtime. So a crash here closes no client's connection; what arrives meanwhile w
 full the client is held up instead.
 
 What a client says with QoS 1 or 2 is acknowledged when the modules that keep it have stored it: after each batch they are
-asked (`AskStored`), one question at a time, and what was handled meanwhile is the next one's affair.
+asked (`FlushRequest`), one question at a time, and what was handled meanwhile is the next one's affair.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kubeedge_actors.drivers.broker.base import Arrival, Broker
+from kubeedge_actors.drivers.broker.base import Broker, InboundMessage
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import AskTimeout, BrokerError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.mqtt_topics import matches
-from kubeedge_actors.wire import names, topics
+from kubeedge_actors.wire import constants, topics
 from kubeedge_actors.wire.messages import (
-    AskStored,
     BusPublish,
     BusSubscribe,
     BusUnsubscribe,
     BusUploaded,
     DeviceStateUpdate,
+    FlushRequest,
     MembershipGet,
     Message,
     MqttPublish,
@@ -39,57 +39,57 @@ from kubeedge_actors.wire.messages import (
     TwinUpdate,
 )
 
-BATCH = 256
+BATCH_SIZE = 256
 CHECK_SECONDS = 5.0
-STORED_SECONDS = 5.0
-KEEPERS = (names.DEVICETWIN, names.EDGEHUB)
+FLUSH_TIMEOUT = 5.0
+PERSISTING_MODULES = (constants.DEVICETWIN, constants.EDGEHUB)
 """Who stores what clients say."""
-FIXED = (*topics.FIXED_SUBSCRIPTIONS, *topics.ONE_LEVEL_SUBSCRIPTIONS, *topics.HISTORY_SUBSCRIPTIONS)
+FIXED_FILTERS = (*topics.FIXED_SUBSCRIPTIONS, *topics.ONE_LEVEL_SUBSCRIPTIONS, *topics.HISTORY_SUBSCRIPTIONS)
 
 
-class Look(Message, frozen=True, kw_only=True):
+class BrokerCheckDue(Message, frozen=True, kw_only=True):
     """Time to see whether the brokers still work."""
 
 
-class Passed(Message, frozen=True, kw_only=True):
+class ArrivalMarker(Message, frozen=True, kw_only=True):
     """Whatever this broker had offered up to this receipt came before this message."""
 
     source: int
     receipt: int
 
 
-class Unusable(Message, frozen=True, kw_only=True):
+class UnroutableMqtt(Message, frozen=True, kw_only=True):
     """What can not be said or subscribed to by MQTT, or means nothing to anybody.
 
     Nobody accepts it, so it becomes a dead letter.
     """
 
     reason: str
-    message: Message | Arrival
+    message: Message | InboundMessage
 
 
 @dataclass(slots=True)
-class Standing:
+class EventBusState:
     """What an EventBus leaves to the next one when it crashes.
 
     `wanted`: what modules of this process have subscribed to. `handled`: the last receipt of each broker that was handed on
-    and not settled, `settled`: the last one that was. `lost`: what each broker had lost when that was last said.
+    and not settled, `acked`: the last one that was. `lost`: what each broker had lost when that was last said.
     """
 
     wanted: set[str] = field(default_factory=set)
     handled: dict[int, int] = field(default_factory=dict)
-    settled: dict[int, int] = field(default_factory=dict)
+    acked: dict[int, int] = field(default_factory=dict)
     lost: dict[int, int] = field(default_factory=dict)
 
 
 class EventBus(Module):
     """MQTT for the modules of `node`.
 
-    `topics_store` keeps what the cloud has subscribed to. `standing` is the same for all incarnations.
+    `topics_store` keeps what the cloud has subscribed to. `state` is the same for all incarnations.
     """
 
-    name = names.EVENTBUS
-    group = names.GROUP_BUS
+    name = constants.EVENTBUS
+    group = constants.GROUP_BUS
     emits = (
         TwinUpdate,
         TwinGet,
@@ -99,190 +99,192 @@ class EventBus(Module):
         MembershipGet,
         MqttReceived,
         BusUploaded,
-        Arrival,
-        AskStored,
-        Look,
-        Passed,
+        InboundMessage,
+        FlushRequest,
+        BrokerCheckDue,
+        ArrivalMarker,
     )
 
     def __init__(
-        self, node: str, brokers: Sequence[Broker], topics_store: NameStore, standing: Standing | None = None
+        self, node: str, brokers: Sequence[Broker], topics_store: NameStore, state: EventBusState | None = None
     ) -> None:
         self._node, self._brokers, self._store = node, dict(enumerate(brokers, 1)), topics_store
-        self._standing = standing or Standing()
-        self._wanted = self._standing.wanted
+        self._state = state or EventBusState()
+        self._wanted = self._state.wanted
         self._uploaded: set[str] = set()
         # whom to ask about what was handled, whom we wait for, and what they will have stored
-        self._told: set[str] = set()
-        self._asked: set[str] = set()
-        self._storing: dict[int, int] = {}
+        self._to_flush: set[str] = set()
+        self._flushing: set[str] = set()
+        self._flush_until: dict[int, int] = {}
 
     def on_start(self) -> None:
         """Mend the brokers, and hear from them. Errors: BrokerError, StoreError; both a crash."""
         self._uploaded = set(self._store.all())
         for source, broker in self._brokers.items():
-            broker.listen(self.ref.offer, source)
-            for filter in (*FIXED, *self._uploaded):
+            broker.set_handler(self.ref.offer, source)
+            for filter in (*FIXED_FILTERS, *self._uploaded):
                 broker.subscribe(filter)
             broker.start()
-        self.every(CHECK_SECONDS, Look())
-        if self._standing.handled:
-            self._told |= set(KEEPERS)
-            self._ask()
+        self.every(CHECK_SECONDS, BrokerCheckDue())
+        if self._state.handled:
+            self._to_flush |= set(PERSISTING_MODULES)
+            self._flush()
 
     @on
-    def look(self, message: Look) -> None:
+    def on_broker_check_due(self, message: BrokerCheckDue) -> None:
         """A broker whose thread has ended is started again; what was lost to limits is said."""
         for source, broker in self._brokers.items():
             if not broker.alive:
                 self.log.warning("the MQTT broker at %s has ended; it is started again", broker.address)
                 broker.start()
-            before, lost = self._standing.lost.get(source, 0), broker.lost
+            before, lost = self._state.lost.get(source, 0), broker.lost
             if lost > before:
-                self._standing.lost[source] = lost
+                self._state.lost[source] = lost
                 text = "over its limits, the MQTT broker at %s has dropped %d messages or sessions since the last look"
                 self.log.warning(text, broker.address, lost - before)
-            if broker.offered > self._standing.settled.get(source, 0):
+            if broker.last_delivery_tag > self._state.acked.get(source, 0):
                 # it takes its place behind those arrivals; when the mailbox is full, the next look will do
-                self.ref.offer(Passed(source=source, receipt=broker.offered))
+                self.ref.offer(ArrivalMarker(source=source, receipt=broker.last_delivery_tag))
 
     @on
-    def passed(self, message: Passed) -> None:
+    def on_arrival_marker(self, message: ArrivalMarker) -> None:
         """An arrival that ended as a dead letter is never handled: its client is told all the same."""
-        handled, source = self._standing.handled, message.source
-        if message.receipt > max(self._standing.settled.get(source, 0), handled.get(source, 0)):
+        handled, source = self._state.handled, message.source
+        if message.receipt > max(self._state.acked.get(source, 0), handled.get(source, 0)):
             handled[source] = message.receipt
-            self._told |= set(KEEPERS)
-            if not self._asked:
-                self._ask()
+            self._to_flush |= set(PERSISTING_MODULES)
+            if not self._flushing:
+                self._flush()
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    @on(batch=BATCH)
-    def arrived(self, messages: list[Arrival]) -> None:
+    @on(batch=BATCH_SIZE)
+    def on_inbound_message(self, messages: list[InboundMessage]) -> None:
         """Clients have published."""
-        handled = self._standing.handled
-        for arrival in messages:
-            if topics.is_for_devices(arrival.topic):
-                self.publish(self._typed(arrival))
-                keeper = names.DEVICETWIN
+        handled = self._state.handled
+        for message in messages:
+            if topics.is_for_devices(message.topic):
+                self.publish(self._typed(message))
+                keeper = constants.DEVICETWIN
             else:
-                keeper = self._hand_on(arrival)
-            if arrival.receipt:
-                handled[arrival.source] = arrival.receipt
-                self._told.add(keeper)
-        if handled and not self._asked:
-            self._ask()
+                keeper = self._route(message)
+            if message.delivery_tag:
+                handled[message.broker_id] = message.delivery_tag
+                self._to_flush.add(keeper)
+        if handled and not self._flushing:
+            self._flush()
 
-    def _typed(self, arrival: Arrival) -> Message:
+    def _typed(self, message: InboundMessage) -> Message:
         """A publication on a topic of a device or node as DeviceTwin's message."""
-        found = topics.parse(arrival.topic)
+        found = topics.parse(message.topic)
         if found is not None:
             if (kind := DEVICE_MESSAGES.get(found.kind)) is not None:
-                return kind(device=found.subject, payload=arrival.payload)
-            if found == (names.MEMBERSHIP_GET, self._node):
-                return MembershipGet(payload=arrival.payload)
-        return Unusable(reason="no module knows this topic", message=arrival._replace(receipt=0, source=0))
+                return kind(device=found.device_or_node, payload=message.payload)
+            if found == (constants.MEMBERSHIP_GET, self._node):
+                return MembershipGet(payload=message.payload)
+        return UnroutableMqtt(
+            reason="no module knows this topic", message=message._replace(delivery_tag=0, broker_id=0)
+        )
 
-    def _hand_on(self, arrival: Arrival) -> str:
+    def _route(self, message: InboundMessage) -> str:
         """To the cloud what it wants, to modules what they want; both get it if both want it. Who stores it, if anybody."""
-        topic, keeper = arrival.topic, ""
+        topic, keeper = message.topic, ""
         found = topics.parse(topic)
         if (found is not None and found.kind in UPLOADS) or _any_matches(self._uploaded, topic):
-            self.tell(names.EDGEHUB, BusUploaded(resource=topic, content=arrival.payload.decode(errors="replace")))
-            keeper = names.EDGEHUB
+            self.tell(constants.EDGEHUB, BusUploaded(resource=topic, content=message.payload.decode(errors="replace")))
+            keeper = constants.EDGEHUB
         if _any_matches(self._wanted, topic):
-            self.publish(MqttReceived(topic=topic, payload=arrival.payload, qos=arrival.qos, retain=arrival.retain))
+            self.publish(MqttReceived(topic=topic, payload=message.payload, qos=message.qos, retain=message.retain))
         return keeper
 
     # --- acknowledging --------------------------------------------------------------------------------------------
 
-    def _ask(self) -> None:
+    def _flush(self) -> None:
         """Ask those who were told something whether it is stored."""
-        self._storing = dict(self._standing.handled)
-        self._asked, self._told = self._told - {""}, set()
-        for keeper in tuple(self._asked):
-            self._ask_one(keeper)
-        if not self._asked:
-            self._settle()
+        self._flush_until = dict(self._state.handled)
+        self._flushing, self._to_flush = self._to_flush - {""}, set()
+        for keeper in tuple(self._flushing):
+            self._flush_module(keeper)
+        if not self._flushing:
+            self._ack_clients()
 
-    def _ask_one(self, keeper: str) -> None:
+    def _flush_module(self, keeper: str) -> None:
         def answered(_: object) -> None:
-            self._asked.discard(keeper)
-            if not self._asked:
-                self._settle()
+            self._flushing.discard(keeper)
+            if not self._flushing:
+                self._ack_clients()
 
         def failed(error: Exception) -> None:
             # whatever else than slowness it is, the answer can not come any more: what was told is a dead letter, and kept as one
             if isinstance(error, AskTimeout):
                 self.log.debug("%s has not stored what clients said: %s", keeper, error)
-                self._ask_one(keeper)
+                self._flush_module(keeper)
             else:
                 answered(None)
 
-        self.ask(keeper, AskStored(), STORED_SECONDS).then(answered, failed)
+        self.ask(keeper, FlushRequest(), FLUSH_TIMEOUT).then(answered, failed)
 
-    def _settle(self) -> None:
+    def _ack_clients(self) -> None:
         """It is stored: have the clients told. What came meanwhile is asked about next."""
-        handled = self._standing.handled
-        for source, receipt in self._storing.items():
-            self._brokers[source].settle(receipt)
-            self._standing.settled[source] = receipt
+        handled = self._state.handled
+        for source, receipt in self._flush_until.items():
+            self._brokers[source].acknowledge(receipt)
+            self._state.acked[source] = receipt
             if handled[source] == receipt:
                 del handled[source]
         if handled:
-            self._ask()
+            self._flush()
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
-    @on(batch=BATCH)
-    def say(self, messages: list[MqttPublish]) -> None:
+    @on(batch=BATCH_SIZE)
+    def on_mqtt_publish(self, messages: list[MqttPublish]) -> None:
         """Publish what modules say."""
         for message in messages:
-            self._say(message, message.topic, message.payload, message.qos, message.retain)
+            self._publish_mqtt(message, message.topic, message.payload, message.qos, message.retain)
 
     @on
-    def said(self, message: BusPublish) -> None:
+    def on_bus_publish(self, message: BusPublish) -> None:
         """Publish what the cloud's router says: text as it is; KubeEdge refuses anything else."""
         payload = message.payload
         if isinstance(payload, str):
             payload = payload.encode()
         if isinstance(payload, bytes):
-            self._say(message, message.topic, payload, 0, False)
+            self._publish_mqtt(message, message.topic, payload, 0, False)
         else:
-            self.publish(Unusable(reason="the payload is not text", message=message))
+            self.publish(UnroutableMqtt(reason="the payload is not text", message=message))
 
-    def _say(self, message: Message, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+    def _publish_mqtt(self, message: Message, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         for broker in self._brokers.values():
             try:
                 broker.publish(topic, payload, qos, retain)
             except BrokerError as error:
-                self.publish(Unusable(reason=str(error), message=message))
+                self.publish(UnroutableMqtt(reason=str(error), message=message))
 
     # --- subscriptions --------------------------------------------------------------------------------------------
 
     @on
-    def uploads(self, message: BusSubscribe) -> None:
+    def on_bus_subscribe(self, message: BusSubscribe) -> None:
         """The cloud wants a topic from now on, over restarts too."""
         if self._subscribe(message, message.topic):
             self._store.add(message.topic)
             self._uploaded.add(message.topic)
 
     @on
-    def uploads_no_more(self, message: BusUnsubscribe) -> None:
+    def on_bus_unsubscribe(self, message: BusUnsubscribe) -> None:
         """The cloud no longer wants it."""
         self._store.remove(message.topic)
         self._uploaded.discard(message.topic)
         self._unsubscribe(message.topic)
 
     @on
-    def wants(self, message: MqttSubscribe) -> None:
+    def on_mqtt_subscribe(self, message: MqttSubscribe) -> None:
         """A module wants what matches."""
         if self._subscribe(message, message.filter):
             self._wanted.add(message.filter)
 
     @on
-    def wants_no_more(self, message: MqttUnsubscribe) -> None:
+    def on_mqtt_unsubscribe(self, message: MqttUnsubscribe) -> None:
         """No module wants it any more."""
         self._wanted.discard(message.filter)
         self._unsubscribe(message.filter)
@@ -292,12 +294,12 @@ class EventBus(Module):
             for broker in self._brokers.values():
                 broker.subscribe(filter)
         except BrokerError as error:
-            self.publish(Unusable(reason=str(error), message=message))
+            self.publish(UnroutableMqtt(reason=str(error), message=message))
             return False
         return True
 
     def _unsubscribe(self, filter: str) -> None:
-        if filter not in self._uploaded and filter not in self._wanted and filter not in FIXED:
+        if filter not in self._uploaded and filter not in self._wanted and filter not in FIXED_FILTERS:
             for broker in self._brokers.values():
                 broker.unsubscribe(filter)
 
@@ -306,15 +308,15 @@ DEVICE_MESSAGES: dict[
     str,
     type[TwinUpdate] | type[TwinGet] | type[TwinHistoryGet] | type[TwinCloudUpdated] | type[DeviceStateUpdate],
 ] = {
-    names.TWIN_UPDATE: TwinUpdate,
-    names.TWIN_GET: TwinGet,
-    names.TWIN_HISTORY_GET: TwinHistoryGet,
-    names.TWIN_CLOUD_UPDATED: TwinCloudUpdated,
-    names.STATE_UPDATE: DeviceStateUpdate,
+    constants.TWIN_UPDATE: TwinUpdate,
+    constants.TWIN_GET: TwinGet,
+    constants.TWIN_HISTORY_GET: TwinHistoryGet,
+    constants.TWIN_CLOUD_UPDATED: TwinCloudUpdated,
+    constants.STATE_UPDATE: DeviceStateUpdate,
 }
 """What a topic of a device means. The others (results, attributes) are said by the edge itself."""
 
-UPLOADS = frozenset({names.TOPIC_UPLOAD, names.TOPIC_RECORDS, names.TOPIC_USER})
+UPLOADS = frozenset({constants.TOPIC_UPLOAD, constants.TOPIC_RECORDS, constants.TOPIC_USER})
 """What goes to the cloud without being asked for."""
 
 

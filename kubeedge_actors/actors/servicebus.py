@@ -16,61 +16,61 @@ from collections.abc import Callable
 import msgspec
 
 from kubeedge_actors import nesting
-from kubeedge_actors.drivers.http.base import Answer, Client, Request, Server
+from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, Server
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Reply
-from kubeedge_actors.wire import names
+from kubeedge_actors.supervisors import ReplyTo
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    AllowTarget,
-    BusAnswered,
     BusUploaded,
-    CallService,
-    ForbidTarget,
     Json,
     Message,
+    ServiceBusResponse,
+    ServiceCall,
+    TargetUrlAdded,
+    TargetUrlRemoved,
     new_id,
 )
 
 CALL_SECONDS = 10.0
-CALLS = 32
+MAX_CALLS = 32
 """Calls to local services under way at once; further ones wait their turn."""
 RETRY_SECONDS = 30.0
 SERVER_HEADER = {"Server": ["kubeedge-edgecore"]}
 
 
-class Uploaded(Message, frozen=True, kw_only=True):
+class UploadReceived(Message, frozen=True, kw_only=True):
     """A local program has sent this to our server; the answer is the body of the reply."""
 
     body: bytes | None
 
 
-class Called(Message, frozen=True, kw_only=True):
+class CallFinished(Message, frozen=True, kw_only=True):
     """A local service has answered the call `msg_id`, or could not be called."""
 
     msg_id: str
-    answer: Answer
+    response: ClientResponse
 
 
-class Overdue(Message, frozen=True, kw_only=True):
+class ResponseTimeout(Message, frozen=True, kw_only=True):
     """The program that waits for the answer to `msg_id` has given up."""
 
     msg_id: str
 
 
-class Serve(Message, frozen=True, kw_only=True):
+class ServerRetryDue(Message, frozen=True, kw_only=True):
     """Time to try again to start the server."""
 
 
-class _Asked(msgspec.Struct):
+class _UploadRequest(msgspec.Struct):
     """What a local program sends us."""
 
     method: str | None = ""
     targetURL: str | None = ""
 
 
-class _Answer(msgspec.Struct):
+class _UploadResponse(msgspec.Struct):
     """What a local program gets from us; the HTTP status is always 200."""
 
     code: int
@@ -78,7 +78,7 @@ class _Answer(msgspec.Struct):
     body: str = ""
 
 
-class _Body(msgspec.Struct):
+class _CallRequest(msgspec.Struct):
     """What the cloud says about a call."""
 
     header: dict[str, list[str]] | None = None
@@ -95,12 +95,12 @@ class ServiceBus(Module):
     """HTTP for the cloud's router.
 
     `targets` keeps which URLs local programs may call; `server` runs only while there are some. `timeout`: seconds that
-    a local program waits for the cloud. `background` runs what blocks.
+    a local program waits for the cloud. `run_in_thread` runs what blocks.
     """
 
-    name = names.SERVICEBUS
-    group = names.GROUP_BUS
-    emits = (BusUploaded, Uploaded, Called, Overdue, Serve)
+    name = constants.SERVICEBUS
+    group = constants.GROUP_BUS
+    emits = (BusUploaded, UploadReceived, CallFinished, ResponseTimeout, ServerRetryDue)
 
     def __init__(
         self,
@@ -109,15 +109,15 @@ class ServiceBus(Module):
         server: Server,
         *,
         timeout: float = 60.0,
-        background: Callable[[Callable[[], None]], None] = in_thread,
+        run_in_thread: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
         self._targets, self._client, self._server = targets, client, server
-        self._timeout, self._background = timeout, background
+        self._timeout, self._background = timeout, run_in_thread
         self._allowed: set[str] = set()
-        self._waiting: dict[str, Reply] = {}
+        self._waiting: dict[str, ReplyTo] = {}
         self._calls = 0
-        self._queue: deque[CallService] = deque()
-        self._complaint = ""
+        self._queue: deque[ServiceCall] = deque()
+        self._last_warning = ""
 
     def on_start(self) -> None:
         """Serve if there are targets. Error: StoreError, a crash."""
@@ -131,23 +131,23 @@ class ServiceBus(Module):
     # --- local programs call the cloud --------------------------------------------------------------------------------
 
     @on
-    def allow(self, message: AllowTarget) -> None:
+    def on_target_url_added(self, message: TargetUrlAdded) -> None:
         """Local programs may call this URL, from now on and after a restart."""
         self._targets.add(message.url)
         self._allowed.add(message.url)
         self._serve()
 
     @on
-    def forbid(self, message: ForbidTarget) -> None:
+    def on_target_url_removed(self, message: TargetUrlRemoved) -> None:
         """They may no longer."""
-        for url in [each for each in self._allowed if _folded(each) == _folded(message.url)]:
+        for url in [each for each in self._allowed if _normalized(each) == _normalized(message.url)]:
             self._targets.remove(url)
             self._allowed.discard(url)
         if not self._allowed:
             self._server.close()
 
     @on
-    def serve(self, message: Serve) -> None:
+    def on_server_retry_due(self, message: ServerRetryDue) -> None:
         """Try again."""
         self._serve()
 
@@ -156,118 +156,120 @@ class ServiceBus(Module):
             return
         try:
             self._server.start(self._handle)
-            if self._complaint:
+            if self._last_warning:
                 self.log.warning("local programs can call the cloud again")
-            self._complaint = ""
+            self._last_warning = ""
         except HttpError as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
+            if str(error) != self._last_warning:
+                self._last_warning = str(error)
                 self.log.warning("local programs can not call the cloud (see the key service-port): %s", error)
-            self.after(RETRY_SECONDS, Serve())
+            self.after(RETRY_SECONDS, ServerRetryDue())
 
     def _handle(self, body: bytes | None) -> bytes:
         """On a thread of the server: wait for what this actor makes of it."""
         try:
-            return bytes(self.ref.ask(Uploaded(body=body), self._timeout + 1.0).get())
+            return bytes(self.ref.ask(UploadReceived(body=body), self._timeout + 1.0).get())
         except KubeEdgeActorsError as error:
-            return _said(400, str(error))
+            return _response_body(400, str(error))
 
     @on
-    def upload(self, message: Uploaded) -> bytes | None:
+    def on_upload_received(self, message: UploadReceived) -> bytes | None:
         """Send it up, or say what is wrong with it."""
         if message.body is None:
-            return _said(400, "can't read data from body of the http's request")
+            return _response_body(400, "can't read data from body of the http's request")
         try:
-            url = msgspec.json.decode(nesting.checked(message.body), type=_Asked).targetURL or ""
+            url = msgspec.json.decode(nesting.checked(message.body), type=_UploadRequest).targetURL or ""
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return _said(400, "invalid params")
+            return _response_body(400, "invalid params")
         if url not in self._allowed:
-            return _said(400, f"url {url} is not allowed and please make a rule for this url in the cloud")
+            return _response_body(400, f"url {url} is not allowed and please make a rule for this url in the cloud")
         msg_id = new_id()
         self._waiting[msg_id] = self.reply_later()
-        self.after(self._timeout, Overdue(msg_id=msg_id))
+        self.after(self._timeout, ResponseTimeout(msg_id=msg_id))
         content = base64.b64encode(message.body).decode()
-        self.tell(names.EDGEHUB, BusUploaded(msg_id=msg_id, resource=url, content=content, source=names.SERVICEBUS))
+        self.tell(
+            constants.EDGEHUB, BusUploaded(msg_id=msg_id, resource=url, content=content, source=constants.SERVICEBUS)
+        )
         return None
 
     @on
-    def answered(self, message: BusAnswered) -> None:
+    def on_service_bus_response(self, message: ServiceBusResponse) -> None:
         """The cloud has answered a local program. One that no longer waits gets nothing."""
-        reply = self._waiting.pop(message.parent_msg_id, None)
-        if reply is None:
+        reply_to = self._waiting.pop(message.parent_msg_id, None)
+        if reply_to is None:
             self.log.debug("nobody waits for the answer to %s any more", message.parent_msg_id)
             return
         content = message.content
         text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
-        reply.send(_said(200, "receive response from cloud successfully", text))
+        reply_to.send(_response_body(200, "receive response from cloud successfully", text))
 
     @on
-    def overdue(self, message: Overdue) -> None:
+    def on_response_timeout(self, message: ResponseTimeout) -> None:
         """The cloud has not answered."""
-        reply = self._waiting.pop(message.msg_id, None)
-        if reply is not None:
-            reply.send(_said(400, f"timeout to get response for message {message.msg_id}"))
+        reply_to = self._waiting.pop(message.msg_id, None)
+        if reply_to is not None:
+            reply_to.send(_response_body(400, f"timeout to get response for message {message.msg_id}"))
 
     # --- the cloud calls local services -------------------------------------------------------------------------------
 
     @on
-    def call(self, message: CallService) -> None:
+    def on_service_call(self, message: ServiceCall) -> None:
         """Call it on a thread; the answer comes back as a message."""
-        if self._calls >= CALLS:
+        if self._calls >= MAX_CALLS:
             self._queue.append(message)
             return
         self._calls += 1
-        self._background(lambda: self.ref.tell(Called(msg_id=message.msg_id, answer=self._call(message))))
+        self._background(lambda: self.ref.tell(CallFinished(msg_id=message.msg_id, response=self._call(message))))
 
-    def _call(self, message: CallService) -> Answer:
+    def _call(self, message: ServiceCall) -> ClientResponse:
         """On a thread of its own."""
         try:
             return self._client.call(_request(message), CALL_SECONDS)
-        except _Refused as refused:
-            return Answer(400, SERVER_HEADER, str(refused).encode())
+        except _InvalidCall as refused:
+            return ClientResponse(400, SERVER_HEADER, str(refused).encode())
         except HttpError as error:
             self.log.warning("%s", error)
-            return Answer(404, SERVER_HEADER, b"error to call service")
+            return ClientResponse(404, SERVER_HEADER, b"error to call service")
         except Exception as error:  # a defect of ours must not keep the cloud waiting, nor this call's place taken
             self.log.exception("a call of %s failed", message.target)
-            return Answer(500, SERVER_HEADER, f"error to call service: {error}".encode())
+            return ClientResponse(500, SERVER_HEADER, f"error to call service: {error}".encode())
 
     @on
-    def called(self, message: Called) -> None:
+    def on_call_finished(self, message: CallFinished) -> None:
         """Tell the cloud, and let the next call go."""
-        answer = message.answer
+        answer = message.response
         content: Json = {
             "header": {name: list(values) for name, values in answer.headers.items()},
             "status_code": answer.status,
             "body": base64.b64encode(answer.body).decode(),
         }
-        uploaded = BusUploaded(resource="", content=content, source=names.SERVICEBUS, parent_msg_id=message.msg_id)
-        self.tell(names.EDGEHUB, uploaded)
+        uploaded = BusUploaded(resource="", content=content, source=constants.SERVICEBUS, parent_msg_id=message.msg_id)
+        self.tell(constants.EDGEHUB, uploaded)
         self._calls = max(0, self._calls - 1)
         if self._queue:
-            self.call(self._queue.popleft())
+            self.on_service_call(self._queue.popleft())
 
 
-class _Refused(Exception):
+class _InvalidCall(Exception):
     """The cloud asks for what is no call."""
 
 
-def _request(message: CallService) -> Request:
+def _request(message: ServiceCall) -> ClientRequest:
     """The call as HTTP. Error: _Refused, with KubeEdge's words."""
     port, _, path = message.target.partition(":")
     if not port.isdigit() or not 0 < int(port) < 65_536 or not path.startswith("/"):
-        raise _Refused(f"the format of resource {message.target} is incorrect")
+        raise _InvalidCall(f"the format of resource {message.target} is incorrect")
     try:
-        asked = msgspec.convert(message.request, _Body)
+        asked = msgspec.convert(message.request, _CallRequest)
         body = base64.b64decode(asked.body or "", validate=True)
     except (msgspec.ValidationError, binascii.Error) as error:
-        raise _Refused("error to parse http request") from error
-    return Request(asked.method or message.method, int(port), path, asked.header or {}, body)
+        raise _InvalidCall("error to parse http request") from error
+    return ClientRequest(asked.method or message.method, int(port), path, asked.header or {}, body)
 
 
-def _said(code: int, text: str, body: str = "") -> bytes:
-    return msgspec.json.encode(_Answer(code, text, body))
+def _response_body(code: int, text: str, body: str = "") -> bytes:
+    return msgspec.json.encode(_UploadResponse(code, text, body))
 
 
-def _folded(url: str) -> str:
+def _normalized(url: str) -> str:
     return url.replace("://", ":/")

@@ -6,14 +6,14 @@ what a node does with a pod, and every import of another part of this package ex
 
 from __future__ import annotations
 
-from .discovery import COMPILER
+from .auth import User
+from .errors import ApiError
+from .handlers.exec import ExecQuery, ExecSource
+from .handlers.logs import LogQuery, LogSource
 from .kubeconfig import kubeconfig
-from .logs import LogQuery, LogSource
+from .registry.discovery import COMPILER
 from .server import ApiServer, TlsFiles
-from .status import ApiError
 from .storage.store import Store
-from .takeover import ExecQuery, ExecSource
-from .users import User
 
 __all__ = [
     "COMPILER",

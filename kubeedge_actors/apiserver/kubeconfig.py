@@ -6,7 +6,7 @@ import base64
 
 import msgspec
 
-from .status import Json
+from .errors import Json
 
 NAME = "kubeedge-actors"
 

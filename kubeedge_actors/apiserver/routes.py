@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import msgspec
 
-from .discovery import Discovery
-from .listing import Reader
-from .logs import LogSource, log_answer
-from .openapi import OpenApi
-from .paths import Target, parse, verb
-from .registry import Registry
-from .removing import Remover
+from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden, resource_forbidden
+from .errors import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
+from .handlers.delete import Deleter
+from .handlers.exec import ExecSource, Upgrade, exec_answer
+from .handlers.logs import LogSource, log_answer
+from .handlers.read import Reader
+from .handlers.reviews import Reviews
+from .handlers.subresources import Subresources
+from .handlers.token_request import TokenRequests
+from .handlers.watch import Watcher
+from .handlers.write import Writer
+from .registry.builtin import Resource, Subresource
+from .registry.discovery import Discovery
+from .registry.openapi import OpenApi
+from .registry.registry import Registry
 from .request import Request, Response, Stream
-from .resources import Resource, Sub
-from .reviews import Reviews
-from .status import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
-from .subresources import Subresources
-from .takeover import ExecSource, Takeover, exec_answer
-from .tokens import Tokens
-from .users import REVIEWS, may_path, may_resource, path_refused, resource_refused
-from .watching import Watcher
-from .writing import Writer
+from .request_info import RequestInfo, parse, verb
 
-Answer = Response | Stream | Takeover
+Answer = Response | Stream | Upgrade
 # Verbs of one object; the others are of the collection.
 OF_NAMED = frozenset({"get", "update", "patch", "delete"})
 UPGRADES = frozenset({"exec", "attach", "portforward"})
@@ -35,11 +35,11 @@ class Handlers(msgspec.Struct):
     openapi: OpenApi
     reader: Reader
     writer: Writer
-    remover: Remover
+    remover: Deleter
     watcher: Watcher
     subresources: Subresources
     reviews: Reviews
-    tokens: Tokens
+    tokens: TokenRequests
 
 
 class Routes:
@@ -75,8 +75,8 @@ class Routes:
         return self._main(request, target, resource, action)
 
     def _other(self, request: Request) -> Answer:
-        if not may_path(request.user, request.path):
-            raise path_refused(request.user, request.method.lower(), request.path)
+        if not is_path_allowed(request.user, request.path):
+            raise path_forbidden(request.user, request.method.lower(), request.path)
         found = self._to.discovery.answer(request) or self._to.openapi.answer(request)
         if found is None:
             raise PlainNotFound
@@ -84,20 +84,20 @@ class Routes:
             raise method_not_allowed()
         return found
 
-    def _unknown(self, request: Request, target: Target) -> Answer:
+    def _unknown(self, request: Request, target: RequestInfo) -> Answer:
         if not request.user.administrator:
             action = verb(request.method, bool(target.name), False)
-            raise resource_refused(request.user, action, target.group, target.plural, target.name, target.namespace)
+            raise resource_forbidden(request.user, action, target.group, target.plural, target.name, target.namespace)
         if target.group and (target.group, target.version) not in self._registry.group_versions():
             raise PlainNotFound
         raise no_such_resource()
 
-    def _authorise(self, request: Request, target: Target, action: str) -> None:
-        if not may_resource(request.user, target.plural):
+    def _authorise(self, request: Request, target: RequestInfo, action: str) -> None:
+        if not is_resource_allowed(request.user, target.plural):
             plural = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
-            raise resource_refused(request.user, action, target.group, plural, target.name, target.namespace)
+            raise resource_forbidden(request.user, action, target.group, plural, target.name, target.namespace)
 
-    def _main(self, request: Request, target: Target, resource: Resource, action: str) -> Answer:
+    def _main(self, request: Request, target: RequestInfo, resource: Resource, action: str) -> Answer:
         if action not in resource.verbs or (action in OF_NAMED) != bool(target.name):
             raise method_not_allowed()
         if resource.plural in REVIEWS:
@@ -117,8 +117,8 @@ class Routes:
         }
         return handlers[action](request, target, resource)
 
-    def _sub(self, request: Request, target: Target, resource: Resource, action: str) -> Answer:
-        sub = resource.sub(target.subresource)
+    def _sub(self, request: Request, target: RequestInfo, resource: Resource, action: str) -> Answer:
+        sub = resource.subresource(target.subresource)
         if sub is None:
             if resource.key == "pods" and target.subresource in UPGRADES:
                 return self._upgrade(request, target, resource)
@@ -127,7 +127,7 @@ class Routes:
             raise method_not_allowed()
         return self._known_sub(request, target, resource, sub)
 
-    def _known_sub(self, request: Request, target: Target, resource: Resource, sub: Sub) -> Answer:
+    def _known_sub(self, request: Request, target: RequestInfo, resource: Resource, sub: Subresource) -> Answer:
         if sub.name == "status":
             if request.method == "GET":
                 return self._to.reader.get(request, target, resource)
@@ -147,7 +147,7 @@ class Routes:
             else self._to.subresources.evict(request, target)
         )
 
-    def _upgrade(self, request: Request, target: Target, resource: Resource) -> Answer:
+    def _upgrade(self, request: Request, target: RequestInfo, resource: Resource) -> Answer:
         """Streams into containers: commands if there is somebody who runs them, the others are refused with a reason."""
         pod = self._to.reader.entry(target, resource).object()
         if target.subresource == "exec":

@@ -15,15 +15,15 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import DriverError
-from .application import Application
-from .assembly import Parts, assemble
-from .connection import CertificateProtocol, Config, Server
-from .logs import LogSource
+from .asgi import Application
+from .auth import User, loopback
+from .build import ServerParts, build
+from .handlers.exec import ExecSource
+from .handlers.logs import LogSource
+from .peer_certificate import CertificateProtocol, Config, Server
 from .storage.commit import GroupCommit
 from .storage.database import Database
 from .storage.store import Store
-from .takeover import ExecSource
-from .users import User, loopback
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class ApiServer:
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: Server | None = None
-        self._parts: Parts | None = None
+        self._parts: ServerParts | None = None
         self._commits: GroupCommit | None = None
 
     @property
@@ -166,7 +166,7 @@ class ApiServer:
 
     async def _serve(self, database: Database, context: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
-        parts = self._parts = assemble(database, self._loop.call_soon, self._clock)
+        parts = self._parts = build(database, self._loop.call_soon, self._clock)
         parts.routes.log_source, parts.routes.exec_source = self._log_source, self._exec_source
         commits = self._commits = GroupCommit(parts.store, database)
         await commits.settle()
@@ -180,14 +180,14 @@ class ApiServer:
             ticking.cancel()
             await commits.close()
 
-    async def _tick(self, parts: Parts) -> None:
+    async def _tick(self, parts: ServerParts) -> None:
         while True:
             await asyncio.sleep(TICK)
             parts.tick()
 
     def _end(self) -> None:
         if self._parts is not None:
-            self._parts.bell.stop()
+            self._parts.notifier.stop()
         if self._server is not None:
             self._server.should_exit = True
 

@@ -3,7 +3,7 @@
 Belongs here: what a person or a dashboard may ask of a running process. Does not: drawing (dashboard/), supervision itself (supervisors/).
 """
 
-from kubeedge_actors.control.commands import OrderedCrash
+from kubeedge_actors.control.commands import InjectedCrash
 from kubeedge_actors.control.server import SOCKET, ControlSocket
 
-__all__ = ["SOCKET", "ControlSocket", "OrderedCrash"]
+__all__ = ["SOCKET", "ControlSocket", "InjectedCrash"]

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.control.follow import Wish, follow
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.formatting import aligned, seconds
 from kubeedge_actors.control.server import SOCKET
-from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.dashboard.rows import table
-from kubeedge_actors.dashboard.words import aligned, seconds
+from kubeedge_actors.control.tables import table
+from kubeedge_actors.control.trace_command import TraceQuery, follow
+from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.program import Ending, run
 
-Act = Callable[[argparse.Namespace, ControlClient, Ending], None]
+Act = Callable[[argparse.Namespace, ControlClient, Shutdown], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,17 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("control").parse_args(arguments)
     client = ControlClient(options.socket or options.data_dir / SOCKET)
     try:
-        return run("control", lambda ending: ACTS[options.command](options, client, ending))
+        return run("control", lambda shutdown: ACTS[options.command](options, client, shutdown))
     finally:
         client.close()
 
 
-def _tree(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
+def _tree(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     answer = client.ask("tree", health=True)
     print(_json(answer) if options.json else table(answer))
 
 
-def _health(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
+def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     answer = client.ask("health", actor=options.actor)
     if options.json:
         print(_json(answer))
@@ -47,10 +47,10 @@ def _health(options: argparse.Namespace, client: ControlClient, ending: Ending) 
         print(aligned([("actor", "health", "for", "answered in"), *rows]))
     ill = [name for name, each in answer.items() if each["state"] != "ok"]
     if ill:
-        ending.ask(f"not ok: {', '.join(ill)}")
+        shutdown.request(f"not ok: {', '.join(ill)}")
 
 
-def _act(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
+def _act(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     done = client.ask(options.command, actor=options.actor)
     print(_json(done) if options.json else f"{done}: {DONE[options.command]}")
 
@@ -58,7 +58,7 @@ def _act(options: argparse.Namespace, client: ControlClient, ending: Ending) -> 
 DONE = {"restart": "restarted", "remove": "removed", "crash": "crashed"}
 
 
-def _add(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
+def _add(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     name = client.ask("add", module=options.module)
     print(_json(name) if options.json else f"{name}: added")
     for text in client.ask("tree").get("findings", ()):
@@ -66,7 +66,7 @@ def _add(options: argparse.Namespace, client: ControlClient, ending: Ending) -> 
             print(f"warning: {text}")
 
 
-def _errors(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
+def _errors(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     answer = client.ask("errors", actor=options.actor)
     if options.json:
         print(_json(answer))
@@ -77,9 +77,9 @@ def _errors(options: argparse.Namespace, client: ControlClient, ending: Ending) 
         print("there were none")
 
 
-def _events(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
+def _events(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     with client.stream("events") as events:
-        for each in events.until(lambda: ending.asked):
+        for each in events.until(lambda: shutdown.requested):
             print(_json(each) if options.json else _event_line(each), flush=True)
 
 
@@ -90,9 +90,9 @@ def _event_line(event: dict[str, Any]) -> str:
     return f"{event['event']:<13} {event['name'] or '(nobody)':<20} {detail}".rstrip()
 
 
-def _trace(options: argparse.Namespace, client: ControlClient, ending: Ending) -> None:
-    wish = Wish(options.id, options.actor, options.type, options.next, options.quiet)
-    follow(client, wish, lambda: ending.asked, as_json=options.json)
+def _trace(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
+    wish = TraceQuery(options.id, options.actor, options.type, options.next, options.quiet)
+    follow(client, wish, lambda: shutdown.requested, as_json=options.json)
 
 
 ACTS: dict[str, Act] = {

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kubeedge_actors.control.shown import letter_shown
 from kubeedge_actors.control.traces import Traces
+from kubeedge_actors.control.views import dead_letter_view
+from kubeedge_actors.dead_letter_store import DurableDeadLetters, row_of
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
-from kubeedge_actors.letters import LetterOffice, row_of
-from kubeedge_actors.modules import spec_of
-from kubeedge_actors.supervisors import Event, Failed, Runtime
-from kubeedge_actors.supervisors.health import HUNG_SECONDS, Prober
+from kubeedge_actors.plugins import spec_of
+from kubeedge_actors.supervisors import ActorSystem, Crashed, Event
+from kubeedge_actors.supervisors.health import HUNG_SECONDS, HealthChecker
 
 Json = dict[str, Any]
 ERRORS_KEPT = 10
@@ -22,30 +22,30 @@ LETTERS = 1_000
 PATIENCE_LIMIT = 30.0
 
 
-class OrderedCrash(Exception):
+class InjectedCrash(Exception):
     """A crash that was asked for through the control socket."""
 
 
 class Commands:
-    """Answers requests. `facts` are added to the answer of `tree`; `modules`: the supervisor that added modules get, None for the root."""
+    """Answers requests. `process_info` are added to the answer of `tree`; `modules`: the supervisor that added modules get, None for the root."""
 
     def __init__(
         self,
-        runtime: Runtime,
-        facts: Callable[[], Json],
+        system: ActorSystem,
+        process_info: Callable[[], Json],
         modules: str | None,
         allow_faults: bool,
-        office: LetterOffice | None,
+        dead_letters: DurableDeadLetters | None,
     ) -> None:
-        self._runtime = runtime
-        self._facts = facts
+        self._system = system
+        self._process_info = process_info
         self._modules = modules
         self._allow_faults = allow_faults
-        self._office = office
-        self._prober = Prober(runtime)
-        self._errors: deque[Failed] = deque(maxlen=ERRORS_KEPT)
-        self._forget = runtime.events.subscribe(self._note)
-        self.traces = Traces(runtime)
+        self._dead_letters = dead_letters
+        self._health_checker = HealthChecker(system)
+        self._errors: deque[Crashed] = deque(maxlen=ERRORS_KEPT)
+        self._forget = system.events.subscribe(self._note)
+        self.traces = Traces(system)
         self._answers: dict[str, Callable[[Json], Any]] = {
             "tree": self._tree,
             "health": self._health,
@@ -80,16 +80,16 @@ class Commands:
             return {"error": f"{command} needs {error.args[0]!r}"}
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, Failed):
+        if isinstance(event, Crashed):
             self._errors.append(event)
 
     # --- looking --------------------------------------------------------------------------------------------------
 
     def _tree(self, request: Json) -> Json:
-        letters = self._runtime.dead_letters
+        letters = self._system.dead_letters
         health = {"health": self._health(request)} if request.get("health") else {}
-        findings = [finding.text for finding in list(self._runtime.findings)]
-        tree = {"tree": self._runtime.tree(), **health, "dead_letters": letters.total, **self._facts()}
+        findings = [finding.text for finding in list(self._system.wiring_warnings)]
+        tree = {"tree": self._system.tree(), **health, "dead_letters": letters.total, **self._process_info()}
         return tree | ({"findings": findings} if findings else {})
 
     def _health(self, request: Json) -> Json:
@@ -97,7 +97,7 @@ class Commands:
         if not isinstance(patience, int | float) or not 0 <= patience <= PATIENCE_LIMIT:
             raise UsageError(f"the patience is a number of seconds from 0 to {PATIENCE_LIMIT:g}, not {patience!r}")
         names = [str(request["actor"])] if request.get("actor") else []
-        return {name: asdict(each) for name, each in self._prober.look(names, float(patience)).items()}
+        return {name: asdict(each) for name, each in self._health_checker.check(names, float(patience)).items()}
 
     def _last_errors(self, request: Json) -> list[Json]:
         actor = request.get("actor")
@@ -110,20 +110,20 @@ class Commands:
     # --- acting ---------------------------------------------------------------------------------------------------
 
     def _restart(self, request: Json) -> str:
-        self._runtime.restart(request["actor"])
+        self._system.restart(request["actor"])
         return str(request["actor"])
 
     def _crash(self, request: Json) -> str:
         if not self._allow_faults:
             raise UsageError("faults are allowed only with --allow-faults")
-        self._runtime.crash(request["actor"], OrderedCrash("asked for through the control socket"))
+        self._system.crash(request["actor"], InjectedCrash("asked for through the control socket"))
         return str(request["actor"])
 
     def _add(self, request: Json) -> str:
-        return self._runtime.add(spec_of(str(request["module"])), self._modules).name
+        return self._system.add(spec_of(str(request["module"])), self._modules).name
 
     def _remove(self, request: Json) -> str:
-        self._runtime.remove(request["actor"])
+        self._system.remove(request["actor"])
         return str(request["actor"])
 
     def _trace(self, request: Json) -> Json:
@@ -137,13 +137,13 @@ class Commands:
         newest = request.get("newest", LETTERS)
         if not isinstance(newest, int) or newest < 1:
             raise UsageError(f"`newest` says how many: a number from 1, not {newest!r}")
-        if self._office is not None:
-            return [letter_shown(row) for row in self._office.letters(newest)]
-        return [letter_shown(row_of(letter)) for letter in list(self._runtime.dead_letters)[-newest:]]
+        if self._dead_letters is not None:
+            return [dead_letter_view(row) for row in self._dead_letters.letters(newest)]
+        return [dead_letter_view(row_of(letter)) for letter in list(self._system.dead_letters)[-newest:]]
 
     def _replay(self, request: Json) -> str:
         number = self._number(request)
-        return self._kept().replay(number, self._runtime)
+        return self._kept().replay(number, self._system)
 
     def _drop(self, request: Json) -> int:
         number = self._number(request)
@@ -157,10 +157,10 @@ class Commands:
             raise UsageError(f"the id of a dead letter is a number, not {number!r}")
         return number
 
-    def _kept(self) -> LetterOffice:
-        if self._office is None:
+    def _kept(self) -> DurableDeadLetters:
+        if self._dead_letters is None:
             raise UsageError("the dead letters of this process are not kept, so none can be replayed or dropped")
-        return self._office
+        return self._dead_letters
 
 
 def _text(request: Json, name: str) -> str:

@@ -17,11 +17,11 @@ import msgspec
 
 from kubeedge_actors import nesting
 from kubeedge_actors.control.commands import Commands
-from kubeedge_actors.control.shown import event_shown
-from kubeedge_actors.control.traces import hop_shown
+from kubeedge_actors.control.traces import span_view
+from kubeedge_actors.control.views import event_view
+from kubeedge_actors.dead_letter_store import DurableDeadLetters
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.letters import LetterOffice
-from kubeedge_actors.supervisors import Event, Runtime
+from kubeedge_actors.supervisors import ActorSystem, Event
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -35,25 +35,25 @@ AGAIN = 1.0
 
 
 class ControlSocket:
-    """Serves `path` (mode 0600) in threads of its own; `facts` are added to the answer of `tree`.
+    """Serves `path` (mode 0600) in threads of its own; `process_info` are added to the answer of `tree`.
 
-    `modules`: the supervisor that modules added at run time get, None for the root. `office`: where the runtime's dead letters are kept;
+    `modules`: the supervisor that modules added at run time get, None for the root. `dead_letters`: where the runtime's dead letters are kept;
     without it they can be listed, not replayed.
     """
 
     def __init__(
         self,
         path: Path,
-        runtime: Runtime,
-        facts: Callable[[], Json] = dict,
+        system: ActorSystem,
+        process_info: Callable[[], Json] = dict,
         *,
         modules: str | None = None,
         allow_faults: bool = False,
-        office: LetterOffice | None = None,
+        dead_letters: DurableDeadLetters | None = None,
     ) -> None:
         self._path = path
-        self._runtime = runtime
-        self._commands = Commands(runtime, facts, modules, allow_faults, office)
+        self._system = system
+        self._commands = Commands(system, process_info, modules, allow_faults, dead_letters)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._closed = threading.Event()
         self._bound = False
@@ -114,9 +114,9 @@ class ControlSocket:
             return
         command = str(request.get("cmd"))
         if command == "events":
-            yield from _stream(client, self._runtime.events.subscribe, _event)
+            yield from _stream(client, self._system.events.subscribe, _event)
         elif command == "trace" and "id" in request:
-            yield from _stream(client, lambda put: self._trace(request, put), hop_shown)
+            yield from _stream(client, lambda put: self._trace(request, put), span_view)
         elif command not in self._commands.names:
             yield {
                 "error": f"there is no command {command!r}; there are {', '.join([*self._commands.names, 'events'])}"
@@ -129,8 +129,12 @@ class ControlSocket:
         return self._commands.traces.listen(str(request["id"]), actor, kind, put)
 
 
+WORDS = {"Crashed": "Failed", "StartTimedOut": "Slow"}
+"""What the socket calls an event where its class has another name (docs/reference/control-socket.md)."""
+
+
 def _event(event: Event) -> Json:
-    return {"event": type(event).__name__, **event_shown(event)}
+    return {"event": WORDS.get(type(event).__name__, type(event).__name__), **event_view(event)}
 
 
 def _stream(client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], Json]) -> Iterator[Json]:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kubeedge_actors.supervisors import Runtime
-from kubeedge_actors.supervisors.tracing import Hop, Tracer
+from kubeedge_actors.supervisors import ActorSystem
+from kubeedge_actors.supervisors.tracing import Span, Tracer
 
 KEPT = 1_000
 BELONGING = 10_000
@@ -26,13 +26,13 @@ class Filter:
     actor: str = ""
     type: str = ""
 
-    def takes(self, recipient: str, message: object, own: bool) -> bool:
+    def matches(self, recipient: str, message: object, own: bool) -> bool:
         """Whether this message does; `own`: a timer's, or an answer."""
         kind = type(message).__name__ == self.type if self.type else not own
         return kind and self.actor in ("", recipient)
 
 
-class Followed:
+class TraceMatcher:
     """What belongs to one id: the hops of that trace, and of every trace in which a message calls itself so."""
 
     def __init__(self, wanted: str, filter: Filter) -> None:
@@ -40,17 +40,17 @@ class Followed:
         self._filter = filter
         self._ids: dict[str, None] = {}
 
-    def has(self, hop: Hop) -> bool:
+    def has(self, span: Span) -> bool:
         """Whether the hop belongs to it; the next ones of its trace do then."""
         if self._wanted == EVERY:
-            begins = self._filter.actor in ("", hop.recipient) and self._filter.type in ("", hop.type)
+            begins = self._filter.actor in ("", span.recipient) and self._filter.type in ("", span.type)
             if begins:
-                self._belongs(hop.trace)
-            return hop.trace in self._ids
-        names = (hop.trace, *hop.names)
+                self._belongs(span.trace)
+            return span.trace in self._ids
+        names = (span.trace, *span.message_ids)
         if self._wanted not in names and self._ids.keys().isdisjoint(names):
             return False
-        self._belongs(hop.trace)
+        self._belongs(span.trace)
         return True
 
     def _belongs(self, trace: str) -> None:
@@ -62,16 +62,16 @@ class Followed:
 class Traces:
     """Follows messages as long as somebody wants it: a switch that is on, or a stream that is open."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, system: ActorSystem) -> None:
+        self._system = system
         self._switching = threading.Lock()
         """Held while it is decided whether to follow, which takes the runtime's lock: so never while a hop is taken in."""
         self._lock = threading.Lock()
         self._filters: list[Filter] = []
         self._switched: Filter | None = None
-        self._hops: deque[Hop] = deque(maxlen=KEPT)
-        self._listeners: tuple[Callable[[Hop], object], ...] = ()
-        self._tracer = Tracer(runtime.clock, self._take, self._wants, _names)
+        self._spans: deque[Span] = deque(maxlen=KEPT)
+        self._listeners: tuple[Callable[[Span], object], ...] = ()
+        self._tracer = Tracer(system.clock, self._take, self._wants, _names)
 
     def switch(self, on: bool, actor: str = "", type: str = "") -> None:
         """Follow messages until it is switched off; what was seen is forgotten then."""
@@ -87,23 +87,23 @@ class Traces:
     def state(self) -> dict[str, Any]:
         """Whether messages are followed, and the last of them: where each began, how many hops it had, how long it took."""
         with self._lock:
-            hops = list(self._hops)
+            spans = list(self._spans)
         on, switched = bool(self._filters), self._switched
-        found: OrderedDict[str, list[Hop]] = OrderedDict()
-        for hop in hops:
-            found.setdefault(hop.trace, []).append(hop)
+        found: OrderedDict[str, list[Span]] = OrderedDict()
+        for span in spans:
+            found.setdefault(span.trace, []).append(span)
         recent = [_summary(each) for each in list(found.values())[-SHOWN:]]
         chosen = {} if switched is None else asdict(switched)
         return {"on": on, **chosen, "recent": recent}
 
-    def listen(self, wanted: str, actor: str, type: str, hear: Callable[[Hop], object]) -> Callable[[], None]:
+    def listen(self, wanted: str, actor: str, type: str, hear: Callable[[Span], object]) -> Callable[[], None]:
         """Have `hear` called with each hop of that id (`*`: of any) that was seen and that will be; the returned function ends it."""
         filter = Filter(actor, type)
-        followed = Followed(wanted, filter)
+        matcher = TraceMatcher(wanted, filter)
 
-        def take(hop: Hop) -> None:
-            if followed.has(hop):
-                hear(hop)
+        def take(span: Span) -> None:
+            if matcher.has(span):
+                hear(span)
 
         def end() -> None:
             with self._lock:
@@ -114,8 +114,8 @@ class Traces:
                 self._look()
 
         with self._lock:
-            for hop in _of(followed, list(self._hops)) if wanted != EVERY else ():
-                hear(hop)
+            for span in _of(matcher, list(self._spans)) if wanted != EVERY else ():
+                hear(span)
             self._listeners = (*self._listeners, take)
         with self._switching:
             self._filters.append(filter)
@@ -130,27 +130,27 @@ class Traces:
 
     def _look(self) -> None:
         wanted = self._tracer if self._filters else None
-        if self._runtime.tracer is not wanted:
-            self._runtime.follow(wanted)
+        if self._system.tracer is not wanted:
+            self._system.set_tracer(wanted)
         if wanted is None:
             with self._lock:
-                self._hops.clear()
+                self._spans.clear()
 
     def _wants(self, recipient: str, message: object, own: bool) -> bool:
-        return any(each.takes(recipient, message, own) for each in list(self._filters))
+        return any(each.matches(recipient, message, own) for each in list(self._filters))
 
-    def _take(self, hop: Hop) -> None:
+    def _take(self, span: Span) -> None:
         with self._lock:  # a listener hears each hop once, in one order
-            self._hops.append(hop)
+            self._spans.append(span)
             for each in self._listeners:
-                each(hop)
+                each(span)
 
 
-def _of(followed: Followed, hops: list[Hop]) -> list[Hop]:
+def _of(matcher: TraceMatcher, spans: list[Span]) -> list[Span]:
     """The hops that belong to it; twice, because what led to a message is seen after it."""
-    for hop in hops:
-        followed.has(hop)
-    return sorted((hop for hop in hops if followed.has(hop)), key=lambda hop: hop.told)
+    for span in spans:
+        matcher.has(span)
+    return sorted((span for span in spans if matcher.has(span)), key=lambda span: span.sent_at)
 
 
 def _names(message: object) -> tuple[str, ...]:
@@ -158,24 +158,24 @@ def _names(message: object) -> tuple[str, ...]:
     return tuple(each for each in (getattr(message, name, "") for name in IDS) if isinstance(each, str) and each)
 
 
-def _summary(hops: list[Hop]) -> dict[str, Any]:
-    first = min(hops, key=lambda hop: hop.told)
-    over = max(hop.told + hop.waited + hop.took for hop in hops)
-    bad = next((hop.outcome for hop in hops if hop.outcome.startswith(("crashed", "dead"))), "")
+def _summary(spans: list[Span]) -> dict[str, Any]:
+    first = min(spans, key=lambda span: span.sent_at)
+    over = max(span.sent_at + span.queue_seconds + span.handling_seconds for span in spans)
+    bad = next((span.outcome for span in spans if span.outcome.startswith(("crashed", "dead"))), "")
     return {
         "id": first.trace,
-        "told": first.told,
+        "told": first.sent_at,
         "from": first.sender,
         "to": first.recipient,
         "type": first.type,
-        "hops": len(hops),
-        "took": over - first.told,
+        "hops": len(spans),
+        "took": over - first.sent_at,
         "trouble": bad,
     }
 
 
-def hop_shown(hop: Hop) -> dict[str, Any]:
+def span_view(span: Span) -> dict[str, Any]:
     """A hop as the control socket tells it."""
-    facts = asdict(hop)
-    facts["from"], facts["to"], facts["wait"] = facts.pop("sender"), facts.pop("recipient"), facts.pop("waited")
-    return {"id": facts.pop("trace"), **facts}
+    words = {"trace": "id", "sender": "from", "recipient": "to", "sent_at": "told", "queue_seconds": "wait"}
+    words |= {"handling_seconds": "took", "message_ids": "names"}
+    return {words.get(name, name): value for name, value in asdict(span).items()}

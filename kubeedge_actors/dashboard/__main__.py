@@ -13,10 +13,10 @@ if __name__ == "__main__":
     parser("dashboard").parse_args()  # ends here for --help, before any library is needed
 import msgspec
 
-from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.dashboard.rows import table
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.tables import table
+from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.program import Ending, run
 
 SOCKET = "control.sock"
 
@@ -24,10 +24,10 @@ SOCKET = "control.sock"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw until `q`, or once; the exit status."""
     options = parser("dashboard").parse_args(arguments)
-    return run("dashboard", lambda ending: watch(options, ending))
+    return run("dashboard", lambda shutdown: watch(options, shutdown))
 
 
-def watch(options: argparse.Namespace, ending: Ending) -> None:
+def watch(options: argparse.Namespace, shutdown: Shutdown) -> None:
     """What the options ask for."""
     path = options.socket or options.data_dir / SOCKET
     client = ControlClient(path)
@@ -35,17 +35,17 @@ def watch(options: argparse.Namespace, ending: Ending) -> None:
         answer = client.ask("tree", health=True)
         print(msgspec.json.encode(answer).decode() if options.json else table(answer))
     else:
-        client.knock()
-        _app(client, options, ending)
+        client.check_reachable()
+        _app(client, options, shutdown)
 
 
-def _app(client: ControlClient, options: argparse.Namespace, ending: Ending) -> None:
+def _app(client: ControlClient, options: argparse.Namespace, shutdown: Shutdown) -> None:
     print(f"connecting to {client.path} ...", file=sys.stderr, flush=True)  # until the toolkit is there
     try:
         from kubeedge_actors.dashboard.app import Dashboard
     except ImportError as error:
         raise UsageError(f"the dashboard needs textual: {install_hint('dashboard')}; or use --once") from error
-    Dashboard(client, options.interval, options.trace, lambda: ending.asked).run()
+    Dashboard(client, options.interval, options.trace, lambda: shutdown.requested).run()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubeedge_actors.dashboard.asking import Asker
-from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.dashboard.pages import Following, Letters, Page
-from kubeedge_actors.dashboard.rows import NARROW, WIDEST, Row, narrow, rows, summary
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.formatting import aligned, databases, link, process, sparkline, totals, traffic
+from kubeedge_actors.control.tables import NARROW, WIDEST, Row, narrow, rows, summary
+from kubeedge_actors.dashboard.background_client import BackgroundClient
+from kubeedge_actors.dashboard.screens import DeadLetterScreen, TextScreen, TraceScreen
 from kubeedge_actors.dashboard.toolkit import App, ComposeResult, DataTable, Footer, Static
-from kubeedge_actors.dashboard.words import aligned, databases, link, process, spark, totals, traffic
 
 HISTORY = 7
 ENDINGS = 0.25
@@ -67,7 +67,7 @@ class Dashboard(App[None]):
     ) -> None:
         super().__init__()
         self._ended = ended
-        self._asker = Asker(self, client)
+        self._client = BackgroundClient(self, client)
         self._path = client.path
         self._interval = interval
         self._trace = trace
@@ -88,11 +88,11 @@ class Dashboard(App[None]):
         table = self.query_one(DataTable)
         for label, width in zip(_righted(COLUMNS), WIDTHS, strict=True):
             table.add_column(label, width=width)
-        self.look()
-        self.set_interval(self._interval, self.look)
+        self.refresh_now()
+        self.set_interval(self._interval, self.refresh_now)
         self.set_interval(ENDINGS, self._end_if_asked)
         if self._trace:
-            self.push_screen(Following(self._asker, wanted=self._trace))
+            self.push_screen(TraceScreen(self._client, wanted=self._trace))
 
     def _end_if_asked(self) -> None:
         """By a signal: the terminal is gone, or somebody kills us."""
@@ -101,15 +101,15 @@ class Dashboard(App[None]):
 
     def on_unmount(self) -> None:
         """Wait for no answer any more."""
-        self._asker.close()
+        self._client.close()
 
     # --- looking --------------------------------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def refresh_now(self) -> None:
         """Ask once, unless the last question is still open, and draw what comes."""
         if not self._looking:
             self._looking = True
-            self._asker.look(self._draw, self._missed)
+            self._client.look(self._draw, self._missed)
 
     def _missed(self, sentence: str) -> None:
         self._looking = False
@@ -142,7 +142,7 @@ class Dashboard(App[None]):
         if row is None or not row.name:
             self._say("a supervisor is not restarted: choose one of its actors")
         else:
-            self._asker.ask("restart", lambda name: self._say(f"{name} is restarted"), self._say, actor=row.name)
+            self._client.ask("restart", lambda name: self._say(f"{name} is restarted"), self._say, actor=row.name)
 
     def action_errors(self) -> None:
         """Show the last errors of the actor under the cursor."""
@@ -153,28 +153,28 @@ class Dashboard(App[None]):
 
         def show(errors: list[dict[str, Any]]) -> None:
             texts = [f"{each['error']}\n\n{each['traceback']}" for each in reversed(errors)]
-            self.push_screen(Page(f"last errors of {who}", "\n".join(texts) or last or f"{who} has not failed"))
+            self.push_screen(TextScreen(f"last errors of {who}", "\n".join(texts) or last or f"{who} has not failed"))
 
-        self._asker.ask("errors", show, self._say, actor=row.name)
+        self._client.ask("errors", show, self._say, actor=row.name)
 
     def action_deadletters(self) -> None:
         """The dead letters, to show, replay and drop."""
-        self.push_screen(Letters(self._asker))
+        self.push_screen(DeadLetterScreen(self._client))
 
     def action_follow(self) -> None:
         """Follow the messages to the actor under the cursor; a supervisor's line: to anybody."""
         row = self._chosen()
-        self.push_screen(Following(self._asker, actor=row.name if row is not None else ""))
+        self.push_screen(TraceScreen(self._client, actor=row.name if row is not None else ""))
 
     def action_bytes(self) -> None:
         """What went over the link."""
         lines = [("", "module", "kind", "frames", "bytes"), *traffic(self._answer)]
         text = aligned(lines) if len(lines) > 1 else "nothing went over a link"
-        self.push_screen(Page(f"on the link: {totals(self._answer)}", text))
+        self.push_screen(TextScreen(f"on the link: {totals(self._answer)}", text))
 
     def action_help(self) -> None:
         """What the keys and columns mean."""
-        self.push_screen(Page("help", HELP))
+        self.push_screen(TextScreen("help", HELP))
 
     # --- parts of the screen --------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class Dashboard(App[None]):
         if not row.name:
             return ""
         self._rates[row.name].append(row.rate)
-        return spark(self._rates[row.name], HISTORY)
+        return sparkline(self._rates[row.name], HISTORY)
 
 
 def header(answer: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Manifests of the cloud for a Kubernetes cluster, shipped with the program.
 
 Belongs here: what `kubectl apply` takes (`crds.yaml`, `rbac.yaml`, `cloud.yaml`, `namespace.yaml`) and the few lines that read it. Does not: what
-the program does with it (`prerequisites.py`), manifests of workloads. `deploy` at the top of the repository is a link to this folder.
+the program does with it (`assembly/prerequisites.py`), manifests of workloads. `deploy` at the top of the repository is a link to this folder.
 """
 
 from __future__ import annotations

@@ -6,34 +6,33 @@ KubeEdge, the network, a database or a message type; if a file needs one of thos
 
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
 from kubeedge_actors.supervisors.cell import Cell
-from kubeedge_actors.supervisors.child import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Reason
 from kubeedge_actors.supervisors.engines.inline import InlineEngine
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.supervisors.events import (
+    Crashed,
     DeadLettered,
     Escalated,
     Event,
     Events,
-    Failed,
     Hung,
     Restarted,
-    Slow,
     Started,
+    StartTimedOut,
     Stopped,
 )
+from kubeedge_actors.supervisors.future import Future, ReplyTo
 from kubeedge_actors.supervisors.incarnation import HandlerHung
 from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
-from kubeedge_actors.supervisors.promise import Promise, Reply
 from kubeedge_actors.supervisors.ref import Ref
-from kubeedge_actors.supervisors.registry import Finding, Registry
-from kubeedge_actors.supervisors.runtime import Runtime
+from kubeedge_actors.supervisors.registry import Registry, WiringWarning
+from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.strategy import (
     NO_BACKOFF,
     Backoff,
-    Ending,
+    ExitReason,
     Intensity,
     OneForAll,
     OneForOne,
@@ -41,13 +40,14 @@ from kubeedge_actors.supervisors.strategy import (
     RestForOne,
     Strategy,
 )
+from kubeedge_actors.supervisors.system import ActorSystem
 from kubeedge_actors.supervisors.timer import Timer
 
 __all__ = [
     "NO_BACKOFF",
     "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
-    "Ending", "Escalated", "Event", "Events", "Failed", "Finding", "HandlerHung", "Hung", "InlineEngine", "Intensity",
-    "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Promise", "Reason", "Ref", "Registry", "Reply",
-    "RestForOne", "Restart", "Restarted", "Runtime", "Slow", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
+    "ExitReason", "Escalated", "Event", "Events", "Crashed", "WiringWarning", "HandlerHung", "Hung", "InlineEngine", "Intensity",
+    "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Future", "Reason", "Ref", "Registry", "ReplyTo",
+    "RestForOne", "Restart", "Restarted", "ActorSystem", "StartTimedOut", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
     "SystemClock", "ThreadsEngine", "Timer", "Unhandled",
 ]  # fmt: skip

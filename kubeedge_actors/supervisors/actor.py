@@ -8,9 +8,9 @@ from typing import Any
 
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
-from kubeedge_actors.supervisors.promise import Promise, Reply
+from kubeedge_actors.supervisors.future import Future, ReplyTo
 from kubeedge_actors.supervisors.ref import Ref
-from kubeedge_actors.supervisors.strategy import Ending
+from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import Timer
 
 
@@ -34,7 +34,7 @@ class Actor:
         """Handle one message; the return value answers an ask."""
         raise Unhandled(f"{type(self).__name__} does not handle {type(message).__name__}")
 
-    def batch(self, message_type: type) -> int:
+    def max_batch(self, message_type: type) -> int:
         """How many queued messages of this type, one behind the other, `receive_batch` takes at once; 1: none."""
         return 1
 
@@ -61,7 +61,7 @@ class Context(ABC):
         """Tell somebody, by name or Ref. An unknown name is a dead letter, never an exception."""
 
     @abstractmethod
-    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Promise:
+    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
         """Ask somebody: a promise whose `get` waits and whose `then` does not. An unknown name fails it at once."""
 
     @abstractmethod
@@ -69,7 +69,7 @@ class Context(ABC):
         """Tell everybody who accepts this type; how many they are. Nobody: a dead letter."""
 
     @abstractmethod
-    def reply_later(self, message: object = None) -> Reply:
+    def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message in hand (in a batch: to `message`): what the handler returns is not sent.
         A tell has nobody to answer: then the Reply goes nowhere. LookupError when that message is not in hand.
         """
@@ -83,5 +83,5 @@ class Context(ABC):
         """Tell yourself `message` every `seconds`; not while the last one still waits in the mailbox."""
 
     @abstractmethod
-    def stop(self, ending: Ending = Ending.NORMAL) -> None:
+    def stop(self, reason: ExitReason = ExitReason.NORMAL) -> None:
         """End after this message. Whether the actor comes back is for its restart kind to say."""

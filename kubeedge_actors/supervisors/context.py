@@ -7,10 +7,10 @@ from kubeedge_actors.supervisors.actor import Context
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.future import Future, LocalFuture, LocalReplyTo
 from kubeedge_actors.supervisors.incarnation import Incarnation
-from kubeedge_actors.supervisors.promise import LocalPromise, LocalReply, Promise
 from kubeedge_actors.supervisors.ref import Ref
-from kubeedge_actors.supervisors.strategy import Ending
+from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import LocalTimer
 
 
@@ -29,44 +29,44 @@ class LocalContext(Context):
         if ref is not None:
             ref.tell(message, self.name)
 
-    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Promise:
+    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
         """Ask by name through the registry, or by Ref."""
         ref = self.resolve(to, message)
         if ref is not None:
             return ref.ask(message, timeout, self.name)
-        promise = LocalPromise(self._cell.engine, str(to), timeout)
-        promise.settle(None, AnswerLost(f"no actor is called {to!r}, or {self.name} was replaced"))
-        return promise
+        future = LocalFuture(self._cell.engine, str(to), timeout)
+        future.complete(None, AnswerLost(f"no actor is called {to!r}, or {self.name} was replaced"))
+        return future
 
     def publish(self, message: object) -> int:
         """Tell all who are registered for this type."""
-        if self.incarnation.lost:
-            self._cell.runtime.bury("", message, Reason.LATE, self.name)
+        if self.incarnation.revoked:
+            self._cell.system.to_dead_letters("", message, Reason.SUPERSEDED_SENDER, self.name)
             return 0
-        return self._cell.runtime.publish(message, self.name)
+        return self._cell.system.publish(message, self.name)
 
     def resolve(self, to: str | Ref, message: object) -> Ref | None:
         """The Ref that `message` may be told to; None when it has become a dead letter."""
-        ref = self._cell.runtime.registry.get(to) if isinstance(to, str) else to
-        if ref is None or self.incarnation.lost:
-            reason = Reason.UNKNOWN_RECIPIENT if ref is None else Reason.LATE
-            self._cell.runtime.bury(to if isinstance(to, str) else to.name, message, reason, self.name)
+        ref = self._cell.system.registry.get(to) if isinstance(to, str) else to
+        if ref is None or self.incarnation.revoked:
+            reason = Reason.UNKNOWN_RECIPIENT if ref is None else Reason.SUPERSEDED_SENDER
+            self._cell.system.to_dead_letters(to if isinstance(to, str) else to.name, message, reason, self.name)
             return None
         return ref
 
-    def reply_later(self, message: object = None) -> LocalReply:
+    def reply_later(self, message: object = None) -> LocalReplyTo:
         """Take the Reply off the envelope in hand."""
-        for envelope in self.incarnation.held():
+        for envelope in self.incarnation.current_envelopes():
             if message is None or envelope.message is message:
                 return self._take_over(envelope)
         raise LookupError("reply_later is for a message that is in hand")
 
-    def _take_over(self, envelope: Envelope) -> LocalReply:
-        reply = envelope.attached
-        if not isinstance(reply, LocalReply):
-            return LocalReply(None)
+    def _take_over(self, envelope: Envelope) -> LocalReplyTo:
+        reply = envelope.delivery
+        if not isinstance(reply, LocalReplyTo):
+            return LocalReplyTo(None)
         reply.later = True
-        self.incarnation.owed.add(reply)
+        self.incarnation.pending_replies.add(reply)
         return reply
 
     def after(self, seconds: float, message: object) -> LocalTimer:
@@ -77,7 +77,7 @@ class LocalContext(Context):
         """A timer that fires again and again."""
         return LocalTimer(self.incarnation, seconds, message, repeat=True)
 
-    def stop(self, ending: Ending = Ending.NORMAL) -> None:
+    def stop(self, reason: ExitReason = ExitReason.NORMAL) -> None:
         """Have the runner end the incarnation before the next message."""
-        self.incarnation.ending = ending
-        self._cell.box.attention = True
+        self.incarnation.exit_requested = reason
+        self._cell.mailbox.interrupt_requested = True

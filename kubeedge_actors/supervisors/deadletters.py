@@ -19,14 +19,14 @@ class Reason(enum.Enum):
     """Why a message became a dead letter."""
 
     UNKNOWN_RECIPIENT = "no actor has this name"
-    NOBODY_ACCEPTS = "no actor accepts this type"
+    NO_SUBSCRIBER = "no actor accepts this type"
     UNHANDLED = "the actor does not handle this type"
     MAILBOX_FULL = "the mailbox is full"
     DROPPED_OLDEST = "dropped for a newer message"
     CRASH_LIMIT = "its handler crashed too often"
     STOPPED = "the actor has stopped"
-    UNCARRIED = "it can not be carried to another process"
-    LATE = "said by an incarnation that was replaced"
+    NOT_SERIALIZABLE = "it can not be carried to another process"
+    SUPERSEDED_SENDER = "said by an incarnation that was replaced"
 
     def as_error(self, name: str, detail: str = "") -> Exception:
         """What an asker is told when its message became a dead letter of actor `name` for this reason."""
@@ -43,7 +43,7 @@ class DeadLetter:
     reason: Reason
     at: float
     sender: str = ""
-    deliveries: int = 0
+    failed_deliveries: int = 0
     error: str = ""
     traceback: str = ""
 
@@ -68,7 +68,7 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"
 
 
-class DeadLetterOffice(Protocol):
+class DeadLetterSink(Protocol):
     """Where dead letters go, and can be looked at (the oldest first). `record` is called from any thread, has to be
     brief, and must not raise. `total`: how many there ever were.
     """

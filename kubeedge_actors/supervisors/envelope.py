@@ -11,22 +11,22 @@ Receive = Callable[[object], object]
 """The `receive` of the instance that handles the message."""
 
 
-class Attached(Protocol):
+class Delivery(Protocol):
     """What makes an envelope more than a plain tell: a reply that is owed, a timer, a continuation."""
 
-    def stale(self, incarnation: object) -> bool:
+    def is_cancelled(self, incarnation: object) -> bool:
         """True when this incarnation must not handle it any more (a cancelled timer)."""
 
-    def perform(self, receive: Receive, message: object) -> object:
-        """Handle it; the result goes to `settle` once the turn counts."""
+    def handle(self, receive: Receive, message: object) -> object:
+        """Handle it; the result goes to `complete` once the turn counts."""
 
-    def settle(self, result: object) -> None:
+    def complete(self, result: object) -> None:
         """The turn is over and counts; this is its result."""
 
-    def again(self) -> Attached | None:
+    def for_redelivery(self) -> Delivery | None:
         """The turn failed and the message will be delivered again: what is attached to it then."""
 
-    def lose(self, error: Exception) -> bool:
+    def discard(self, error: Exception) -> bool:
         """It will never be handled. True when it was a message of somebody's, to be a dead letter."""
 
 
@@ -41,7 +41,7 @@ class Envelope(msgspec.Struct):
     message: object
     sender: str = ""
     at: float = 0.0
-    attached: Attached | None = None
-    deliveries: int = 0
+    delivery: Delivery | None = None
+    failed_deliveries: int = 0
     alone: bool = False
     trace: str = ""

@@ -43,7 +43,7 @@ class Restarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed(Event):
+class Crashed(Event):
     """An incarnation crashed: in which phase (start, handle), on which type of message, after how many seconds."""
 
     incarnation: int
@@ -64,7 +64,7 @@ class Hung(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slow(Event):
+class StartTimedOut(Event):
     """A start hook has not returned after `duration` seconds: from now on nobody waits for it, and it goes on."""
 
     duration: float
@@ -100,14 +100,14 @@ Subscriber = Callable[[Event], object]
 
 def log_event(event: Event) -> None:
     """Write to the log what an operator should see."""
-    if isinstance(event, Failed):
+    if isinstance(event, Crashed):
         what = f"handling {event.message}" if event.message else f"its {event.phase}"
         log.warning("%s crashed in %s: %s", event.name, what, event.error)
         log.debug("%s", event.traceback)
     elif isinstance(event, Hung):
         what = f"the handler of {event.message}" if event.message else "a hook"
         log.warning("%s is hung: %s has run for %.1f s and is abandoned", event.name, what, event.duration)
-    elif isinstance(event, Slow):
+    elif isinstance(event, StartTimedOut):
         log.warning(
             "%s has not started: its start has run for %.1f s; the others go on without it", event.name, event.duration
         )
@@ -117,7 +117,7 @@ def log_event(event: Event) -> None:
         )
     elif isinstance(event, DeadLettered):
         letter = event.letter
-        level = logging.WARNING if letter.deliveries else logging.DEBUG
+        level = logging.WARNING if letter.failed_deliveries else logging.DEBUG
         log.log(level, "dead letter for %s: %s: %s", event.name, type(letter.message).__name__, letter.reason.value)
 
 
@@ -146,11 +146,11 @@ class Events:
         """Queue an event for `flush`."""
         self._pending.append(event)
 
-    def catch_up(self) -> None:
+    def wait_delivered(self) -> None:
         """Return when everything emitted so far was handed out, whoever does it; not for a subscriber to call."""
         with self._flushing:
             while self._pending:
-                self._hand_out(self._pending.popleft())
+                self._dispatch(self._pending.popleft())
         self.flush()
 
     def flush(self) -> None:
@@ -160,11 +160,11 @@ class Events:
                 return
             try:
                 while self._pending:
-                    self._hand_out(self._pending.popleft())
+                    self._dispatch(self._pending.popleft())
             finally:
                 self._flushing.release()
 
-    def _hand_out(self, event: Event) -> None:
+    def _dispatch(self, event: Event) -> None:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)

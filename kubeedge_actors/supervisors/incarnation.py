@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from kubeedge_actors.errors import AnswerLost, Stopped
+from kubeedge_actors.errors import ActorStopped, AnswerLost
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
-from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, Reason, shorten
 from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.future import LocalReplyTo
 from kubeedge_actors.supervisors.mailbox import Mailbox
-from kubeedge_actors.supervisors.promise import LocalReply
+from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.stats import Stats
-from kubeedge_actors.supervisors.strategy import Ending
+from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import LocalTimer
 
 ERROR_LIMIT = 500
@@ -39,7 +39,7 @@ class IncarnationOwner(Protocol):
 
     name: str
     spec: ChildSpec
-    box: Mailbox
+    mailbox: Mailbox
     stats: Stats
     clock: Clock
     log: logging.Logger
@@ -47,16 +47,16 @@ class IncarnationOwner(Protocol):
     @property
     def lock(self) -> threading.RLock: ...
     @property
-    def stopping(self) -> bool: ...
+    def is_stopping_or_stopped(self) -> bool: ...
     def deciding(self) -> AbstractContextManager[None]: ...
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
     def make_actor(self) -> Actor: ...
     def started(self, incarnation: Incarnation, duration: float) -> None: ...
-    def vacate(self, incarnation: Incarnation) -> None: ...
-    def ended(self, ending: Ending, why: str) -> None: ...
-    def halted(self) -> None: ...
+    def clear_incarnation(self, incarnation: Incarnation) -> None: ...
+    def exited(self, reason: ExitReason, why: str) -> None: ...
+    def stop_completed(self) -> None: ...
     def start(self) -> None: ...
-    def bury(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
+    def to_dead_letters(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
     def emit(self, kind: type[events.Event], **facts: Any) -> None: ...
 
 
@@ -65,36 +65,52 @@ class Incarnation:
 
     `turn` is what it holds while its code runs: an envelope, a batch, an empty list in a hook; None between two turns.
     Setting it to None is what ends a turn. A lease hangs on that: whoever wants to replace a hung incarnation sets
-    `revoked` and then looks whether the turn is still the same one; the holder ends its turn and then looks at
-    `revoked`. One of them sees the other, whatever the order, and `lost`, written under the runtime's lock, is the
+    `revoke_requested` and then looks whether the turn is still the same one; the holder ends its turn and then looks at
+    `revoke_requested`. One of them sees the other, whatever the order, and `revoked`, written under the runtime's lock, is the
     answer. So a turn counts or is done again, never both, and an ordinary message pays one comparison for it.
     """
 
     __slots__ = (
-        "__weakref__", "actor", "attempt", "began", "box", "context", "ending", "lost", "name", "number", "owed", "owner",
-        "receive", "revoked", "sizes", "timers", "turn", "turns",
+        "__weakref__",
+        "actor",
+        "attempt",
+        "batch_sizes",
+        "context",
+        "exit_requested",
+        "mailbox",
+        "name",
+        "number",
+        "owner",
+        "pending_replies",
+        "receive",
+        "revoke_requested",
+        "revoked",
+        "timers",
+        "turn",
+        "turn_started_at",
+        "turns",
     )  # fmt: skip
 
     def __init__(self, owner: IncarnationOwner, number: int, attempt: int) -> None:
-        self.owner, self.name, self.box = owner, owner.name, owner.box
+        self.owner, self.name, self.mailbox = owner, owner.name, owner.mailbox
         self.number, self.attempt = number, attempt
         self.actor: Actor | None = None
         self.context: Context | None = None
-        self.receive: Callable[[object], object] = _never_made
-        self.sizes: dict[type, int] | None = None
+        self.receive: Callable[[object], object] = _not_started
+        self.batch_sizes: dict[type, int] | None = None
         self.turn: Envelope | list[Envelope] | None = []
         self.turns = 0
-        self.began = owner.clock.monotonic()
-        self.ending: Ending | None = None
+        self.turn_started_at = owner.clock.monotonic()
+        self.exit_requested: ExitReason | None = None
+        self.revoke_requested = False
         self.revoked = False
-        self.lost = False
         self.timers: set[LocalTimer] = set()
-        self.owed: weakref.WeakSet[LocalReply] = weakref.WeakSet()
+        self.pending_replies: weakref.WeakSet[LocalReplyTo] = weakref.WeakSet()
 
     # --- start ----------------------------------------------------------------------------------------------------
 
     def start(self, context: Context) -> None:
-        """Make the instance and call its `on_start`; whatever that raises is a failure (promise G9)."""
+        """Make the instance and call its `on_start`; whatever that raises is a failure (guarantee G9)."""
         owner, self.context = self.owner, context
         try:
             actor = owner.make_actor()
@@ -102,14 +118,14 @@ class Incarnation:
             self.actor = actor  # from here on its on_stop will be called
             actor.on_start()
             self.receive = actor.receive
-            self.sizes = None if type(actor).batch is Actor.batch else {}
-        except BaseException as error:  # noqa: BLE001 - promise G9: nothing an actor raises goes further
+            self.batch_sizes = None if type(actor).max_batch is Actor.max_batch else {}
+        except BaseException as error:  # noqa: BLE001 - guarantee G9: nothing an actor raises goes further
             self.on_failure(error)
             return
-        duration = owner.clock.monotonic() - self.began
+        duration = owner.clock.monotonic() - self.turn_started_at
         self.turn = None
         self.turns = 1
-        if self.revoked and not self.holds_lease():
+        if self.revoke_requested and not self.holds_lease():
             self.call_on_stop()
         else:
             with owner.deciding():
@@ -118,21 +134,21 @@ class Incarnation:
     # --- the lease ------------------------------------------------------------------------------------------------
 
     def holds_lease(self) -> bool:
-        """True when it may still act for the actor; to be asked after a turn has ended, when `revoked` is set."""
+        """True when it may still act for the actor; to be asked after a turn has ended, when `revoke_requested` is set."""
         with self.owner.lock:
-            return not self.lost
+            return not self.revoked
 
     def revoke(self) -> bool:
         """Take the lease away if the turn that runs now does not end at this very moment; any thread, under the lock."""
         turn = self.turn
-        self.revoked = True
+        self.revoke_requested = True
         if turn is None or self.turn is not turn:
-            self.revoked = False
+            self.revoke_requested = False
             return False
-        self.lost = True
+        self.revoked = True
         return True
 
-    def held(self) -> list[Envelope]:
+    def current_envelopes(self) -> list[Envelope]:
         """The messages of the turn, none in a hook; any thread."""
         turn = self.turn
         return turn if isinstance(turn, list) else [] if turn is None else [turn]
@@ -141,102 +157,102 @@ class Incarnation:
 
     def inject_failure(self, error: BaseException) -> None:
         """Fail between two messages, on purpose."""
-        self.began = self.owner.clock.monotonic()
+        self.turn_started_at = self.owner.clock.monotonic()
         self.on_failure(error)
 
     def on_failure(self, error: BaseException) -> None:
         """Something raised in a turn or a hook: stop the instance, put back what it held, tell the supervisor."""
         owner = self.owner
-        ran = error.ran if isinstance(error, HandlerHung) else owner.clock.monotonic() - self.began
-        held, self.turn = self.held(), None
+        ran = error.ran if isinstance(error, HandlerHung) else owner.clock.monotonic() - self.turn_started_at
+        envelopes, self.turn = self.current_envelopes(), None
         if not self.holds_lease():
             self.call_on_stop()
-        elif isinstance(error, Unhandled) and held:
-            self.turns += len(held)
-            for envelope in held:
-                owner.bury(envelope, error.reason, summary_of(error))
+        elif isinstance(error, Unhandled) and envelopes:
+            self.turns += len(envelopes)
+            for envelope in envelopes:
+                owner.to_dead_letters(envelope, error.reason, summary_of(error))
         else:
             text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
-            if self.tear_down(held):
+            if self.tear_down(envelopes):
                 with owner.deciding():
-                    owner.vacate(self)
-                    self.report_failure(held, error, ran, text)
+                    owner.clear_incarnation(self)
+                    self.report_failure(envelopes, error, ran, text)
 
-    def report_failure(self, held: Sequence[Envelope], error: BaseException, ran: float, text: str) -> None:
+    def report_failure(self, envelopes: Sequence[Envelope], error: BaseException, ran: float, text: str) -> None:
         """Put back what it held, and let the supervisor decide; any thread, under the runtime's lock."""
         owner, summary = self.owner, summary_of(error)
-        self.fail_owed(held)
-        self.put_back(held, summary, text)
-        owner.stats.fail(summary, owner.clock.now(), owner.clock.monotonic())
+        self.fail_pending_replies(envelopes)
+        self.requeue(envelopes, summary, text)
+        owner.stats.record_crash(summary, owner.clock.now(), owner.clock.monotonic())
         owner.emit(
-            events.Failed,
+            events.Crashed,
             incarnation=self.number,
             error=summary,
             traceback=text,
             phase="handle" if self.turns else "start",
-            message=kind_of(held),
+            message=message_type_name(envelopes),
             duration=ran,
         )
-        owner.ended(Ending.CRASH, summary)
+        owner.exited(ExitReason.CRASH, summary)
 
-    def put_back(self, held: Sequence[Envelope], summary: str, text: str) -> None:
+    def requeue(self, envelopes: Sequence[Envelope], summary: str, text: str) -> None:
         """Return what was in hand to the front of the mailbox; what crashed the actor too often becomes a dead letter."""
         owner, back = self.owner, []
-        for envelope in held:
+        for envelope in envelopes:
             if (
-                len(held) > 1
+                len(envelopes) > 1
             ):  # nobody knows which one it was: from now on they come one by one, and that is what counts
                 envelope.alone = True
             else:
-                envelope.deliveries += 1
-            if envelope.deliveries >= owner.spec.max_deliveries:
-                owner.bury(envelope, Reason.CRASH_LIMIT, summary, text)
+                envelope.failed_deliveries += 1
+            if envelope.failed_deliveries >= owner.spec.max_deliveries:
+                owner.to_dead_letters(envelope, Reason.CRASH_LIMIT, summary, text)
             else:
-                envelope.attached = None if envelope.attached is None else envelope.attached.again()
+                envelope.delivery = None if envelope.delivery is None else envelope.delivery.for_redelivery()
                 back.append(envelope)
-        owner.box.put_back(back)
+        owner.mailbox.requeue(back)
 
     # --- end ------------------------------------------------------------------------------------------------------
 
-    def stop_by_itself(self, ending: Ending) -> None:
+    def stop_by_itself(self, reason: ExitReason) -> None:
         """The actor asked to stop."""
         if self.tear_down(()):
             with self.owner.deciding():
                 self._leave_cell()
-                self.owner.ended(ending, "it stopped by itself")
+                self.owner.exited(reason, "it stopped by itself")
 
     def complete_stop(self) -> None:
         """The order to stop can be carried out now."""
         if self.tear_down(()):
             with self.owner.deciding():
                 self._leave_cell()
-                self.owner.halted()
+                self.owner.stop_completed()
 
-    def replace(self) -> None:
+    def restart(self) -> None:
         """Make room for a new incarnation, without a failure."""
         if self.tear_down(()):
             with self.owner.deciding():
                 self._leave_cell()
-                if self.owner.stopping:
-                    self.owner.halted()
+                if self.owner.is_stopping_or_stopped:
+                    self.owner.stop_completed()
                 else:
                     self.owner.start()
 
     def _leave_cell(self) -> None:
-        self.owner.vacate(self)
-        self.fail_owed(())
+        self.owner.clear_incarnation(self)
+        self.fail_pending_replies(())
 
-    def tear_down(self, held: Sequence[Envelope]) -> bool:
+    def tear_down(self, envelopes: Sequence[Envelope]) -> bool:
         """Cancel its timers and call `on_stop`. False when it was replaced meanwhile, because that did not return."""
         self.cancel_timers()
         if self.actor is None:
             return True
-        # a hook is a turn too; `held` stays in it, so that whoever gives up waiting for the hook finds it
-        self.began = self.owner.clock.monotonic()
-        self.turn = list(held)
+        # a hook is a turn too; `envelopes` stays in it, so that whoever gives up waiting for the hook finds it
+        self.turn_started_at = self.owner.clock.monotonic()
+        self.turn = list(envelopes)
         self.call_on_stop()
         self.turn = None
-        return not self.revoked or self.holds_lease()
+        return not self.revoke_requested or self.holds_lease()
 
     def call_on_stop(self) -> None:
         """Call `on_stop` once, whatever it raises, and forget the instance: rings would wait for the garbage collector.
@@ -250,15 +266,15 @@ class Incarnation:
             actor.on_stop()
         except BaseException:
             self.owner.log.exception("%s failed in on_stop", self.name)
-        self.receive = _never_made
+        self.receive = _not_started
         self.context = None
 
     # --- timers and answers ---------------------------------------------------------------------------------------
 
     @property
-    def stopping(self) -> bool:
+    def is_stopping_or_stopped(self) -> bool:
         """True when the actor is to stop, or has: no timer fires any more."""
-        return self.owner.stopping
+        return self.owner.is_stopping_or_stopped
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Have the engine call `action`; the returned function cancels it."""
@@ -269,32 +285,32 @@ class Incarnation:
         for timer in list(self.timers):
             timer.cancel()
 
-    def fail_owed(self, held: Sequence[Envelope]) -> None:
+    def fail_pending_replies(self, envelopes: Sequence[Envelope]) -> None:
         """Tell those it still owes an answer, except for the messages in hand: they are delivered again; any thread."""
-        for reply in self._owed():
-            if not any(envelope.attached is reply for envelope in held):
-                reply.fail(AnswerLost(f"{self.name} ended before it answered"))
+        for reply_to in self._snapshot_of_pending_replies():
+            if not any(envelope.delivery is reply_to for envelope in envelopes):
+                reply_to.fail(AnswerLost(f"{self.name} ended before it answered"))
 
-    def _owed(self) -> list[LocalReply]:
+    def _snapshot_of_pending_replies(self) -> list[LocalReplyTo]:
         while True:
             try:
-                return list(self.owed)
+                return list(self.pending_replies)
             except RuntimeError:  # a hung handler came back just now and has taken over one more reply
                 continue
 
 
-def kind_of(held: Sequence[Envelope]) -> str:
+def message_type_name(envelopes: Sequence[Envelope]) -> str:
     """The name of the type of the messages in hand; empty when there are none."""
-    return type(held[0].message).__name__ if held else ""
+    return type(envelopes[0].message).__name__ if envelopes else ""
 
 
 def summary_of(error: BaseException) -> str:
     """An error in one line or so, even when it has no text of its own to give."""
     try:
         return shorten(f"{type(error).__name__}: {error}", ERROR_LIMIT)
-    except Exception as another:  # noqa: BLE001 - promise G9 holds for what an error's own code raises
+    except Exception as another:  # noqa: BLE001 - guarantee G9 holds for what an error's own code raises
         return f"{type(error).__name__} ({type(another).__name__} in its text)"
 
 
-def _never_made(message: object) -> object:
-    raise Stopped("the actor was never made")
+def _not_started(message: object) -> object:
+    raise ActorStopped("the actor was never made")

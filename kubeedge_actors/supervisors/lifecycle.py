@@ -28,7 +28,7 @@ class State(enum.Enum):
     """Over: what is told to it is a dead letter."""
 
 
-LIVE = (State.STARTING, State.RUNNING, State.STOPPING)
+ACTIVE_STATES = (State.STARTING, State.RUNNING, State.STOPPING)
 
 STEPS = {
     State.NEW: (State.BACKING_OFF, State.STOPPED, State.TERMINATED),

@@ -45,13 +45,13 @@ class MailboxSpec:
             raise ValueError("a key goes with coalesce, and only with it")
 
 
-class Room(enum.Enum):
+class WaitResult(enum.Enum):
     """The answer of an engine that was asked to wait for room."""
 
-    LOOK_AGAIN = enum.auto()
-    WOULD_BE_FOR_EVER = enum.auto()
-    CANNOT_WAIT = enum.auto()
-    TOO_LATE = enum.auto()
+    RETRY = enum.auto()
+    DEADLOCK = enum.auto()
+    IMPOSSIBLE = enum.auto()
+    SUPERSEDED = enum.auto()
     """Who waited was replaced meanwhile: its successor may have spoken, so it is not heard any more."""
 
 
@@ -65,7 +65,7 @@ class Queue(Protocol):
     def __getitem__(self, index: int, /) -> Envelope: ...
 
 
-class KeyedQueue:
+class CoalescingQueue:
     """A queue in which a newer message displaces the queued one of the same key, and goes to the end: order is kept."""
 
     def __init__(self, key: Callable[[object], Hashable]) -> None:
@@ -73,22 +73,22 @@ class KeyedQueue:
         # re-entrant, because a garbage-collected reply puts an answer in wherever that happens
         self._lock = threading.RLock()
         self._entries: OrderedDict[Hashable, Envelope] = OrderedDict()
-        self.displaced = 0
+        self.coalesced = 0
 
     def append(self, envelope: Envelope) -> None:
         """Put it at the end; the queued one of its key is gone."""
         key = self._identity(envelope)
         with self._lock:
             if self._entries.pop(key, None) is not None:
-                self.displaced += 1
+                self.coalesced += 1
             self._entries[key] = envelope
 
-    def holds(self, envelope: Envelope) -> bool:
+    def would_replace(self, envelope: Envelope) -> bool:
         """True when `append` would displace: no room is needed."""
         return self._identity(envelope) in self._entries
 
     def _identity(self, envelope: Envelope) -> Hashable:
-        key = None if envelope.attached is not None else self._key_of(envelope.message)
+        key = None if envelope.delivery is not None else self._key_of(envelope.message)
         return ("unique", id(envelope)) if key is None else ("key", key)
 
     def _key_of(self, message: object) -> Hashable:
@@ -127,14 +127,33 @@ class KeyedQueue:
 class Mailbox:
     """The queue of one actor: many tellers, one taker at a time.
 
-    Tellers use the fast path (in `Ref`): append while `len(queue) < limit`, then `rouse` the taker if it is `idle`.
-    Everything else goes through `press`: `limit` is 0 for a keyed queue and -1 once closed, so that one comparison
+    Tellers use the fast path (in `Ref`): append while `len(queue) < fast_path_limit`, then `wake_consumer` the taker if it is `idle`.
+    Everything else goes through `enqueue`: `fast_path_limit` is 0 for a keyed queue and -1 once closed, so that one comparison
     covers it all. `wake` is the engine's; it may be called once too often, never once too little.
     """
 
     __slots__ = (
-        "_await_room", "_ended", "_refuse", "attention", "blocked", "capacity", "dropped", "forced", "idle", "keyed",
-        "limit", "low", "now", "orders", "overflow", "queue", "rejected", "room", "tag", "waiting", "wake",
+        "_await_room",
+        "_ended",
+        "_refuse",
+        "blocked",
+        "blocked_producers",
+        "capacity",
+        "dropped",
+        "enqueue_hook",
+        "fast_path_limit",
+        "idle",
+        "interrupt_requested",
+        "keyed",
+        "low_watermark",
+        "not_full",
+        "now",
+        "over_capacity",
+        "overflow",
+        "queue",
+        "rejected",
+        "system_queue",
+        "wake",
     )  # fmt: skip
 
     def __init__(
@@ -142,62 +161,62 @@ class Mailbox:
         spec: MailboxSpec,
         now: Callable[[], float],
         refuse: Callable[[Envelope, Reason], None],
-        await_room: Callable[[], Room],
+        await_room: Callable[[], WaitResult],
     ) -> None:
-        self.keyed = KeyedQueue(spec.key) if spec.key is not None else None
+        self.keyed = CoalescingQueue(spec.key) if spec.key is not None else None
         self.queue: Queue = self.keyed if self.keyed is not None else deque()
-        self.orders: deque[Callable[[], object]] = deque()
+        self.system_queue: deque[Callable[[], object]] = deque()
         self.capacity, self.overflow = spec.capacity, spec.overflow
         # tellers that wait come back when half is taken: one by one would be a change of threads for each message
-        self.low = spec.capacity // 2
+        self.low_watermark = spec.capacity // 2
         self.idle = False
-        self.attention = False
-        self.room = threading.Condition(threading.Lock())
-        self.waiting = 0
+        self.interrupt_requested = False
+        self.not_full = threading.Condition(threading.Lock())
+        self.blocked_producers = 0
         self.now = now
         self.wake: Callable[[], None] = _nobody
-        self.tag: Callable[[Envelope], object] | None = None
+        self.enqueue_hook: Callable[[Envelope], object] | None = None
         self._refuse, self._await_room = refuse, await_room
-        self.rejected = self.dropped = self.forced = self.blocked = 0
+        self.rejected = self.dropped = self.over_capacity = self.blocked = 0
         self.reopen()
 
     # --- for tellers, any thread ----------------------------------------------------------------------------------
 
-    def press(self, envelope: Envelope, *, patient: bool = True) -> bool:
+    def enqueue(self, envelope: Envelope, *, block: bool = True) -> bool:
         """Put in what found no room on the fast path, as the policy says. False when it was refused: a dead letter, or,
-        if not `patient`, the caller's to deal with; then it never waits either.
+        if not `block`, the caller's to deal with; then it never waits either.
         """
         counted = False
         while True:
-            if self.limit < 0:
-                return self._reject(envelope, Reason.STOPPED, patient)
+            if self.fast_path_limit < 0:
+                return self._reject(envelope, Reason.STOPPED, block)
             if self._has_room(envelope):
                 return self._append(envelope)
             if self.overflow is Overflow.DROP_OLDEST:
                 self._drop_oldest()
                 continue
-            if self.overflow is Overflow.REJECT or not patient:
-                return self._reject(envelope, Reason.MAILBOX_FULL, patient)
+            if self.overflow is Overflow.REJECT or not block:
+                return self._reject(envelope, Reason.MAILBOX_FULL, block)
             if not counted:
                 counted = True
                 self.blocked += 1
             verdict = self._await_room()
-            if verdict is Room.WOULD_BE_FOR_EVER:
-                return self.force(envelope)
-            if verdict is Room.CANNOT_WAIT:
-                return self._reject(envelope, Reason.MAILBOX_FULL, patient)
-            if verdict is Room.TOO_LATE:
-                return self._reject(envelope, Reason.LATE, patient)
+            if verdict is WaitResult.DEADLOCK:
+                return self.enqueue_over_capacity(envelope)
+            if verdict is WaitResult.IMPOSSIBLE:
+                return self._reject(envelope, Reason.MAILBOX_FULL, block)
+            if verdict is WaitResult.SUPERSEDED:
+                return self._reject(envelope, Reason.SUPERSEDED_SENDER, block)
 
-    def force(self, envelope: Envelope) -> bool:
+    def enqueue_over_capacity(self, envelope: Envelope) -> bool:
         """Put in over capacity, and while the actor drains too: answers, timers and what must not wait."""
         if self._ended:
-            return self._reject(envelope, Reason.STOPPED, patient=True)
+            return self._reject(envelope, Reason.STOPPED, block=True)
         if len(self.queue) >= self.capacity:
-            self.forced += 1
+            self.over_capacity += 1
         return self._append(envelope)
 
-    def rouse(self) -> None:
+    def wake_consumer(self) -> None:
         """Wake a taker that was seen idle. Who comes too late, after the end, takes the message out again."""
         self.idle = False
         self.wake()
@@ -207,22 +226,22 @@ class Mailbox:
 
     def full(self) -> bool:
         """True while a teller has to wait; False once closed, when there is nothing to wait for."""
-        return self.limit >= 0 and len(self.queue) >= self.capacity
+        return self.fast_path_limit >= 0 and len(self.queue) >= self.capacity
 
     def _has_room(self, envelope: Envelope) -> bool:
-        return len(self.queue) < self.capacity or (self.keyed is not None and self.keyed.holds(envelope))
+        return len(self.queue) < self.capacity or (self.keyed is not None and self.keyed.would_replace(envelope))
 
     def _append(self, envelope: Envelope) -> bool:
-        if self.tag is not None:
-            self.tag(envelope)
+        if self.enqueue_hook is not None:
+            self.enqueue_hook(envelope)
         self.queue.append(envelope)
         if self.idle:
-            self.rouse()
+            self.wake_consumer()
         return True
 
-    def _reject(self, envelope: Envelope, reason: Reason, patient: bool) -> bool:
+    def _reject(self, envelope: Envelope, reason: Reason, block: bool) -> bool:
         self.rejected += 1
-        if patient:
+        if block:
             self._refuse(envelope, reason)
         return False
 
@@ -236,29 +255,29 @@ class Mailbox:
 
     # --- for the supervisor ---------------------------------------------------------------------------------------
 
-    def post(self, order: Callable[[], object]) -> None:
+    def post_system(self, order: Callable[[], object]) -> None:
         """Put an order into the system lane: the taker carries it out before the next message."""
-        self.orders.append(order)
-        self.nudge()
+        self.system_queue.append(order)
+        self.interrupt()
 
-    def nudge(self) -> None:
+    def interrupt(self) -> None:
         """Make the taker look at its state before the next message."""
-        self.attention = True
+        self.interrupt_requested = True
         self.wake()
 
     def close(self) -> None:
         """Take nothing more; what is queued stays. Tellers that wait are refused."""
-        self.limit = -1
-        self.let_go()
+        self.fast_path_limit = -1
+        self.notify_producers()
 
-    def end(self, sweep: Callable[[], None]) -> None:
-        """Close for good: `sweep` is called now, and again for what a teller that was under way still puts in."""
-        self.limit = -1
+    def close_for_good(self, drain: Callable[[], None]) -> None:
+        """Close for good: `drain` is called now, and again for what a teller that was under way still puts in."""
+        self.fast_path_limit = -1
         self._ended = True
-        self.wake = sweep
+        self.wake = drain
         self.idle = True
-        self.let_go()
-        sweep()
+        self.notify_producers()
+        drain()
 
     def reopen(self) -> None:
         """Take messages again; the engine sets `wake`."""
@@ -266,23 +285,23 @@ class Mailbox:
         self._ended = False
         self.idle = False
 
-    def watch(self, tag: Callable[[Envelope], object] | None) -> None:
-        """Have `tag` see every message that is put in from now on, None for nobody: tellers leave the fast path for it."""
-        self.tag = tag
-        if self.limit >= 0:
+    def set_enqueue_hook(self, hook: Callable[[Envelope], object] | None) -> None:
+        """Have `hook` see every message that is put in from now on, None for nobody: tellers leave the fast path for it."""
+        self.enqueue_hook = hook
+        if self.fast_path_limit >= 0:
             self._open()
-        self.nudge()
+        self.interrupt()
 
     def _open(self) -> None:
-        self.limit = 0 if self.keyed is not None or self.tag is not None else self.capacity
+        self.fast_path_limit = 0 if self.keyed is not None or self.enqueue_hook is not None else self.capacity
 
     # --- for the taker --------------------------------------------------------------------------------------------
 
-    def put_back(self, envelopes: list[Envelope]) -> None:
+    def requeue(self, envelopes: list[Envelope]) -> None:
         """Return what was taken but not handled to the front, in order."""
         self.queue.extendleft(reversed(envelopes))
 
-    def take_all(self) -> Iterator[Envelope]:
+    def drain(self) -> Iterator[Envelope]:
         """Take what is queued, one after the other."""
         while True:
             try:
@@ -290,11 +309,11 @@ class Mailbox:
             except IndexError:
                 return
 
-    def let_go(self) -> None:
+    def notify_producers(self) -> None:
         """Let the tellers that wait for room look again."""
-        with self.room:
-            self.waiting = 0
-            self.room.notify_all()
+        with self.not_full:
+            self.blocked_producers = 0
+            self.not_full.notify_all()
 
     def oldest(self) -> float:
         """Seconds that the first queued message has waited; 0.0 when there is none."""

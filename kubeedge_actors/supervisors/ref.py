@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.future import Future, LocalFuture, LocalReplyTo
 from kubeedge_actors.supervisors.mailbox import Mailbox
-from kubeedge_actors.supervisors.promise import LocalPromise, LocalReply, Promise
 
 
 class Ref(ABC):
@@ -23,7 +23,7 @@ class Ref(ABC):
         """Put a message into the mailbox. Waits for room if the policy is `block`; a refusal is a dead letter."""
 
     @abstractmethod
-    def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Promise:
+    def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Put a message in and get a promise of the answer, to be waited for at most `timeout` seconds."""
 
     @abstractmethod
@@ -35,44 +35,44 @@ class Ref(ABC):
 
 
 class LocalRef(Ref):
-    """A Ref to a mailbox of this process. `new_promise(timeout)`: of an answer of that actor."""
+    """A Ref to a mailbox of this process. `new_future(timeout)`: of an answer of that actor."""
 
-    __slots__ = ("_box", "_new_promise")
+    __slots__ = ("_mailbox", "_new_future")
 
-    def __init__(self, name: str, box: Mailbox, new_promise: Callable[[float], LocalPromise]) -> None:
+    def __init__(self, name: str, mailbox: Mailbox, new_future: Callable[[float], LocalFuture]) -> None:
         super().__init__(name)
-        self._box = box
-        self._new_promise = new_promise
+        self._mailbox = mailbox
+        self._new_future = new_future
 
     def tell(self, message: object, sender: str = "") -> None:
         """Append while there is room, else as the mailbox's policy says."""
-        box = self._box
-        if len(box.queue) < box.limit:
-            box.queue.append(Envelope(message, sender, box.now()))
-            if box.idle:
-                box.rouse()
+        mailbox = self._mailbox
+        if len(mailbox.queue) < mailbox.fast_path_limit:
+            mailbox.queue.append(Envelope(message, sender, mailbox.now()))
+            if mailbox.idle:
+                mailbox.wake_consumer()
         else:
-            box.press(Envelope(message, sender, box.now()))
+            mailbox.enqueue(Envelope(message, sender, mailbox.now()))
 
-    def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Promise:
+    def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Append it with a Reply that settles the promise."""
-        promise = self._new_promise(timeout)
-        box = self._box
-        envelope = Envelope(message, sender, box.now(), LocalReply(promise))
-        if len(box.queue) < box.limit:
-            box.queue.append(envelope)
-            if box.idle:
-                box.rouse()
+        future = self._new_future(timeout)
+        mailbox = self._mailbox
+        envelope = Envelope(message, sender, mailbox.now(), LocalReplyTo(future))
+        if len(mailbox.queue) < mailbox.fast_path_limit:
+            mailbox.queue.append(envelope)
+            if mailbox.idle:
+                mailbox.wake_consumer()
         else:
-            box.press(envelope)
-        return promise
+            mailbox.enqueue(envelope)
+        return future
 
     def offer(self, message: object, sender: str = "") -> bool:
         """Append if there is room."""
-        box = self._box
-        if len(box.queue) < box.limit:
-            box.queue.append(Envelope(message, sender, box.now()))
-            if box.idle:
-                box.rouse()
+        mailbox = self._mailbox
+        if len(mailbox.queue) < mailbox.fast_path_limit:
+            mailbox.queue.append(Envelope(message, sender, mailbox.now()))
+            if mailbox.idle:
+                mailbox.wake_consumer()
             return True
-        return box.press(Envelope(message, sender, box.now()), patient=False)
+        return mailbox.enqueue(Envelope(message, sender, mailbox.now()), block=False)

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from kubeedge_actors.errors import RegistrationError
-from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.specs import ChildSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class WiringWarning:
     """Something about the registered actors that an author should look at; `text` is a sentence."""
 
     name: str
@@ -22,15 +22,15 @@ class Finding:
 class Registry:
     """Name -> Ref, and type -> Refs that accept it. `groups`: the known ones; None allows any.
 
-    `optional`: types that may lack one side, because modules that are not always there say or take them.
+    `optional_types`: types that may lack one side, because modules that are not always there say or take them.
     """
 
-    def __init__(self, groups: Collection[str] | None = None, optional: Collection[type] = ()) -> None:
-        self._optional = frozenset(optional)
+    def __init__(self, groups: Collection[str] | None = None, optional_types: Collection[type] = ()) -> None:
+        self._optional_types = frozenset(optional_types)
         self._groups = None if groups is None else frozenset(groups)
         self._refs: dict[str, Ref] = {}
         self._specs: dict[str, ChildSpec] = {}
-        self._accepting: dict[type, tuple[Ref, ...]] = {}
+        self._subscribers: dict[type, tuple[Ref, ...]] = {}
 
     def check(self, spec: ChildSpec) -> None:
         """Raise RegistrationError when `spec` can not be registered beside the others."""
@@ -47,25 +47,25 @@ class Registry:
         self.check(spec)
         self._refs[spec.name], self._specs[spec.name] = ref, spec
         for accepted in spec.accepts:
-            self._accepting[accepted] = (*self._accepting.get(accepted, ()), ref)
+            self._subscribers[accepted] = (*self._subscribers.get(accepted, ()), ref)
 
     def unregister(self, name: str) -> None:
         """Forget an actor; its Ref answers with dead letters from then on."""
         ref, spec = self._refs.pop(name, None), self._specs.pop(name, None)
         for accepted in spec.accepts if spec is not None else ():
-            left = tuple(each for each in self._accepting[accepted] if each is not ref)
+            left = tuple(each for each in self._subscribers[accepted] if each is not ref)
             if left:
-                self._accepting[accepted] = left
+                self._subscribers[accepted] = left
             else:
-                del self._accepting[accepted]
+                del self._subscribers[accepted]
 
     def get(self, name: str) -> Ref | None:
         """The Ref of that name, or None."""
         return self._refs.get(name)
 
-    def accepting(self, message_type: type) -> tuple[Ref, ...]:
+    def subscribers(self, message_type: type) -> tuple[Ref, ...]:
         """Who accepts exactly this type, in the order of registration."""
-        return self._accepting.get(message_type, ())
+        return self._subscribers.get(message_type, ())
 
     def names(self) -> tuple[str, ...]:
         """All names, in the order of registration."""
@@ -75,20 +75,20 @@ class Registry:
         """What was registered under that name."""
         return self._specs.get(name)
 
-    def findings(self) -> list[Finding]:
+    def wiring_warnings(self) -> list[WiringWarning]:
         """Handlers for types that nobody emits, and emitted types that nobody accepts."""
         specs = list(self._specs.values())
         emitted = {each for spec in specs for each in spec.emits}
         found = [
-            Finding(spec.name, each, f"{spec.name} accepts {each.__name__}, which nobody emits")
+            WiringWarning(spec.name, each, f"{spec.name} accepts {each.__name__}, which nobody emits")
             for spec in specs
             for each in spec.accepts
             if each not in emitted
         ]
         found += [
-            Finding(spec.name, each, f"{spec.name} emits {each.__name__}, which nobody accepts")
+            WiringWarning(spec.name, each, f"{spec.name} emits {each.__name__}, which nobody accepts")
             for spec in specs
             for each in spec.emits
-            if each not in self._accepting
+            if each not in self._subscribers
         ]
-        return [finding for finding in found if finding.type not in self._optional]
+        return [finding for finding in found if finding.type not in self._optional_types]

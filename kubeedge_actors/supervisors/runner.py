@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors import events
-from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation, kind_of
+from kubeedge_actors.supervisors.future import LocalReplyTo
+from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation, message_type_name
 from kubeedge_actors.supervisors.lifecycle import Order, State, StopOrder
 from kubeedge_actors.supervisors.mailbox import Mailbox
-from kubeedge_actors.supervisors.promise import LocalReply
+from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.stats import Stats
 from kubeedge_actors.supervisors.tracing import Tracer
 
@@ -37,13 +37,13 @@ class RunnerOwner(Protocol):
 
     name: str
     spec: ChildSpec
-    box: Mailbox
+    mailbox: Mailbox
     clock: Clock
     stats: Stats
     state: State
     order: Order
     incarnation: Incarnation | None
-    seat: object
+    worker: object
 
     @property
     def tracer(self) -> Tracer | None: ...
@@ -54,18 +54,18 @@ class RunnerOwner(Protocol):
 class Runner:
     """The message loop of one cell. Only the holder of the cell's present seat calls it; all state is the cell's."""
 
-    __slots__ = ("_box", "_cell")
+    __slots__ = ("_cell", "_mailbox")
 
     def __init__(self, cell: RunnerOwner) -> None:
-        self._cell, self._box = cell, cell.box
+        self._cell, self._mailbox = cell, cell.mailbox
 
     def run(self, limit: int) -> bool:
         """Carry out orders and handle up to `limit` messages. True when there may be more to do at once."""
-        cell, box = self._cell, self._box
-        seat = cell.seat
-        while limit > 0 and seat is not None and cell.seat is seat:
-            if box.attention:
-                self._run_orders(seat)
+        cell, mailbox = self._cell, self._mailbox
+        worker = cell.worker
+        while limit > 0 and worker is not None and cell.worker is worker:
+            if mailbox.interrupt_requested:
+                self._run_system_messages(worker)
                 continue
             incarnation = cell.incarnation
             if incarnation is None:
@@ -75,59 +75,66 @@ class Runner:
                     limit -= self._run_messages(incarnation, 1)
                 else:
                     incarnation.complete_stop()
-            elif len(box.queue):
+            elif len(mailbox.queue):
                 limit -= self._run_messages(incarnation, limit)
             else:
-                return box.attention
+                return mailbox.interrupt_requested
         return self.has_work()
 
     def has_work(self) -> bool:
         """True when `run` would do something."""
-        cell, box = self._cell, self._box
-        return box.attention or (cell.incarnation is not None and (len(box.queue) > 0 or cell.state is State.STOPPING))
+        cell, mailbox = self._cell, self._mailbox
+        return mailbox.interrupt_requested or (
+            cell.incarnation is not None and (len(mailbox.queue) > 0 or cell.state is State.STOPPING)
+        )
 
     def _drains(self) -> bool:
         """True when what is queued is still to be handled before the stop."""
-        order, box = self._cell.order, self._box
-        return isinstance(order, StopOrder) and order.terminate and len(box.queue) > 0 and box.now() < order.deadline
+        order, mailbox = self._cell.order, self._mailbox
+        return (
+            isinstance(order, StopOrder)
+            and order.terminate
+            and len(mailbox.queue) > 0
+            and mailbox.now() < order.deadline
+        )
 
-    def _run_orders(self, seat: object) -> None:
-        cell, box = self._cell, self._box
-        box.attention = False
-        while box.orders:
-            order = box.orders.popleft()
-            if cell.seat is not seat:  # a hook of this thread hung and was replaced: the order is for its successor
-                box.orders.appendleft(order)
-                box.nudge()
+    def _run_system_messages(self, worker: object) -> None:
+        cell, mailbox = self._cell, self._mailbox
+        mailbox.interrupt_requested = False
+        while mailbox.system_queue:
+            order = mailbox.system_queue.popleft()
+            if cell.worker is not worker:  # a hook of this thread hung and was replaced: the order is for its successor
+                mailbox.system_queue.appendleft(order)
+                mailbox.interrupt()
                 return
             try:
                 order()
             except Exception:
                 log.exception("an order of %s failed", cell.name)
         incarnation = cell.incarnation
-        if incarnation is not None and incarnation.ending is not None and cell.state is not State.STOPPING:
-            incarnation.stop_by_itself(incarnation.ending)
+        if incarnation is not None and incarnation.exit_requested is not None and cell.state is not State.STOPPING:
+            incarnation.stop_by_itself(incarnation.exit_requested)
 
     def _run_messages(self, incarnation: Incarnation, limit: int) -> int:
         """Handle up to `limit` messages until there is none, an order comes, or the incarnation ends; how many."""
-        cell, box, handle = self._cell, self._box, self._handler()
-        queue, take, receive, now = box.queue, box.queue.popleft, incarnation.receive, box.now
-        plain = incarnation.sizes is None and cell.spec.handler_deadline is None and cell.tracer is None
+        cell, mailbox, handle = self._cell, self._mailbox, self._handler()
+        queue, take, receive, now = mailbox.queue, mailbox.queue.popleft, incarnation.receive, mailbox.now
+        plain = incarnation.batch_sizes is None and cell.spec.handler_deadline is None and cell.tracer is None
         done = first = incarnation.turns
         last = first + limit
         try:
-            while done < last and queue and not box.attention:
+            while done < last and queue and not mailbox.interrupt_requested:
                 try:
                     envelope = take()
                 except IndexError:  # a teller took the last one away (drop_oldest)
                     break
-                began = incarnation.began = now()  # before `turn`, for the watch
+                began = incarnation.turn_started_at = now()  # before `turn`, for the watch
                 incarnation.turn = envelope
-                if plain and envelope.attached is None and done & SAMPLE and queue:
+                if plain and envelope.delivery is None and done & SAMPLE and queue:
                     receive(envelope.message)
                     incarnation.turn = None
                     incarnation.turns = done = done + 1
-                    if incarnation.revoked and not incarnation.holds_lease():
+                    if incarnation.revoke_requested and not incarnation.holds_lease():
                         incarnation.call_on_stop()
                         break
                 else:
@@ -136,15 +143,15 @@ class Runner:
                     self._check_deadline(incarnation, spent)
                     incarnation.turn = None
                     incarnation.turns = done = done + count
-                    if incarnation.revoked and not incarnation.holds_lease():
+                    if incarnation.revoke_requested and not incarnation.holds_lease():
                         incarnation.call_on_stop()
                         break
                     if count:
                         cell.stats.sample(spent)
                         settle()
-                if box.waiting and len(queue) <= box.low:
-                    box.let_go()
-        except BaseException as error:  # noqa: BLE001 - promise G9: nothing an actor raises goes further
+                if mailbox.blocked_producers and len(queue) <= mailbox.low_watermark:
+                    mailbox.notify_producers()
+        except BaseException as error:  # noqa: BLE001 - guarantee G9: nothing an actor raises goes further
             incarnation.on_failure(error)
             done += 1
         return max(1, done - first)
@@ -159,30 +166,30 @@ class Runner:
         cell, allowed = self._cell, self._cell.spec.handler_deadline
         if allowed is None or spent < allowed:
             return
-        kind = kind_of(incarnation.held())
+        kind = message_type_name(incarnation.current_envelopes())
         with cell.deciding():
-            if incarnation.lost:  # the watch was faster
+            if incarnation.revoked:  # the watch was faster
                 return
-            incarnation.began = cell.clock.monotonic()  # so that it does not find this turn hung once more
+            incarnation.turn_started_at = cell.clock.monotonic()  # so that it does not find this turn hung once more
             cell.emit(events.Hung, incarnation=incarnation.number, message=kind, duration=spent)
         raise HandlerHung(kind, spent)
 
     def _handle(self, incarnation: Incarnation, envelope: Envelope) -> tuple[int, Settle]:
         """Handle any envelope: how many messages that was, and what settles them once the turn counts."""
-        attached, message = envelope.attached, envelope.message
-        if attached is not None and attached.stale(incarnation):
+        attached, message = envelope.delivery, envelope.message
+        if attached is not None and attached.is_cancelled(incarnation):
             return 0, _nothing
-        if incarnation.sizes is not None and (attached is None or type(attached) is LocalReply):
-            size = incarnation.sizes.get(type(message))
+        if incarnation.batch_sizes is not None and (attached is None or type(attached) is LocalReplyTo):
+            size = incarnation.batch_sizes.get(type(message))
             if size is None:
                 assert incarnation.actor is not None
-                size = incarnation.sizes[type(message)] = incarnation.actor.batch(type(message))
+                size = incarnation.batch_sizes[type(message)] = incarnation.actor.max_batch(type(message))
             if size > 1:
                 return self._handle_batch(incarnation, envelope, size)
         if attached is None:
             incarnation.receive(message)
             return 1, _nothing
-        return 1, partial(attached.settle, attached.perform(incarnation.receive, message))
+        return 1, partial(attached.complete, attached.handle(incarnation.receive, message))
 
     def _handle_batch(self, incarnation: Incarnation, first: Envelope, size: int) -> tuple[int, Settle]:
         incarnation.turn = envelopes = [first]
@@ -195,23 +202,23 @@ class Runner:
 
         def settle() -> None:
             for index, envelope in enumerate(envelopes):
-                if envelope.attached is not None:
-                    envelope.attached.settle(None if answers is None else answers[index])
+                if envelope.delivery is not None:
+                    envelope.delivery.complete(None if answers is None else answers[index])
 
         return len(envelopes), settle
 
     def _collect(self, envelopes: list[Envelope], size: int) -> None:
         """Take what follows in the queue as long as it belongs to the same batch; `envelopes` is the turn, and grows."""
-        queue, kind = self._box.queue, type(envelopes[0].message)
+        queue, kind = self._mailbox.queue, type(envelopes[0].message)
         while len(envelopes) < size and queue:
             try:
                 following = queue.popleft()
             except IndexError:  # a teller took the last one away (drop_oldest)
                 return
             envelopes.append(following)
-            tied = following.attached is not None and type(following.attached) is not LocalReply
+            tied = following.delivery is not None and type(following.delivery) is not LocalReplyTo
             if type(following.message) is not kind or tied or following.alone:
-                self._box.put_back([envelopes.pop()])
+                self._mailbox.requeue([envelopes.pop()])
                 return
 
 

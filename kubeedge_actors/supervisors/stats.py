@@ -10,15 +10,25 @@ SAMPLES = 256
 class Stats:
     """How long handlers took (a ring of samples), and how fast messages went by between two looks."""
 
-    __slots__ = ("_moments", "_ring", "_seen", "buried", "crashes", "failed_at", "last_error", "sampled", "spent")
+    __slots__ = (
+        "_moments",
+        "_ring",
+        "_seen",
+        "crashes",
+        "dead_letters",
+        "failed_at",
+        "handling_seconds",
+        "last_error",
+        "samples",
+    )
 
     def __init__(self) -> None:
         self._ring: list[float] = []
         self._moments: deque[float] = deque(maxlen=64)
-        self.sampled = 0
-        self.spent = 0.0
+        self.samples = 0
+        self.handling_seconds = 0.0
         self.crashes = 0
-        self.buried = 0
+        self.dead_letters = 0
         self.last_error = ""
         self.failed_at = 0.0
         self._seen: list[tuple[float, int]] = []
@@ -28,11 +38,11 @@ class Stats:
         if len(self._ring) < SAMPLES:
             self._ring.append(seconds)
         else:
-            self._ring[self.sampled % SAMPLES] = seconds
-        self.sampled += 1
-        self.spent += seconds
+            self._ring[self.samples % SAMPLES] = seconds
+        self.samples += 1
+        self.handling_seconds += seconds
 
-    def fail(self, error: str, at: float, moment: float) -> None:
+    def record_crash(self, error: str, at: float, moment: float) -> None:
         """Remember a crash; `at`: epoch seconds, `moment`: monotonic."""
         self.crashes += 1
         self._moments.append(moment)

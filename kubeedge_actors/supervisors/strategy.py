@@ -15,16 +15,16 @@ class Restart(enum.Enum):
     TRANSIENT = "transient"
     TEMPORARY = "temporary"
 
-    def after(self, ending: Ending) -> bool:
-        """True when a child of this kind is restarted after `ending`.
+    def should_restart(self, reason: ExitReason) -> bool:
+        """True when a child of this kind is restarted after `reason`.
 
-        >>> [kind.value for kind in Restart if kind.after(Ending.CRASH)]
+        >>> [kind.value for kind in Restart if kind.after(ExitReason.CRASH)]
         ['permanent', 'transient']
         """
-        return self is Restart.PERMANENT or (self is Restart.TRANSIENT and ending is Ending.CRASH)
+        return self is Restart.PERMANENT or (self is Restart.TRANSIENT and reason is ExitReason.CRASH)
 
 
-class Ending(enum.Enum):
+class ExitReason(enum.Enum):
     """How a child ended: it was done, it was asked to go, or it failed."""
 
     NORMAL = "normal"
@@ -34,37 +34,37 @@ class Ending(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """At most `restarts` within a sliding window of `within` seconds; one more and the supervisor escalates."""
+    """At most `max_restarts` within a sliding window of `period` seconds; one more and the supervisor escalates."""
 
-    restarts: int = 5
-    within: float = 10.0
+    max_restarts: int = 5
+    period: float = 10.0
 
     def admit(self, history: Sequence[float], now: float) -> tuple[bool, tuple[float, ...]]:
         """Whether one more restart at `now` is allowed, and the restarts that are then in the window (oldest first).
 
-        >>> Intensity(restarts=2, within=10).admit((1.0, 5.0), now=12.0)
+        >>> Intensity(max_restarts=2, period=10).admit((1.0, 5.0), now=12.0)
         (True, (5.0, 12.0))
-        >>> Intensity(restarts=2, within=10).admit((5.0, 12.0), now=13.0)
+        >>> Intensity(max_restarts=2, period=10).admit((5.0, 12.0), now=13.0)
         (False, (5.0, 12.0, 13.0))
         """
-        recent = (*history[bisect_right(history, now - self.within) :], now)
-        return len(recent) <= self.restarts, recent
+        recent = (*history[bisect_right(history, now - self.period) :], now)
+        return len(recent) <= self.max_restarts, recent
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """How long to wait before the n-th restart in a row.
 
-    The first `immediate` restarts do not wait; then `first` seconds, times `factor` each, at most `ceiling`. `jitter`
-    is the share of the delay that is random. After `quiet` seconds without a failure counting begins anew.
+    The first `immediate_retries` restarts do not wait; then `initial` seconds, times `factor` each, at most `maximum`. `jitter`
+    is the share of the delay that is random. After `reset_after` seconds without a failure counting begins anew.
     """
 
-    first: float = 0.1
+    initial: float = 0.1
     factor: float = 2.0
-    ceiling: float = 30.0
+    maximum: float = 30.0
     jitter: float = 0.2
-    immediate: int = 1
-    quiet: float = 60.0
+    immediate_retries: int = 1
+    reset_after: float = 60.0
 
     def delay(self, attempt: int, chance: float) -> float:
         """Seconds before restart number `attempt` (from 1); `chance` in [0, 1) is the random share.
@@ -72,19 +72,19 @@ class Backoff:
         >>> [Backoff(jitter=0).delay(attempt, 0.5) for attempt in (1, 2, 3, 4, 20)]
         [0.0, 0.1, 0.2, 0.4, 30.0]
         """
-        waits = attempt - self.immediate
+        waits = attempt - self.immediate_retries
         if waits <= 0:
             return 0.0
         # the exponent is capped because a float overflows after 1,024 doublings
-        full = min(self.ceiling, self.first * self.factor ** min(waits - 1, 64))
+        full = min(self.maximum, self.initial * self.factor ** min(waits - 1, 64))
         return full * (1.0 - self.jitter * chance)
 
     def attempt(self, previous: int, quiet_for: float) -> int:
         """The number of this restart when the last was `previous` and the child then ran for `quiet_for` seconds."""
-        return 1 if quiet_for >= self.quiet else previous + 1
+        return 1 if quiet_for >= self.reset_after else previous + 1
 
 
-NO_BACKOFF = Backoff(first=0.0, jitter=0.0)
+NO_BACKOFF = Backoff(initial=0.0, jitter=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +118,11 @@ class RestForOne(Strategy):
         return tuple(children)[list(children).index(failed) :]
 
 
-class Verdict(enum.Enum):
+class Action(enum.Enum):
     """What a supervisor does about a child that ended."""
 
     RESTART = "restart"
-    LEAVE = "leave"
+    STOP = "leave"
     ESCALATE = "escalate"
 
 
@@ -130,7 +130,7 @@ class Verdict(enum.Enum):
 class Decision:
     """The answer of the policy: a verdict, whom it restarts in start order, and the restarts now in the window."""
 
-    verdict: Verdict
+    action: Action
     restart: tuple[str, ...]
     history: tuple[float, ...]
 
@@ -138,7 +138,7 @@ class Decision:
 def decide(
     strategy: Strategy,
     kind: Restart,
-    ending: Ending,
+    reason: ExitReason,
     *,
     children: Sequence[str],
     failed: str,
@@ -148,9 +148,9 @@ def decide(
     """What follows when `failed`, a child of `kind`, ended like this (source: OTP supervisor, restart and strategy
     tables).
     """
-    if not kind.after(ending):
-        return Decision(Verdict.LEAVE, (), tuple(history))
+    if not kind.should_restart(reason):
+        return Decision(Action.STOP, (), tuple(history))
     allowed, recent = strategy.intensity.admit(history, now)
     if not allowed:
-        return Decision(Verdict.ESCALATE, (), recent)
-    return Decision(Verdict.RESTART, strategy.affected(children, failed), recent)
+        return Decision(Action.ESCALATE, (), recent)
+    return Decision(Action.RESTART, strategy.affected(children, failed), recent)

@@ -1,17 +1,55 @@
-"""The machine that carries out decisions: it orders starts and stops, hears reports, and never waits."""
+"""What a supervisor is about to do with several children. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Generic, TypeVar
 
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.cell import Cell
-from kubeedge_actors.supervisors.child import SupervisorSpec
 from kubeedge_actors.supervisors.engines.base import System
 from kubeedge_actors.supervisors.lifecycle import State
-from kubeedge_actors.supervisors.plan import Plan
-from kubeedge_actors.supervisors.strategy import Ending, OneForOne, Restart, Verdict, decide
+from kubeedge_actors.supervisors.specs import SupervisorSpec
+from kubeedge_actors.supervisors.strategy import Action, ExitReason, OneForOne, Restart, decide
+
+Child = TypeVar("Child")
+
+
+class RestartPlan(Generic[Child]):
+    """Children to stop, a delay, then children to start: one after the other, each step when the one before is done.
+
+    A supervisor has one plan at a time. A newer one replaces it and has to include what it left undone: a failure
+    during a group restart is of a child in the group or before it, so the new group contains the old one.
+
+    >>> plan = RestartPlan(["b", "a"], ["a", "b"], delay=0.0, attempt=1)
+    >>> plan.next(), plan.done("b"), plan.next(), plan.done("a"), plan.stop, plan.next()
+    ('b', True, 'a', True, [], 'a')
+    """
+
+    __slots__ = ("attempt", "delay", "running", "start", "steps", "stop")
+
+    def __init__(self, stop: list[Child], start: list[Child], delay: float, attempt: int) -> None:
+        self.stop, self.start, self.delay, self.attempt = stop, start, delay, attempt
+        self.running = False
+        self.steps = 0
+
+    def next(self) -> Child | None:
+        """The child of the present step; None when the delay comes, or nothing."""
+        if self.stop:
+            return self.stop[0]
+        return self.start[0] if self.start and self.delay <= 0 else None
+
+    def done(self, child: Child) -> bool:
+        """The present step is done, if it is this child's; False otherwise."""
+        if self.next() is not child:
+            return False
+        del (self.stop or self.start)[0]
+        self.steps += 1
+        return True
+
+
+# --- The machine that carries out decisions: it orders starts and stops, hears reports, and never waits ---------------
 
 
 class Supervisor:
@@ -22,18 +60,18 @@ class Supervisor:
     """
 
     def __init__(self, spec: SupervisorSpec, parent: Supervisor | None, runtime: System) -> None:
-        self.spec, self.name, self.parent, self.runtime = spec, spec.name, parent, runtime
+        self.spec, self.name, self.parent, self.system = spec, spec.name, parent, runtime
         self.children: list[Cell | Supervisor] = []
         self.state = State.NEW
         self.history: tuple[float, ...] = ()
         self.error = ""
         """Why it gave up."""
-        self.births = 0
-        self._plan: Plan[Cell | Supervisor] | None = None
-        self._final = False
+        self.incarnations = 0
+        self._plan: RestartPlan[Cell | Supervisor] | None = None
+        self._terminate = False
         self._deadline: float | None = None
-        self._since = 0.0
-        self._streaks: dict[str, tuple[int, float]] = {}
+        self._state_since = 0.0
+        self._restarts_in_a_row: dict[str, tuple[int, float]] = {}
 
     # --- orders from above ----------------------------------------------------------------------------------------
 
@@ -41,22 +79,22 @@ class Supervisor:
         """Start all children in list order, in `delay` seconds."""
         self.state = State.STARTING
         self.history, self.error = (), ""
-        self.births += 1
-        self._since = self.runtime.clock.monotonic() + delay
-        self._pursue(Plan([], list(self.children), delay, attempt))
+        self.incarnations += 1
+        self._state_since = self.system.clock.monotonic() + delay
+        self._run_plan(RestartPlan([], list(self.children), delay, attempt))
 
-    def halt(self, *, final: bool, deadline: float | None = None) -> None:
-        """Stop all children in reverse order; `final`: for good, until `deadline` (monotonic). Ends in
+    def stop(self, *, terminate: bool, deadline: float | None = None) -> None:
+        """Stop all children in reverse order; `terminate`: for good, until `deadline` (monotonic). Ends in
         `parent.child_stopped`.
         """
         self.error = ""
-        self._halt(final, deadline)
+        self._stop(terminate, deadline)
 
-    def _halt(self, final: bool, deadline: float | None) -> None:
-        self._final, self._deadline = final, deadline
-        self._since = self.runtime.clock.monotonic()
+    def _stop(self, terminate: bool, deadline: float | None) -> None:
+        self._terminate, self._deadline = terminate, deadline
+        self._state_since = self.system.clock.monotonic()
         self.state = State.STOPPING
-        self._pursue(Plan(list(reversed(self.children)), [], 0.0, 0))
+        self._run_plan(RestartPlan(list(reversed(self.children)), [], 0.0, 0))
 
     # --- reports from below ---------------------------------------------------------------------------------------
 
@@ -71,160 +109,160 @@ class Supervisor:
             and child.spec.restart is Restart.TEMPORARY
             and self.state is not State.STOPPING
         ):
-            self.forget(child)
+            self.delete_child(child)
         self._done(child)
 
-    def child_ended(self, child: Cell | Supervisor, ending: Ending, why: str) -> None:
+    def child_exited(self, child: Cell | Supervisor, reason: ExitReason, why: str) -> None:
         """A child ended by itself: decide, and act."""
         plan = self._plan
         if plan is not None and child in plan.stop:
             return
-        now = self.runtime.clock.monotonic()
+        now = self.system.clock.monotonic()
         names = [each.name for each in self.children]
         decision = decide(
-            self.spec.strategy, child.spec.restart, ending, children=names, failed=child.name, history=self.history,
+            self.spec.strategy, child.spec.restart, reason, children=names, failed=child.name, history=self.history,
             now=now
         )  # fmt: skip
         self.history = decision.history
-        if decision.verdict is Verdict.RESTART:
+        if decision.action is Action.RESTART:
             self._restart(child, decision.restart, now)
-        elif decision.verdict is Verdict.ESCALATE:
+        elif decision.action is Action.ESCALATE:
             self._escalate(child, why)
         else:
-            self._leave(child, ending)
+            self._give_up_child(child, reason)
         # one that failed while starting has had its turn: those behind it do not wait for its back-off
         self._done(child)
 
     def _restart(self, child: Cell | Supervisor, affected: Iterable[str], now: float) -> None:
-        count, last = self._streaks.get(child.name, (0, now))
+        count, last = self._restarts_in_a_row.get(child.name, (0, now))
         attempt = child.spec.backoff.attempt(count, now - last)
-        self._streaks[child.name] = (attempt, now)
-        delay = child.spec.backoff.delay(attempt, self.runtime.chance())
+        self._restarts_in_a_row[child.name] = (attempt, now)
+        delay = child.spec.backoff.delay(attempt, self.system.random())
         if isinstance(self.spec.strategy, OneForOne):
             child.start(delay, attempt)
             return
         group = [each for each in self.children if each.name in affected]
         stop = [each for each in reversed(group) if each is not child]
         # a temporary sibling is stopped with the others and forgotten (source: OTP supervisor, terminate_children)
-        self._pursue(Plan(stop, group, delay, attempt))
+        self._run_plan(RestartPlan(stop, group, delay, attempt))
 
-    def _leave(self, child: Cell | Supervisor, ending: Ending) -> None:
+    def _give_up_child(self, child: Cell | Supervisor, reason: ExitReason) -> None:
         if isinstance(child, Supervisor):
-            child.halt(final=True)
+            child.stop(terminate=True)
         else:
-            child.emit(events.Stopped, reason=f"{ending.value}, not restarted", left=len(child.box.queue))
+            child.emit(events.Stopped, reason=f"{reason.value}, not restarted", left=len(child.mailbox.queue))
             child.close()
         if child.spec.restart is Restart.TEMPORARY:
-            self.forget(child)
+            self.delete_child(child)
 
-    def forget(self, child: Cell | Supervisor) -> None:
+    def delete_child(self, child: Cell | Supervisor) -> None:
         """Take a child off the list, and its names out of the registry."""
         if child in self.children:
             self.children.remove(child)
-        self._streaks.pop(child.name, None)
+        self._restarts_in_a_row.pop(child.name, None)
         if isinstance(child, Cell):
-            self.runtime.registry.unregister(child.name)
+            self.system.registry.unregister(child.name)
         else:
             for each in list(child.children):
-                child.forget(each)
+                child.delete_child(each)
 
     def _escalate(self, child: Cell | Supervisor, why: str) -> None:
         self.error = f"{child.name}: {why}"
-        self.runtime.events.emit(
+        self.system.events.emit(
             events.Escalated(
-                name=self.name, at=self.runtime.clock.now(), child=child.name, error=why, restarts=len(self.history) - 1
+                name=self.name, at=self.system.clock.now(), child=child.name, error=why, restarts=len(self.history) - 1
             )
         )
-        self._halt(self.parent is None, None)
+        self._stop(self.parent is None, None)
 
     # --- plans ----------------------------------------------------------------------------------------------------
 
-    def _pursue(self, plan: Plan[Cell | Supervisor]) -> None:
+    def _run_plan(self, plan: RestartPlan[Cell | Supervisor]) -> None:
         self._plan = plan  # what the old one still had to do is part of the new one: see Plan
-        self._advance(plan)
+        self._run_steps(plan)
 
-    def _advance(self, plan: Plan[Cell | Supervisor]) -> None:
-        if plan.advancing:  # a step was done before its order returned: the loop further up the stack goes on
+    def _run_steps(self, plan: RestartPlan[Cell | Supervisor]) -> None:
+        if plan.running:  # a step was done before its order returned: the loop further up the stack goes on
             return
-        plan.advancing = True
-        while self._plan is plan and self._order(plan):
+        plan.running = True
+        while self._plan is plan and self._run_step(plan):
             pass
-        plan.advancing = False
+        plan.running = False
 
-    def _order(self, plan: Plan[Cell | Supervisor]) -> bool:
+    def _run_step(self, plan: RestartPlan[Cell | Supervisor]) -> bool:
         """Order the next step; True when it is done already."""
         child, steps = plan.next(), plan.steps
         if child is None and plan.delay > 0:
             delay, plan.delay = plan.delay, 0.0
-            self.runtime.engine.call_later(delay, partial(self._resume, plan))
+            self.system.engine.call_later(delay, partial(self._resume, plan))
             return False
         if child is None:
             self._plan = None
             self._finished()
             return False
         if plan.stop:
-            final = self._final or child.spec.restart is Restart.TEMPORARY
-            if child.state is State.TERMINATED or (not final and child.state in (State.STOPPED, State.NEW)):
+            terminate = self._terminate or child.spec.restart is Restart.TEMPORARY
+            if child.state is State.TERMINATED or (not terminate and child.state in (State.STOPPED, State.NEW)):
                 plan.done(child)
             else:
-                child.halt(final=final, deadline=self._deadline)
+                child.stop(terminate=terminate, deadline=self._deadline)
         elif child in self.children:
-            if self.spec.patience is not None:
-                self.runtime.engine.call_later(self.spec.patience, partial(self._pass_over, plan, child))
+            if self.spec.start_timeout is not None:
+                self.system.engine.call_later(self.spec.start_timeout, partial(self._skip_slow_start, plan, child))
             child.start(0.0, plan.attempt)
         else:  # forgotten meanwhile
             plan.done(child)
         return plan.steps > steps
 
-    def _resume(self, plan: Plan[Cell | Supervisor]) -> None:
-        with self.runtime.deciding():
+    def _resume(self, plan: RestartPlan[Cell | Supervisor]) -> None:
+        with self.system.decision_lock():
             if self._plan is plan:
-                self._advance(plan)
+                self._run_steps(plan)
 
-    def _pass_over(self, plan: Plan[Cell | Supervisor], child: Cell | Supervisor) -> None:
+    def _skip_slow_start(self, plan: RestartPlan[Cell | Supervisor], child: Cell | Supervisor) -> None:
         """Those behind a child whose start has not returned have waited long enough; it may still come."""
-        with self.runtime.deciding():
+        with self.system.decision_lock():
             if self._plan is plan and plan.next() is child and not plan.stop:
-                seconds = self.spec.patience or 0.0
-                self.runtime.events.emit(events.Slow(name=child.name, at=self.runtime.clock.now(), duration=seconds))
+                seconds = self.spec.start_timeout or 0.0
+                self.system.events.emit(
+                    events.StartTimedOut(name=child.name, at=self.system.clock.now(), duration=seconds)
+                )
                 self._done(child)
 
     def _done(self, child: Cell | Supervisor) -> None:
         plan = self._plan
         if plan is not None and plan.done(child):
-            self._advance(plan)
+            self._run_steps(plan)
 
     def _finished(self) -> None:
         if self.state is State.STARTING:
             self.state = State.RUNNING
             self._emit_started()
             if self.parent is None:
-                self.runtime.root_started()
+                self.system.root_started()
             else:
                 self.parent.child_started(self)
         elif self.state is State.STOPPING:
-            self._halted()
+            self._stop_completed()
 
     def _emit_started(self) -> None:
-        spent, now = self.runtime.clock.monotonic() - self._since, self.runtime.clock.now()
-        if self.births == 1:
-            self.runtime.events.emit(events.Started(name=self.name, at=now, duration=spent))
+        spent, now = self.system.clock.monotonic() - self._state_since, self.system.clock.now()
+        if self.incarnations == 1:
+            self.system.events.emit(events.Started(name=self.name, at=now, duration=spent))
         else:
             again = events.Restarted(
-                name=self.name, at=now, incarnation=self.births, attempt=0, duration=spent, downtime=0.0
+                name=self.name, at=now, incarnation=self.incarnations, attempt=0, duration=spent, downtime=0.0
             )
-            self.runtime.events.emit(again)
+            self.system.events.emit(again)
 
-    def _halted(self) -> None:
-        self.state = State.TERMINATED if self._final else State.STOPPED
-        spent = self.runtime.clock.monotonic() - self._since
+    def _stop_completed(self) -> None:
+        self.state = State.TERMINATED if self._terminate else State.STOPPED
+        spent = self.system.clock.monotonic() - self._state_since
         why = self.error or "ordered"
-        self.runtime.events.emit(
-            events.Stopped(name=self.name, at=self.runtime.clock.now(), reason=why, duration=spent)
-        )
+        self.system.events.emit(events.Stopped(name=self.name, at=self.system.clock.now(), reason=why, duration=spent))
         if self.parent is None:
-            self.runtime.root_stopped(self.error)
+            self.system.root_stopped(self.error)
         elif self.error:
-            self.parent.child_ended(self, Ending.CRASH, self.error)
+            self.parent.child_exited(self, ExitReason.CRASH, self.error)
         else:
             self.parent.child_stopped(self)

@@ -27,31 +27,31 @@ class Timer(ABC):
 
 
 class TimerOwner(Protocol):
-    """The incarnation, as its timers see it. `timers`: those that may still come; `lost`: it was replaced."""
+    """The incarnation, as its timers see it. `timers`: those that may still come; `revoked`: it was replaced."""
 
     name: str
-    box: Mailbox
+    mailbox: Mailbox
     timers: set[LocalTimer]
-    lost: bool
+    revoked: bool
 
     @property
-    def stopping(self) -> bool: ...
+    def is_stopping_or_stopped(self) -> bool: ...
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
 
 
 class LocalTimer(Timer):
     """A timer of the engine that puts its message into the owner's mailbox."""
 
-    __slots__ = ("_give_up", "_interval", "_message", "_owner", "_queued")
+    __slots__ = ("_cancel", "_interval", "_message", "_owner", "_queued")
 
     def __init__(self, owner: TimerOwner, seconds: float, message: object, *, repeat: bool) -> None:
-        super().__init__(cancelled=owner.lost)
+        super().__init__(cancelled=owner.revoked)
         self._owner, self._message = owner, message
         self._interval = seconds if repeat else None
         self._queued = False
         if not self.cancelled:
             owner.timers.add(self)
-            self._give_up = owner.call_later(seconds, self._fire)
+            self._cancel = owner.call_later(seconds, self._fire)
 
     @property
     def over(self) -> bool:
@@ -62,37 +62,37 @@ class LocalTimer(Timer):
         """Cancel what the engine still has to call."""
         if not self.cancelled:
             self.cancelled = True
-            self._give_up()
+            self._cancel()
             self._owner.timers.discard(self)
 
     def _fire(self) -> None:
         owner = self._owner
-        if self.cancelled or owner.stopping:
+        if self.cancelled or owner.is_stopping_or_stopped:
             return
         if self._interval is not None:
-            self._give_up = owner.call_later(self._interval, self._fire)
+            self._cancel = owner.call_later(self._interval, self._fire)
         if not self._queued:
             self._queued = True
-            owner.box.force(Envelope(self._message, owner.name, owner.box.now(), self))
+            owner.mailbox.enqueue_over_capacity(Envelope(self._message, owner.name, owner.mailbox.now(), self))
 
-    def stale(self, incarnation: object) -> bool:
+    def is_cancelled(self, incarnation: object) -> bool:
         """True when it was cancelled while queued, by its actor or by the end of its incarnation."""
         return self.cancelled
 
-    def perform(self, receive: Receive, message: object) -> object:
+    def handle(self, receive: Receive, message: object) -> object:
         """Let the actor handle the message."""
         self._queued = False
         if self._interval is None:
             self._owner.timers.discard(self)
         return receive(message)
 
-    def settle(self, result: object) -> None:
+    def complete(self, result: object) -> None:
         """Nobody waits for the result."""
 
-    def lose(self, error: Exception) -> bool:
+    def discard(self, error: Exception) -> bool:
         """Nobody else knew of the message; a later one may come."""
         self._queued = False
         return False
 
-    def again(self) -> None:
+    def for_redelivery(self) -> None:
         """It crashed its incarnation: from now on it is a message like any other, bound to no timer (so: None)."""

@@ -16,27 +16,27 @@ from kubeedge_actors.supervisors.actor import Unhandled
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.promise import LocalReply, Promise
+from kubeedge_actors.supervisors.future import Future, LocalReplyTo
 
-Settle = Callable[[], object]
+Complete = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class Span:
     """One message at one actor, or its end as a dead letter.
 
-    `trace`: shared by all that one message led to; `names`: what the message calls itself. `told`: epoch seconds; `waited` in the mailbox
-    and `took` to be handled: seconds. `delivery`: 1, more after a crash. `outcome`: handled, answered, "crashed: ...", "dead letter: ...".
+    `trace`: shared by all that one message led to; `message_ids`: what the message calls itself. `sent_at`: epoch seconds; `queue_seconds` in the mailbox
+    and `handling_seconds` to be handled: seconds. `delivery`: 1, more after a crash. `outcome`: handled, answered, "crashed: ...", "dead letter: ...".
     """
 
     trace: str
-    names: tuple[str, ...]
+    message_ids: tuple[str, ...]
     sender: str
     recipient: str
     type: str
-    told: float
-    waited: float
-    took: float
+    sent_at: float
+    queue_seconds: float
+    handling_seconds: float
     delivery: int
     outcome: str
 
@@ -44,23 +44,23 @@ class Hop:
 class Tracer:
     """Tags messages on their way into a mailbox and reports each hop to `report`, which is called from any thread and has to be brief.
 
-    `wants(recipient, message, own)`: whether a message that nothing led to begins a trace; `own`: it is a timer's, or an answer.
-    `names(message)`: the ids that a message has of its own.
+    `sampler(recipient, message, own)`: whether a message that nothing led to begins a trace; `own`: it is a timer's, or an answer.
+    `message_ids(message)`: the ids that a message has of its own.
     A tagged message is handled alone, never in a batch, so that what it led to is known.
     """
 
     def __init__(
         self,
         clock: Clock,
-        report: Callable[[Hop], object],
-        wants: Callable[[str, object, bool], bool],
-        names: Callable[[object], tuple[str, ...]],
+        report: Callable[[Span], object],
+        sampler: Callable[[str, object, bool], bool],
+        message_ids: Callable[[object], tuple[str, ...]],
         prefix: str = "t",
     ) -> None:
         self._clock = clock
         self._report = report
-        self._wants = wants
-        self._names = names
+        self._sampler = sampler
+        self._message_ids = message_ids
         self._prefix = prefix
         self._numbers = itertools.count(1)
         self._here = threading.local()
@@ -69,62 +69,70 @@ class Tracer:
         """Give an envelope its trace id: that of the message in hand, or a new one; none when nobody wants it."""
         if not envelope.trace:
             envelope.trace = self._current()
-        own = envelope.attached is not None and type(envelope.attached) is not LocalReply
-        if not envelope.trace and self._wants(recipient, envelope.message, own):
+        own = envelope.delivery is not None and type(envelope.delivery) is not LocalReplyTo
+        if not envelope.trace and self._sampler(recipient, envelope.message, own):
             envelope.trace = f"{self._prefix}{next(self._numbers)}"
         if envelope.trace:
             envelope.alone = True
 
     def handle(
-        self, name: str, handle: Callable[[Envelope], tuple[int, Settle]], envelope: Envelope
-    ) -> tuple[int, Settle]:
+        self, name: str, handle: Callable[[Envelope], tuple[int, Complete]], envelope: Envelope
+    ) -> tuple[int, Complete]:
         """Have `handle` handle the envelope for the actor called `name`, and report how that went: now if it crashed, else
         when the turn counts.
         """
         before, began = self._current(), self._clock.monotonic()
         self._here.trace = envelope.trace
         try:
-            count, settle = handle(envelope)
+            count, complete = handle(envelope)
         except BaseException as error:
-            self._hop(name, envelope, began, _failure(error))
+            self._report_span(name, envelope, began, _failure(error))
             self._here.trace = before
             raise
         if not count or not envelope.trace:
             self._here.trace = before
-            return count, settle
-        return count, partial(self._settle, name, envelope, began, settle, before)
+            return count, complete
+        return count, partial(self._complete, name, envelope, began, complete, before)
 
-    def _settle(self, name: str, envelope: Envelope, began: float, settle: Settle, before: str) -> None:
+    def _complete(self, name: str, envelope: Envelope, began: float, complete: Complete, before: str) -> None:
         spent = self._clock.monotonic() - began
-        settle()
-        self._hop(name, envelope, began, "answered" if type(envelope.attached) is LocalReply else "handled", spent)
+        complete()
+        self._report_span(
+            name, envelope, began, "answered" if type(envelope.delivery) is LocalReplyTo else "handled", spent
+        )
         self._here.trace = before
 
-    def _hop(self, name: str, envelope: Envelope, began: float, outcome: str, spent: float | None = None) -> None:
+    def _report_span(
+        self, name: str, envelope: Envelope, began: float, outcome: str, spent: float | None = None
+    ) -> None:
         if not envelope.trace:
             return
         now = self._clock.monotonic()
-        hop = Hop(
+        span = Span(
             trace=envelope.trace,
-            names=self._names(envelope.message),
+            message_ids=self._message_ids(envelope.message),
             sender=envelope.sender,
             recipient=name,
             type=_type(envelope.message),
-            told=self._clock.now() - (now - envelope.at),
-            waited=max(0.0, began - envelope.at),
-            took=now - began if spent is None else spent,
-            delivery=envelope.deliveries + 1,
+            sent_at=self._clock.now() - (now - envelope.at),
+            queue_seconds=max(0.0, began - envelope.at),
+            handling_seconds=now - began if spent is None else spent,
+            delivery=envelope.failed_deliveries + 1,
             outcome=outcome,
         )
-        self._report(hop)
+        self._report(span)
 
-    def buried(self, recipient: str, message: object, reason: Reason, sender: str, deliveries: int, trace: str) -> None:
+    def dead_lettered(
+        self, recipient: str, message: object, reason: Reason, sender: str, failed_deliveries: int, trace: str
+    ) -> None:
         """Report that a followed message became a dead letter."""
         trace = trace or self._current()
         if trace:
             outcome = f"dead letter: {reason.value}"
-            names, now = self._names(message), self._clock.now()
-            self._report(Hop(trace, names, sender, recipient, _type(message), now, 0.0, 0.0, deliveries, outcome))
+            names, now = self._message_ids(message), self._clock.now()
+            self._report(
+                Span(trace, names, sender, recipient, _type(message), now, 0.0, 0.0, failed_deliveries, outcome)
+            )
 
     def _current(self) -> str:
         return getattr(self._here, "trace", "")
@@ -135,4 +143,4 @@ def _failure(error: BaseException) -> str:
 
 
 def _type(message: object) -> str:
-    return f"answer of {message.asked}" if isinstance(message, Promise) else type(message).__name__
+    return f"answer of {message.responder}" if isinstance(message, Future) else type(message).__name__

@@ -34,7 +34,7 @@ def crash_after(error: BaseException | type[BaseException] = InjectedCrash) -> F
     return handle_and_fail
 
 
-def twice() -> Fault:
+def duplicated() -> Fault:
     """Handle the message two times, as after a crash that came too late to undo the first; the second answer counts."""
 
     def repeat(actor: Actor, message: Any, handle: Handle) -> object:
@@ -44,7 +44,7 @@ def twice() -> Fault:
     return repeat
 
 
-def late(seconds: float) -> Fault:
+def delayed(seconds: float) -> Fault:
     """Put the message off: it comes again in `seconds`, behind what was told meanwhile. For tells; an ask gets None."""
 
     def put_off(actor: Actor, message: Any, handle: Handle) -> object:
@@ -80,7 +80,7 @@ def faulty(runnable: Runnable, faults: Mapping[int, Fault]) -> ChildSpec:
     ...     def add(self, number: int) -> int:
     ...         self.total += number
     ...         return self.total
-    >>> with inline(faulty(Adder, {1: crash(), 3: twice()})) as harness:
+    >>> with inline(faulty(Adder, {1: crash(), 3: duplicated()})) as harness:
     ...     harness.ask("adder", 1), harness.ask("adder", 10)
     (1, 21)
     """

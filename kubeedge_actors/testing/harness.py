@@ -8,15 +8,15 @@ from typing import Any
 from kubeedge_actors.module import Module
 from kubeedge_actors.supervisors import (
     Actor,
+    ActorSystem,
     ChildSpec,
+    Crashed,
     DeadLetter,
     Event,
-    Failed,
     InlineEngine,
     Intensity,
     OneForOne,
     Ref,
-    Runtime,
     SupervisorSpec,
 )
 
@@ -76,32 +76,32 @@ class Harness:
         self.contain = contain
         self.events: list[Event] = []
         self._specs = [as_spec(each) for each in runnables]
-        self._runtime = Runtime(self.engine, seed=1)
-        self._runtime.events.subscribe(self.events.append)
+        self._system = ActorSystem(self.engine, seed=1)
+        self._system.events.subscribe(self.events.append)
         self._started = False
         self._probes = 0
         self._seen = 0
         self._expected = {InjectedCrash.__name__}
 
     @property
-    def runtime(self) -> Runtime:
+    def system(self) -> ActorSystem:
         """The runtime, started."""
         if not self._started:
             self._started = True
-            strategy = OneForOne(Intensity(restarts=1_000, within=10.0))
-            self._runtime.start(SupervisorSpec("test", self._specs, strategy))
+            strategy = OneForOne(Intensity(max_restarts=1_000, period=10.0))
+            self._system.start(SupervisorSpec("test", self._specs, strategy))
             self.run()
-        return self._runtime
+        return self._system
 
     @property
     def dead_letters(self) -> list[DeadLetter]:
         """What nobody took, so far."""
-        return list(self.runtime.dead_letters)
+        return list(self.system.dead_letters)
 
     @property
-    def crashes(self) -> list[Failed]:
+    def crashes(self) -> list[Crashed]:
         """Every crash so far."""
-        return [each for each in self.events if isinstance(each, Failed)]
+        return [each for each in self.events if isinstance(each, Crashed)]
 
     def probe(self, *what: str | type, answer: object = None) -> Probe:
         """A recorder of that name, or that accepts these types (or both). `answer`: what it answers."""
@@ -114,7 +114,7 @@ class Harness:
             accepts=tuple(each for each in what if isinstance(each, type)),
         )
         if self._started:
-            self._runtime.add(spec)
+            self._system.add(spec)
             self.run()
         else:
             self._specs.insert(0, spec)
@@ -122,7 +122,7 @@ class Harness:
 
     def ref(self, name: str) -> Ref:
         """The handle of an actor."""
-        return self.runtime.ref(name)
+        return self.system.ref(name)
 
     def tell(self, name: str, message: object) -> None:
         """Tell an actor and run until nobody has work."""
@@ -131,25 +131,25 @@ class Harness:
 
     def ask(self, name: str, message: object, timeout: float = 5.0) -> Any:
         """Ask an actor, run, and give its answer."""
-        promise = self.ref(name).ask(message, timeout)
+        future = self.ref(name).ask(message, timeout)
         self.run()
-        return promise.get()
+        return future.get()
 
     def publish(self, message: object) -> int:
         """Tell all who accept the type and run; how many they are."""
-        count = self.runtime.publish(message)
+        count = self.system.publish(message)
         self.run()
         return count
 
     def advance(self, seconds: float) -> None:
         """Move the clock, fire what is due, and run."""
-        assert self.runtime is not None  # started
+        assert self.system is not None  # started
         self.engine.advance(seconds)
         self._raise_crashes()
 
     def run(self) -> None:
         """Run until nobody has work at this moment of the clock."""
-        assert self.runtime is not None  # started
+        assert self.system is not None  # started
         self.engine.run()
         self._raise_crashes()
 
@@ -157,13 +157,13 @@ class Harness:
         """Make an actor crash between two messages, and run (`advance` lets its back-off pass)."""
         error = error or InjectedCrash("asked for by a test")
         self._expected.add(type(error).__name__)
-        self.runtime.crash(name, error)
+        self.system.crash(name, error)
         self.run()
 
     def stop(self) -> None:
         """Stop everything."""
         if self._started:
-            self._runtime.stop()
+            self._system.stop()
 
     def __enter__(self) -> Harness:
         return self

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from kubeedge_actors.drivers.link.base import Admission, Link, Peer
-from kubeedge_actors.drivers.link.memory import MemoryServer
+from kubeedge_actors.drivers.link.base import Link, Peer, UpgradeResponse
+from kubeedge_actors.drivers.link.fake import FakeLinkServer
 
 
-class MemoryCloud:
+class FakeCloud:
     """The cloud's end. Give `links` to whoever connects (`EdgeHub(links=cloud.links, ...)`); `heard`: every text that arrived.
 
     `headers`: what it answers the one that connects with.
@@ -19,7 +19,7 @@ class MemoryCloud:
     ...     def on_text(self, text): print("heard", text)
     ...     def on_written(self, marks): print("written", *marks)
     ...     def on_close(self, closed): print(closed.reason)
-    >>> cloud = MemoryCloud()
+    >>> cloud = FakeCloud()
     >>> link = cloud.links()
     >>> link.open("wss://cloud", {}, None, Edge())
     open
@@ -36,7 +36,7 @@ class MemoryCloud:
         self.answer: Callable[[str], list[str]] = lambda text: []
         """What it says to each text that it hears; nothing, if a test sets no other."""
         self._headers = dict(headers or {})
-        self._server = MemoryServer()
+        self._server = FakeLinkServer()
         self._server.start("", 0, None, self)
         self.connections = 0
         """How many there were so far."""
@@ -54,12 +54,12 @@ class MemoryCloud:
         """End every connection; what was written and not heard is lost. Who tries again is let in."""
         self._server.cut(reason)
 
-    def go_away(self) -> None:
-        """End every connection and let nobody in until `come_back`."""
+    def refuse(self) -> None:
+        """End every connection and let nobody in until `accept`."""
         self._server.reachable = False
         self.cut("the cloud went away")
 
-    def come_back(self) -> None:
+    def accept(self) -> None:
         """Let in again who tries."""
         self._server.reachable = True
 
@@ -67,15 +67,15 @@ class MemoryCloud:
         """From now on nothing arrives and nothing counts as written, and the link stays open: a network that only looks well."""
         self._server.stalled = True
 
-    def flow(self) -> None:
+    def restore(self) -> None:
         """Deliver what was held back, and all that follows."""
         self._server.mend()
 
     # --- what the link tells
 
-    def admit(self, peer: Peer) -> Admission:
+    def admit(self, peer: Peer) -> UpgradeResponse:
         """Anybody may come in."""
-        return Admission(headers=self._headers)
+        return UpgradeResponse(headers=self._headers)
 
     def on_connect(self, peer: Peer) -> None:
         """One more."""

@@ -14,8 +14,8 @@ import msgspec
 
 from kubeedge_actors import nesting
 from kubeedge_actors.errors import FrameError
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.paths import Fields
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.resource import Fields
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -83,35 +83,35 @@ class Content(NamedTuple):
     write: Callable[[Any], Any]
 
 
-def constant(word: str | None) -> Content:
+def constant_content(word: str | None) -> Content:
     """A content that says nothing: written as `word`, and whatever comes is accepted, as KubeEdge's receivers do."""
     return Content(lambda raw, fields: {}, lambda message: word)
 
 
-def value(field: str, fits: Callable[[Any, Fields], bool], quoted: bool = True) -> Content:
-    """A content that is one field of a kind that `fits` accepts. `quoted`: JSON text stands for its value."""
+def json_content(field: str, validate: Callable[[Any, Fields], bool], accept_json_text: bool = True) -> Content:
+    """A content that is one field of a kind that `validate` accepts. `accept_json_text`: JSON text stands for its value."""
 
     def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
         found = to_value(raw)
-        if quoted:
+        if accept_json_text:
             found = unquote(found)
-        return {field: found} if fits(found, fields) else None
+        return {field: found} if validate(found, fields) else None
 
     return Content(read, lambda message: getattr(message, field))
 
 
-def text(field: str) -> Content:
+def json_text_content(field: str) -> Content:
     """A content that is JSON text in a string. An object in its place is kept as text, with `embedded` set."""
 
     def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
         found = to_value(raw)
         if isinstance(found, str):
             return {field: found}
-        return {field: _encode(found).decode(), "embedded": True} if isinstance(found, dict) else None
+        return {field: _encode(found).decode(), "sent_as_object": True} if isinstance(found, dict) else None
 
     def write(message: Any) -> Any:
         found = getattr(message, field)
-        return to_value(found) if message.embedded else found
+        return to_value(found) if message.sent_as_object else found
 
     return Content(read, write)
 
@@ -132,17 +132,17 @@ def _are_ids(found: Any, fields: Fields) -> bool:
     return isinstance(found, list) and all(isinstance(each, str) for each in found)
 
 
-NOTHING: Final = constant(None)
-HEARTBEAT: Final = constant(names.PING)
-OBJECT: Final = value("object", _is_object)
-STRICT_OBJECT: Final = value("content", _is_object, quoted=False)
-CONTENT_OBJECT: Final = value("content", _is_object)
-REPORT: Final = value("report", _is_object)
-REQUEST: Final = value("request", _is_object)
-POD_STATUS: Final = value("content", _is_pod_status)
-DELETE_OPTIONS: Final = value("options", _is_delete_options, quoted=False)
-IDS: Final = value("ids", _are_ids, quoted=False)
-REASON: Final = value("reason", lambda found, fields: isinstance(found, str), quoted=False)
-ANSWER: Final = value("content", lambda found, fields: True)
-ANYTHING: Final = value("content", lambda found, fields: True, quoted=False)
-PAYLOAD: Final = value("payload", lambda found, fields: True, quoted=False)
+NOTHING: Final = constant_content(None)
+KEEPALIVE: Final = constant_content(constants.PING)
+OBJECT: Final = json_content("object", _is_object)
+STRICT_OBJECT: Final = json_content("content", _is_object, accept_json_text=False)
+CONTENT_OBJECT: Final = json_content("content", _is_object)
+REPORT: Final = json_content("report", _is_object)
+REQUEST: Final = json_content("request", _is_object)
+POD_STATUS: Final = json_content("content", _is_pod_status)
+DELETE_OPTIONS: Final = json_content("options", _is_delete_options, accept_json_text=False)
+IDS: Final = json_content("ids", _are_ids, accept_json_text=False)
+REASON: Final = json_content("reason", lambda found, fields: isinstance(found, str), accept_json_text=False)
+RESPONSE: Final = json_content("content", lambda found, fields: True)
+ANYTHING: Final = json_content("content", lambda found, fields: True, accept_json_text=False)
+PAYLOAD: Final = json_content("payload", lambda found, fields: True, accept_json_text=False)

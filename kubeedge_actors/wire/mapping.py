@@ -1,6 +1,6 @@
-"""Record <-> typed message, by the table in forms.py. A frame is understood once, here, and leaves as text once.
+"""Record <-> typed message, by the table in mapping_table.py. A frame is understood once, here, and leaves as text once.
 
-What no row describes, and what does not fit its row, becomes an UnknownRecord: reading never fails. `header.sync`,
+What no row describes, and what does not fit its row, becomes an UnknownMessage: reading never fails. `header.sync`,
 `header.type` and `route.destination` are in-process words of KubeEdge, which typed messages do not keep. Content that
 is JSON text where an object belongs comes back as that text (content.py).
 """
@@ -13,61 +13,61 @@ import msgspec
 
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.wire import messages
+from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
 from kubeedge_actors.wire.content import to_raw
-from kubeedge_actors.wire.forms import BOTH, DOWN, FORMS, UP, Form
-from kubeedge_actors.wire.lanes import lane_of
-from kubeedge_actors.wire.paths import Fields, recognise
-from kubeedge_actors.wire.record import Header, Record, Route
+from kubeedge_actors.wire.dispatch import classify
+from kubeedge_actors.wire.mapping_table import BOTH, DOWN, MAPPINGS, UP, RouteMapping
+from kubeedge_actors.wire.resource import Fields, match
 
-UPWARD: Final = frozenset(form.said for form in BOTH + UP)
+UPWARD: Final = frozenset(form.message_type for form in BOTH + UP)
 """What an edge may say. A cloud drops every other type that a node sends, an ObjectPushed above all."""
-DOWNWARD: Final = frozenset(form.said for form in BOTH + DOWN)
+DOWNWARD: Final = frozenset(form.message_type for form in BOTH + DOWN)
 """What a cloud may say."""
 
 
 class _Row(NamedTuple):
     """A form with what can be known about its type beforehand."""
 
-    form: Form
+    mapping: RouteMapping
     parent: bool
     version: bool
     source: bool
     group: bool
 
 
-def _row(form: Form) -> _Row:
-    has = frozenset(form.said.__struct_fields__)
-    return _Row(form, "parent_msg_id" in has, "resource_version" in has, not form.source, not form.group)
+def _row(mapping: RouteMapping) -> _Row:
+    has = frozenset(mapping.message_type.__struct_fields__)
+    return _Row(mapping, "parent_msg_id" in has, "resource_version" in has, not mapping.source, not mapping.group)
 
 
-_BY_TYPE: Final = {form.said: _row(form) for form in FORMS}
+_BY_TYPE: Final = {form.message_type: _row(form) for form in MAPPINGS}
 _BY_ROUTE: Final = {
-    (form.lane, operation, form.path.subject): _BY_TYPE[form.said]
-    for form in FORMS
+    (form.message_class, operation, form.path.lookup_key): _BY_TYPE[form.message_type]
+    for form in MAPPINGS
     for operation in (("",) if form.any_operation else form.operations)
 }
 
 
-def from_record(record: Record, node: str = "") -> messages.Said:
-    """The typed message of a record; an UnknownRecord when it has none. `node`: the node it came from, in the cloud."""
+def from_beehive(record: BeehiveMessage, node: str = "") -> messages.LinkMessage:
+    """The typed message of a record; an UnknownMessage when it has none. `node`: the node it came from, in the cloud."""
     path, operation = record.route.resource, record.route.operation
-    lane = lane_of(record.header, record.route)
-    subject, found = recognise(path)
+    lane = classify(record.header, record.route)
+    subject, found = match(path)
     for key in ((lane, operation, subject), (lane, operation, ""), (lane, "", subject), (lane, "", "")):
         row = _BY_ROUTE.get(key)
-        if row is not None and (fields := row.form.path.read(path, found)) is not None:
+        if row is not None and (fields := row.mapping.path.read(path, found)) is not None:
             return _read(row, record, node, fields) or _unknown(record, node)
     return _unknown(record, node)
 
 
-def _unknown(record: Record, node: str) -> messages.UnknownRecord:
+def _unknown(record: BeehiveMessage, node: str) -> messages.UnknownMessage:
     header = record.header
-    return messages.UnknownRecord(node=node, msg_id=header.msg_id, timestamp=header.timestamp, record=record)
+    return messages.UnknownMessage(node=node, msg_id=header.msg_id, timestamp=header.timestamp, message=record)
 
 
-def _read(row: _Row, record: Record, node: str, fields: Fields) -> messages.Said | None:
+def _read(row: _Row, record: BeehiveMessage, node: str, fields: Fields) -> messages.LinkMessage | None:
     """The message of a row, or None when the content does not fit it."""
-    form, header, route = row.form, record.header, record.route
+    form, header, route = row.mapping, record.header, record.route
     try:
         content = form.content.read(record.content, fields)
     except FrameError:
@@ -85,30 +85,30 @@ def _read(row: _Row, record: Record, node: str, fields: Fields) -> messages.Said
         fields["group"] = route.group
     if form.operation_field:
         fields[form.operation_field] = route.operation
-    return form.said(**fields)
+    return form.message_type(**fields)
 
 
-def to_record(message: messages.Said, now_ms: int) -> Record:
+def to_beehive(message: messages.LinkMessage, now_ms: int) -> BeehiveMessage:
     """The record of a message, ready for codec.encode. `now_ms` is its time when it has none, ms since the epoch.
 
     Errors: ResourceError when a name is no path segment, FrameError when the content has no JSON form, WireError for a
     type without a form.
     """
-    if isinstance(message, messages.UnknownRecord):
+    if isinstance(message, messages.UnknownMessage):
         return _verbatim(message, now_ms)
     row = _row_of(message)
-    content = to_raw(row.form.content.write(message))
-    return Record(header=_header(row, message, now_ms), route=_route(row, message), content=content)
+    content = to_raw(row.mapping.content.write(message))
+    return BeehiveMessage(header=_header(row, message, now_ms), route=_route(row, message), content=content)
 
 
-def route_of(message: messages.Said) -> Route:
+def route_of(message: messages.LinkMessage) -> Route:
     """The route of a message's record, without its content. Errors: ResourceError, WireError as to_record."""
-    if isinstance(message, messages.UnknownRecord):
-        return message.record.route
+    if isinstance(message, messages.UnknownMessage):
+        return message.message.route
     return _route(_row_of(message), message)
 
 
-def _row_of(message: messages.Said) -> _Row:
+def _row_of(message: messages.LinkMessage) -> _Row:
     row = _BY_TYPE.get(type(message))
     if row is None:
         raise WireError(f"{type(message).__name__} has no form on the wire")
@@ -125,7 +125,7 @@ def _header(row: _Row, message: Any, now_ms: int) -> Header:
 
 
 def _route(row: _Row, message: Any) -> Route:
-    form = row.form
+    form = row.mapping
     return Route(
         source=form.source or message.source,
         group=form.group or message.group,
@@ -134,15 +134,15 @@ def _route(row: _Row, message: Any) -> Route:
     )
 
 
-def _verbatim(message: messages.UnknownRecord, now_ms: int) -> Record:
+def _verbatim(message: messages.UnknownMessage, now_ms: int) -> BeehiveMessage:
     """The record as it stands.
 
     One without an id was made here, or is the empty message: that one has no id to take either.
     """
-    header = message.record.header
+    header = message.message.header
     if not header.msg_id and not message.msg_id:
-        return message.record
+        return message.message
     changed = msgspec.structs.replace(
         header, msg_id=header.msg_id or message.msg_id, timestamp=header.timestamp or message.timestamp or now_ms
     )
-    return msgspec.structs.replace(message.record, header=changed)
+    return msgspec.structs.replace(message.message, header=changed)

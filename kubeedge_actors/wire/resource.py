@@ -11,27 +11,29 @@ A path is read by whole segments and by their number, never by what it contains:
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kubeedge_actors.errors import ResourceError
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.beehive import Route
 
-FIXED: Final = frozenset(
+FIXED_PATHS: Final = frozenset(
     {
-        names.MEMBERSHIP,
-        names.PATH_MEMBERSHIP_DETAIL,
-        names.PATH_CLUSTER_CA,
-        names.PATH_APPLICATION,
-        names.PATH_WATCH_SYNC,
-        names.PATH_CONNECTION,
-        names.PATH_TWIN,
-        names.PATH_OUTBOX,
-        names.NODE,
+        constants.MEMBERSHIP,
+        constants.PATH_MEMBERSHIP_DETAIL,
+        constants.PATH_CLUSTER_CA,
+        constants.PATH_APPLICATION,
+        constants.PATH_WATCH_SYNC,
+        constants.PATH_CONNECTION,
+        constants.PATH_TWIN,
+        constants.PATH_OUTBOX,
+        constants.NODE,
     }
 )
 """Paths that name no object and no device."""
-
-_ABOUT_DEVICE: Final = frozenset({names.PATH_TWIN_REPORTED, names.PATH_STATE_REPORTED, names.TWIN_CLOUD_UPDATED})
+_ABOUT_DEVICE: Final = frozenset(
+    {constants.PATH_TWIN_REPORTED, constants.PATH_STATE_REPORTED, constants.TWIN_CLOUD_UPDATED}
+)
 
 
 class Resource(NamedTuple):
@@ -52,7 +54,7 @@ class Resource(NamedTuple):
     @property
     def cluster_scoped(self) -> bool:
         """Whether the object has no namespace."""
-        return self.namespace in ("", names.CLUSTER_SCOPE)
+        return self.namespace in ("", constants.CLUSTER_SCOPE)
 
 
 class DeviceResource(NamedTuple):
@@ -67,18 +69,18 @@ class DeviceResource(NamedTuple):
         return device_path(self.device, self.about)
 
 
-def find(path: str) -> Resource | None:
+def try_parse(path: str) -> Resource | None:
     """The object that a path names, or None when it names something else."""
     parts = path.split("/")
-    if not 2 <= len(parts) <= 3 or not all(parts) or path in FIXED:
+    if not 2 <= len(parts) <= 3 or not all(parts) or path in FIXED_PATHS:
         return None
     return Resource(*parts)
 
 
-def find_device(path: str) -> DeviceResource | None:
+def try_parse_device(path: str) -> DeviceResource | None:
     """The device that a path is about, or None when it is about something else."""
     parts = path.split("/")
-    if not 4 <= len(parts) <= 5 or parts[0] != names.DEVICE or not all(parts):
+    if not 4 <= len(parts) <= 5 or parts[0] != constants.DEVICE or not all(parts):
         return None
     about = f"{parts[-2]}/{parts[-1]}"
     return DeviceResource("/".join(parts[1:-2]), about) if about in _ABOUT_DEVICE else None
@@ -86,7 +88,7 @@ def find_device(path: str) -> DeviceResource | None:
 
 def parse(path: str) -> Resource:
     """The object that a path names. Errors: ResourceError when it names something else."""
-    found = find(path)
+    found = try_parse(path)
     if found is None:
         raise ResourceError(f"not the path of an object: {path[:200]!r}")
     return found
@@ -94,7 +96,7 @@ def parse(path: str) -> Resource:
 
 def parse_device(path: str) -> DeviceResource:
     """The device that a path is about. Errors: ResourceError when it is about something else."""
-    found = find_device(path)
+    found = try_parse_device(path)
     if found is None:
         raise ResourceError(f"not the path of a device: {path[:200]!r}")
     return found
@@ -105,8 +107,12 @@ def object_path(type: str, namespace: str, name: str = "") -> str:
 
     Errors: ResourceError for an impossible segment.
     """
-    path = f"{namespace or names.CLUSTER_SCOPE}/{type}/{name}" if name else f"{namespace or names.CLUSTER_SCOPE}/{type}"
-    if not type or path.count("/") != (2 if name else 1) or path in FIXED:
+    path = (
+        f"{namespace or constants.CLUSTER_SCOPE}/{type}/{name}"
+        if name
+        else f"{namespace or constants.CLUSTER_SCOPE}/{type}"
+    )
+    if not type or path.count("/") != (2 if name else 1) or path in FIXED_PATHS:
         raise ResourceError(f"no path for type {type!r}, namespace {namespace!r}, name {name!r}")
     return path
 
@@ -116,8 +122,8 @@ def device_path(device: str, about: str) -> str:
 
     Errors: ResourceError when `device` is no device id or nothing is said about devices so.
     """
-    path = f"{names.DEVICE}/{device}/{about}"
-    if find_device(path) != (device, about):
+    path = f"{constants.DEVICE}/{device}/{about}"
+    if try_parse_device(path) != (device, about):
         raise ResourceError(f"no path for device {device!r}, about {about!r}")
     return path
 
@@ -129,13 +135,165 @@ def add_node(node: str, path: str) -> str:
     """
     if not node or "/" in node:
         raise ResourceError(f"not a node name: {node!r}")
-    return f"{names.NODE}/{node}/{path}"
+    return f"{constants.NODE}/{node}/{path}"
 
 
 def remove_node(path: str) -> tuple[str, str]:
     """Node and wire path of a path with `node/<node>/` in front. Errors: ResourceError when there is no such prefix."""
     head, _, rest = path.partition("/")
     node, _, wire = rest.partition("/")
-    if head != names.NODE or not node or not wire:
+    if head != constants.NODE or not node or not wire:
         raise ResourceError(f"no node in front of: {path[:200]!r}")
     return node, wire
+
+
+# --- patterns of `route.resource`, as rows of the mapping table have them ---------------------------------------------
+
+
+Fields = dict[str, Any]
+ParsedPath = Resource | DeviceResource | None
+
+
+class ObjectPath(NamedTuple):
+    """The path of an object. `type` empty: any type, kept in the message's field `type`.
+
+    `namespace` is written when the message has no such field; `strict`: nothing else is read in its place.
+    """
+
+    type: str = ""
+    namespace: str = ""
+    strict: bool = False
+    named: bool = True
+
+    @property
+    def lookup_key(self) -> str:
+        """What a path of this sort is found by."""
+        return self.type
+
+    def read(self, path: str, found: ParsedPath) -> Fields | None:
+        """The fields of the path, or None when it is of another sort."""
+        if not isinstance(found, Resource) or (self.named and not found.name):
+            return None
+        if self.strict and found.namespace != self.namespace:
+            return None
+        if self.namespace:
+            return {"name": found.name}
+        if self.type:
+            return {"namespace": found.namespace, "name": found.name}
+        return {"namespace": found.namespace, "type": found.type, "name": found.name}
+
+    def write(self, message: Any) -> str:
+        """The path of a message. Errors: ResourceError when a field is no segment."""
+        return object_path(self.type or message.type, self.namespace or message.namespace, message.name)
+
+
+class DevicePath(NamedTuple):
+    """The path of a device; the device id is the message's field `device`."""
+
+    about: str
+
+    @property
+    def lookup_key(self) -> str:
+        """What a path of this sort is found by."""
+        return self.about
+
+    def read(self, path: str, found: ParsedPath) -> Fields | None:
+        """The fields of the path, or None when it is of another sort."""
+        return {"device": found.device} if isinstance(found, DeviceResource) else None
+
+    def write(self, message: Any) -> str:
+        """The path of a message. Errors: ResourceError when `device` is no device id."""
+        return device_path(message.device, self.about)
+
+
+class ShortDevicePath(NamedTuple):
+    """`device/<id>`; the id is the message's field `device`."""
+
+    @property
+    def lookup_key(self) -> str:
+        """Empty: a path of this sort looks like that of an object."""
+        return ""
+
+    def read(self, path: str, found: ParsedPath) -> Fields | None:
+        """The field, or None when the path is of another sort."""
+        first, _, device = path.partition("/")
+        whole = first == constants.DEVICE and device.count("/") <= 1 and all(device.split("/"))
+        return {"device": device} if whole else None
+
+    def write(self, message: Any) -> str:
+        """The path of a message."""
+        return f"{constants.DEVICE}/{message.device}"
+
+
+class FixedPath(NamedTuple):
+    """A path that is the same for every message. `any_path`: the receiver does not look at it, so every path is read."""
+
+    path: str
+    any_path: bool = False
+
+    @property
+    def lookup_key(self) -> str:
+        """What a path of this sort is found by."""
+        return "" if self.any_path else self.path
+
+    def read(self, path: str, found: ParsedPath) -> Fields | None:
+        """No fields: the path says nothing more."""
+        return {}
+
+    def write(self, message: Any) -> str:
+        """The path."""
+        return self.path
+
+
+class OpaquePath(NamedTuple):
+    """A path that is a topic, a URL or whatever the peer likes; it is the message's field `field`."""
+
+    field: str
+    allow_empty: bool = False
+
+    @property
+    def lookup_key(self) -> str:
+        """Empty: every path is of this sort."""
+        return ""
+
+    def read(self, path: str, found: ParsedPath) -> Fields | None:
+        """The field, or None for an empty path where one is needed."""
+        return {self.field: path} if path or self.allow_empty else None
+
+    def write(self, message: Any) -> str:
+        """The field."""
+        path: str = getattr(message, self.field)
+        return path
+
+
+Path = ObjectPath | DevicePath | ShortDevicePath | FixedPath | OpaquePath
+
+
+def match(path: str) -> tuple[str, ParsedPath]:
+    """What a path is found by, and what it names.
+
+    The first is a fixed path itself, the type of an object, what is said about a device, or empty when it is nothing of
+    these.
+    """
+    if path in FIXED_PATHS:
+        return path, None
+    if found := try_parse(path):
+        return found.type, found
+    device = try_parse_device(path)
+    return (device.about, device) if device else ("", None)
+
+
+# --- labels for traffic counters --------------------------------------------------------------------------------------
+
+
+def traffic_label(route: Route) -> str:
+    """The kind of resource; where the path is free text (topics, addresses), the operation.
+
+    >>> traffic_label(Route(operation="update", resource="kube-node-lease/lease/edge-1"))
+    'lease'
+    """
+    if route.group == constants.GROUP_USER or route.operation == constants.KEEPALIVE:
+        return route.operation
+    device = try_parse_device(route.resource)
+    found = try_parse(route.resource)
+    return device.about if device else found.type if found else route.resource or route.operation

@@ -16,64 +16,64 @@ import binascii
 from typing import Final, NamedTuple
 
 from kubeedge_actors.errors import ResourceError
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 
 FIXED_SUBSCRIPTIONS: Final = (
-    f"{names.TOPIC_UPLOAD}#",
-    f"{names.TOPIC_DEVICE}+/+/{names.STATE_UPDATE}",
-    f"{names.TOPIC_DEVICE}+/+/{names.TWIN_ANY}",
-    f"{names.TOPIC_NODE}+/{names.MEMBERSHIP_GET}",
-    names.TOPIC_RECORDS,
-    f"+/{names.TOPIC_USER}/#",
+    f"{constants.TOPIC_UPLOAD}#",
+    f"{constants.TOPIC_DEVICE}+/+/{constants.STATE_UPDATE}",
+    f"{constants.TOPIC_DEVICE}+/+/{constants.TWIN_ANY}",
+    f"{constants.TOPIC_NODE}+/{constants.MEMBERSHIP_GET}",
+    constants.TOPIC_RECORDS,
+    f"+/{constants.TOPIC_USER}/#",
 )
 """What edgecore subscribes to at every start, before the stored topics."""
 
 ONE_LEVEL_SUBSCRIPTIONS: Final = (
-    f"{names.TOPIC_DEVICE}+/{names.STATE_UPDATE}",
-    f"{names.TOPIC_DEVICE}+/{names.TWIN_ANY}",
+    f"{constants.TOPIC_DEVICE}+/{constants.STATE_UPDATE}",
+    f"{constants.TOPIC_DEVICE}+/{constants.TWIN_ANY}",
 )
 """What v0.2 subscribed to for devices, whose id had one level."""
 
 HISTORY_SUBSCRIPTIONS: Final = (
-    f"{names.TOPIC_DEVICE}+/+/{names.TWIN_HISTORY_GET}",
-    f"{names.TOPIC_DEVICE}+/{names.TWIN_HISTORY_GET}",
+    f"{constants.TOPIC_DEVICE}+/+/{constants.TWIN_HISTORY_GET}",
+    f"{constants.TOPIC_DEVICE}+/{constants.TWIN_HISTORY_GET}",
 )
 """Ours: the question for the history of a device, in both forms."""
 
 _DEVICE_KINDS: Final = frozenset(
     {
-        names.TWIN_UPDATE,
-        names.TWIN_UPDATE_RESULT,
-        names.TWIN_UPDATE_DOCUMENT,
-        names.TWIN_UPDATE_DELTA,
-        names.TWIN_GET,
-        names.TWIN_GET_RESULT,
-        names.TWIN_HISTORY_GET,
-        names.TWIN_HISTORY_GET_RESULT,
-        names.TWIN_CLOUD_UPDATED,
-        names.STATE_UPDATE,
-        names.STATE_UPDATE_RESULT,
-        names.STATE_GET,
-        names.ATTRIBUTES_UPDATED,
+        constants.TWIN_UPDATE,
+        constants.TWIN_UPDATE_RESULT,
+        constants.TWIN_UPDATE_DOCUMENT,
+        constants.TWIN_UPDATE_DELTA,
+        constants.TWIN_GET,
+        constants.TWIN_GET_RESULT,
+        constants.TWIN_HISTORY_GET,
+        constants.TWIN_HISTORY_GET_RESULT,
+        constants.TWIN_CLOUD_UPDATED,
+        constants.STATE_UPDATE,
+        constants.STATE_UPDATE_RESULT,
+        constants.STATE_GET,
+        constants.ATTRIBUTES_UPDATED,
     }
 )
 _NODE_KINDS: Final = frozenset(
     {
-        names.MEMBERSHIP_GET,
-        names.MEMBERSHIP_GET_RESULT,
-        names.MEMBERSHIP_UPDATED,
-        names.MEMBERSHIP_DETAIL,
-        names.MEMBERSHIP_DETAIL_RESULT,
-        names.AUTHINFO_GET_RESULT,
+        constants.MEMBERSHIP_GET,
+        constants.MEMBERSHIP_GET_RESULT,
+        constants.MEMBERSHIP_UPDATED,
+        constants.MEMBERSHIP_DETAIL,
+        constants.MEMBERSHIP_DETAIL_RESULT,
+        constants.AUTHINFO_GET_RESULT,
     }
 )
 
 
 class Topic(NamedTuple):
-    """A topic that means something to the edge. `subject` is the device id or the node; empty for uploads."""
+    """A topic that means something to the edge. `device_or_node` is the device id or the node; empty for uploads."""
 
     kind: str
-    subject: str
+    device_or_node: str
 
 
 def parse(topic: str) -> Topic | None:
@@ -82,14 +82,14 @@ def parse(topic: str) -> Topic | None:
     `kind` is `TOPIC_UPLOAD`, `TOPIC_RECORDS` or `TOPIC_USER` for the three upload forms, `DATA_UPDATE` for a mapper's
     data topic.
     """
-    if topic.startswith(names.TOPIC_DEVICE):
-        return _device(topic.removeprefix(names.TOPIC_DEVICE))
-    if topic.startswith(names.TOPIC_NODE):
-        node, _, kind = topic.removeprefix(names.TOPIC_NODE).partition("/")
+    if topic.startswith(constants.TOPIC_DEVICE):
+        return _device(topic.removeprefix(constants.TOPIC_DEVICE))
+    if topic.startswith(constants.TOPIC_NODE):
+        node, _, kind = topic.removeprefix(constants.TOPIC_NODE).partition("/")
         return Topic(kind, node) if kind in _NODE_KINDS else None
-    if topic.startswith(names.TOPIC_MAPPER):
-        device, _, kind = topic.removeprefix(names.TOPIC_MAPPER).partition("/")
-        return Topic(kind, device) if kind == names.DATA_UPDATE else None
+    if topic.startswith(constants.TOPIC_MAPPER):
+        device, _, kind = topic.removeprefix(constants.TOPIC_MAPPER).partition("/")
+        return Topic(kind, device) if kind == constants.DATA_UPDATE else None
     return _upload(topic)
 
 
@@ -102,40 +102,40 @@ def _device(rest: str) -> Topic | None:
 
 
 def _upload(topic: str) -> Topic | None:
-    if topic == names.TOPIC_RECORDS:
-        return Topic(names.TOPIC_RECORDS, "")
-    if topic.startswith(names.TOPIC_UPLOAD) or topic == names.TOPIC_UPLOAD[:-1]:
-        return Topic(names.TOPIC_UPLOAD, "")
+    if topic == constants.TOPIC_RECORDS:
+        return Topic(constants.TOPIC_RECORDS, "")
+    if topic.startswith(constants.TOPIC_UPLOAD) or topic == constants.TOPIC_UPLOAD[:-1]:
+        return Topic(constants.TOPIC_UPLOAD, "")
     levels = topic.split("/", 2)
-    if len(levels) > 1 and levels[1] == names.TOPIC_USER and not topic.startswith("$"):
-        return Topic(names.TOPIC_USER, "")
+    if len(levels) > 1 and levels[1] == constants.TOPIC_USER and not topic.startswith("$"):
+        return Topic(constants.TOPIC_USER, "")
     return None
 
 
 def is_for_devices(topic: str) -> bool:
     """Whether a received topic is DeviceTwin's; every other one goes to the cloud."""
-    return topic.startswith((names.TOPIC_DEVICE, names.TOPIC_NODE))
+    return topic.startswith((constants.TOPIC_DEVICE, constants.TOPIC_NODE))
 
 
 def device_topic(device: str, kind: str) -> str:
-    """The topic of a device, as in `device_topic("default/lamp", names.TWIN_UPDATE_RESULT)`.
+    """The topic of a device, as in `device_topic("default/lamp", constants.TWIN_UPDATE_RESULT)`.
 
     An empty id is allowed: edgecore answers so when it could not read the request. Errors: ResourceError for a kind
     that devices lack.
     """
     if kind not in _DEVICE_KINDS or device.count("/") > 1:
         raise ResourceError(f"no topic {kind!r} for device {device!r}")
-    return f"{names.TOPIC_DEVICE}{device}/{kind}"
+    return f"{constants.TOPIC_DEVICE}{device}/{kind}"
 
 
 def node_topic(node: str, kind: str) -> str:
-    """The topic of a node, as in `node_topic("edge-1", names.MEMBERSHIP_GET_RESULT)`.
+    """The topic of a node, as in `node_topic("edge-1", constants.MEMBERSHIP_GET_RESULT)`.
 
     Errors: ResourceError for a kind that nodes lack.
     """
     if kind not in _NODE_KINDS or "/" in node:
         raise ResourceError(f"no topic {kind!r} for node {node!r}")
-    return f"{names.TOPIC_NODE}{node}/{kind}"
+    return f"{constants.TOPIC_NODE}{node}/{kind}"
 
 
 def to_bus_resource(topic: str) -> str:

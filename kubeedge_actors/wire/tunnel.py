@@ -18,11 +18,11 @@ from kubeedge_actors.errors import FrameError
 MAX_DATA: Final = 1 << 20
 """Bytes of data in one frame."""
 BYTES: Final = "latin-1"
-LOCAL: Final = "127.0.0.1:10350"
+KUBELET_ADDRESS: Final = "127.0.0.1:10350"
 """Where the original's edge has the server that it asks for a stream."""
 
 
-class Kind(enum.IntEnum):
+class FrameType(enum.IntEnum):
     """What a frame is about. The four that open a stream come from the cloud; CLOSE ends the whole tunnel."""
 
     LOGS = 0
@@ -36,14 +36,14 @@ class Kind(enum.IntEnum):
     """Ours, from a node to a cloud that said HEADER_STREAM: so many bytes of what came with the stream were taken."""
 
 
-OPENING: Final = frozenset({Kind.LOGS, Kind.EXEC, Kind.METRICS, Kind.ATTACH})
+OPENS_STREAM: Final = frozenset({FrameType.LOGS, FrameType.EXEC, FrameType.METRICS, FrameType.ATTACH})
 
 
 class Frame(msgspec.Struct, frozen=True):
     """One frame of the stream `id`."""
 
     id: int
-    kind: Kind
+    kind: FrameType
     data: bytes = b""
 
 
@@ -55,7 +55,7 @@ class Url(msgspec.Struct, frozen=True):
     Scheme: str = "http"
     Opaque: str = ""
     User: None = None
-    Host: str = LOCAL
+    Host: str = KUBELET_ADDRESS
     RawPath: str = ""
     OmitHost: bool = False
     ForceQuery: bool = False
@@ -63,7 +63,7 @@ class Url(msgspec.Struct, frozen=True):
     RawFragment: str = ""
 
 
-class Opening(msgspec.Struct, frozen=True, omit_defaults=True):
+class StreamRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The request that a stream carries out. A `method` only where a connection is taken over (exec, attach)."""
 
     MessID: int
@@ -71,7 +71,7 @@ class Opening(msgspec.Struct, frozen=True, omit_defaults=True):
     header: dict[str, list[str]] | None = None
     method: str = ""
 
-    def says(self, header: str) -> bool:
+    def has_header(self, header: str) -> bool:
         """Whether a header is there."""
         return any(name.lower() == header.lower() for name in self.header or ())
 
@@ -81,7 +81,7 @@ class Opening(msgspec.Struct, frozen=True, omit_defaults=True):
         return ",".join(value for values in found for value in values)
 
 
-def opening(
+def encode_open(
     id: int, path: str, query: str = "", headers: Mapping[str, list[str]] | None = None, method: str = ""
 ) -> bytes:
     """The data of a frame that opens a stream."""
@@ -90,17 +90,17 @@ def opening(
     return msgspec.json.encode(content | {"method": method} if method else content)
 
 
-def request(data: bytes) -> Opening:
-    """The reverse of `opening`. FrameError."""
+def decode_open(data: bytes) -> StreamRequest:
+    """The reverse of `encode_open`. FrameError."""
     try:
-        return msgspec.json.decode(nesting.checked(data), type=Opening)
+        return msgspec.json.decode(nesting.checked(data), type=StreamRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError(f"not a request for a stream: {error}") from error
 
 
 def encode(frame: Frame) -> str:
     """The text of a frame."""
-    return (number(frame.id) + number(frame.kind) + frame.data).decode(BYTES)
+    return (encode_varint(frame.id) + encode_varint(frame.kind) + frame.data).decode(BYTES)
 
 
 def decode(text: str) -> Frame:
@@ -109,16 +109,16 @@ def decode(text: str) -> Frame:
         data = text.encode(BYTES)
     except UnicodeEncodeError as error:
         raise FrameError("a character of the tunnel stands for more than a byte") from error
-    id, rest = parted(data)
-    kind, rest = parted(rest)
-    if kind not in Kind.__members__.values():
+    id, rest = decode_varint(data)
+    kind, rest = decode_varint(rest)
+    if kind not in FrameType.__members__.values():
         raise FrameError(f"a frame of the unknown kind {kind}")
     if len(rest) > MAX_DATA:
         raise FrameError(f"a frame with {len(rest)} bytes of data")
-    return Frame(id, Kind(kind), rest)
+    return Frame(id, FrameType(kind), rest)
 
 
-def number(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
     """A number below 2^64 in LEB128."""
     found = bytearray()
     while value > 0x7F:
@@ -128,7 +128,7 @@ def number(value: int) -> bytes:
     return bytes(found)
 
 
-def parted(data: bytes) -> tuple[int, bytes]:
+def decode_varint(data: bytes) -> tuple[int, bytes]:
     """The number that data begins with, and the rest. FrameError."""
     value = 0
     for place, byte in enumerate(data[:10]):

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND, Kind
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
-from kubeedge_actors.wire import kinds, names
+from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND, ResourceKind
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.wire import constants, gvr
 
 Json = dict[str, Any]
-DEVICE, MODEL, STATUS = Kind(*kinds.DEVICE), Kind(*kinds.DEVICEMODEL), Kind(*kinds.DEVICESTATUS)
-SYNC, CLUSTER_SYNC = Kind(*kinds.OBJECTSYNC), Kind(*kinds.CLUSTEROBJECTSYNC)
+DEVICE, MODEL, STATUS = ResourceKind(*gvr.DEVICE), ResourceKind(*gvr.DEVICEMODEL), ResourceKind(*gvr.DEVICESTATUS)
+SYNC, CLUSTER_SYNC = ResourceKind(*gvr.OBJECTSYNC), ResourceKind(*gvr.CLUSTEROBJECTSYNC)
 
 
 def node(name: str = "edge-1", *, edge: bool = True, ready: str = "True", **more: Any) -> Json:
     """A Node; an edge node unless told otherwise."""
-    labels = {names.EDGE_LABEL: ""} if edge else {}
+    labels = {constants.EDGE_LABEL: ""} if edge else {}
     status = {
         "conditions": [{"type": "Ready", "status": ready}],
         "allocatable": {"cpu": "2", "memory": "4Gi", "pods": "10"},

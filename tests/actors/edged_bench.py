@@ -9,19 +9,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kubeedge_actors.actors.edged.actor import Edged
-from kubeedge_actors.actors.edged.internal import LinkSeen
-from kubeedge_actors.actors.edged.workers import InlineWorkers
-from kubeedge_actors.drivers.containers.base import Manifests, Probe
-from kubeedge_actors.drivers.containers.fake import FakeEngine, FakeHost, FakeRuntime
-from kubeedge_actors.drivers.containers.folders import PodFolders
+from kubeedge_actors.actors.edged.edged import Edged
+from kubeedge_actors.actors.edged.messages import LinkState
+from kubeedge_actors.actors.edged.runtime.worker_pool import InlineWorkerPool
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime
+from kubeedge_actors.drivers.machine.base import HealthProbe, StaticPodSource
+from kubeedge_actors.drivers.machine.fake import FakeMachine
+from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire.messages import (
-    Answered,
     DeletePod,
+    ErrorResponse,
     InsertPod,
     LinkDown,
+    LinkMessage,
     LinkUp,
     ListPods,
     PatchNode,
@@ -29,17 +31,16 @@ from kubeedge_actors.wire.messages import (
     PodChanged,
     QueryLease,
     QueryObject,
-    Refused,
     RegisterNode,
     ReportEvent,
     RequestToken,
-    Said,
+    Response,
     UpdateNode,
     WriteLease,
 )
 
 Json = dict[str, Any]
-Message = TypeVar("Message", bound=Said)
+Message = TypeVar("Message", bound=LinkMessage)
 MERGED = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip", "addresses": "type"}
 NODE, ADDRESS = "edge-2", "192.0.2.2"
 
@@ -84,7 +85,7 @@ class CloudStandIn(Module):
     name = "metamanager"
 
     def __init__(self) -> None:
-        self.said: list[Said] = []
+        self.said: list[LinkMessage] = []
         self.pods: dict[str, Json] = {}
         self.objects: dict[tuple[str, str], Json] = {}
         self.node: Json | None = None
@@ -105,36 +106,36 @@ class CloudStandIn(Module):
         """What was said of this kind."""
         return [each for each in self.said if type(each) is kind]
 
-    def _answer(self, message: Said, content: Any) -> None:
+    def _answer(self, message: LinkMessage, content: Any) -> None:
         if type(message) not in self.deaf:
-            self.tell("edged", Answered(parent_msg_id=message.msg_id, resource="r", content=content))
+            self.tell("edged", Response(parent_msg_id=message.msg_id, resource="r", content=content))
 
-    def _refused(self, message: Said) -> bool:
+    def _refused(self, message: LinkMessage) -> bool:
         self.said.append(message)
         if not self.online:
-            self.tell("edged", Refused(parent_msg_id=message.msg_id, resource="r", reason="not connected"))
+            self.tell("edged", ErrorResponse(parent_msg_id=message.msg_id, resource="r", reason="not connected"))
         return not self.online
 
     @on
-    def list_pods(self, message: ListPods) -> list[Json]:
+    def on_list_pods(self, message: ListPods) -> list[Json]:
         return list(self.pods.values())
 
     @on
-    def query(self, message: QueryObject) -> None:
+    def on_query_object(self, message: QueryObject) -> None:
         self.said.append(message)
         found = self.stored_node if message.type == "node" else self.objects.get((message.type, message.name))
         if found is None and not self.online and message.type != "node":
-            self.tell("edged", Refused(parent_msg_id=message.msg_id, resource="r", reason="not connected"))
+            self.tell("edged", ErrorResponse(parent_msg_id=message.msg_id, resource="r", reason="not connected"))
         else:
             self._answer(message, found or error("NotFound"))
 
     @on
-    def token(self, message: RequestToken) -> None:
+    def on_request_token(self, message: RequestToken) -> None:
         if not self._refused(message):
             self._answer(message, {**message.object, "status": {"token": "t0ken", "expirationTimestamp": "x"}})
 
     @on
-    def register(self, message: RegisterNode) -> None:
+    def on_register_node(self, message: RegisterNode) -> None:
         if self._refused(message):
             return
         if self.node is not None:
@@ -144,13 +145,13 @@ class CloudStandIn(Module):
         self._answer(message, {"Object": self.node, "Err": None})
 
     @on
-    def update_node(self, message: UpdateNode) -> None:
+    def on_update_node(self, message: UpdateNode) -> None:
         if not self._refused(message) and self.node is not None:
             self.node = {**self.node, "metadata": message.object["metadata"]}
             self._answer(message, "OK")
 
     @on
-    def patch_node(self, message: PatchNode) -> None:
+    def on_patch_node(self, message: PatchNode) -> None:
         if self._refused(message):
             return
         if self.node is None:
@@ -160,12 +161,12 @@ class CloudStandIn(Module):
         self._answer(message, {"Object": self.node, "Err": None})
 
     @on
-    def query_lease(self, message: QueryLease) -> None:
+    def on_query_lease(self, message: QueryLease) -> None:
         if not self._refused(message):
             self._answer(message, {"Object": self.lease, "Err": None if self.lease else error("NotFound")})
 
     @on
-    def write_lease(self, message: WriteLease) -> None:
+    def on_write_lease(self, message: WriteLease) -> None:
         if self._refused(message):
             return
         given = message.object["metadata"].get("resourceVersion")
@@ -178,14 +179,14 @@ class CloudStandIn(Module):
         self._answer(message, {"Object": self.lease, "Err": None})
 
     @on
-    def insert_pod(self, message: InsertPod) -> None:
+    def on_insert_pod(self, message: InsertPod) -> None:
         if not self._refused(message):
             pod = message.object
             stored = self.put({**pod, "metadata": {**pod["metadata"], "uid": f"mirror-{self.newest}"}})
             self._answer(message, {"Object": stored, "Err": None})
 
     @on
-    def patch_pod(self, message: PatchPod) -> None:
+    def on_patch_pod(self, message: PatchPod) -> None:
         if self._refused(message):
             return
         patch = msgspec.json.decode(message.patch)
@@ -196,11 +197,11 @@ class CloudStandIn(Module):
         self._answer(message, {"Object": self.put(patched(pod, patch)), "Err": None})
 
     @on
-    def report_event(self, message: ReportEvent) -> None:
+    def on_report_event(self, message: ReportEvent) -> None:
         self.said.append(message)
 
     @on
-    def delete_pod(self, message: DeletePod) -> None:
+    def on_delete_pod(self, message: DeletePod) -> None:
         self.said.append(message)
         if self.online:
             self._answer(message, "OK")
@@ -214,9 +215,9 @@ class FakeProber:
 
     def __init__(self) -> None:
         self.why = ""
-        self.asked: list[Probe] = []
+        self.asked: list[HealthProbe] = []
 
-    def ask(self, probe: Probe, timeout: float) -> str:
+    def ask(self, probe: HealthProbe, timeout: float) -> str:
         self.asked.append(probe)
         return self.why
 
@@ -239,12 +240,12 @@ class FakeManifests:
 class Bench:
     """One node. `start` begins it; time stands still but for `advance`."""
 
-    def __init__(self, folder: Path, manifests: Manifests | None = None, now: float = 1_700_000_000.0) -> None:
+    def __init__(self, folder: Path, manifests: StaticPodSource | None = None, now: float = 1_700_000_000.0) -> None:
         self.folder = folder
-        self.cloud, self.prober, self.host, self.link = CloudStandIn(), FakeProber(), FakeHost(), LinkSeen()
-        self.folders = PodFolders(folder)
+        self.cloud, self.prober, self.host, self.link = CloudStandIn(), FakeProber(), FakeMachine(), LinkState()
+        self.folders = LocalPodVolumes(folder)
         self.manifests = manifests
-        self.engine = FakeEngine()
+        self.engine = FakeContainers()
         self.harness = inline(self.cloud, Edged.spec(self.make))
         self.harness.clock._start = now
         self.engine.clock = self.harness.clock.now
@@ -277,7 +278,7 @@ class Bench:
 
     def online(self, *, ours: bool = False) -> None:
         self.cloud.online = True
-        self.harness.publish(LinkUp(leased=ours))
+        self.harness.publish(LinkUp(cloud_renews_lease=ours))
 
     def apply(self, pod: Json, operation: str = "insert") -> None:
         """The cloud says that this is the pod."""
@@ -305,8 +306,8 @@ class Bench:
         raise AssertionError("it did not come to that")
 
 
-def _inline(limit: int) -> InlineWorkers:
-    return InlineWorkers()
+def _inline(limit: int) -> InlineWorkerPool:
+    return InlineWorkerPool()
 
 
 def pod(uid: str = "u-1", name: str = "shop", **spec: Any) -> Json:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.edged.memory import PodMemory
-from kubeedge_actors.actors.edged.plan import Operation, Plan, begin, plan
-from kubeedge_actors.actors.edged.podspec import PodView, read
+from kubeedge_actors.actors.edged.pod.pod_runtime_state import PodRuntimeState
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
+from kubeedge_actors.actors.edged.pod.pod_sync import Action, PodActions, compute_actions, mark_started
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
-from kubeedge_actors.drivers.containers.fake import FakeEngine, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
 
 Json = dict[str, Any]
 POD = PodName(namespace="default", name="p", uid="u-1")
@@ -26,7 +26,9 @@ def pod(
             for name, image in (inits or {}).items()
         ],
     }
-    return read({"metadata": {"name": POD.name, "namespace": POD.namespace, "uid": POD.uid, **metadata}, "spec": spec})
+    return parse_pod(
+        {"metadata": {"name": POD.name, "namespace": POD.namespace, "uid": POD.uid, **metadata}, "spec": spec}
+    )
 
 
 class Machine:
@@ -34,17 +36,17 @@ class Machine:
 
     def __init__(self, view: PodView) -> None:
         self.view, self.now = view, 1000.0
-        self.engine = FakeEngine(clock=lambda: self.now)
+        self.engine = FakeContainers(clock=lambda: self.now)
         self.runtime = FakeRuntime(self.engine)
-        self.memory = PodMemory(started=self.now)
-        self.codes: dict[str, int] = {each.name: 0 for each in view.inits if each.kind == "init"}
+        self.memory = PodRuntimeState(started=self.now)
+        self.codes: dict[str, int] = {each.name: 0 for each in view.init_containers if each.kind == "init"}
         self.deaf: set[str] = set()
         self.engine.program = self._program
-        self.done: list[Operation] = []
+        self.done: list[Action] = []
         self.phase = ""
 
     def _program(self, spec: ContainerSpec) -> Program:
-        return Program(exit_code=self.codes.get(spec.name), deaf=spec.name in self.deaf)
+        return Program(exit_code=self.codes.get(spec.name), ignores_stop=spec.name in self.deaf)
 
     @property
     def containers(self) -> list[Container]:
@@ -63,56 +65,56 @@ class Machine:
             self.engine.finish(one.id, code)
         self.codes = codes
 
-    def plan(self) -> Plan:
-        return plan(self.view, self.containers, self.memory, self.now)
+    def plan(self) -> PodActions:
+        return compute_actions(self.view, self.containers, self.memory, self.now)
 
-    def step(self) -> Plan:
+    def step(self) -> PodActions:
         """Plan once and do all of it."""
         made = self.plan()
         self.phase = self.memory.phase = self.memory.phase or made.phase
-        for operation in made.operations:
-            begin(operation, self.view, self.containers, self.memory, self.now)
+        for operation in made.actions:
+            mark_started(operation, self.view, self.containers, self.memory, self.now)
             self.do(operation)
             self.done.append(operation)
         return made
 
-    def do(self, operation: Operation) -> None:
-        if operation.verb == "launch":
+    def do(self, operation: Action) -> None:
+        if operation.verb == "start":
             view = self.view.container(operation.name)
             assert view is not None
             spec = ContainerSpec(
                 pod=POD, name=view.name, image=view.image, hash=view.hash, restart_count=operation.restart_count
             )
             self.runtime.start(self.runtime.create(spec).id)
-        elif operation.verb == "prepare":
-            self.memory.prepared = True
+        elif operation.verb == "mount":
+            self.memory.mounted = True
         elif operation.verb == "stop":
             self.runtime.stop(operation.container_id)
         elif operation.verb == "kill":
             self.runtime.kill(operation.container_id)
-        elif operation.verb == "discard":
+        elif operation.verb == "remove":
             self.runtime.remove(operation.container_id)
-        elif operation.verb == "release":
-            self.memory.network_open = False
-        elif operation.verb == "forget":
-            self.memory.done = True
+        elif operation.verb == "stop_sandbox":
+            self.memory.sandbox_running = False
+        elif operation.verb == "cleanup":
+            self.memory.is_cleaned_up = True
 
     def settle(self, limit: int = 60) -> None:
         """Work until nothing is planned and nothing is waited for; AssertionError when it does not come to that."""
         for _ in range(limit):
             made = self.step()
-            if not made.operations:
-                if made.wake is None and not self.finish_inits():
+            if not made.actions:
+                if made.next_due is None and not self.finish_inits():
                     return
-                if made.wake is None:
+                if made.next_due is None:
                     continue
-                assert made.wake > self.now
-                self.now = made.wake
+                assert made.next_due > self.now
+                self.now = made.next_due
         raise AssertionError(f"it does not settle: {self.done[-6:]}")
 
     def finish_inits(self) -> bool:
         """An init container that runs comes to its end some time; whether there was one."""
-        names = {each.name for each in self.view.inits if each.kind == "init"}
+        names = {each.name for each in self.view.init_containers if each.kind == "init"}
         found = [one for one in self.engine.running() if one.name in names]
         for one in found:
             self.engine.finish(one.id, 0)

@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from kubeedge_actors.wire import codec
-from kubeedge_actors.wire.mapping import from_record, to_record
-from kubeedge_actors.wire.messages import Said
+from kubeedge_actors.wire import beehive
+from kubeedge_actors.wire.mapping import from_beehive, to_beehive
+from kubeedge_actors.wire.messages import LinkMessage
 from tests.wire.frames import GOLDEN
 
 NODE = "edge-2"
@@ -37,9 +37,9 @@ class Line(NamedTuple):
     def resource(self) -> str:
         return str(self.frame["route"].get("resource", ""))
 
-    def said(self, change: Callable[[str], str] = str) -> Said:
+    def said(self, change: Callable[[str], str] = str) -> LinkMessage:
         """The typed message, after `change` of the frame's text."""
-        return from_record(codec.decode(change(json.dumps(self.frame))), NODE)
+        return from_beehive(beehive.decode(change(json.dumps(self.frame))), NODE)
 
 
 def lines(scene: str) -> Iterator[Line]:
@@ -64,9 +64,9 @@ def shape(frame: Json) -> Json:
     }
 
 
-def shape_of(message: Said) -> Json:
+def shape_of(message: LinkMessage) -> Json:
     """The same of a message that we say."""
-    return shape(json.loads(codec.encode(to_record(message, 1))))
+    return shape(json.loads(beehive.encode(to_beehive(message, 1))))
 
 
 def _keys(content: Any, depth: int) -> Any:

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
-from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer, ServerEvents
+from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.testing import Harness, inline
-from kubeedge_actors.wire import codec, mapping
-from kubeedge_actors.wire.messages import Answered, ObjectPushed, Said
+from kubeedge_actors.wire import beehive, mapping
+from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed, Response
 
 
 class LooseServer:
@@ -23,7 +24,7 @@ class LooseServer:
         self.closed: list[tuple[Peer, str]] = []
         self.codes: list[int] = []
 
-    def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
+    def start(self, host: str, port: int, tls: TlsPaths | None, events: ServerEvents) -> int:
         self.events = events
         return port
 
@@ -44,7 +45,7 @@ class LooseServer:
 
     # --- what a test does
 
-    def connect(self, peer: Peer) -> Admission:
+    def connect(self, peer: Peer) -> UpgradeResponse:
         admission = self.events.admit(peer)
         if admission.status == 101:
             self.here[peer.id] = peer
@@ -62,30 +63,30 @@ class Hub:
     def __init__(self, **options: Any) -> None:
         self.server = LooseServer()
         self.harness: Harness = inline(
-            CloudHub.spec(lambda: CloudHub(self.server, Listen("127.0.0.1", 0, None), **options))
+            CloudHub.spec(lambda: CloudHub(self.server, ListenConfig("127.0.0.1", 0, None), **options))
         )
         self._numbers = iter(range(1, 1_000_000))
 
     def join(self, node: str, address: str = "", **headers: str) -> Peer:
         """Connect a node; run until the hub is idle."""
-        assert self.harness.runtime  # started, so that the server has somebody to tell
+        assert self.harness.system  # started, so that the server has somebody to tell
         peer = msgspec.structs.replace(peer_of(node, next(self._numbers), **headers), address=address)
         assert self.server.connect(peer).status == 101
         self.harness.run()
         return peer
 
-    def hear(self, peer: Peer, *said: Said | str) -> None:
+    def hear(self, peer: Peer, *said: LinkMessage | str) -> None:
         """Let a node say something; run until the hub is idle."""
         for each in said:
-            text = each if isinstance(each, str) else codec.encode(mapping.to_record(each, 1))
+            text = each if isinstance(each, str) else beehive.encode(mapping.to_beehive(each, 1))
             assert self.server.events.on_text(peer, text)
         self.harness.run()
 
-    def sent_to(self, peer: Peer) -> list[Said]:
+    def sent_to(self, peer: Peer) -> list[LinkMessage]:
         """What this node was sent since the last time."""
         mine = [text for to, text in self.server.sent if to.id == peer.id]
         self.server.sent = [(to, text) for to, text in self.server.sent if to.id != peer.id]
-        return [mapping.from_record(codec.decode(text)) for text in mine]
+        return [mapping.from_beehive(beehive.decode(text)) for text in mine]
 
 
 def peer_of(node: str, number: int = 1, **headers: str) -> Peer:
@@ -116,6 +117,6 @@ def pushed(uid: str, version: int | str = 1, operation: str = "update", type: st
     return ObjectPushed(operation=operation, type=type, object=content, **facts)
 
 
-def ack(message: Said) -> Answered:
+def ack(message: LinkMessage) -> Response:
     """The acknowledgement of a message."""
-    return Answered(parent_msg_id=message.msg_id, resource="")
+    return Response(parent_msg_id=message.msg_id, resource="")

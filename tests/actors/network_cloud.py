@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
-from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
-from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
-from kubeedge_actors.drivers.link.loop import LoopThread
+from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.drivers.pki.orders import fulfil
-from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.requests import execute
+from kubeedge_actors.supervisors import ActorSystem, ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from tests.support.waiting import PATIENCE
 
@@ -43,15 +43,15 @@ class NetworkCloud:
 
     def __init__(self, folder: Path, controller: ChildSpec, bell: Bell) -> None:
         self.bell = bell
-        self.authority = FileAuthority(folder, fulfil)
-        tls = self.authority.server()
+        self.authority = FileAuthority(folder, execute)
+        tls = self.authority.server_certificate()
         self.loop = LoopThread()
         self.server = WebSocketServer(self.loop)
         self.port = self.server.bind("127.0.0.1", 0)
         self.bootstrap = BootstrapServer(BootstrapRules(self.authority, lambda node: True), self.loop)
         self.bootstrap_address = f"https://127.0.0.1:{self.bootstrap.start('127.0.0.1', 0, tls)}"
-        self.runtime = Runtime(ThreadsEngine())
-        accepting, listen = self.runtime.registry.accepting, Listen("127.0.0.1", self.port, tls)
+        self.runtime = ActorSystem(ThreadsEngine())
+        accepting, listen = self.runtime.registry.subscribers, ListenConfig("127.0.0.1", self.port, tls)
         hub = CloudHub.spec(lambda: CloudHub(self.server, listen, accepting=accepting))
         self.runtime.start(SupervisorSpec("cloud", [controller, hub]))
 

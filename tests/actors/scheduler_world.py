@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kubeedge_actors.actors.scheduler.actor import Scheduler
-from kubeedge_actors.drivers.cluster.base import Change, Kind, OnChange, OnSynced
-from kubeedge_actors.drivers.cluster.fake import FakeCluster, FakeWatch, Request
+from kubeedge_actors.actors.scheduler.scheduler import Scheduler
+from kubeedge_actors.drivers.cluster.base import OnChange, OnSynced, ResourceKind, WatchEvent
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster, FakeWatch, Request
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.supervisors import ManualClock
 from kubeedge_actors.testing import Harness, InjectedCrash, inline
@@ -61,8 +61,10 @@ class Slow(FakeCluster):
         self.held: list[Callable[[], object]] | None = None
         self.ends: list[Callable[[], None]] = []
 
-    def watch(self, kind: Kind, on_change: OnChange, on_synced: OnSynced | None = None, **which: Any) -> FakeWatch:
-        def tell(change: Change) -> None:
+    def watch(
+        self, kind: ResourceKind, on_change: OnChange, on_synced: OnSynced | None = None, **which: Any
+    ) -> FakeWatch:
+        def tell(change: WatchEvent) -> None:
             if self.held is None:
                 on_change(change)
             else:

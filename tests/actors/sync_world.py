@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.synccontroller.actor import specs
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.actors.synccontroller.controller import specs
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.testing import inline
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import (
-    ObjectDelivered,
-    ObjectPushed,
-    SessionOpened,
-)
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import ObjectAcked, ObjectPushed, SessionOpened
 from tests.actors.api_things import CLUSTER_SYNC, SYNC, put_node
 
 N = "edge-1"
-UPDATE, DELETE = names.UPDATE, names.DELETE
+UPDATE, DELETE = constants.UPDATE, constants.DELETE
 
 
 def new_api() -> FakeCluster:
@@ -46,7 +42,7 @@ class Sync:
     def acknowledge(self) -> None:
         """As if the node had acknowledged the last pushes."""
         for push in self.pushes:
-            self.harness.publish(ObjectDelivered(node=push.node, pushed=push))
+            self.harness.publish(ObjectAcked(node=push.node, pushed=push))
 
     def settle(self, seconds: float = 70.0) -> None:
         """Let everything be written down."""
@@ -68,7 +64,7 @@ def push(object: dict[str, Any], operation: str = UPDATE, node: str = N) -> Obje
         node=node,
         operation=operation,
         type=object["kind"].lower(),
-        namespace=metadata.get("namespace", names.CLUSTER_SCOPE),
+        namespace=metadata.get("namespace", constants.CLUSTER_SCOPE),
         name=metadata["name"],
         object=object,
         resource_version=metadata["resourceVersion"],
@@ -79,4 +75,4 @@ def device(name: str = "lamp", node: str = N) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"nodeName": node, "deviceModelRef": {"name": "model"}}}
 
 
-ALL = [(UPDATE, names.NODE, N), (UPDATE, names.POD, "p")]
+ALL = [(UPDATE, constants.NODE, N), (UPDATE, constants.POD, "p")]

@@ -1,4 +1,4 @@
-"""Leases that ride on heart-beats: CloudHub says who is alive, LeaseKeeper renews, NodeLifecycle sees it."""
+"""Leases that ride on heart-beats: CloudHub says who is alive, NodeLeaseRenewer renews, NodeLifecycle sees it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.admission import Door
-from kubeedge_actors.actors.edgecontroller.beats import LEAST, PAUSE, LeaseKeeper
+from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter
+from kubeedge_actors.actors.edgecontroller.node_lease import MIN_RENEW_SECONDS, RETRY_SECONDS, NodeLeaseRenewer
 from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import NotFound
 from kubeedge_actors.testing import Harness, inline
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import KeepAlive, NodeAlive, NodeRemoved
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import KeepAlive, KeepaliveReceived, NodeRemoved
 from tests.actors.hub_things import Hub, peer_of
 from tests.drivers.clusters import real_cluster
 
@@ -22,15 +22,15 @@ LEASED: dict[str, Any] = {"kubeedge_actors_lease": "1"}
 
 
 def test_both_sides_have_to_agree_that_beats_renew_leases() -> None:
-    door = Door()
-    assert door.admit(peer_of("n1", **LEASED), 0.0).headers == {names.HEADER_LEASE: "1"}
-    assert names.HEADER_LEASE not in door.admit(peer_of("n1"), 0.0).headers
-    assert names.HEADER_LEASE not in door.admit(peer_of("n1", kubeedge_actors_lease="2"), 0.0).headers
+    door = JoinRateLimiter()
+    assert door.admit(peer_of("n1", **LEASED), 0.0).headers == {constants.HEADER_LEASE: "1"}
+    assert constants.HEADER_LEASE not in door.admit(peer_of("n1"), 0.0).headers
+    assert constants.HEADER_LEASE not in door.admit(peer_of("n1", kubeedge_actors_lease="2"), 0.0).headers
 
 
 def test_a_beat_of_a_node_that_asked_for_it_is_told_and_no_other() -> None:
     hub = Hub()
-    alive = hub.harness.probe(NodeAlive)
+    alive = hub.harness.probe(KeepaliveReceived)
     hub.hear(hub.join("genuine"), KeepAlive())
     hub.hear(hub.join("ours", **LEASED), KeepAlive())
     assert [message.node for message in alive] == ["ours"]
@@ -38,19 +38,19 @@ def test_a_beat_of_a_node_that_asked_for_it_is_told_and_no_other() -> None:
 
 
 class Cloud:
-    """A LeaseKeeper over an API in memory with one registered node."""
+    """A NodeLeaseRenewer over an API in memory with one registered node."""
 
     def __init__(self) -> None:
         self.api = FakeCluster()
         self.uid = self.api.create(NODE_KIND, "", {"metadata": {"name": "n1"}})["metadata"]["uid"]
-        self.harness: Harness = inline(LeaseKeeper.of(self.api))
+        self.harness: Harness = inline(NodeLeaseRenewer.of(self.api))
         self.harness.run()
 
     def beat(self, node: str = "n1") -> None:
-        self.harness.publish(NodeAlive(node=node))
+        self.harness.publish(KeepaliveReceived(node=node))
 
     def renewed(self, node: str = "n1") -> str:
-        return str(self.api.get(LEASE_KIND, names.LEASE_NAMESPACE, node)["spec"]["renewTime"])
+        return str(self.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, node)["spec"]["renewTime"])
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def cloud() -> Iterator[Cloud]:
 
 def test_the_first_beat_makes_the_lease_and_the_node_owns_it(cloud: Cloud) -> None:
     cloud.beat()
-    lease = cloud.api.get(LEASE_KIND, names.LEASE_NAMESPACE, "n1")
+    lease = cloud.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, "n1")
     assert lease["spec"]["holderIdentity"] == "n1"
     assert lease["spec"]["leaseDurationSeconds"] == 40
     assert [(owner["kind"], owner["uid"]) for owner in lease["metadata"]["ownerReferences"]] == [("Node", cloud.uid)]
@@ -90,7 +90,7 @@ def test_a_node_that_is_not_registered_has_no_lease_until_it_is(cloud: Cloud) ->
 
 def test_a_node_that_was_removed_and_came_back_gets_its_lease_at_once(cloud: Cloud) -> None:
     cloud.beat()
-    cloud.api.delete(LEASE_KIND, names.LEASE_NAMESPACE, "n1")
+    cloud.api.delete(LEASE_KIND, constants.LEASE_NAMESPACE, "n1")
     cloud.harness.publish(NodeRemoved(node="n1"))
     cloud.beat()
     assert cloud.renewed()
@@ -103,7 +103,7 @@ def test_an_api_that_is_away_is_left_alone_for_a_while_and_said_once(
     first = cloud.renewed()
     cloud.api.down = True
     for _ in range(3):
-        cloud.harness.advance(LEAST)
+        cloud.harness.advance(MIN_RENEW_SECONDS)
         asked = cloud.api.count("patch", "leases")
         cloud.beat()
         cloud.beat()  # within the pause
@@ -112,11 +112,11 @@ def test_an_api_that_is_away_is_left_alone_for_a_while_and_said_once(
     cloud.api.down = False
     cloud.beat()
     assert cloud.renewed() == first
-    cloud.harness.advance(PAUSE)
+    cloud.harness.advance(RETRY_SECONDS)
     cloud.beat()
     assert cloud.renewed() > first
     assert caplog.text.count("leases can be renewed again") == 1
-    cloud.harness.advance(LEAST)
+    cloud.harness.advance(MIN_RENEW_SECONDS)
     cloud.beat()
     assert caplog.text.count("again") == 1
 
@@ -139,10 +139,10 @@ def test_a_lease_that_somebody_else_makes_meanwhile_is_renewed_by_the_next_beat(
 def test_the_embedded_api_takes_it_too() -> None:
     with real_cluster() as api:
         api.create(NODE_KIND, "", {"metadata": {"name": "n1"}})
-        harness = inline(LeaseKeeper.of(api))
-        harness.publish(NodeAlive(node="n1"))
+        harness = inline(NodeLeaseRenewer.of(api))
+        harness.publish(KeepaliveReceived(node="n1"))
         harness.advance(15.0)
-        harness.publish(NodeAlive(node="n1"))
-        lease = api.get(LEASE_KIND, names.LEASE_NAMESPACE, "n1")
+        harness.publish(KeepaliveReceived(node="n1"))
+        lease = api.get(LEASE_KIND, constants.LEASE_NAMESPACE, "n1")
         assert lease["metadata"]["ownerReferences"][0]["name"] == "n1"
         harness.stop()

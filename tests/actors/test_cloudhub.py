@@ -8,29 +8,29 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.cloudhub.traffic import Traffic
+from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.supervisors import Ref
 from kubeedge_actors.testing import Probe
 from kubeedge_actors.wire.messages import (
-    Answered,
-    AskMembership,
     BusUploaded,
+    ErrorResponse,
     KeepAlive,
-    MembershipChanged,
+    MembershipRequest,
+    MembershipUpdate,
     NodeRemoved,
-    ObjectDelivered,
+    ObjectAcked,
     ObjectPushed,
     OutboxAcknowledged,
     PatchNode,
     QueryClusterCa,
     QueryLease,
-    Refused,
     RegisterNode,
     ReportEvent,
+    Response,
     SessionClosed,
     SessionOpened,
     TwinReported,
-    UnknownRecord,
+    UnknownMessage,
 )
 from tests.actors.hub_things import OURS, Hub, ack, peer_of, pushed
 
@@ -64,7 +64,7 @@ def event(name: str = "e") -> ReportEvent:
 
 def test_a_node_that_joins_has_a_session_before_anything_is_read(hub: Hub) -> None:
     seen = hub.harness.probe(SessionOpened, QueryLease)
-    assert hub.harness.runtime
+    assert hub.harness.system
     peer = peer_of("n1", 1)
     hub.server.connect(peer)
     hub.hear(peer, QueryLease(name="n1"))
@@ -93,7 +93,7 @@ def test_what_a_replaced_connection_still_says_is_dropped(hub: Hub) -> None:
 def test_one_node_too_many_is_refused_with_a_time_to_come_back_and_the_others_stay(
     make: MakeHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = make(node_limit=2, traffic=traffic)
     hub.harness.probe(SessionOpened, SessionClosed)
     first, _ = hub.join("n1"), hub.join("n2")
@@ -109,7 +109,7 @@ def test_one_node_too_many_is_refused_with_a_time_to_come_back_and_the_others_st
 def test_of_several_that_come_through_the_door_together_one_too_many_is_closed(make: MakeHub) -> None:
     hub = make(node_limit=2)
     hub.harness.probe(SessionOpened, SessionClosed)
-    assert hub.harness.runtime
+    assert hub.harness.system
     for number in (1, 2, 3):
         assert hub.server.connect(peer_of(f"n{number}", number)).status == 101
     hub.harness.run()
@@ -140,9 +140,9 @@ def test_two_edges_with_one_name_are_told_to_the_operator_once_a_minute(
 def test_who_is_refused_at_the_door_is_counted_and_told_once_a_minute(
     make: MakeHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = make(traffic=traffic)
-    assert hub.harness.runtime
+    assert hub.harness.system
     thief = msgspec.structs.replace(peer_of("n1", 5), common_name="system:node:n2", address="10.0.0.9:1234")
     for _ in range(5):
         assert hub.server.connect(thief).status == 403
@@ -156,7 +156,7 @@ def test_who_is_refused_at_the_door_is_counted_and_told_once_a_minute(
 
 
 def test_the_facts_are_plain_data(make: MakeHub) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = make(traffic=traffic)
     hub.harness.probe(QueryLease, SessionOpened, SessionClosed)
     peer = hub.join("n1")
@@ -164,7 +164,7 @@ def test_the_facts_are_plain_data(make: MakeHub) -> None:
     hub.join("n2")
     hub.harness.publish(pushed("a", node="n2"))
     hub.harness.advance(6.0)
-    link, facts = traffic.link(), traffic.facts()
+    link, facts = traffic.link(), traffic.snapshot()
     assert link == {"state": "serving", "sessions": 1, "waiting": 1, "outcomes": {"closed: a malformed message": 1}}
     assert list(facts["up"]) == ["edged/lease"] and facts["up"]["edged/lease"]["messages"] == 1
     assert list(facts["down"]) == ["edgecontroller/pod"] and facts["down"]["edgecontroller/pod"]["messages"] == 2
@@ -234,14 +234,14 @@ def test_what_a_node_says_is_published_with_its_name(hub: Hub) -> None:
 
 
 def test_a_node_can_not_speak_for_another_or_for_the_cloud(hub: Hub) -> None:
-    seen = hub.harness.probe(RegisterNode, PatchNode, ObjectPushed, MembershipChanged, SessionOpened)
+    seen = hub.harness.probe(RegisterNode, PatchNode, ObjectPushed, MembershipUpdate, SessionOpened)
     peer = hub.join("n1")
     hub.hear(
         peer,
         RegisterNode(name="n2", object={}),
         PatchNode(name="n2", patch="{}"),
         pushed("a"),
-        MembershipChanged(content={}),
+        MembershipUpdate(content={}),
     )
     assert [type(each) for each in seen] == [SessionOpened]
     assert not hub.server.closed
@@ -249,7 +249,7 @@ def test_a_node_can_not_speak_for_another_or_for_the_cloud(hub: Hub) -> None:
 
 @pytest.mark.parametrize("source", ["cloudhub", "cloudStream", "devicecontroller", "edgecontroller", "synccontroller"])
 def test_a_request_in_the_name_of_a_cloud_module_is_dropped(make: MakeHub, source: str) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = make(traffic=traffic)
     seen = hub.harness.probe(QueryLease, SessionOpened)
     peer = hub.join("n1")
@@ -292,7 +292,7 @@ def test_a_malformed_message_closes_its_session_only(hub: Hub, text: str) -> Non
     ],
 )
 def test_strange_messages_change_nothing(hub: Hub, text: str) -> None:
-    hub.harness.probe(SessionOpened, SessionClosed, UnknownRecord)
+    hub.harness.probe(SessionOpened, SessionClosed, UnknownMessage)
     peer = hub.join("n1")
     hub.hear(peer, text)
     assert not hub.server.closed and not hub.harness.crashes
@@ -303,20 +303,20 @@ def test_a_message_of_unknown_meaning_goes_to_whoever_takes_those_or_is_a_dead_l
     hub.harness.probe(SessionOpened)
     peer = hub.join("n1")
     hub.hear(peer, '{"header":{"msg_id":"x"},"route":{"operation":"what","resource":"a/b/c"}}')
-    assert [type(each.message) for each in hub.harness.dead_letters] == [UnknownRecord]
+    assert [type(each.message) for each in hub.harness.dead_letters] == [UnknownMessage]
 
 
 def test_a_node_that_says_much_that_nobody_understands_can_not_fill_the_dead_letters(
     make: MakeHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = make(traffic=traffic)
-    seen = hub.harness.probe(SessionOpened, UnknownRecord)
+    seen = hub.harness.probe(SessionOpened, UnknownMessage)
     bad, good = hub.join("n1"), hub.join("n2")
     strange = '{"header":{"msg_id":"x"},"route":{"operation":"what","resource":"a/b/c"}}'
     hub.hear(bad, *[strange] * 700)
     hub.hear(good, strange)
-    assert [sum(each.node == node for each in seen.of(UnknownRecord)) for node in ("n1", "n2")] == [600, 1]
+    assert [sum(each.node == node for each in seen.of(UnknownMessage)) for node in ("n1", "n2")] == [600, 1]
     assert traffic.outcomes == {"dropped: too many of unknown meaning": 100}
     assert caplog.text.count("n1 says much") == 1
     hub.harness.advance(20.0)
@@ -340,7 +340,7 @@ def test_a_control_operation_is_answered_by_the_connection_layer(hub: Hub) -> No
     peer = hub.join("n1")
     hub.hear(peer, '{"header":{"msg_id":"x"},"route":{"source":"s","group":"g","operation":"ping","resource":"r"}}')
     (answer,) = hub.sent_to(peer)
-    assert isinstance(answer, Answered)
+    assert isinstance(answer, Response)
     facts = (answer.parent_msg_id, answer.source, answer.group, answer.resource, answer.content, answer.operation)
     assert facts == ("x", "s", "g", "r", "ack", "response")
 
@@ -351,17 +351,17 @@ def test_the_clusters_ca_is_told(hub: Hub) -> None:
     query = QueryClusterCa()
     hub.hear(peer, query)
     (answer,) = hub.sent_to(peer)
-    assert isinstance(answer, Answered)
+    assert isinstance(answer, Response)
     assert (answer.parent_msg_id, answer.source, answer.group) == (query.msg_id, "cloudhub", "resource")
     assert (answer.resource, answer.content) == ("k8s/ca.crt", "-----BEGIN CERTIFICATE-----")
 
 
 def test_an_error_of_a_node_is_no_acknowledgement(hub: Hub) -> None:
-    hub.harness.probe(SessionOpened, ObjectDelivered)
+    hub.harness.probe(SessionOpened, ObjectAcked)
     peer = hub.join("n1")
     hub.harness.publish(pushed("a"))
     (sent,) = hub.sent_to(peer)
-    hub.hear(peer, Refused(parent_msg_id=sent.msg_id, resource="default/pod/a", reason="no"))
+    hub.hear(peer, ErrorResponse(parent_msg_id=sent.msg_id, resource="default/pod/a", reason="no"))
     hub.harness.advance(5.25)
     assert [each.msg_id for each in hub.sent_to(peer)] == [sent.msg_id]
 
@@ -374,7 +374,7 @@ def with_controller(make: MakeHub, answer: object = None) -> tuple[Hub, Probe]:
     hub = make(accepting=lambda kind: accepting[0](kind))
     controller = hub.harness.probe("edgecontroller", ReportEvent, TwinReported, answer=answer)
     hub.harness.probe(SessionOpened, SessionClosed)
-    accepting.append(hub.harness.runtime.registry.accepting)
+    accepting.append(hub.harness.system.registry.subscribers)
     return hub, controller
 
 
@@ -382,7 +382,7 @@ def test_a_durable_message_is_acknowledged_when_it_was_handled_and_only_to_our_o
     hub, controller = with_controller(make)
     ours, genuine = hub.join("n1", **OURS), hub.join("n2")
     first, second = event("a"), event("b")
-    hub.hear(ours, first, second, AskMembership(content="{}"))
+    hub.hear(ours, first, second, MembershipRequest(content="{}"))
     hub.hear(genuine, event("c"))
     assert len(controller) == 3 and not hub.sent_to(ours)
     hub.harness.advance(0.05)
@@ -414,14 +414,14 @@ def test_nothing_is_acknowledged_before_its_receiver_is_done(make: MakeHub) -> N
         name = "slow"
 
         @on
-        def take(self, message: TwinReported) -> None:
+        def on_twin_reported(self, message: TwinReported) -> None:
             replies.append(self.reply_later())
 
     accepting: list[Callable[[type], tuple[Ref, ...]]] = []
     hub = make(accepting=lambda kind: accepting[0](kind))
     hub.harness.probe(SessionOpened)
-    hub.harness.runtime.add(Slow.spec())
-    accepting.append(hub.harness.runtime.registry.accepting)
+    hub.harness.system.add(Slow.spec())
+    accepting.append(hub.harness.system.registry.subscribers)
     peer = hub.join("n1", **OURS)
     report = TwinReported(device="default/t", report={"twin": {}})
     hub.hear(peer, report)
@@ -448,7 +448,7 @@ def test_a_durable_message_that_nobody_takes_is_a_dead_letter_and_acknowledged(m
 
 
 def test_an_object_is_sent_until_acknowledged_and_then_told_as_delivered(hub: Hub) -> None:
-    delivered = hub.harness.probe(ObjectDelivered, SessionOpened)
+    delivered = hub.harness.probe(ObjectAcked, SessionOpened)
     peer = hub.join("n1")
     message = pushed("a", 7)
     hub.harness.publish(message)
@@ -456,14 +456,14 @@ def test_an_object_is_sent_until_acknowledged_and_then_told_as_delivered(hub: Hu
     hub.harness.advance(5.25)
     assert hub.sent_to(peer) == [sent]  # the same message, time included
     hub.hear(peer, ack(sent))
-    (told,) = delivered.of(ObjectDelivered)
+    (told,) = delivered.of(ObjectAcked)
     assert (told.node, told.pushed.resource_version, told.pushed.msg_id) == ("n1", "7", message.msg_id)
     hub.harness.advance(20.0)
     assert not hub.sent_to(peer)
 
 
 def test_a_push_for_a_node_that_is_away_is_dropped_and_counted(make: MakeHub) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = make(traffic=traffic)
     hub.harness.probe(SessionOpened)
     hub.harness.publish(pushed("a"))
@@ -473,16 +473,16 @@ def test_a_push_for_a_node_that_is_away_is_dropped_and_counted(make: MakeHub) ->
 
 
 def test_a_version_that_was_acknowledged_is_told_as_delivered_without_being_sent_again(hub: Hub) -> None:
-    delivered = hub.harness.probe(ObjectDelivered, SessionOpened)
+    delivered = hub.harness.probe(ObjectAcked, SessionOpened)
     peer = hub.join("n1")
     hub.harness.publish(pushed("a", 7))
     hub.hear(peer, ack(*hub.sent_to(peer)))
     hub.harness.publish(pushed("a", 7))
-    assert len(delivered.of(ObjectDelivered)) == 2 and not hub.sent_to(peer)
+    assert len(delivered.of(ObjectAcked)) == 2 and not hub.sent_to(peer)
 
 
 def test_a_silent_node_does_not_delay_another(hub: Hub) -> None:
-    hub.harness.probe(SessionOpened, ObjectDelivered)
+    hub.harness.probe(SessionOpened, ObjectAcked)
     silent, lively = hub.join("n1"), hub.join("n2")
     for number in range(50):
         hub.harness.publish(pushed(f"a{number}", node="n1"))
@@ -492,7 +492,7 @@ def test_a_silent_node_does_not_delay_another(hub: Hub) -> None:
 
 
 def test_what_can_not_be_written_is_dropped_and_the_rest_goes_on(hub: Hub) -> None:
-    hub.harness.probe(SessionOpened, ObjectDelivered)
+    hub.harness.probe(SessionOpened, ObjectAcked)
     peer = hub.join("n1")
     hub.harness.publish(pushed("a", name="no/name"))
     hub.harness.publish(pushed("c", source="\ud800"))
@@ -503,12 +503,12 @@ def test_what_can_not_be_written_is_dropped_and_the_rest_goes_on(hub: Hub) -> No
 def test_an_answer_goes_to_its_node_at_once(hub: Hub) -> None:
     hub.harness.probe(SessionOpened)
     peer = hub.join("n1")
-    answer = Answered(
+    answer = Response(
         node="n1", parent_msg_id="q", resource="kube-node-lease/lease/n1", content={"Object": {}, "Err": None}
     )
     hub.harness.publish(answer)
-    hub.harness.publish(Answered(node="n2", parent_msg_id="q", resource="r"))
+    hub.harness.publish(Response(node="n2", parent_msg_id="q", resource="r"))
     (sent,) = hub.sent_to(peer)
-    assert isinstance(sent, Answered) and sent.parent_msg_id == "q" and sent.timestamp > 0
+    assert isinstance(sent, Response) and sent.parent_msg_id == "q" and sent.timestamp > 0
     hub.harness.advance(20.0)
     assert not hub.sent_to(peer)

@@ -9,13 +9,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.cloudhub.actor import KEPT
-from kubeedge_actors.actors.cloudhub.admission import ABOUT_A_NODE
-from kubeedge_actors.actors.cloudhub.traffic import Traffic
+from kubeedge_actors.actors.cloudhub.authorization import NODE_MESSAGES
+from kubeedge_actors.actors.cloudhub.hub import HANDLED_HERE
+from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.errors import FrameError
-from kubeedge_actors.wire import codec, mapping
+from kubeedge_actors.wire import beehive, mapping
 from kubeedge_actors.wire.messages import (
-    ObjectDelivered,
+    ObjectAcked,
     PatchNode,
     QueryLease,
     QueryObject,
@@ -89,14 +89,14 @@ theirs = st.sampled_from(
         WriteLease(operation="update", name="n1", object={}),
         QueryObject(type="node", namespace="null", name="n1"),
     ]
-).map(lambda message: codec.encode(mapping.to_record(message, 1)))
+).map(lambda message: beehive.encode(mapping.to_beehive(message, 1)))
 huge = st.sampled_from([5 << 20]).map(lambda size: json.dumps({"route": {"resource": "a/b/c"}, "content": "x" * size}))
 texts = damaged() | envelopes.map(json.dumps) | anything.map(json.dumps) | st.text() | nested | theirs
 
 
 def is_message(text: str) -> bool:
     try:
-        codec.decode(text)
+        beehive.decode(text)
     except FrameError:
         return False
     return True
@@ -105,10 +105,10 @@ def is_message(text: str) -> bool:
 @settings(max_examples=150)
 @given(st.lists(texts, max_size=12), st.booleans())
 def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = Hub(cluster_ca="ca", traffic=traffic)
     with hub.harness as harness:
-        told = harness.probe(*(mapping.UPWARD - KEPT), ObjectDelivered, SessionOpened, SessionClosed)
+        told = harness.probe(*(mapping.UPWARD - HANDLED_HERE), ObjectAcked, SessionOpened, SessionClosed)
         good, bad = hub.join("n1"), hub.join("n2", **(OURS if ours else {}))
         harness.publish(pushed("a", node="n2"))
         for text in said:
@@ -119,7 +119,7 @@ def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
         assert {peer.id for peer, _ in hub.server.closed} <= {bad.id}
         mine = [message for message in told if not isinstance(message, SessionOpened)]
         assert all(message.node == "n2" for message in mine)
-        assert all(message.name == "n2" for message in mine if isinstance(message, ABOUT_A_NODE))
+        assert all(message.name == "n2" for message in mine if isinstance(message, NODE_MESSAGES))
         malformed = traffic.outcomes.get("closed: a malformed message", 0)
         assert malformed == len(hub.server.closed) <= 1
         harness.publish(pushed("b"))
@@ -131,10 +131,10 @@ def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
 @settings(max_examples=5)
 @given(huge, st.integers(1, 3))
 def test_frames_of_five_megabytes_are_read_and_counted(text: str, times: int) -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     hub = Hub(traffic=traffic)
     with hub.harness as harness:
-        harness.probe(*(mapping.UPWARD - KEPT), SessionOpened, SessionClosed)
+        harness.probe(*(mapping.UPWARD - HANDLED_HERE), SessionOpened, SessionClosed)
         peer = hub.join("n1")
         hub.hear(peer, *([text] * times))
         assert harness.crashes == [] and not hub.server.closed

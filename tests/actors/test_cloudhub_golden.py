@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.actor import KEPT
-from kubeedge_actors.wire import codec, mapping
-from kubeedge_actors.wire.messages import ObjectDelivered, SessionClosed, SessionOpened, UnknownRecord
+from kubeedge_actors.actors.cloudhub.hub import HANDLED_HERE
+from kubeedge_actors.wire import beehive, mapping
+from kubeedge_actors.wire.messages import ObjectAcked, SessionClosed, SessionOpened, UnknownMessage
 from tests.actors.hub_things import Hub
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -27,15 +27,15 @@ def frames(scene: str) -> list[tuple[str, dict[str, Any]]]:
 def test_a_recorded_conversation_goes_through_the_hub_unchanged(scene: str) -> None:
     hub = Hub(keepalive=10_000.0)
     with hub.harness as harness:
-        told = harness.probe(*(mapping.UPWARD - KEPT), UnknownRecord)
-        harness.probe(ObjectDelivered, SessionOpened, SessionClosed)
+        told = harness.probe(*(mapping.UPWARD - HANDLED_HERE), UnknownMessage)
+        harness.probe(ObjectAcked, SessionOpened, SessionClosed)
         peer = hub.join(NODE)
         for direction, frame in frames(scene):
             text = json.dumps(frame) + "\n"
-            message = mapping.from_record(codec.decode(text), NODE)
+            message = mapping.from_beehive(beehive.decode(text), NODE)
             if direction == "edge->cloud":
                 hub.hear(peer, text)
-                expected = [] if type(message) in KEPT or not frame["header"]["msg_id"] else [message]
+                expected = [] if type(message) in HANDLED_HERE or not frame["header"]["msg_id"] else [message]
                 assert told.take() == expected
                 assert not hub.server.sent
             else:
@@ -51,14 +51,14 @@ def test_a_recorded_conversation_goes_through_the_hub_unchanged(scene: str) -> N
 def test_everything_that_was_acknowledged_in_the_recording_is_released(scene: str) -> None:
     hub = Hub(keepalive=10_000.0)
     with hub.harness as harness:
-        harness.probe(*(mapping.UPWARD - KEPT), UnknownRecord, ObjectDelivered, SessionOpened, SessionClosed)
+        harness.probe(*(mapping.UPWARD - HANDLED_HERE), UnknownMessage, ObjectAcked, SessionOpened, SessionClosed)
         peer = hub.join(NODE)
         for direction, frame in frames(scene):
             text = json.dumps(frame)
             if direction == "edge->cloud":
                 hub.hear(peer, text)
             else:
-                harness.publish(mapping.from_record(codec.decode(text), NODE))
+                harness.publish(mapping.from_beehive(beehive.decode(text), NODE))
         hub.server.sent.clear()
         harness.advance(60.0)
         assert hub.server.sent == []  # nothing is repeated

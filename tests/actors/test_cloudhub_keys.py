@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.keys import KeyKeeper
+from kubeedge_actors.actors.cloudhub.credential_rotation import CredentialRotator
 from kubeedge_actors.errors import CertificateError, Unreachable
 from kubeedge_actors.testing import inline
 
@@ -25,7 +25,7 @@ class Tasks:
 
 def test_token_and_certificate_are_looked_at_every_hour() -> None:
     tasks = Tasks()
-    with inline(KeyKeeper.spec(lambda: KeyKeeper(tasks.token, tasks.certificate))) as harness:
+    with inline(CredentialRotator.spec(lambda: CredentialRotator(tasks.token, tasks.certificate))) as harness:
         harness.advance(3599.0)
         assert tasks.done == []
         harness.advance(1.0)
@@ -40,7 +40,7 @@ def test_one_that_fails_keeps_the_other_from_nothing_and_is_tried_again_soon(
 ) -> None:
     tasks = Tasks()
     tasks.fault = fault
-    with inline(KeyKeeper.spec(lambda: KeyKeeper(tasks.token, tasks.certificate))) as harness:
+    with inline(CredentialRotator.spec(lambda: CredentialRotator(tasks.token, tasks.certificate))) as harness:
         harness.advance(3600.0)
         assert tasks.done == ["token", "certificate"]
         assert str(fault) in caplog.text

@@ -11,22 +11,15 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.actor import CloudHub, Listen
+from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.authority import FileAuthority
 from kubeedge_actors.drivers.pki.base import Subject, node_subject
-from kubeedge_actors.drivers.pki.orders import fulfil
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.requests import execute
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire.messages import (
-    Answered,
-    ObjectDelivered,
-    QueryLease,
-    ReportEvent,
-    SessionClosed,
-    SessionOpened,
-)
+from kubeedge_actors.wire.messages import ObjectAcked, QueryLease, ReportEvent, Response, SessionClosed, SessionOpened
 from tests.actors.hub_things import pushed
 from tests.drivers.raw_client import TEXT, RawClient, frame
 from tests.support.waiting import PATIENCE
@@ -36,35 +29,35 @@ class Controller(Module):
     """Answers leases, keeps what it was told."""
 
     name = "controller"
-    emits = (Answered,)
+    emits = (Response,)
 
     def __init__(self, told: queue.Queue[Any]) -> None:
         self.told = told
 
     @on
-    def lease(self, query: QueryLease) -> None:
+    def on_query_lease(self, query: QueryLease) -> None:
         resource = f"kube-node-lease/lease/{query.name}"
         self.publish(
-            Answered(
+            Response(
                 node=query.node, parent_msg_id=query.msg_id, resource=resource, content={"Object": {}, "Err": None}
             )
         )
 
     @on
-    def note(self, message: SessionOpened | SessionClosed | ObjectDelivered | ReportEvent) -> None:
+    def on_hub_event(self, message: SessionOpened | SessionClosed | ObjectAcked | ReportEvent) -> None:
         self.told.put(message)
 
 
 class Cloud:
     def __init__(self, folder: Path, **options: Any) -> None:
-        self.authority = FileAuthority(folder, fulfil)
-        tls = self.authority.server()
+        self.authority = FileAuthority(folder, execute)
+        tls = self.authority.server_certificate()
         self.server = WebSocketServer()
         self.port = self.server.bind("127.0.0.1", 0)
         self.told: queue.Queue[Any] = queue.Queue()
-        self.runtime = Runtime(ThreadsEngine())
-        accepting = self.runtime.registry.accepting
-        listen = Listen("127.0.0.1", self.port, tls)
+        self.runtime = ActorSystem(ThreadsEngine())
+        accepting = self.runtime.registry.subscribers
+        listen = ListenConfig("127.0.0.1", self.port, tls)
         hub = CloudHub.spec(lambda: CloudHub(self.server, listen, accepting=accepting, cluster_ca="ca", **options))
         self.runtime.start(SupervisorSpec("cloud", [Controller.spec(lambda: Controller(self.told)), hub]))
 
@@ -75,7 +68,7 @@ class Cloud:
                 return message
 
     def client(self, node: str, subject: Subject | None = None) -> RawClient:
-        return RawClient(self.port, self.authority.client(node, subject or node_subject(node)))
+        return RawClient(self.port, self.authority.client_certificate(node, subject or node_subject(node)))
 
     def joined(self, node: str, **headers: str) -> RawClient:
         client = self.client(node)
@@ -201,7 +194,7 @@ def test_an_object_is_delivered_and_a_durable_message_acknowledged(cloud: Cloud)
             "route": {"operation": "response"},
         }
         client.send(TEXT, json.dumps({**answer, "content": "OK"}).encode())
-        assert cloud.next(ObjectDelivered).pushed.resource_version == "7"
+        assert cloud.next(ObjectAcked).pushed.resource_version == "7"
         route = {"source": "edged", "group": "meta", "operation": "insert", "resource": "default/event/e"}
         client.send(TEXT, json.dumps({"header": {"msg_id": "event-1"}, "route": route, "content": {}}).encode())
         receipt = said(client)

@@ -12,21 +12,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicecontroller.actor import specs
-from kubeedge_actors.actors.devicecontroller.reports import Batch, Reports, Sender
-from kubeedge_actors.actors.devicecontroller.twins import apply, join
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.actors.devicecontroller.controller import specs
+from kubeedge_actors.actors.devicecontroller.upstream import (
+    Batch,
+    DeviceStatusQueue,
+    ReportAck,
+    apply_report,
+    merge_reports,
+)
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.testing import crash_at, inline
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    AskMembership,
     DeviceStateReported,
-    MembershipChanged,
-    MembershipDetailed,
+    LinkMessage,
+    MembershipDetail,
+    MembershipRequest,
+    MembershipUpdate,
     ObjectPushed,
-    ReportConfirmed,
-    Said,
+    ReportStored,
     TwinReported,
 )
 from tests.actors.api_things import DEVICE, MODEL, STATUS
@@ -45,7 +50,7 @@ class Devices:
         if crashes:
             children[-1] = crash_at(children[-1], *crashes)
         self.harness = inline(*children)
-        self.hub = self.harness.probe(ObjectPushed, MembershipChanged, MembershipDetailed, ReportConfirmed)
+        self.hub = self.harness.probe(ObjectPushed, MembershipUpdate, MembershipDetail, ReportStored)
         self.harness.run()
         self.hub.take()
 
@@ -53,13 +58,13 @@ class Devices:
         self.harness.run()
         return [_brief(message) for message in self.hub.take()]
 
-    def report(self, *reports: Said) -> list[str]:
+    def report(self, *reports: LinkMessage) -> list[str]:
         """Say it; the ids that were confirmed within a second."""
         for report in reports:
-            self.harness.ref(names.DEVICECONTROLLER).tell(report)
+            self.harness.ref(constants.DEVICECONTROLLER).tell(report)
         self.harness.run()
         self.harness.advance(1.0)
-        return [message.parent_msg_id for message in self.hub.take() if isinstance(message, ReportConfirmed)]
+        return [message.parent_msg_id for message in self.hub.take() if isinstance(message, ReportStored)]
 
     def status(self, name: str = "lamp") -> dict[str, Any]:
         found = self.api.peek(STATUS, "default", name)
@@ -74,11 +79,11 @@ class Devices:
 
 def _brief(message: Any) -> Any:
     if isinstance(message, ObjectPushed):
-        assert message.source == names.DEVICECONTROLLER
+        assert message.source == constants.DEVICECONTROLLER
         assert message.object["kind"] in ("Device", "DeviceModel")
         assert message.resource_version == message.object["metadata"]["resourceVersion"]
         return (message.node, message.operation, message.type, message.name)
-    if isinstance(message, MembershipChanged):
+    if isinstance(message, MembershipUpdate):
         added, removed = message.content["added_devices"], message.content["removed_devices"]
         return (message.node, "members", [d["id"] for d in added or ()], [d["id"] for d in removed or ()])
     return message
@@ -123,13 +128,13 @@ def test_a_new_device_is_a_member_then_comes_its_model_then_itself(devices: Devi
     put_device(devices.api)
     assert devices.said() == [
         added("lamp"),
-        pushed(names.INSERT, names.DEVICEMODEL, "model"),
-        pushed(names.INSERT, names.DEVICE, "lamp"),
+        pushed(constants.INSERT, constants.DEVICEMODEL, "model"),
+        pushed(constants.INSERT, constants.DEVICE, "lamp"),
     ]
     put_device(devices.api, "second")
-    assert devices.said() == [added("second"), pushed(names.INSERT, names.DEVICE, "second")]
+    assert devices.said() == [added("second"), pushed(constants.INSERT, constants.DEVICE, "second")]
     put_device(devices.api, "elsewhere", node="edge-2")
-    assert devices.said()[1] == pushed(names.INSERT, names.DEVICEMODEL, "model", "edge-2")
+    assert devices.said()[1] == pushed(constants.INSERT, constants.DEVICEMODEL, "model", "edge-2")
 
 
 def test_a_device_without_a_node_is_nobodys(devices: Devices) -> None:
@@ -143,7 +148,7 @@ def test_a_changed_spec_is_an_update_and_a_changed_status_is_nothing(devices: De
     put_device(devices.api)
     devices.said()
     devices.api.patch(DEVICE, "default", "lamp", {"spec": {"protocol": {"protocolName": "modbus"}}})
-    assert devices.said() == [pushed(names.UPDATE, names.DEVICE, "lamp")]
+    assert devices.said() == [pushed(constants.UPDATE, constants.DEVICE, "lamp")]
     devices.api.patch(DEVICE, "default", "lamp", {"status": {"reportCycle": 3}})
     assert devices.said() == []
 
@@ -154,11 +159,11 @@ def test_a_device_that_moves_is_removed_there_and_added_here(devices: Devices) -
     devices.api.patch(DEVICE, "default", "lamp", {"spec": {"nodeName": "edge-2"}})
     assert devices.said() == [
         removed("lamp"),
-        pushed(names.DELETE, names.DEVICEMODEL, "model"),
-        pushed(names.DELETE, names.DEVICE, "lamp"),
+        pushed(constants.DELETE, constants.DEVICEMODEL, "model"),
+        pushed(constants.DELETE, constants.DEVICE, "lamp"),
         added("lamp", "edge-2"),
-        pushed(names.INSERT, names.DEVICEMODEL, "model", "edge-2"),
-        pushed(names.INSERT, names.DEVICE, "lamp", "edge-2"),
+        pushed(constants.INSERT, constants.DEVICEMODEL, "model", "edge-2"),
+        pushed(constants.INSERT, constants.DEVICE, "lamp", "edge-2"),
     ]
 
 
@@ -167,9 +172,9 @@ def test_the_last_device_takes_its_model_along(devices: Devices) -> None:
     put_device(devices.api, "second")
     devices.said()
     devices.api.delete(DEVICE, "default", "lamp")
-    assert devices.said() == [removed("lamp"), pushed(names.DELETE, names.DEVICE, "lamp")]
+    assert devices.said() == [removed("lamp"), pushed(constants.DELETE, constants.DEVICE, "lamp")]
     devices.api.delete(DEVICE, "default", "second")
-    assert pushed(names.DELETE, names.DEVICEMODEL, "model") in devices.said()
+    assert pushed(constants.DELETE, constants.DEVICEMODEL, "model") in devices.said()
 
 
 def test_a_device_waits_for_its_model_but_not_for_ever(devices: Devices) -> None:
@@ -177,11 +182,14 @@ def test_a_device_waits_for_its_model_but_not_for_ever(devices: Devices) -> None
     put_device(devices.api, "b", model="never")
     assert devices.said() == [added("a"), added("b")]
     put_model(devices.api, "late")
-    assert devices.said() == [pushed(names.INSERT, names.DEVICEMODEL, "late"), pushed(names.INSERT, names.DEVICE, "a")]
+    assert devices.said() == [
+        pushed(constants.INSERT, constants.DEVICEMODEL, "late"),
+        pushed(constants.INSERT, constants.DEVICE, "a"),
+    ]
     devices.harness.advance(12)
-    assert devices.said() == [pushed(names.INSERT, names.DEVICE, "b")]
+    assert devices.said() == [pushed(constants.INSERT, constants.DEVICE, "b")]
     put_model(devices.api, "never")
-    assert devices.said() == [pushed(names.INSERT, names.DEVICEMODEL, "never")]
+    assert devices.said() == [pushed(constants.INSERT, constants.DEVICEMODEL, "never")]
 
 
 def test_a_device_that_vanishes_while_it_waits_was_never_there(devices: Devices) -> None:
@@ -198,7 +206,7 @@ def test_a_changed_model_is_told_to_the_nodes_that_use_it(devices: Devices) -> N
     put_device(devices.api)
     devices.said()
     devices.api.patch(MODEL, "default", "model", {"spec": {"protocol": "modbus"}})
-    assert devices.said() == [pushed(names.UPDATE, names.DEVICEMODEL, "model")]
+    assert devices.said() == [pushed(constants.UPDATE, constants.DEVICEMODEL, "model")]
     devices.api.delete(MODEL, "default", "model")
     assert devices.said() == []
 
@@ -210,14 +218,14 @@ def test_a_node_that_asks_is_told_all_its_members_also_of_before() -> None:
     put_device(api, "b")
     put_device(api, "elsewhere", node="edge-2")
     devices = Devices(api)
-    devices.harness.publish(AskMembership(node=N, content="{}"))
+    devices.harness.publish(MembershipRequest(node=N, content="{}"))
     detail = devices.hub.only()
     assert detail.node == N
     assert detail.content["devices"] == [
         {"id": "default/b", "name": "b", "description": "hall"},
         {"id": "default/lamp", "name": "lamp", "description": "hall"},
     ]
-    devices.harness.publish(AskMembership(node="edge-9", content="{}"))
+    devices.harness.publish(MembershipRequest(node="edge-9", content="{}"))
     assert devices.hub.take()[-1].content["devices"] == []
 
 
@@ -316,7 +324,7 @@ def test_a_burst_is_a_handful_of_writes_and_the_last_value_arrives(lamp: Devices
 def test_a_steady_stream_is_five_writes_a_second(lamp: Devices) -> None:
     before = lamp.writes()
     for number in range(100):
-        lamp.harness.ref(names.DEVICECONTROLLER).tell(reported(power=twin(actual=str(number))))
+        lamp.harness.ref(constants.DEVICECONTROLLER).tell(reported(power=twin(actual=str(number))))
         lamp.harness.run()
         lamp.harness.advance(0.01)
     assert lamp.writes() - before <= 6
@@ -330,20 +338,20 @@ def test_nothing_is_confirmed_before_it_is_written(lamp: Devices) -> None:
     assert lamp.report(*reports) == []
     lamp.api.down = False
     lamp.harness.advance(40)
-    confirmed = [message.parent_msg_id for message in lamp.hub.take() if isinstance(message, ReportConfirmed)]
+    confirmed = [message.parent_msg_id for message in lamp.hub.take() if isinstance(message, ReportStored)]
     assert confirmed == [report.msg_id for report in reports]
     assert [each["reported"]["value"] for each in lamp.status()["twins"]] == ["b", "1"]
 
 
 def test_whoever_keeps_a_report_learns_when_it_is_stored(lamp: Devices) -> None:
     lamp.api.down = True
-    promise = lamp.harness.ref(names.DEVICECONTROLLER).ask(reported(power=twin(actual="a")), 300.0)
+    future = lamp.harness.ref(constants.DEVICECONTROLLER).ask(reported(power=twin(actual="a")), 300.0)
     lamp.harness.run()
     lamp.harness.advance(3)
-    assert not promise.done
+    assert not future.done
     lamp.api.down = False
     lamp.harness.advance(40)
-    assert promise.get() is None
+    assert future.get() is None
 
 
 def test_a_status_that_somebody_else_wrote_or_deleted_is_looked_at_again(lamp: Devices) -> None:
@@ -379,7 +387,7 @@ def test_a_device_that_is_not_known_yet_keeps_its_reports(devices: Devices) -> N
     put_device(devices.api)
     devices.harness.run()
     devices.harness.advance(1)
-    assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportConfirmed)] == [report.msg_id]
+    assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportStored)] == [report.msg_id]
     assert devices.status()["twins"][0]["reported"]["value"] == "on"
 
 
@@ -391,7 +399,7 @@ def test_a_node_can_not_report_of_a_device_that_turns_out_to_be_anothers(
     put_device(devices.api)
     devices.harness.run()
     devices.harness.advance(1)
-    assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportConfirmed)] == [report.msg_id]
+    assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportStored)] == [report.msg_id]
     assert all("reported" not in each for each in devices.status().get("twins", []))
     assert "by edge-2 is dropped: the device is not on that node" in caplog.text
 
@@ -445,10 +453,10 @@ def test_reports_wait_until_the_devices_are_known() -> None:
     devices = Devices(api)
     report = reported(power=twin(actual="on"))
     assert devices.report(report) == []
-    devices.harness.crash(names.DEVICECONTROLLER)
+    devices.harness.crash(constants.DEVICECONTROLLER)
     api.down = False
     devices.harness.advance(30)
-    assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportConfirmed)] == [report.msg_id]
+    assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportStored)] == [report.msg_id]
 
 
 def test_crashes_of_controller_and_writers_lose_no_report() -> None:
@@ -458,14 +466,14 @@ def test_crashes_of_controller_and_writers_lose_no_report() -> None:
     reports = []
     for number in range(20):
         reports.append(reported(power=twin(actual=str(number))))
-        devices.harness.ref(names.DEVICECONTROLLER).tell(reports[-1])
+        devices.harness.ref(constants.DEVICECONTROLLER).tell(reports[-1])
         devices.harness.run()
         if number % 7 == 3:
-            devices.harness.crash(f"{names.DEVICECONTROLLER}-1")
-            devices.harness.crash(f"{names.DEVICECONTROLLER}-2")
+            devices.harness.crash(f"{constants.DEVICECONTROLLER}-1")
+            devices.harness.crash(f"{constants.DEVICECONTROLLER}-2")
         devices.harness.advance(5)
     devices.harness.advance(90)
-    confirmed = {message.parent_msg_id for message in devices.hub.take() if isinstance(message, ReportConfirmed)}
+    confirmed = {message.parent_msg_id for message in devices.hub.take() if isinstance(message, ReportStored)}
     assert confirmed == {report.msg_id for report in reports}
     assert devices.status()["twins"][0]["reported"]["value"] == "19"
     assert len(devices.harness.crashes) >= 6
@@ -485,9 +493,9 @@ def test_joined_reports_make_the_same_status_as_one_after_the_other(reports: lis
     one_by_one: list[dict[str, Any]] = []
     joined: dict[str, Any] = {}
     for report in reports:
-        one_by_one = apply(one_by_one, report, {"power", "level"})
-        joined = join(joined, report)
-    assert apply([], joined, {"power", "level"}) == one_by_one
+        one_by_one = apply_report(one_by_one, report, {"power", "level"})
+        joined = merge_reports(joined, report)
+    assert apply_report([], joined, {"power", "level"}) == one_by_one
 
 
 STEPS = st.lists(st.sampled_from(["add", "take", "written", "failed", "land", "wait"]), max_size=40)
@@ -495,13 +503,13 @@ STEPS = st.lists(st.sampled_from(["add", "take", "written", "failed", "land", "w
 
 @given(STEPS)
 def test_no_report_is_confirmed_before_its_value_is_written_and_none_is_forgotten(steps: list[str]) -> None:
-    reports, now, count = Reports(), 0.0, 0
+    reports, now, count = DeviceStatusQueue(), 0.0, 0
     flying: Batch | None = None
     stored, confirmed = -1, []
     for step in [*steps, "land", *["wait", "take", "written"] * 2]:
         if step == "add":
-            sender = Sender(N, str(count), lambda stored: None)
-            reports.add("d", Batch(twins={"p": twin(actual=str(count))}, senders=[sender]))
+            sender = ReportAck(N, str(count), lambda stored: None)
+            reports.add("d", Batch(twins={"p": twin(actual=str(count))}, acks=[sender]))
             count += 1
         elif step == "take":
             taken = reports.take("d", now)
@@ -518,7 +526,7 @@ def test_no_report_is_confirmed_before_its_value_is_written_and_none_is_forgotte
             reports.failed("d", now)
             flying = None
         elif step == "land":
-            reports.land()
+            reports.requeue_in_flight()
             flying = None
         else:
             now += 60.0
@@ -528,11 +536,11 @@ def test_no_report_is_confirmed_before_its_value_is_written_and_none_is_forgotte
 
 
 def test_too_many_senders_are_let_go_oldest_first() -> None:
-    reports = Reports()
+    reports = DeviceStatusQueue()
     let_go = [
         sender.msg_id
         for number in range(1_005)
-        for sender in reports.add("d", Batch(senders=[Sender(N, str(number), lambda stored: None)]))
+        for sender in reports.add("d", Batch(acks=[ReportAck(N, str(number), lambda stored: None)]))
     ]
     assert let_go == ["0", "1", "2", "3", "4"]
 
@@ -542,7 +550,9 @@ def test_too_many_senders_are_let_go_oldest_first() -> None:
 
 def test_the_recorded_life_of_a_device_is_led_in_the_same_words() -> None:
     recorded = list(lines("d_device"))
-    down = [line for line in recorded if not line.up and line.frame["route"].get("source") == names.DEVICECONTROLLER]
+    down = [
+        line for line in recorded if not line.up and line.frame["route"].get("source") == constants.DEVICECONTROLLER
+    ]
     devices = Devices()
 
     def object_of(type: str) -> dict[str, Any]:
@@ -568,9 +578,9 @@ def test_the_recorded_life_of_a_device_is_led_in_the_same_words() -> None:
         for each in got:
             assert each in wanted
 
-    devices.api.create(MODEL, "default", object_of(names.DEVICEMODEL))
+    devices.api.create(MODEL, "default", object_of(constants.DEVICEMODEL))
     say()
-    devices.api.create(DEVICE, "default", object_of(names.DEVICE))
+    devices.api.create(DEVICE, "default", object_of(constants.DEVICE))
     say("update membership", "insert default/devicemodel/lamp-model", "insert default/device/lamp")
     reports = [
         line.said() for line in recorded if line.up and isinstance(line.said(), TwinReported | DeviceStateReported)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicetwin.payloads import parse_update
-from kubeedge_actors.actors.devicetwin.values import type_fault
+from kubeedge_actors.actors.devicetwin.dttypes import parse_update, type_error
 from kubeedge_actors.wire.messages import DeviceStateReported, TwinUpdated
 from tests.actors.twin_world import DEVICE, LAMP, World, actual, expected
 
@@ -92,7 +91,7 @@ def test_a_value_that_fits_its_type_is_taken(world: World, kind: str, values: li
 
 @given(st.integers())
 def test_an_int_is_one_of_64_bits(number: int) -> None:
-    assert (type_fault("int", str(number)) == "") is (-(2**63) <= number < 2**63)
+    assert (type_error("int", str(number)) == "") is (-(2**63) <= number < 2**63)
 
 
 @given(st.binary() | st.text().map(str.encode) | st.from_regex(r'\{"twin":\{"a":\{"actual":.*\}').map(str.encode))

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.devicetwin.changes import joined
-from kubeedge_actors.actors.devicetwin.payloads import Entry, Kind, Side, Version
+from kubeedge_actors.actors.devicetwin.dttypes import MsgTwin, TwinValue, TwinVersion, TypeMetadata
+from kubeedge_actors.actors.devicetwin.transaction import merge_entries
 from kubeedge_actors.drivers.store.base import TwinChanges
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import AskMembership, DeviceChanged, LinkDown, LinkUp, ReportConfirmed, TwinSynced
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import DeviceChanged, LinkDown, LinkUp, MembershipRequest, ReportStored, TwinSynced
 from tests.actors.twin_world import DEVICE, LAMP, NODE, World, actual, expected
 
 Json = dict[str, Any]
@@ -106,7 +106,7 @@ def test_a_sync_of_an_unknown_device_is_answered_with_404(world: World) -> None:
 # --- desired values ---------------------------------------------------------------------------------------------------
 
 
-def push(world: World, operation: str = names.UPDATE, label: str = "", **desired: Any) -> list[tuple[str, Any]]:
+def push(world: World, operation: str = constants.UPDATE, label: str = "", **desired: Any) -> list[tuple[str, Any]]:
     """The cloud pushes the Device with these desired values; what was published on its twin topics."""
     world.heard()
     properties = [
@@ -115,7 +115,7 @@ def push(world: World, operation: str = names.UPDATE, label: str = "", **desired
     metadata = {"name": "lamp", "namespace": "default", "labels": {"description": label}}
     spec = {"properties": properties, "deviceModelRef": {"name": "lamp-model"}}
     object = {"kind": "Device", "metadata": metadata, "spec": spec}
-    world.harness.publish(DeviceChanged(operation=operation, type=names.DEVICE, object=object))
+    world.harness.publish(DeviceChanged(operation=operation, type=constants.DEVICE, object=object))
     prefix = f"{DEVICE}{LAMP}/twin/"
     return [(topic.removeprefix(prefix), payload) for topic, payload in world.heard() if topic.startswith(prefix)]
 
@@ -184,7 +184,7 @@ def test_the_type_comes_from_the_wish_or_from_the_model(world: World) -> None:
         {"name": "name", "type": "STREAM"},
     ]
     model = {"metadata": {"name": "lamp-model", "namespace": "default"}, "spec": {"properties": properties}}
-    world.harness.publish(DeviceChanged(operation=names.INSERT, type=names.DEVICEMODEL, object=model))
+    world.harness.publish(DeviceChanged(operation=constants.INSERT, type=constants.DEVICEMODEL, object=model))
     push(world, level="3", speed="1.5", name="x", other={"value": "7", "metadata": {"type": "integer"}})
     kinds = {name: entry["metadata"]["type"] for name, entry in world.twins().items()}
     assert kinds == {"level": "int", "speed": "float", "name": "string", "other": "integer"}
@@ -193,10 +193,10 @@ def test_the_type_comes_from_the_wish_or_from_the_model(world: World) -> None:
 def test_a_pushed_device_is_a_member_and_a_deleted_one_is_not(world: World) -> None:
     world = World()
     assert world.result({"a": actual("1")})["code"] == 404
-    push(world, operation=names.INSERT, label="hall-lamp")
+    push(world, operation=constants.INSERT, label="hall-lamp")
     assert "code" not in world.result({"a": actual("1")})
     assert [(row.id, row.description) for row in world.store.twin.devices()] == [(LAMP, "hall-lamp")]
-    push(world, operation=names.DELETE)
+    push(world, operation=constants.DELETE)
     assert world.result({"a": actual("1")})["code"] == 404
     assert world.store.twin.twins() == []
 
@@ -205,7 +205,7 @@ def test_a_pushed_device_is_a_member_and_a_deleted_one_is_not(world: World) -> N
     "object", [{}, {"metadata": {"name": "a/b/c"}}, {"metadata": {"name": "x", "namespace": "a/b"}}]
 )
 def test_a_device_object_without_usable_name_changes_nothing(world: World, object: Json) -> None:
-    world.harness.publish(DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object=object))
+    world.harness.publish(DeviceChanged(operation=constants.UPDATE, type=constants.DEVICE, object=object))
     assert world.heard() == []
     assert world.harness.crashes == []
 
@@ -216,7 +216,7 @@ def test_a_device_object_without_usable_name_changes_nothing(world: World, objec
 def test_the_cloud_is_asked_for_the_members_on_every_connect(world: World) -> None:
     for _ in range(2):
         world.harness.publish(LinkUp())
-    first, second = (each for each in world.hub if isinstance(each, AskMembership))
+    first, second = (each for each in world.hub if isinstance(each, MembershipRequest))
     asked = msgspec.json.decode(first.content)
     assert asked["group_id"] == NODE
     assert (asked["event_type"], asked["operation"]) == ("group_membership_event", "detail")
@@ -239,40 +239,42 @@ def test_a_report_is_in_the_outbox_before_anybody_hears_of_the_update(world: Wor
     world.store.twin.apply, world.broker.publish = commit, say  # type: ignore[method-assign]
     world.update({"a": actual("1")})
     assert order == ["commit 1", "result", "document"]
-    (row,) = world.store.outbox.waiting()
-    (report,) = [each for each in world.hub if not isinstance(each, AskMembership)]
+    (row,) = world.store.outbox.pending()
+    (report,) = [each for each in world.hub if not isinstance(each, MembershipRequest)]
     assert row.msg_id == report.msg_id
     assert '"resource":"device/default/lamp/twin/edge_updated"' in row.frame
-    world.harness.publish(ReportConfirmed(parent_msg_id=report.msg_id))
+    world.harness.publish(ReportStored(parent_msg_id=report.msg_id))
 
 
 def test_a_node_that_works_alone_reports_nothing() -> None:
     from kubeedge_actors.actors.devicetwin import DeviceTwin
-    from kubeedge_actors.drivers.store.memory import MemoryStore
+    from kubeedge_actors.drivers.store.fake import FakeStore
     from kubeedge_actors.testing import inline
-    from kubeedge_actors.wire.messages import MembershipChanged, MqttPublish, TwinUpdate
+    from kubeedge_actors.wire.messages import MembershipUpdate, MqttPublish, TwinUpdate
 
-    store = MemoryStore()
-    with inline(DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, cloud=False, facts=False))) as harness:
+    store = FakeStore()
+    with inline(
+        DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, has_cloud=False, publish_updates=False))
+    ) as harness:
         said = harness.probe(MqttPublish)
-        harness.publish(MembershipChanged(content={"added_devices": [{"id": LAMP, "name": "lamp"}]}))
+        harness.publish(MembershipUpdate(content={"added_devices": [{"id": LAMP, "name": "lamp"}]}))
         harness.publish(TwinUpdate(device=LAMP, payload=b'{"twin":{"a":{"actual":{"value":"1"}}}}'))
         assert len(said) == 3
         assert harness.dead_letters == []
-        assert store.outbox.waiting() == []
+        assert store.outbox.pending() == []
 
 
 def test_a_module_that_comes_or_goes_later_hears_of_updates_and_leaves_no_dead_letters() -> None:
     from kubeedge_actors.actors.devicetwin import DeviceTwin
-    from kubeedge_actors.drivers.store.memory import MemoryStore
+    from kubeedge_actors.drivers.store.fake import FakeStore
     from kubeedge_actors.testing import inline
-    from kubeedge_actors.wire.messages import MembershipChanged, MqttPublish, TwinUpdate, TwinUpdated
+    from kubeedge_actors.wire.messages import MembershipUpdate, MqttPublish, TwinUpdate, TwinUpdated
 
-    store, wanted = MemoryStore(), [False]
-    spec = DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, cloud=False, facts=lambda: wanted[0]))
+    store, wanted = FakeStore(), [False]
+    spec = DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, has_cloud=False, publish_updates=lambda: wanted[0]))
     with inline(spec) as harness:
         harness.probe(MqttPublish)
-        harness.publish(MembershipChanged(content={"added_devices": [{"id": LAMP, "name": "lamp"}]}))
+        harness.publish(MembershipUpdate(content={"added_devices": [{"id": LAMP, "name": "lamp"}]}))
         harness.publish(TwinUpdate(device=LAMP, payload=b'{"twin":{"a":{"actual":{"value":"1"}}}}'))
         assert harness.dead_letters == []
         heard, wanted[0] = harness.probe(TwinUpdated), True
@@ -281,12 +283,14 @@ def test_a_module_that_comes_or_goes_later_hears_of_updates_and_leaves_no_dead_l
 
 
 def test_two_reports_of_one_property_become_one_that_says_both() -> None:
-    older = Entry(expected=Side("on"), metadata=Kind("string"), expected_version=Version(0, 1))
-    newer = Entry(actual=Side("off"), metadata=Kind("string"), actual_version=Version(0, 4))
-    assert joined(older, newer) == Entry(Side("on"), Side("off"), None, Kind("string"), Version(0, 1), Version(0, 4))
-    gone = Entry(actual=Side(), metadata=Kind("deleted"), actual_version=Version(0, 5))
-    assert joined(joined(older, newer), gone) == gone
-    assert joined(gone, newer) == newer
+    older = MsgTwin(expected=TwinValue("on"), metadata=TypeMetadata("string"), expected_version=TwinVersion(0, 1))
+    newer = MsgTwin(actual=TwinValue("off"), metadata=TypeMetadata("string"), actual_version=TwinVersion(0, 4))
+    assert merge_entries(older, newer) == MsgTwin(
+        TwinValue("on"), TwinValue("off"), None, TypeMetadata("string"), TwinVersion(0, 1), TwinVersion(0, 4)
+    )
+    gone = MsgTwin(actual=TwinValue(), metadata=TypeMetadata("deleted"), actual_version=TwinVersion(0, 5))
+    assert merge_entries(merge_entries(older, newer), gone) == gone
+    assert merge_entries(gone, newer) == newer
 
 
 def test_a_sync_over_the_link_is_one_by_mqtt() -> None:

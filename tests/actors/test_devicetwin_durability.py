@@ -14,10 +14,10 @@ import pytest
 
 from kubeedge_actors.actors.devicetwin import DeviceTwin
 from kubeedge_actors.drivers.store.base import DeviceRow, TwinChanges
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreError
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire.messages import MqttPublish, TwinReported, TwinUpdate, TwinUpdated
 from tests.actors.twin_world import LAMP, NODE, World, actual
@@ -68,7 +68,7 @@ def test_a_database_that_refuses_is_answered_with_500_and_nothing_has_happened()
     world = World(LAMP)
     world.update({"a": actual("1")})
     world.reports()
-    outbox = world.store.outbox.waiting()
+    outbox = world.store.outbox.pending()
     apply = world.store.twin.apply
 
     def refuse(changes: TwinChanges) -> None:
@@ -80,7 +80,7 @@ def test_a_database_that_refuses_is_answered_with_500_and_nothing_has_happened()
     assert world.update({}, device="default/ghost")[0][1]["code"] == 404
     assert world.twins() == {"a": world.twins()["a"]}
     assert world.twins()["a"]["actual"]["value"] == "1"
-    assert (world.reports(), world.store.outbox.waiting()) == ([], outbox)
+    assert (world.reports(), world.store.outbox.pending()) == ([], outbox)
     world.store.twin.apply = apply  # type: ignore[method-assign]
     world.update({"a": actual("2")})
     assert world.reports()[0]["a"]["actual_version"] == {"cloud": 0, "edge": 2}
@@ -101,7 +101,7 @@ def test_a_database_that_can_not_be_read_either_is_a_crash_that_is_survived() ->
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_crash_loses_no_update_and_each_is_answered(after: bool) -> None:
-    store = MemoryStore()
+    store = FakeStore()
     store.twin.apply(TwinChanges(devices=[DeviceRow(LAMP, "lamp")]))
     spec = crash_at(DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin)), 1, 3, after=after)
     with inline(spec) as harness:
@@ -114,13 +114,15 @@ def test_a_crash_loses_no_update_and_each_is_answered(after: bool) -> None:
         assert {result["event_id"] for result in results} == {f"e{n}" for n in range(600)}
         assert all("code" not in result for result in results)
         assert store.twin.twins()[0].actual == "599"
-        assert {row.msg_id for row in store.outbox.waiting()} >= {each.msg_id for each in hub.of(TwinReported)}
+        assert {row.msg_id for row in store.outbox.pending()} >= {each.msg_id for each in hub.of(TwinReported)}
 
 
 def test_many_devices_are_remembered_as_they_were(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "edge.db")
     store.twin.apply(TwinChanges(devices=[DeviceRow(f"default/d{n}", f"d{n}") for n in range(50)]))
-    with inline(DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, cloud=False, facts=False))) as harness:
+    with inline(
+        DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, has_cloud=False, publish_updates=False))
+    ) as harness:
         harness.probe(MqttPublish)
         for device in range(50):
             for message in updates(3, f"default/d{device}"):
@@ -138,7 +140,7 @@ from kubeedge_actors.actors.devicetwin import DeviceTwin
 from kubeedge_actors.drivers.store.base import DeviceRow, TwinChanges
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.wire.messages import MqttPublish, TwinReported, TwinUpdate
 import json, logging
 logging.disable(logging.WARNING)
@@ -155,8 +157,8 @@ class Out(Module):
 
 store = SqliteStore(sys.argv[1])
 store.twin.apply(TwinChanges(devices=[DeviceRow("default/lamp", "lamp")]))
-runtime = Runtime(ThreadsEngine())
-runtime.start(SupervisorSpec("t", [Out.spec(), DeviceTwin.spec(lambda: DeviceTwin("n", store.twin, facts=False))]))
+runtime = ActorSystem(ThreadsEngine())
+runtime.start(SupervisorSpec("t", [Out.spec(), DeviceTwin.spec(lambda: DeviceTwin("n", store.twin, publish_updates=False))]))
 twin = runtime.ref("devicetwin")
 for n in range(1_000_000):
     text = '{"event_id":"%d","twin":{"p%d":{"actual":{"value":"%d"}}}}' % (n, n % 7, n)
@@ -178,7 +180,7 @@ def test_kill_9_loses_no_update_that_was_answered_nor_its_report(tmp_path: Path)
     for name in range(7):
         assert stored[f"p{name}"] >= max(n for n in answered if n % 7 == name)
     reported = {}
-    for row in store.outbox.waiting():
+    for row in store.outbox.pending():
         for key, entry in json.loads(row.frame)["content"]["twin"].items():
             reported[key] = int(entry["actual"]["value"])
     assert reported == stored
@@ -186,14 +188,16 @@ def test_kill_9_loses_no_update_that_was_answered_nor_its_report(tmp_path: Path)
 
 
 def test_threads_carry_the_same_load() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     store.twin.apply(TwinChanges(devices=[DeviceRow(LAMP, "lamp")]))
-    runtime = Runtime(ThreadsEngine())
-    runtime.start(
-        SupervisorSpec("t", [DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, cloud=False, facts=False))])
+    system = ActorSystem(ThreadsEngine())
+    system.start(
+        SupervisorSpec(
+            "t", [DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, has_cloud=False, publish_updates=False))]
+        )
     )
-    twin = runtime.ref("devicetwin")
+    twin = system.ref("devicetwin")
     for message in updates(2_000):
         twin.tell(message)
-    runtime.stop(PATIENCE)
+    system.stop(PATIENCE)
     assert store.twin.twins()[0].actual_version == '{"cloud":0,"edge":2000}'

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.wire import codec
-from kubeedge_actors.wire.mapping import from_record, to_record
-from kubeedge_actors.wire.messages import BusUploaded, DeviceStateReported, MembershipChanged, TwinReported
+from kubeedge_actors.wire import beehive
+from kubeedge_actors.wire.mapping import from_beehive, to_beehive
+from kubeedge_actors.wire.messages import BusUploaded, DeviceStateReported, MembershipUpdate, TwinReported
 from tests.actors.twin_world import World
 from tests.wire.frames import GOLDEN
 
@@ -51,8 +51,8 @@ def feed(world: World, line: Json) -> None:
         payload = line["payload"]
         world.say(line["topic"], payload.encode() if isinstance(payload, str) else payload)
     else:
-        message = from_record(codec.decode(json.dumps(line["frame"])))
-        assert isinstance(message, MembershipChanged)
+        message = from_beehive(beehive.decode(json.dumps(line["frame"])))
+        assert isinstance(message, MembershipUpdate)
         world.harness.publish(message)
 
 
@@ -91,14 +91,14 @@ def test_the_recorded_reports_go_up(played: World) -> None:
         if line.get("dir") == "edge->cloud" and line["frame"]["route"]["source"] == "twin"
     ]
     reports = [each for each in played.hub if isinstance(each, TwinReported | DeviceStateReported)]
-    frames = [to_record(report, 1) for report in reports]
+    frames = [to_beehive(report, 1) for report in reports]
     said = [
         plain(as_object(msgspec.json.decode(frame.content)), fresh=True) | {"resource": frame.route.resource}
         for frame in frames
     ]
     assert len(recorded) == 7
     assert said == recorded
-    assert {row.msg_id for row in played.store.outbox.waiting()} == {report.msg_id for report in reports}
+    assert {row.msg_id for row in played.store.outbox.pending()} == {report.msg_id for report in reports}
 
 
 def as_object(content: Any) -> Json:

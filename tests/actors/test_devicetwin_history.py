@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicetwin.history import resized
+from kubeedge_actors.actors.devicetwin.history import resize
 from kubeedge_actors.drivers.store.base import HistoryRow
-from kubeedge_actors.drivers.store.memory import MemoryStore
-from kubeedge_actors.wire import names
+from kubeedge_actors.drivers.store.fake import FakeStore
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceChanged
 from tests.actors.twin_world import DEVICE, LAMP, World, actual, expected
 
@@ -19,9 +19,9 @@ Json = dict[str, Any]
 
 
 def push(world: World, history: str = "", conflict: str = "", **spec: Any) -> None:
-    annotations = {names.TWIN_HISTORY_ANNOTATION: history, names.TWIN_CONFLICT_ANNOTATION: conflict}
+    annotations = {constants.TWIN_HISTORY_ANNOTATION: history, constants.TWIN_CONFLICT_ANNOTATION: conflict}
     object = {"metadata": {"name": "lamp", "namespace": "default", "annotations": annotations}, "spec": spec}
-    world.harness.publish(DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object=object))
+    world.harness.publish(DeviceChanged(operation=constants.UPDATE, type=constants.DEVICE, object=object))
     world.harness.run()
 
 
@@ -112,7 +112,7 @@ def test_a_shorter_history_keeps_the_newest_and_none_keeps_none() -> None:
 
 
 def test_a_history_goes_on_after_a_restart() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     world = World(LAMP, store=store)
     push(world, "a=3")
     for value in range(4):
@@ -128,7 +128,7 @@ def test_a_device_that_leaves_takes_its_history_along() -> None:
     push(world, "a=3")
     world.update({"a": actual("1")})
     object = {"metadata": {"name": "lamp", "namespace": "default"}}
-    world.harness.publish(DeviceChanged(operation=names.DELETE, type=names.DEVICE, object=object))
+    world.harness.publish(DeviceChanged(operation=constants.DELETE, type=constants.DEVICE, object=object))
     world.harness.run()
     assert world.store.twin.history(LAMP, "a") == []
 
@@ -160,7 +160,7 @@ rows = st.integers(0, 40).map(lambda n: [HistoryRow(LAMP, "a", i % 7, i, i, None
 @given(rows, st.integers(0, 12))
 def test_a_resized_history_holds_the_newest_in_places_of_their_own(told: list[HistoryRow], count: int) -> None:
     kept = {row.slot: row for row in told}.values()  # what a history of seven has left of them
-    new = resized(list(kept), count)
+    new = resize(list(kept), count)
     newest = sorted(row.number for row in kept)
     assert [row.number for row in new] == (newest[-count:] if count else [])
     assert len({row.slot for row in new}) == len(new)

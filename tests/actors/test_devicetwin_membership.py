@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicetwin import attributes
-from kubeedge_actors.actors.devicetwin.payloads import Attribute, Kind
-from kubeedge_actors.wire.messages import AttributesChanged, MembershipChanged, MembershipDetailed
+from kubeedge_actors.actors.devicetwin import membership
+from kubeedge_actors.actors.devicetwin.dttypes import Attribute, TypeMetadata
+from kubeedge_actors.wire.messages import AttributesChanged, MembershipDetail, MembershipUpdate
 from tests.actors.twin_world import DEVICE, LAMP, NODE, World, actual
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ def world() -> World:
 
 def change(world: World, added: list[Json] | None = None, removed: list[Json] | None = None) -> list[tuple[str, Any]]:
     content = {"event_id": "m", "timestamp": 1, "added_devices": added, "removed_devices": removed}
-    world.harness.publish(MembershipChanged(content=content))
+    world.harness.publish(MembershipUpdate(content=content))
     return world.heard()
 
 
@@ -114,7 +114,7 @@ def test_twins_in_a_membership_message_are_a_sync_and_shown_without_versions(wor
 
 def test_the_whole_list_removes_everybody_else(world: World) -> None:
     change(world, [member("lamp"), member("door")])
-    world.harness.publish(MembershipDetailed(content={"event_id": "d", "devices": [member("door"), member("roof")]}))
+    world.harness.publish(MembershipDetail(content={"event_id": "d", "devices": [member("door"), member("roof")]}))
     said = world.heard()
     assert [payload["added_devices"] for _, payload in said] == [[member("roof")], None]
     assert said[-1][1]["removed_devices"] == [{"id": LAMP}]
@@ -141,8 +141,8 @@ def test_members_survive_a_restart(world: World) -> None:
 def test_a_message_that_makes_no_sense_is_said_in_the_log_and_changes_nothing(
     world: World, content: Json, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.harness.publish(MembershipChanged(content=content))
-    world.harness.publish(MembershipDetailed(content={"devices": content["added_devices"]}))
+    world.harness.publish(MembershipUpdate(content=content))
+    world.harness.publish(MembershipDetail(content={"devices": content["added_devices"]}))
     assert "can not be read" in caplog.text
     assert listed(world) == []
     assert world.harness.crashes == []
@@ -150,7 +150,7 @@ def test_a_message_that_makes_no_sense_is_said_in_the_log_and_changes_nothing(
 
 # --- attributes -------------------------------------------------------------------------------------------------------
 
-STRING = Kind("string")
+STRING = TypeMetadata("string")
 
 
 def test_attributes_are_replaced_and_the_notice_tells_what_changed(world: World) -> None:
@@ -165,16 +165,18 @@ def test_attributes_are_replaced_and_the_notice_tells_what_changed(world: World)
 def test_some_attributes_are_updated_and_only_optional_ones_removed() -> None:
     known = {"fw": Attribute("1", True, STRING), "id": Attribute("x", False, STRING)}
     asked = {"fw": None, "id": None, "new": Attribute("n")}
-    outcome = attributes.update(known, asked)
+    outcome = membership.update_attributes(known, asked)
     assert outcome.removed == ["fw"]
     assert outcome.changed == {"new": Attribute("n", True, STRING)}
     assert outcome.notice == {"fw": None, "new": Attribute("n")}
 
 
 def test_a_type_and_optional_change_too() -> None:
-    outcome = attributes.update({"fw": Attribute("1", True, STRING)}, {"fw": Attribute("1", False, Kind("int"))})
-    assert outcome.changed == {"fw": Attribute("1", False, Kind("int"))}
-    assert outcome.notice == {"fw": Attribute("", False, Kind("int"))}
+    outcome = membership.update_attributes(
+        {"fw": Attribute("1", True, STRING)}, {"fw": Attribute("1", False, TypeMetadata("int"))}
+    )
+    assert outcome.changed == {"fw": Attribute("1", False, TypeMetadata("int"))}
+    assert outcome.notice == {"fw": Attribute("", False, TypeMetadata("int"))}
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -183,7 +185,7 @@ ATTRIBUTES = st.dictionaries(NAMES, st.builds(Attribute, st.sampled_from(["1", "
 
 @given(ATTRIBUTES, ATTRIBUTES)
 def test_a_replacement_leaves_exactly_what_it_says(known: dict[str, Attribute], asked: dict[str, Attribute]) -> None:
-    outcome = attributes.replace(known, asked)
+    outcome = membership.replace_attributes(known, asked)
     after = {**known, **outcome.changed}
     for name in outcome.removed:
         after.pop(name, None)

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.wire.messages import DeviceChanged
 from tests.actors.twin_world import DEVICE, LAMP, World
 
@@ -146,7 +146,7 @@ class Twins(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """A new process on the same database; an empty value counts as never given then, as in the original."""
-        store: MemoryStore = self.world.store
+        store: FakeStore = self.world.store
         self.world.harness.stop()
         self.world = World(store=store, resident=self.resident)
         for known in self.model.values():

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicetwin.payloads import Entry, Kind, Side, Stamp, Version
-from kubeedge_actors.actors.devicetwin.rules import PLAIN, Retention, Rule, Settings, settings_of
-from kubeedge_actors.actors.devicetwin.sync import sync
-from kubeedge_actors.actors.devicetwin.twin import Outcome, Property
-from kubeedge_actors.wire import names
+from kubeedge_actors.actors.devicetwin.cloud_sync import sync
+from kubeedge_actors.actors.devicetwin.dttypes import MsgTwin, TwinValue, TwinVersion, TypeMetadata, ValueMetadata
+from kubeedge_actors.actors.devicetwin.twin import Property, TwinChange
+from kubeedge_actors.actors.devicetwin.twin_settings import (
+    DEFAULT_SETTINGS,
+    ConflictRule,
+    Retention,
+    TwinSettings,
+    settings_of,
+)
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceChanged
 from tests.actors.twin_world import LAMP, World, expected
 
@@ -26,11 +32,11 @@ def wish(world: World, rule: str, value: str, at: int | None = None) -> None:
         "metadata": {
             "name": "lamp",
             "namespace": "default",
-            "annotations": {names.TWIN_CONFLICT_ANNOTATION: rule} if rule else {},
+            "annotations": {constants.TWIN_CONFLICT_ANNOTATION: rule} if rule else {},
         },
         "spec": {"properties": [{"name": "power", "desired": desired}]},
     }
-    world.harness.publish(DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object=object))
+    world.harness.publish(DeviceChanged(operation=constants.UPDATE, type=constants.DEVICE, object=object))
     world.harness.run()
 
 
@@ -96,32 +102,32 @@ def test_with_cloud_wins_every_push_says_it_again_otherwise_only_a_change_does(w
 
 
 def test_without_annotations_nothing_is_different() -> None:
-    assert settings_of({"metadata": {"name": "x"}}) == (PLAIN, [])
-    assert settings_of({}) == (PLAIN, [])
+    assert settings_of({"metadata": {"name": "x"}}) == (DEFAULT_SETTINGS, [])
+    assert settings_of({}) == (DEFAULT_SETTINGS, [])
 
 
 def test_the_annotations_as_they_may_be_written() -> None:
     annotations = {
-        names.TWIN_CONFLICT_ANNOTATION: " last-writer , a.b/c = edge-wins,",
-        names.TWIN_HISTORY_ANNOTATION: "10/2m,a=0,b=9999999",
+        constants.TWIN_CONFLICT_ANNOTATION: " last-writer , a.b/c = edge-wins,",
+        constants.TWIN_HISTORY_ANNOTATION: "10/2m,a=0,b=9999999",
     }
     settings, faults = settings_of({"metadata": {"annotations": annotations}})
     assert faults == []
-    assert (settings.rule("a.b/c"), settings.rule("x")) == (Rule.EDGE, Rule.LAST)
+    assert (settings.rule("a.b/c"), settings.rule("x")) == (ConflictRule.EDGE, ConflictRule.LAST)
     assert settings.retention("x") == Retention(10, 120_000)
     assert settings.retention("a") is None
     assert settings.retention("b") == Retention(100_000)
 
 
-versions = st.builds(Version, st.integers(0, 3), st.integers(0, 3))
+versions = st.builds(TwinVersion, st.integers(0, 3), st.integers(0, 3))
 
 
-def synced(rule: Rule, local: Version, asked: Version, mine: int, theirs: int) -> str:
+def synced(rule: ConflictRule, local: TwinVersion, asked: TwinVersion, mine: int, theirs: int) -> str:
     """Who stands after a sync by message: the local value, given at `mine`, or the one of the cloud, given at `theirs`."""
-    known = Property(Entry(Side("edge", Stamp(mine)), None, True, Kind("string")), local)
-    entry = Entry(Side("cloud", Stamp(theirs)), None, None, Kind("string"), asked)
-    outcome = sync({"a": known}, {"a": entry}, 10, Settings({"a": rule}))
-    assert isinstance(outcome, Outcome)
+    known = Property(MsgTwin(TwinValue("edge", ValueMetadata(mine)), None, True, TypeMetadata("string")), local)
+    entry = MsgTwin(TwinValue("cloud", ValueMetadata(theirs)), None, None, TypeMetadata("string"), asked)
+    outcome = sync({"a": known}, {"a": entry}, 10, TwinSettings({"a": rule}))
+    assert isinstance(outcome, TwinChange)
     after = outcome.changed.get("a", known)
     assert ("a" in outcome.report) == (after is known)  # whoever lost hears of it
     if after is not known:
@@ -132,9 +138,9 @@ def synced(rule: Rule, local: Version, asked: Version, mine: int, theirs: int) -
 
 
 @given(versions, versions, st.integers(0, 3), st.integers(0, 3))
-def test_a_sync_by_message_obeys_the_rule(local: Version, asked: Version, mine: int, theirs: int) -> None:
+def test_a_sync_by_message_obeys_the_rule(local: TwinVersion, asked: TwinVersion, mine: int, theirs: int) -> None:
     original = "edge" if local.cloud > asked.cloud or local.edge > asked.edge else "cloud"
-    assert synced(Rule.DEFAULT, local, asked, mine, theirs) == original
-    assert synced(Rule.EDGE, local, asked, mine, theirs) == original
-    assert synced(Rule.CLOUD, local, asked, mine, theirs) == "cloud"
-    assert synced(Rule.LAST, local, asked, mine, theirs) == (original if mine > theirs else "cloud")
+    assert synced(ConflictRule.DEFAULT, local, asked, mine, theirs) == original
+    assert synced(ConflictRule.EDGE, local, asked, mine, theirs) == original
+    assert synced(ConflictRule.CLOUD, local, asked, mine, theirs) == "cloud"
+    assert synced(ConflictRule.LAST, local, asked, mine, theirs) == (original if mine > theirs else "cloud")

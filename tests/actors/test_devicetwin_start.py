@@ -10,12 +10,12 @@ import pytest
 from kubeedge_actors.actors.devicetwin import DeviceTwin
 from kubeedge_actors.actors.devicetwin.devices import Devices
 from kubeedge_actors.drivers.store.base import DesiredRow, DeviceRow, MetaRow, TwinChanges, TwinRow
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.testing import Harness, inline
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeviceChanged,
-    MembershipDetailed,
+    MembershipDetail,
     MqttPublish,
     TwinHistoryGet,
     TwinReported,
@@ -35,26 +35,26 @@ def device(desired: str = "", **annotations: str) -> Json:
 MODEL = {"metadata": {"name": "m", "namespace": "default"}, "spec": {"properties": [{"name": "level", "type": "INT"}]}}
 
 
-def stored(*objects: Json) -> MemoryStore:
+def stored(*objects: Json) -> FakeStore:
     """A store as MetaManager leaves it: no twin table row knows of these objects."""
-    store = MemoryStore()
+    store = FakeStore()
     for each in objects:
-        type = names.DEVICE if "deviceModelRef" in each["spec"] else names.DEVICEMODEL
+        type = constants.DEVICE if "deviceModelRef" in each["spec"] else constants.DEVICEMODEL
         store.meta.put(
             [MetaRow(f"default/{type}/{each['metadata']['name']}", type, msgspec.json.encode(each).decode())]
         )
     return store
 
 
-def start(store: MemoryStore) -> Harness:
-    harness = inline(DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, facts=False, meta=store.meta)))
+def start(store: FakeStore) -> Harness:
+    harness = inline(DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, publish_updates=False, meta=store.meta)))
     harness.probe("edgehub")
     harness.probe(MqttPublish)
     harness.run()
     return harness
 
 
-def twin(store: MemoryStore) -> TwinRow:
+def twin(store: FakeStore) -> TwinRow:
     (row,) = store.twin.twins()
     return row
 
@@ -64,7 +64,7 @@ def test_a_device_that_was_stored_just_before_the_power_failed_is_acted_on() -> 
     start(store)
     assert [row.id for row in store.twin.devices()] == [LAMP]
     assert (twin(store).expected, twin(store).attr_type) == ("3", "int")
-    (report,) = store.outbox.waiting()
+    (report,) = store.outbox.pending()
     assert "edge_updated" in report.key
 
 
@@ -79,17 +79,17 @@ def test_what_was_acted_on_is_not_done_again() -> None:
 def test_the_types_of_a_model_are_known_after_a_restart(caplog: pytest.LogCaptureFixture) -> None:
     store = stored(MODEL, device())
     harness = start(store)
-    harness.publish(DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object=device("bright")))
+    harness.publish(DeviceChanged(operation=constants.UPDATE, type=constants.DEVICE, object=device("bright")))
     harness.run()
     assert store.twin.twins() == []
     assert "the desired level of default/lamp is not taken: the value is not int or integer" in caplog.text
-    harness.publish(DeviceChanged(operation=names.UPDATE, type=names.DEVICE, object=device("7")))
+    harness.publish(DeviceChanged(operation=constants.UPDATE, type=constants.DEVICE, object=device("7")))
     harness.run()
     assert (twin(store).expected, twin(store).attr_type) == ("7", "int")
 
 
 def test_settings_are_known_after_a_restart() -> None:
-    store = stored(MODEL, device(**{names.TWIN_HISTORY_ANNOTATION: "level=2"}))
+    store = stored(MODEL, device(**{constants.TWIN_HISTORY_ANNOTATION: "level=2"}))
     start(store)
     harness = start(store)
     for value in range(3):
@@ -105,14 +105,17 @@ def test_settings_are_known_after_a_restart() -> None:
 def test_a_stored_object_of_a_strange_shape_keeps_nobody_from_starting(value: str) -> None:
     store = stored(MODEL, device("3"))
     store.meta.put(
-        [MetaRow("default/device/a", names.DEVICE, value), MetaRow("default/devicemodel/a", names.DEVICEMODEL, value)]
+        [
+            MetaRow("default/device/a", constants.DEVICE, value),
+            MetaRow("default/devicemodel/a", constants.DEVICEMODEL, value),
+        ]
     )
     start(store)
     assert twin(store).expected == "3"
 
 
 def test_the_twins_of_few_devices_are_in_memory_and_all_are_answered() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     store.twin.apply(TwinChanges(devices=[DeviceRow(f"default/d{n}", f"d{n}") for n in range(20)]))
     devices = Devices(store.twin, resident=4)
     reads: list[str] = []
@@ -136,9 +139,11 @@ def test_the_twins_of_few_devices_are_in_memory_and_all_are_answered() -> None:
 
 
 def test_a_device_that_left_memory_comes_back_with_what_was_committed() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     store.twin.apply(TwinChanges(devices=[DeviceRow(f"default/d{n}", f"d{n}") for n in range(1_500)]))
-    with inline(DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, cloud=False, facts=False))) as harness:
+    with inline(
+        DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, has_cloud=False, publish_updates=False))
+    ) as harness:
         said = harness.probe(MqttPublish, TwinReported, TwinHistoryGet)
         for round in range(2):
             for n in range(1_500):
@@ -150,7 +155,7 @@ def test_a_device_that_left_memory_comes_back_with_what_was_committed() -> None:
 
 
 def test_a_list_of_known_members_reads_no_twins() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     store.twin.apply(TwinChanges(devices=[DeviceRow(f"default/d{n}", f"d{n}") for n in range(50)]))
     harness = start(store)
     reads: list[str] = []
@@ -162,7 +167,7 @@ def test_a_list_of_known_members_reads_no_twins() -> None:
 
     store.twin.device = read  # type: ignore[method-assign]
     devices = [{"id": f"default/d{n}", "name": f"d{n}"} for n in range(1, 51)]
-    harness.publish(MembershipDetailed(content={"event_id": "e", "timestamp": 1, "devices": devices}))
+    harness.publish(MembershipDetail(content={"event_id": "e", "timestamp": 1, "devices": devices}))
     harness.run()
     assert reads == []
     assert {row.id for row in store.twin.devices()} == {each["id"] for each in devices}

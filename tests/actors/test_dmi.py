@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.devicetwin import DeviceTwin
 from kubeedge_actors.actors.dmi import Dmi
-from kubeedge_actors.actors.dmi.inventory import Inventory
-from kubeedge_actors.actors.dmi.lines import Lines
+from kubeedge_actors.actors.dmi.call_queue import MapperCallQueues
+from kubeedge_actors.actors.dmi.device_cache import DmiCache
+from kubeedge_actors.assembly.edge import device_mappers
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.drivers.dmi.base import Mapper, Reading, Verb
-from kubeedge_actors.drivers.dmi.fake import FakeMappers
+from kubeedge_actors.drivers.dmi.base import Mapper, PropertyReport, Verb
+from kubeedge_actors.drivers.dmi.fake import FakeDmiServer
 from kubeedge_actors.drivers.store.base import DeviceRow, MetaRow, TwinChanges
-from kubeedge_actors.drivers.store.memory import MemoryStore
-from kubeedge_actors.edge_parts import device_mappers
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import MapperAway, MapperError, StoreError, UsageError
 from kubeedge_actors.testing import crash_at, inline
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceChanged, MqttPublish
 from tests.support.waiting import PATIENCE
 
@@ -44,18 +44,18 @@ def device(name: str = "d", desired: str = "", protocol: str = "modbus", **spec:
 
 
 class World:
-    def __init__(self, store: MemoryStore | None = None, *, crash: int = 0) -> None:
-        self.store = store or MemoryStore()
+    def __init__(self, store: FakeStore | None = None, *, crash: int = 0) -> None:
+        self.store = store or FakeStore()
         self.store.twin.apply(TwinChanges(devices=[DeviceRow("default/d", "d")]))
-        self.mappers, lines = FakeMappers(), Lines()
+        self.mappers, lines = FakeDmiServer(), MapperCallQueues()
         dmi = Dmi.spec(lambda: Dmi(self.store.meta, self.mappers, lines))
-        twin = DeviceTwin.spec(lambda: DeviceTwin("edge-1", self.store.twin, cloud=False, facts=False))
+        twin = DeviceTwin.spec(lambda: DeviceTwin("edge-1", self.store.twin, has_cloud=False, publish_updates=False))
         self.harness = inline(crash_at(dmi, crash) if crash else dmi, twin, contain=bool(crash))
         self.said = self.harness.probe(MqttPublish)
         self.harness.run()
 
-    def push(self, object: Json, operation: str = names.INSERT) -> None:
-        kind = names.DEVICE if "deviceModelRef" in object["spec"] else names.DEVICEMODEL
+    def push(self, object: Json, operation: str = constants.INSERT) -> None:
+        kind = constants.DEVICE if "deviceModelRef" in object["spec"] else constants.DEVICEMODEL
         self.harness.publish(DeviceChanged(operation=operation, type=kind, object=object))
         self.harness.run()
 
@@ -80,10 +80,10 @@ def test_a_mapper_gets_what_was_there_and_is_told_of_what_comes() -> None:
     assert world.mappers.calls == []
     assert world.register() == (["d"], ["m"])
     world.push(device("e"))
-    world.push(device(desired="on"), names.UPDATE)
-    world.push(device(desired="on"), names.UPDATE)
-    world.push(device("e"), names.DELETE)
-    world.push(model(), names.DELETE)
+    world.push(device(desired="on"), constants.UPDATE)
+    world.push(device(desired="on"), constants.UPDATE)
+    world.push(device("e"), constants.DELETE)
+    world.push(model(), constants.DELETE)
     assert world.mappers.told() == [
         (Verb.REGISTER, "e"),
         (Verb.UPDATE, "d"),
@@ -99,7 +99,7 @@ def test_a_device_waits_for_its_model_whatever_comes_first() -> None:
     assert world.mappers.told() == []
     world.push(model())
     assert world.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
-    world.push(model(protocolConfigData={"baud": 9600}), names.UPDATE)
+    world.push(model(protocolConfigData={"baud": 9600}), constants.UPDATE)
     assert world.mappers.told() == [(Verb.UPDATE_MODEL, "m"), (Verb.UPDATE, "d")]
 
 
@@ -110,7 +110,7 @@ def test_a_device_that_changes_its_protocol_leaves_one_mapper_and_comes_to_the_o
     world.push(model())
     world.push(device())
     world.mappers.told()
-    world.push(device(protocol="opcua"), names.UPDATE)
+    world.push(device(protocol="opcua"), constants.UPDATE)
     assert [(address, verb) for address, verb, _ in world.mappers.calls] == [
         (MODBUS.address, Verb.REMOVE),
         ("/run/second.sock", Verb.REGISTER),
@@ -118,7 +118,7 @@ def test_a_device_that_changes_its_protocol_leaves_one_mapper_and_comes_to_the_o
 
 
 def test_the_configuration_of_the_model_stands_under_that_of_the_device() -> None:
-    inventory = Inventory()
+    inventory = DmiCache()
     visitors = {"protocolName": "modbus", "configData": {"register": 1, "from": "model"}}
     list(
         inventory.put_model(
@@ -144,7 +144,7 @@ def test_calls_to_a_mapper_come_one_after_the_other_and_needless_ones_not_at_all
     world.mappers.held = []
     world.push(model())
     for desired in ("1", "2", "3"):
-        world.push(device(desired=desired), names.UPDATE)
+        world.push(device(desired=desired), constants.UPDATE)
     assert world.mappers.told() == [(Verb.CREATE_MODEL, "m")]
     for _ in range(3):
         world.mappers.held.pop()()
@@ -195,7 +195,7 @@ def test_a_mapper_that_says_no_does_not_hold_up_the_others(caplog: pytest.LogCap
 def test_a_report_is_in_the_database_when_the_mapper_gets_its_answer() -> None:
     world = World()
     assert world.mappers.upcalls is not None
-    world.mappers.upcalls.report("", "d", [Reading("power", "on", "off"), Reading("level", "", "3")])
+    world.mappers.upcalls.report("", "d", [PropertyReport("power", "on", "off"), PropertyReport("level", "", "3")])
     rows = {row.name: (row.expected, row.actual) for row in world.store.twin.twins()}
     assert rows == {"power": ("on", "off"), "level": (None, "3")}
     world.mappers.upcalls.state("default", "d", "ok")
@@ -205,7 +205,9 @@ def test_a_report_is_in_the_database_when_the_mapper_gets_its_answer() -> None:
 def test_one_reading_that_does_not_fit_keeps_no_other_from_being_taken() -> None:
     world = World()
     assert world.mappers.upcalls is not None
-    world.mappers.upcalls.report("default", "d", [Reading("bad", "", "two words"), Reading("good", "", "1")])
+    world.mappers.upcalls.report(
+        "default", "d", [PropertyReport("bad", "", "two words"), PropertyReport("good", "", "1")]
+    )
     assert [row.name for row in world.store.twin.twins()] == ["good"]
 
 
@@ -219,7 +221,7 @@ def test_a_report_that_could_not_be_stored_is_refused() -> None:
     world.store.twin.apply = refuse  # type: ignore[method-assign]
     assert world.mappers.upcalls is not None
     with pytest.raises(MapperError, match="the disk is full"):
-        world.mappers.upcalls.report("default", "d", [Reading("power", "", "1")])
+        world.mappers.upcalls.report("default", "d", [PropertyReport("power", "", "1")])
 
 
 def test_a_mapper_without_protocol_is_refused_as_in_the_original() -> None:
@@ -231,9 +233,9 @@ def test_a_mapper_without_protocol_is_refused_as_in_the_original() -> None:
 def test_after_a_restart_a_known_mapper_is_told_all_again() -> None:
     world = World()
     world.register()
-    (row,) = world.store.meta.of_type(names.DEVICEMAPPER)
+    (row,) = world.store.meta.of_type(constants.DEVICEMAPPER)
     assert msgspec.json.decode(row.value)["address"] == "L3J1bi9weW1hcHBlci5zb2Nr"  # bytes as Go has them in JSON
-    for each, type in ((model(), names.DEVICEMODEL), (device(desired="on"), names.DEVICE)):
+    for each, type in ((model(), constants.DEVICEMODEL), (device(desired="on"), constants.DEVICE)):
         key = f"default/{type}/{each['metadata']['name']}"
         world.store.meta.put([MetaRow(key, type, msgspec.json.encode(each).decode())])
     after = World(world.store)
@@ -243,8 +245,8 @@ def test_after_a_restart_a_known_mapper_is_told_all_again() -> None:
 def test_a_mapper_that_can_not_be_read_keeps_no_other_away(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     world.register()
-    world.store.meta.put([MetaRow("mapper/broken", names.DEVICEMAPPER, '{"name": "broken", "address": "x"}')])
-    for each, type in ((model(), names.DEVICEMODEL), (device(), names.DEVICE)):
+    world.store.meta.put([MetaRow("mapper/broken", constants.DEVICEMAPPER, '{"name": "broken", "address": "x"}')])
+    for each, type in ((model(), constants.DEVICEMODEL), (device(), constants.DEVICE)):
         world.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(each).decode())])
     after = World(world.store)
     assert after.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
@@ -267,10 +269,10 @@ def test_the_libraries_are_imported_only_when_the_interface_is_on() -> None:
 
 
 def test_without_its_libraries_the_option_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kubeedge_actors.drivers.dmi.grpcs", None)
+    monkeypatch.setitem(sys.modules, "kubeedge_actors.drivers.dmi.grpc_server", None)
     with ExitStack() as stack, pytest.raises(UsageError, match=r"--dmi needs its libraries: .*pip install .*\[dmi\]"):
-        device_mappers(EdgeConfig(data_dir=tmp_path, dmi="dmi.sock"), MemoryStore().meta, stack)
-    assert device_mappers(EdgeConfig(data_dir=tmp_path), MemoryStore().meta, ExitStack()) == []
+        device_mappers(EdgeConfig(data_dir=tmp_path, dmi="dmi.sock"), FakeStore().meta, stack)
+    assert device_mappers(EdgeConfig(data_dir=tmp_path), FakeStore().meta, ExitStack()) == []
 
 
 STEPS = st.lists(st.sampled_from(["device", "model", "drop", "unmodel", "register", "answer", "away"]), max_size=40)
@@ -288,16 +290,16 @@ def test_whatever_happens_the_mapper_ends_with_what_the_cloud_said_last(steps: l
             mapper.answer(away=step == "away")
         elif step == "device":
             name, desired = data.draw(st.sampled_from("de")), data.draw(st.sampled_from("123"))
-            world.push(device(name, desired), names.UPDATE)
+            world.push(device(name, desired), constants.UPDATE)
         elif step == "model":
-            world.push(model(protocolConfigData={"v": data.draw(st.integers(0, 2))}), names.UPDATE)
+            world.push(model(protocolConfigData={"v": data.draw(st.integers(0, 2))}), constants.UPDATE)
         elif step == "drop":
-            world.push(device(data.draw(st.sampled_from("de"))), names.DELETE)
+            world.push(device(data.draw(st.sampled_from("de"))), constants.DELETE)
         else:
-            world.push(model(), names.DELETE)
+            world.push(model(), constants.DELETE)
     mapper.register()
-    world.push(model(protocolConfigData={"v": 9}), names.UPDATE)
-    world.push(device("d", "9"), names.UPDATE)
+    world.push(model(protocolConfigData={"v": 9}), constants.UPDATE)
+    world.push(device("d", "9"), constants.UPDATE)
     while world.mappers.held:
         mapper.answer(away=False)
     assert mapper.devices.get("d") == ("9", {"v": 9})

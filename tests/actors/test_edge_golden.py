@@ -9,9 +9,9 @@ import pytest
 
 from kubeedge_actors.actors.edgehub import EdgeHub
 from kubeedge_actors.actors.metamanager import MetaManager
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.testing import inline
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceChanged, PodChanged
 from tests.actors.edge_world import Cloud
 from tests.actors.golden import Line, lines
@@ -24,19 +24,19 @@ class Replay:
 
     def __init__(self) -> None:
         self.cloud = Cloud()
-        store = MemoryStore()
+        store = FakeStore()
         hub = EdgeHub.spec(
             lambda: EdgeHub(
                 node_name="edge-2",
                 url="wss://cloud:10000",
-                links=self.cloud.server.link,
+                link_factory=self.cloud.server.link,
                 credentials=None,
                 outbox=store.outbox,
-                background=lambda work: work(),
+                run_in_thread=lambda work: work(),
             )
         )
         self.harness = inline(hub, MetaManager.spec(lambda: MetaManager(store.meta)))
-        self.edged = self.harness.probe(names.EDGED, PodChanged)
+        self.edged = self.harness.probe(constants.EDGED, PodChanged)
         self.devicetwin = self.harness.probe(DeviceChanged)
         self.ids: dict[str, str] = {}
         self.harness.advance(0.3)
@@ -46,7 +46,7 @@ class Replay:
         """What the recorded edge said of itself: let the same module say it, and compare the frame."""
         message = line.said()
         message = msgspec.structs.replace(message, node="")
-        to = names.METAMANAGER if line.frame["route"]["source"] == names.EDGED else names.EDGEHUB
+        to = constants.METAMANAGER if line.frame["route"]["source"] == constants.EDGED else constants.EDGEHUB
         self.harness.tell(to, message)
         frame = self.take(lambda frame: not frame["header"].get("parent_msg_id"))
         self.ids[line.msg_id] = frame["header"]["msg_id"]
@@ -88,7 +88,7 @@ def test_every_frame_up_is_that_of_the_genuine_edge(scene: str) -> None:
             replay.down(line)
         elif line.parent:
             replay.acknowledged(line)
-        elif line.frame["route"].get("operation") not in (None, names.KEEPALIVE):
+        elif line.frame["route"].get("operation") not in (None, constants.KEEPALIVE):
             replay.up(line)
     assert replay.cloud.texts == [], "said more than the genuine edge"
     assert [letter for letter in replay.harness.dead_letters if type(letter.message).__name__ == "MalformedFrame"] == []

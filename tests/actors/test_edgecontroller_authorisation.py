@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edgecontroller.authorize import may, may_read
-from kubeedge_actors.actors.edgecontroller.references import Usage
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
+from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize, authorize_object
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, SERVICEACCOUNT_KIND
-from kubeedge_actors.wire import mapping, names
+from kubeedge_actors.wire import constants, mapping
 from kubeedge_actors.wire.messages import (
-    Answered,
     DeletePod,
     InsertPod,
     KeepAlive,
+    LinkMessage,
     PatchNode,
     PatchPod,
     QueryLease,
@@ -27,7 +27,7 @@ from kubeedge_actors.wire.messages import (
     ReportPodStatus,
     RequestCertificate,
     RequestToken,
-    Said,
+    Response,
     UpdateNode,
     WriteLease,
 )
@@ -37,9 +37,9 @@ from tests.actors.edge_things import Edge
 ME, OTHER = "edge-1", "edge-2"
 
 
-def facts() -> Usage:
+def facts() -> LocationCache:
     """`mine` runs on edge-1, `theirs` on edge-2; each with a config map, secret, claim and account of its own name."""
-    usage = Usage()
+    usage = LocationCache()
     for name, where in (("mine", ME), ("theirs", OTHER)):
         object = pod(name, where, **using(config=name, secret=name, account=name))
         object["spec"]["volumes"].append({"persistentVolumeClaim": {"claimName": name}})
@@ -55,7 +55,7 @@ def token(account: str, bound: str) -> RequestToken:
 
 def mirror(node: str = ME, **metadata: Any) -> InsertPod:
     object = pod("m", node)
-    object["metadata"] |= {"annotations": {names.MIRROR_ANNOTATION: "x"}, **metadata}
+    object["metadata"] |= {"annotations": {constants.MIRROR_ANNOTATION: "x"}, **metadata}
     return InsertPod(node=ME, namespace="default", name="m", object=object)
 
 
@@ -63,36 +63,39 @@ def query(type: str, name: str, namespace: str = "default") -> QueryObject:
     return QueryObject(node=ME, type=type, namespace=namespace, name=name)
 
 
-ALLOWED: list[Said] = [
+ALLOWED: list[LinkMessage] = [
     RegisterNode(node=ME, name=ME, object={"metadata": {"name": ME}}),
     UpdateNode(node=ME, name=ME, object={}),
     PatchNode(node=ME, name=ME, patch="{}"),
-    ReportNodeStatus(node=ME, operation=names.UPDATE, name=ME, content={}),
+    ReportNodeStatus(node=ME, operation=constants.UPDATE, name=ME, content={}),
     QueryLease(node=ME, name=ME),
-    WriteLease(node=ME, operation=names.INSERT, name=ME, object={"metadata": {"name": ME}}),
+    WriteLease(node=ME, operation=constants.INSERT, name=ME, object={"metadata": {"name": ME}}),
     mirror(),
     PatchPod(node=ME, namespace="default", name="mine", patch="{}"),
     PatchPod(node=ME, namespace="default", name="unknown", patch="{}"),
     ReportPodStatus(node=ME, namespace="default", name="mine", content={}),
     ReportPodStatus(node=ME, namespace="default", content=[{"Name": "mine"}]),
     DeletePod(node=ME, namespace="default", name="mine", options=None),
-    *(query(type, "mine") for type in (names.CONFIGMAP, names.SECRET, names.PERSISTENTVOLUMECLAIM, names.POD)),
-    query(names.NODE, ME, names.CLUSTER_SCOPE),
-    query(names.PERSISTENTVOLUME, "any", names.CLUSTER_SCOPE),
+    *(
+        query(type, "mine")
+        for type in (constants.CONFIGMAP, constants.SECRET, constants.PERSISTENTVOLUMECLAIM, constants.POD)
+    ),
+    query(constants.NODE, ME, constants.CLUSTER_SCOPE),
+    query(constants.PERSISTENTVOLUME, "any", constants.CLUSTER_SCOPE),
     token("mine", "mine"),
     RequestCertificate(node=ME, name="c", object={"spec": {"signerName": "kubernetes.io/kubelet-serving"}}),
-    ReportEvent(node=ME, operation=names.INSERT, namespace="default", name="e", content={"source": {"host": ME}}),
-    ReportEvent(node=ME, operation=names.PATCH, namespace="default", name="e", content={"event": {}}),
+    ReportEvent(node=ME, operation=constants.INSERT, namespace="default", name="e", content={"source": {"host": ME}}),
+    ReportEvent(node=ME, operation=constants.PATCH, namespace="default", name="e", content={"event": {}}),
 ]
-REFUSED: list[Said] = [
+REFUSED: list[LinkMessage] = [
     RegisterNode(node=ME, name=OTHER, object={}),
     RegisterNode(node=ME, name=ME, object={"metadata": {"name": OTHER}}),
     UpdateNode(node=ME, name=OTHER, object={}),
     PatchNode(node=ME, name=OTHER, patch="{}"),
-    ReportNodeStatus(node=ME, operation=names.UPDATE, name=OTHER, content={}),
+    ReportNodeStatus(node=ME, operation=constants.UPDATE, name=OTHER, content={}),
     QueryLease(node=ME, name=OTHER),
-    WriteLease(node=ME, operation=names.UPDATE, name=OTHER, object={}),
-    WriteLease(node=ME, operation=names.UPDATE, name=ME, object={"metadata": {"name": OTHER}}),
+    WriteLease(node=ME, operation=constants.UPDATE, name=OTHER, object={}),
+    WriteLease(node=ME, operation=constants.UPDATE, name=ME, object={"metadata": {"name": OTHER}}),
     mirror(OTHER),
     mirror(annotations={}),
     mirror(name="another"),
@@ -101,11 +104,14 @@ REFUSED: list[Said] = [
     ReportPodStatus(node=ME, namespace="default", name="theirs", content={}),
     ReportPodStatus(node=ME, namespace="default", content=[{"Name": "mine"}, {"Name": "theirs"}]),
     DeletePod(node=ME, namespace="default", name="theirs", options=None),
-    *(query(type, "theirs") for type in (names.CONFIGMAP, names.SECRET, names.PERSISTENTVOLUMECLAIM, names.POD)),
-    query(names.SECRET, "mine", "kube-system"),
-    query(names.SECRET, ""),
-    query(names.NODE, OTHER, names.CLUSTER_SCOPE),
-    query(names.DEVICE, "mine"),
+    *(
+        query(type, "theirs")
+        for type in (constants.CONFIGMAP, constants.SECRET, constants.PERSISTENTVOLUMECLAIM, constants.POD)
+    ),
+    query(constants.SECRET, "mine", "kube-system"),
+    query(constants.SECRET, ""),
+    query(constants.NODE, OTHER, constants.CLUSTER_SCOPE),
+    query(constants.DEVICE, "mine"),
     query("anything", "mine"),
     token("theirs", "theirs"),
     token("theirs", "mine"),
@@ -113,33 +119,35 @@ REFUSED: list[Said] = [
     RequestToken(node=ME, namespace="default", name="mine", object={"spec": {}}),
     RequestCertificate(node=ME, name="c", object={"spec": {"signerName": "kubernetes.io/kube-apiserver-client"}}),
     RequestCertificate(node=ME, name="c", object={}),
-    ReportEvent(node=ME, operation=names.INSERT, namespace="default", name="e", content={"source": {"host": OTHER}}),
+    ReportEvent(
+        node=ME, operation=constants.INSERT, namespace="default", name="e", content={"source": {"host": OTHER}}
+    ),
     KeepAlive(node=ME),
-    Answered(node=ME, parent_msg_id="1", resource="x"),
+    Response(node=ME, parent_msg_id="1", resource="x"),
 ]
 
 
 @pytest.mark.parametrize("request_", ALLOWED, ids=lambda request: type(request).__name__)
-def test_what_is_its_own_is_allowed(request_: Said) -> None:
-    assert may(ME, request_, facts()) is None
+def test_what_is_its_own_is_allowed(request_: LinkMessage) -> None:
+    assert authorize(ME, request_, facts()) is None
 
 
 @pytest.mark.parametrize("request_", REFUSED, ids=lambda request: type(request).__name__)
-def test_what_is_not_its_own_is_refused_with_a_sentence(request_: Said) -> None:
-    refusal = may(ME, request_, facts())
+def test_what_is_not_its_own_is_refused_with_a_sentence(request_: LinkMessage) -> None:
+    refusal = authorize(ME, request_, facts())
     assert refusal is not None
     assert refusal.sentence.startswith(f"node {ME} may not ")
 
 
 @given(st.sampled_from(ALLOWED))
-def test_what_one_node_may_another_may_not(request_: Said) -> None:
+def test_what_one_node_may_another_may_not(request_: LinkMessage) -> None:
     """The same words from the other node: only what names nobody, and what is read before it is judged, is left."""
     unnamed = isinstance(request_, RequestCertificate) or (
         isinstance(request_, ReportEvent) and "event" in request_.content
     )
-    read_first = isinstance(request_, QueryObject) and request_.type == names.PERSISTENTVOLUME
+    read_first = isinstance(request_, QueryObject) and request_.type == constants.PERSISTENTVOLUME
     unknown = isinstance(request_, PatchPod) and request_.name == "unknown"
-    assert (may(OTHER, request_, facts()) is None) == (unnamed or read_first or unknown)
+    assert (authorize(OTHER, request_, facts()) is None) == (unnamed or read_first or unknown)
 
 
 JSON = st.recursive(
@@ -156,7 +164,7 @@ JSON = st.recursive(
 
 @given(
     content=st.dictionaries(st.sampled_from(["metadata", "spec", "event", "source"]), JSON),
-    operation=st.sampled_from([names.INSERT, names.PATCH]),
+    operation=st.sampled_from([constants.INSERT, constants.PATCH]),
 )
 def test_no_content_however_strange_upsets_the_judgement(content: dict[str, Any], operation: str) -> None:
     for request in (
@@ -168,16 +176,16 @@ def test_no_content_however_strange_upsets_the_judgement(content: dict[str, Any]
         ReportEvent(node=ME, operation=operation, namespace="default", name="e", content=content),
         ReportPodStatus(node=ME, namespace="default", content=[content]),
     ):
-        may(ME, request, facts())
+        authorize(ME, request, facts())
 
 
 def test_what_has_to_be_read_first_is_judged_by_what_it_says() -> None:
     volume = {"metadata": {"name": "v"}, "spec": {"claimRef": {"namespace": "default", "name": "mine"}}}
-    assert may_read(ME, names.PERSISTENTVOLUME, volume, facts()) is None
-    assert may_read(OTHER, names.PERSISTENTVOLUME, volume, facts()) is not None
+    assert authorize_object(ME, constants.PERSISTENTVOLUME, volume, facts()) is None
+    assert authorize_object(OTHER, constants.PERSISTENTVOLUME, volume, facts()) is not None
     attachment = {"metadata": {"name": "a"}, "spec": {"nodeName": ME}}
-    assert may_read(ME, names.VOLUMEATTACHMENT, attachment, facts()) is None
-    assert may_read(OTHER, names.VOLUMEATTACHMENT, attachment, facts()) is not None
+    assert authorize_object(ME, constants.VOLUMEATTACHMENT, attachment, facts()) is None
+    assert authorize_object(OTHER, constants.VOLUMEATTACHMENT, attachment, facts()) is not None
 
 
 # --- in the controller --------------------------------------------------------------------------------------------
@@ -198,14 +206,14 @@ def edge() -> Edge:
 
 def test_foreign_objects_are_not_even_asked_for_and_not_answered(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
     before = len(edge.api.requests)
-    assert edge.ask(query(names.SECRET, "s")) == edge.ask(query(names.CONFIGMAP, "c")) == []
+    assert edge.ask(query(constants.SECRET, "s")) == edge.ask(query(constants.CONFIGMAP, "c")) == []
     assert len(edge.api.requests) == before
     assert "node edge-1 may not read secret default/s: no pod on it uses that" in caplog.text
 
 
 def test_refusals_are_said_once_a_node_and_all_counted(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(5):
-        edge.ask(query(names.SECRET, "s"))
+        edge.ask(query(constants.SECRET, "s"))
     said = [record for record in caplog.records if record.levelname == "WARNING" and "may not read" in record.message]
     assert len(said) == 1
 
@@ -234,21 +242,21 @@ def test_a_pod_that_is_not_known_yet_is_looked_up_before_it_is_touched(edge: Edg
     made = put_pod(edge.api, "late", OTHER)
     edge.hub.take()
     # the controller has not seen the pod when the request comes: the change waits behind it in the mailbox
-    edge.harness.ref(names.EDGECONTROLLER).tell(request)
+    edge.harness.ref(constants.EDGECONTROLLER).tell(request)
     edge.harness.run()
     assert edge.api.get(POD_KIND, "default", "late")["status"] == made["status"]
 
 
 def test_every_upward_type_is_judged_or_belongs_to_another_module() -> None:
     others = {
-        "AskMembership",
+        "MembershipRequest",
         "TwinReported",
         "DeviceStateReported",
         "BusUploaded",
-        "RequestApi",
+        "ApplicationRequest",
         "KeepAlive",
         "QueryClusterCa",
     }
     judged = {type(request).__name__ for request in ALLOWED}
     upward = {said.__name__ for said in mapping.UPWARD}
-    assert upward - judged <= others | {"Answered", "Refused"}
+    assert upward - judged <= others | {"Response", "ErrorResponse"}

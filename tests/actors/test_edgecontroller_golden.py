@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.edgecontroller.actor import specs
+from kubeedge_actors.actors.edgecontroller.controller import specs
 from kubeedge_actors.drivers.cluster.base import (
     CONFIGMAP_KIND,
     LEASE_KIND,
@@ -19,10 +19,18 @@ from kubeedge_actors.drivers.cluster.base import (
     SECRET_KIND,
     SERVICEACCOUNT_KIND,
 )
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.testing import inline
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import Answered, DeletePod, KeepAlive, NodeRemoved, ObjectPushed, ObjectSeen, Said
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import (
+    DeletePod,
+    KeepAlive,
+    LinkMessage,
+    NodeRemoved,
+    ObjectPushed,
+    ObjectVersionReturned,
+    Response,
+)
 from tests.actors.golden import NODE, Line, lines, shape, shape_of
 
 MINE = ("edged",)
@@ -34,14 +42,14 @@ class Replay:
     def __init__(self) -> None:
         self.api = FakeCluster()
         self.harness = inline(*specs(self.api, "192.0.2.2", workers=2, lease_workers=1))
-        self.hub = self.harness.probe(Answered, ObjectPushed)
-        self.harness.probe(ObjectSeen, NodeRemoved)
+        self.hub = self.harness.probe(Response, ObjectPushed)
+        self.harness.probe(ObjectVersionReturned, NodeRemoved)
         self.exchange: dict[str, str] = {}
 
-    def say(self, line: Line) -> list[Said]:
+    def say(self, line: Line) -> list[LinkMessage]:
         """Say a recorded request; what came back."""
         message = line.said(self._current)
-        if line.resource.startswith(names.LEASE_NAMESPACE) and "object" in message.__struct_fields__:
+        if line.resource.startswith(constants.LEASE_NAMESPACE) and "object" in message.__struct_fields__:
             message = self._with_current_version(message)
         self.hub.take()
         self.harness.publish(message)
@@ -53,7 +61,7 @@ class Replay:
         return text
 
     def _with_current_version(self, message: Any) -> Any:
-        lease = self.api.peek(LEASE_KIND, names.LEASE_NAMESPACE, NODE)
+        lease = self.api.peek(LEASE_KIND, constants.LEASE_NAMESPACE, NODE)
         if lease is None:
             return message
         metadata = {**message.object["metadata"]}
@@ -74,7 +82,7 @@ def answers(replay: Replay, scene: str, until: int = 10**9) -> None:
     for line in recorded:
         if not line.up or line.parent or line.frame["route"].get("source") not in MINE or line.at > until:
             continue
-        got = [message for message in replay.say(line) if isinstance(message, Answered)]
+        got = [message for message in replay.say(line) if isinstance(message, Response)]
         asked += 1
         assert [message.parent_msg_id for message in got] == [line.msg_id], line
         assert shape_of(got[0]) == shape(replies[line.msg_id].frame), line.resource
@@ -84,14 +92,16 @@ def answers(replay: Replay, scene: str, until: int = 10**9) -> None:
 def test_a_first_start_until_ready() -> None:
     replay = Replay()
     recorded = [
-        line for line in lines("a_first_start") if line.frame["route"].get("operation") == names.UPDATE and not line.up
+        line
+        for line in lines("a_first_start")
+        if line.frame["route"].get("operation") == constants.UPDATE and not line.up
     ]
     insert = next(
-        line for line in lines("a_first_start") if line.up and line.frame["route"].get("operation") == names.INSERT
+        line for line in lines("a_first_start") if line.up and line.frame["route"].get("operation") == constants.INSERT
     )
     answers(replay, "a_first_start")
     node = replay.api.get(NODE_KIND, "", NODE)
-    assert node["metadata"]["annotations"][names.CLOUDCORE_ANNOTATION] == "192.0.2.2"
+    assert node["metadata"]["annotations"][constants.CLOUDCORE_ANNOTATION] == "192.0.2.2"
     assert node["metadata"]["labels"] == insert.frame["content"]["metadata"]["labels"]
     assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
     assert len(recorded) == 2  # after the registration, and the echo of the node's own patch
@@ -110,7 +120,7 @@ def test_b_a_known_node_comes_back() -> None:
 
 
 def golden_pod() -> dict[str, Any]:
-    frame = next(line.frame for line in lines("c_pod") if line.frame["route"].get("operation") == names.INSERT)
+    frame = next(line.frame for line in lines("c_pod") if line.frame["route"].get("operation") == constants.INSERT)
     content: dict[str, Any] = frame["content"]
     metadata = {"name": content["metadata"]["name"]}
     return {"metadata": metadata, "spec": {**content["spec"]}}
@@ -136,30 +146,32 @@ def test_c_a_pod_comes_runs_changes_and_goes() -> None:
             assert shape_of(push) in wanted, shape_of(push)
 
     made = api.create(POD_KIND, "default", golden_pod())
-    expect((names.POD, names.INSERT))
-    uid = next(line for line in recorded if line.frame["route"].get("operation") == names.INSERT)
+    expect((constants.POD, constants.INSERT))
+    uid = next(line for line in recorded if line.frame["route"].get("operation") == constants.INSERT)
     replay.exchange[uid.frame["content"]["metadata"]["uid"]] = made["metadata"]["uid"]
-    deleted = next(line for line in recorded if line.up and line.frame["route"].get("operation") == names.DELETE)
+    deleted = next(line for line in recorded if line.up and line.frame["route"].get("operation") == constants.DELETE)
     answers(replay, "c_pod", until=15_000)
     assert api.get(POD_KIND, "default", "shop")["status"]["phase"] == "Running"
 
     api.patch(POD_KIND, "default", "shop", {"metadata": {"labels": {"stage": "test"}}})
-    expect((names.POD, names.UPDATE))
+    expect((constants.POD, constants.UPDATE))
     api.delete(POD_KIND, "default", "shop")
-    expect((names.POD, names.UPDATE))
+    expect((constants.POD, constants.UPDATE))
     got = replay.say(deleted)
     assert [(push.type, push.operation) for push in got if isinstance(push, ObjectPushed)] in (
-        [(names.POD, names.UPDATE), (names.POD, names.DELETE)],
-        [(names.POD, names.DELETE)],  # the two steps of the deletion were seen at once
+        [(constants.POD, constants.UPDATE), (constants.POD, constants.DELETE)],
+        [(constants.POD, constants.DELETE)],  # the two steps of the deletion were seen at once
     )
-    assert [message.content for message in got if isinstance(message, Answered)] == [names.OK]
+    assert [message.content for message in got if isinstance(message, Response)] == [constants.OK]
     api.delete(SECRET_KIND, "default", "shop-secret")
-    expect((names.SECRET, names.DELETE))
+    expect((constants.SECRET, constants.DELETE))
     api.delete(CONFIGMAP_KIND, "default", "shop-config")
-    expect((names.CONFIGMAP, names.DELETE))
+    expect((constants.CONFIGMAP, constants.DELETE))
 
 
 def test_the_recordings_hold_what_this_file_relies_on() -> None:
     assert isinstance(next(iter(lines("a_first_start"))).said(), KeepAlive)
-    deletions = [line for line in lines("c_pod") if line.up and line.frame["route"].get("operation") == names.DELETE]
+    deletions = [
+        line for line in lines("c_pod") if line.up and line.frame["route"].get("operation") == constants.DELETE
+    ]
     assert [type(line.said()) for line in deletions] == [DeletePod]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kubeedge_actors.actors.edgecontroller.marks import NodeMarker
+from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
 from kubeedge_actors.drivers.cluster.base import NODE_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire.messages import SessionOpened
 
@@ -19,7 +19,7 @@ def api() -> FakeCluster:
 
 
 def marker(api: FakeCluster, address: str = "10.0.0.2") -> Harness:
-    return inline(NodeMarker.of(api, address))
+    return inline(CloudCoreAnnotator.of(api, address))
 
 
 def writes(api: FakeCluster) -> int:

@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.cloud import tree
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, POD_KIND, Cluster, Operation
-from kubeedge_actors.supervisors import Actor, ChildSpec, Runtime, ThreadsEngine
-from kubeedge_actors.wire import names
+from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, POD_KIND, Cluster, EventType
+from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec, ThreadsEngine
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    Answered,
     DeletePod,
-    MembershipChanged,
-    MembershipDetailed,
+    LinkMessage,
+    MembershipDetail,
+    MembershipUpdate,
     NodeRemoved,
-    ObjectDelivered,
+    ObjectAcked,
     ObjectPushed,
     PatchPod,
     RegisterNode,
-    ReportConfirmed,
-    Said,
+    ReportStored,
+    Response,
     SessionClosed,
     SessionOpened,
     TwinReported,
@@ -45,7 +45,7 @@ class Hub:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.connected = True
-        self.runtime = Runtime(ThreadsEngine())
+        self.runtime = ActorSystem(ThreadsEngine())
         self._condition = threading.Condition()
         self._got: list[Any] = []
         hub = self
@@ -56,9 +56,9 @@ class Hub:
                     hub._got.append(message)
                     hub._condition.notify_all()
                 if isinstance(message, ObjectPushed) and hub.connected:
-                    self.context.publish(ObjectDelivered(node=message.node, pushed=message))
+                    self.context.publish(ObjectAcked(node=message.node, pushed=message))
 
-        accepts = (Answered, ObjectPushed, NodeRemoved, MembershipChanged, MembershipDetailed, ReportConfirmed)
+        accepts = (Response, ObjectPushed, NodeRemoved, MembershipUpdate, MembershipDetail, ReportStored)
         self.runtime.start(tree(ChildSpec("hub", Receiver, accepts=accepts), cluster, "192.0.2.1"))
 
     def wait(self, fits: Callable[[Any], bool]) -> Any:
@@ -76,7 +76,7 @@ class Hub:
     def pushed(self, operation: str, type: str) -> ObjectPushed:
         """The next push of this sort that is no echo."""
         wanted = (operation, type, False)
-        push = self.wait(lambda m: isinstance(m, ObjectPushed) and (m.operation, m.type, m.echo) == wanted)
+        push = self.wait(lambda m: isinstance(m, ObjectPushed) and (m.operation, m.type, m.status_only) == wanted)
         assert isinstance(push, ObjectPushed)
         return push
 
@@ -85,10 +85,10 @@ class Hub:
         with self._condition:
             self._got.clear()
 
-    def ask(self, request: Said) -> Any:
+    def ask(self, request: LinkMessage) -> Any:
         """The content of the answer."""
         self.runtime.publish(request)
-        return self.wait(lambda m: isinstance(m, Answered) and m.parent_msg_id == request.msg_id).content
+        return self.wait(lambda m: isinstance(m, Response) and m.parent_msg_id == request.msg_id).content
 
 
 @pytest.fixture
@@ -114,49 +114,49 @@ class Records:
 
         def last(listener: Listener) -> bool:
             of_it = [change for change in listener.changes if change.object["spec"]["objectName"] == name]
-            return bool(of_it) and (of_it[-1].operation is not Operation.DELETED) == there
+            return bool(of_it) and (of_it[-1].type is not EventType.DELETED) == there
 
         self._listener.wait(last)
 
 
 def register(hub: Hub) -> None:
-    labels = {names.EDGE_LABEL: "", "kubernetes.io/os": "linux"}
+    labels = {constants.EDGE_LABEL: "", "kubernetes.io/os": "linux"}
     object = {"metadata": {"name": N, "labels": labels}, "spec": {}, "status": {}}
     assert hub.ask(RegisterNode(node=N, name=N, object=object))["Err"] is None
-    assert hub.pushed(names.UPDATE, names.NODE).object["metadata"]["labels"] == labels
+    assert hub.pushed(constants.UPDATE, constants.NODE).object["metadata"]["labels"] == labels
     hub.runtime.publish(SessionOpened(node=N))
 
 
 def test_a_node_a_pod_and_a_device_live_and_go(hub: Hub) -> None:
     records = Records(hub.cluster)
     register(hub)
-    lease = {"metadata": {"name": N, "namespace": names.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
-    made = hub.ask(WriteLease(node=N, operation=names.INSERT, name=N, object=lease))["Object"]
-    assert hub.ask(WriteLease(node=N, operation=names.UPDATE, name=N, object=made))["Err"] is None
-    assert hub.cluster.get(LEASE_KIND, names.LEASE_NAMESPACE, N)["spec"]["holderIdentity"] == N
+    lease = {"metadata": {"name": N, "namespace": constants.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
+    made = hub.ask(WriteLease(node=N, operation=constants.INSERT, name=N, object=lease))["Object"]
+    assert hub.ask(WriteLease(node=N, operation=constants.UPDATE, name=N, object=made))["Err"] is None
+    assert hub.cluster.get(LEASE_KIND, constants.LEASE_NAMESPACE, N)["spec"]["holderIdentity"] == N
 
     hub.cluster.create(POD_KIND, "default", pod("p", N))
-    uid = hub.pushed(names.INSERT, names.POD).object["metadata"]["uid"]
+    uid = hub.pushed(constants.INSERT, constants.POD).object["metadata"]["uid"]
     patch = json.dumps({"metadata": {"uid": uid}, "status": {"phase": "Running"}})
     answer = hub.ask(PatchPod(node=N, namespace="default", name="p", patch=patch))
     assert answer["Object"]["status"]["phase"] == "Running"
     records.wait("p", there=True)
     hub.cluster.delete(POD_KIND, "default", "p", grace=5)
-    assert hub.pushed(names.UPDATE, names.POD).object["metadata"]["deletionTimestamp"]
+    assert hub.pushed(constants.UPDATE, constants.POD).object["metadata"]["deletionTimestamp"]
     options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
-    assert hub.ask(DeletePod(node=N, namespace="default", name="p", options=options)) == names.OK
-    assert hub.pushed(names.DELETE, names.POD).object["metadata"]["uid"] == uid
+    assert hub.ask(DeletePod(node=N, namespace="default", name="p", options=options)) == constants.OK
+    assert hub.pushed(constants.DELETE, constants.POD).object["metadata"]["uid"] == uid
     records.wait("p", there=False)
 
     properties = [{"name": "power"}]
     hub.cluster.create(MODEL, "default", {"metadata": {"name": "model"}, "spec": {"properties": []}})
     spec = {"nodeName": N, "deviceModelRef": {"name": "model"}, "properties": properties}
     hub.cluster.create(DEVICE, "default", {"metadata": {"name": "lamp"}, "spec": spec})
-    hub.pushed(names.INSERT, names.DEVICE)
+    hub.pushed(constants.INSERT, constants.DEVICE)
     twin = {"power": {"actual": {"value": "on", "metadata": {"timestamp": 1}}, "metadata": {"type": "string"}}}
     report = TwinReported(node=N, device="default/lamp", report={"twin": twin})
     hub.runtime.publish(report)
-    hub.wait(lambda m: isinstance(m, ReportConfirmed) and m.parent_msg_id == report.msg_id)
+    hub.wait(lambda m: isinstance(m, ReportStored) and m.parent_msg_id == report.msg_id)
     for kind in (STATUS, DEVICE):
         status = hub.cluster.get(kind, "default", "lamp")["status"]
         assert status["twins"][0]["reported"]["value"] == "on"
@@ -169,20 +169,20 @@ def test_what_happens_while_a_node_is_away_arrives_when_it_is_back(hub: Hub) -> 
     records = Records(hub.cluster)
     register(hub)
     hub.cluster.create(POD_KIND, "default", pod("old", N))
-    hub.pushed(names.INSERT, names.POD)
+    hub.pushed(constants.INSERT, constants.POD)
     records.wait("old", there=True)
     hub.connected = False
     hub.runtime.publish(SessionClosed(node=N, reason="cut"))
     hub.cluster.delete(POD_KIND, "default", "old", grace=0)
     hub.cluster.create(POD_KIND, "default", pod("new", N))
-    hub.pushed(names.INSERT, names.POD)  # in vain: nobody is there
-    hub.wait(lambda m: isinstance(m, ObjectPushed) and m.operation == names.DELETE)
+    hub.pushed(constants.INSERT, constants.POD)  # in vain: nobody is there
+    hub.wait(lambda m: isinstance(m, ObjectPushed) and m.operation == constants.DELETE)
     hub.forget()  # the mark of the deletion, too, when it was not joined with the deletion itself
     hub.connected = True
     hub.runtime.publish(SessionOpened(node=N))
-    assert hub.pushed(names.UPDATE, names.POD).name == "new"
-    assert hub.pushed(names.DELETE, names.POD).name == "old"
+    assert hub.pushed(constants.UPDATE, constants.POD).name == "new"
+    assert hub.pushed(constants.DELETE, constants.POD).name == "old"
 
 
 def test_synccontroller_is_told_of_a_push_before_the_hub_can_drop_it(hub: Hub) -> None:
-    assert [ref.name for ref in hub.runtime.registry.accepting(ObjectPushed)] == [names.SYNCCONTROLLER, "hub"]
+    assert [ref.name for ref in hub.runtime.registry.subscribers(ObjectPushed)] == [constants.SYNCCONTROLLER, "hub"]

@@ -9,23 +9,28 @@ import threading
 
 import pytest
 
-from kubeedge_actors.actors.edgecontroller.actor import specs
-from kubeedge_actors.actors.edgecontroller.worker import BACKLOG, Asked, Bench, EdgeWorker
+from kubeedge_actors.actors.edgecontroller.controller import specs
+from kubeedge_actors.actors.edgecontroller.upstream_worker import (
+    MAX_WAITING,
+    UpstreamRequest,
+    UpstreamWorker,
+    UpstreamWorkerState,
+)
 from kubeedge_actors.drivers.cluster.base import EVENT_KIND, LEASE_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster, Request
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster, Request
 from kubeedge_actors.errors import AskTimeout, ClusterError
-from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import ActorSystem, ChildSpec, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import Probe, inline
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    Answered,
     DeletePod,
     ObjectPushed,
-    ObjectSeen,
+    ObjectVersionReturned,
     PatchNode,
     QueryLease,
     QueryObject,
     ReportEvent,
+    Response,
     UpdateNode,
     WriteLease,
 )
@@ -48,10 +53,10 @@ def edge() -> Edge:
 
 def event(name: str) -> ReportEvent:
     content = {"metadata": {"name": name, "namespace": "default"}, "reason": "Started"}
-    return ReportEvent(node=N, operation=names.INSERT, namespace="default", name=name, content=content)
+    return ReportEvent(node=N, operation=constants.INSERT, namespace="default", name=name, content=content)
 
 
-QUERY = QueryObject(node=N, type=names.CONFIGMAP, namespace="default", name="c")
+QUERY = QueryObject(node=N, type=constants.CONFIGMAP, namespace="default", name="c")
 
 
 def test_status_and_leases_are_answered_with_an_error_at_once(edge: Edge) -> None:
@@ -95,7 +100,7 @@ def test_events_and_deletions_are_done_in_order_when_the_api_is_back(edge: Edge)
         ("patch", "nodes"),
         ("delete", "pods"),
     ]
-    assert [m.content for m in edge.hub.take() if isinstance(m, Answered)] == ["OK", "OK"]
+    assert [m.content for m in edge.hub.take() if isinstance(m, Response)] == ["OK", "OK"]
 
 
 def test_while_the_api_is_away_it_is_asked_once_per_back_off(edge: Edge) -> None:
@@ -108,10 +113,10 @@ def test_while_the_api_is_away_it_is_asked_once_per_back_off(edge: Edge) -> None
 
 def test_who_keeps_a_request_learns_when_it_is_done(edge: Edge) -> None:
     edge.api.down = True
-    promise = edge.harness.ref(names.EDGECONTROLLER).ask(event("a"), 300.0)
+    future = edge.harness.ref(constants.EDGECONTROLLER).ask(event("a"), 300.0)
     edge.harness.run()
     told: list[object] = []
-    promise.then(told.append, told.append)
+    future.then(told.append, told.append)
     edge.harness.advance(5)
     assert told == []
     edge.api.down = False
@@ -122,9 +127,9 @@ def test_who_keeps_a_request_learns_when_it_is_done(edge: Edge) -> None:
 
 def test_who_keeps_a_request_that_was_given_up_is_not_told_that_it_was_done(edge: Edge) -> None:
     edge.api.down = True
-    promise = edge.harness.ref(names.EDGECONTROLLER).ask(event("a"), 1000.0)
+    future = edge.harness.ref(constants.EDGECONTROLLER).ask(event("a"), 1000.0)
     told: list[object] = []
-    promise.then(told.append, told.append)
+    future.then(told.append, told.append)
     edge.harness.advance(400)
     assert [type(each) for each in told] == [AskTimeout]
 
@@ -133,20 +138,20 @@ def test_a_worker_that_crashes_goes_on_with_what_waited(edge: Edge) -> None:
     edge.api.down = True
     edge.ask(event("a"))
     for number in (1, 2):
-        edge.harness.crash(f"{names.EDGECONTROLLER}-{number}")
+        edge.harness.crash(f"{constants.EDGECONTROLLER}-{number}")
     edge.api.down = False
     edge.harness.advance(60)
     assert edge.api.peek(EVENT_KIND, "default", "a") is not None
 
 
 def test_the_line_of_what_waits_has_an_end(edge: Edge) -> None:
-    bench = Bench()
-    worker = EdgeWorker(upstream=None, bench=bench)  # type: ignore[arg-type]
+    bench = UpstreamWorkerState()
+    worker = UpstreamWorker(upstream=None, state=bench)  # type: ignore[arg-type]
     harness = inline(ChildSpec("w", lambda: worker))
     harness.run()
-    for number in range(BACKLOG + 3):
-        worker._keep(Asked(event(str(number)), None, 0.0))
-    assert len(bench.waiting) == BACKLOG
+    for number in range(MAX_WAITING + 3):
+        worker._keep(UpstreamRequest(event(str(number)), None, 0.0))
+    assert len(bench.waiting) == MAX_WAITING
     assert bench.counts["given up"] == 3
     assert bench.waiting[0].request.name == "3"  # type: ignore[attr-defined]
 
@@ -158,15 +163,15 @@ def test_what_needs_the_pods_waits_until_they_are_known_and_nothing_else_does() 
     put_config(api, "c")
     api.down = True
     harness = inline(*specs(api, ADDRESS, workers=1, lease_workers=1))
-    hub = harness.probe(Answered, ObjectPushed)
-    harness.probe(ObjectSeen)
+    hub = harness.probe(Response, ObjectPushed)
+    harness.probe(ObjectVersionReturned)
     harness.publish(QUERY)
     harness.publish(QueryLease(node=N, name=N))
     assert [answer.resource for answer in hub.take()] == ["kube-node-lease/lease/edge-1"]
-    harness.crash(names.EDGECONTROLLER)
+    harness.crash(constants.EDGECONTROLLER)
     api.down = False
     harness.advance(60)
-    assert [m.parent_msg_id for m in hub.take() if isinstance(m, Answered)] == [QUERY.msg_id]
+    assert [m.parent_msg_id for m in hub.take() if isinstance(m, Response)] == [QUERY.msg_id]
 
 
 # --- on threads ---------------------------------------------------------------------------------------------------
@@ -190,38 +195,38 @@ class SlowCluster(FakeCluster):
 
 def test_a_slow_request_of_one_node_delays_neither_leases_nor_other_nodes() -> None:
     api = SlowCluster()
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     arrived = threading.Condition()
-    received: list[Answered] = []
+    received: list[Response] = []
 
     class Hub(Probe):
         def receive(self, message: object) -> object:
             with arrived:
-                if isinstance(message, Answered):
+                if isinstance(message, Response):
                     received.append(message)
                 arrived.notify_all()
             return None
 
-    hub = ChildSpec("hub", Hub, accepts=(Answered, ObjectPushed, ObjectSeen))
-    runtime.start(SupervisorSpec("test", [hub, *specs(api, ADDRESS, workers=2, lease_workers=1)]))
+    hub = ChildSpec("hub", Hub, accepts=(Response, ObjectPushed, ObjectVersionReturned))
+    system.start(SupervisorSpec("test", [hub, *specs(api, ADDRESS, workers=2, lease_workers=1)]))
     try:
         for name in (N, "edge-2"):
             put_node(api, name)
-        front = runtime.ref(names.EDGECONTROLLER)
+        front = system.ref(constants.EDGECONTROLLER)
         front.tell(PatchNode(node=N, name=N, patch="{}"))
         assert api.entered.wait(PATIENCE)
         lease = {"metadata": {"name": N}, "spec": {}}
-        front.tell(WriteLease(node=N, operation=names.INSERT, name=N, object=lease))
+        front.tell(WriteLease(node=N, operation=constants.INSERT, name=N, object=lease))
         front.tell(UpdateNode(node="edge-3", name="edge-3", object={}))  # no such node: no answer, no harm
         front.tell(QueryLease(node="edge-2", name="edge-2"))
         with arrived:
             assert arrived.wait_for(lambda: len(received) == 2, PATIENCE)
         assert {answer.node for answer in received} == {N, "edge-2"}
-        assert api.peek(LEASE_KIND, names.LEASE_NAMESPACE, N) is not None
+        assert api.peek(LEASE_KIND, constants.LEASE_NAMESPACE, N) is not None
         api.gate.set()
         with arrived:
             assert arrived.wait_for(lambda: len(received) == 3, PATIENCE)
         assert received[-1].resource == "null/nodepatch/edge-1"
     finally:
         api.gate.set()
-        runtime.stop(PATIENCE)
+        system.stop(PATIENCE)

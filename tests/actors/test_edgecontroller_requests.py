@@ -15,12 +15,11 @@ from kubeedge_actors.drivers.cluster.base import (
     PERSISTENTVOLUME_KIND,
     POD_KIND,
     SERVICEACCOUNT_KIND,
-    identity,
+    object_reference,
 )
 from kubeedge_actors.errors import NotFound
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    Answered,
     DeletePod,
     InsertPod,
     ObjectPushed,
@@ -34,6 +33,7 @@ from kubeedge_actors.wire.messages import (
     ReportPodStatus,
     RequestCertificate,
     RequestToken,
+    Response,
     UpdateNode,
     WriteLease,
 )
@@ -41,7 +41,7 @@ from tests.actors.api_things import pod, put_config, put_node, put_pod, using
 from tests.actors.edge_things import ADDRESS, Edge
 
 N = "edge-1"
-LABELS = {names.EDGE_LABEL: "", "kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64", "zone": "a"}
+LABELS = {constants.EDGE_LABEL: "", "kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64", "zone": "a"}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def edge() -> Edge:
     return made
 
 
-def error_of(answer: Answered) -> dict[str, Any]:
+def error_of(answer: Response) -> dict[str, Any]:
     """The Status in an answer of either form, which must not be empty."""
     content = answer.content.get("Err", answer.content)
     status: dict[str, Any] = content["ErrStatus"]
@@ -78,7 +78,7 @@ def test_a_registered_node_has_its_labels_its_status_and_the_address_of_its_clou
     assert answer.content["Err"] is None
     made = edge.api.get(NODE_KIND, "", "new")
     assert made["metadata"]["labels"] == LABELS
-    assert made["metadata"]["annotations"] == {"a": "b", names.CLOUDCORE_ANNOTATION: ADDRESS}
+    assert made["metadata"]["annotations"] == {"a": "b", constants.CLOUDCORE_ANNOTATION: ADDRESS}
     assert made["status"] == {"capacity": {"cpu": "2"}}
     assert answer.content["Object"] == {key: made[key] for key in ("metadata", "spec", "status")}
     assert (answer.resource, answer.resource_version) == ("null/node/new", "")
@@ -111,10 +111,10 @@ def test_a_status_patch_is_answered_with_the_whole_node_and_told_to_the_synccont
     stored = edge.api.get(NODE_KIND, "", N)
     assert [c["status"] for c in stored["status"]["conditions"]] == ["False", "False"]
     assert answer.content == {"Object": {k: stored[k] for k in ("metadata", "spec", "status")}, "Err": None}
-    assert answer.resource_version == identity(stored).version
+    assert answer.resource_version == object_reference(stored).version
     seen = edge.seen.only()
-    assert (seen.node, seen.type, seen.namespace, seen.name) == (N, names.NODE, names.CLUSTER_SCOPE, N)
-    assert (seen.uid, seen.resource_version) == (identity(stored).uid, identity(stored).version)
+    assert (seen.node, seen.type, seen.namespace, seen.name) == (N, constants.NODE, constants.CLUSTER_SCOPE, N)
+    assert (seen.uid, seen.resource_version) == (object_reference(stored).uid, object_reference(stored).version)
     assert edge.pushed() == []
 
 
@@ -129,27 +129,27 @@ def test_an_update_merges_labels_and_annotations_only(edge: Edge) -> None:
     object = {"metadata": {"name": N, "labels": {"x": "y"}, "annotations": {"n": "m"}}, "spec": {"unschedulable": True}}
     answer = edge.answer(UpdateNode(node=N, name=N, object=object))
     stored = edge.api.get(NODE_KIND, "", N)
-    assert stored["metadata"]["labels"] == {names.EDGE_LABEL: "", "x": "y"}
+    assert stored["metadata"]["labels"] == {constants.EDGE_LABEL: "", "x": "y"}
     assert stored["metadata"]["annotations"] == {"n": "m"}
     assert stored["spec"] == {}
-    assert (answer.content, answer.resource_version) == ("OK", identity(stored).version)
+    assert (answer.content, answer.resource_version) == ("OK", object_reference(stored).version)
     assert edge.ask(UpdateNode(node="none", name="none", object=object)) == []
 
 
 def test_an_old_edge_registers_and_reports_its_whole_status() -> None:
     edge = Edge()
-    content = {"metadata": {"name": N, "labels": {names.EDGE_LABEL: ""}}, "status": {}}
+    content = {"metadata": {"name": N, "labels": {constants.EDGE_LABEL: ""}}, "status": {}}
     for _ in range(2):
-        answer = edge.answer(ReportNodeStatus(node=N, operation=names.INSERT, name=N, content=content))
+        answer = edge.answer(ReportNodeStatus(node=N, operation=constants.INSERT, name=N, content=content))
         assert (answer.content, answer.resource) == ("OK", "default/node/edge-1")
     edge.api.patch(NODE_KIND, "", N, {"status": {"volumesAttached": [{"name": "v"}]}}, subresource="status")
     status = {"phase": "Running", "volumesAttached": [], "conditions": [{"type": "Ready", "status": "True"}]}
     extended = {"nvidia.com/gpu": [{"name": "gpu-0"}]}
     report = {"UID": "u", "Status": status, "ExtendResources": extended}
-    answer = edge.answer(ReportNodeStatus(node=N, operation=names.UPDATE, name=N, content=report))
+    answer = edge.answer(ReportNodeStatus(node=N, operation=constants.UPDATE, name=N, content=report))
     stored = edge.api.get(NODE_KIND, "", N)
     assert (answer.content, answer.resource) == ("OK", "default/node/edge-1")
-    assert answer.resource_version == identity(stored).version
+    assert answer.resource_version == object_reference(stored).version
     assert stored["status"] == {**status, "volumesAttached": [{"name": "v"}]}
     assert stored["metadata"]["annotations"] == {
         "nvidia.com/gpu": '[{"name":"gpu-0"}]',
@@ -168,19 +168,19 @@ def test_a_lease_is_asked_for_made_and_renewed(edge: Edge) -> None:
     assert status["details"] == {"name": N, "group": "coordination.k8s.io", "kind": "lease"}
 
     lease = {
-        "metadata": {"name": N, "namespace": names.LEASE_NAMESPACE, "creationTimestamp": None},
+        "metadata": {"name": N, "namespace": constants.LEASE_NAMESPACE, "creationTimestamp": None},
         "spec": {"holderIdentity": N},
     }
-    made = edge.answer(WriteLease(node=N, operation=names.INSERT, name=N, object=lease)).content
+    made = edge.answer(WriteLease(node=N, operation=constants.INSERT, name=N, object=lease)).content
     assert made["Err"] is None
     assert "kind" not in made["Object"]
     renewed = {**made["Object"], "spec": {"holderIdentity": N, "renewTime": "2026-11-22T19:01:36.675261Z"}}
-    update = WriteLease(node=N, operation=names.UPDATE, name=N, object=renewed)
+    update = WriteLease(node=N, operation=constants.UPDATE, name=N, object=renewed)
     assert edge.answer(update).content["Object"]["spec"] == renewed["spec"]
-    stale = edge.answer(WriteLease(node=N, operation=names.UPDATE, name=N, object=renewed))
+    stale = edge.answer(WriteLease(node=N, operation=constants.UPDATE, name=N, object=renewed))
     assert (error_of(stale)["reason"], stale.content["Object"]) == ("Conflict", None)
     assert edge.answer(QueryLease(node=N, name=N)).content["Object"] == edge.api.get(
-        LEASE_KIND, names.LEASE_NAMESPACE, N
+        LEASE_KIND, constants.LEASE_NAMESPACE, N
     )
 
 
@@ -189,7 +189,7 @@ def test_a_lease_is_asked_for_made_and_renewed(edge: Edge) -> None:
 
 def test_a_pod_patch_changes_status_and_nothing_else(edge: Edge) -> None:
     made = put_pod(edge.api, "p")
-    uid = identity(made).uid
+    uid = object_reference(made).uid
     patch = {
         "metadata": {"uid": uid, "labels": {"evil": "1"}},
         "spec": {"nodeName": "x"},
@@ -200,8 +200,8 @@ def test_a_pod_patch_changes_status_and_nothing_else(edge: Edge) -> None:
     assert stored["status"]["phase"] == "Running"
     assert (stored["spec"], stored["metadata"].get("labels")) == (made["spec"], None)
     assert answer.content["Object"]["status"] == stored["status"]
-    assert (answer.resource, answer.resource_version) == ("default/podpatch/p", identity(stored).version)
-    assert edge.seen.only().type == names.POD
+    assert (answer.resource, answer.resource_version) == ("default/podpatch/p", object_reference(stored).version)
+    assert edge.seen.only().type == constants.POD
 
 
 def test_a_pod_patch_with_another_uid_is_a_conflict(edge: Edge) -> None:
@@ -223,7 +223,7 @@ def test_a_node_that_has_a_pod_whose_name_another_one_has_now_is_told_to_remove_
     edge.harness.publish(PatchPod(node=N, namespace="default", name="p", patch=patch))
     *_, answer, stub = edge.hub.take()
     assert error_of(answer)["reason"] == "Conflict"
-    assert (stub.operation, stub.name, stub.object["metadata"]["uid"]) == (names.DELETE, "p", "other")
+    assert (stub.operation, stub.name, stub.object["metadata"]["uid"]) == (constants.DELETE, "p", "other")
 
 
 def test_a_patch_of_a_pod_that_is_gone_has_the_node_told_so(edge: Edge) -> None:
@@ -231,7 +231,12 @@ def test_a_patch_of_a_pod_that_is_gone_has_the_node_told_so(edge: Edge) -> None:
     edge.harness.publish(PatchPod(node=N, namespace="default", name="gone", patch=patch))
     answer, stub = edge.hub.take()
     assert error_of(answer)["message"] == 'pods "gone" not found'
-    assert (stub.operation, stub.type, stub.name, stub.resource_version) == (names.DELETE, names.POD, "gone", "")
+    assert (stub.operation, stub.type, stub.name, stub.resource_version) == (
+        constants.DELETE,
+        constants.POD,
+        "gone",
+        "",
+    )
     assert stub.object["metadata"]["uid"] == "u-1"  # so that a successor of the same name is spared
 
 
@@ -249,7 +254,7 @@ def test_status_of_an_unknown_pod_deletes_it_there_with_a_stub_and_is_ok(edge: E
             "spec": {"containers": None},
             "status": {},
         }
-        assert (push.operation, push.resource_version, answer.content) == (names.DELETE, "", "OK")
+        assert (push.operation, push.resource_version, answer.content) == (constants.DELETE, "", "OK")
 
 
 def test_a_list_of_pod_statuses_is_answered_one_by_one_and_ended_pods_are_deleted(edge: Edge) -> None:
@@ -267,16 +272,16 @@ def test_a_list_of_pod_statuses_is_answered_one_by_one_and_ended_pods_are_delete
 
 def test_a_mirror_pod_is_created(edge: Edge) -> None:
     object = pod("static")
-    object["metadata"]["annotations"] = {names.MIRROR_ANNOTATION: "hash"}
+    object["metadata"]["annotations"] = {constants.MIRROR_ANNOTATION: "hash"}
     answer = edge.answer(InsertPod(node=N, namespace="default", name="static", object=object))
     stored = edge.api.get(POD_KIND, "default", "static")
     assert answer.content["Object"]["metadata"] == stored["metadata"]
-    assert answer.resource_version == identity(stored).version
+    assert answer.resource_version == object_reference(stored).version
 
 
 @pytest.mark.parametrize("form", ["object", "text"])
 def test_an_ended_pod_is_deleted_only_with_its_uid(edge: Edge, form: str) -> None:
-    uid = identity(put_pod(edge.api, "p")).uid
+    uid = object_reference(put_pod(edge.api, "p")).uid
 
     def options(wanted: str) -> Any:
         return wanted if form == "text" else {"gracePeriodSeconds": 0, "preconditions": {"uid": wanted}}
@@ -296,9 +301,9 @@ def test_an_ended_pod_is_deleted_only_with_its_uid(edge: Edge, form: str) -> Non
 def test_a_config_map_that_a_pod_uses_is_read_or_truly_missing(edge: Edge) -> None:
     made = put_config(edge.api, "c", a="1")
     put_pod(edge.api, "p", **using(config="c", secret="none"))
-    answer = edge.answer(QueryObject(node=N, type=names.CONFIGMAP, namespace="default", name="c"))
-    assert (answer.content, answer.resource_version) == (made, identity(made).version)
-    missing = edge.answer(QueryObject(node=N, type=names.SECRET, namespace="default", name="none"))
+    answer = edge.answer(QueryObject(node=N, type=constants.CONFIGMAP, namespace="default", name="c"))
+    assert (answer.content, answer.resource_version) == (made, object_reference(made).version)
+    missing = edge.answer(QueryObject(node=N, type=constants.SECRET, namespace="default", name="none"))
     assert missing.content.keys() == {"ErrStatus"}
     assert error_of(missing)["message"] == 'secret "none" not found'
     assert error_of(missing)["details"] == {"name": "none", "kind": "secret"}
@@ -309,10 +314,10 @@ def test_a_volume_is_read_when_a_pod_uses_its_claim(edge: Edge) -> None:
         spec = {"claimRef": {"namespace": "default", "name": claim}}
         edge.api.create(PERSISTENTVOLUME_KIND, "", {"metadata": {"name": name}, "spec": spec})
     put_pod(edge.api, "p", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "v"}}])
-    query = QueryObject(node=N, type=names.PERSISTENTVOLUME, namespace=names.CLUSTER_SCOPE, name="mine")
+    query = QueryObject(node=N, type=constants.PERSISTENTVOLUME, namespace=constants.CLUSTER_SCOPE, name="mine")
     answer = edge.answer(query)
     assert (answer.content["metadata"]["name"], answer.resource) == ("mine", "null/persistentvolume/mine")
-    foreign = QueryObject(node=N, type=names.PERSISTENTVOLUME, namespace=names.CLUSTER_SCOPE, name="foreign")
+    foreign = QueryObject(node=N, type=constants.PERSISTENTVOLUME, namespace=constants.CLUSTER_SCOPE, name="foreign")
     assert edge.ask(foreign) == []
 
 
@@ -342,9 +347,9 @@ def test_a_signing_request_is_made_and_read_by_its_node_only(edge: Edge) -> None
     answer = edge.answer(RequestCertificate(node=N, name="csr-1", object=object))
     assert answer.content["Err"] is None
     assert answer.content["Object"]["spec"]["request"] == "x"
-    query = QueryObject(node=N, type=names.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")
+    query = QueryObject(node=N, type=constants.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")
     assert edge.answer(query).content == edge.api.get(CSR_KIND, "", "csr-1")
-    foreign = QueryObject(node="edge-2", type=names.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")
+    foreign = QueryObject(node="edge-2", type=constants.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")
     assert edge.ask(foreign) == []
 
 
@@ -356,14 +361,14 @@ def test_events_are_made_updated_patched_and_never_answered(edge: Edge) -> None:
     def report(operation: str, content: Any) -> None:
         assert edge.ask(ReportEvent(node=N, operation=operation, namespace="default", name="e", content=content)) == []
 
-    report(names.INSERT, event(count=1))
-    report(names.INSERT, event(count=1))
-    report(names.PATCH, {"event": event(count=2), "patchData": '{"count":2}'})
+    report(constants.INSERT, event(count=1))
+    report(constants.INSERT, event(count=1))
+    report(constants.PATCH, {"event": event(count=2), "patchData": '{"count":2}'})
     assert edge.api.get(EVENT_KIND, "default", "e")["count"] == 2
-    report(names.UPDATE, event(count=3))
+    report(constants.UPDATE, event(count=3))
     assert edge.api.get(EVENT_KIND, "default", "e")["count"] == 3
     edge.api.delete(EVENT_KIND, "default", "e")
-    report(names.PATCH, {"event": event(count=4), "patchData": '{"count":4}'})
+    report(constants.PATCH, {"event": event(count=4), "patchData": '{"count":4}'})
     assert edge.api.get(EVENT_KIND, "default", "e")["count"] == 4
 
 
@@ -371,12 +376,12 @@ def test_events_are_made_updated_patched_and_never_answered(edge: Edge) -> None:
     "request_",
     [
         RegisterNode(node=N, name=N, object={"metadata": 7}),
-        WriteLease(node=N, operation=names.UPDATE, name=N, object={"metadata": [1]}),
+        WriteLease(node=N, operation=constants.UPDATE, name=N, object={"metadata": [1]}),
         PatchPod(node=N, namespace="default", name="p", patch='{"metadata":7,"status":[]}'),
         DeletePod(node=N, namespace="default", name="p", options={"preconditions": 3}),
-        ReportEvent(node=N, operation=names.PATCH, namespace="default", name="e", content={"event": 5}),
+        ReportEvent(node=N, operation=constants.PATCH, namespace="default", name="e", content={"event": 5}),
         ReportPodStatus(node=N, namespace="default", content=[1, {"Name": ""}, {"Name": "p", "Status": "x"}]),
-        ReportNodeStatus(node=N, operation=names.UPDATE, name=N, content={"Status": 1, "ExtendResources": 2}),
+        ReportNodeStatus(node=N, operation=constants.UPDATE, name=N, content={"Status": 1, "ExtendResources": 2}),
         RequestToken(node=N, namespace="default", name="sa", object={"spec": {"boundObjectRef": 5}}),
     ],
     ids=lambda request: type(request).__name__,

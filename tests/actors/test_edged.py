@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.drivers.containers.fake import Program
-from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, QueryObject, ReferenceChanged
+from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, PodConfigChanged, QueryObject
 from tests.actors.edged_bench import ADDRESS, Bench, pod
 
 
@@ -103,7 +103,7 @@ def test_to_a_genuine_cloud_nothing_is_said_of_a_pod_of_which_nothing_differs(be
 
 
 def test_a_deaf_container_is_killed_after_the_grace_of_the_deletion(bench: Bench) -> None:
-    bench.engine.program = lambda spec: Program(deaf=True)
+    bench.engine.program = lambda spec: Program(ignores_stop=True)
     bench.start().apply(pod())
     bench.delete("u-1", grace=3)
     bench.harness.advance(2.9)
@@ -176,7 +176,7 @@ def test_what_belongs_to_no_pod_is_removed_once_the_pods_are_known(bench: Bench)
 
 
 def test_a_pod_that_the_cloud_tells_of_late_keeps_its_containers(bench: Bench) -> None:
-    bench.engine.program = lambda spec: Program(deaf=True)
+    bench.engine.program = lambda spec: Program(ignores_stop=True)
     bench.start().apply(pod())
     before = bench.engine.running()
     kept = bench.cloud.pods.pop("u-1")
@@ -288,7 +288,7 @@ def test_a_pod_that_waits_for_a_late_object_starts_when_it_comes(bench: Bench, w
     bench.harness.advance(waited)
     assert bench.engine.running() == []
     bench.cloud.objects["secret", "late"] = {"metadata": {"name": "late"}, "data": {"A": "MQ=="}}
-    bench.harness.publish(ReferenceChanged(operation="insert", type="secret", namespace="default", name="late"))
+    bench.harness.publish(PodConfigChanged(operation="insert", type="secret", namespace="default", name="late"))
     assert len(bench.engine.running()) == 1, "at once, without waiting for the next try"
 
 
@@ -297,7 +297,7 @@ def test_an_object_of_another_namespace_or_name_concerns_nobody(bench: Bench) ->
     bench.harness.advance(300.0)
     bench.cloud.objects["secret", "late"] = {"metadata": {"name": "late"}, "data": {}}
     for namespace, name in (("other", "late"), ("default", "other")):
-        bench.harness.publish(ReferenceChanged(operation="insert", type="secret", namespace=namespace, name=name))
+        bench.harness.publish(PodConfigChanged(operation="insert", type="secret", namespace=namespace, name=name))
     assert bench.engine.running() == []
 
 
@@ -308,7 +308,7 @@ def test_a_volume_shows_a_change_as_soon_as_it_is_known(bench: Bench) -> None:
     bench.start().apply(wants)
     (spec,) = bench.engine.specs.values()
     bench.cloud.objects["configmap", "c"] = {"metadata": {"name": "c"}, "data": {"a": "2"}}
-    bench.harness.publish(ReferenceChanged(operation="update", type="configmap", namespace="default", name="c"))
+    bench.harness.publish(PodConfigChanged(operation="update", type="configmap", namespace="default", name="c"))
     assert Path(spec.mounts[0].source, "a").read_text(encoding="utf-8") == "2"
     assert bench.engine.running()[0].restart_count == 0
 
@@ -371,7 +371,7 @@ def test_a_readiness_probe_decides_on_ready_and_a_liveness_probe_on_life(bench: 
     assert bench.prober.asked[0].host == ADDRESS
     bench.harness.advance(20)
     bench.prober.why = "connection refused"
-    bench.engine.program = lambda spec: Program(deaf=True)
+    bench.engine.program = lambda spec: Program(ignores_stop=True)
     bench.until(lambda: ready() == "False")
     assert bench.engine.running()[0].restart_count == 0
     bench.harness.advance(20)
@@ -384,14 +384,14 @@ def test_a_startup_probe_holds_the_others_back(bench: Bench) -> None:
         "startupProbe": {"exec": {"command": ["started"]}, "periodSeconds": 2, "failureThreshold": 30},
         "livenessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
     }
-    from kubeedge_actors.drivers.containers.base import Executed
+    from kubeedge_actors.drivers.containers.base import ExecResult
 
-    bench.engine.execute = lambda one, command: Executed(exit_code=1)
+    bench.engine.execute = lambda one, command: ExecResult(exit_code=1)
     bench.start().apply(probed)
     bench.harness.advance(10)
     assert bench.prober.asked == []
     assert bench.status("u-1")["containerStatuses"][0]["started"] is False
-    bench.engine.execute = lambda one, command: Executed(exit_code=0)
+    bench.engine.execute = lambda one, command: ExecResult(exit_code=0)
     bench.harness.advance(5)
     assert bench.prober.asked != []
     assert bench.status("u-1")["containerStatuses"][0]["started"] is True
@@ -411,13 +411,13 @@ def test_hooks_run_after_the_start_and_before_the_stop(bench: Bench) -> None:
         "postStart": {"exec": {"command": ["hello"]}},
         "preStop": {"exec": {"command": ["bye"]}},
     }
-    from kubeedge_actors.drivers.containers.base import Container, Executed
+    from kubeedge_actors.drivers.containers.base import Container, ExecResult
 
     asked: list[tuple[str, ...]] = []
 
-    def execute(one: Container, command: tuple[str, ...]) -> Executed:
+    def execute(one: Container, command: tuple[str, ...]) -> ExecResult:
         asked.append(command)
-        return Executed(exit_code=0)
+        return ExecResult(exit_code=0)
 
     bench.engine.execute = execute
     bench.start().apply(hooked)
@@ -438,13 +438,13 @@ def test_several_containers_share_a_network_that_goes_with_the_pod(bench: Bench)
 
 def test_a_pod_goes_on_when_the_engine_is_away_for_a_while(bench: Bench) -> None:
     bench.start().apply(pod())
-    bench.engine.lose("gone fishing")
+    bench.engine.disconnect("gone fishing")
     bench.harness.run()
     (ready,) = [each for each in bench.cloud.node["status"]["conditions"] if each["type"] == "Ready"]  # type: ignore[index]
     assert (ready["status"], ready["message"]) == ("False", "container runtime is down: gone fishing")
     bench.apply(pod("u-2", "other"))
     assert {one.pod.uid for one in bench.engine.running()} == {"u-1"}
-    bench.engine.come_back()
+    bench.engine.reconnect()
     bench.harness.run()
     assert {one.pod.uid for one in bench.engine.running()} == {"u-1", "u-2"}
     (ready,) = [each for each in bench.cloud.node["status"]["conditions"] if each["type"] == "Ready"]  # type: ignore[index]

@@ -10,35 +10,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged import images, probing
-from kubeedge_actors.actors.edged.downward import Surroundings, field, resource
-from kubeedge_actors.actors.edged.environment import environment, expanded
-from kubeedge_actors.actors.edged.launch import container_spec, ignored, network, pod_network
-from kubeedge_actors.actors.edged.podspec import PodView, read
-from kubeedge_actors.actors.edged.references import Missing, Objects, Reference, references
-from kubeedge_actors.actors.edged.volumes import volumes
-from kubeedge_actors.drivers.containers.base import Credentials, Probe
+from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
+from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime.container_spec import (
+    NodeContext,
+    container_spec,
+    environment,
+    expand,
+    field_ref,
+    network_mode,
+    pod_network,
+    resource_field_ref,
+    unsupported_fields,
+)
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects, config_sources
+from kubeedge_actors.actors.edged.runtime.volume_manager import volumes
+from kubeedge_actors.drivers.containers.base import RegistryAuth
+from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.kubernetes.time import format_micro_time, format_time, parse_time
 from tests.actors.edged_bench import pod
 
 Json = dict[str, Any]
-AROUND = Surroundings("edge-2", "192.0.2.2", "203.0.113.7", 2, 4 << 30)
+AROUND = NodeContext("edge-2", "192.0.2.2", "203.0.113.7", 2, 4 << 30)
 CONFIG: Json = {"metadata": {"name": "c"}, "data": {"greeting": "hello", "other": "x"}}
 SECRET: Json = {"metadata": {"name": "s"}, "data": {"password": base64.b64encode(b"pass").decode()}}
-OBJECTS: Objects = {Reference("configmap", "c"): CONFIG, Reference("secret", "s"): SECRET}
+OBJECTS: Objects = {ConfigSource("configmap", "c"): CONFIG, ConfigSource("secret", "s"): SECRET}
 
 
 def view(container: Json | None = None, **spec: Any) -> PodView:
     made = pod(**spec)
     made["metadata"] |= {"labels": {"app": "shop"}, "annotations": {"note": 'a "b"'}}
     made["spec"]["containers"][0] |= container or {}
-    return read(made)
+    return parse_pod(made)
 
 
 def env(*variables: Json, **container: Any) -> dict[str, str]:
     made = view({"env": list(variables), **container})
-    return environment(made, made.mains[0], OBJECTS, AROUND)
+    return environment(made, made.app_containers[0], OBJECTS, AROUND)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +67,12 @@ def env(*variables: Json, **container: Any) -> dict[str, str]:
     ],
 )
 def test_variables_expand_as_in_kubernetes(text: str, result: str) -> None:
-    assert expanded(text, {"A": "1", "B": "2"}) == result
+    assert expand(text, {"A": "1", "B": "2"}) == result
 
 
 @given(st.text(alphabet="$(AB)x", max_size=12))
 def test_a_text_without_known_variables_only_loses_doubled_dollars(text: str) -> None:
-    result = expanded(text, {})
+    result = expand(text, {})
     assert result.replace("$", "") == text.replace("$", "")
     assert len(result) <= len(text)
 
@@ -90,18 +100,18 @@ def test_facts_of_pod_and_container_are_variables() -> None:
 
 
 def test_annotations_are_quoted_lines() -> None:
-    assert field(view(), "metadata.annotations", AROUND) == 'note="a \\"b\\""'
+    assert field_ref(view(), "metadata.annotations", AROUND) == 'note="a \\"b\\""'
 
 
 @pytest.mark.parametrize("path", ["spec.none", "metadata.labels[app]", ""])
 def test_an_unknown_field_is_missing(path: str) -> None:
-    with pytest.raises(Missing):
-        field(view(), path, AROUND)
+    with pytest.raises(ConfigError):
+        field_ref(view(), path, AROUND)
 
 
 def test_an_unknown_resource_is_missing() -> None:
-    with pytest.raises(Missing):
-        resource(view(), "main", {"resource": "cpu"}, AROUND)
+    with pytest.raises(ConfigError):
+        resource_field_ref(view(), "main", {"resource": "cpu"}, AROUND)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +123,7 @@ def test_an_unknown_resource_is_missing() -> None:
     ],
 )
 def test_what_is_missing_is_named_as_a_kubelet_names_it(reference: Json, message: str) -> None:
-    with pytest.raises(Missing, match=message):
+    with pytest.raises(ConfigError, match=message):
         env({"name": "A", "valueFrom": reference})
 
 
@@ -135,7 +145,7 @@ def test_a_volume_shows_all_keys_or_those_that_are_named() -> None:
     }
     items = [{"key": "greeting", "path": "sub/g", "mode": 0o600}]
     assert files(configMap={"name": "c", "items": items}) == {"sub/g": (b"hello", 0o600)}
-    with pytest.raises(Missing, match="references non-existent configmap key: none"):
+    with pytest.raises(ConfigError, match="references non-existent configmap key: none"):
         files(configMap={"name": "c", "items": [{"key": "none", "path": "n"}]})
 
 
@@ -160,13 +170,13 @@ def test_a_projected_volume_holds_all_of_its_sources() -> None:
 
 
 def test_binary_data_is_bytes() -> None:
-    objects = {Reference("configmap", "c"): {"metadata": {}, "binaryData": {"b": "/wA="}}}
+    objects = {ConfigSource("configmap", "c"): {"metadata": {}, "binaryData": {"b": "/wA="}}}
     made = view(volumes=[{"name": "v", "configMap": {"name": "c"}}])
     assert volumes(made, objects, AROUND)[0].files["b"].data == b"\xff\x00"
 
 
 def test_a_kind_of_volume_that_is_not_supported_is_refused_by_name() -> None:
-    with pytest.raises(Missing, match="volumes of the kind persistentVolumeClaim are not supported"):
+    with pytest.raises(ConfigError, match="volumes of the kind persistentVolumeClaim are not supported"):
         files(persistentVolumeClaim={"claimName": "x"})
 
 
@@ -183,12 +193,12 @@ def test_everything_a_pod_refers_to_is_found_once() -> None:
         ],
         imagePullSecrets=[{"name": "pull"}],
     )  # fmt: skip
-    assert references(made) == [
-        Reference("configmap", "c"),
-        Reference("serviceaccounttoken", "default", "", 3607),
-        Reference("secret", "p"),
-        Reference("secret", "s"),
-        Reference("secret", "pull"),
+    assert config_sources(made) == [
+        ConfigSource("configmap", "c"),
+        ConfigSource("serviceaccounttoken", "default", "", 3607),
+        ConfigSource("secret", "p"),
+        ConfigSource("secret", "s"),
+        ConfigSource("secret", "pull"),
     ]
 
 
@@ -212,7 +222,9 @@ def test_a_container_is_described_with_all_that_the_pod_says() -> None:
         hostname="h",
         hostAliases=[{"ip": "192.0.2.9", "hostnames": ["a", "b"]}],
     )
-    spec = container_spec(made, made.mains[0], 3, {"NAME": "n"}, {"v": "/pods/v"}, lambda root, path: f"{root}/{path}")
+    spec = container_spec(
+        made, made.app_containers[0], 3, {"NAME": "n"}, {"v": "/pods/v"}, lambda root, path: f"{root}/{path}"
+    )
     assert (spec.command, spec.args, spec.working_dir) == (("/app",), ("--name=n",), "/w")
     assert (spec.memory, spec.cpu, spec.user, spec.restart_count) == (64 << 20, 0.5, "1000:7", 3)
     assert [(each.source, each.target, each.read_only) for each in spec.mounts] == [("/pods/v/in", "/data", True)]
@@ -232,52 +244,52 @@ def test_a_container_is_described_with_all_that_the_pod_says() -> None:
 )
 def test_a_container_that_can_not_be_described_says_why(container: Json, message: str) -> None:
     made = view(container)
-    with pytest.raises(Missing, match=message):
-        container_spec(made, made.mains[0], 0, {}, {}, lambda root, path: root)
+    with pytest.raises(ConfigError, match=message):
+        container_spec(made, made.app_containers[0], 0, {}, {}, lambda root, path: root)
 
 
 def test_a_pod_has_a_network_of_its_own_only_when_it_needs_one() -> None:
     two = [{"name": "a", "image": "a"}, {"name": "b", "image": "a", "ports": [{"containerPort": 1, "hostPort": 2}]}]
-    assert network(view()) == "own"
-    assert network(view(hostNetwork=True)) == "host"
-    assert network(read(pod(containers=two))) == "pod"
-    assert [port.host for port in pod_network(read(pod(containers=two))).ports] == [2]
+    assert network_mode(view()) == "own"
+    assert network_mode(view(hostNetwork=True)) == "host"
+    assert network_mode(parse_pod(pod(containers=two))) == "pod"
+    assert [port.host for port in pod_network(parse_pod(pod(containers=two))).ports] == [2]
     ip = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-    assert network(view({"env": [ip]})) == "pod"
+    assert network_mode(view({"env": [ip]})) == "pod"
 
 
 def test_fields_without_effect_are_named() -> None:
-    assert ignored(view({"tty": True}, runtimeClassName="kata")) == ["spec.runtimeClassName", "main.tty"]
-    assert ignored(view()) == []
+    assert unsupported_fields(view({"tty": True}, runtimeClassName="kata")) == ["spec.runtimeClassName", "main.tty"]
+    assert unsupported_fields(view()) == []
 
 
 @pytest.mark.parametrize(
     ("action", "asked"),
     [
-        ({"exec": {"command": ["a", "b"]}}, Probe(command=("a", "b"))),
-        ({"tcpSocket": {"port": "web"}}, Probe(host="192.0.2.2", port=80)),
+        ({"exec": {"command": ["a", "b"]}}, HealthProbe(command=("a", "b"))),
+        ({"tcpSocket": {"port": "web"}}, HealthProbe(host="192.0.2.2", port=80)),
         (
             {"httpGet": {"port": 81, "path": "/z", "scheme": "HTTPS", "host": "h", "httpHeaders": [{"name": "A", "value": "1"}]}},
-            Probe(host="h", port=81, path="/z", tls=True, http=True, headers=(("A", "1"),)),
+            HealthProbe(host="h", port=81, path="/z", tls=True, http=True, headers=(("A", "1"),)),
         ),
     ],
 )  # fmt: skip
-def test_a_probe_asks_what_the_pod_says(action: Json, asked: Probe) -> None:
-    assert probing.described(action, {"web": 80}, "192.0.2.2") == asked
+def test_a_probe_asks_what_the_pod_says(action: Json, asked: HealthProbe) -> None:
+    assert prober.probe_request(action, {"web": 80}, "192.0.2.2") == asked
 
 
 @pytest.mark.parametrize("action", [{"grpc": {"port": 1}}, {"sleep": {"seconds": 1}}, {"tcpSocket": {"port": "none"}}])
 def test_a_probe_that_can_not_be_asked_is_refused(action: Json) -> None:
     with pytest.raises(ValueError, match=r"not supported|no port"):
-        probing.described(action, {}, "192.0.2.2")
+        prober.probe_request(action, {}, "192.0.2.2")
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.integers(1, 4))
 def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: list[bool], good: int, bad: int) -> None:
     probe = {"successThreshold": good, "failureThreshold": bad}
-    state = probing.first(probe, 0.0)
+    state = prober.first_probing(probe, 0.0)
     for number, ok in enumerate(answers):
-        before, state = state, state.answered(probe, ok)
+        before, state = state, state.with_result(probe, ok)
         needed = good if ok else bad
         alike = answers[max(number + 1 - needed, 0) : number + 1]
         if len(alike) == needed and set(alike) == {ok}:
@@ -298,7 +310,7 @@ def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: l
     ],
 )
 def test_the_pull_policy_follows_the_tag_unless_it_is_given(container: Json, policy: str) -> None:
-    assert images.policy(container) == policy
+    assert images.pull_policy(container) == policy
 
 
 def test_credentials_are_those_of_the_images_registry() -> None:
@@ -307,8 +319,8 @@ def test_credentials_are_those_of_the_images_registry() -> None:
         "auths": {"ghcr.io": {"auth": auth}, "https://index.docker.io/v1/": {"username": "you", "password": "pw"}}
     }
     secret = {"data": {".dockerconfigjson": base64.b64encode(msgspec.json.encode(config)).decode()}}
-    assert images.credentials("ghcr.io/a/b:1", [secret]) == Credentials(username="me", password="secret")
-    assert images.credentials("busybox", [secret]) == Credentials(username="you", password="pw")
+    assert images.credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
+    assert images.credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
     assert images.credentials("quay.io/a", [secret]) is None
     assert images.credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
 

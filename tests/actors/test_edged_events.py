@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.edged.events import NORMAL, Recorder, without_effect
-from kubeedge_actors.actors.edged.jobs import Done
-from kubeedge_actors.actors.edged.plan import Operation
-from kubeedge_actors.actors.edged.podspec import read
-from kubeedge_actors.actors.edged.tidings import tidings
+from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
+from kubeedge_actors.actors.edged.pod.pod_sync import Action
+from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
+from kubeedge_actors.actors.edged.status.events import NORMAL, EventRecorder, events_for_result, no_effect_message
 from kubeedge_actors.drivers.containers.fake import Program
 from kubeedge_actors.wire.messages import ReportEvent
 from tests.actors.edged_bench import NODE, Bench, pod
@@ -35,8 +34,8 @@ def told(bench: Bench) -> dict[str, str]:
 
 
 def test_what_happens_again_is_one_event_with_a_count_told_ever_less_often() -> None:
-    recorder, view = Recorder(NODE), read(pod())
-    messages = [each for at in range(100) for each in recorder.happened(view, NORMAL, "Killing", "x", NOW + at, "main")]
+    recorder, view = EventRecorder(NODE), parse_pod(pod())
+    messages = [each for at in range(100) for each in recorder.event(view, NORMAL, "Killing", "x", NOW + at, "main")]
     assert [each.content["count"] for each in messages] == [1, 2, 4, 8, 16, 32, 64]
     assert [each.operation for each in messages] == ["insert", *["update"] * 6]
     assert len({each.name for each in messages}) == 1
@@ -48,10 +47,10 @@ def test_what_happens_again_is_one_event_with_a_count_told_ever_less_often() -> 
 
 
 def test_what_differs_is_another_event_and_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kubeedge_actors.actors.edged.events.REMEMBERED", 2)
-    recorder, view = Recorder(NODE), read(pod())
+    monkeypatch.setattr("kubeedge_actors.actors.edged.status.events.REMEMBERED", 2)
+    recorder, view = EventRecorder(NODE), parse_pod(pod())
     texts = ("a", "b", "c", "c", "a")
-    said = [each for text in texts for each in recorder.happened(view, NORMAL, "Killing", text, NOW)]
+    said = [each for text in texts for each in recorder.event(view, NORMAL, "Killing", text, NOW)]
     assert [each.content["count"] for each in said] == [1, 1, 1, 2, 1], "a was forgotten"
 
 
@@ -75,11 +74,14 @@ def test_an_image_that_is_not_there_says_so(bench: Bench) -> None:
 
 
 def test_images_are_not_spoken_of_where_they_are_only_names() -> None:
-    launch, view = Operation(verb="launch", name="main"), read(pod())
-    outcomes = [Done(uid="u-1", operation=launch, pull=True), Done(uid="u-1", operation=launch, pulled=True)]
+    launch, view = Action(verb="start", name="main"), parse_pod(pod())
+    outcomes = [
+        ActionResult(uid="u-1", operation=launch, needs_pull=True),
+        ActionResult(uid="u-1", operation=launch, pulled=True),
+    ]
 
     def reasons(engine: str) -> list[str]:
-        return [reason for done in outcomes for _, reason, _, _ in tidings(view, launch, done, engine)]
+        return [reason for done in outcomes for _, reason, _, _ in events_for_result(view, launch, done, engine)]
 
     assert reasons("docker://28.0") == ["Pulling", "Pulled", "Created", "Started"]
     assert reasons("process://6.1") == ["Created", "Started"]
@@ -113,8 +115,8 @@ def test_a_pod_that_is_deleted_says_what_is_stopped(bench: Bench) -> None:
 
 
 def test_what_processes_do_not_have_is_said_once() -> None:
-    view = read(pod(containers=[{**MAIN, "volumeMounts": [{"name": "my-data", "mountPath": "/data"}]}]))
-    assert without_effect(view) == (
+    view = parse_pod(pod(containers=[{**MAIN, "volumeMounts": [{"name": "my-data", "mountPath": "/data"}]}]))
+    assert no_effect_message(view) == (
         "This node runs containers as processes: images are only names (app:1): command and args run on the machine itself; "
         "volumes are not mounted: their paths are in $MOUNT_MY_DATA"
     )

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.edged.node_status import NodeFacts, node
-from kubeedge_actors.actors.edged.node_talk import LEASE_PERIOD
-from kubeedge_actors.drivers.containers.fake import FakeHost, Program
+from kubeedge_actors.actors.edged.status.node_status import NodeDescription, node_object
+from kubeedge_actors.actors.edged.status.node_status_manager import LEASE_PERIOD
+from kubeedge_actors.drivers.containers.fake import Program
+from kubeedge_actors.drivers.machine.fake import FakeMachine
 from kubeedge_actors.wire.messages import (
     DeletePod,
     PatchNode,
@@ -83,7 +84,7 @@ def test_a_pod_is_reported_as_recorded(bench: Bench, shop: Json) -> None:
     recorded = [
         msgspec.json.decode(text) for text in frames("c_pod.jsonl", "edge->cloud", "default/podpatch/shop", "patch")
     ]
-    bench.engine.program = lambda spec: Program(deaf=True)
+    bench.engine.program = lambda spec: Program(ignores_stop=True)
     bench.cloud.deaf = {QueryObject}
     bench.start()
     at(bench, "2026-11-22T19:04:48Z")
@@ -136,7 +137,7 @@ def test_the_containers_get_what_the_pod_refers_to(bench: Bench, shop: Json) -> 
 
 def test_the_node_registers_as_recorded() -> None:
     recorded = frames("a_first_start.jsonl", "edge->cloud", "null/node/edge-2", "insert")[0]
-    host = FakeHost()
+    host = FakeMachine()
     host.now = msgspec.structs.replace(
         host.now,
         memory=24684092 * 1024,
@@ -144,10 +145,10 @@ def test_the_node_registers_as_recorded() -> None:
         disk=264212084 * 1024,
         disk_available=200 << 30,
     )
-    facts = NodeFacts(
-        "edge-2", "192.0.2.2", "0.0.0", "containerd://1.6.20", host.facts(), "CSINode is not yet initialized"
+    facts = NodeDescription(
+        "edge-2", "192.0.2.2", "0.0.0", "containerd://1.6.20", host.info(), "CSINode is not yet initialized"
     )
-    ours = node(facts, epoch("2026-11-22T19:01:26Z"))
+    ours = node_object(facts, epoch("2026-11-22T19:01:26Z"))
     for each in (recorded, ours):
         for key in ("kubeletVersion", "kubeProxyVersion"):
             assert each["status"]["nodeInfo"].pop(key).startswith("v")

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.edged.node_status import NodeFacts, node, node_status
-from kubeedge_actors.actors.edged.node_talk import LEASE_PERIOD, NodeTalk
-from kubeedge_actors.drivers.containers.fake import FakeHost
+from kubeedge_actors.actors.edged.status.node_status import NodeDescription, node_object, node_status
+from kubeedge_actors.actors.edged.status.node_status_manager import LEASE_PERIOD, NodeStatusManager
+from kubeedge_actors.drivers.machine.fake import FakeMachine
 from kubeedge_actors.wire.messages import (
+    LinkMessage,
     PatchNode,
     QueryLease,
     QueryObject,
     RegisterNode,
-    Said,
     UpdateNode,
     WriteLease,
 )
@@ -28,26 +28,26 @@ NOW = 1_700_000_000.0
 
 
 class Talk:
-    """A NodeTalk with a clock, and what it said by type."""
+    """A NodeStatusManager with a clock, and what it said by type."""
 
     def __init__(self) -> None:
-        self.host, self.now, self.trouble = FakeHost(), NOW, ""
-        self.talk = NodeTalk("edge-1", self.facts)
-        self.said: list[Said] = []
+        self.host, self.now, self.trouble = FakeMachine(), NOW, ""
+        self.talk = NodeStatusManager("edge-1", self.facts)
+        self.said: list[LinkMessage] = []
 
-    def facts(self) -> NodeFacts:
-        return NodeFacts("edge-1", "192.0.2.2", "0.1.0", "fake://1", self.host.facts(), self.trouble)
+    def facts(self) -> NodeDescription:
+        return NodeDescription("edge-1", "192.0.2.2", "0.1.0", "fake://1", self.host.info(), self.trouble)
 
     def step(self, seconds: float = 0.0) -> list[type]:
         self.now += seconds
-        self.said = self.talk.step(self.now)
+        self.said = self.talk.next_messages(self.now)
         return [type(each) for each in self.said]
 
-    def answer(self, kind: type[Said], content: Any) -> None:
+    def answer(self, kind: type[LinkMessage], content: Any) -> None:
         (asked,) = [each for each in self.said if type(each) is kind]
-        assert self.talk.answered(asked.msg_id, content, self.now)
+        assert self.talk.on_response(asked.msg_id, content, self.now)
 
-    def one(self, kind: type[Said]) -> Any:
+    def one(self, kind: type[LinkMessage]) -> Any:
         (found,) = [each for each in self.said if type(each) is kind]
         return found
 
@@ -55,7 +55,7 @@ class Talk:
         self.step()
         self.answer(QueryObject, error("NotFound"))
         self.answer(QueryLease, {"Object": None, "Err": error("NotFound")})
-        made = node(self.facts(), self.now)
+        made = node_object(self.facts(), self.now)
         made["metadata"]["uid"] = "node-uid"
         self.answer(RegisterNode, {"Object": made, "Err": None})
         self.step()
@@ -101,9 +101,9 @@ def test_who_wrote_which_field_of_the_lease_does_not_travel_with_every_renewal(t
 
 def test_where_the_cloud_renews_the_lease_the_node_writes_none_and_reports_what_is_unchanged_rarely() -> None:
     talk = Talk()
-    talk.talk.link(True, leased=True)
+    talk.talk.on_link_change(True, cloud_renews_lease=True)
     talk.step()
-    made = {**node(talk.facts(), talk.now), "metadata": {"name": "edge-1", "uid": "node-uid"}}
+    made = {**node_object(talk.facts(), talk.now), "metadata": {"name": "edge-1", "uid": "node-uid"}}
     talk.answer(QueryObject, made)
     talk.answer(RegisterNode, {"Object": made, "Err": None})
     times, kinds = [], set[type]()
@@ -116,8 +116,8 @@ def test_where_the_cloud_renews_the_lease_the_node_writes_none_and_reports_what_
     assert [after - before for before, after in itertools.pairwise(times)] == [900.0, 900.0]
     talk.trouble = "the engine is away"
     assert PatchNode in talk.step(10.0)
-    talk.talk.link(False)
-    talk.talk.link(True)
+    talk.talk.on_link_change(False)
+    talk.talk.on_link_change(True)
     assert QueryLease in talk.step(0.1), "the next cloud may be a genuine one"
 
 
@@ -126,7 +126,7 @@ def test_a_node_that_others_say_is_lost_while_its_link_is_up_objects_at_the_next
     for _ in range(10):
         if QueryObject in talk.step(10.0):
             break
-    base = talk.talk.base or {}
+    base = talk.talk.node or {}
     conditions = [{**each, "status": "Unknown", "reason": "NodeStatusUnknown"} for each in base["status"]["conditions"]]
     lost = {**base, "metadata": {**base["metadata"], "resourceVersion": "999"}}
     lost["status"] = {**base["status"], "conditions": conditions}
@@ -152,7 +152,7 @@ def test_a_lease_that_is_refused_again_and_again_is_tried_ever_less_often(talk: 
                 tries += 1
                 talk.answer(WriteLease, {"Object": None, "Err": error("InternalError", 500)})
             elif isinstance(each, PatchNode):
-                talk.answer(PatchNode, {"Object": talk.talk.base, "Err": None})
+                talk.answer(PatchNode, {"Object": talk.talk.node, "Err": None})
     assert 6 <= tries <= 15
 
 
@@ -165,7 +165,7 @@ def test_a_lease_that_somebody_else_wrote_is_asked_for_again(talk: Talk) -> None
 
 def test_a_node_that_is_known_keeps_its_object_and_tells_what_differs(talk: Talk) -> None:
     talk.step()
-    stored = node(talk.facts(), NOW - 1000)
+    stored = node_object(talk.facts(), NOW - 1000)
     stored["metadata"]["uid"] = "node-uid"
     talk.answer(QueryObject, stored)
     talk.answer(RegisterNode, {"Object": {"metadata": {}}, "Err": error("AlreadyExists", 409)})
@@ -194,7 +194,7 @@ def test_a_status_is_told_when_it_changes_and_every_five_minutes(talk: Talk) -> 
     for _ in range(100):
         if PatchNode in talk.step(10.0):
             times.append(talk.now)
-            talk.answer(PatchNode, {"Object": {**talk.talk.base, "status": _patched(talk)}, "Err": None})  # type: ignore[dict-item]
+            talk.answer(PatchNode, {"Object": {**talk.talk.node, "status": _patched(talk)}, "Err": None})  # type: ignore[dict-item]
         if any(type(each) is WriteLease for each in talk.said):
             talk.answer(WriteLease, {"Object": talk.one(WriteLease).object, "Err": None})
     assert [after - before for before, after in itertools.pairwise(times)] == [300.0, 300.0]
@@ -205,7 +205,7 @@ def test_a_status_is_told_when_it_changes_and_every_five_minutes(talk: Talk) -> 
 def _patched(talk: Talk) -> Any:
     from tests.actors.edged_bench import patched
 
-    base = talk.talk.base or {}
+    base = talk.talk.node or {}
     return patched(base, msgspec.json.decode(talk.one(PatchNode).patch))["status"]
 
 
@@ -218,7 +218,7 @@ def test_a_change_during_a_report_is_told_right_after_it(talk: Talk) -> None:
     talk.trouble = ""
     talk.talk.status_changed(talk.now)
     assert talk.step() == []
-    talk.talk.answered(first.msg_id, {"Object": {**(talk.talk.base or {}), "status": status}, "Err": None}, talk.now)
+    talk.talk.on_response(first.msg_id, {"Object": {**(talk.talk.node or {}), "status": status}, "Err": None}, talk.now)
     assert talk.step() == [PatchNode]
 
 
@@ -231,11 +231,11 @@ def test_a_node_that_is_gone_registers_again(talk: Talk) -> None:
 
 
 def test_nothing_is_said_while_the_link_is_down(talk: Talk) -> None:
-    talk.talk.link(False)
+    talk.talk.on_link_change(False)
     assert talk.step() == [QueryObject]
     assert talk.step(100.0) == []
-    assert talk.talk.wake() == float("inf")
-    talk.talk.link(True)
+    assert talk.talk.next_due() == float("inf")
+    talk.talk.on_link_change(True)
     assert talk.step() == [QueryLease, RegisterNode]
 
 
@@ -243,7 +243,7 @@ def test_what_is_refused_is_said_again_later_and_later(talk: Talk) -> None:
     talk.step()
     waits = []
     for _ in range(9):
-        talk.talk.refused(talk.one(RegisterNode).msg_id, talk.now)
+        talk.talk.on_error(talk.one(RegisterNode).msg_id, talk.now)
         before = talk.now
         while RegisterNode not in talk.step(0.1):
             assert talk.now < before + 10

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged import patch
+from kubeedge_actors.actors.edged.status import strategic_diff
 from tests.actors.edged_bench import patched
 
 PLAIN = st.one_of(st.integers(0, 3), st.text("ab", max_size=2), st.booleans())
@@ -31,15 +31,15 @@ STATUSES = st.fixed_dictionaries(
 
 
 @given(STATUSES, STATUSES)
-def test_a_patch_makes_the_new_status_of_the_old_one(old: patch.Json, new: patch.Json) -> None:
-    changes = patch.status_patch(old, new)
+def test_a_patch_makes_the_new_status_of_the_old_one(old: strategic_diff.Json, new: strategic_diff.Json) -> None:
+    changes = strategic_diff.status_patch(old, new)
     assert patched({"status": old}, changes)["status"] == new
     assert (changes == {}) == (old == new)
 
 
 @given(STATUSES, STATUSES)
-def test_the_text_of_a_patch_has_sorted_keys(old: patch.Json, new: patch.Json) -> None:
-    text = patch.text(patch.status_patch(old, new))
+def test_the_text_of_a_patch_has_sorted_keys(old: strategic_diff.Json, new: strategic_diff.Json) -> None:
+    text = strategic_diff.patch_text(strategic_diff.status_patch(old, new))
     keys = list(msgspec.json.decode(text).get("status", {}))
     assert keys == sorted(keys)
 
@@ -47,7 +47,7 @@ def test_the_text_of_a_patch_has_sorted_keys(old: patch.Json, new: patch.Json) -
 def test_a_condition_that_lost_its_message_is_told_so_and_the_order_is_told() -> None:
     old = {"conditions": [{"type": "A", "status": "False", "message": "x"}, {"type": "B", "status": "True"}]}
     new = {"conditions": [{"type": "A", "status": "True"}, {"type": "B", "status": "True"}]}
-    assert patch.difference(old, new) == {
+    assert strategic_diff.strategic_diff(old, new) == {
         "conditions": [{"type": "A", "status": "True", "message": None}],
         "$setElementOrder/conditions": [{"type": "A"}, {"type": "B"}],
     }

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged.plan import Operation
+from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from tests.actors.edged_planning import Machine, pod
 
 IMAGES = st.sampled_from(["a:1", "a:2"])
@@ -25,7 +25,7 @@ def machines(draw: st.DrawFn, *policies: str) -> Machine:
     for name, image, count, state, code in draw(st.lists(FOUND, max_size=6, unique_by=lambda each: (each[0], each[2]))):
         machine.put(name, image, count, state, code)
     machine.deaf = draw(st.sets(NAMES))
-    machine.memory.network_open = draw(st.booleans())
+    machine.memory.sandbox_running = draw(st.booleans())
     return machine
 
 
@@ -40,7 +40,7 @@ def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: Machine) ->
     for each in machine.view.containers:
         assert len([one for one in machine.containers if one.name == each.name]) <= 2
     assert {one.name for one in machine.containers} <= {each.name for each in machine.view.containers}
-    assert machine.plan().operations == ()
+    assert machine.plan().actions == ()
 
 
 @settings(max_examples=200)
@@ -48,12 +48,12 @@ def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: Machine) ->
 def test_of_a_removed_pod_nothing_is_left_wherever_it_stood(machine: Machine, steps: int) -> None:
     for _ in range(steps):
         machine.step()
-    machine.memory.removed = True
+    machine.memory.is_deleted = True
     machine.settle()
     assert machine.containers == []
-    assert machine.memory.done
-    assert not machine.memory.network_open
-    assert machine.plan().operations == ()
+    assert machine.memory.is_cleaned_up
+    assert not machine.memory.sandbox_running
+    assert machine.plan().actions == ()
 
 
 @settings(max_examples=200)
@@ -62,9 +62,9 @@ def test_a_pod_whose_containers_have_done_their_work_is_not_run_again(machine: M
     machine.codes |= {"main": 0, "second": 0, **codes}
     for _ in range(40):
         made = machine.step()
-        if not made.operations and made.wake is None and not machine.finish_inits():
+        if not made.actions and made.next_due is None and not machine.finish_inits():
             break
-        machine.now = made.wake or machine.now
+        machine.now = made.next_due or machine.now
     for one in machine.engine.running():
         if one.name in ("main", "second"):
             machine.engine.finish(one.id, 0)
@@ -78,7 +78,7 @@ def test_a_pod_whose_containers_have_done_their_work_is_not_run_again(machine: M
 
 
 def launches(machine: Machine) -> list[str]:
-    return [each.name for each in machine.done if each.verb == "launch"]
+    return [each.name for each in machine.done if each.verb == "start"]
 
 
 def test_init_containers_run_one_after_the_other_before_the_main_ones() -> None:
@@ -92,7 +92,7 @@ def test_a_sidecar_runs_before_and_beside_the_main_container_and_ends_after_it()
     machine.settle()
     assert launches(machine) == ["side", "init", "main"]
     assert set(machine.running()) == {"side", "main"}
-    machine.memory.removed = True
+    machine.memory.is_deleted = True
     machine.settle()
     assert [each.name for each in machine.done if each.verb == "stop"] == ["main", "side"]
 
@@ -110,8 +110,8 @@ def test_a_crashing_container_is_restarted_at_once_then_after_10_20_40_up_to_300
     times: list[float] = []
     while len(times) < 9:
         made = machine.step()
-        times += [machine.now for each in made.operations if each.verb == "launch"]
-        machine.now = machine.now if made.operations else made.wake or 0.0
+        times += [machine.now for each in made.actions if each.verb == "start"]
+        machine.now = machine.now if made.actions else made.next_due or 0.0
     waits = [after - before for before, after in pairwise(times)]
     assert waits == [0, 10, 20, 40, 80, 160, 300, 300]
 
@@ -144,31 +144,31 @@ def test_a_deaf_container_is_killed_when_its_grace_is_over() -> None:
 
 
 def test_nothing_is_planned_twice_while_it_is_under_way() -> None:
-    from kubeedge_actors.actors.edged.plan import plan
+    from kubeedge_actors.actors.edged.pod.pod_sync import compute_actions
 
     machine = Machine(pod({"main": "a:1"}))
     first = machine.plan()
-    assert [each.verb for each in first.operations] == ["prepare"]
-    busy = frozenset(each.key for each in first.operations)
-    assert plan(machine.view, [], machine.memory, machine.now, busy).operations == ()
+    assert [each.verb for each in first.actions] == ["mount"]
+    busy = frozenset(each.key for each in first.actions)
+    assert compute_actions(machine.view, [], machine.memory, machine.now, busy).actions == ()
 
 
 def test_the_record_of_a_pod_stays_while_something_is_under_way() -> None:
-    from kubeedge_actors.actors.edged.plan import plan
+    from kubeedge_actors.actors.edged.pod.pod_sync import compute_actions
 
     machine = Machine(pod({"main": "a:1"}))
-    machine.memory.removed = True
-    launching = frozenset({Operation("launch", name="main").key})
-    assert plan(machine.view, [], machine.memory, machine.now, launching).operations == ()
-    assert [each.verb for each in machine.plan().operations] == ["forget"]
+    machine.memory.is_deleted = True
+    launching = frozenset({Action("start", name="main").key})
+    assert compute_actions(machine.view, [], machine.memory, machine.now, launching).actions == ()
+    assert [each.verb for each in machine.plan().actions] == ["cleanup"]
 
 
 def test_a_pod_that_is_active_for_too_long_fails() -> None:
     view = pod({"main": "a:1"})
     view.spec["activeDeadlineSeconds"] = 60
-    from kubeedge_actors.actors.edged.podspec import read
+    from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 
-    machine = Machine(read(view.raw))
+    machine = Machine(parse_pod(view.raw))
     start = machine.now
     machine.settle()
     assert (machine.phase, machine.running(), machine.now) == ("Failed", {}, start + 60)

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.edged.actor import Edged
-from kubeedge_actors.actors.edged.internal import LinkSeen
+from kubeedge_actors.actors.edged.edged import Edged
+from kubeedge_actors.actors.edged.messages import LinkState
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.containers.folders import PodFolders
-from kubeedge_actors.drivers.containers.host import LinuxHost
-from kubeedge_actors.drivers.containers.probes import NetworkProber
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
+from kubeedge_actors.drivers.machine.linux import LinuxMachine
+from kubeedge_actors.drivers.machine.probes import NetworkProber
+from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.module import on
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire.messages import DeletePod, LinkUp, PatchPod, PodChanged
 from tests.actors.edged_bench import NODE, CloudStandIn, pod
@@ -38,13 +38,13 @@ class SignallingCloud(CloudStandIn):
         self.changed = threading.Condition()
 
     @on
-    def patch_pod(self, message: PatchPod) -> None:
-        super().patch_pod(message)
+    def on_patch_pod(self, message: PatchPod) -> None:
+        super().on_patch_pod(message)
         self._changed()
 
     @on
-    def delete_pod(self, message: DeletePod) -> None:
-        super().delete_pod(message)
+    def on_delete_pod(self, message: DeletePod) -> None:
+        super().on_delete_pod(message)
         self._changed()
 
     def _changed(self) -> None:
@@ -68,14 +68,14 @@ class Node:
 
     def start(self) -> None:
         self.containers = self.make()
-        self.runtime = Runtime(ThreadsEngine())
-        link = LinkSeen()
+        self.runtime = ActorSystem(ThreadsEngine())
+        link = LinkState()
         edged = Edged.spec(
             lambda: Edged(
                 node_name=NODE,
                 runtime=self.containers,
-                folders=PodFolders(self.folder),
-                host=LinuxHost(self.folder),
+                folders=LocalPodVolumes(self.folder),
+                host=LinuxMachine(self.folder),
                 prober=NetworkProber(),
                 address="127.0.0.1",
                 product="0.1.0",
@@ -172,7 +172,7 @@ def _first(node: Node, container_id: str) -> Iterator[bytes]:
 
 def _gone(node: Node) -> None:
     """Nothing of the pod is left, soon: what follows the deletion of the object is told to nobody."""
-    eventually(lambda: not (node.containers.list() or PodFolders(node.folder).uids()), "nothing is left")
+    eventually(lambda: not (node.containers.list() or LocalPodVolumes(node.folder).uids()), "nothing is left")
 
 
 def test_a_killed_process_of_a_pod_is_started_again(node: Node) -> None:

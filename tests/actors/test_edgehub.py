@@ -8,27 +8,28 @@ import re
 
 import pytest
 
-from kubeedge_actors.actors.edgehub.patience import Patience, overdue
-from kubeedge_actors.actors.edgehub.tally import Tally
-from kubeedge_actors.drivers.link.base import Admission, Link, LinkTls
+from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff, retry_due
+from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
+from kubeedge_actors.drivers.link.base import Link, UpgradeResponse
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import CertificateError, LinkError
 from kubeedge_actors.supervisors import Reason
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    Answered,
-    AskMembership,
     BusPublish,
+    ErrorResponse,
     KeepAlive,
     LinkDown,
     LinkUp,
+    MembershipRequest,
     ObjectPushed,
     PatchNode,
     QueryLease,
     QueryObject,
-    Refused,
     RegisterNode,
     ReportEvent,
-    UnknownRecord,
+    Response,
+    UnknownMessage,
     WriteLease,
 )
 from tests.actors.edge_world import SETTLED, Cloud, World
@@ -46,15 +47,15 @@ class Keys:
         self.renewals = 0
         self.due = 0.0
 
-    def obtain(self) -> LinkTls:
+    def obtain(self) -> TlsPaths:
         if self.error is not None:
             raise self.error
-        return LinkTls("ca", f"cert-{self.renewals}", "key")
+        return TlsPaths("ca", f"cert-{self.renewals}", "key")
 
     def renew_at(self) -> float:
         return self.due
 
-    def renew(self) -> LinkTls:
+    def renew(self) -> TlsPaths:
         if self.renewal is not None:
             raise self.renewal
         self.renewals += 1
@@ -68,10 +69,10 @@ class Keys:
 def test_it_introduces_itself_in_headers_and_path() -> None:
     world = World().start()
     (peer,) = world.cloud.requests
-    assert peer.path == f"/{names.DEFAULT_PROJECT}/edge-1/events"
+    assert peer.path == f"/{constants.DEFAULT_PROJECT}/edge-1/events"
     assert peer.headers == {
         "node_id": "edge-1",
-        "project_id": names.DEFAULT_PROJECT,
+        "project_id": constants.DEFAULT_PROJECT,
         "connectionuse": "msg",
         "kubeedge-actors-ack": "1",
         "kubeedge-actors-lease": "1",
@@ -107,21 +108,21 @@ def test_a_cloud_of_ours_needs_no_moment() -> None:
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_cloud_that_renews_the_lease_with_each_beat_says_so_in_the_handshake(answered: bool) -> None:
-    world = World(cloud=Cloud(headers={names.HEADER_LEASE: "1"} if answered else {}))
+    world = World(cloud=Cloud(headers={constants.HEADER_LEASE: "1"} if answered else {}))
     ups = world.harness.probe(LinkUp)
     world.start()
-    assert [up.leased for up in ups] == [answered]
+    assert [up.cloud_renews_lease for up in ups] == [answered]
 
 
 def test_what_goes_over_the_link_is_counted_by_module_and_kind() -> None:
-    tally = Tally()
-    world = World(tally=tally).start()
+    tally = TrafficCounters()
+    world = World(traffic=tally).start()
     world.tell(QUERY)
     world.tell(ReportEvent(operation="insert", namespace="default", name="e", content={}))
     world.say(PUSH)
     world.cloud.say_text("{")
     world.harness.run()
-    facts = tally.facts()
+    facts = tally.snapshot()
     said = {text: len(text) for text in world.cloud.texts}
     assert {about: each["messages"] for about, each in facts["up"].items()} == {
         "websocket/keepalive": 1,
@@ -133,11 +134,11 @@ def test_what_goes_over_the_link_is_counted_by_module_and_kind() -> None:
 
 
 def test_a_cloud_that_invents_kinds_does_not_fill_memory() -> None:
-    tally = Tally()
+    tally = TrafficCounters()
     for number in range(2000):
         tally.count("down", f'{{"route":{{"source":"x","operation":"update","resource":"a/kind-{number}/b"}}}}')
-    assert len(tally.facts()["down"]) <= 502
-    assert sum(each["messages"] for each in tally.facts()["down"].values()) == 2000
+    assert len(tally.snapshot()["down"]) <= 502
+    assert sum(each["messages"] for each in tally.snapshot()["down"].values()) == 2000
 
 
 def test_it_tries_again_with_growing_patience_and_full_jitter() -> None:
@@ -149,7 +150,7 @@ def test_it_tries_again_with_growing_patience_and_full_jitter() -> None:
         opened.append(world.harness.clock.monotonic())
         return cloud.server.link()
 
-    world = World(cloud=cloud, chance=lambda: next(chances), links=link)
+    world = World(cloud=cloud, random=lambda: next(chances), link_factory=link)
     world.harness.advance(120.0)
     waits = [round(after - before, 3) for before, after in itertools.pairwise(opened)]
     assert waits[:8] == [0.5, 0.5, 2.0, 2.0, 8.0, 8.0, 30.0, 15.0]
@@ -157,7 +158,7 @@ def test_it_tries_again_with_growing_patience_and_full_jitter() -> None:
 
 def test_it_comes_back_when_the_cloud_says() -> None:
     world = World()
-    world.cloud.refusal = Admission(503, {"Retry-After": "90"}, "too many nodes")
+    world.cloud.refusal = UpgradeResponse(503, {"Retry-After": "90"}, "too many nodes")
     world.harness.run()
     world.harness.advance(89.0)
     assert len(world.cloud.requests) == 1
@@ -166,13 +167,13 @@ def test_it_comes_back_when_the_cloud_says() -> None:
 
 
 def test_a_link_that_lasted_makes_it_start_over_and_one_that_did_not_does_not() -> None:
-    patience = Patience(lambda: 1.0)
+    patience = ReconnectBackoff(lambda: 1.0)
     for _ in range(5):
-        patience.next()
-    patience.lasted(9.0)
-    assert patience.next() == 16.0
-    patience.lasted(10.0)
-    assert patience.next() == 0.5
+        patience.next_delay()
+    patience.connected_for(9.0)
+    assert patience.next_delay() == 16.0
+    patience.connected_for(10.0)
+    assert patience.next_delay() == 0.5
 
 
 def test_a_lost_link_is_told_once_and_comes_back() -> None:
@@ -205,7 +206,7 @@ def test_an_outage_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture
 
 
 def test_a_link_that_flaps_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(chance=lambda: 0.1)
+    world = World(random=lambda: 0.1)
     world.start()
     caplog.clear()
     began = world.harness.clock.monotonic()
@@ -229,7 +230,7 @@ def test_a_link_that_breaks_before_it_is_settled_is_no_link() -> None:
 def test_certificates_are_fetched_again_until_they_come() -> None:
     keys, sentences = Keys(), list[str]()
     keys.error = LinkError("the cloud can not be reached")
-    world = World(credentials=keys, refused=sentences.append).start()
+    world = World(credentials=keys, on_rejected=sentences.append).start()
     assert world.cloud.requests == []
     keys.error = None
     world.back()
@@ -240,13 +241,13 @@ def test_certificates_are_fetched_again_until_they_come() -> None:
 def test_certificates_that_are_refused_are_told_to_whoever_started_us() -> None:
     keys, sentences = Keys(), list[str]()
     keys.error = CertificateError("the token is wrong")
-    World(credentials=keys, refused=sentences.append).start()
+    World(credentials=keys, on_rejected=sentences.append).start()
     assert sentences == ["the token is wrong"]
 
 
 def test_a_node_that_was_let_in_once_goes_on_when_its_certificates_are_refused_later() -> None:
     keys, sentences = Keys(), list[str]()
-    world = World(credentials=keys, refused=sentences.append).start()
+    world = World(credentials=keys, on_rejected=sentences.append).start()
     keys.error = CertificateError("the certificate has expired")
     world.cut()
     world.back()
@@ -293,7 +294,7 @@ def test_a_cloud_that_never_answers_is_left() -> None:
 
 def test_a_cloud_that_is_asked_nothing_may_be_silent() -> None:
     world = World().start()
-    world.tell(Answered(parent_msg_id="push", resource="default/pod/shop"))
+    world.tell(Response(parent_msg_id="push", resource="default/pod/shop"))
     world.harness.advance(600.0)
     assert len(world.cloud.requests) == 1
 
@@ -310,8 +311,8 @@ def test_what_the_cloud_says_is_told_to_whoever_accepts_it() -> None:
 
 def test_an_answer_is_told_to_metamanager_alone() -> None:
     world = World()
-    others = world.harness.probe("edged", Answered)
-    world.start().say(Answered(parent_msg_id="question", resource="default/configmap/shop", content={"a": 1}))
+    others = world.harness.probe("edged", Response)
+    world.start().say(Response(parent_msg_id="question", resource="default/configmap/shop", content={"a": 1}))
     assert world.metamanager.only().content == {"a": 1}
     assert len(others) == 0
 
@@ -330,9 +331,9 @@ def test_a_malformed_frame_is_a_dead_letter_and_the_link_stays(text: str) -> Non
     world.cloud.say_text(text)
     world.harness.run()
     (letter,) = world.harness.dead_letters[-1:]
-    assert letter.reason is Reason.NOBODY_ACCEPTS
+    assert letter.reason is Reason.NO_SUBSCRIBER
     assert type(letter.message).__name__ == "MalformedFrame"
-    world.say(Answered(parent_msg_id="question", resource="x"))
+    world.say(Response(parent_msg_id="question", resource="x"))
     assert len(world.metamanager) == 1
 
 
@@ -346,11 +347,11 @@ def test_the_empty_message_of_a_stopping_hub_is_passed_over() -> None:
 
 def test_a_frame_of_unknown_meaning_goes_to_a_module_that_asked_for_it() -> None:
     world = World()
-    unknown = world.harness.probe(UnknownRecord)
+    unknown = world.harness.probe(UnknownMessage)
     world.start()
     world.cloud.say_text('{"header":{"msg_id":"m"},"route":{"source":"x","group":"future"},"content":1}')
     world.harness.run()
-    assert unknown.only().record.route.group == "future"
+    assert unknown.only().message.route.group == "future"
 
 
 # --- up: said once --------------------------------------------------------------------------------------------------
@@ -373,7 +374,7 @@ def test_a_question_without_a_link_is_refused_at_once(question: QueryObject) -> 
     world.cloud.server.reachable = False
     world.start().tell(question)
     refusal = world.metamanager.only()
-    assert isinstance(refusal, Refused)
+    assert isinstance(refusal, ErrorResponse)
     assert (refusal.parent_msg_id, refusal.reason) == (question.msg_id, "not connected")
     assert refusal.resource
 
@@ -381,13 +382,13 @@ def test_a_question_without_a_link_is_refused_at_once(question: QueryObject) -> 
 def test_a_question_that_can_not_be_written_is_refused() -> None:
     world = World().start()
     world.tell(QueryObject(type="configmap", namespace="a/b", name="c"))
-    assert isinstance(world.metamanager.only(), Refused)
+    assert isinstance(world.metamanager.only(), ErrorResponse)
 
 
 def test_acknowledgements_without_a_link_are_dropped_because_the_cloud_repeats() -> None:
     world = World()
     world.cloud.server.reachable = False
-    world.start().tell(Answered(parent_msg_id="push", resource="default/pod/shop"), AskMembership(content="{}"))
+    world.start().tell(Response(parent_msg_id="push", resource="default/pod/shop"), MembershipRequest(content="{}"))
     world.cloud.server.reachable = True
     world.back()
     assert world.cloud.take() == []
@@ -427,7 +428,7 @@ def test_a_crash_of_the_hub_is_told_as_a_lost_link_and_it_connects_again() -> No
     world = World()
     ups, downs = world.harness.probe(LinkUp), world.harness.probe(LinkDown)
     world.start()
-    world.harness.crash(names.EDGEHUB)
+    world.harness.crash(constants.EDGEHUB)
     assert len(downs) == 1
     world.back()
     assert len(ups) == 2
@@ -440,16 +441,16 @@ def test_what_the_cloud_said_before_a_crash_and_was_not_handled_is_handled_after
     published = world.harness.probe(BusPublish)
     world.start()
     world.cloud.say(BusPublish(topic="a", payload="b"))
-    world.harness.crash(names.EDGEHUB)
+    world.harness.crash(constants.EDGEHUB)
     world.back()
     assert len(published) == 1
 
 
 def test_a_second_incarnation_opens_only_one_link() -> None:
     later: list[object] = []
-    world = World(background=later.append)
+    world = World(run_in_thread=later.append)
     world.harness.run()
-    world.harness.crash(names.EDGEHUB)
+    world.harness.crash(constants.EDGEHUB)
     world.harness.advance(31.0)
     assert len(later) == 2
     for work in later:
@@ -460,8 +461,8 @@ def test_a_second_incarnation_opens_only_one_link() -> None:
 
 
 def test_what_is_not_confirmed_is_said_again_ever_more_rarely() -> None:
-    assert not overdue(0.0, 1, 59.0)
-    assert overdue(0.0, 1, 60.0)
-    assert not overdue(0.0, 2, 119.0)
-    assert overdue(0.0, 2, 120.0)
-    assert overdue(0.0, 99, 3600.0)
+    assert not retry_due(0.0, 1, 59.0)
+    assert retry_due(0.0, 1, 60.0)
+    assert not retry_due(0.0, 2, 119.0)
+    assert retry_due(0.0, 2, 120.0)
+    assert retry_due(0.0, 99, 3600.0)

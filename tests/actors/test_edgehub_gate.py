@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from kubeedge_actors.actors.edgehub.events import FrameCame, Gate, LinkClosed
+from kubeedge_actors.actors.edgehub.messages import FrameReceived, LinkClosed, LinkEventsAdapter
 from kubeedge_actors.drivers.link.base import Closed, Link
 from kubeedge_actors.supervisors import Ref
 
@@ -21,15 +21,15 @@ class Told:
 
 def test_the_end_of_a_link_is_told_to_the_hub() -> None:
     told = Told()
-    Gate(cast("Ref", told), cast("Link", object())).on_close(Closed("cut"))
+    LinkEventsAdapter(cast("Ref", told), cast("Link", object())).on_close(Closed("cut"))
     assert [type(each) for each in told.messages] == [LinkClosed]
 
 
 def test_the_end_of_a_link_that_a_stopping_hub_has_let_go_is_told_to_nobody_but_texts_still_count() -> None:
     told = Told()
-    gate = Gate(cast("Ref", told), cast("Link", object()))
-    gate.shut()
+    gate = LinkEventsAdapter(cast("Ref", told), cast("Link", object()))
+    gate.detach()
     gate.on_text("late")
     gate.on_written(["mark"])
     gate.on_close(Closed("closed by this side"))
-    assert told.messages == [FrameCame(text="late")]
+    assert told.messages == [FrameReceived(text="late")]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.testing import InjectedCrash
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import ReportConfirmed, ReportEvent, Said, TwinReported
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import LinkMessage, ReportEvent, ReportStored, TwinReported
 from tests.actors.edge_world import Cloud, World
 
 DEVICES = ["default/lamp", "default/fan"]
@@ -33,11 +33,11 @@ class CrashingOutbox:
             self.crash = False
             raise InjectedCrash("after the commit")
 
-    def holds(self, msg_ids: Sequence[str]) -> set[str]:
-        return self._outbox.holds(msg_ids)
+    def contains(self, msg_ids: Sequence[str]) -> set[str]:
+        return self._outbox.contains(msg_ids)
 
-    def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
-        return self._outbox.waiting(keyed=keyed, after=after, limit=limit)
+    def pending(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
+        return self._outbox.pending(keyed=keyed, after=after, limit=limit)
 
     def count(self) -> int:
         return self._outbox.count()
@@ -50,7 +50,7 @@ class PickyCloud(Cloud):
         super().__init__(ours=True)
         self.events: list[str] = []
         self.twins: dict[tuple[str, str], Any] = {}
-        self.owed: list[Said] = []
+        self.owed: list[LinkMessage] = []
         self.known: set[str] = set()
 
     def on_text(self, peer: Any, text: str) -> bool:
@@ -72,7 +72,7 @@ class PickyCloud(Cloud):
         due, self.owed = self.owed[:count], self.owed[count:]
         for message in due:
             if isinstance(message, TwinReported):
-                self.say(ReportConfirmed(parent_msg_id=message.msg_id))
+                self.say(ReportStored(parent_msg_id=message.msg_id))
             else:
                 self.acknowledge(message)
 
@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cloud = PickyCloud()
-        self.outbox = CrashingOutbox(MemoryStore().outbox)
+        self.outbox = CrashingOutbox(FakeStore().outbox)
         self.world = World(cloud=self.cloud, outbox=self.outbox).start()
         self.said = 0
         self.version = 0
@@ -91,7 +91,7 @@ class Machine(RuleBasedStateMachine):
     def events_happen(self, count: int) -> None:
         for _ in range(count):
             event = ReportEvent(operation="insert", namespace="default", name=str(self.said), content={})
-            self.world.harness.ref(names.EDGEHUB).tell(event)
+            self.world.harness.ref(constants.EDGEHUB).tell(event)
             self.said += 1
         self.world.harness.run()
 
@@ -133,7 +133,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def the_hub_crashes(self) -> None:
-        self.world.harness.crash(names.EDGEHUB)
+        self.world.harness.crash(constants.EDGEHUB)
         self.cloud.owed.clear()
 
     @rule()

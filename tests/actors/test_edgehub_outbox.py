@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.edgehub.queue import WINDOW
-from kubeedge_actors.actors.edgehub.reports import join
+from kubeedge_actors.actors.edgehub.device_reports import merge_reports
+from kubeedge_actors.actors.edgehub.outbox import WINDOW
 from kubeedge_actors.drivers.store.base import OutboxRow
 from kubeedge_actors.errors import StoreError
 from kubeedge_actors.supervisors import Reason
-from kubeedge_actors.wire import codec, mapping, names
+from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
     BusUploaded,
     DeletePod,
     DeviceStateReported,
-    ReportConfirmed,
     ReportEvent,
+    ReportStored,
     TwinReported,
 )
 from tests.actors.edge_world import Cloud, World, content_of
@@ -161,7 +161,7 @@ def test_a_crash_of_the_hub_loses_nothing() -> None:
     said = events(5)
     world.tell(*said)
     world.cloud.take()
-    world.harness.crash(names.EDGEHUB)
+    world.harness.crash(constants.EDGEHUB)
     world.back()
     assert [event.msg_id for event in world.cloud.take()] == [event.msg_id for event in said]
 
@@ -178,7 +178,7 @@ def test_what_can_neither_be_kept_nor_said_is_a_dead_letter() -> None:
     world.store.failure = StoreError("the disk is full")
     world.tell(*events(1))
     (letter,) = world.harness.dead_letters[-1:]
-    assert letter.reason is Reason.NOBODY_ACCEPTS
+    assert letter.reason is Reason.NO_SUBSCRIBER
     assert type(letter.message).__name__ == "Undeliverable"
 
 
@@ -233,12 +233,12 @@ def test_with_a_link_reports_go_out_one_by_one() -> None:
 
 def test_a_report_stays_until_it_is_confirmed() -> None:
     world = World(cloud=Cloud(ours=True))
-    confirmations = world.harness.probe(ReportConfirmed)
+    confirmations = world.harness.probe(ReportStored)
     said = report("default/lamp", power=value("on"))
     world.start().tell(said)
     world.cloud.acknowledge(said)
     assert world.waiting() == [said.msg_id]
-    world.say(ReportConfirmed(parent_msg_id=said.msg_id))
+    world.say(ReportStored(parent_msg_id=said.msg_id))
     assert world.waiting() == []
     assert confirmations.only().parent_msg_id == said.msg_id
 
@@ -253,7 +253,7 @@ def test_unconfirmed_reports_are_joined_and_said_again_after_a_break() -> None:
     world.back()
     (heard,) = world.cloud.take()
     assert heard.report["twin"] == {"power": value("on"), "mode": value("eco")}
-    world.say(ReportConfirmed(parent_msg_id=heard.msg_id))
+    world.say(ReportStored(parent_msg_id=heard.msg_id))
     assert world.waiting() == []
 
 
@@ -266,9 +266,9 @@ def test_what_is_said_again_has_another_id_because_a_cloud_may_drop_what_it_has_
     world.back()
     (heard,) = world.cloud.take()
     assert heard.msg_id != said.msg_id
-    world.say(ReportConfirmed(parent_msg_id=said.msg_id))
+    world.say(ReportStored(parent_msg_id=said.msg_id))
     assert len(world.waiting()) == 1
-    world.say(ReportConfirmed(parent_msg_id=heard.msg_id))
+    world.say(ReportStored(parent_msg_id=heard.msg_id))
     assert world.waiting() == []
 
 
@@ -278,7 +278,7 @@ def test_an_unconfirmed_report_is_said_again_on_the_same_link() -> None:
     world.cloud.take()
     world.harness.advance(75.0)
     (heard,) = world.cloud.take()
-    world.say(ReportConfirmed(parent_msg_id=heard.msg_id))
+    world.say(ReportStored(parent_msg_id=heard.msg_id))
     assert world.waiting() == []
     world.harness.advance(600.0)
     assert world.cloud.take() == []
@@ -289,7 +289,7 @@ def test_what_is_said_again_does_not_undo_what_was_confirmed_since() -> None:
     world.tell(report("default/lamp", power=value("on"), mode=value("eco")))
     newer = report("default/lamp", power=value("off"))
     world.tell(newer)
-    world.say(ReportConfirmed(parent_msg_id=newer.msg_id))
+    world.say(ReportStored(parent_msg_id=newer.msg_id))
     world.cloud.take()
     world.harness.advance(75.0)
     (heard,) = world.cloud.take()
@@ -308,7 +308,7 @@ def test_a_device_that_is_never_confirmed_does_not_hold_up_the_others_nor_fill_t
 def test_a_report_that_the_device_twin_has_stored_is_not_written_again() -> None:
     world = World().start()
     said = report("default/lamp", power=value("on"))
-    frame = codec.encode(mapping.to_record(said, 1))
+    frame = beehive.encode(mapping.to_beehive(said, 1))
     world.outbox.apply([OutboxRow(said.msg_id, frame, "any key")], ())
     writes: list[object] = []
     apply = world.store.outbox.apply
@@ -316,7 +316,7 @@ def test_a_report_that_the_device_twin_has_stored_is_not_written_again() -> None
     world.tell(said)
     assert [heard.msg_id for heard in world.cloud.take()] == [said.msg_id]
     assert writes == []
-    world.say(ReportConfirmed(parent_msg_id=said.msg_id))
+    world.say(ReportStored(parent_msg_id=said.msg_id))
     assert world.waiting() == []
 
 
@@ -351,7 +351,7 @@ def test_what_is_said_is_what_was_stored() -> None:
 def test_joining_keeps_the_side_that_the_newer_report_does_not_mention() -> None:
     older = report("d/l", level={"expected": {"value": "3"}, "expected_version": {"cloud": 0, "edge": 1}})
     newer = report("d/l", level={"actual": {"value": "2"}, "actual_version": {"cloud": 0, "edge": 4}})
-    joined = join(older, newer)
+    joined = merge_reports(older, newer)
     assert isinstance(joined, TwinReported)
     assert joined.report["twin"]["level"] == {**older.report["twin"]["level"], **newer.report["twin"]["level"]}
     assert joined.msg_id == newer.msg_id
@@ -360,7 +360,7 @@ def test_joining_keeps_the_side_that_the_newer_report_does_not_mention() -> None
 def test_joining_goes_by_version_where_there_is_one() -> None:
     newer = report("d/l", level={"actual": {"value": "5"}, "actual_version": {"cloud": 0, "edge": 5}})
     stale = report("d/l", level={"actual": {"value": "4"}, "actual_version": {"cloud": 0, "edge": 4}, "optional": True})
-    joined = join(newer, stale)
+    joined = merge_reports(newer, stale)
     assert isinstance(joined, TwinReported)
     assert joined.report["twin"]["level"] == {**newer.report["twin"]["level"], "optional": True}
 
@@ -375,14 +375,14 @@ def test_joining_goes_by_version_where_there_is_one() -> None:
     ],
 )
 def test_a_deletion_is_not_mixed_with_what_was_before_or_after(older: Any, newer: Any) -> None:
-    joined = join(report("d/l", scene=older), report("d/l", scene=newer))
+    joined = merge_reports(report("d/l", scene=older), report("d/l", scene=newer))
     assert isinstance(joined, TwinReported)
     assert joined.report["twin"] == {"scene": newer}
 
 
 def test_of_two_states_the_newer_counts() -> None:
     newer = DeviceStateReported(device="d/l", report="new")
-    assert join(DeviceStateReported(device="d/l", report="old"), newer) == newer
+    assert merge_reports(DeviceStateReported(device="d/l", report="old"), newer) == newer
 
 
 def test_a_full_disk_is_said_once_and_what_was_kept_is_said_when_there_is_room(

@@ -8,27 +8,27 @@ import pytest
 
 from kubeedge_actors.actors.eventbus import (
     CHECK_SECONDS,
-    FIXED,
-    KEEPERS,
-    STORED_SECONDS,
+    FIXED_FILTERS,
+    FLUSH_TIMEOUT,
+    PERSISTING_MODULES,
     EventBus,
-    Standing,
-    Unusable,
+    EventBusState,
+    UnroutableMqtt,
 )
-from kubeedge_actors.drivers.broker.base import Arrival
+from kubeedge_actors.drivers.broker.base import InboundMessage
 from kubeedge_actors.drivers.broker.fake import FakeBroker
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Reply
+from kubeedge_actors.supervisors import ReplyTo
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire.messages import (
-    AskStored,
     BusPublish,
     BusSubscribe,
     BusUnsubscribe,
     BusUploaded,
     DeviceStateUpdate,
+    FlushRequest,
     MembershipGet,
     MqttPublish,
     MqttReceived,
@@ -48,14 +48,14 @@ class Bus:
     def __init__(
         self,
         *brokers: FakeBroker,
-        store: MemoryStore | None = None,
+        store: FakeStore | None = None,
         contain: bool = False,
         keepers: tuple[type[Module], ...] = (),
     ) -> None:
         self.brokers = brokers or (FakeBroker(),)
-        self.store = store or MemoryStore()
-        standing = Standing()
-        spec = EventBus.spec(lambda: EventBus(NODE, self.brokers, self.store.topics, standing))
+        self.store = store or FakeStore()
+        standing = EventBusState()
+        spec = EventBus.spec(lambda: EventBus(NODE, self.brokers, self.store.subscribed_topics, standing))
         self.harness = inline(spec, *keepers, contain=contain)
         self.twin = self.harness.probe(TwinUpdate, TwinGet, TwinCloudUpdated, DeviceStateUpdate, MembershipGet)
         self.hub = self.harness.probe(*(() if keepers else ("edgehub",)))
@@ -128,8 +128,8 @@ def test_a_device_topic_that_means_nothing_is_a_dead_letter(topic: str) -> None:
     bus = Bus()
     bus.arrive(topic)
     (letter,) = bus.harness.dead_letters
-    assert isinstance(letter.message, Unusable)
-    assert letter.message.message == Arrival(topic, b"x")
+    assert isinstance(letter.message, UnroutableMqtt)
+    assert letter.message.message == InboundMessage(topic, b"x")
 
 
 def test_many_messages_are_typed_in_order() -> None:
@@ -156,7 +156,7 @@ def test_what_modules_say_is_published_on_every_broker() -> None:
     bus.harness.publish(MqttPublish(topic="t", payload=b"1", qos=1, retain=True))
     bus.harness.publish(MqttPublish(topic="t", payload=b"2"))
     for broker in bus.brokers:
-        assert broker.published == [Arrival("t", b"1", 1, True), Arrival("t", b"2")]
+        assert broker.published == [InboundMessage("t", b"1", 1, True), InboundMessage("t", b"2")]
 
 
 def test_what_cannot_be_published_is_a_dead_letter_and_no_crash() -> None:
@@ -173,7 +173,7 @@ def test_the_cloud_publishes_text_and_nothing_else() -> None:
     bus = Bus()
     bus.harness.publish(BusPublish(topic="down", payload="body text"))
     bus.harness.publish(BusPublish(topic="down", payload={"a": 1}))
-    assert bus.brokers[0].published == [Arrival("down", b"body text")]
+    assert bus.brokers[0].published == [InboundMessage("down", b"body text")]
     (letter,) = bus.harness.dead_letters
     assert letter.message.reason == "the payload is not text"  # type: ignore[attr-defined]
 
@@ -188,7 +188,7 @@ def test_a_topic_that_the_cloud_wants_is_uploaded_until_it_does_not_over_restart
     again.arrive("default/temp", b"23")
     assert bus.uploads() == [("default/temp", "21")]
     assert again.uploads() == [("default/temp", "22")]
-    assert Bus(store=bus.store).store.topics.all() == []
+    assert Bus(store=bus.store).store.subscribed_topics.all() == []
 
 
 def test_a_topic_wanted_twice_over_is_uploaded_once() -> None:
@@ -204,7 +204,7 @@ def test_a_filter_that_is_none_is_a_dead_letter_and_not_stored() -> None:
     bus.harness.publish(BusSubscribe(topic="a/#/b"))
     bus.harness.publish(MqttSubscribe(filter=""))
     assert len(bus.harness.dead_letters) == 2
-    assert bus.store.topics.all() == []
+    assert bus.store.subscribed_topics.all() == []
 
 
 def test_modules_get_what_they_subscribed_to_and_nothing_of_hw() -> None:
@@ -223,7 +223,7 @@ def test_modules_get_what_they_subscribed_to_and_nothing_of_hw() -> None:
 
 def test_unsubscribing_what_others_want_takes_nothing_from_them() -> None:
     bus = Bus()
-    fixed = FIXED[0]
+    fixed = FIXED_FILTERS[0]
     bus.harness.publish(MqttSubscribe(filter="a"))
     bus.harness.publish(BusSubscribe(topic="a"))
     bus.harness.publish(MqttUnsubscribe(filter="a"))
@@ -275,8 +275,8 @@ class Keeper:
     """An EventBus whose keepers answer when the test says so."""
 
     def __init__(self) -> None:
-        self.replies: list[tuple[str, Reply]] = []
-        self.bus = Bus(contain=True, keepers=tuple(self.keeper(name) for name in KEEPERS))
+        self.replies: list[tuple[str, ReplyTo]] = []
+        self.bus = Bus(contain=True, keepers=tuple(self.keeper(name) for name in PERSISTING_MODULES))
 
     def keeper(self, called: str) -> type[Module]:
         replies = self.replies
@@ -285,11 +285,11 @@ class Keeper:
             name = called
 
             @on
-            def stored(self, message: AskStored) -> None:
+            def on_flush_request(self, message: FlushRequest) -> None:
                 replies.append((called, self.reply_later()))
 
             @on
-            def passed(self, message: BusUploaded) -> None:
+            def on_bus_uploaded(self, message: BusUploaded) -> None:
                 """It is."""
 
         return Slow
@@ -351,7 +351,7 @@ def test_what_nobody_keeps_is_acknowledged_at_once() -> None:
 def test_a_keeper_that_is_slow_is_asked_again() -> None:
     bus = Keeper()
     bus.say(UPDATE, 1)
-    bus.bus.harness.advance(STORED_SECONDS + 1)
+    bus.bus.harness.advance(FLUSH_TIMEOUT + 1)
     assert len(bus.replies) == 2
     bus.replies.pop(0)
     assert bus.answer() == 1
@@ -377,11 +377,11 @@ def test_a_crash_forgets_no_acknowledgement() -> None:
 def test_a_message_that_ends_as_a_dead_letter_holds_up_no_client_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     bus = Bus(contain=True)
 
-    def poisoned(self: EventBus, arrival: Arrival) -> str:
+    def poisoned(self: EventBus, message: InboundMessage) -> str:
         raise ValueError("poison")
 
     with monkeypatch.context() as patch:
-        patch.setattr(EventBus, "_hand_on", poisoned)
+        patch.setattr(EventBus, "_route", poisoned)
         bus.client.publish(UPLOAD, b"x", 1)
         bus.harness.advance(60.0)
         assert [letter.message for letter in bus.harness.dead_letters] != []

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.leadership.actor import specs
-from kubeedge_actors.actors.leadership.clerk import LEASE
-from kubeedge_actors.actors.leadership.election import DEADLINE, DURATION, RETRY, Election
+from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, Election
+from kubeedge_actors.actors.leadership.leader_elector import specs
+from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
 from kubeedge_actors.drivers.cluster.base import LEASE_KIND, Json
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError, RegistrationError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.testing import Harness, inline
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LeadershipChanged
 
 Request = tuple[str, str, str, str, str]
@@ -46,7 +46,7 @@ class Work(Module):
     name = "work"
 
     @on
-    def nothing(self, message: LeadershipChanged) -> None:
+    def on_leadership_changed(self, message: LeadershipChanged) -> None:
         """It is never told."""
 
 
@@ -84,7 +84,7 @@ def api() -> FakeCluster:
 
 
 def record(api: FakeCluster) -> Json:
-    lease = api.peek(LEASE_KIND, names.SYSTEM_NAMESPACE, LEASE)
+    lease = api.peek(LEASE_KIND, constants.SYSTEM_NAMESPACE, LEASE_NAME)
     assert lease is not None
     return dict(lease["spec"])
 
@@ -113,9 +113,9 @@ def test_a_single_replica_leads_at_once_and_renews(api: FakeCluster) -> None:
 def test_the_second_waits_and_leads_when_the_first_is_killed(api: FakeCluster) -> None:
     one, two = Replica(api, "one"), Replica(api, "two")
     assert together(60, one, two) == 1 and one.leads()
-    two.advance(DURATION - 2)
+    two.advance(LEASE_DURATION - 2)
     assert not two.leads()
-    two.advance(2 * RETRY + 2)
+    two.advance(2 * RETRY_PERIOD + 2)
     assert two.leads()
     assert (record(api)["holderIdentity"], record(api)["leaseTransitions"]) == ("two", 1)
 
@@ -125,7 +125,7 @@ def test_a_leader_that_stops_in_good_order_lets_the_other_begin_at_once(api: Fak
     together(4, one, two)
     one.harness.stop()
     assert record(api)["holderIdentity"] == ""
-    two.advance(RETRY)
+    two.advance(RETRY_PERIOD)
     assert two.leads()
 
 
@@ -165,17 +165,17 @@ def test_one_that_starts_again_under_its_name_leads_at_once(api: FakeCluster) ->
 
 def test_the_wall_clock_of_the_holder_does_not_matter(api: FakeCluster) -> None:
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 15, "renewTime": "1999-01-01T00:00:00.000000Z"}
-    api.create(LEASE_KIND, names.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE}, "spec": spec})
+    api.create(LEASE_KIND, constants.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE_NAME}, "spec": spec})
     one = Replica(api, "one")
-    one.advance(DURATION - 1)
+    one.advance(LEASE_DURATION - 1)
     assert not one.leads()
-    one.advance(RETRY + 2)
+    one.advance(RETRY_PERIOD + 2)
     assert one.leads()
 
 
 def test_a_crash_of_the_elected_hands_over_its_work_and_takes_it_back(api: FakeCluster) -> None:
     one = Replica(api, "one")
-    one.harness.crash(names.LEADERSHIP)
+    one.harness.crash(constants.LEADERSHIP)
     one.advance(5)
     assert one.leads()
     assert [said.leading for said in one.told] == [False, True, False, True]
@@ -183,7 +183,7 @@ def test_a_crash_of_the_elected_hands_over_its_work_and_takes_it_back(api: FakeC
 
 def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
     stale = ClusterError({"code": 409, "reason": "Conflict", "message": "modified"})
-    api.create(LEASE_KIND, names.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE}, "spec": {}})
+    api.create(LEASE_KIND, constants.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE_NAME}, "spec": {}})
 
     def refuse(request: Request) -> ClusterError | None:
         return stale if request[0] == "replace" else None
@@ -193,7 +193,7 @@ def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
     one.advance(30)
     assert not one.leads()
     api.refuse = lambda request: None
-    one.advance(RETRY)
+    one.advance(RETRY_PERIOD)
     assert one.leads()
 
 
@@ -213,24 +213,24 @@ def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
         if action in ("cut", "mend"):
             replica.cut = action == "cut"
         elif action == "crash":
-            replica.harness.crash(names.LEADERSHIP)
+            replica.harness.crash(constants.LEADERSHIP)
         assert together(seconds, *replicas.values()) <= 1
     for replica in replicas.values():
         replica.cut = False
-    together(DURATION + 4 * RETRY, *replicas.values())
+    together(LEASE_DURATION + 4 * RETRY_PERIOD, *replicas.values())
     assert [replica.leads() for replica in replicas.values()].count(True) == 1
 
 
 def test_a_bid_keeps_when_leadership_began_and_counts_changes_of_hand() -> None:
     one = Election("one")
-    first = one.bid(None, 0.0, 0.0)
+    first = one.try_acquire_or_renew(None, 0.0, 0.0)
     assert first is not None
-    renewed = one.bid({"spec": first}, 2.0, 2.0)
+    renewed = one.try_acquire_or_renew({"spec": first}, 2.0, 2.0)
     assert renewed is not None and renewed["acquireTime"] == first["acquireTime"] == "1970-01-01T00:00:00.000000Z"
     two = Election("two")
-    assert two.bid({"spec": renewed}, 0.0, 5.0) is None
-    assert two.bid({"spec": renewed}, DURATION - 0.1, 5.0) is None
-    taken = two.bid({"spec": renewed}, DURATION, 5.0)
+    assert two.try_acquire_or_renew({"spec": renewed}, 0.0, 5.0) is None
+    assert two.try_acquire_or_renew({"spec": renewed}, LEASE_DURATION - 0.1, 5.0) is None
+    taken = two.try_acquire_or_renew({"spec": renewed}, LEASE_DURATION, 5.0)
     assert taken is not None and (taken["holderIdentity"], taken["leaseTransitions"]) == ("two", 1)
-    assert one.farewell({"spec": taken}, 6.0) is None
-    assert DEADLINE + RETRY < DURATION
+    assert one.release_spec({"spec": taken}, 6.0) is None
+    assert RENEW_DEADLINE + RETRY_PERIOD < LEASE_DURATION

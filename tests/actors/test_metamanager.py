@@ -11,19 +11,19 @@ import pytest
 
 from kubeedge_actors.actors.metamanager import MetaManager
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, Store
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreError
 from kubeedge_actors.testing import Harness, InjectedCrash, Probe, inline
-from kubeedge_actors.wire import codec, mapping, names
+from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
-    Answered,
     DeviceChanged,
+    ErrorResponse,
     ListPods,
     ObjectPushed,
     PodChanged,
-    ReferenceChanged,
-    Refused,
+    PodConfigChanged,
+    Response,
 )
 
 
@@ -46,16 +46,16 @@ class World:
 
     def __init__(self, store: Store, *, contain: bool = False, cloud: bool = True) -> None:
         self.store = store
-        spec = MetaManager.spec(lambda: MetaManager(store.meta, cloud=cloud))
+        spec = MetaManager.spec(lambda: MetaManager(store.meta, has_cloud=cloud))
         self.harness: Harness = inline(spec, contain=contain)
-        self.edgehub: Probe = self.harness.probe(names.EDGEHUB)
-        self.edged: Probe = self.harness.probe(names.EDGED, PodChanged)
-        self.devicetwin: Probe = self.harness.probe(names.DEVICETWIN, DeviceChanged)
-        self.changed: Probe = self.harness.probe(ReferenceChanged)
+        self.edgehub: Probe = self.harness.probe(constants.EDGEHUB)
+        self.edged: Probe = self.harness.probe(constants.EDGED, PodChanged)
+        self.devicetwin: Probe = self.harness.probe(constants.DEVICETWIN, DeviceChanged)
+        self.changed: Probe = self.harness.probe(PodConfigChanged)
 
     def tell(self, *messages: Any) -> None:
         for message in messages:
-            self.harness.ref(names.METAMANAGER).tell(message)
+            self.harness.ref(constants.METAMANAGER).tell(message)
         self.harness.run()
 
     def value(self, key: str) -> str | None:
@@ -65,7 +65,7 @@ class World:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "edge.db")
+    store: Store = FakeStore() if request.param == "memory" else SqliteStore(tmp_path / "edge.db")
     made = World(store)
     yield made
     made.harness.stop()
@@ -90,7 +90,7 @@ def test_a_pushed_pod_is_stored_told_and_acknowledged(world: World) -> None:
 def test_nothing_is_told_or_acknowledged_before_it_is_stored() -> None:
     order: list[str] = []
 
-    class Store(MemoryStore):
+    class Store(FakeStore):
         def __init__(self) -> None:
             super().__init__()
             apply = self.meta.apply
@@ -109,7 +109,7 @@ def test_nothing_is_told_or_acknowledged_before_it_is_stored() -> None:
 
 
 def test_many_pushes_are_one_transaction() -> None:
-    store, transactions = MemoryStore(), list[int]()
+    store, transactions = FakeStore(), list[int]()
     apply = store.meta.apply
 
     def counted(changes: MetaChanges) -> None:
@@ -269,7 +269,7 @@ def test_content_that_came_as_text_is_stored_as_it_came(world: World) -> None:
         '{"header":{"msg_id":"m"},"route":{"source":"edgecontroller","group":"resource","operation":"insert",'
         f'"resource":"default/configmap/shop"}},"content":{quoted}}}'
     )
-    world.tell(mapping.from_record(codec.decode(frame)))
+    world.tell(mapping.from_beehive(beehive.decode(frame)))
     assert world.value("default/configmap/shop") == text
 
 
@@ -285,7 +285,7 @@ def test_objects_that_say_what_they_are_fill_the_read_api(world: World) -> None:
 
 
 def test_a_store_that_refuses_is_an_error_answer_and_nothing_is_told() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     world = World(store)
     world.harness.run()
     world.tell(push("insert", pod()))
@@ -293,7 +293,7 @@ def test_a_store_that_refuses_is_an_error_answer_and_nothing_is_told() -> None:
     pushed = push("update", pod(version=2))
     world.tell(pushed)
     refusal = world.edgehub.received[-1]
-    assert isinstance(refusal, Refused)
+    assert isinstance(refusal, ErrorResponse)
     assert (refusal.parent_msg_id, refusal.resource, refusal.source) == (
         pushed.msg_id,
         "default/pod/shop",
@@ -303,11 +303,11 @@ def test_a_store_that_refuses_is_an_error_answer_and_nothing_is_told() -> None:
     store.failure = None
     world.tell(pushed)
     assert len(world.edged) == 2
-    assert isinstance(world.edgehub.received[-1], Answered)
+    assert isinstance(world.edgehub.received[-1], Response)
 
 
 def test_after_a_crash_between_storing_and_telling_it_is_told() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     world = World(store, contain=True)
     apply = store.meta.apply
 
@@ -320,11 +320,11 @@ def test_after_a_crash_between_storing_and_telling_it_is_told() -> None:
     world.tell(push("insert", pod()))
     world.harness.advance(10.0)
     assert len(world.edged.of(PodChanged)) == 1
-    assert len(world.edgehub.of(Answered)) == 1
+    assert len(world.edgehub.of(Response)) == 1
 
 
 def test_the_pods_of_the_node_are_listed_without_errors_stored_in_their_place(world: World) -> None:
     world.tell(push("insert", pod("u1", 1, "a"), name="a"), push("insert", pod("u2", 1, "b"), name="b"))
     error = MetaRow("default/pod/c", "pod", '{"ErrStatus":{"code":404}}')
     world.store.meta.put([error, MetaRow("default/pod/d", "pod", "no JSON")])
-    assert world.harness.ask(names.METAMANAGER, ListPods()) == [pod("u1", 1, "a"), pod("u2", 1, "b")]
+    assert world.harness.ask(constants.METAMANAGER, ListPods()) == [pod("u1", 1, "a"), pod("u2", 1, "b")]

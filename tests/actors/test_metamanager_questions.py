@@ -9,25 +9,25 @@ import msgspec
 import pytest
 
 from kubeedge_actors.drivers.store.base import MetaRow
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import StoreError
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
-    Answered,
     DeletePod,
+    ErrorResponse,
     InsertPod,
     LinkDown,
+    LinkMessage,
     ObjectPushed,
     PatchNode,
     PatchPod,
     QueryLease,
     QueryObject,
-    Refused,
     RegisterNode,
     ReportEvent,
     RequestCertificate,
     RequestToken,
-    Said,
+    Response,
     UpdateNode,
     WriteLease,
 )
@@ -51,7 +51,7 @@ CALLS = [
 
 @pytest.fixture
 def world() -> World:
-    return World(MemoryStore())
+    return World(FakeStore())
 
 
 def sent(world: World) -> Any:
@@ -60,9 +60,9 @@ def sent(world: World) -> Any:
     return message
 
 
-def answer(world: World, question: Said, content: Any, resource: str = "default/configmap/shop") -> Answered:
+def answer(world: World, question: LinkMessage, content: Any, resource: str = "default/configmap/shop") -> Response:
     """Let the cloud answer."""
-    answered = Answered(parent_msg_id=question.msg_id, resource=resource, content=content)
+    answered = Response(parent_msg_id=question.msg_id, resource=resource, content=content)
     world.tell(answered)
     return answered
 
@@ -75,7 +75,7 @@ def told(world: World) -> Any:
 
 @pytest.mark.parametrize("question", CALLS, ids=lambda question: type(question).__name__)
 def test_a_question_goes_up_under_its_own_id_and_its_answer_comes_back_under_that_of_edged(
-    world: World, question: Said
+    world: World, question: LinkMessage
 ) -> None:
     world.tell(question)
     asked = sent(world)
@@ -144,12 +144,12 @@ def test_pods_and_nodes_are_never_asked_for(world: World) -> None:
 
 
 @pytest.mark.parametrize("question", CALLS, ids=lambda question: type(question).__name__)
-def test_without_a_link_a_question_is_refused(world: World, question: Said) -> None:
+def test_without_a_link_a_question_is_refused(world: World, question: LinkMessage) -> None:
     world.tell(question)
     asked = sent(world)
-    world.tell(Refused(parent_msg_id=asked.msg_id, resource="x", reason="not connected"))
+    world.tell(ErrorResponse(parent_msg_id=asked.msg_id, resource="x", reason="not connected"))
     refusal = told(world)
-    assert isinstance(refusal, Refused)
+    assert isinstance(refusal, ErrorResponse)
     assert (refusal.parent_msg_id, refusal.reason) == (question.msg_id, "failed to process remote: not connected")
     assert len(world.edgehub) == 0
 
@@ -169,14 +169,14 @@ def test_without_a_link_the_store_answers_what_it_knows(world: World) -> None:
         (QueryObject(type="persistentvolume", namespace="null", name=""), [volume]),
     ]:
         world.tell(question)
-        world.tell(Refused(parent_msg_id=sent(world).msg_id, resource="x", reason="not connected"))
+        world.tell(ErrorResponse(parent_msg_id=sent(world).msg_id, resource="x", reason="not connected"))
         assert told(world).content == content
 
 
 def test_when_the_link_goes_down_whoever_waits_is_told_at_once(world: World) -> None:
     world.tell(REGISTER, QUERY)
     world.tell(LinkDown(reason="the cable"))
-    assert [type(message) for message in world.edged] == [Refused, Refused]
+    assert [type(message) for message in world.edged] == [ErrorResponse, ErrorResponse]
     assert {message.parent_msg_id for message in world.edged} == {REGISTER.msg_id, QUERY.msg_id}
 
 
@@ -192,14 +192,14 @@ def test_an_answer_that_does_not_come_in_a_minute_is_refused_and_a_late_one_only
     assert told(world).parent_msg_id == QUERY.msg_id
     answer(world, asked, CONFIG)
     assert len(world.edged) == 0
-    assert isinstance(sent(world), Answered)
+    assert isinstance(sent(world), Response)
     world.harness.advance(30.0)
     assert told(world).parent_msg_id == REGISTER.msg_id
 
 
 def test_after_a_crash_whoever_waited_is_refused(world: World) -> None:
     world.tell(QUERY)
-    world.harness.crash(names.METAMANAGER)
+    world.harness.crash(constants.METAMANAGER)
     assert told(world).parent_msg_id == QUERY.msg_id
 
 
@@ -215,13 +215,13 @@ def test_after_a_crash_whoever_waited_is_refused(world: World) -> None:
 def test_an_answer_nobody_waits_for_is_acknowledged_if_the_cloud_would_repeat_it(
     world: World, resource: str, content: Any, acknowledged: bool
 ) -> None:
-    world.tell(Answered(parent_msg_id="of a life before", resource=resource, content=content))
+    world.tell(Response(parent_msg_id="of a life before", resource=resource, content=content))
     assert len(world.edgehub) == int(acknowledged)
     assert len(world.edged) == 0
 
 
 def test_an_answer_that_can_not_be_stored_is_refused_and_not_acknowledged() -> None:
-    store = MemoryStore()
+    store = FakeStore()
     world = World(store)
     world.tell(QUERY)
     asked = sent(world)
@@ -272,7 +272,9 @@ def test_the_read_api_shows_what_a_patch_has_made_of_a_pod_that_is_known(world: 
 
 def test_a_patch_without_a_link_is_stored_and_refused(world: World) -> None:
     patch = PatchNode(name="edge-1", patch="{}")
-    world.tell(patch, Refused(parent_msg_id=patch.msg_id, resource="null/nodepatch/edge-1", reason="not connected"))
+    world.tell(
+        patch, ErrorResponse(parent_msg_id=patch.msg_id, resource="null/nodepatch/edge-1", reason="not connected")
+    )
     assert told(world).reason == "connection lost between EdgeCore and CloudCore"
     assert world.value("null/nodepatch/edge-1") == "{}"
 
@@ -306,8 +308,8 @@ def test_the_end_of_a_pod_is_not_refused_because_it_is_kept_until_the_cloud_has_
 
 
 @pytest.mark.parametrize("question", [*CALLS, PatchNode(name="edge-1", patch="{}")], ids=lambda q: type(q).__name__)
-def test_a_node_that_works_alone_refuses_at_once_and_speaks_to_nobody(question: Said) -> None:
-    world = World(MemoryStore(), cloud=False)
+def test_a_node_that_works_alone_refuses_at_once_and_speaks_to_nobody(question: LinkMessage) -> None:
+    world = World(FakeStore(), cloud=False)
     world.tell(question)
     assert told(world).parent_msg_id == question.msg_id
     world.tell(ReportEvent(operation="insert", namespace="default", name="e", content={}))
@@ -315,7 +317,7 @@ def test_a_node_that_works_alone_refuses_at_once_and_speaks_to_nobody(question: 
 
 
 def test_a_node_that_works_alone_answers_what_it_knows() -> None:
-    world = World(MemoryStore(), cloud=False)
+    world = World(FakeStore(), cloud=False)
     world.store.meta.put([MetaRow("default/configmap/shop", "configmap", '{"data":{}}')])
     world.tell(QUERY, UpdateNode(name="edge-1", object={}))
     assert [message.content for message in world.edged] == [{"data": {}}, "OK"]
@@ -371,7 +373,7 @@ def test_a_stored_token_without_a_time_is_not_trusted(world: World) -> None:
 
 
 def test_a_full_disk_is_said_once_and_keeps_no_status_from_the_cloud(caplog: pytest.LogCaptureFixture) -> None:
-    store = MemoryStore()
+    store = FakeStore()
     world = World(store)
     store.failure = StoreError("the disk is full: edge.db can not grow")
     patches = [PatchNode(name="edge-1", patch="{}") for _ in range(3)]

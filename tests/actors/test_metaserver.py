@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.metamanager.metaserver.actor import MetaServer
-from kubeedge_actors.actors.metamanager.metaserver.paths import parse
-from kubeedge_actors.actors.metamanager.objects import object_row
+from kubeedge_actors.actors.metamanager.downstream import object_row
+from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
+from kubeedge_actors.actors.metamanager.metaserver.request_info import parse
 from kubeedge_actors.drivers.cluster.selectors import Selector
-from kubeedge_actors.drivers.http.site import StdlibSite
+from kubeedge_actors.drivers.http.server import StdlibHttpServer
 from kubeedge_actors.drivers.store.base import MetaChanges
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import HttpError, StoreError
 from kubeedge_actors.testing import inline
 from tests.support.waiting import PATIENCE
@@ -53,8 +53,8 @@ class Node:
     """A MetaServer on a free port over a store in memory."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.site = StdlibSite("127.0.0.1", 0)
+        self.store = FakeStore()
+        self.site = StdlibHttpServer("127.0.0.1", 0)
         self.site.bind()
         matching = lambda *terms: Selector(*terms).matches  # noqa: E731
         self.harness = inline(MetaServer.spec(lambda: MetaServer(self.site, self.store.meta, matching, lambda: NOW)))
@@ -183,7 +183,7 @@ def test_a_store_that_refuses_is_said(node: Node) -> None:
 def test_a_taken_port_is_one_sentence(node: Node) -> None:
     port = int(node.site.address.rpartition(":")[2])
     with pytest.raises(HttpError, match=f"127.0.0.1:{port} can not be had for HTTP: address already in use"):
-        StdlibSite("127.0.0.1", port).bind()
+        StdlibHttpServer("127.0.0.1", port).bind()
 
 
 @pytest.mark.parametrize(

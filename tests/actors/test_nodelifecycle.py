@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from tests.actors.cluster_things import add_node, add_pod, condition, conditions, events, node, pod, set_status
 from tests.actors.nodelifecycle_world import FAR_AWAY, LIMIT, NOT_READY, READY, World
 
@@ -193,7 +193,7 @@ def test_a_node_that_is_gone_is_forgotten_and_one_of_its_name_begins_anew(world:
 
 def test_nodes_that_are_no_edge_nodes_are_not_judged(world: World) -> None:
     plain = node("server")
-    del plain["metadata"]["labels"][names.EDGE_LABEL]
+    del plain["metadata"]["labels"][constants.EDGE_LABEL]
     add_node(world.cluster, plain)
     world.settle(600)
     assert world.status("server") == {"Ready": "True"}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.nodelifecycle.actor import NodeLifecycle
+from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
-from kubeedge_actors.drivers.cluster.fakestate import status_of
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.state import status_of
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.testing import crash_at, inline
 from tests.actors.cluster_things import add_node, add_pod, condition, conditions, events, node, pod, set_status

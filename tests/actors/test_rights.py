@@ -9,31 +9,37 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.devicecontroller.writer import RemoveStatus, Shelf, StatusWriter, WriteStatus
-from kubeedge_actors.actors.edgecontroller.beats import LeaseKeeper
+from kubeedge_actors.actors.devicecontroller.upstream import (
+    RemoveStatus,
+    StatusWriter,
+    StatusWriterState,
+    WriteStatus,
+)
 from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
-from kubeedge_actors.actors.edgecontroller.references import Usage
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
+from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.upstream import Upstream
-from kubeedge_actors.actors.leadership.clerk import Bid, Release
-from kubeedge_actors.actors.leadership.clerk import Clerk as ElectionClerk
-from kubeedge_actors.actors.synccontroller.clerk import Clerk as SyncClerk
-from kubeedge_actors.actors.synccontroller.clerk import SayAgain, WriteDown
-from kubeedge_actors.actors.synccontroller.ledger import Record, Write
+from kubeedge_actors.actors.leadership.lease_lock import LeaseLock as ElectionClerk
+from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquireOrRenew
+from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
+from kubeedge_actors.actors.synccontroller.objectsync_api import ObjectSyncWriter as SyncClerk
+from kubeedge_actors.actors.synccontroller.objectsync_api import PushAgain, WriteRecords
+from kubeedge_actors.assembly.prerequisites import prepare
 from kubeedge_actors.cloud import tree
-from kubeedge_actors.drivers.cluster.access import Access
+from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
-from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.drivers.pki.shared import SharedAuthority
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.errors import ClusterError
-from kubeedge_actors.prerequisites import prepare
-from kubeedge_actors.supervisors import Actor, ChildSpec, Runtime
+from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.testing import inline
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
-    NodeAlive,
+    KeepaliveReceived,
+    LinkMessage,
     NodeDuplicated,
     PatchNode,
     PatchPod,
@@ -45,7 +51,6 @@ from kubeedge_actors.wire.messages import (
     ReportPodStatus,
     RequestCertificate,
     RequestToken,
-    Said,
     UpdateNode,
     WriteLease,
 )
@@ -66,7 +71,7 @@ def guarded(tmp_path: Path) -> Iterator[GuardedApi]:
 
 
 def lease() -> dict[str, Any]:
-    return {"metadata": {"name": N, "namespace": names.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
+    return {"metadata": {"name": N, "namespace": constants.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
 
 
 def event(**more: Any) -> dict[str, Any]:
@@ -74,14 +79,21 @@ def event(**more: Any) -> dict[str, Any]:
     return {"metadata": {"name": "e", "namespace": "default"}, "involvedObject": involved, **more}
 
 
-def everything() -> list[Said]:
+def everything() -> list[LinkMessage]:
     """All that a node can ask for, in an order in which it makes sense."""
-    labels = {names.EDGE_LABEL: ""}
-    insert, update, change = names.INSERT, names.UPDATE, names.PATCH
-    static = {**pod("p", N), "metadata": {"name": "p", "annotations": {names.MIRROR_ANNOTATION: "x"}}}
+    labels = {constants.EDGE_LABEL: ""}
+    insert, update, change = constants.INSERT, constants.UPDATE, constants.PATCH
+    static = {**pod("p", N), "metadata": {"name": "p", "annotations": {constants.MIRROR_ANNOTATION: "x"}}}
     queries = [
-        *(names.CONFIGMAP, names.SECRET, names.POD, names.NODE, names.PERSISTENTVOLUMECLAIM, names.PERSISTENTVOLUME),
-        *(names.VOLUMEATTACHMENT, names.CERTIFICATESIGNINGREQUEST, names.DEVICE, names.DEVICEMODEL),
+        *(
+            constants.CONFIGMAP,
+            constants.SECRET,
+            constants.POD,
+            constants.NODE,
+            constants.PERSISTENTVOLUMECLAIM,
+            constants.PERSISTENTVOLUME,
+        ),
+        *(constants.VOLUMEATTACHMENT, constants.CERTIFICATESIGNINGREQUEST, constants.DEVICE, constants.DEVICEMODEL),
     ]
     return [
         RegisterNode(name=N, object={"metadata": {"name": N, "labels": labels}}),
@@ -105,7 +117,7 @@ def everything() -> list[Said]:
 
 def ask(cluster: KubernetesCluster) -> None:
     """What the API thinks of a request does not matter here, only whether the cloud may make it."""
-    usage = Usage()
+    usage = LocationCache()
     usage.put({"metadata": {"name": "p", "namespace": "default"}, "spec": {"nodeName": N}})
     upstream = Upstream(cluster, usage, "127.0.0.1")
     for request in everything():
@@ -116,49 +128,49 @@ def ask(cluster: KubernetesCluster) -> None:
 def write_down(cluster: KubernetesCluster) -> None:
     """What the cloud writes by itself: records of what nodes have, statuses of devices, the Lease."""
     sync = inline(ChildSpec("clerk", lambda: SyncClerk(cluster), emits=SyncClerk.emits))
-    for namespace, type, name in (("default", names.POD, "p"), ("", names.NODE, N)):
+    for namespace, type, name in (("default", constants.POD, "p"), ("", constants.NODE, N)):
         for version, known in (("1", False), ("2", True), (None, True)):
-            order = WriteDown([Write(N, "uid", type, namespace, name, version, known)])
+            order = WriteRecords([ObjectSyncWrite(N, "uid", type, namespace, name, version, known)])
             assert sync.ask("clerk", order) == order.writes
-    for type in (names.CONFIGMAP, names.SECRET, names.DEVICE, names.DEVICEMODEL):
-        sync.tell("clerk", SayAgain(N, Record(type, "default", "x", "uid")))
-    writer = inline(ChildSpec("writer", lambda: StatusWriter(cluster, Shelf())))
+    for type in (constants.CONFIGMAP, constants.SECRET, constants.DEVICE, constants.DEVICEMODEL):
+        sync.tell("clerk", PushAgain(N, ObjectSyncRecord(type, "default", "x", "uid")))
+    writer = inline(ChildSpec("writer", lambda: StatusWriter(cluster, StatusWriterState())))
     object = cluster.get(DEVICE, "default", "d")
     twins = {"power": {"actual": {"value": "1"}}}
     for status in (WriteStatus(object, {}, {}), WriteStatus(object, twins, {"state": "online"})):
         assert writer.ask("writer", status) is None
     writer.tell("writer", RemoveStatus(object))
-    inline(LeaseKeeper.of(cluster)).publish(NodeAlive(node=N))
+    inline(NodeLeaseRenewer.of(cluster)).publish(KeepaliveReceived(node=N))
     duplicates = inline(DuplicateReporter.spec(lambda: DuplicateReporter(cluster)))
     for _ in range(2):
         duplicates.publish(NodeDuplicated(node=N, text="two edges have this name"))
     election = inline(ChildSpec("election", lambda: ElectionClerk(cluster, "one")))
     for _ in range(2):
-        assert election.ask("election", Bid()).won
-    election.tell("election", Release())
+        assert election.ask("election", TryAcquireOrRenew()).acquired
+    election.tell("election", ReleaseLease())
 
 
 def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
     """What the tree of a replica watches."""
-    runtime = Runtime(ThreadsEngine())
-    runtime.start(tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
+    system = ActorSystem(ThreadsEngine())
+    system.start(tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
     eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= set(WATCHED))
-    runtime.stop()
+    system.stop()
 
 
 def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path: Path) -> None:
     admin = Api(guarded.server.url)
     meta = {"apiVersion": "devices.kubeedge.io/v1beta1", "kind": "Device"}
     admin.post("/apis/devices.kubeedge.io/v1beta1/namespaces/default/devices", {**meta, **device("d")})
-    cluster = KubernetesCluster(Access(url=guarded.server.url))
+    cluster = KubernetesCluster(ClientConfig(url=guarded.server.url))
     prepare(cluster)
     ask(cluster)
     write_down(cluster)
     watch(cluster, guarded)
     with contextlib.closing(FileAuthority(tmp_path / "certs")) as authority:
-        shared = SharedAuthority(authority, cluster, names.SYSTEM_NAMESPACE)
-        shared.take_ca()
-        shared.server(["127.0.0.1"])
+        shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
+        shared.sync_ca()
+        shared.server_certificate(["127.0.0.1"])
         shared.write_token(tmp_path / "token")
     cluster.close()
     admin.close()

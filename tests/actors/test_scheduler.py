@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, POD_KIND
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from tests.actors.cluster_things import add_node, add_pod, conditions, events, node, node_of, pod, set_status
 from tests.actors.scheduler_world import World
 
@@ -51,7 +51,7 @@ def test_what_was_there_before_it_started_is_counted(world: World) -> None:
 
 def test_only_edge_nodes_are_taken(world: World) -> None:
     plain = node("server")
-    del plain["metadata"]["labels"][names.EDGE_LABEL]
+    del plain["metadata"]["labels"][constants.EDGE_LABEL]
     add_node(world.cluster, plain)
     add_pod(world.cluster, pod("p"))
     world.settle()

@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.scheduler.facts import (
-    Node,
-    Port,
-    node_facts,
-    pod_facts,
-    refusal_of,
-)
-from kubeedge_actors.actors.scheduler.filters import obstacle
+from kubeedge_actors.actors.scheduler.filters import filter_error
+from kubeedge_actors.actors.scheduler.objects import NodeSpec, Port, current_fit_error, parse_node, parse_pod
 from kubeedge_actors.kubernetes.quantity import LARGEST, whole_amount
 from tests.actors.cluster_things import condition, node, pod
 
@@ -25,9 +19,9 @@ AFFINITY = "node(s) didn't match Pod's node affinity/selector"
 
 
 def needs(spec: Json) -> dict[str, int]:
-    found = pod_facts({"metadata": {"name": "p"}, "spec": spec})
+    found = parse_pod({"metadata": {"name": "p"}, "spec": spec})
     assert found is not None
-    return dict(found.needs.amounts)
+    return dict(found.requirements.amounts)
 
 
 def container(cpu: str, **more: Any) -> Json:
@@ -97,10 +91,10 @@ def test_a_pod_without_requests_still_needs_a_place() -> None:
 def test_ports_of_the_node_are_those_asked_for_and_all_of_a_host_network() -> None:
     ports = [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 53, "protocol": "UDP"}]
     spec: Json = {"containers": [{"name": "c", "ports": ports}]}
-    bridged = pod_facts({"metadata": {"name": "p"}, "spec": spec})
-    assert bridged is not None and bridged.needs.ports == (Port("", "TCP", 8080),)
-    hosted = pod_facts({"metadata": {"name": "p"}, "spec": {**spec, "hostNetwork": True}})
-    assert hosted is not None and hosted.needs.ports == (Port("", "TCP", 8080), Port("", "UDP", 53))
+    bridged = parse_pod({"metadata": {"name": "p"}, "spec": spec})
+    assert bridged is not None and bridged.requirements.ports == (Port("", "TCP", 8080),)
+    hosted = parse_pod({"metadata": {"name": "p"}, "spec": {**spec, "hostNetwork": True}})
+    assert hosted is not None and hosted.requirements.ports == (Port("", "TCP", 8080), Port("", "UDP", 53))
 
 
 @pytest.mark.parametrize(
@@ -114,40 +108,40 @@ def test_ports_of_the_node_are_those_asked_for_and_all_of_a_host_network() -> No
     ],
 )
 def test_some_pods_neither_wait_nor_take_room(change: Json) -> None:
-    assert pod_facts({**pod("p"), **change}) is None
+    assert parse_pod({**pod("p"), **change}) is None
 
 
 def test_a_pod_that_ends_on_a_node_takes_room_until_it_is_gone() -> None:
     ending = {**pod("p", cpu="1", node="n"), "metadata": {"name": "p", "deletionTimestamp": "2026-11-22T19:00:00Z"}}
-    found = pod_facts(ending)
-    assert found is not None and found.node == "n" and dict(found.needs.amounts)["cpu"] == 1000
+    found = parse_pod(ending)
+    assert found is not None and found.node == "n" and dict(found.requirements.amounts)["cpu"] == 1000
 
 
 def test_a_bound_pod_has_the_facts_that_were_foreseen() -> None:
     spec: Json = {"priority": 5, "nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}]}
-    waiting, bound = pod_facts(pod("p", cpu="1", **spec)), pod_facts(pod("p", cpu="1", node="n", **spec))
+    waiting, bound = parse_pod(pod("p", cpu="1", **spec)), parse_pod(pod("p", cpu="1", node="n", **spec))
     assert waiting is not None and waiting.bound_to("n") == bound
 
 
 def test_the_refusal_is_the_message_of_the_condition() -> None:
     refused = {**pod("p"), "status": {"conditions": [condition("PodScheduled", "False", message="no")]}}
-    assert refusal_of(refused) == "no"
+    assert current_fit_error(refused) == "no"
     refused["status"]["conditions"][0]["status"] = "True"
-    assert refusal_of(refused) == ""
-    assert refusal_of({"status": None}) == ""
+    assert current_fit_error(refused) == ""
+    assert current_fit_error({"status": None}) == ""
 
 
 # --- which node a pod may run on --------------------------------------------------------------------------------------
 
 
 def obstacle_of(asked: Json, **about: Any) -> str:
-    found = pod_facts(pod("p", **asked))
+    found = parse_pod(pod("p", **asked))
     assert found is not None
-    return obstacle(found.needs, facts(**about))
+    return filter_error(found.requirements, facts(**about))
 
 
-def facts(**about: Any) -> Node:
-    return node_facts(node("edge-1", **{"labels": {"zone": "a", "cores": "4", "empty": ""}, **about}))
+def facts(**about: Any) -> NodeSpec:
+    return parse_node(node("edge-1", **{"labels": {"zone": "a", "cores": "4", "empty": ""}, **about}))
 
 
 def required(*terms: Json) -> Json:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.scheduler.actor import Scheduler
+from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, Cluster
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
-from kubeedge_actors.drivers.cluster.fakestate import status_of
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.state import status_of
 from kubeedge_actors.errors import ClusterError, Conflict, Unreachable
 from kubeedge_actors.testing import crash_at, inline
 from tests.actors.cluster_things import add_node, add_pod, conditions, events, node, node_of, pod

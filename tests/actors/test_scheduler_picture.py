@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.scheduler.facts import Pod
-from kubeedge_actors.actors.scheduler.picture import Picture
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, Change, Operation
+from kubeedge_actors.actors.scheduler.cache import SchedulerCache
+from kubeedge_actors.actors.scheduler.objects import PodInfo
+from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, EventType, WatchEvent
 from tests.actors.cluster_things import condition, node, pod
 
 Json = dict[str, Any]
@@ -19,16 +19,16 @@ def known(object: Json, uid: str = "1") -> Json:
     return {**object, "metadata": {"namespace": "default", "uid": uid, **object["metadata"]}}
 
 
-def pod_change(object: Json, operation: Operation = Operation.MODIFIED) -> Change:
-    return Change(POD_KIND, operation, object)
+def pod_change(object: Json, operation: EventType = EventType.MODIFIED) -> WatchEvent:
+    return WatchEvent(POD_KIND, operation, object)
 
 
-def node_change(object: Json, operation: Operation = Operation.MODIFIED) -> Change:
-    return Change(NODE_KIND, operation, object)
+def node_change(object: Json, operation: EventType = EventType.MODIFIED) -> WatchEvent:
+    return WatchEvent(NODE_KIND, operation, object)
 
 
-def with_pod(object: Json) -> tuple[Picture, Pod]:
-    picture = Picture()
+def with_pod(object: Json) -> tuple[SchedulerCache, PodInfo]:
+    picture = SchedulerCache()
     picture.apply(pod_change(object))
     (found,) = picture.pods()
     picture.dirty = False
@@ -38,24 +38,24 @@ def with_pod(object: Json) -> tuple[Picture, Pod]:
 def test_a_pod_that_was_bound_stays_bound_when_an_older_state_is_told() -> None:
     older = known(pod("p"))
     picture, waiting = with_pod(older)
-    picture.bound(waiting, "edge-1")
+    picture.assume(waiting, "edge-1")
     picture.apply(pod_change({**older, "metadata": {**older["metadata"], "labels": {"a": "b"}}}))
     assert [each.node for each in picture.pods()] == ["edge-1"]
-    assert not picture.waiting and not picture.dirty
+    assert not picture.has_pending and not picture.dirty
 
 
 def test_the_echo_of_a_binding_is_no_news() -> None:
     picture, waiting = with_pod(known(pod("p", cpu="1", priority=3)))
-    picture.bound(waiting, "edge-1")
+    picture.assume(waiting, "edge-1")
     picture.apply(pod_change(known(pod("p", cpu="1", node="edge-1", priority=3))))
     assert not picture.dirty
 
 
 def test_another_pod_of_the_name_waits_again() -> None:
     picture, waiting = with_pod(known(pod("p")))
-    picture.bound(waiting, "edge-1")
+    picture.assume(waiting, "edge-1")
     picture.apply(pod_change(known(pod("p"), uid="2")))
-    assert picture.waiting and picture.dirty and not picture.waits(waiting)
+    assert picture.has_pending and picture.dirty and not picture.is_pending(waiting)
 
 
 @pytest.mark.parametrize("change", [{"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"resourceVersion": "9"}])
@@ -73,28 +73,28 @@ def test_what_no_decision_depends_on_is_no_news(change: Json) -> None:
 
 def test_the_echo_of_a_refusal_is_no_news_but_is_remembered() -> None:
     picture, waiting = with_pod(known(pod("p")))
-    picture.refused(waiting, "no")
-    assert picture.refusal(waiting) == "no"
+    picture.set_fit_error(waiting, "no")
+    assert picture.fit_error(waiting) == "no"
     told = {**known(pod("p")), "status": {"conditions": [condition("PodScheduled", "False", message="never")]}}
     picture.apply(pod_change(told))
-    assert picture.refusal(waiting) == "never" and not picture.dirty
+    assert picture.fit_error(waiting) == "never" and not picture.dirty
 
 
 def test_a_pod_set_aside_is_left_out_until_it_changes_or_all_are_looked_at_again() -> None:
     picture, waiting = with_pod(known(pod("p")))
-    picture.set_aside(waiting)
-    assert list(picture.pods()) == [] and picture.waiting
-    picture.look_again()
+    picture.move_to_unschedulable(waiting)
+    assert list(picture.pods()) == [] and picture.has_pending
+    picture.flush_unschedulable()
     assert list(picture.pods()) == [waiting] and picture.dirty
-    picture.set_aside(waiting)
+    picture.move_to_unschedulable(waiting)
     picture.apply(pod_change(known(pod("p", tolerations=[{"operator": "Exists"}]))))
     assert len(list(picture.pods())) == 1
 
 
 def test_a_pod_that_is_gone_or_over_takes_no_room() -> None:
     picture, waiting = with_pod(known(pod("p")))
-    picture.apply(pod_change(known(pod("p")), Operation.DELETED))
-    assert not picture.waiting and not picture.waits(waiting)
+    picture.apply(pod_change(known(pod("p")), EventType.DELETED))
+    assert not picture.has_pending and not picture.is_pending(waiting)
     picture, _ = with_pod(known(pod("p", node="edge-1")))
     picture.apply(pod_change({**known(pod("p", node="edge-1")), "status": {"phase": "Succeeded"}}))
     assert list(picture.pods()) == [] and picture.dirty
@@ -104,7 +104,7 @@ def test_an_object_that_can_not_be_read_is_as_good_as_gone() -> None:
     picture, _ = with_pod(known(pod("p")))
     with pytest.raises(ValueError):
         picture.apply(pod_change(known(pod("p", cpu="many"))))
-    assert not picture.waiting
+    assert not picture.has_pending
     picture.apply(node_change(node("edge-1")))
     picture.dirty = False
     with pytest.raises(ValueError):

@@ -9,16 +9,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.servicebus import CALLS, RETRY_SECONDS, ServiceBus, Uploaded
-from kubeedge_actors.drivers.http.base import Answer, Request
+from kubeedge_actors.actors.servicebus import MAX_CALLS, RETRY_SECONDS, ServiceBus, UploadReceived
+from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse
 from kubeedge_actors.drivers.http.fake import FakeClient, FakeServer
 from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import HttpError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import inline
-from kubeedge_actors.wire.messages import AllowTarget, BusAnswered, BusUploaded, CallService, ForbidTarget
+from kubeedge_actors.wire.messages import (
+    BusUploaded,
+    ServiceBusResponse,
+    ServiceCall,
+    TargetUrlAdded,
+    TargetUrlRemoved,
+)
 from tests.support.waiting import PATIENCE
 
 URL = "http://127.0.0.1:28190/svc"
@@ -27,8 +33,8 @@ URL = "http://127.0.0.1:28190/svc"
 class Bus:
     """A ServiceBus whose calls run when `work` says so."""
 
-    def __init__(self, store: MemoryStore | None = None, contain: bool = False) -> None:
-        self.store = store or MemoryStore()
+    def __init__(self, store: FakeStore | None = None, contain: bool = False) -> None:
+        self.store = store or FakeStore()
         self.client, self.server = FakeClient(), FakeServer()
         self.jobs: list[Any] = []
         self.harness = inline(ServiceBus.spec(self._make), contain=contain)
@@ -36,7 +42,7 @@ class Bus:
         self.harness.run()
 
     def _make(self) -> ServiceBus:
-        return ServiceBus(self.store.targets, self.client, self.server, background=self.jobs.append)
+        return ServiceBus(self.store.target_urls, self.client, self.server, run_in_thread=self.jobs.append)
 
     def work(self) -> list[BusUploaded]:
         """Let all calls happen; what the cloud is told."""
@@ -46,14 +52,14 @@ class Bus:
         return [each for each in self.hub.take() if isinstance(each, BusUploaded)]
 
 
-def call(target: str = "8080:/a?x=1", **request: Any) -> CallService:
+def call(target: str = "8080:/a?x=1", **request: Any) -> ServiceCall:
     asked = {
         "header": {"Accept": ["*/*"]},
         "body": base64.b64encode(b"body text").decode(),
         "method": "POST",
         "url": "",
     }
-    return CallService(method="POST", target=target, request=asked | request)
+    return ServiceCall(method="POST", target=target, request=asked | request)
 
 
 def body(uploaded: BusUploaded) -> bytes:
@@ -62,7 +68,7 @@ def body(uploaded: BusUploaded) -> bytes:
 
 def test_the_answer_of_a_local_service_goes_to_the_cloud() -> None:
     bus = Bus()
-    bus.client.services[8080] = lambda request: Answer(201, {"K": ["a", "b"]}, b"made " + request.body)
+    bus.client.services[8080] = lambda request: ClientResponse(201, {"K": ["a", "b"]}, b"made " + request.body)
     message = call()
     bus.harness.publish(message)
     (uploaded,) = bus.work()
@@ -70,7 +76,7 @@ def test_the_answer_of_a_local_service_goes_to_the_cloud() -> None:
     assert uploaded.content["status_code"] == 201
     assert uploaded.content["header"] == {"K": ["a", "b"]}
     assert body(uploaded) == b"made body text"
-    assert bus.client.called == [Request("POST", 8080, "/a?x=1", {"Accept": ["*/*"]}, b"body text")]
+    assert bus.client.called == [ClientRequest("POST", 8080, "/a?x=1", {"Accept": ["*/*"]}, b"body text")]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ def test_the_answer_of_a_local_service_goes_to_the_cloud() -> None:
         (call("81:/"), 404, b"error to call service"),
     ],
 )
-def test_a_call_that_can_not_be_made_is_answered_too(message: CallService, status: int, text: bytes) -> None:
+def test_a_call_that_can_not_be_made_is_answered_too(message: ServiceCall, status: int, text: bytes) -> None:
     bus = Bus()
     bus.harness.publish(message)
     (uploaded,) = bus.work()
@@ -95,7 +101,7 @@ def test_a_call_that_can_not_be_made_is_answered_too(message: CallService, statu
 def test_a_defect_in_a_call_is_answered_with_500() -> None:
     bus = Bus()
 
-    def defect(request: Request) -> Answer:
+    def defect(request: ClientRequest) -> ClientResponse:
         raise ZeroDivisionError
 
     bus.client.services[8080] = defect
@@ -106,17 +112,17 @@ def test_a_defect_in_a_call_is_answered_with_500() -> None:
 
 def test_only_so_many_calls_are_under_way_and_the_others_wait_their_turn() -> None:
     bus = Bus()
-    bus.client.services[8080] = lambda request: Answer(200, {})
-    for _ in range(CALLS + 10):
+    bus.client.services[8080] = lambda request: ClientResponse(200, {})
+    for _ in range(MAX_CALLS + 10):
         bus.harness.publish(call())
-    assert len(bus.jobs) == CALLS
-    assert len(bus.work()) == CALLS + 10
+    assert len(bus.jobs) == MAX_CALLS
+    assert len(bus.work()) == MAX_CALLS + 10
 
 
 def test_the_server_runs_only_while_there_are_targets_over_restarts_too() -> None:
     bus = Bus()
     serving = [bus.server.serving]
-    for message in (AllowTarget(url=URL), ForbidTarget(url=URL)):
+    for message in (TargetUrlAdded(url=URL), TargetUrlRemoved(url=URL)):
         bus.harness.publish(message)
         serving += [bus.server.serving, Bus(bus.store).server.serving]
     assert serving == [False, True, True, False, False]
@@ -124,15 +130,15 @@ def test_the_server_runs_only_while_there_are_targets_over_restarts_too() -> Non
 
 def test_a_target_whose_url_lost_a_slash_on_its_way_is_found() -> None:
     bus = Bus()
-    bus.harness.publish(AllowTarget(url=URL))
-    bus.harness.publish(ForbidTarget(url=URL.replace("//", "/")))
-    assert bus.store.targets.all() == []
+    bus.harness.publish(TargetUrlAdded(url=URL))
+    bus.harness.publish(TargetUrlRemoved(url=URL.replace("//", "/")))
+    assert bus.store.target_urls.all() == []
 
 
 def test_a_port_that_is_taken_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     bus = Bus()
     bus.server.failure = HttpError("port 9060 of 127.0.0.1 can not be had")
-    bus.harness.publish(AllowTarget(url=URL))
+    bus.harness.publish(TargetUrlAdded(url=URL))
     bus.harness.advance(RETRY_SECONDS)
     assert caplog.text.count("can not be had") == 1
     assert "service-port" in caplog.text and "again" not in caplog.text
@@ -154,15 +160,15 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(caplog: pytest.LogCap
 )
 def test_a_local_request_that_may_not_be_made_says_why(request_body: bytes | None, text: str) -> None:
     bus = Bus()
-    bus.harness.publish(AllowTarget(url=URL))
-    said = msgspec.json.decode(bus.harness.ask("servicebus", Uploaded(body=request_body)))
+    bus.harness.publish(TargetUrlAdded(url=URL))
+    said = msgspec.json.decode(bus.harness.ask("servicebus", UploadReceived(body=request_body)))
     assert said == {"code": 400, "msg": text, "body": ""}
     assert list(bus.hub) == []
 
 
 def test_an_answer_that_nobody_waits_for_changes_nothing() -> None:
     bus = Bus()
-    bus.harness.publish(BusAnswered(parent_msg_id="unknown", resource=URL, content="late"))
+    bus.harness.publish(ServiceBusResponse(parent_msg_id="unknown", resource=URL, content="late"))
     assert bus.harness.crashes == []
 
 
@@ -170,32 +176,34 @@ class Cloud(Module):
     """Stands in for EdgeHub: answers each upload, unless it is told to be quiet."""
 
     name = "edgehub"
-    emits = (BusAnswered,)
+    emits = (ServiceBusResponse,)
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
 
     @on
-    def take(self, message: BusUploaded) -> None:
+    def on_bus_uploaded(self, message: BusUploaded) -> None:
         """Answer with what came."""
         if not self.quiet:
             text = base64.b64decode(message.content).decode()
             self.publish(
-                BusAnswered(parent_msg_id=message.msg_id, resource=message.resource, content=f"thanks for {text}")
+                ServiceBusResponse(
+                    parent_msg_id=message.msg_id, resource=message.resource, content=f"thanks for {text}"
+                )
             )
 
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_local_program_hears_from_the_cloud_or_that_it_did_not_answer(quiet: bool) -> None:
-    store, server, client = MemoryStore(), StdlibServer(port=0, poll=0.02), StdlibClient()
-    store.targets.add(URL)
-    runtime = Runtime(ThreadsEngine())
-    make = lambda: ServiceBus(store.targets, client, server, timeout=0.2 if quiet else 10.0)  # noqa: E731
-    runtime.start(SupervisorSpec("t", [Cloud.spec(lambda: Cloud(quiet)), ServiceBus.spec(make)]))
+    store, server, client = FakeStore(), StdlibServer(port=0, poll=0.02), StdlibClient()
+    store.target_urls.add(URL)
+    system = ActorSystem(ThreadsEngine())
+    make = lambda: ServiceBus(store.target_urls, client, server, timeout=0.2 if quiet else 10.0)  # noqa: E731
+    system.start(SupervisorSpec("t", [Cloud.spec(lambda: Cloud(quiet)), ServiceBus.spec(make)]))
     try:
         asked = msgspec.json.encode({"method": "POST", "targetURL": URL, "payload": {"hello": 1}})
-        runtime.ref("servicebus").ask(AllowTarget(url=URL)).get()
-        answer = client.call(Request("POST", server.port, "/any/path", {}, asked), 20.0)
+        system.ref("servicebus").ask(TargetUrlAdded(url=URL)).get()
+        answer = client.call(ClientRequest("POST", server.port, "/any/path", {}, asked), 20.0)
         said = msgspec.json.decode(answer.body)
         assert answer.status == 200
         if quiet:
@@ -209,6 +217,6 @@ def test_a_local_program_hears_from_the_cloud_or_that_it_did_not_answer(quiet: b
             }
             assert said == expected
     finally:
-        runtime.stop(PATIENCE)
+        system.stop(PATIENCE)
     assert not server.serving
     assert threading.active_count() < 20

@@ -10,26 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.cloudstream.actor import CloudStream, TunnelListen, TunnelOpened
-from kubeedge_actors.actors.cloudstream.streams import LIMIT, Stream
-from kubeedge_actors.actors.cloudstream.tunnels import Tunnels
-from kubeedge_actors.actors.edgestream import requests, websocket
-from kubeedge_actors.actors.edgestream.actor import FIRST_SECONDS, EdgeStream, Seen
+from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig, TunnelOpened
+from kubeedge_actors.actors.cloudstream.streams import MAX_BUFFERED, Stream
+from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.actors.edgestream import stream_params, websocket
+from kubeedge_actors.actors.edgestream.edge_stream import RETRY_INITIAL, EdgeStream, EdgeStreamState
 from kubeedge_actors.actors.edgestream.flow import WINDOW, Flow
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.cluster.base import NODE_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
-from kubeedge_actors.drivers.containers.fake import FakeEngine, FakeRuntime, Program
-from kubeedge_actors.drivers.link.base import Closed, LinkEvents, LinkTls, Peer
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.drivers.link.base import Closed, LinkEvents, Peer
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import ContainerError, FrameError, LinkError
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import tunnel
 from kubeedge_actors.wire.messages import LinkDown, LinkUp
-from kubeedge_actors.wire.tunnel import Frame, Kind, Url
+from kubeedge_actors.wire.tunnel import Frame, FrameType, Url
 from tests.support.waiting import PATIENCE, eventually
 
-TLS = LinkTls("ca", "cert", "key")
+TLS = TlsPaths("ca", "cert", "key")
 
 
 def peer(node: str, number: int = 1, *, path: str = "/v1/kubeedge/connect", named: str = "") -> Peer:
@@ -47,11 +48,11 @@ class Wire:
         self.events: Any = None
         self.closed = 0
 
-    def send(self, text: str, mark: str = "") -> None:
+    def send(self, text: str, message_id: str = "") -> None:
         self.said.append(tunnel.decode(text))
-        self.marks.append(mark)
+        self.marks.append(message_id)
 
-    def open(self, url: str, headers: Mapping[str, str], tls: LinkTls | None, events: LinkEvents) -> None:
+    def open(self, url: str, headers: Mapping[str, str], tls: TlsPaths | None, events: LinkEvents) -> None:
         self.opened.append((url, headers))
         self.events = events
 
@@ -59,8 +60,8 @@ class Wire:
         self.closed += 1
 
 
-def joined(wire: Wire, node: str = "e1") -> tuple[Tunnels, Peer]:
-    tunnels, who = Tunnels(), peer(node)
+def joined(wire: Wire, node: str = "e1") -> tuple[TunnelRegistry, Peer]:
+    tunnels, who = TunnelRegistry(), peer(node)
     tunnels.attach(lambda peer, text: wire.send(text), lambda peer, why: wire.close(), lambda node: None)
     assert tunnels.admit(who).status == 101
     tunnels.on_connect(who)
@@ -75,32 +76,32 @@ def joined(wire: Wire, node: str = "e1") -> tuple[Tunnels, Peer]:
     [(peer("e1"), 101), (peer("e1", named="e2"), 403), (peer(""), 403), (peer("e1", path="/e1/events"), 404)],
 )
 def test_only_a_node_comes_in_and_under_its_own_name(who: Peer, status: int) -> None:
-    assert Tunnels().admit(who).status == status
+    assert TunnelRegistry().admit(who).status == status
 
 
 def test_a_node_without_a_tunnel_is_said_at_once() -> None:
     with pytest.raises(LinkError, match="node e9 has no stream tunnel"):
-        Tunnels().open("e9", Kind.LOGS, "/containerLogs/d/p/c")
+        TunnelRegistry().open("e9", FrameType.LOGS, "/containerLogs/d/p/c")
 
 
 def test_a_stream_gives_what_the_node_says_and_its_end() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    stream = tunnels.open("e1", Kind.LOGS, "/containerLogs/d/p/c", "follow=true")
-    asked = tunnel.request(wire.said[0].data)
+    stream = tunnels.open("e1", FrameType.LOGS, "/containerLogs/d/p/c", "follow=true")
+    asked = tunnel.decode_open(wire.said[0].data)
     assert (asked.url.Path, asked.url.RawQuery) == ("/containerLogs/d/p/c", "follow=true")
     id = wire.said[0].id
-    assert tunnels.on_text(who, tunnel.encode(Frame(id, Kind.DATA, b"\xff\0")))
+    assert tunnels.on_text(who, tunnel.encode(Frame(id, FrameType.DATA, b"\xff\0")))
     assert stream.read(0) == b"\xff\0" and stream.read(0) == b""
-    tunnels.on_text(who, tunnel.encode(Frame(id, Kind.REMOVE)))
+    tunnels.on_text(who, tunnel.encode(Frame(id, FrameType.REMOVE)))
     assert stream.read(0) is None and tunnels.count() == 0
 
 
 def test_a_refusal_and_a_broken_tunnel_are_errors_with_their_reasons() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    refused, lost = (tunnels.open("e1", Kind.LOGS, "/") for _ in range(2))
-    tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, Kind.REMOVE, b"no such container")))
+    refused, lost = (tunnels.open("e1", FrameType.LOGS, "/") for _ in range(2))
+    tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, FrameType.REMOVE, b"no such container")))
     with pytest.raises(ContainerError, match="no such container"):
         refused.read(0)
     tunnels.on_close(who, "gone")
@@ -112,21 +113,21 @@ def test_a_refusal_and_a_broken_tunnel_are_errors_with_their_reasons() -> None:
 def test_a_stream_of_one_node_takes_nothing_from_another() -> None:
     wire = Wire()
     tunnels, _ = joined(wire)
-    stream = tunnels.open("e1", Kind.LOGS, "/")
+    stream = tunnels.open("e1", FrameType.LOGS, "/")
     other = peer("e2", 2)
     tunnels.on_connect(other)
-    assert tunnels.on_text(other, tunnel.encode(Frame(wire.said[0].id, Kind.DATA, b"forged")))
+    assert tunnels.on_text(other, tunnel.encode(Frame(wire.said[0].id, FrameType.DATA, b"forged")))
     assert stream.read(0) == b""
 
 
 def test_a_reader_who_leaves_tells_the_node() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    stream = tunnels.open("e1", Kind.LOGS, "/")
+    stream = tunnels.open("e1", FrameType.LOGS, "/")
     stream.close()
     stream.close()
-    assert [frame.kind for frame in wire.said] == [Kind.LOGS, Kind.REMOVE]
-    assert tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, Kind.DATA, b"late")))
+    assert [frame.kind for frame in wire.said] == [FrameType.LOGS, FrameType.REMOVE]
+    assert tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, FrameType.DATA, b"late")))
 
 
 def test_what_is_no_frame_closes_the_tunnel() -> None:
@@ -141,13 +142,13 @@ def test_no_more_waits_for_a_reader_than_the_limit_and_nothing_is_lost(pieces: l
     stream = Stream(lambda kind, data: None, lambda: None, credits=True)
     read, waiting = b"", 0
     for piece in pieces:
-        while not stream.came(piece):
+        while not stream.on_data(piece):
             got = stream.read(0)
             assert got
             read, waiting = read + got, waiting - len(got)
         waiting += len(piece)
-        assert waiting <= max(LIMIT, len(piece))
-    stream.ended()
+        assert waiting <= max(MAX_BUFFERED, len(piece))
+    stream.on_end()
     while (got := stream.read(0)) is not None:
         read += got
     assert read == b"".join(pieces)
@@ -157,16 +158,16 @@ def test_a_writer_is_slowed_only_when_the_node_says_how_far_it_is() -> None:
     stream = Stream(lambda kind, data: None, lambda: None, credits=False)
     stream.write(b"x" * 1_000_000)
     assert not stream.congested()
-    stream.taken(0)
+    stream.on_credit(0)
     assert stream.congested()
-    stream.taken(900_000)
+    stream.on_credit(900_000)
     assert not stream.congested()
 
 
 class NoServer:
     """A link server that only remembers its events."""
 
-    def start(self, host: str, port: int, tls: LinkTls | None, events: Any) -> int:
+    def start(self, host: str, port: int, tls: TlsPaths | None, events: Any) -> int:
         self.events = events
         return port
 
@@ -180,8 +181,8 @@ class NoServer:
 
 def test_the_port_of_a_node_with_a_tunnel_is_written_once_it_is_there() -> None:
     cluster, server = FakeCluster(), NoServer()
-    listen = TunnelListen("127.0.0.1", 0, TLS)
-    spec = CloudStream.spec(lambda: CloudStream(server, listen, Tunnels(), cluster, 10351))
+    listen = TunnelListenConfig("127.0.0.1", 0, TLS)
+    spec = CloudStream.spec(lambda: CloudStream(server, listen, TunnelRegistry(), cluster, 10351))
     with inline(spec) as bench:
         bench.run()
         server.events.on_connect(peer("e1"))
@@ -202,8 +203,8 @@ class Metered(Wire):
         super().__init__()
         self.sent = self.taken = self.most = 0
 
-    def send(self, text: str, mark: str = "") -> None:
-        super().send(text, mark)
+    def send(self, text: str, message_id: str = "") -> None:
+        super().send(text, message_id)
         self.sent += len(self.said[-1].data)
         self.most = max(self.most, self.sent - self.taken)
 
@@ -231,14 +232,17 @@ def test_a_stream_that_waits_ends_when_nobody_wants_it() -> None:
 
 
 def test_an_original_cloud_gets_a_reason_as_text_and_ours_as_a_reason() -> None:
-    for reasons, said in ((False, [(Kind.DATA, b"why\n"), (Kind.REMOVE, b"")]), (True, [(Kind.REMOVE, b"why")])):
+    for reasons, said in (
+        (False, [(FrameType.DATA, b"why\n"), (FrameType.REMOVE, b"")]),
+        (True, [(FrameType.REMOVE, b"why")]),
+    ):
         wire = Wire()
-        Flow(1, wire, credits=False, reasons=reasons).end("why")
+        Flow(1, wire, credits=False, reasons=reasons).terminate("why")
         assert [(frame.kind, frame.data) for frame in wire.said] == said
 
 
 def node_with_a_container() -> FakeRuntime:
-    engine = FakeEngine()
+    engine = FakeContainers()
     engine.program = lambda spec: Program(exit_code=0, output=b"one\ntwo\n")
     runtime = FakeRuntime(engine)
     pod = PodName(namespace="default", name="p", uid="u")
@@ -254,30 +258,30 @@ def test_a_request_for_a_log_is_answered_and_ended(query: str, expected: bytes) 
     wire, over = Wire(), threading.Event()
     send = wire.send
 
-    def watched(text: str, mark: str = "") -> None:
-        send(text, mark)
-        if wire.said[-1].kind is Kind.REMOVE:
+    def watched(text: str, message_id: str = "") -> None:
+        send(text, message_id)
+        if wire.said[-1].kind is FrameType.REMOVE:
             over.set()
 
     wire.send = watched  # type: ignore[method-assign]
     one = Tunnel(wire, node_with_a_container(), lambda reason, lived: None)
-    asked = tunnel.opening(7, "/containerLogs/default/p/c", query)
-    one.on_text(tunnel.encode(Frame(7, Kind.LOGS, asked)))
+    asked = tunnel.encode_open(7, "/containerLogs/default/p/c", query)
+    one.on_text(tunnel.encode(Frame(7, FrameType.LOGS, asked)))
     assert over.wait(PATIENCE)
-    assert expected in b"".join(frame.data for frame in wire.said if frame.kind is Kind.DATA)
+    assert expected in b"".join(frame.data for frame in wire.said if frame.kind is FrameType.DATA)
     assert {frame.id for frame in wire.said} == {7}
 
 
 class Files:
     """Credentials that are there."""
 
-    def obtain(self) -> LinkTls:
+    def obtain(self) -> TlsPaths:
         return TLS
 
     def renew_at(self) -> float:
         return 0.0
 
-    def renew(self) -> LinkTls:
+    def renew(self) -> TlsPaths:
         return TLS
 
 
@@ -288,7 +292,7 @@ def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer(caplog:
         wires.append(Wire())
         return wires[-1]
 
-    seen, runtime = Seen(), FakeRuntime(FakeEngine())
+    seen, runtime = EdgeStreamState(), FakeRuntime(FakeContainers())
     spec = EdgeStream.spec(lambda: EdgeStream("e1", "192.0.2.7", "wss://c:10004", link, Files(), runtime, seen))
     with inline(spec) as bench:
         assert wires == []
@@ -297,12 +301,12 @@ def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer(caplog:
         assert url == "wss://c:10004/v1/kubeedge/connect"
         assert dict(headers) == {"SessionHostNameOverride": "e1", "SessionInternalIP": "192.0.2.7"}
         wires[0].events.on_close(Closed("refused"))
-        bench.advance(FIRST_SECONDS + 0.1)
+        bench.advance(RETRY_INITIAL + 0.1)
         assert len(wires) == 2
         wires[1].events.on_close(Closed("refused"))
-        bench.advance(FIRST_SECONDS + 0.1)
+        bench.advance(RETRY_INITIAL + 0.1)
         assert len(wires) == 2
-        bench.advance(FIRST_SECONDS)
+        bench.advance(RETRY_INITIAL)
         assert len(wires) == 3
         assert caplog.text.count("no stream tunnel to wss://c:10004/v1/kubeedge/connect") == 1
         assert "back" not in caplog.text
@@ -326,22 +330,22 @@ def container(name: str, count: int, phase: Any, started: float, uid: str = "u")
 
 
 def test_the_last_run_is_meant_or_the_one_before_and_never_that_of_an_older_pod() -> None:
-    wanted = requests.target(Url("/containerLogs/d/p/c"))
+    wanted = stream_params.parse_target(Url("/containerLogs/d/p/c"))
     first, second = container("c", 0, "exited", 10.0), container("c", 1, "running", 20.0)
-    assert requests.chosen([second, first, container("x", 5, "running", 30.0)], wanted) == second
-    assert requests.chosen([second, first], wanted, previous=True) == first
-    assert requests.chosen([first, container("c", 1, "created", 0.0)], wanted) == first
+    assert stream_params.find_container([second, first, container("x", 5, "running", 30.0)], wanted) == second
+    assert stream_params.find_container([second, first], wanted, previous=True) == first
+    assert stream_params.find_container([first, container("c", 1, "created", 0.0)], wanted) == first
     with pytest.raises(ContainerError, match="previous terminated"):
-        requests.chosen([second, container("c", 0, "exited", 5.0, "older")], wanted, previous=True)
+        stream_params.find_container([second, container("c", 0, "exited", 5.0, "older")], wanted, previous=True)
     with pytest.raises(ContainerError, match="waiting to start"):
-        requests.chosen([], wanted)
+        stream_params.find_container([], wanted)
 
 
 def test_options_are_those_of_a_kubelet() -> None:
-    asked = requests.query(Url("/", "follow=true&tailLines=5&sinceSeconds=60&timestamps=1&limitBytes=9"))
-    options = requests.log_options(asked, 1000.0)
+    asked = stream_params.parse_query(Url("/", "follow=true&tailLines=5&sinceSeconds=60&timestamps=1&limitBytes=9"))
+    options = stream_params.log_options(asked, 1000.0)
     assert (options.follow, options.tail, options.since, options.timestamps, options.limit) == (True, 5, 940.0, True, 9)
-    moment = requests.log_options(requests.query(Url("/", "sinceTime=1970-01-01T00:01:00Z")), 0.0)
+    moment = stream_params.log_options(stream_params.parse_query(Url("/", "sinceTime=1970-01-01T00:01:00Z")), 0.0)
     assert moment.since == 60.0
 
 
@@ -358,26 +362,26 @@ def masked(opcode: int, data: bytes, *, final: bool = True) -> bytes:
 @given(st.lists(st.tuples(st.sampled_from([1, 2, 9]), st.binary(max_size=70_000)), max_size=6), st.integers(1, 40_000))
 def test_messages_come_out_whole_however_their_bytes_come_in(messages: list[tuple[int, bytes]], size: int) -> None:
     data = b"".join(masked(opcode, content) for opcode, content in messages)
-    incoming = websocket.Incoming()
+    incoming = websocket.FrameParser()
     found = [one for at in range(0, len(data), size) for one in incoming.feed(data[at : at + size])]
     assert found == messages
 
 
 def test_fragments_are_joined_and_a_ping_may_come_between() -> None:
     data = masked(2, b"ab", final=False) + masked(9, b"!") + masked(0, b"cd")
-    assert list(websocket.Incoming().feed(data)) == [(9, b"!"), (2, b"abcd")]
+    assert list(websocket.FrameParser().feed(data)) == [(9, b"!"), (2, b"abcd")]
 
 
 @given(st.binary(max_size=100))
 def test_whatever_bytes_come_it_is_messages_or_a_frame_error(data: bytes) -> None:
     try:
-        list(websocket.Incoming().feed(data))
+        list(websocket.FrameParser().feed(data))
     except FrameError:
         return
 
 
 def test_the_welcome_is_that_of_the_standard() -> None:
-    text = websocket.welcome("dGhlIHNhbXBsZSBub25jZQ==", "v5.channel.k8s.io").decode()
+    text = websocket.upgrade_response("dGhlIHNhbXBsZSBub25jZQ==", "v5.channel.k8s.io").decode()
     assert "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in text
     with pytest.raises(FrameError):
-        websocket.welcome("short", "v5.channel.k8s.io")
+        websocket.upgrade_response("short", "v5.channel.k8s.io")

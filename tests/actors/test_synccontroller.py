@@ -8,13 +8,9 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND, SECRET_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import (
-    ObjectDelivered,
-    ObjectSeen,
-    SessionClosed,
-)
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import ObjectAcked, ObjectVersionReturned, SessionClosed
 from tests.actors.api_things import DEVICE, MODEL, SYNC, put_config, put_node, put_pod
 from tests.actors.sync_world import ALL, DELETE, UPDATE, N, Sync, device, new_api, push
 
@@ -41,17 +37,17 @@ def test_a_node_that_comes_for_the_first_time_gets_what_is_its_own(api: FakeClus
     api.create(DEVICE, "default", device("foreign", "edge-2"))
     sync = Sync(api)
     assert sync.said() == []
-    assert sync.open() == sorted([*ALL, (UPDATE, names.DEVICE, "lamp"), (UPDATE, names.DEVICEMODEL, "model")])
+    assert sync.open() == sorted([*ALL, (UPDATE, constants.DEVICE, "lamp"), (UPDATE, constants.DEVICEMODEL, "model")])
     by_type = {message.type: message for message in sync.pushes}
-    for type, source in ((names.POD, names.EDGECONTROLLER), (names.DEVICE, names.DEVICECONTROLLER)):
+    for type, source in ((constants.POD, constants.EDGECONTROLLER), (constants.DEVICE, constants.DEVICECONTROLLER)):
         message = by_type[type]
         assert message.source == source
         assert message.object["kind"]
         assert message.resource_version == message.object["metadata"]["resourceVersion"]
-    assert by_type[names.DEVICEMODEL].source == names.DEVICECONTROLLER
-    assert by_type[names.NODE].namespace == names.CLUSTER_SCOPE
+    assert by_type[constants.DEVICEMODEL].source == constants.DEVICECONTROLLER
+    assert by_type[constants.NODE].namespace == constants.CLUSTER_SCOPE
     order = [message.type for message in sync.pushes]
-    assert order.index(names.DEVICEMODEL) < order.index(names.DEVICE)
+    assert order.index(constants.DEVICEMODEL) < order.index(constants.DEVICE)
 
 
 def test_what_changes_while_a_node_is_away_is_said_when_it_comes_back(sync: Sync) -> None:
@@ -63,7 +59,7 @@ def test_what_changes_while_a_node_is_away_is_said_when_it_comes_back(sync: Sync
     put_pod(sync.api, "q")
     sync.settle()
     assert sync.said() == []
-    assert sync.open() == [(UPDATE, names.POD, "p"), (UPDATE, names.POD, "q")]
+    assert sync.open() == [(UPDATE, constants.POD, "p"), (UPDATE, constants.POD, "q")]
     assert {m.object["metadata"]["uid"] for m in sync.pushes} >= {pod["metadata"]["uid"]}
 
 
@@ -74,7 +70,7 @@ def test_what_was_deleted_while_a_node_was_away_is_deleted_there_with_a_stub(syn
     sync.settle()
     sync.harness.publish(SessionClosed(node=N, reason="cut"))
     sync.api.delete(POD_KIND, "default", "p", grace=0)
-    assert sync.open() == [(DELETE, names.POD, "p")]
+    assert sync.open() == [(DELETE, constants.POD, "p")]
     metadata = {"name": "p", "namespace": "default", "uid": pod["metadata"]["uid"]}
     assert sync.pushes[0].object == {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
     assert sync.pushes[0].resource_version == ""
@@ -91,7 +87,7 @@ def test_a_pod_made_again_under_its_name_is_a_deletion_and_a_pod(sync: Sync) -> 
     sync.harness.publish(SessionClosed(node=N, reason="cut"))
     sync.api.delete(POD_KIND, "default", "p", grace=0)
     put_pod(sync.api, "p")
-    assert sync.open() == [(DELETE, names.POD, "p"), (UPDATE, names.POD, "p")]
+    assert sync.open() == [(DELETE, constants.POD, "p"), (UPDATE, constants.POD, "p")]
 
 
 def test_a_device_made_anew_is_said_after_the_deletion_of_its_predecessor(sync: Sync) -> None:
@@ -102,7 +98,7 @@ def test_a_device_made_anew_is_said_after_the_deletion_of_its_predecessor(sync: 
     sync.api.delete(DEVICE, "default", "lamp")
     second = sync.api.create(DEVICE, "default", device())
     sync.open()
-    said = [(m.operation, m.object["metadata"]["uid"]) for m in sync.pushes if m.type == names.DEVICE]
+    said = [(m.operation, m.object["metadata"]["uid"]) for m in sync.pushes if m.type == constants.DEVICE]
     assert said == [(DELETE, first["metadata"]["uid"]), (UPDATE, second["metadata"]["uid"])]
 
 
@@ -111,12 +107,12 @@ def test_a_deletion_that_was_lost_is_not_said_once_the_node_has_the_successor(sy
     sync.open()
     sync.acknowledge()
     first = put_config(sync.api, "mine")
-    sync.harness.publish(ObjectDelivered(node=N, pushed=push(first)))
+    sync.harness.publish(ObjectAcked(node=N, pushed=push(first)))
     sync.settle()
     sync.harness.publish(SessionClosed(node=N, reason="cut"))
     sync.api.delete(CONFIGMAP_KIND, "default", "mine")
     second = put_config(sync.api, "mine")
-    sync.harness.publish(ObjectDelivered(node=N, pushed=push(second)))
+    sync.harness.publish(ObjectAcked(node=N, pushed=push(second)))
     assert sync.open() == []
     sync.settle()
     assert sync.said() == []
@@ -131,9 +127,9 @@ def test_a_device_that_moved_away_is_deleted_where_it_was(sync: Sync) -> None:
     sync.acknowledge()
     sync.harness.publish(SessionClosed(node=N, reason="cut"))
     sync.api.patch(DEVICE, "default", "lamp", {"spec": {"nodeName": "edge-2"}})
-    assert sync.open() == [(DELETE, names.DEVICE, "lamp"), (DELETE, names.DEVICEMODEL, "model")]
-    assert {m.source for m in sync.pushes} == {names.DEVICECONTROLLER}
-    assert (UPDATE, names.DEVICE, "lamp") in sync.open("edge-2")
+    assert sync.open() == [(DELETE, constants.DEVICE, "lamp"), (DELETE, constants.DEVICEMODEL, "model")]
+    assert {m.source for m in sync.pushes} == {constants.DEVICECONTROLLER}
+    assert (UPDATE, constants.DEVICE, "lamp") in sync.open("edge-2")
 
 
 def test_a_pushed_object_that_was_not_acknowledged_is_said_again_after_the_reconnect(sync: Sync) -> None:
@@ -142,38 +138,38 @@ def test_a_pushed_object_that_was_not_acknowledged_is_said_again_after_the_recon
     sync.harness.publish(SessionClosed(node=N, reason="cut"))
     sync.harness.publish(push(pod))
     sync.hub.take()
-    assert (UPDATE, names.POD, "p") in sync.open()
+    assert (UPDATE, constants.POD, "p") in sync.open()
 
 
 def test_a_push_under_way_is_not_said_twice_within_a_session(sync: Sync) -> None:
     sync.open()
     sync.acknowledge()
     pod = put_pod(sync.api, "p")
-    sync.harness.publish(push(pod, names.INSERT))
+    sync.harness.publish(push(pod, constants.INSERT))
     sync.hub.take()
     sync.harness.advance(20)
     assert sync.said() == []
     sync.harness.advance(20)
-    assert sync.said() == [(UPDATE, names.POD, "p")]
+    assert sync.said() == [(UPDATE, constants.POD, "p")]
 
 
 def test_a_config_map_is_a_nodes_once_it_was_given_it(sync: Sync) -> None:
     sync.open()
     sync.acknowledge()
     mine, other = put_config(sync.api, "mine"), put_config(sync.api, "other")
-    sync.harness.publish(ObjectDelivered(node=N, pushed=push(mine)))
+    sync.harness.publish(ObjectAcked(node=N, pushed=push(mine)))
     sync.hub.take()
     sync.settle()
     assert sync.said() == []
     assert other["metadata"]["name"] not in sync.records()
     sync.harness.publish(SessionClosed(node=N, reason="cut"))
     sync.api.patch(CONFIGMAP_KIND, "default", "mine", {"data": {"a": "b"}})
-    assert sync.open() == [(UPDATE, names.CONFIGMAP, "mine")]
+    assert sync.open() == [(UPDATE, constants.CONFIGMAP, "mine")]
     assert sync.pushes[0].object["data"] == {"a": "b"}  # fetched, because the watch keeps no contents
     sync.acknowledge()
     sync.api.delete(CONFIGMAP_KIND, "default", "mine")
     sync.harness.advance(10)
-    assert sync.said() == [(DELETE, names.CONFIGMAP, "mine")]
+    assert sync.said() == [(DELETE, constants.CONFIGMAP, "mine")]
 
 
 def test_an_object_that_vanishes_while_it_is_fetched_is_a_deletion(sync: Sync) -> None:
@@ -188,7 +184,7 @@ def test_an_object_that_vanishes_while_it_is_fetched_is_a_deletion(sync: Sync) -
 
     sync.api.get = late  # type: ignore[method-assign]
     sync.hub.take()
-    assert (DELETE, names.SECRET, "s") in sync.open()
+    assert (DELETE, constants.SECRET, "s") in sync.open()
 
 
 def test_the_nodes_own_status_is_not_said_back_and_that_of_others_is(sync: Sync) -> None:
@@ -197,9 +193,9 @@ def test_the_nodes_own_status_is_not_said_back_and_that_of_others_is(sync: Sync)
     sync.acknowledge()
     patched = sync.api.patch(POD_KIND, "default", "p", {"status": {"phase": "Running"}}, subresource="status")
     metadata = patched["metadata"]
-    seen = ObjectSeen(
+    seen = ObjectVersionReturned(
         node=N,
-        type=names.POD,
+        type=constants.POD,
         namespace="default",
         name="p",
         uid=metadata["uid"],
@@ -212,7 +208,7 @@ def test_the_nodes_own_status_is_not_said_back_and_that_of_others_is(sync: Sync)
     assert sync.records()["p"] == metadata["resourceVersion"]
     sync.api.patch(POD_KIND, "default", "p", {"status": {"phase": "Unknown"}}, subresource="status")
     sync.harness.advance(11)
-    assert sync.said() == [(UPDATE, names.POD, "p")]
+    assert sync.said() == [(UPDATE, constants.POD, "p")]
 
 
 def test_an_answer_does_not_stand_for_a_push_that_got_lost(sync: Sync) -> None:
@@ -227,13 +223,13 @@ def test_an_answer_does_not_stand_for_a_push_that_got_lost(sync: Sync) -> None:
     sync.harness.publish(push(sync.api.get(POD_KIND, "default", "p")))
     patched = sync.api.patch(POD_KIND, "default", "p", {"status": {"phase": "Running"}}, subresource="status")
     version = patched["metadata"]["resourceVersion"]
-    seen = ObjectSeen(
-        node=N, type=names.POD, namespace="default", name="p", uid=pod["metadata"]["uid"], resource_version=version
+    seen = ObjectVersionReturned(
+        node=N, type=constants.POD, namespace="default", name="p", uid=pod["metadata"]["uid"], resource_version=version
     )
     sync.harness.publish(seen)
     sync.harness.publish(SessionClosed(node=N, reason="cut"))
     sync.hub.take()
-    assert sync.open() == [(UPDATE, names.POD, "p")]
+    assert sync.open() == [(UPDATE, constants.POD, "p")]
     assert sync.pushes[0].object["metadata"]["deletionTimestamp"]
 
 
@@ -250,4 +246,4 @@ def test_reported_twins_in_a_device_are_not_said_back(sync: Sync) -> None:
     assert sync.writes() - before <= 2  # its version, at leisure
     sync.api.patch(DEVICE, "default", "lamp", {"spec": {"protocol": {"protocolName": "x"}}})
     sync.harness.advance(6)
-    assert sync.said() == [(UPDATE, names.DEVICE, "lamp")]
+    assert sync.said() == [(UPDATE, constants.DEVICE, "lamp")]

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import (
-    ObjectDelivered,
-    SessionClosed,
-    SessionOpened,
-)
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import ObjectAcked, SessionClosed, SessionOpened
 from tests.actors.api_things import put_pod
 from tests.actors.sync_world import DELETE, N, Sync, new_api
 
@@ -46,7 +42,7 @@ def test_whatever_happens_in_the_end_a_connected_node_has_what_there_is(actions:
             else:
                 has[uid] = message.object
             if acknowledge:
-                sync.harness.publish(ObjectDelivered(node=N, pushed=message))
+                sync.harness.publish(ObjectAcked(node=N, pushed=message))
 
     def name_all() -> None:
         """After each begin of the link the node names its pods; EdgeController tells it which of them nobody knows."""
@@ -83,7 +79,7 @@ def test_whatever_happens_in_the_end_a_connected_node_has_what_there_is(actions:
         elif action == "wait":
             sync.harness.advance(7)
         elif action == "crash":
-            sync.harness.crash(names.SYNCCONTROLLER)
+            sync.harness.crash(constants.SYNCCONTROLLER)
         elif action == "restart":
             sync.harness.stop()
             sync = Sync(api)

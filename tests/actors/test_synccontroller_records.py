@@ -6,18 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubeedge_actors.actors.synccontroller.clerk import CLERK
-from kubeedge_actors.actors.synccontroller.ledger import NOTHING, Ledger, Record
+from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncStore
+from kubeedge_actors.actors.synccontroller.objectsync_api import OBJECTSYNC_WRITER
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError
-from kubeedge_actors.wire import names
-from kubeedge_actors.wire.messages import (
-    LeadershipChanged,
-    NodeRemoved,
-    ObjectDelivered,
-    SessionClosed,
-)
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import LeadershipChanged, NodeRemoved, ObjectAcked, SessionClosed
 from tests.actors.api_things import CLUSTER_SYNC, SYNC, put_node, put_pod
 from tests.actors.sync_world import ALL, DELETE, UPDATE, N, Sync, new_api, push
 
@@ -57,7 +52,7 @@ def test_the_records_outlive_the_process(sync: Sync) -> None:
     assert again.open() == []
     sync.api.patch(POD_KIND, "default", "p", {"metadata": {"labels": {"a": "b"}}})
     third = Sync(sync.api)
-    assert third.open() == [(UPDATE, names.POD, "p")]
+    assert third.open() == [(UPDATE, constants.POD, "p")]
 
 
 def test_versions_are_written_in_batches_not_one_by_one(sync: Sync) -> None:
@@ -68,7 +63,7 @@ def test_versions_are_written_in_batches_not_one_by_one(sync: Sync) -> None:
     before = sync.writes()
     for number in range(100):
         pod = sync.api.patch(POD_KIND, "default", "p", {"metadata": {"labels": {"n": str(number)}}})
-        sync.harness.publish(ObjectDelivered(node=N, pushed=push(pod)))
+        sync.harness.publish(ObjectAcked(node=N, pushed=push(pod)))
     sync.settle()
     assert sync.writes() - before <= 2
     assert sync.records()["p"] == pod["metadata"]["resourceVersion"]
@@ -77,7 +72,7 @@ def test_versions_are_written_in_batches_not_one_by_one(sync: Sync) -> None:
 def test_that_a_node_has_something_is_written_soon(sync: Sync) -> None:
     sync.open()
     pod = put_pod(sync.api, "p")
-    sync.harness.publish(push(pod, names.INSERT))
+    sync.harness.publish(push(pod, constants.INSERT))
     sync.harness.advance(0.5)
     assert sync.records()["p"] == "0"
 
@@ -152,7 +147,7 @@ def test_a_node_that_registered_anew_is_not_told_that_it_is_gone(sync: Sync) -> 
     sync.settle()
     sync.api.delete(NODE_KIND, "", N)
     put_node(sync.api)
-    assert sync.open() == [(UPDATE, names.NODE, N)]
+    assert sync.open() == [(UPDATE, constants.NODE, N)]
 
 
 def test_another_clouds_record_is_not_overwritten_with_ignorance(sync: Sync) -> None:
@@ -170,14 +165,14 @@ def test_another_clouds_record_is_not_overwritten_with_ignorance(sync: Sync) -> 
 def test_crashes_lose_nothing(sync: Sync) -> None:
     put_pod(sync.api, "p")
     sync.open()
-    sync.harness.crash(names.SYNCCONTROLLER)
+    sync.harness.crash(constants.SYNCCONTROLLER)
     sync.acknowledge()
     put_pod(sync.api, "q")
-    sync.harness.crash(CLERK)
+    sync.harness.crash(OBJECTSYNC_WRITER)
     sync.settle()
-    sync.harness.crash(names.SYNCCONTROLLER)
+    sync.harness.crash(constants.SYNCCONTROLLER)
     sync.settle()
-    assert (UPDATE, names.POD, "q") in sync.said()
+    assert (UPDATE, constants.POD, "q") in sync.said()
     sync.acknowledge()
     sync.settle()
     pods = {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in sync.api.peek_all(POD_KIND)}
@@ -202,11 +197,11 @@ def test_the_replica_that_has_the_session_writes_the_record_and_the_other_leaves
     here.acknowledge()
     pod = put_pod(api, "p")
     for each in (there, here):
-        each.harness.publish(push(pod, names.INSERT))
+        each.harness.publish(push(pod, constants.INSERT))
     there.harness.advance(1)
     assert "p" not in here.records()
     here.harness.advance(1)
-    here.harness.publish(ObjectDelivered(node=N, pushed=push(pod)))
+    here.harness.publish(ObjectAcked(node=N, pushed=push(pod)))
     before = api.count("create", SYNC.plural)
     for _ in range(10):
         for each in (here, there):
@@ -225,7 +220,7 @@ def test_a_node_that_moves_to_the_other_replica_gets_what_it_missed_and_nothing_
     api.patch(POD_KIND, "default", "q", {"metadata": {"labels": {"a": "b"}}})
     api.delete(POD_KIND, "default", "p", grace=0)
     there.harness.run()
-    assert there.open() == [(DELETE, names.POD, "p"), (UPDATE, names.POD, "q")]
+    assert there.open() == [(DELETE, constants.POD, "p"), (UPDATE, constants.POD, "q")]
     there.acknowledge()
     there.settle()
     assert set(there.records()) == {"q", N}
@@ -239,13 +234,13 @@ def test_a_replica_without_the_session_keeps_and_writes_nothing_of_what_is_gone(
     for number in range(5):
         pod = put_pod(api, f"p{number}")
         for each in (here, there):
-            each.harness.publish(push(pod, names.INSERT))
-        here.harness.publish(ObjectDelivered(node=N, pushed=push(pod)))
+            each.harness.publish(push(pod, constants.INSERT))
+        here.harness.publish(ObjectAcked(node=N, pushed=push(pod)))
         here.harness.advance(1)
         api.delete(POD_KIND, "default", f"p{number}", grace=0)
         for each in (here, there):
             each.harness.publish(push(pod, DELETE))
-        here.harness.publish(ObjectDelivered(node=N, pushed=push(pod, DELETE)))
+        here.harness.publish(ObjectAcked(node=N, pushed=push(pod, DELETE)))
         here.harness.advance(1)
     for _ in range(10):
         for each in (there, here):
@@ -255,8 +250,13 @@ def test_a_replica_without_the_session_keeps_and_writes_nothing_of_what_is_gone(
 
 
 def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never_knew() -> None:
-    ledger, record = Ledger(), Record(names.POD, "default", "p", "uid", version="7", stored="7")
+    ledger, record = (
+        ObjectSyncStore(),
+        ObjectSyncRecord(constants.POD, "default", "p", "uid", version="7", stored_version="7"),
+    )
     ledger.load(N, record)
     ledger.drop(N, "uid")
-    ledger.offered(N, Record(names.POD, "default", "q", "other", offered=NOTHING), 0.0, mine=False)
+    ledger.pushed(
+        N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, mine=False
+    )
     assert ledger.records(N) == [] and ledger.next_due() is None

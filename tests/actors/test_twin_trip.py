@@ -17,7 +17,7 @@ from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.store.base import DeviceRow, TwinChanges
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import InjectedCrash
 from tests.drivers.brokers import Paho, mosquitto, paho
 
@@ -32,9 +32,9 @@ class Node:
         store.twin.apply(TwinChanges(devices=[DeviceRow("default/lamp", "lamp")]))
         broker.start()
         stack.callback(broker.close)
-        self.runtime = Runtime(ThreadsEngine())
-        twin = DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, cloud=False, facts=False))
-        bus = EventBus.spec(lambda: EventBus("edge-1", [broker], store.topics))
+        self.runtime = ActorSystem(ThreadsEngine())
+        twin = DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, has_cloud=False, publish_updates=False))
+        bus = EventBus.spec(lambda: EventBus("edge-1", [broker], store.subscribed_topics))
         self.runtime.start(SupervisorSpec("edge", [twin, bus]))
         stack.callback(self.runtime.stop, 5.0)
 

@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.edgehub.actor import EdgeHub
+from kubeedge_actors.actors.edgehub.hub import EdgeHub
+from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials
 from kubeedge_actors.drivers.link.client import WebSocketLinks
-from kubeedge_actors.drivers.link.credentials import NodeCredentials
-from kubeedge_actors.drivers.link.relay import Relay
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire.messages import (
-    Answered,
     LinkDown,
     LinkUp,
-    ObjectDelivered,
+    ObjectAcked,
     ObjectPushed,
     ReportEvent,
+    Response,
     SessionClosed,
     SessionOpened,
 )
@@ -36,32 +36,32 @@ from tests.support.waiting import PATIENCE, eventually
 class Edge:
     """EdgeHub on threads, and a module that acknowledges every push."""
 
-    def __init__(self, folder: Path, cloud: NetworkCloud, relay: Relay) -> None:
+    def __init__(self, folder: Path, cloud: NetworkCloud, proxy: FaultProxy) -> None:
         self.up = threading.Event()
-        self.store = MemoryStore()
+        self.store = FakeStore()
         token = cloud.authority.token()
         credentials = NodeCredentials(folder, "n1", cloud.bootstrap_address, lambda: token)
-        self.runtime = Runtime(ThreadsEngine())
+        self.runtime = ActorSystem(ThreadsEngine())
         edge = self
 
         class Receiver(Module):
             name = "receiver"
-            emits = (Answered, ReportEvent)
+            emits = (Response, ReportEvent)
 
             @on
-            def take(self, message: ObjectPushed) -> None:
+            def on_object_pushed(self, message: ObjectPushed) -> None:
                 cloud.bell.ring(("at the edge", message.name, message.resource_version))
-                self.tell("edgehub", Answered(parent_msg_id=message.msg_id, resource=""))
+                self.tell("edgehub", Response(parent_msg_id=message.msg_id, resource=""))
 
             @on
-            def link(self, message: LinkUp | LinkDown) -> None:
+            def on_link_event(self, message: LinkUp | LinkDown) -> None:
                 (edge.up.set if isinstance(message, LinkUp) else edge.up.clear)()
 
         hub = EdgeHub.spec(
             lambda: EdgeHub(
                 node_name="n1",
-                url=f"wss://127.0.0.1:{relay.port}",
-                links=WebSocketLinks(),
+                url=f"wss://127.0.0.1:{proxy.port}",
+                link_factory=WebSocketLinks(),
                 credentials=credentials,
                 outbox=self.store.outbox,
                 chance=lambda: 0.01,
@@ -80,22 +80,22 @@ class Controller(Module):
         self.bell, self.wanted, self.delivered = bell, wanted, delivered
 
     @on
-    def event(self, message: ReportEvent) -> None:
+    def on_report_event(self, message: ReportEvent) -> None:
         self.bell.ring(("in the cloud", message.name))
 
     @on
-    def note(self, message: ObjectDelivered) -> None:
+    def on_object_acked(self, message: ObjectAcked) -> None:
         self.delivered[message.pushed.name] = int(message.pushed.resource_version)
         self.bell.ring(("delivered", message.pushed.name))
 
     @on
-    def again(self, message: SessionOpened) -> None:
+    def on_session_opened(self, message: SessionOpened) -> None:
         for name, version in list(self.wanted.items()):
             if self.delivered.get(name, 0) < version:
                 self.publish(pushed(name, version))
 
     @on
-    def closed(self, message: SessionClosed) -> None:
+    def on_session_closed(self, message: SessionClosed) -> None:
         self.bell.ring(("closed", message.reason))
 
 
@@ -106,7 +106,7 @@ class Pair:
         self.delivered: dict[str, int] = {}
         controller = Controller.spec(lambda: Controller(self.bell, self.wanted, self.delivered))
         self.cloud = NetworkCloud(folder / "cloud", controller, self.bell)
-        self.relay = Relay(("127.0.0.1", self.cloud.port))
+        self.relay = FaultProxy(("127.0.0.1", self.cloud.port))
         self.edge = Edge(folder / "edge", self.cloud, self.relay)
         assert self.edge.up.wait(PATIENCE)
 
@@ -131,7 +131,7 @@ def test_a_node_joins_by_a_token_and_its_events_leave_the_outbox_when_they_were_
     for number in range(50):
         report(pair, number)
     pair.bell.until(lambda heard: count(heard, "in the cloud") == 50)
-    eventually(lambda: not pair.edge.store.outbox.waiting())
+    eventually(lambda: not pair.edge.store.outbox.pending())
 
 
 def test_nothing_is_lost_and_nothing_handled_twice_while_the_link_breaks(pair: Pair) -> None:
@@ -141,7 +141,7 @@ def test_nothing_is_lost_and_nothing_handled_twice_while_the_link_breaks(pair: P
         if number % 40 == 20:
             cut(pair)
     pair.bell.until(lambda heard: len({each for each in heard if each[0] == "in the cloud"}) == 400)
-    eventually(lambda: not pair.edge.store.outbox.waiting() and pair.delivered == pair.wanted)
+    eventually(lambda: not pair.edge.store.outbox.pending() and pair.delivered == pair.wanted)
     events = Counter(each[1] for each in pair.bell.heard if each[0] == "in the cloud")
     assert set(events.values()) == {1}
     assert count(pair.bell.heard, "closed") == 10
@@ -160,7 +160,7 @@ def cut(pair: Pair) -> None:
     closed = count(pair.bell.heard, "closed")
     pair.relay.cut()
     pair.bell.until(lambda heard: count(heard, "closed") > closed)
-    pair.relay.mend()
+    pair.relay.restore()
 
 
 def count(heard: list[tuple[Any, ...]], what: str) -> int:

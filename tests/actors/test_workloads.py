@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from tests.actors.cluster_things import add_node, node, pod
 from tests.actors.workloads_world import DEPLOYMENT_KIND, REPLICASET_KIND, World, workload
 
@@ -218,10 +218,10 @@ def test_an_api_that_is_away_is_waited_for(world: World) -> None:
 
 def test_a_crash_makes_nothing_twice(world: World) -> None:
     world.deploy(5)
-    world.harness.crash(names.WORKLOADS)
+    world.harness.crash(constants.WORKLOADS)
     world.settle(20)
     assert len(world.pods()) == 5
-    world.harness.crash(names.WORKLOADS)
+    world.harness.crash(constants.WORKLOADS)
     world.change(DEPLOYMENT_KIND, "web", replicas=6)
     world.settle(20)
     assert len(world.pods()) == 6
@@ -273,7 +273,7 @@ def test_whatever_happens_in_the_end_there_is_what_was_asked_for(actions: list[s
     for action in actions:
         away = world.api.down
         if action == "crash":
-            world.harness.crash(names.WORKLOADS)
+            world.harness.crash(constants.WORKLOADS)
         elif action == "api":
             world.api.down = not away
         elif action == "wait":

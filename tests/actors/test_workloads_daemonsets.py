@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from tests.actors.cluster_things import add_node, node
 from tests.actors.workloads_world import DAEMONSET_KIND, World, template, workload
 
@@ -119,6 +119,6 @@ def test_a_double_is_deleted(world: World) -> None:
 
 def test_a_crash_makes_nothing_twice(world: World) -> None:
     daemon(world)
-    world.harness.crash(names.WORKLOADS)
+    world.harness.crash(constants.WORKLOADS)
     world.settle(20)
     assert places(world) == ["edge-1", "edge-2"]

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.devicetwin import DeviceTwin
-from kubeedge_actors.actors.eventbus import EventBus, Standing
+from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.store.base import DeviceRow, TwinChanges
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire.messages import TwinReported, TwinUpdated
 
@@ -29,19 +29,19 @@ class World:
     def __init__(
         self,
         *devices: str,
-        store: MemoryStore | None = None,
+        store: FakeStore | None = None,
         contain: bool = False,
         start: float = 0.0,
         resident: int = 1024,
     ) -> None:
-        self.store = store or MemoryStore()
+        self.store = store or FakeStore()
         rows = [DeviceRow(device, device.rpartition("/")[2]) for device in devices]
         self.store.twin.apply(TwinChanges(devices=rows))
         self.broker = FakeBroker()
-        standing = Standing()
+        standing = EventBusState()
         self.harness: Harness = inline(
             DeviceTwin.spec(lambda: DeviceTwin(NODE, self.store.twin, resident=resident)),
-            EventBus.spec(lambda: EventBus(NODE, [self.broker], self.store.topics, standing)),
+            EventBus.spec(lambda: EventBus(NODE, [self.broker], self.store.subscribed_topics, standing)),
             contain=contain,
         )
         self.harness.clock.advance(max(0.0, start - self.harness.clock.now()))
@@ -60,7 +60,7 @@ class World:
     def heard(self) -> list[tuple[str, Any]]:
         """Topic and JSON of what the node published since the last time."""
         said, self.broker.published = self.broker.published, []
-        return [(arrival.topic, msgspec.json.decode(arrival.payload)) for arrival in said]
+        return [(message.topic, msgspec.json.decode(message.payload)) for message in said]
 
     def update(self, twin: Json, device: str = LAMP, event: str = "e") -> list[tuple[str, Any]]:
         """A device or application updates twins; what was published, by what follows the device in the topic."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.workloads.actor import Workloads
-from kubeedge_actors.actors.workloads.forms import DAEMONSET_KIND, DEPLOYMENT_KIND, REPLICASET_KIND, owner_of
-from kubeedge_actors.drivers.cluster.base import POD_KIND, Json, Kind
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.actors.workloads.controller import Workloads
+from kubeedge_actors.actors.workloads.controller_utils import (
+    DAEMONSET_KIND,
+    DEPLOYMENT_KIND,
+    REPLICASET_KIND,
+    owner_of,
+)
+from kubeedge_actors.drivers.cluster.base import POD_KIND, Json, ResourceKind
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.testing import Harness, inline
 from tests.actors.cluster_things import add_node, node
@@ -34,15 +39,15 @@ class World:
             DEPLOYMENT_KIND, "default", workload("web", replicas=replicas, **{"progressDeadlineSeconds": 600, **spec})
         )
 
-    def change(self, kind: Kind, name: str, **spec: Any) -> None:
+    def change(self, kind: ResourceKind, name: str, **spec: Any) -> None:
         """kubectl patch, and what follows from it at once."""
         self.api.patch(kind, "default", name, {"spec": spec})
         self.settle()
 
-    def set_image(self, image: str, kind: Kind = DEPLOYMENT_KIND, name: str = "web") -> None:
+    def set_image(self, image: str, kind: ResourceKind = DEPLOYMENT_KIND, name: str = "web") -> None:
         self.change(kind, name, template=template(name, image))
 
-    def get(self, kind: Kind, name: str) -> Json:
+    def get(self, kind: ResourceKind, name: str) -> Json:
         return self.api.get(kind, "default", name)
 
     def deployment(self) -> Json:

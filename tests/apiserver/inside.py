@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from kubeedge_actors.apiserver.application import failure
-from kubeedge_actors.apiserver.assembly import assemble
+from kubeedge_actors.apiserver.asgi import error_response
+from kubeedge_actors.apiserver.auth import LOCAL_ADMIN, User
+from kubeedge_actors.apiserver.build import build
+from kubeedge_actors.apiserver.errors import ApiError, PlainNotFound
 from kubeedge_actors.apiserver.request import Request, Response, text_response
-from kubeedge_actors.apiserver.status import ApiError, PlainNotFound
 from kubeedge_actors.apiserver.storage.database import Database
-from kubeedge_actors.apiserver.users import LOCAL_ADMIN, User
 
 from .harness import JSON_HEADERS, MERGE, Answer
 
@@ -30,7 +30,7 @@ class Inside:
         self._later: deque[Callable[[], None]] = deque()
         self.database = Database(path)
         try:
-            self.parts = assemble(self.database, self._later.append, lambda: self.now)
+            self.parts = build(self.database, self._later.append, lambda: self.now)
             self.store = self.parts.store
             self.settle()
         except BaseException:
@@ -66,7 +66,7 @@ class Inside:
         try:
             answer = self.parts.routes.answer(request)
         except ApiError as error:
-            answer = failure(error)
+            answer = error_response(error)
         except PlainNotFound:
             answer = text_response("404 page not found\n", 404)
         self.settle()

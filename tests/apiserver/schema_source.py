@@ -1,4 +1,4 @@
-"""Builds `apiserver/schema/types.json` from the typed models of the Kubernetes client library.
+"""Builds `apiserver/codec/types.json` from the typed models of the Kubernetes client library.
 
 Run `python -m tests.apiserver.schema_source` after that library was updated; a test checks that the file is current.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-TARGET = Path(__file__).parents[2] / "kubeedge_actors" / "apiserver" / "schema" / "types.json"
+TARGET = Path(__file__).parents[2] / "kubeedge_actors" / "apiserver" / "codec" / "types.json"
 
 ROOTS = {
     "core_v1": "Pod Node Namespace ConfigMap Secret ServiceAccount Event Binding Service Endpoints PersistentVolume PersistentVolumeClaim",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.apiserver.patches.fieldsets import Walk, remove, shown
-from kubeedge_actors.apiserver.schema.decode import Types
+from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
+from kubeedge_actors.apiserver.patch.field_set import Walk, remove, shown
 
 from .harness import Answer, Json, config_map, deployment
 from .inside import Inside
@@ -18,7 +18,7 @@ APPLY = {"Content-Type": "application/apply-patch+yaml"}
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 MAPS = "/api/v1/namespaces/default/configmaps"
 DEVICES = "/apis/devices.kubeedge.io/v1beta1/namespaces/default/devices"
-FIELDS = Types().fields
+FIELDS = BuiltinTypes().fields
 
 
 def apply(inside: Inside, path: str, body: Json, manager: str, force: bool = False) -> Answer:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.apiserver.background.expiry import EVENT_SECONDS
-from kubeedge_actors.apiserver.custom.shipped import definitions, written_out
+from kubeedge_actors.apiserver.controllers.event_ttl import TTL_SECONDS
+from kubeedge_actors.apiserver.crd.bundled import definitions, written_out
 
 from .harness import Json, config_map, pod
 from .inside import Inside
@@ -25,7 +25,7 @@ def test_events_are_forgotten_an_hour_after_their_last_write(inside: Inside) -> 
     inside.post(EVENTS, event("old"))
     inside.post(EVENTS, event("renewed"))
     inside.parts.tick()
-    inside.now += EVENT_SECONDS - 10
+    inside.now += TTL_SECONDS - 10
     inside.patch(f"{EVENTS}/renewed", {"count": 2})
     inside.post(EVENTS, event("new"))
     inside.parts.tick()

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver import ApiError
-from kubeedge_actors.apiserver.protobuf.decode import decode
-from kubeedge_actors.apiserver.schema.decode import Types
+from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
+from kubeedge_actors.apiserver.codec.protobuf import decode
 
 from .harness import JSON_HEADERS, MERGE, STRATEGIC, Json, config_map, deployment, pod
 from .inside import Inside
 
-FIELDS = Types()
+FIELDS = BuiltinTypes()
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 70000) | st.floats(-2, 2) | st.sampled_from(["", "a", "-", "$patch", "1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "spec", "a", "$patch"]), inner, max_size=3),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.apiserver import ApiError
-from kubeedge_actors.apiserver.protobuf.decode import decode
+from kubeedge_actors.apiserver.codec.protobuf import decode
 
 from .golden import assert_as_recorded, cases, replay
 from .harness import Api, pod

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.apiserver.tables.durations import age, human
-from kubeedge_actors.apiserver.tables.nodes import NODES
-from kubeedge_actors.apiserver.tables.pods import PODS as POD_TABLE
+from kubeedge_actors.apiserver.printers.durations import age, human_duration
+from kubeedge_actors.apiserver.printers.nodes import NODES
+from kubeedge_actors.apiserver.printers.pods import PODS as POD_TABLE
 from kubeedge_actors.kubernetes.time import format_time
 
 from .golden import FOLDER, assert_as_recorded, cases, difference, replay
@@ -209,7 +209,7 @@ def test_a_sidecar_counts_as_a_container_and_holds_nothing_up_once_it_started(
 
 @pytest.mark.parametrize(("seconds", "text"), CELLS.get("ages", []))
 def test_ages_are_written_as_recorded(seconds: int, text: str) -> None:
-    assert human(seconds) == text
+    assert human_duration(seconds) == text
 
 
 DURATIONS = {
@@ -236,7 +236,7 @@ DURATIONS = {
 
 @pytest.mark.parametrize(("seconds", "text"), DURATIONS.items())
 def test_durations_have_one_or_two_units(seconds: int, text: str) -> None:
-    assert human(seconds) == text
+    assert human_duration(seconds) == text
 
 
 def test_an_unknown_time_has_an_unknown_age() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.apiserver.schema.decode import Types
-from kubeedge_actors.apiserver.schema.merge_keys import MERGE_KEYS
+from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
+from kubeedge_actors.apiserver.codec.merge_keys import MERGE_KEYS
 from tests.apiserver import schema_source
 
 from .harness import Api, Json, config_map, deployment, pod
@@ -23,7 +23,7 @@ def test_the_types_are_those_of_the_client_library() -> None:
 
 
 def test_merge_keys_name_fields_that_exist() -> None:
-    types = Types()
+    types = BuiltinTypes()
     for kind, field in MERGE_KEYS:
         fields = types.fields(kind)
         assert fields is not None and fields[field].startswith("[")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.apiserver.patches import jsonpatch
-from kubeedge_actors.apiserver.patches.strategic import BadPatch, StrategicMerge
-from kubeedge_actors.apiserver.schema.decode import Types
+from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
+from kubeedge_actors.apiserver.patch import json_patch
+from kubeedge_actors.apiserver.patch.strategic import BadPatch, StrategicMerge
 from kubeedge_actors.kubernetes.merge_patch import merge_patch
 
 from .harness import Json
@@ -24,7 +24,7 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
 
 LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "b"])
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | objects(inner), max_leaves=8)
-STRATEGIC = StrategicMerge(Types().fields)
+STRATEGIC = StrategicMerge(BuiltinTypes().fields)
 
 
 def without_nulls(value: Any) -> Any:
@@ -95,7 +95,7 @@ START: Json = {"a": 1, "b": {"c": [1, 2, 3]}, "d/e": {"~": 0}}
 )
 def test_an_operation_does_what_the_rfc_says(operation: Json, result: Json) -> None:
     before = deepcopy(START)
-    assert jsonpatch.apply(START, [operation]) == result
+    assert json_patch.apply(START, [operation]) == result
     assert before == START
 
 
@@ -115,16 +115,16 @@ def test_an_operation_does_what_the_rfc_says(operation: Json, result: Json) -> N
     ],
 )
 def test_an_operation_that_does_not_fit_is_refused(operation: Json) -> None:
-    with pytest.raises(jsonpatch.Refused):
-        jsonpatch.apply(START, [operation])
+    with pytest.raises(json_patch.PatchFailed):
+        json_patch.apply(START, [operation])
 
 
 @pytest.mark.parametrize(
     "patch", [{}, [1], [{}], [op("jump", "/a")], [{"op": "add"}], [op("add", "a", value=1)], [op("add", "/a")]]
 )
 def test_what_is_no_patch_is_malformed(patch: Any) -> None:
-    with pytest.raises(jsonpatch.Malformed):
-        jsonpatch.apply(START, patch)
+    with pytest.raises(json_patch.MalformedPatch):
+        json_patch.apply(START, patch)
 
 
 NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)

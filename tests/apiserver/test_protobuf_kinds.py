@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.apiserver.protobuf.decode import decode, messages
+from kubeedge_actors.apiserver.codec.protobuf import decode, messages
 
 from .harness import Api
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver import ApiError
-from kubeedge_actors.apiserver.kinds.workloads import requirements, selector_text
-from kubeedge_actors.apiserver.selectors import Requirement, Selection, parse_fields, parse_labels
+from kubeedge_actors.apiserver.registry.selectors import Requirement, Selection, parse_fields, parse_labels
+from kubeedge_actors.apiserver.strategies.workloads import requirements, selector_text
 
 KEYS = st.sampled_from(["app", "tier", "example.com/zone", "x"])
 VALUES = st.sampled_from(["", "a", "b", "c.d"])

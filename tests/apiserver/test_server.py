@@ -146,7 +146,7 @@ def test_work_in_the_servers_thread_is_on_disk_when_it_returns(tmp_path: Path) -
     body = {"kind": "ConfigMap", "apiVersion": "v1", **config_map("c")}
     body["metadata"] |= {"namespace": "default", "uid": "u"}
     event = server.transact(lambda store: store.put("configmaps", body))
-    assert server.transact(lambda store: store.settled() and store.committed) == event.revision
+    assert server.transact(lambda store: store.is_committed() and store.committed) == event.revision
     server.stop()
 
 

@@ -133,7 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.past = {at: state for at, state in self.past.items() if at <= self.store.committed}
         self.past[self.store.revision] = states(self.store)
 
-    @precondition(lambda self: self.store.settled())
+    @precondition(lambda self: self.store.is_committed())
     @rule(resource=RESOURCES)
     def watch(self, resource: str) -> None:
         self.readers.append(Reader(self.store, resource, self.committed[resource]))
@@ -143,7 +143,7 @@ class StoreMachine(RuleBasedStateMachine):
         for resource in ("maps", "pods"):
             self.store.collection(resource).trim(self.now, keep)
 
-    @precondition(lambda self: self.store.settled())
+    @precondition(lambda self: self.store.is_committed())
     @rule()
     def restart(self) -> None:
         revision = self.store.revision
@@ -171,7 +171,7 @@ class StoreMachine(RuleBasedStateMachine):
     def dependents_are_found_by_their_owner(self) -> None:
         for resource in ("maps", "pods"):
             for entry in self.store.collection(resource).scan():
-                assert (resource, entry) in self.store.dependents(entry.owners[0])
+                assert (resource, entry) in self.store.dependents(entry.owner_uids[0])
 
     def teardown(self) -> None:
         self.database.close()

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.apiserver.custom.schemas import schema_complaints
-from kubeedge_actors.apiserver.custom.structural import Structural
+from kubeedge_actors.apiserver.crd.schema_validation import schema_errors
+from kubeedge_actors.apiserver.crd.structural import StructuralSchema
 
 from .harness import Json
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
 
-def under(schema: Json) -> Structural:
+def under(schema: Json) -> StructuralSchema:
     """A schema of the field `f`."""
-    return Structural({"type": "object", "properties": {"f": schema}})
+    return StructuralSchema({"type": "object", "properties": {"f": schema}})
 
 
 def complaint(schema: Json, value: Any) -> str:
@@ -69,7 +69,7 @@ def test_a_keyword_takes_the_good_and_refuses_the_bad(schema: Json, good: Any, b
 
 
 def test_what_is_not_known_is_pruned_and_named() -> None:
-    schema = Structural(
+    schema = StructuralSchema(
         {
             "type": "object",
             "properties": {
@@ -112,7 +112,7 @@ def test_defaults_are_filled_in_at_every_depth() -> None:
         "o": {"type": "string", "default": "x"},
     }
     body: Json = {"l": [{}], "m": {"k": {}}, "n": None, "o": None}
-    Structural({"type": "object", "properties": properties}).default(body)
+    StructuralSchema({"type": "object", "properties": properties}).default(body)
     assert body == {"a": {"b": 5}, "l": [{"b": 5}], "m": {"k": {"b": 5}}, "n": None, "o": "x"}
 
 
@@ -124,7 +124,7 @@ def test_a_null_where_none_may_be_is_taken_as_not_set() -> None:
         "map": texts,
         "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}},
     }
-    schema = Structural({"type": "object", "properties": properties})
+    schema = StructuralSchema({"type": "object", "properties": properties})
     body: Json = {"may": None, "not": None, "map": {"k": None, "l": "x"}, "list": [{"a": None}, None], "metadata": None}
     schema.default(body)
     assert body == {"may": None, "map": {"l": "x"}, "list": [{}, None], "metadata": None}
@@ -162,7 +162,7 @@ def test_a_default_is_a_copy_for_each_object() -> None:
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused(schema: Any) -> None:
-    found = list(schema_complaints(schema, "s"))
+    found = list(schema_errors(schema, "s"))
     assert found and all(error.field.startswith("s") for error in found)
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.apiserver import ApiServer, watching
+from kubeedge_actors.apiserver import ApiServer
+from kubeedge_actors.apiserver.auth import LOCAL_ADMIN
+from kubeedge_actors.apiserver.handlers import watch
 from kubeedge_actors.apiserver.request import Request, Stream
 from kubeedge_actors.apiserver.storage.commit import GroupCommit
 from kubeedge_actors.apiserver.storage.database import Database
 from kubeedge_actors.apiserver.storage.store import Store
-from kubeedge_actors.apiserver.users import LOCAL_ADMIN
 from kubeedge_actors.errors import StoreError
 from tests.support.waiting import PATIENCE, eventually
 
@@ -44,8 +45,8 @@ async def lines(chunks: AsyncIterator[bytes], count: int) -> list[Any]:
 
 
 def test_bookmarks_come_regularly_and_before_the_end(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "BOOKMARK_EVERY", 0.05)
-    monkeypatch.setattr(watching, "BOOKMARK_BEFORE_END", 0.05)
+    monkeypatch.setattr(watch, "BOOKMARK_EVERY", 0.05)
+    monkeypatch.setattr(watch, "BOOKMARK_BEFORE_END", 0.05)
     version = str(inside.store.revision)
     inside.post("/api/v1/namespaces/default/pods", pod("elsewhere"))
 
@@ -65,7 +66,7 @@ def test_bookmarks_come_regularly_and_before_the_end(inside: Inside, monkeypatch
 
 
 def test_without_the_flag_there_are_no_bookmarks(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "BOOKMARK_EVERY", 0.01)
+    monkeypatch.setattr(watch, "BOOKMARK_EVERY", 0.01)
 
     async def run() -> list[bytes]:
         query = {"resourceVersion": str(inside.store.revision), "timeoutSeconds": "0.1"}
@@ -157,7 +158,7 @@ def test_a_client_that_leaves_is_forgotten(server: ApiServer, api: Api) -> None:
     def waiting() -> int:
         parts = server._parts
         assert parts is not None
-        return sum(len(waiters) for waiters in parts.bell._waiting.values())
+        return sum(len(waiters) for waiters in parts.notifier._waiting.values())
 
     before = waiting()
     with api.watch(f"{MAPS}?{WATCH}") as events:
@@ -205,7 +206,7 @@ def test_many_changes_become_few_transactions_and_failures_reach_whoever_waits()
         assert store.collection("maps").count() == 100
         database.full = False
         await put(200)
-        assert store.settled() and database.revision() == store.committed
+        assert store.is_committed() and database.revision() == store.committed
         await commits.close()
 
     asyncio.run(run())

@@ -30,19 +30,19 @@ pytest.importorskip("textual", reason="the dashboard is an extra")
 from textual.pilot import Pilot
 
 from kubeedge_actors.control import SOCKET, ControlSocket
-from kubeedge_actors.dashboard import client as client_module
+from kubeedge_actors.control import client as client_module
+from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.dashboard.app import Dashboard
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.dead_letter_store import FILE, DurableDeadLetters
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.letters import FILE, LetterOffice
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
+    ActorSystem,
     Event,
     Intensity,
     OneForOne,
     Restarted,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -50,7 +50,7 @@ from tests.support.waiting import PATIENCE
 
 SIZE = (80, 24)
 LOOK = 0.02
-FATE = OneForOne(Intensity(restarts=100, within=10.0))
+FATE = OneForOne(Intensity(max_restarts=100, period=10.0))
 NAME = "thermometer-alarms-of-hall-7"
 
 
@@ -80,10 +80,10 @@ class World:
     """A runtime with one fragile actor and its control socket."""
 
     def __init__(self, folder: Path) -> None:
-        self.office = LetterOffice(folder / FILE)
-        self.runtime = Runtime(ThreadsEngine(), dead_letters=self.office, optional=(str,))
+        self.office = DurableDeadLetters(folder / FILE)
+        self.runtime = ActorSystem(ThreadsEngine(), dead_letters=self.office, optional_types=(str,))
         self.runtime.start(SupervisorSpec("root", [Fragile.spec(backoff=NO_BACKOFF)], FATE))
-        self.control = ControlSocket(folder / SOCKET, self.runtime, facts, office=self.office)
+        self.control = ControlSocket(folder / SOCKET, self.runtime, facts, dead_letters=self.office)
         self.control.start()
         self.client = ControlClient(folder / SOCKET)
 
@@ -178,7 +178,7 @@ def test_the_chosen_actors_last_error_is_below_the_table_and_whole_on_a_page(wor
         await pilot.press("e")
         await pilot.pause()
         await seen(pilot, re.escape(f"last errors of {NAME}"))
-        app.look()
+        app.refresh_now()
         await pilot.pause()
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
@@ -286,7 +286,7 @@ def test_until_the_first_answer_it_says_what_it_waits_for_and_keys_work(
 def test_the_cursor_stays_where_it_is_when_the_table_is_drawn_anew(world: World) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await pilot.press("down")
-        app.look()
+        app.refresh_now()
         await pilot.pause()
         await pilot.pause()
         await pilot.press("e")
@@ -300,7 +300,7 @@ def test_a_process_that_goes_away_is_said_and_the_screen_stays(world: World) -> 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         world.client.close()
         world.control.close()
-        app.look()
+        app.refresh_now()
         await pilot.pause()
         await pilot.pause()
         text = await seen(pilot, "nothing answers at")

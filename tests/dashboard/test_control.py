@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.control import ControlSocket
-from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.dashboard.rows import rows, table
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.tables import rows, table
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import NO_BACKOFF, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.supervisors.events import Subscriber
 from tests.support.waiting import PATIENCE
@@ -36,15 +36,15 @@ class Echo(Module):
 
 
 @pytest.fixture
-def runtime() -> Iterator[Runtime]:
-    runtime = Runtime(ThreadsEngine())
-    runtime.start(SupervisorSpec("root", [Echo.spec(backoff=NO_BACKOFF)]))
-    yield runtime
-    runtime.stop(PATIENCE)
+def runtime() -> Iterator[ActorSystem]:
+    system = ActorSystem(ThreadsEngine())
+    system.start(SupervisorSpec("root", [Echo.spec(backoff=NO_BACKOFF)]))
+    yield system
+    system.stop(PATIENCE)
 
 
 @pytest.fixture
-def client(runtime: Runtime, tmp_path: Path) -> Iterator[ControlClient]:
+def client(runtime: ActorSystem, tmp_path: Path) -> Iterator[ControlClient]:
     server = ControlSocket(tmp_path / "control.sock", runtime, lambda: {"link": "up"}, allow_faults=True)
     server.start()
     client = ControlClient(tmp_path / "control.sock")
@@ -53,13 +53,13 @@ def client(runtime: Runtime, tmp_path: Path) -> Iterator[ControlClient]:
     server.close()
 
 
-def watch(watcher: socket.socket, client: ControlClient, runtime: Runtime) -> None:
+def watch(watcher: socket.socket, client: ControlClient, system: ActorSystem) -> None:
     """Ask for the events and return when they come: one of them is a message that nobody takes."""
     watcher.settimeout(PATIENCE)
     watcher.connect(str(client.path))
     watcher.sendall(b'{"cmd":"events"}\n')
     while not select.select([watcher], [], [], 0.05)[0]:
-        runtime.publish({("no", "key"): "\ud800"})
+        system.publish({("no", "key"): "\ud800"})
 
 
 def test_the_tree_names_every_actor_and_carries_the_facts(client: ControlClient) -> None:
@@ -75,7 +75,9 @@ def test_only_its_owner_may_use_it(client: ControlClient) -> None:
     assert stat.S_IMODE(client.path.stat().st_mode) == 0o600
 
 
-def test_a_crash_that_is_asked_for_is_seen_as_an_event_and_survived(client: ControlClient, runtime: Runtime) -> None:
+def test_a_crash_that_is_asked_for_is_seen_as_an_event_and_survived(
+    client: ControlClient, runtime: ActorSystem
+) -> None:
     with socket.socket(socket.AF_UNIX) as watcher:
         watch(watcher, client, runtime)
         client.ask("crash", actor="echo")
@@ -87,13 +89,13 @@ def test_a_crash_that_is_asked_for_is_seen_as_an_event_and_survived(client: Cont
     assert runtime.ref("echo").ask("still here", PATIENCE).get() == "still here"
 
 
-def test_a_restart_that_is_asked_for_is_no_failure(client: ControlClient, runtime: Runtime) -> None:
+def test_a_restart_that_is_asked_for_is_no_failure(client: ControlClient, runtime: ActorSystem) -> None:
     assert client.ask("restart", actor="echo") == "echo"
     assert runtime.ref("echo").ask("new", PATIENCE).get() == "new"
     assert client.ask("tree")["tree"]["children"][0]["last_error"] in ("", None)
 
 
-def test_dead_letters_are_listed_with_their_reason(client: ControlClient, runtime: Runtime) -> None:
+def test_dead_letters_are_listed_with_their_reason(client: ControlClient, runtime: ActorSystem) -> None:
     runtime.ref("echo").tell(7)
     runtime.ref("echo").ask("after it", PATIENCE).get()
     (letter,) = client.ask("deadletters")
@@ -101,7 +103,7 @@ def test_dead_letters_are_listed_with_their_reason(client: ControlClient, runtim
     assert letter["payload"] == "7"
 
 
-def test_modules_come_and_go_at_run_time(client: ControlClient, runtime: Runtime) -> None:
+def test_modules_come_and_go_at_run_time(client: ControlClient, runtime: ActorSystem) -> None:
     assert client.ask("add", module="tests.dashboard.late:Late") == "late"
     assert runtime.ref("late").ask("hello", PATIENCE).get() == "hello!"
     client.ask("remove", actor="late")
@@ -133,7 +135,7 @@ def test_a_bad_question_is_answered_with_one_sentence(client: ControlClient, lin
     assert client.ask("tree")["link"] == "up"
 
 
-def test_faults_need_permission(runtime: Runtime, tmp_path: Path) -> None:
+def test_faults_need_permission(runtime: ActorSystem, tmp_path: Path) -> None:
     server = ControlSocket(tmp_path / "safe.sock", runtime)
     server.start()
     client = ControlClient(tmp_path / "safe.sock")
@@ -150,7 +152,7 @@ def test_a_socket_that_nobody_serves_is_named(tmp_path: Path) -> None:
         ControlClient(tmp_path / "control.sock").ask("tree")
 
 
-def test_a_stream_of_events_ends_when_the_client_hangs_up(client: ControlClient, runtime: Runtime) -> None:
+def test_a_stream_of_events_ends_when_the_client_hangs_up(client: ControlClient, runtime: ActorSystem) -> None:
     ended, subscribe = threading.Event(), runtime.events.subscribe
 
     def watched(subscriber: Subscriber) -> Callable[[], None]:
@@ -174,7 +176,7 @@ def test_a_restart_of_nobody_is_a_mistake(client: ControlClient) -> None:
         client.ask("restart", actor="nobody")
 
 
-def test_a_dead_letter_in_the_stream_is_one_of_any_message(client: ControlClient, runtime: Runtime) -> None:
+def test_a_dead_letter_in_the_stream_is_one_of_any_message(client: ControlClient, runtime: ActorSystem) -> None:
     with socket.socket(socket.AF_UNIX) as watcher:
         watch(watcher, client, runtime)
         event = json.loads(watcher.makefile().readline())

@@ -10,28 +10,28 @@ import pytest
 
 from kubeedge_actors.control import SOCKET, ControlSocket, traces
 from kubeedge_actors.control import server as control_server
-from kubeedge_actors.control.traces import EVERY, Filter, Followed, Traces
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.traces import EVERY, Filter, TraceMatcher, Traces
+from kubeedge_actors.dead_letter_store import FILE, DurableDeadLetters
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
-from kubeedge_actors.letters import FILE, LetterOffice
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import NO_BACKOFF, Intensity, OneForOne, Runtime, SupervisorSpec, ThreadsEngine
-from kubeedge_actors.supervisors.tracing import Hop
-from kubeedge_actors.wire.messages import Answered, MqttPublish, TwinGet
+from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, Intensity, OneForOne, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors.tracing import Span
+from kubeedge_actors.wire.messages import MqttPublish, Response, TwinGet
 from tests.support.waiting import PATIENCE, eventually
 
 
 class Asker(Module):
     """Passes on, answers, breaks."""
 
-    name, emits = "asker", (Answered,)
+    name, emits = "asker", (Response,)
 
     @on
-    def pass_on(self, message: TwinGet) -> None:
-        self.publish(Answered(msg_id="a-1", parent_msg_id="q-1", resource="x"))
+    def on_twin_get(self, message: TwinGet) -> None:
+        self.publish(Response(msg_id="a-1", parent_msg_id="q-1", resource="x"))
 
     @on
-    def fail(self, message: MqttPublish) -> None:
+    def on_mqtt_publish(self, message: MqttPublish) -> None:
         raise ValueError(message.topic)
 
     @on
@@ -45,18 +45,20 @@ class Taker(Module):
     name = "taker"
 
     @on
-    def take(self, message: Answered) -> None: ...
+    def on_response(self, message: Response) -> None: ...
 
 
 class World:
     """A runtime and its control socket."""
 
     def __init__(self, folder: Path) -> None:
-        self.office = LetterOffice(folder / FILE)
-        self.runtime = Runtime(ThreadsEngine(), dead_letters=self.office, optional=(str, TwinGet, MqttPublish))
+        self.office = DurableDeadLetters(folder / FILE)
+        self.runtime = ActorSystem(
+            ThreadsEngine(), dead_letters=self.office, optional_types=(str, TwinGet, MqttPublish)
+        )
         specs = [Asker.spec(backoff=NO_BACKOFF), Taker.spec()]
-        self.runtime.start(SupervisorSpec("root", specs, OneForOne(Intensity(restarts=100, within=10.0))))
-        self.control = ControlSocket(folder / SOCKET, self.runtime, office=self.office)
+        self.runtime.start(SupervisorSpec("root", specs, OneForOne(Intensity(max_restarts=100, period=10.0))))
+        self.control = ControlSocket(folder / SOCKET, self.runtime, dead_letters=self.office)
         self.control.start()
         self.client = ControlClient(folder / SOCKET)
 
@@ -129,7 +131,7 @@ def test_a_message_is_followed_by_the_id_of_its_trace_and_by_its_own(world: Worl
             seen = take(hops, 2)
         assert {(hop["from"], hop["to"], hop["type"]) for hop in seen} == {
             ("", "asker", "TwinGet"),
-            ("asker", "taker", "Answered"),
+            ("asker", "taker", "Response"),
         }
         assert all(hop["id"] == "t1" and hop["outcome"] == "handled" for hop in seen)
         assert all(hop["wait"] >= 0 and hop["took"] >= 0 for hop in seen)
@@ -156,7 +158,7 @@ def test_a_stream_follows_as_long_as_it_is_open_and_only_what_it_wants(world: Wo
             world.client.ask("trace")
         world.say(GET)
         (hop,) = take(hops, 1)
-        assert (hop["to"], hop["type"], hop["names"]) == ("taker", "Answered", ["a-1", "q-1"])
+        assert (hop["to"], hop["type"], hop["names"]) == ("taker", "Response", ["a-1", "q-1"])
     while world.runtime.tracer is not None:
         world.say("something that the stream can not be told")
         world.client.ask("trace")
@@ -172,8 +174,8 @@ def test_switching_twice_and_off_without_on_does_no_harm(world: World) -> None:
     assert world.runtime.tracer is None
 
 
-def hop(trace: str, *names: str) -> Hop:
-    return Hop(trace, names, "a", "b", "Type", 0.0, 0.0, 0.0, 1, "handled")
+def hop(trace: str, *names: str) -> Span:
+    return Span(trace, names, "a", "b", "Type", 0.0, 0.0, 0.0, 1, "handled")
 
 
 @pytest.mark.parametrize("wanted", [EVERY, "mine"])
@@ -181,10 +183,10 @@ def test_however_long_somebody_follows_only_so_many_traces_are_remembered(
     wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(traces, "BELONGING", 3)
-    followed = Followed(wanted, Filter(type="Type"))
-    assert all(followed.has(hop(str(n), "mine")) for n in range(100))
-    assert list(followed._ids) == ["97", "98", "99"]
-    assert followed.has(hop("mine")) and followed.has(hop("new", "mine"))
+    matcher = TraceMatcher(wanted, Filter(type="Type"))
+    assert all(matcher.has(hop(str(n), "mine")) for n in range(100))
+    assert list(matcher._ids) == ["97", "98", "99"]
+    assert matcher.has(hop("mine")) and matcher.has(hop("new", "mine"))
 
 
 def test_a_moment_without_descriptors_does_not_end_the_control_socket(

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.__main__ import main
-from kubeedge_actors.control import SOCKET, ControlSocket, follow
-from kubeedge_actors.control.follow import Wish
-from kubeedge_actors.dashboard.client import ControlClient
-from kubeedge_actors.dashboard.words import HOP_HEADING
+from kubeedge_actors.control import SOCKET, ControlSocket, trace_command
+from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.formatting import SPAN_HEADING
+from kubeedge_actors.control.trace_command import TraceQuery
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import NO_BACKOFF, Runtime, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, SupervisorSpec, ThreadsEngine
 from tests.support.waiting import PATIENCE
 
 
@@ -32,14 +32,14 @@ class Echo(Module):
 
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> Iterator[Runtime]:
-    runtime = Runtime(ThreadsEngine(), optional=(str,))
-    runtime.start(SupervisorSpec("root", [Echo.spec(backoff=NO_BACKOFF)]))
-    control = ControlSocket(tmp_path / SOCKET, runtime, allow_faults=True)
+def runtime(tmp_path: Path) -> Iterator[ActorSystem]:
+    system = ActorSystem(ThreadsEngine(), optional_types=(str,))
+    system.start(SupervisorSpec("root", [Echo.spec(backoff=NO_BACKOFF)]))
+    control = ControlSocket(tmp_path / SOCKET, system, allow_faults=True)
     control.start()
-    yield runtime
+    yield system
     control.close()
-    runtime.stop(PATIENCE)
+    system.stop(PATIENCE)
 
 
 class Shell:
@@ -60,7 +60,7 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(tmp_path, capsys)
 
 
-def test_tree_and_health_are_tables_or_json(runtime: Runtime, shell: Shell) -> None:
+def test_tree_and_health_are_tables_or_json(runtime: ActorSystem, shell: Shell) -> None:
     assert "echo" in shell("tree")
     assert json.loads(shell("tree", "--json"))["tree"]["name"] == "root"
     heading, line = shell("health").splitlines()
@@ -68,15 +68,15 @@ def test_tree_and_health_are_tables_or_json(runtime: Runtime, shell: Shell) -> N
     assert json.loads(shell("health", "echo", "--json"))["echo"]["state"] == "ok"
 
 
-def test_health_of_an_actor_that_has_ended_is_a_failure(runtime: Runtime, shell: Shell) -> None:
-    with runtime.deciding():
-        halted = runtime.cell("echo").on_halted()
-        runtime.cell("echo").halt(final=True)
+def test_health_of_an_actor_that_has_ended_is_a_failure(runtime: ActorSystem, shell: Shell) -> None:
+    with runtime.decision_lock():
+        halted = runtime.cell("echo").when_stopped()
+        runtime.cell("echo").stop(terminate=True)
     halted.get()
     assert shell("health", status=1).endswith("control: not ok: echo\n")
 
 
-def test_actors_are_restarted_crashed_added_and_removed(runtime: Runtime, shell: Shell) -> None:
+def test_actors_are_restarted_crashed_added_and_removed(runtime: ActorSystem, shell: Shell) -> None:
     assert shell("restart", "echo") == "echo: restarted\n"
     assert shell("crash", "echo") == "echo: crashed\n"
     assert shell("add", "tests.dashboard.late:Late") == "late: added\n"
@@ -86,7 +86,7 @@ def test_actors_are_restarted_crashed_added_and_removed(runtime: Runtime, shell:
     assert "late" not in shell("tree")
 
 
-def test_a_module_that_does_not_fit_the_others_is_added_with_a_warning(runtime: Runtime, shell: Shell) -> None:
+def test_a_module_that_does_not_fit_the_others_is_added_with_a_warning(runtime: ActorSystem, shell: Shell) -> None:
     said = shell("add", "tests.dashboard.late:Talker")
     assert said == "talker: added\nwarning: talker emits Said, which nobody accepts\n"
     assert "warning: talker emits Said" in shell("tree")
@@ -101,7 +101,7 @@ def test_a_module_that_does_not_fit_the_others_is_added_with_a_warning(runtime: 
     ],
 )
 def test_a_mistake_is_one_sentence(
-    runtime: Runtime, shell: Shell, words: tuple[str, ...], status: int, text: str
+    runtime: ActorSystem, shell: Shell, words: tuple[str, ...], status: int, text: str
 ) -> None:
     said = shell(*words, status=status)
     assert text in said and said.count("\n") == 1
@@ -111,7 +111,7 @@ def test_nobody_there_is_a_users_mistake(shell: Shell) -> None:
     assert "nothing answers at" in shell("tree", status=2)
 
 
-def test_errors_are_shown_with_tracebacks(runtime: Runtime, shell: Shell) -> None:
+def test_errors_are_shown_with_tracebacks(runtime: ActorSystem, shell: Shell) -> None:
     assert shell("errors") == "there were none\n"
     runtime.ref("echo").tell("boom")
     runtime.ref("echo").ask("then", PATIENCE).get()
@@ -119,7 +119,7 @@ def test_errors_are_shown_with_tracebacks(runtime: Runtime, shell: Shell) -> Non
 
 
 def test_the_next_message_is_followed_to_its_end(
-    runtime: Runtime, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runtime: ActorSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = threading.Event()
 
@@ -132,9 +132,9 @@ def test_the_next_message_is_followed_to_its_end(
     teller = threading.Thread(target=tell)
     teller.start()
     client = ControlClient(tmp_path / SOCKET)
-    follow.follow(client, Wish(actor="echo", next=True, quiet=0.3), told.is_set)
+    trace_command.follow(client, TraceQuery(actor="echo", next=True, quiet=0.3), told.is_set)
     teller.join()
     heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading == HOP_HEADING
+    assert heading == SPAN_HEADING
     (line,) = lines
     assert line.split()[0] == "t1" and line.split()[2:5] == ["me", "echo", "str"] and line.endswith("handled")

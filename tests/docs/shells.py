@@ -94,7 +94,7 @@ class Shell:
         self.busy = True
         self.until(lambda: word in self.seen, f"{word!r} by: {command}")
 
-    def end(self, *, interrupt: bool = True) -> None:
+    def terminate(self, *, interrupt: bool = True) -> None:
         """Wait for the prompt, after Ctrl-C unless what goes on ends by itself."""
         if interrupt:
             os.write(self._terminal, INTERRUPT.encode())

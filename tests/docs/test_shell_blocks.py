@@ -95,7 +95,7 @@ class Reader:
 
     def _step(self, block: Block, next_one: Block | None) -> None:
         if "ended" in block.marks:
-            self._shell(block.marks["ended"]).end()
+            self._shell(block.marks["ended"]).terminate()
         elif block.typed and "not run" not in block.marks:
             self._need(block)
             for name in block.shells:
@@ -141,7 +141,7 @@ class Reader:
     def _end_what_goes_on(self, block: Block, shell: Shell) -> None:
         assert shell.busy == ("after" in block.marks), "the shell is busy" if shell.busy else "nothing goes on there"
         if shell.busy:
-            shell.end(interrupt=block.marks["after"] == "Ctrl-C")
+            shell.terminate(interrupt=block.marks["after"] == "Ctrl-C")
 
     def _again(self, shell: Shell, command: str, shown: Block) -> None:
         where = self._shell(shown.marks["shows"]) if "shows" in shown.marks else shell

@@ -7,12 +7,12 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-from kubeedge_actors.drivers.link.base import LinkTls
-from kubeedge_actors.drivers.link.bootstrap_rules import BootstrapRules
-from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
-from kubeedge_actors.drivers.link.loop import LoopThread
-from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.drivers.pki.orders import fulfil
+from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
+from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.requests import execute
 from kubeedge_actors.errors import LinkError
 from tests.support.waiting import PATIENCE
 
@@ -33,8 +33,8 @@ class Cloud:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority = FileAuthority(folder / "certs", fulfil)
-        self.tls = self.authority.server()
+        self.authority = FileAuthority(folder / "certs", execute)
+        self.tls = self.authority.server_certificate()
         self.loop = LoopThread()
         self.rules = BootstrapRules(self.authority, self.exists)
         self.server = BootstrapServer(self.rules, self.loop)
@@ -46,14 +46,14 @@ class Cloud:
             raise LinkError("the cluster is away")
         return node == "known"
 
-    def context(self, certificate: LinkTls | None = None) -> ssl.SSLContext:
+    def context(self, certificate: TlsPaths | None = None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.tls.ca)
         context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
         if certificate is not None:
             context.load_cert_chain(certificate.cert, certificate.key)
         return context
 
-    def connect(self, certificate: LinkTls | None = None) -> http.client.HTTPSConnection:
+    def connect(self, certificate: TlsPaths | None = None) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=self.context(certificate))
 
     def ask(
@@ -61,7 +61,7 @@ class Cloud:
         path: str,
         body: bytes | None = None,
         method: str = "GET",
-        certificate: LinkTls | None = None,
+        certificate: TlsPaths | None = None,
         **headers: str,
     ) -> Reply:
         connection = self.connect(certificate)

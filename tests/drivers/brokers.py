@@ -16,7 +16,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.base import Arrival
+from kubeedge_actors.drivers.broker.base import InboundMessage
 from tests.support.mqtt import leave
 from tests.support.ports import free_port
 from tests.support.processes import child
@@ -199,20 +199,20 @@ class Ear:
     def __init__(self) -> None:
         self.open = True
         self.marked = threading.Event()
-        self.arrivals: queue.Queue[Arrival] = queue.Queue()
+        self.arrivals: queue.Queue[InboundMessage] = queue.Queue()
 
-    def __call__(self, arrival: Arrival) -> bool:
-        if arrival.topic == MARKER:
+    def __call__(self, message: InboundMessage) -> bool:
+        if message.topic == MARKER:
             self.marked.set()
         elif self.open:
-            self.arrivals.put(arrival)
+            self.arrivals.put(message)
         return self.open
 
-    def next(self) -> Arrival:
+    def next(self) -> InboundMessage:
         """The next arrival."""
         return self.arrivals.get(timeout=PATIENCE)
 
-    def take(self, count: int) -> list[Arrival]:
+    def take(self, count: int) -> list[InboundMessage]:
         """The next arrivals."""
         return [self.next() for _ in range(count)]
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import Change, Cluster, Kind
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, WatchEvent
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from tests.drivers.stormy import stormy_cluster
 from tests.support.waiting import PATIENCE
 
-DEVICE = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
+DEVICE = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")
 
 
 @contextmanager
@@ -30,12 +30,12 @@ def fake_cluster() -> Iterator[Cluster]:
 def real_cluster() -> Iterator[Cluster]:
     """The real client on an embedded API server of its own."""
     from kubeedge_actors.apiserver import ApiServer
-    from kubeedge_actors.drivers.cluster.access import Access
+    from kubeedge_actors.drivers.cluster.client_config import ClientConfig
     from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 
     server = ApiServer(database=":memory:", host="127.0.0.1", port=0, tls=None)
     server.start()
-    cluster = KubernetesCluster(Access(url=server.url))
+    cluster = KubernetesCluster(ClientConfig(url=server.url))
     try:
         yield cluster
     finally:
@@ -51,10 +51,10 @@ class Listener:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self.changes: list[Change] = []
+        self.changes: list[WatchEvent] = []
         self.synced_after: int | None = None
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: WatchEvent) -> None:
         with self._condition:
             self.changes.append(change)
             self._condition.notify_all()
@@ -66,7 +66,7 @@ class Listener:
 
     def told(self) -> list[tuple[str, str]]:
         """Operation and name of each change so far."""
-        return [(change.operation.value, change.object["metadata"]["name"]) for change in self.changes]
+        return [(change.type.value, change.object["metadata"]["name"]) for change in self.changes]
 
     def wait(self, enough: Callable[[Listener], Any]) -> None:
         """Until `enough` holds, or fail."""

@@ -16,7 +16,7 @@ from kubeedge_actors.drivers.containers.base import (
     PodName,
     RuntimeEvent,
 )
-from kubeedge_actors.drivers.containers.fake import FakeEngine, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
 from tests.support.waiting import PATIENCE
 
@@ -39,7 +39,7 @@ def interpreted(spec: ContainerSpec) -> Program:
     """What the commands above do, for the fake."""
     script = spec.command[-1]
     if spec.command == DEAF:
-        return Program(deaf=True, output=b"deaf\n")
+        return Program(ignores_stop=True, output=b"deaf\n")
     if script.startswith("exit"):
         return Program(exit_code=int(script.split()[1]))
     if script.startswith("echo"):
@@ -101,7 +101,7 @@ class FakeBench(Bench):
     kind = "fake"
 
     def __init__(self) -> None:
-        self.engine = FakeEngine()
+        self.engine = FakeContainers()
         self.engine.program = interpreted
         self.engine.unstartable = {"broken": "there is no such program"}
         super().__init__()

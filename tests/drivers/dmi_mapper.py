@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi.fields import CALLED, SERVED
-from kubeedge_actors.drivers.dmi.proto import Messages
+from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
+from kubeedge_actors.drivers.dmi.protobuf import Messages
 from tests.support.waiting import PATIENCE
 
 METHODS = (

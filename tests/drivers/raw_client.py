@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from typing import Self
 
-from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from tests.support.waiting import PATIENCE
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -37,7 +37,9 @@ def frame(opcode: int, data: bytes, *, fin: bool = True, masked: bool = True, re
 class RawClient:
     """One connection to a link server. Without `upgrade` it has done the TLS handshake only."""
 
-    def __init__(self, port: int, tls: LinkTls, context: ssl.SSLContext | None = None, receive_buffer: int = 0) -> None:
+    def __init__(
+        self, port: int, tls: TlsPaths, context: ssl.SSLContext | None = None, receive_buffer: int = 0
+    ) -> None:
         if context is None:
             context = ssl.create_default_context(cafile=tls.ca)
             context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself

@@ -9,7 +9,7 @@ import ssl
 import struct
 from typing import NamedTuple, Self
 
-from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from tests.support.waiting import PATIENCE
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -34,7 +34,7 @@ def frame(opcode: int, data: bytes, *, fin: bool = True) -> bytes:
 class RawPeer:
     """Listens on a free port of loopback; `accept` takes one connection, everything else is about that one."""
 
-    def __init__(self, tls: LinkTls | None = None) -> None:
+    def __init__(self, tls: TlsPaths | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(PATIENCE)
         self.port: int = self._listener.getsockname()[1]

@@ -6,7 +6,7 @@ import queue
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubeedge_actors.drivers.link.base import Admission, Closed, Peer
+from kubeedge_actors.drivers.link.base import Closed, Peer, UpgradeResponse
 from tests.support.waiting import PATIENCE
 
 
@@ -56,9 +56,9 @@ class ServerRecorder(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.admission = Admission()
+        self.admission = UpgradeResponse()
 
-    def admit(self, peer: Peer) -> Admission:
+    def admit(self, peer: Peer) -> UpgradeResponse:
         self.put("admit", peer)
         return self.admission
 

@@ -14,8 +14,8 @@ import pytest
 from kubeedge_actors.apiserver import ApiError, ApiServer
 from kubeedge_actors.apiserver.request import Request, Response, Stream
 from kubeedge_actors.drivers.cluster import informer
-from kubeedge_actors.drivers.cluster.access import Access
 from kubeedge_actors.drivers.cluster.base import Cluster
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
@@ -86,7 +86,7 @@ def stormy_cluster(ills: Sequence[str] = BAD) -> Iterator[Cluster]:
     parts: Any = server._parts
     weather = Weather(parts.routes.answer, ills)
     parts.routes.answer = weather.answer
-    cluster = KubernetesCluster(Access(url=server.url))
+    cluster = KubernetesCluster(ClientConfig(url=server.url))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(informer, "BACKOFF_FIRST", 0.005)
         patch.setattr(informer, "BACKOFF_LAST", 0.02)

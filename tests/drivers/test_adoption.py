@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.link.adoption import NAMES, adopt
+from kubeedge_actors.drivers.bootstrap.import_certificates import NAMES, import_certificates
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def test_the_files_are_copied_and_the_key_stays_private(tmp_path: Path, files: list[str]) -> None:
-    assert adopt(tmp_path / "certs", files)
+    assert import_certificates(tmp_path / "certs", files)
     found = [tmp_path / "certs" / name for name in NAMES]
     assert [path.read_text(encoding="ascii") for path in found] == [f"content of {Path(name).name}" for name in files]
     assert stat.S_IMODE(found[2].stat().st_mode) == 0o600
@@ -31,16 +31,16 @@ def test_a_certificate_of_ones_own_is_not_written_over(tmp_path: Path, files: li
     own = tmp_path / "certs" / "node.crt"
     own.parent.mkdir()
     own.write_text("mine", encoding="ascii")
-    assert not adopt(own.parent, files)
+    assert not import_certificates(own.parent, files)
     assert own.read_text(encoding="ascii") == "mine"
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_an_incomplete_set_is_left_alone(tmp_path: Path, files: list[str], missing: int) -> None:
     Path(files[missing]).unlink()
-    assert not adopt(tmp_path / "certs", files)
+    assert not import_certificates(tmp_path / "certs", files)
     assert not (tmp_path / "certs").exists()
 
 
 def test_no_files_are_nothing_to_take_over(tmp_path: Path) -> None:
-    assert not adopt(tmp_path / "certs", ("", "", ""))
+    assert not import_certificates(tmp_path / "certs", ("", "", ""))

@@ -14,14 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.drivers.link.base import LinkTls
-from kubeedge_actors.drivers.link.bootstrap_rules import Request
-from kubeedge_actors.drivers.link.bootstrap_server import MAX_CONNECTIONS, BootstrapServer
-from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.drivers.pki.base import Subject, node_subject
-from kubeedge_actors.drivers.pki.der import facts
-from kubeedge_actors.drivers.pki.orders import NewRequest, fulfil
-from kubeedge_actors.drivers.pki.tokens import make_token
+from kubeedge_actors.drivers.bootstrap.rules import Request
+from kubeedge_actors.drivers.bootstrap.server import MAX_CONNECTIONS, BootstrapServer
+from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
+from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.requests import NewCsr, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.drivers.bootstrap_cloud import Cloud
 from tests.support.hypothesis_profile import SLOW
@@ -32,7 +31,7 @@ WORDS, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 
 def csr(node: str = "edge-9") -> bytes:
-    return fulfil(NewRequest(node_subject(node))).cert
+    return execute(NewCsr(node_subject(node))).cert
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_the_ca_is_given_to_everybody(cloud: Cloud) -> None:
 def test_a_node_with_a_token_gets_its_certificate(cloud: Cloud) -> None:
     reply = cloud.ask("/edge.crt", csr(), Authorization=f"Bearer {cloud.jwt}", Nodename="edge-9")
     assert (reply.status, reply.type) == (200, BYTES)
-    assert facts(reply.body).common_name == "system:node:edge-9"
+    assert parse_certificate(reply.body).common_name == "system:node:edge-9"
 
 
 def test_the_conversation_is_the_recorded_one(cloud: Cloud) -> None:
@@ -114,13 +113,13 @@ def test_a_certificate_for_another_name_is_refused_where_the_original_gives_one(
 
 
 def test_a_node_renews_with_its_certificate_and_without_a_token(cloud: Cloud) -> None:
-    mine = cloud.authority.client("edge-9", node_subject("edge-9"))
+    mine = cloud.authority.client_certificate("edge-9", node_subject("edge-9"))
     reply = cloud.ask("/edge.crt", csr(), certificate=mine, Nodename="edge-9")
-    assert (reply.status, facts(reply.body).common_name) == (200, "system:node:edge-9")
+    assert (reply.status, parse_certificate(reply.body).common_name) == (200, "system:node:edge-9")
 
 
 def test_a_node_can_not_use_its_certificate_for_another(cloud: Cloud) -> None:
-    mine = cloud.authority.client("edge-8", node_subject("edge-8"))
+    mine = cloud.authority.client_certificate("edge-8", node_subject("edge-8"))
     words = "failed to verify the certificate for edgenode: edge-9, err: "
     words += "request node name is not match with the certificate"
     for headers in ({}, {"Authorization": f"Bearer {cloud.jwt}"}):
@@ -131,17 +130,17 @@ def test_a_node_can_not_use_its_certificate_for_another(cloud: Cloud) -> None:
 
 def test_an_administrators_certificate_is_no_nodes(cloud: Cloud) -> None:
     for subject in (Subject("system:node:edge-9", "system:masters"), Subject("kubernetes-admin", "system:masters")):
-        other = cloud.authority.client(subject.common_name.replace(":", "-"), subject)
+        other = cloud.authority.client_certificate(subject.common_name.replace(":", "-"), subject)
         assert cloud.ask("/edge.crt", csr(), certificate=other, Nodename="edge-9").status == 401
 
 
 def test_the_originals_own_client_may_ask_for_any_node(cloud: Cloud) -> None:
-    legacy = cloud.authority.client("legacy", Subject("kubeedge.io", "KubeEdge"))
+    legacy = cloud.authority.client_certificate("legacy", Subject("kubeedge.io", "KubeEdge"))
     assert cloud.ask("/edge.crt", csr(), certificate=legacy, Nodename="edge-9").status == 200
 
 
 def test_a_certificate_of_another_ca_ends_the_handshake_even_with_a_token(cloud: Cloud, tmp_path: Path) -> None:
-    foreign = FileAuthority(tmp_path / "other", fulfil).client("edge-9", node_subject("edge-9"))
+    foreign = FileAuthority(tmp_path / "other", execute).client_certificate("edge-9", node_subject("edge-9"))
     with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
         cloud.ask("/edge.crt", csr(), certificate=foreign, Authorization=f"Bearer {cloud.jwt}", Nodename="edge-9")
 
@@ -255,7 +254,7 @@ def test_a_connection_that_only_opens_and_one_without_tls_harm_nobody(cloud: Clo
 
 def test_too_many_connections_at_once_are_closed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_CONNECTIONS > 100
-    monkeypatch.setattr("kubeedge_actors.drivers.link.bootstrap_server.MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.server.MAX_CONNECTIONS", 1)
     first = cloud.connect()
     first.request("GET", "/ca.crt")
     assert first.getresponse().read()
@@ -289,15 +288,15 @@ def test_the_certificate_of_the_server_is_renewed_while_it_serves(cloud: Cloud) 
     old.request("GET", "/ca.crt")
     assert old.getresponse().read() == cloud.authority.ca_der
     before = shown(old)
-    cloud.server.renew(cloud.authority.server(["10.0.0.9"]))
+    cloud.server.renew(cloud.authority.server_certificate(["10.0.0.9"]))
     old.request("GET", "/ca.crt")  # this connection goes on
     assert old.getresponse().read() == cloud.authority.ca_der
     new = cloud.connect()
     new.request("GET", "/ca.crt")
     assert new.getresponse().read() == cloud.authority.ca_der
-    assert shown(new) != before and "10.0.0.9" in facts(shown(new)).names
+    assert shown(new) != before and "10.0.0.9" in parse_certificate(shown(new)).sans
     with pytest.raises(CertificateError):
-        cloud.server.renew(LinkTls(cloud.tls.ca, cloud.tls.ca, cloud.tls.key))
+        cloud.server.renew(TlsPaths(cloud.tls.ca, cloud.tls.ca, cloud.tls.key))
     assert cloud.ask("/ca.crt").status == 200
     old.close()
     new.close()

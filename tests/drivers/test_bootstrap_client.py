@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.link.base import Credentials
-from kubeedge_actors.drivers.link.bootstrap import Join, Joined
-from kubeedge_actors.drivers.link.bootstrap_client import join
-from kubeedge_actors.drivers.link.bootstrap_server import BootstrapServer
-from kubeedge_actors.drivers.link.credentials import NodeCredentials, has_joined
-from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.drivers.pki.orders import fulfil
-from kubeedge_actors.drivers.pki.pairs import facts_of
-from kubeedge_actors.drivers.pki.tokens import make_token
+from kubeedge_actors.drivers.bootstrap.client import join
+from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
+from kubeedge_actors.drivers.bootstrap.protocol import Join, Joined
+from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
+from kubeedge_actors.drivers.link.base import CertificateSource
+from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.pem import read_certificate
+from kubeedge_actors.drivers.pki.requests import execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.drivers.bootstrap_cloud import Cloud
 
@@ -71,7 +71,7 @@ def edge(tmp_path: Path, cloud: Cloud) -> Edge:
 
 def test_a_new_node_joins_once_and_keeps_its_files(edge: Edge) -> None:
     first = edge.credentials().obtain()
-    found = facts_of(Path(first.cert))
+    found = read_certificate(Path(first.cert))
     assert (found.common_name, found.organizations) == ("system:node:n1", ("system:nodes",))
     edge.token, edge.address = "", "https://127.0.0.1:1"  # neither is needed any more
     assert edge.credentials().obtain() == first
@@ -91,7 +91,7 @@ def test_a_node_has_joined_when_it_has_a_certificate_of_its_own_good_or_not(edge
 
 
 def test_it_is_what_the_hub_of_the_edge_asks_for(edge: Edge) -> None:
-    credentials: Credentials = edge.credentials()
+    credentials: CertificateSource = edge.credentials()
     assert credentials.obtain().ca.endswith("ca.crt")
 
 
@@ -110,13 +110,13 @@ def test_a_certificate_is_renewed_with_itself_between_seven_and_nine_tenths_of_i
     credentials = edge.credentials()
     assert credentials.renew_at() == 0.0
     tls = credentials.obtain()
-    found = facts_of(Path(tls.cert))
+    found = read_certificate(Path(tls.cert))
     life = found.not_after - found.not_before
     assert 0.7 <= (credentials.renew_at() - found.not_before) / life < 0.9
     assert credentials.renew_at() == edge.credentials().renew_at()
     edge.token = ""
     assert credentials.renew() == tls
-    assert facts_of(Path(tls.cert)).key_id != found.key_id
+    assert read_certificate(Path(tls.cert)).key_id != found.key_id
     assert not edge.orders[-1].token
 
 
@@ -155,7 +155,7 @@ def test_files_that_do_not_serve_are_replaced_with_a_token_and_a_sentence_withou
 def test_another_node_name_needs_another_certificate(edge: Edge) -> None:
     edge.credentials("n1").obtain()
     tls = edge.credentials("n2").obtain()
-    assert facts_of(Path(tls.cert)).common_name == "system:node:n2"
+    assert read_certificate(Path(tls.cert)).common_name == "system:node:n2"
 
 
 def test_a_token_of_a_cloud_that_was_set_up_anew_replaces_good_files_and_that_is_said(
@@ -166,7 +166,7 @@ def test_a_token_of_a_cloud_that_was_set_up_anew_replaces_good_files_and_that_is
     try:
         edge.address, edge.token = f"https://127.0.0.1:{anew.port}", anew.authority.token()
         tls = edge.credentials().obtain()
-        assert facts_of(Path(tls.ca)).key_id == facts_of(anew.authority.ca_path).key_id
+        assert read_certificate(Path(tls.ca)).key_id == read_certificate(anew.authority.ca_path).key_id
     finally:
         anew.stop()
     said = [record.getMessage() for record in caplog.records if "has another CA" in record.getMessage()]
@@ -197,7 +197,7 @@ def test_good_files_outlive_a_token_file_that_is_gone_and_a_new_node_is_told_of_
 
 
 def test_the_token_of_another_cloud_is_final(edge: Edge, tmp_path: Path) -> None:
-    edge.token = FileAuthority(tmp_path / "other", fulfil).token()
+    edge.token = FileAuthority(tmp_path / "other", execute).token()
     with pytest.raises(CertificateError, match="is not the one that the token names"):
         edge.credentials().obtain()
     assert not (edge.folder / "ca.crt").exists()
@@ -292,10 +292,10 @@ def test_a_joining_process_that_breaks_is_told_and_may_work_next_time(
     import sys
 
     command = (sys.executable, "-c", "import sys; sys.exit('broken')")
-    monkeypatch.setattr("kubeedge_actors.drivers.link.credentials.COMMAND", command)
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", command)
     with pytest.raises(LinkError, match="the process that joins the cloud failed"):
         NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
-    monkeypatch.setattr("kubeedge_actors.drivers.link.credentials.COMMAND", ("/no/such/program",))
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", ("/no/such/program",))
     with pytest.raises(LinkError, match="did not do its work"):
         NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
 

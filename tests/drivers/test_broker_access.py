@@ -18,8 +18,8 @@ from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.acl import RESERVED, AccessList, Client, Rights
-from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker, Secure
+from kubeedge_actors.drivers.broker.acl import RESERVED, AccessList, ClientIdentity, Permissions
+from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker, TlsListener
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.tls import client_context, server_context
 from kubeedge_actors.errors import BrokerError, UsageError
@@ -54,14 +54,14 @@ def access(tmp_path: Path) -> AccessList:
 
 
 def test_without_a_list_everything_is_allowed_but_what_is_reserved() -> None:
-    rights = Rights()
+    rights = Permissions()
     assert rights.may_read("$hw/x") and rights.may_write("a") and rights.may_subscribe("#")
     assert not any(rights.may_subscribe(each) for each in (*RESERVED, "$share/group/a"))
     assert rights.may_subscribe("test/+")
 
 
 def test_a_list_allows_what_it_names_to_whom_it_names(access: AccessList) -> None:
-    nobody, anna = access.rights(Client("c1")), access.rights(Client("c1", "anna"))
+    nobody, anna = access.permissions(ClientIdentity("c1")), access.permissions(ClientIdentity("c1", "anna"))
     assert (nobody.may_read("public/a"), nobody.may_write("public/a"), nobody.may_read("anna/a")) == (
         True,
         False,
@@ -73,27 +73,27 @@ def test_a_list_allows_what_it_names_to_whom_it_names(access: AccessList) -> Non
 
 
 def test_patterns_hold_for_everybody_under_their_own_names(access: AccessList) -> None:
-    one = access.rights(Client("c1", "otto"))
+    one = access.permissions(ClientIdentity("c1", "otto"))
     assert one.may_write("devices/c1/x") and not one.may_write("devices/c2/x")
     assert one.may_read("users/otto/x") and not one.may_read("users/anna/x")
-    assert not access.rights(Client("c1")).may_read("users//x")
+    assert not access.permissions(ClientIdentity("c1")).may_read("users//x")
 
 
 @pytest.mark.parametrize("name", ["+", "#", "a/b", "+/x"])
 def test_a_name_with_a_wildcard_widens_no_pattern(access: AccessList, name: str) -> None:
-    assert not access.rights(Client(name)).may_write("devices/c2/x")
-    assert not access.rights(Client("c", name)).may_read("users/anna/x")
+    assert not access.permissions(ClientIdentity(name)).may_write("devices/c2/x")
+    assert not access.permissions(ClientIdentity("c", name)).may_read("users/anna/x")
 
 
 def test_a_name_that_a_pattern_does_not_ask_for_does_not_matter(access: AccessList) -> None:
     """The broker calls a client that has not given itself an id `amqtt/...`."""
-    assert access.rights(Client("amqtt/rGB1Nj1p3xGQKE1R", "otto")).may_read("users/otto/x")
-    assert access.rights(Client("c1", "o/tto")).may_write("devices/c1/x")
-    assert not access.rights(Client("%u", "otto")).may_write("devices/otto/x")
+    assert access.permissions(ClientIdentity("amqtt/rGB1Nj1p3xGQKE1R", "otto")).may_read("users/otto/x")
+    assert access.permissions(ClientIdentity("c1", "o/tto")).may_write("devices/c1/x")
+    assert not access.permissions(ClientIdentity("%u", "otto")).may_write("devices/otto/x")
 
 
 def test_a_subscription_is_refused_when_nothing_can_come_by_it(access: AccessList) -> None:
-    anna = access.rights(Client("c1", "anna"))
+    anna = access.permissions(ClientIdentity("c1", "anna"))
     assert [anna.may_subscribe(each) for each in ("#", "anna/+", "anna/secret/a", "commands/go", "users/anna/#")] == [
         True, True, False, False, True,
     ]  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_line_that_is_no_rule_is_one_plain_sentence(tmp_path: Path, line: str)
     path = tmp_path / "acl"
     path.write_text(f"topic a\n{line}\n", encoding="utf-8")
     if line == "topic read":  # mosquitto reads it as the topic `read`, and so do we
-        assert AccessList(path).rights(Client("c")).may_write("read")
+        assert AccessList(path).permissions(ClientIdentity("c")).may_write("read")
         return
     with pytest.raises(UsageError, match=r"line 2 of the MQTT access list .* is not a rule"):
         AccessList(path)
@@ -157,7 +157,7 @@ def test_what_may_not_be_read_does_not_come_even_by_a_wider_filter(broker: Embed
     broker.publish("other/x", b"kept", 1, True)
     broker.publish("public/y", b"kept", 1, True)
     with paho(broker.port) as app:
-        assert app.subscribe("other/#", 1) == packets.REFUSED
+        assert app.subscribe("other/#", 1) == packets.SUBACK_FAILURE
         app.subscribe("#", 1)
         assert app.hear().topic == "public/y"
         broker.publish("other/x", b"no", 1)
@@ -204,7 +204,7 @@ def test_tls_has_a_port_of_its_own_and_may_ask_for_certificates(tmp_path: Path, 
     authority = TestCa(tmp_path)
     ours, theirs = authority.server("127.0.0.1"), authority.client("lamp")
     context = server_context(ours.cert, ours.key, ours.ca if certified else None)
-    with closing(EmbeddedBroker(port=0, secure=Secure(0, context, certified))) as broker:
+    with closing(EmbeddedBroker(port=0, secure=TlsListener(0, context, certified))) as broker:
         broker.start()
         with paho(broker.port) as plain:
             plain.subscribe("a", 1)
@@ -234,8 +234,8 @@ def let_in(port: int, context: ssl.SSLContext) -> bool:
 def test_with_tls_the_plain_port_stays_on_loopback(tmp_path: Path) -> None:
     files = TestCa(tmp_path).server("127.0.0.1")
     with pytest.raises(BrokerError, match="needs a password file"):
-        EmbeddedBroker("0.0.0.0", 0, secure=Secure(0, server_context(files.cert, files.key))).start()
-    secure = Secure(0, server_context(files.cert, files.key, files.ca), certified=True)
+        EmbeddedBroker("0.0.0.0", 0, secure=TlsListener(0, server_context(files.cert, files.key))).start()
+    secure = TlsListener(0, server_context(files.cert, files.key, files.ca), client_certs_required=True)
     with closing(EmbeddedBroker("0.0.0.0", 0, secure=secure)) as broker:
         broker.start()
         assert broker.address == f"127.0.0.1:{broker.port}"
@@ -251,7 +251,7 @@ def test_unusable_files_are_one_plain_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", [3, 5, 0, 255])
 def test_another_version_is_refused_with_the_code_for_that(broker: EmbeddedBroker, level: int) -> None:
-    assert connack(broker.port, level=level) == packets.BAD_LEVEL
+    assert connack(broker.port, level=level) == packets.UNACCEPTABLE_PROTOCOL_VERSION
 
 
 def test_a_client_of_mqtt_5_learns_that_it_has_to_fall_back(broker: EmbeddedBroker) -> None:

@@ -59,7 +59,7 @@ def say(peer: Raw, topic: str, payload: bytes, qos: int = 0, retain: bool = Fals
 
 def leave(peer: Raw) -> None:
     """Say goodbye, and wait until the broker knows."""
-    peer.send(packets.GOODBYE)
+    peer.send(packets.DISCONNECT_PACKET)
     assert peer.closed()
 
 
@@ -167,7 +167,7 @@ def test_refused_subscriptions_are_said_and_the_connection_lives() -> None:
         broker.start()
         with Raw(broker.port) as peer:
             peer.send(packets.subscribe(7, [("test/nosubscribe", 2), ("$share/group/a", 1), ("a", 1)]))
-            assert packets.read_suback(peer.next()) == (7, [packets.REFUSED, packets.REFUSED, 1])
+            assert packets.read_suback(peer.next()) == (7, [packets.SUBACK_FAILURE, packets.SUBACK_FAILURE, 1])
             say(peer, "a", b"x")
             assert hear(peer, 1)[0].topic == "a"
 

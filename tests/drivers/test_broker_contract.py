@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from kubeedge_actors.drivers.broker.base import Arrival, Broker
+from kubeedge_actors.drivers.broker.base import Broker, InboundMessage
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
@@ -31,7 +31,7 @@ class Sut:
     def __init__(self, broker: Broker, port: int, stack: ExitStack) -> None:
         self.broker, self.ear = broker, Ear()
         self._port, self._stack = port, stack
-        broker.listen(self.ear)
+        broker.set_handler(self.ear)
         broker.start()
         stack.callback(broker.close)
         if isinstance(broker, ExternalBroker):
@@ -88,7 +88,7 @@ def test_what_a_client_publishes_comes_to_the_tap_in_order(sut: Sut) -> None:
     client = sut.client()
     for n in range(50):
         client.publish(TOPIC, str(n).encode(), n % 2)
-    assert [arrival.payload for arrival in sut.ear.take(50)] == [str(n).encode() for n in range(50)]
+    assert [message.payload for message in sut.ear.take(50)] == [str(n).encode() for n in range(50)]
 
 
 def test_it_comes_once_however_many_filters_match(sut: Sut) -> None:
@@ -98,7 +98,7 @@ def test_it_comes_once_however_many_filters_match(sut: Sut) -> None:
     client = sut.client()
     client.publish(TOPIC, b"1", 1)
     client.publish(TOPIC, b"2", 1)
-    assert [arrival.payload for arrival in sut.ear.take(2)] == [b"1", b"2"]
+    assert [message.payload for message in sut.ear.take(2)] == [b"1", b"2"]
 
 
 def test_what_nobody_subscribed_to_does_not_come(sut: Sut) -> None:
@@ -108,7 +108,7 @@ def test_what_nobody_subscribed_to_does_not_come(sut: Sut) -> None:
     client = sut.client()
     client.publish("$hw/events", b"hidden", 1)
     client.publish("plain", b"seen", 1)
-    assert sut.ear.next() == Arrival("plain", b"seen", 1, False)
+    assert sut.ear.next() == InboundMessage("plain", b"seen", 1, False)
 
 
 def test_after_unsubscribing_nothing_comes(sut: Sut) -> None:
@@ -154,7 +154,7 @@ def test_what_the_tap_does_not_take_is_offered_again(sut: Sut) -> None:
     sut.ear.open = True
     if isinstance(sut.broker, FakeBroker):
         sut.broker.offer_again()
-    assert [arrival.payload for arrival in sut.ear.take(3)] == [b"0", b"1", b"2"]
+    assert [message.payload for message in sut.ear.take(3)] == [b"0", b"1", b"2"]
 
 
 @pytest.mark.parametrize("topic", ["", "a/+", "#", "a\0b"])

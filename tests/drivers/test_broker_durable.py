@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.broker import ledger, packets
-from kubeedge_actors.drivers.broker.base import Arrival
+from kubeedge_actors.drivers.broker import packets, persistence
+from kubeedge_actors.drivers.broker.base import InboundMessage
+from kubeedge_actors.drivers.broker.changes import ChangeSet
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
-from kubeedge_actors.drivers.broker.journal import Changes
-from kubeedge_actors.drivers.broker.ledger import Ledger
-from kubeedge_actors.drivers.broker.outbox import Limits
+from kubeedge_actors.drivers.broker.outgoing import Limits
+from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from tests.drivers.brokers import Paho, Raw, paho
 from tests.support.ports import free_port
@@ -40,7 +40,7 @@ signal.pause()
 @contextmanager
 def serving(path: Path, limits: Limits | None = None) -> Iterator[EmbeddedBroker]:
     """A broker that remembers what one before it left in this file."""
-    broker = EmbeddedBroker(port=0, path=path, limits=limits or Limits(window=4))
+    broker = EmbeddedBroker(port=0, path=path, limits=limits or Limits(max_inflight=4))
     with closing(broker):
         broker.start()
         yield broker
@@ -56,7 +56,7 @@ def absent(port: int, *filters: str, qos: int = 2) -> None:
     with Raw(port, "away", clean=False) as peer:
         for filter in filters:
             peer.subscribe(filter, qos)
-        peer.send(packets.GOODBYE)
+        peer.send(packets.DISCONNECT_PACKET)
         assert peer.closed()
 
 
@@ -81,7 +81,7 @@ def test_subscriptions_and_what_waits_survive_in_order(path: Path) -> None:
         with Raw(broker.port, "away", clean=False) as peer:
             peer.send(packets.unsubscribe(3, ["gone"]))
             peer.next()
-            peer.send(packets.GOODBYE)
+            peer.send(packets.DISCONNECT_PACKET)
         with paho(broker.port) as device:
             for n in range(10):
                 device.publish("a/b", b"%d" % n, 1)
@@ -125,9 +125,9 @@ def test_what_was_acknowledged_is_not_said_again(path: Path) -> None:
             broker.publish("a", b"%d" % n, 1 + n % 2)
         assert len(app.hear_payloads(20)) == 20
         app.disconnect()
-        eventually(lambda: not broker._exchange.sessions["app"].outbox, "everything is acknowledged")
+        eventually(lambda: not broker._core.sessions["app"].outgoing, "everything is acknowledged")
     with serving(path) as broker, Raw(broker.port, "app", clean=False) as peer:
-        peer.send(packets.PING)
+        peer.send(packets.PINGREQ_PACKET)
         assert peer.next().kind == packets.PINGRESP
 
 
@@ -175,11 +175,11 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, refusals: int = 0) -> None:
         self.gate, self.entered, self.refusals = threading.Event(), threading.Event(), refusals
-        self._write = Ledger._write
-        monkeypatch.setattr(Ledger, "_write", lambda file, changes: self.write(file, changes))
-        monkeypatch.setattr(ledger, "AGAIN", 0.01)
+        self._write = SqlitePersistence._write
+        monkeypatch.setattr(SqlitePersistence, "_write", lambda file, changes: self.write(file, changes))
+        monkeypatch.setattr(persistence, "AGAIN", 0.01)
 
-    def write(self, file: Ledger, changes: Changes) -> None:
+    def write(self, file: SqlitePersistence, changes: ChangeSet) -> None:
         self.entered.set()
         assert self.gate.wait(PATIENCE)
         if self.refusals:
@@ -200,7 +200,7 @@ def test_nothing_that_has_to_be_kept_is_acknowledged_before_the_commit(
             assert device.next().kind == packets.PUBACK
             device.send(packets.publish("a", b"x", qos, packet_id=7) + packets.publish("b", b"y", qos, packet_id=8))
             other.subscribe("b", 0)
-            device.send(packets.publish("b", b"others are served meanwhile") + packets.PING)
+            device.send(packets.publish("b", b"others are served meanwhile") + packets.PINGREQ_PACKET)
             assert packets.read_publish(other.next()).payload in (b"y", b"others are served meanwhile")
             assert device.next().kind == packets.PINGRESP
             held.gate.set()
@@ -218,7 +218,7 @@ def test_a_full_disk_delays_acknowledgements_and_loses_nothing(
             device.send(packets.publish("a", b"0", 1, packet_id=1))
             assert held.entered.wait(PATIENCE)
             for n in range(1, 5):  # these wait while the first is refused
-                device.send(packets.publish("a", b"%d" % n, 1, packet_id=n + 1) + packets.PING)
+                device.send(packets.publish("a", b"%d" % n, 1, packet_id=n + 1) + packets.PINGREQ_PACKET)
                 assert device.next().kind == packets.PINGRESP
             held.gate.set()
             assert [packets.read_ack(device.next()) for _ in range(5)] == [1, 2, 3, 4, 5]
@@ -251,55 +251,55 @@ def test_a_node_that_remembers_nothing_needs_no_thread_for_it(path: Path) -> Non
         app.subscribe("a", 1)
         app.publish("a", b"x", 1)
         app.hear()
-        assert "broker-ledger" not in {thread.name for thread in threading.enumerate()}
+        assert "broker-persistence" not in {thread.name for thread in threading.enumerate()}
 
 
 # --- what is taken inside ---------------------------------------------------------------------------------------------
 
 
 def test_what_is_taken_inside_is_acknowledged_when_it_is_settled_and_in_order(path: Path) -> None:
-    offered: list[Arrival] = []
+    offered: list[InboundMessage] = []
 
-    def tap(arrival: Arrival) -> bool:
-        offered.append(arrival)
+    def tap(message: InboundMessage) -> bool:
+        offered.append(message)
         return True
 
     with serving(path) as broker:
-        broker.listen(tap, source=5)
+        broker.set_handler(tap, broker_id=5)
         broker.subscribe("a")
         with Raw(broker.port, "device") as device:
             device.send(
                 b"".join(packets.publish("a", b"x", qos, packet_id=n) for n, qos in ((1, 1), (2, 0), (3, 2), (4, 1)))
             )
-            device.send(packets.publish("b", b"x", 1, packet_id=5) + packets.PING)
+            device.send(packets.publish("b", b"x", 1, packet_id=5) + packets.PINGREQ_PACKET)
             assert device.next().kind == packets.PINGRESP
-            assert [(each.receipt, each.source) for each in offered] == [(1, 5), (0, 5), (2, 5), (3, 5)]
-            broker.settle(2)
+            assert [(each.delivery_tag, each.broker_id) for each in offered] == [(1, 5), (0, 5), (2, 5), (3, 5)]
+            broker.acknowledge(2)
             assert [(each.kind, packets.read_ack(each)) for each in (device.next(), device.next())] == [
                 (packets.PUBACK, 1),
                 (packets.PUBREC, 3),
             ]
-            device.send(packets.PING)
+            device.send(packets.PINGREQ_PACKET)
             assert device.next().kind == packets.PINGRESP
-            broker.settle(3)
+            broker.acknowledge(3)
             assert [packets.read_ack(device.next()) for _ in range(2)] == [4, 5]
 
 
 def test_what_was_taken_and_not_settled_is_offered_again_by_the_next_process(path: Path) -> None:
     offered: list[bytes] = []
 
-    def tap(arrival: Arrival) -> bool:
-        offered.append(arrival.payload)
+    def tap(message: InboundMessage) -> bool:
+        offered.append(message.payload)
         return True
 
     for dup in (False, True):
         with serving(path) as broker, Raw(broker.port, "device", clean=False) as device:
-            broker.listen(tap, source=1)
+            broker.set_handler(tap, broker_id=1)
             broker.subscribe("a")
-            device.send(packets.publish("a", b"x", 2, packet_id=7, dup=dup) + packets.PING)
+            device.send(packets.publish("a", b"x", 2, packet_id=7, dup=dup) + packets.PINGREQ_PACKET)
             assert device.next().kind == packets.PINGRESP
             if dup:
-                broker.settle(1)
+                broker.acknowledge(1)
                 assert device.next().kind == packets.PUBREC
     assert offered == [b"x", b"x"]
 

@@ -11,9 +11,9 @@ import pytest
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.connections import Connection
+from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
-from kubeedge_actors.drivers.broker.exchange import Exchange
-from kubeedge_actors.drivers.broker.outbox import Limits
+from kubeedge_actors.drivers.broker.outgoing import Limits
 from tests.drivers.brokers import Ear, Paho, Raw, connack, paho
 from tests.support.waiting import PATIENCE, eventually
 
@@ -23,7 +23,7 @@ WINDOW = 4
 
 @pytest.fixture
 def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker(port=0, limits=Limits(window=WINDOW, longest=20))
+    broker = EmbeddedBroker(port=0, limits=Limits(max_inflight=WINDOW, max_queued=20))
     broker.start()
     yield broker
     broker.close()
@@ -32,7 +32,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_dollar_topics_work_like_any_other_at_every_qos(broker: EmbeddedBroker, qos: int) -> None:
     ear = Ear()
-    broker.listen(ear)
+    broker.set_handler(ear)
     broker.subscribe("$hw/#")
     with paho(broker.port) as app, paho(broker.port) as device:
         assert app.subscribe("$hw/#", qos) == qos
@@ -88,7 +88,7 @@ def test_tcp_is_to_acknowledge_at_once_what_follows_each_packet(
     with Raw(broker.port) as peer:
         for _ in range(3):
             asked.clear()
-            peer.send(packets.PING)
+            peer.send(packets.PINGREQ_PACKET)
             assert peer.next().kind == packets.PINGRESP
             eventually(lambda: asked, "it is asked for")
 
@@ -124,8 +124,8 @@ def test_after_unsubscribing_nothing_is_heard(broker: EmbeddedBroker) -> None:
 def test_a_filter_that_is_none_is_refused_and_the_connection_lives(broker: EmbeddedBroker, filter: str) -> None:
     with Raw(broker.port) as peer:
         peer.send(packets.subscribe(7, [(filter, 1), ("good", 1)]))
-        assert packets.read_suback(peer.next()) == (7, [packets.REFUSED, 1])
-        peer.send(packets.PING)
+        assert packets.read_suback(peer.next()) == (7, [packets.SUBACK_FAILURE, 1])
+        peer.send(packets.PINGREQ_PACKET)
         assert peer.next().kind == packets.PINGRESP
 
 
@@ -205,20 +205,20 @@ def test_nothing_is_kept_of_clients_with_clean_sessions_that_left(broker: Embedd
     for _ in range(3):
         with paho(broker.port) as app:
             app.subscribe("a", 1)
-    eventually(lambda: broker._exchange.sessions == {}, "they are forgotten")
-    assert broker._exchange._subscribers.find("a") == {}
+    eventually(lambda: broker._core.sessions == {}, "they are forgotten")
+    assert broker._core._subscribers.match("a") == {}
 
 
 def test_the_sessions_of_absent_clients_are_bounded() -> None:
-    exchange = Exchange(remembered=3)
+    core = BrokerCore(remembered=3)
     for n in range(5):
-        exchange.leave(exchange.open(f"client-{n}", False)[0])
-    assert list(exchange.sessions) == ["client-2", "client-3", "client-4"]
-    back, known = exchange.open("client-2", False)
+        core.disconnected(core.open(f"client-{n}", False)[0])
+    assert list(core.sessions) == ["client-2", "client-3", "client-4"]
+    back, known = core.open("client-2", False)
     assert known
-    exchange.leave(exchange.open("client-5", False)[0])
-    assert exchange.sessions["client-2"] is back
-    assert exchange.counters.forgotten == 2
+    core.disconnected(core.open("client-5", False)[0])
+    assert core.sessions["client-2"] is back
+    assert core.counters.forgotten == 2
 
 
 @pytest.mark.parametrize("qos", [1, 2])
@@ -239,7 +239,7 @@ def test_a_slow_acknowledgement_loses_nothing(broker: EmbeddedBroker) -> None:
         for n in range(10):
             broker.publish("a", b"%d" % n, 1)
         unanswered = [packets.read_publish(peer.next()) for _ in range(WINDOW)]
-        peer.send(packets.PING)
+        peer.send(packets.PINGREQ_PACKET)
         assert peer.next().kind == packets.PINGRESP  # nothing more comes until something is acknowledged
         got = []
         while unanswered:
@@ -256,7 +256,7 @@ def test_what_waits_for_an_absent_client_is_bounded(broker: EmbeddedBroker) -> N
     app.connect()
     app.subscribe("a", 1)
     app.disconnect()
-    eventually(lambda: broker._exchange.sessions["app"].send is None, "it is gone")
+    eventually(lambda: broker._core.sessions["app"].send is None, "it is gone")
     for n in range(100):
         broker.publish("a", b"%d" % n, 1)
     eventually(lambda: broker.counters.dropped == 80, "the rest is dropped, and counted")
@@ -291,13 +291,13 @@ def test_of_two_clients_with_one_name_the_newer_stays(broker: EmbeddedBroker) ->
 
 def test_an_empty_client_id_is_given_one_in_a_clean_session_only(broker: EmbeddedBroker) -> None:
     with Raw(broker.port, ""), Raw(broker.port, ""):
-        eventually(lambda: len(broker._exchange.sessions) == 2, "both have names")
+        eventually(lambda: len(broker._core.sessions) == 2, "both have names")
     assert connack(broker.port, clean=False, client_id="") == 2
 
 
 def test_a_will_is_said_when_a_client_vanishes_and_not_when_it_says_goodbye(broker: EmbeddedBroker) -> None:
     ear = Ear()
-    broker.listen(ear)
+    broker.set_handler(ear)
     broker.subscribe("wills/#")
     with paho(broker.port) as app:
         app.subscribe("wills/#", 1)
@@ -321,7 +321,7 @@ def test_a_client_that_is_silent_for_longer_than_its_keepalive_is_gone(broker: E
 def test_what_the_tap_does_not_take_is_not_acknowledged(broker: EmbeddedBroker) -> None:
     ear = Ear()
     ear.open = False
-    broker.listen(ear)
+    broker.set_handler(ear)
     broker.subscribe("a")
     with paho(broker.port) as app, paho(broker.port) as other:
         said = app.client.publish("a", b"1", 1)

@@ -13,7 +13,7 @@ import pytest
 from kubeedge_actors.drivers.broker import external, packets
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
-from kubeedge_actors.drivers.broker.outbox import Limits
+from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
@@ -54,13 +54,13 @@ def test_what_was_said_while_the_broker_was_away_arrives_when_it_is_there(
     client: ExternalBroker, port: int, tmp_path: Path
 ) -> None:
     ear = Ear()
-    client.listen(ear)
+    client.set_handler(ear)
     client.subscribe("echo/#")
     for n in range(100):
         client.publish("echo/a", b"%d" % n)
     assert client.alive and not client.connected.is_set()
     with mosquitto(tmp_path, port=port):
-        assert [int(arrival.payload) for arrival in ear.take(100)] == list(range(100))
+        assert [int(message.payload) for message in ear.take(100)] == list(range(100))
 
 
 @pytest.mark.mosquitto
@@ -78,7 +78,7 @@ def test_an_outage_is_said_once_and_its_end_too(port: int, tmp_path: Path, caplo
 @pytest.mark.mosquitto
 def test_subscriptions_are_made_again_after_each_loss(client: ExternalBroker, port: int, tmp_path: Path) -> None:
     ear = Ear()
-    client.listen(ear)
+    client.set_handler(ear)
     client.subscribe("a")
     for turn in range(3):
         with mosquitto(tmp_path, port=port):
@@ -102,7 +102,7 @@ def test_everything_is_said_with_qos_1_or_higher(client: ExternalBroker, port: i
         client.publish("a", b"0", 0)
         client.publish("a", b"2", 2)
         assert sorted((each.payload, each.qos) for each in (app.hear(), app.hear())) == [(b"0", 1), (b"2", 2)]
-        eventually(lambda: len(client._outbox) == 0, "both are acknowledged")
+        eventually(lambda: len(client._queue) == 0, "both are acknowledged")
 
 
 @pytest.mark.mosquitto
@@ -136,18 +136,18 @@ def test_it_speaks_tls_and_trusts_only_its_authority(tmp_path: Path, caplog: pyt
     ear = Ear()
     with mosquitto(tmp_path, *tls) as port:
         with closing(ExternalBroker("127.0.0.1", port, tls=client_context(str(ours.path)))) as trusting:
-            trusting.listen(ear)
+            trusting.set_handler(ear)
             trusting.subscribe("a")
             trusting.start()
             for n in range(300):
                 trusting.publish("a", b"%d" % n + b"x" * 4096)
-            assert [int(arrival.payload.rstrip(b"x")) for arrival in ear.take(300)] == list(range(300))
+            assert [int(message.payload.rstrip(b"x")) for message in ear.take(300)] == list(range(300))
         with running("127.0.0.1", port, tls=client_context(str(others.path))):
             eventually(lambda: "certificate verify failed" in caplog.text, "it does not trust")
 
 
 def test_what_does_not_fit_while_the_broker_is_away_is_counted(port: int) -> None:
-    client = ExternalBroker("127.0.0.1", port, limits=Limits(longest=10))
+    client = ExternalBroker("127.0.0.1", port, limits=Limits(max_queued=10))
     for n in range(30):
         client.publish("a", b"%d" % n)
     assert client.lost == 20
@@ -162,7 +162,7 @@ def test_what_was_said_while_this_process_was_down_or_had_not_stored_it_comes_to
         for settled in (2, 0, 2):
             ear = Ear()
             with closing(ExternalBroker("127.0.0.1", port, Login("edge-1"))) as client:
-                client.listen(ear, source=1)
+                client.set_handler(ear, broker_id=1)
                 client.subscribe("a")
                 client.start()
                 if not heard:
@@ -170,10 +170,10 @@ def test_what_was_said_while_this_process_was_down_or_had_not_stored_it_comes_to
                     assert ear.next().payload == b"0"  # so it is subscribed
                     app.publish("a", b"1", 1)
                     app.publish("a", b"2", 1)
-                heard.append([arrival.payload for arrival in ear.take(2)])
-                client.settle(settled)
+                heard.append([message.payload for message in ear.take(2)])
+                client.acknowledge(settled)
                 client.publish("settled", b"x")
-                eventually(lambda: not client._outbox, "it has left, and acknowledgements before it")
+                eventually(lambda: not client._queue, "it has left, and acknowledgements before it")
             if len(heard) == 1:
                 app.publish("a", b"3", 1)
     assert heard == [[b"1", b"2"], [b"2", b"3"], [b"2", b"3"]]
@@ -185,7 +185,7 @@ def test_a_tap_that_is_full_holds_the_broker_back_and_loses_nothing(
 ) -> None:
     ear = Ear()
     ear.open = False
-    client.listen(ear)
+    client.set_handler(ear)
     client.subscribe("a")
     with mosquitto(tmp_path, port=port):
         assert client.connected.wait(PATIENCE)
@@ -193,12 +193,12 @@ def test_a_tap_that_is_full_holds_the_broker_back_and_loses_nothing(
             for n in range(50):
                 app.publish("a", b"%d" % n, 1)
             ear.open = True
-            assert [int(arrival.payload) for arrival in ear.take(50)] == list(range(50))
+            assert [int(message.payload) for message in ear.take(50)] == list(range(50))
 
 
 def test_it_works_with_our_own_broker(client: ExternalBroker, port: int) -> None:
     ear = Ear()
-    client.listen(ear)
+    client.set_handler(ear)
     client.subscribe("$hw/#")
     with closing(EmbeddedBroker(port=port)) as broker:
         broker.start()

@@ -11,39 +11,39 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.acl import Client
-from kubeedge_actors.drivers.broker.exchange import REMEMBERED, Exchange
-from kubeedge_actors.drivers.broker.journal import Changes, Journal, Memory, Waiting
-from kubeedge_actors.drivers.broker.ledger import Ledger
-from kubeedge_actors.drivers.broker.outbox import Limits
+from kubeedge_actors.drivers.broker.acl import ClientIdentity
+from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, StoredState, UnitOfWork
+from kubeedge_actors.drivers.broker.core import REMEMBERED, BrokerCore
+from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, Publish
+from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.drivers.broker.session import Session
 
-LIMITS = Limits(window=2, longest=1_000)
+LIMITS = Limits(max_inflight=2, max_queued=1_000)
 
 
 class Disk:
     """What is committed, as plainly as possible: the model that SQLite is compared with below."""
 
     def __init__(self) -> None:
-        self.committed = Changes()
+        self.committed = ChangeSet()
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: ChangeSet) -> None:
         """Committed together, or not at all."""
         self.committed.messages |= changes.messages
-        for number, (packet_id, released) in changes.flights.items():
+        for number, (packet_id, released) in changes.updates.items():
             row = self.committed.messages[number]
             self.committed.messages[number] = row._replace(packet_id=packet_id, released=released)
-        for number in changes.gone:
+        for number in changes.deleted:
             self.committed.messages.pop(number, None)
         for name in ("clients", "subscriptions", "received", "retained"):
             mine = getattr(self.committed, name)
             mine |= getattr(changes, name)
 
-    def memory(self) -> Memory:
+    def memory(self) -> StoredState:
         """What the next process finds."""
         committed = self.committed
-        return Memory(
+        return StoredState(
             clients=[each for each in committed.clients.values() if each],
             subscriptions=[(c, f, q) for (c, f), q in committed.subscriptions.items() if q is not None],
             messages=sorted(committed.messages.items()),
@@ -70,10 +70,10 @@ class Endings(RuleBasedStateMachine):
 
     def boot(self) -> None:
         """A process begins, and both clients come back."""
-        self.turns: list[tuple[int, Changes]] = []
-        self.journal = Journal(lambda turn, changes: self.turns.append((turn, changes)))
-        self.exchange = Exchange(LIMITS, REMEMBERED, self.journal)
-        self.exchange.recall(self.disk.memory())
+        self.turns: list[tuple[int, ChangeSet]] = []
+        self.journal = UnitOfWork(lambda turn, changes: self.turns.append((turn, changes)))
+        self.exchange = BrokerCore(LIMITS, REMEMBERED, self.journal)
+        self.exchange.restore(self.disk.memory())
         self.inbox: list[Packet] = []
         self.outbox: list[Packet] = []
         self.publisher = self.enter("publisher", self.outbox)
@@ -82,13 +82,13 @@ class Endings(RuleBasedStateMachine):
     def enter(self, name: str, heard: list[Packet]) -> Session:
         session, present = self.exchange.open(name, False)
         session.attach(lambda data: heard.extend(Decoder().feed(data)), lambda: 1 << 20)
-        self.exchange.greet(session, present=present)
+        self.exchange.connected(session, present=present)
         self.exchange.flush()
         return session
 
     def receive(self, session: Session, data: bytes) -> None:
         for packet in Decoder().feed(data):
-            assert self.exchange.take(session, packet)
+            assert self.exchange.handle_packet(session, packet)
         self.exchange.flush()
 
     @rule(qos=st.sampled_from([1, 2]))
@@ -140,7 +140,7 @@ class Endings(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         """All that waits is committed as one, as the ledger does."""
-        together, last = Changes(), 0
+        together, last = ChangeSet(), 0
         for turn, changes in self.turns:
             together.merge(changes)
             last = turn
@@ -182,26 +182,28 @@ TestEndings.settings = settings(max_examples=150, stateful_step_count=60)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "mqtt.db", lambda _: None)
-    ledger.open()
-    yield ledger
-    ledger.close()
+def ledger(tmp_path: Path) -> Iterator[SqlitePersistence]:
+    persistence = SqlitePersistence(tmp_path / "mqtt.db", lambda _: None)
+    persistence.open()
+    yield persistence
+    persistence.close()
 
 
-def row(client: str, packet_id: int = 0, payload: bytes = b"x") -> Waiting:
-    return Waiting(client, packet_id, False, "t", payload, 1, False)
+def row(client: str, packet_id: int = 0, payload: bytes = b"x") -> StoredMessage:
+    return StoredMessage(client, packet_id, False, "t", payload, 1, False)
 
 
-def test_what_is_committed_together_or_one_by_one_is_the_same(ledger: Ledger) -> None:
+def test_what_is_committed_together_or_one_by_one_is_the_same(ledger: SqlitePersistence) -> None:
     disk = Disk()
-    one, two = Client("one"), Client("two", "otto")
+    one, two = ClientIdentity("one"), ClientIdentity("two", "otto")
     steps = [
-        Changes(clients={"one": one, "two": two}, subscriptions={("one", "a"): 1, ("two", "b"): 2}),
-        Changes(messages={1: row("one"), 2: row("two"), 3: row("one", 5)}, received={("one", 7): True}),
-        Changes(flights={1: (9, False), 3: (5, True)}, retained={"t": (b"1", 1), "u": (b"2", 0)}),
-        Changes(gone={2}, subscriptions={("one", "a"): None, ("one", "c"): 0}, retained={"u": None, "t": (b"3", 2)}),
-        Changes(
+        ChangeSet(clients={"one": one, "two": two}, subscriptions={("one", "a"): 1, ("two", "b"): 2}),
+        ChangeSet(messages={1: row("one"), 2: row("two"), 3: row("one", 5)}, received={("one", 7): True}),
+        ChangeSet(updates={1: (9, False), 3: (5, True)}, retained={"t": (b"1", 1), "u": (b"2", 0)}),
+        ChangeSet(
+            deleted={2}, subscriptions={("one", "a"): None, ("one", "c"): 0}, retained={"u": None, "t": (b"3", 2)}
+        ),
+        ChangeSet(
             clients={"two": None}, subscriptions={("two", "b"): None}, received={("one", 7): False, ("one", 8): True}
         ),
     ]
@@ -216,6 +218,6 @@ def test_what_is_committed_together_or_one_by_one_is_the_same(ledger: Ledger) ->
 
 
 def test_changes_merge_in_their_order() -> None:
-    first = Changes(messages={1: row("a"), 2: row("a")}, retained={"t": (b"1", 1)}, gone={7})
-    first.merge(Changes(gone={1}, flights={2: (3, False)}, retained={"t": None}))
-    assert first == Changes(messages={2: row("a")}, flights={2: (3, False)}, retained={"t": None}, gone={7})
+    first = ChangeSet(messages={1: row("a"), 2: row("a")}, retained={"t": (b"1", 1)}, deleted={7})
+    first.merge(ChangeSet(deleted={1}, updates={2: (3, False)}, retained={"t": None}))
+    assert first == ChangeSet(messages={2: row("a")}, updates={2: (3, False)}, retained={"t": None}, deleted={7})

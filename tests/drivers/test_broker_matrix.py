@@ -142,7 +142,7 @@ def hear_the_rest(
     """Have the client come, and everything else end."""
     name = f"s{granted}"
     with clients.hearing(broker.port, name, granted, clean) as hear:
-        sessions = broker._exchange.sessions
+        sessions = broker._core.sessions
         eventually(lambda: (one := sessions.get(name)) and one.send and one.filters, "it is there")
         if column == "connected":
             say(clients, broker.port)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.outbox import LAST_ID, Limits, Outbox
+from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits, OutgoingQueue
 from kubeedge_actors.drivers.broker.packets import Decoder, Publish, read_ack, read_publish
 
 WINDOW, LONGEST = 3, 5
@@ -18,7 +18,7 @@ class Delivery(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outbox = Outbox(Limits(WINDOW, LONGEST, 1_000))
+        self.outbox = OutgoingQueue(Limits(WINDOW, LONGEST, 1_000))
         self.said: list[bytes] = []
         self.got: list[bytes] = []
         self.unanswered: list[tuple[int, int]] = []
@@ -50,29 +50,29 @@ class Delivery(RuleBasedStateMachine):
             self.said.append(payload)
         else:
             self.refused += 1
-        self.receive(self.outbox.due(), fresh=True)
+        self.receive(self.outbox.next_packets(), fresh=True)
 
     @precondition(lambda self: self.unanswered)
     @rule()
     def answer(self) -> None:
         kind, number = self.unanswered.pop(0)
         if kind == packets.PUBREC:
-            self.receive(self.outbox.received(number), fresh=True)
+            self.receive(self.outbox.on_pubrec(number), fresh=True)
         else:
             self.held.discard(number)
-            self.outbox.acknowledged(number)
-            self.receive(self.outbox.due(), fresh=True)
+            self.outbox.on_puback_or_pubcomp(number)
+            self.receive(self.outbox.next_packets(), fresh=True)
 
     @rule()
     def reconnect(self) -> None:
         self.unanswered.clear()
         self.receive(self.outbox.resume(), fresh=False)
 
-    @rule(number=st.integers(1, LAST_ID))
+    @rule(number=st.integers(1, MAX_PACKET_ID))
     def answer_to_nothing(self, number: int) -> None:
         if number > 1_000:
-            self.outbox.acknowledged(number)
-            self.outbox.received(number)
+            self.outbox.on_puback_or_pubcomp(number)
+            self.outbox.on_pubrec(number)
 
     @invariant()
     def what_was_taken_arrives_in_order_and_once(self) -> None:
@@ -96,23 +96,23 @@ TestDelivery.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def test_payloads_are_bounded_together() -> None:
-    outbox = Outbox(Limits(bytes=10))
-    assert outbox.push(Publish("t", b"123456", 1))
-    assert not outbox.push(Publish("t", b"123456", 1))
-    assert outbox.push(Publish("t", b"1234", 1))
-    assert outbox.dropped == 1
+    outgoing = OutgoingQueue(Limits(max_queued_bytes=10))
+    assert outgoing.push(Publish("t", b"123456", 1))
+    assert not outgoing.push(Publish("t", b"123456", 1))
+    assert outgoing.push(Publish("t", b"1234", 1))
+    assert outgoing.dropped == 1
 
 
 def test_numbers_are_used_again_but_never_twice_at_once() -> None:
-    outbox = Outbox(Limits(window=2, longest=LAST_ID + 10))
-    outbox.push(Publish("t", b"stays", 1))
-    (first,) = Decoder().feed(outbox.due())
+    outgoing = OutgoingQueue(Limits(max_inflight=2, max_queued=MAX_PACKET_ID + 10))
+    outgoing.push(Publish("t", b"stays", 1))
+    (first,) = Decoder().feed(outgoing.next_packets())
     seen = {read_publish(first).packet_id}
-    for _ in range(LAST_ID + 5):
-        outbox.push(Publish("t", b"goes", 1))
-        (packet,) = Decoder().feed(outbox.due())
+    for _ in range(MAX_PACKET_ID + 5):
+        outgoing.push(Publish("t", b"goes", 1))
+        (packet,) = Decoder().feed(outgoing.next_packets())
         number = read_publish(packet).packet_id
-        assert number not in (0, read_publish(first).packet_id) and number <= LAST_ID
+        assert number not in (0, read_publish(first).packet_id) and number <= MAX_PACKET_ID
         seen.add(number)
-        outbox.acknowledged(number)
-    assert len(seen) == LAST_ID
+        outgoing.on_puback_or_pubcomp(number)
+    assert len(seen) == MAX_PACKET_ID

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.filters import FilterTable
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
+from kubeedge_actors.drivers.broker.topic_filters import SubscriptionTable
 from kubeedge_actors.mqtt_topics import matches, valid_filter
 
 NUMBERS = st.integers(1, 65_535)
@@ -103,7 +103,7 @@ def test_what_mqtt_forbids_is_a_protocol_error(data: bytes) -> None:
 
 
 def test_what_came_before_a_bad_packet_is_still_there() -> None:
-    stream = Decoder().feed(packets.PING + b"\x30\xff\xff\xff\xff\x01")
+    stream = Decoder().feed(packets.PINGREQ_PACKET + b"\x30\xff\xff\xff\xff\x01")
     assert next(stream).kind == packets.PINGREQ
     with pytest.raises(ProtocolError):
         next(stream)
@@ -122,7 +122,7 @@ PATHS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
 
 @given(st.lists(st.tuples(PATHS.filter(valid_filter), st.sampled_from("xyz"), st.integers(0, 2), st.booleans())))
 def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list[tuple[str, str, int, bool]]) -> None:
-    table: FilterTable[str] = FilterTable()
+    table: SubscriptionTable[str] = SubscriptionTable()
     model: dict[tuple[str, str], int] = {}
     for filter, who, qos, wanted in steps:
         if wanted:
@@ -136,6 +136,6 @@ def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list
             for (each, holder), granted in model.items():
                 if matches(each, topic):
                     found[holder] = max(granted, found.get(holder, 0))
-            assert table.find(topic) == found
+            assert table.match(topic) == found
     for who in "xyz":
         assert set(table.filters(who)) == {filter for filter, holder in model if holder == who}

@@ -13,7 +13,7 @@ from kubeedge_actors.drivers.cluster.base import (
     POD_KIND,
     SERVICEACCOUNT_KIND,
     Cluster,
-    identity,
+    object_reference,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from tests.drivers.clusters import DEVICE, DRIVERS, Listener, config, device, pod
@@ -28,7 +28,11 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 def test_a_created_object_comes_back_whole_and_identified(cluster: Cluster) -> None:
     made = cluster.create(CONFIGMAP_KIND, "default", config("c", a="1"))
     assert (made["apiVersion"], made["kind"], made["data"]) == ("v1", "ConfigMap", {"a": "1"})
-    assert identity(made).namespace == "default" and identity(made).uid and int(identity(made).version) > 0
+    assert (
+        object_reference(made).namespace == "default"
+        and object_reference(made).uid
+        and int(object_reference(made).version) > 0
+    )
     assert cluster.get(CONFIGMAP_KIND, "default", "c") == made
 
 
@@ -71,7 +75,7 @@ def test_replacing_an_old_version_is_a_conflict(cluster: Cluster) -> None:
 def test_a_patch_that_names_another_version_is_a_conflict(cluster: Cluster) -> None:
     made = cluster.create(DEVICE, "default", device("d"))
     cluster.patch(DEVICE, "default", "d", {"metadata": {"labels": {"a": "b"}}})
-    stale = {"metadata": {"resourceVersion": identity(made).version}, "status": {"x": 1}}
+    stale = {"metadata": {"resourceVersion": object_reference(made).version}, "status": {"x": 1}}
     with pytest.raises(Conflict):
         cluster.patch(DEVICE, "default", "d", stale)
 
@@ -116,7 +120,7 @@ def test_a_device_takes_status_through_its_main_resource(cluster: Cluster) -> No
 def test_a_write_that_changes_nothing_keeps_the_version(cluster: Cluster) -> None:
     made = cluster.create(NODE_KIND, "", {"metadata": {"name": "n"}})
     same = cluster.patch(NODE_KIND, "", "n", "{}", form="strategic", subresource="status")
-    assert identity(same).version == identity(made).version
+    assert object_reference(same).version == object_reference(made).version
 
 
 def test_a_lease_is_created_and_replaced_by_version(cluster: Cluster) -> None:
@@ -124,14 +128,14 @@ def test_a_lease_is_created_and_replaced_by_version(cluster: Cluster) -> None:
     made = cluster.create(LEASE_KIND, "kube-node-lease", lease)
     renewed = cluster.replace(LEASE_KIND, "kube-node-lease", "n", {**made, "spec": {"holderIdentity": "m"}})
     assert renewed["spec"]["holderIdentity"] == "m"
-    assert int(identity(renewed).version) > int(identity(made).version)
+    assert int(object_reference(renewed).version) > int(object_reference(made).version)
 
 
 def test_deletion_with_another_uid_is_a_conflict(cluster: Cluster) -> None:
     made = cluster.create(CONFIGMAP_KIND, "default", config("c"))
     with pytest.raises(Conflict):
         cluster.delete(CONFIGMAP_KIND, "default", "c", uid="00000000-0000-4000-8000-000000000000")
-    cluster.delete(CONFIGMAP_KIND, "default", "c", uid=identity(made).uid)
+    cluster.delete(CONFIGMAP_KIND, "default", "c", uid=object_reference(made).uid)
     with pytest.raises(NotFound):
         cluster.get(CONFIGMAP_KIND, "default", "c")
 
@@ -141,7 +145,7 @@ def test_a_bound_pod_stays_until_its_node_deletes_it_with_grace_0(cluster: Clust
     cluster.delete(POD_KIND, "default", "p", grace=3)
     ending = cluster.get(POD_KIND, "default", "p")
     assert ending["metadata"]["deletionTimestamp"] and ending["metadata"]["deletionGracePeriodSeconds"] == 3
-    cluster.delete(POD_KIND, "default", "p", grace=0, uid=identity(ending).uid)
+    cluster.delete(POD_KIND, "default", "p", grace=0, uid=object_reference(ending).uid)
     with pytest.raises(NotFound):
         cluster.get(POD_KIND, "default", "p")
 
@@ -224,7 +228,7 @@ def test_the_deletion_of_a_bound_pod_is_told_in_its_steps(cluster: Cluster) -> N
     assert listener.told() == [("ADDED", "p"), ("MODIFIED", "p"), ("MODIFIED", "p"), ("DELETED", "p")]
     graces = [change.object["metadata"].get("deletionGracePeriodSeconds") for change in listener.changes]
     assert graces == [None, 3, 0, 0]
-    versions = [int(identity(change.object).version) for change in listener.changes]
+    versions = [int(object_reference(change.object).version) for change in listener.changes]
     assert versions == sorted(set(versions))
 
 
@@ -250,7 +254,7 @@ def test_a_watch_remembers_objects_and_without_cache_only_who_they_are(cluster: 
     whole, outline = cached.get("default", "c"), uncached.get("default", "c")
     assert whole is not None and whole["data"] == {"a": "1"}
     assert outline is not None and "data" not in outline
-    assert identity(outline) == identity(whole)
+    assert object_reference(outline) == object_reference(whole)
     cluster.patch(CONFIGMAP_KIND, "default", "c", {"data": {"a": "2"}})
     slim.wait(lambda heard: ("MODIFIED", "c") in heard.told())
     assert slim.changes[-1].old is None and slim.changes[-1].object["data"] == {"a": "2"}

@@ -18,8 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.cluster import informer as informer_module
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, Change, ChangeBox, Listing, Operation, identity
-from kubeedge_actors.drivers.cluster.informer import Feed, Informer, backoff
+from kubeedge_actors.drivers.cluster.base import (
+    CONFIGMAP_KIND,
+    DeltaQueue,
+    EventType,
+    ObjectList,
+    WatchEvent,
+    object_reference,
+)
+from kubeedge_actors.drivers.cluster.informer import Informer, WatchStream, backoff
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.outages import Outage
 from tests.drivers.clusters import Listener
@@ -40,21 +47,21 @@ class Script:
     """Answers to list and watch, in order; a watch yields events from a queue until it is told to end."""
 
     def __init__(self) -> None:
-        self.lists: queue.Queue[Listing | Exception] = queue.Queue()
+        self.lists: queue.Queue[ObjectList | Exception] = queue.Queue()
         self.streams: queue.Queue[Exception | None] = queue.Queue()
         self.events: queue.Queue[bytes | Exception | None] = queue.Queue()
         self.followed: list[str] = []
         self.closed = threading.Event()
         self.following = threading.Event()
 
-    def lister(self) -> Listing:
+    def lister(self) -> ObjectList:
         answer = self.lists.get(timeout=PATIENCE)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     @contextmanager
-    def follower(self, version: str) -> Iterator[Feed]:
+    def follower(self, version: str) -> Iterator[WatchStream]:
         self.followed.append(version)
         self.following.set()
         yield self
@@ -95,7 +102,7 @@ def started(script: Script) -> Iterator[tuple[Informer, Listener]]:
 
 def test_a_broken_watch_goes_on_from_the_last_version(script: Script, started: tuple[Informer, Listener]) -> None:
     _, listener = started
-    script.lists.put(Listing([thing("a", 1)], "5"))
+    script.lists.put(ObjectList([thing("a", 1)], "5"))
     script.say("MODIFIED", thing("a", 7))
     script.events.put(Unreachable("cut"))
     script.say("ADDED", thing("b", 8))
@@ -113,7 +120,7 @@ def test_an_outage_of_the_api_is_said_once_for_all_its_watches(
         informer.subscribe(lambda change: None, None)
     for each in (script, other):
         each.lists.put(Unreachable("c does not answer: refused"))
-        each.lists.put(Listing([], "5"))
+        each.lists.put(ObjectList([], "5"))
     assert script.following.wait(PATIENCE) and other.following.wait(PATIENCE)
     assert caplog.text.count("does not answer") == 1
     for informer, each in zip(informers, (script, other), strict=True):
@@ -125,7 +132,7 @@ def test_an_outage_of_the_api_is_said_once_for_all_its_watches(
 
 def test_a_bookmark_moves_the_version_and_is_no_change(script: Script, started: tuple[Informer, Listener]) -> None:
     _, listener = started
-    script.lists.put(Listing([], "5"))
+    script.lists.put(ObjectList([], "5"))
     script.say("BOOKMARK", {"metadata": {"resourceVersion": "90"}})
     script.events.put(None)
     script.say("ADDED", thing("a", 91))
@@ -141,10 +148,12 @@ def test_lost_history_is_listed_again_and_only_the_difference_told(
     script: Script, started: tuple[Informer, Listener], as_event: bool
 ) -> None:
     _, listener = started
-    script.lists.put(Listing([thing("same", 1), thing("changed", 2), thing("gone", 3), thing("remade", 4, "x")], "5"))
+    script.lists.put(
+        ObjectList([thing("same", 1), thing("changed", 2), thing("gone", 3), thing("remade", 4, "x")], "5")
+    )
     listener.wait_synced()
     listener.changes.clear()
-    script.lists.put(Listing([thing("same", 1), thing("changed", 6), thing("remade", 7, "y"), thing("new", 8)], "9"))
+    script.lists.put(ObjectList([thing("same", 1), thing("changed", 6), thing("remade", 7, "y"), thing("new", 8)], "9"))
     if as_event:
         script.say("ERROR", GONE_EVENT)
     else:
@@ -164,9 +173,9 @@ def test_lost_history_is_listed_again_and_only_the_difference_told(
 
 def test_another_error_event_ends_the_watch_and_lists_again(script: Script, started: tuple[Informer, Listener]) -> None:
     _, listener = started
-    script.lists.put(Listing([], "5"))
+    script.lists.put(ObjectList([], "5"))
     script.say("ERROR", {"kind": "Status", "code": 500, "message": "internal"})
-    script.lists.put(Listing([thing("a", 6)], "7"))
+    script.lists.put(ObjectList([thing("a", 6)], "7"))
     listener.wait(lambda heard: heard.told() == [("ADDED", "a")])
 
 
@@ -177,22 +186,22 @@ def test_an_api_that_is_away_at_first_is_asked_until_it_answers(
     for _ in range(5):
         script.lists.put(Unreachable("refused"))
     assert not informer.synced
-    script.lists.put(Listing([thing("a", 1)], "5"))
+    script.lists.put(ObjectList([thing("a", 1)], "5"))
     listener.wait_synced()
     assert listener.told() == [("ADDED", "a")]
 
 
 def test_garbage_in_the_stream_leads_to_a_new_list(script: Script, started: tuple[Informer, Listener]) -> None:
     _, listener = started
-    script.lists.put(Listing([], "5"))
+    script.lists.put(ObjectList([], "5"))
     script.events.put(b'{"type":"ADDED","object":')
-    script.lists.put(Listing([thing("a", 6)], "7"))
+    script.lists.put(ObjectList([thing("a", 6)], "7"))
     listener.wait(lambda heard: heard.told() == [("ADDED", "a")])
 
 
 def test_an_event_told_twice_is_one_change(script: Script, started: tuple[Informer, Listener]) -> None:
     _, listener = started
-    script.lists.put(Listing([thing("a", 4)], "5"))
+    script.lists.put(ObjectList([thing("a", 4)], "5"))
     script.say("ADDED", thing("a", 4))
     script.say("MODIFIED", thing("a", 6))
     script.say("MODIFIED", thing("a", 6))
@@ -204,7 +213,7 @@ def test_an_event_told_twice_is_one_change(script: Script, started: tuple[Inform
 def test_the_last_subscriber_to_leave_ends_the_stream(script: Script) -> None:
     informer, listener = Informer(CONFIGMAP_KIND, script.lister, script.follower), Listener()
     watch = informer.subscribe(listener.on_change, listener.on_synced)
-    script.lists.put(Listing([], "5"))
+    script.lists.put(ObjectList([], "5"))
     listener.wait_synced()
     watch.stop()
     assert script.closed.wait(PATIENCE)
@@ -217,11 +226,11 @@ def test_a_subscriber_that_blocks_does_not_block_whoever_leaves_or_reads(
     informer, listener = started
     release, entered = threading.Event(), threading.Event()
 
-    def block(change: Change) -> None:
+    def block(change: WatchEvent) -> None:
         entered.set()
         release.wait(PATIENCE)
 
-    script.lists.put(Listing([thing("a", 1)], "5"))
+    script.lists.put(ObjectList([thing("a", 1)], "5"))
     listener.wait_synced()
     watch = informer.subscribe(block, None)
     assert entered.wait(PATIENCE)
@@ -243,16 +252,16 @@ STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30)
 def test_a_change_box_joins_what_waits_without_losing_first_and_last_state(
     steps: list[tuple[str, bool]], takes: set[int]
 ) -> None:
-    box, real, seen = ChangeBox(), {}, {}  # type: ignore[var-annotated]
+    box, real, seen = DeltaQueue(), {}, {}  # type: ignore[var-annotated]
 
     def settle() -> None:
         for change in box.take():
             name = change.object["metadata"]["name"]
             assert change.old is None or change.old == seen.get(name)
-            if change.operation is Operation.DELETED:
+            if change.type is EventType.DELETED:
                 seen.pop(name, None)
             else:
-                assert (change.operation is Operation.ADDED) == (name not in seen)
+                assert (change.type is EventType.ADDED) == (name not in seen)
                 seen[name] = change.object
         assert seen == real
 
@@ -260,10 +269,10 @@ def test_a_change_box_joins_what_waits_without_losing_first_and_last_state(
         old = real.get(name)
         new = thing(name, number + 1)
         if present:
-            box.put(Change(CONFIGMAP_KIND, Operation.MODIFIED if old else Operation.ADDED, new, old))
+            box.put(WatchEvent(CONFIGMAP_KIND, EventType.MODIFIED if old else EventType.ADDED, new, old))
             real[name] = new
         elif old is not None:
-            box.put(Change(CONFIGMAP_KIND, Operation.DELETED, new, old))
+            box.put(WatchEvent(CONFIGMAP_KIND, EventType.DELETED, new, old))
             del real[name]
         if number in takes:
             settle()
@@ -272,12 +281,12 @@ def test_a_change_box_joins_what_waits_without_losing_first_and_last_state(
 
 def test_a_change_box_wakes_once_until_it_is_emptied() -> None:
     woken: list[int] = []
-    box = ChangeBox(lambda: woken.append(1))
+    box = DeltaQueue(lambda: woken.append(1))
     for version in (1, 2, 3):
-        box.put(Change(CONFIGMAP_KIND, Operation.MODIFIED, thing("a", version), None))
-    box.put(Change(CONFIGMAP_KIND, Operation.ADDED, thing("b", 4), None))
+        box.put(WatchEvent(CONFIGMAP_KIND, EventType.MODIFIED, thing("a", version), None))
+    box.put(WatchEvent(CONFIGMAP_KIND, EventType.ADDED, thing("b", 4), None))
     assert len(woken) == 1
-    assert [identity(change.object).version for change in box.take()] == ["3", "4"]
+    assert [object_reference(change.object).version for change in box.take()] == ["3", "4"]
     assert box.take() == []
-    box.put(Change(CONFIGMAP_KIND, Operation.MODIFIED, thing("a", 5), None))
+    box.put(WatchEvent(CONFIGMAP_KIND, EventType.MODIFIED, thing("a", 5), None))
     assert len(woken) == 2

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, SECRET_KIND, Lookout, Wanted
-from kubeedge_actors.drivers.cluster.fake import FakeCluster
+from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, SECRET_KIND, InformerSet, InformerSpec
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from tests.drivers.clusters import config
 
 
-def names(lookout: Lookout) -> list[str]:
-    return [change.object["metadata"]["name"] for change in lookout.box.take()]
+def names(lookout: InformerSet) -> list[str]:
+    return [change.object["metadata"]["name"] for change in lookout.deltas.take()]
 
 
 def test_it_begins_once_and_whoever_comes_next_is_woken_in_its_place() -> None:
     cluster = FakeCluster()
     cluster.create(CONFIGMAP_KIND, "default", config("a"))
-    lookout = Lookout(cluster, [Wanted(CONFIGMAP_KIND)])
+    lookout = InformerSet(cluster, [InformerSpec(CONFIGMAP_KIND)])
     woken: list[str] = []
-    assert lookout.begin(lambda: woken.append("first"))
+    assert lookout.start(lambda: woken.append("first"))
     assert names(lookout) == ["a"] and lookout.synced
-    assert not lookout.begin(lambda: woken.append("second"))
+    assert not lookout.start(lambda: woken.append("second"))
     woken.clear()
     cluster.create(CONFIGMAP_KIND, "default", config("b"))
     assert (woken, names(lookout)) == (["second"], ["b"])
@@ -27,9 +27,11 @@ def test_it_begins_once_and_whoever_comes_next_is_woken_in_its_place() -> None:
 def test_it_is_complete_when_all_that_is_awaited_is() -> None:
     cluster = FakeCluster()
     cluster.down = True
-    lookout = Lookout(cluster, [Wanted(CONFIGMAP_KIND), Wanted(SECRET_KIND), Wanted(NODE_KIND, awaited=False)])
+    lookout = InformerSet(
+        cluster, [InformerSpec(CONFIGMAP_KIND), InformerSpec(SECRET_KIND), InformerSpec(NODE_KIND, wait_for_sync=False)]
+    )
     woken: list[bool] = []
-    lookout.begin(lambda: woken.append(lookout.synced))
+    lookout.start(lambda: woken.append(lookout.synced))
     assert (lookout.synced, woken) == (False, [])
     cluster.down = False
     assert lookout.synced and woken[-1]
@@ -37,8 +39,8 @@ def test_it_is_complete_when_all_that_is_awaited_is() -> None:
 
 def test_it_shows_what_its_watches_know_until_it_is_stopped() -> None:
     cluster = FakeCluster()
-    lookout = Lookout(cluster, [Wanted(NODE_KIND, labels="edge"), Wanted(CONFIGMAP_KIND, cache=False)])
-    lookout.begin(lambda: None)
+    lookout = InformerSet(cluster, [InformerSpec(NODE_KIND, labels="edge"), InformerSpec(CONFIGMAP_KIND, cache=False)])
+    lookout.start(lambda: None)
     cluster.create(CONFIGMAP_KIND, "default", config("c", secret="x"))
     cluster.create(NODE_KIND, "", {"metadata": {"name": "other"}})
     cluster.create(NODE_KIND, "", {"metadata": {"name": "edge-1", "labels": {"edge": ""}}})

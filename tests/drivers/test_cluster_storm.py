@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.access import Access, Command, from_kubeconfig
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND, Operation
-from kubeedge_actors.drivers.cluster.credentials import Credentials
+from kubeedge_actors.drivers.cluster.auth_headers import AuthHeaders
+from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND, EventType
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig, ExecPlugin, from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import ClusterError, Conflict, NotFound, Unreachable
@@ -32,8 +32,8 @@ def told(listener: Listener) -> dict[str, str]:
     known: dict[str, str] = {}
     for change in listener.changes:
         name, version = change.object["metadata"]["name"], change.object["metadata"]["resourceVersion"]
-        assert (name in known) is (change.operation is not Operation.ADDED), change
-        if change.operation is Operation.DELETED:
+        assert (name in known) is (change.type is not EventType.ADDED), change
+        if change.type is EventType.DELETED:
             del known[name]
         else:
             assert int(version) > int(known.get(name, "0"))
@@ -66,7 +66,7 @@ def test_after_a_storm_of_writes_and_failures_the_picture_is_right() -> None:
 
 
 def test_a_busy_api_is_asked_again_when_it_says(server: Server) -> None:
-    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps = [BUSY, BUSY, FINE]
     assert cluster.get(POD_KIND, "default", "p")["metadata"]["name"] == "p"
     server.steps = [BUSY] * 10
@@ -77,7 +77,7 @@ def test_a_busy_api_is_asked_again_when_it_says(server: Server) -> None:
 
 
 def test_one_that_wants_to_be_asked_much_later_is_not_waited_for(server: Server) -> None:
-    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps = [answer(b"{}", "503 Service Unavailable", "Retry-After: 3600\r\n")]
     with pytest.raises(ClusterError):
         cluster.get(POD_KIND, "default", "p")
@@ -121,7 +121,7 @@ def test_a_plugin_of_the_kubeconfig_gives_the_token_and_a_new_one_when_that_is_r
 
 
 def test_a_token_that_stays_refused_is_not_tried_for_ever(server: Server) -> None:
-    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=PATIENCE)
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=PATIENCE)
     server.steps = [UNAUTHORIZED]
     assert transport.request("GET", "/x")[0] == 401
     transport.close()
@@ -130,7 +130,7 @@ def test_a_token_that_stays_refused_is_not_tried_for_ever(server: Server) -> Non
 def test_a_renewed_token_file_is_taken_when_the_old_token_is_refused(server: Server, tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("old\n")
-    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}", token_file=path), timeout=PATIENCE)
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token_file=path), timeout=PATIENCE)
 
     def renew(held: object, request: bytes) -> None:
         path.write_text("new\n")
@@ -153,18 +153,18 @@ def test_a_renewed_token_file_is_taken_when_the_old_token_is_refused(server: Ser
 def test_a_plugin_that_fails_makes_the_api_unreachable_with_its_words(
     tmp_path: Path, script: str, complaint: str
 ) -> None:
-    credentials = Credentials(Access(url="http://x", command=Command((str(plugin(tmp_path, script)),))))
+    credentials = AuthHeaders(ClientConfig(url="http://x", command=ExecPlugin((str(plugin(tmp_path, script)),))))
     with pytest.raises(Unreachable, match=complaint):
         credentials.headers()
 
 
 def test_a_plugin_that_is_not_there_is_named() -> None:
     with pytest.raises(Unreachable, match="the credential plugin nowhere-to-be-found can not be run"):
-        Credentials(Access(url="http://x", command=Command(("nowhere-to-be-found",)))).headers()
+        AuthHeaders(ClientConfig(url="http://x", command=ExecPlugin(("nowhere-to-be-found",)))).headers()
 
 
 def test_a_conflict_is_not_repeated(server: Server) -> None:
-    cluster = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps = [answer(b'{"kind":"Status","code":409,"reason":"Conflict"}', "409 Conflict")]
     with pytest.raises(Conflict):
         cluster.patch(POD_KIND, "default", "p", {})

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.access import Access, from_kubeconfig, from_pod
-from kubeedge_actors.drivers.cluster.base import POD_KIND, Kind, temporary
-from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster, target
+from kubeedge_actors.drivers.cluster.base import POD_KIND, ResourceKind, temporary
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster, resource_path
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.drivers.pki import x509
 from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, KeyPair, Subject
@@ -108,7 +108,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def transport(server: Server) -> Iterator[Transport]:
-    made = Transport(Access(url=f"http://127.0.0.1:{server.port}/prefix/", token="secret"), timeout=PATIENCE)
+    made = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}/prefix/", token="secret"), timeout=PATIENCE)
     yield made
     made.close()
 
@@ -149,7 +149,7 @@ def test_a_kept_connection_that_the_server_closed_is_replaced_unnoticed(server: 
     ids=["hangs up", "is no HTTP server", "breaks off", "says nothing"],
 )
 def test_a_server_that_fails_is_unreachable_and_its_connection_not_used_again(server: Server, step: Step) -> None:
-    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
     server.steps += [step, answer(b"{}")]
     if step is say_nothing:
         transport._timeout = 0.2
@@ -165,7 +165,7 @@ def test_a_closed_port_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(Unreachable, match="refused"):
-        Transport(Access(url=f"http://127.0.0.1:{port}")).request("GET", "/")
+        Transport(ClientConfig(url=f"http://127.0.0.1:{port}")).request("GET", "/")
 
 
 def chunks(*parts: bytes) -> bytes:
@@ -220,7 +220,7 @@ def test_a_stream_is_ended_from_another_thread(server: Server, transport: Transp
 
 def test_a_token_file_is_read_at_the_time_of_the_request(server: Server, tmp_path: Path) -> None:
     token = tmp_path / "token"
-    transport = Transport(Access(url=f"http://127.0.0.1:{server.port}", token_file=token))
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token_file=token))
     with pytest.raises(Unreachable):
         transport.request("GET", "/")
     token.write_text("fresh\n")
@@ -316,22 +316,22 @@ def test_a_kubeconfig_with_client_certificates_opens_the_api(
 
 
 def test_a_server_of_another_ca_is_unreachable(secure: Server, certificates: Certificates) -> None:
-    access = Access(f"https://127.0.0.1:{secure.port}", certificates.stranger, *certificates.client)
+    config = ClientConfig(f"https://127.0.0.1:{secure.port}", certificates.stranger, *certificates.client)
     with pytest.raises(Unreachable, match="certificate verify failed"):
-        Transport(access).request("GET", "/")
+        Transport(config).request("GET", "/")
 
 
 def test_verification_can_be_switched_off_on_demand(secure: Server, certificates: Certificates) -> None:
     secure.steps.append(answer(b"{}"))
-    access = Access(f"https://127.0.0.1:{secure.port}", b"", *certificates.client, verify=False)
-    transport = Transport(access)
+    config = ClientConfig(f"https://127.0.0.1:{secure.port}", b"", *certificates.client, verify=False)
+    transport = Transport(config)
     assert transport.request("GET", "/")[0] == 200
     transport.close()
 
 
 def test_certificates_that_are_none_are_a_users_mistake() -> None:
     with pytest.raises(UsageError, match="cannot be used"):
-        Transport(Access("https://127.0.0.1:1", ca=b"no PEM"))
+        Transport(ClientConfig("https://127.0.0.1:1", ca=b"no PEM"))
 
 
 # --- what the client makes of answers ---------------------------------------------------------------------------
@@ -339,7 +339,7 @@ def test_certificates_that_are_none_are_a_users_mistake() -> None:
 
 @pytest.fixture
 def cluster(server: Server) -> Iterator[KubernetesCluster]:
-    made = KubernetesCluster(Access(url=f"http://127.0.0.1:{server.port}"))
+    made = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}"))
     yield made
     made.close()
 
@@ -376,13 +376,14 @@ def test_pages_are_followed_and_listed_again_when_they_expire(server: Server, cl
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_name_cannot_leave_its_path(name: str) -> None:
     with pytest.raises(ClusterError):
-        target(POD_KIND, "default", name)
+        resource_path(POD_KIND, "default", name)
 
 
 def test_names_are_quoted() -> None:
-    kind = Kind("g.io", "v1", "things", "Thing")
+    kind = ResourceKind("g.io", "v1", "things", "Thing")
     assert (
-        target(kind, "a/b", "../c?d=e#f", "status") == "/apis/g.io/v1/namespaces/a%2Fb/things/..%2Fc%3Fd%3De%23f/status"
+        resource_path(kind, "a/b", "../c?d=e#f", "status")
+        == "/apis/g.io/v1/namespaces/a%2Fb/things/..%2Fc%3Fd%3De%23f/status"
     )
 
 
@@ -444,7 +445,7 @@ def test_inside_a_pod_the_service_account_is_used(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_bytes(b"PEM")
     (tmp_path / "token").write_text("t")
     environment = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
-    access = from_pod(tmp_path, environment)
-    assert (access.url, access.ca, access.token_file) == ("https://[fd00::1]:443", b"PEM", tmp_path / "token")
+    config = in_cluster_config(tmp_path, environment)
+    assert (config.url, config.ca, config.token_file) == ("https://[fd00::1]:443", b"PEM", tmp_path / "token")
     with pytest.raises(UsageError, match="not a pod"):
-        from_pod(tmp_path, {})
+        in_cluster_config(tmp_path, {})

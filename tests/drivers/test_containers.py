@@ -188,12 +188,12 @@ def test_lines_carry_their_time_or_the_runtime_says_that_it_does_not_know(bench:
 
 def test_a_command_runs_inside(bench: Bench) -> None:
     one = bench.run(FOREVER)
-    assert bench.runtime.execute(one.id, ("/bin/sh", "-c", "exit 0"), 5.0).exit_code == 0
+    assert bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "exit 0"), 5.0).exit_code == 0
 
 
 def test_a_command_is_run_with_both_its_ends_in_hand(bench: Bench) -> None:
     one = bench.run(FOREVER)
-    command = bench.runtime.open_command(one.id, ("/bin/sh", "-c", "cat; echo aside >&2; exit 3"), stdin=True)
+    command = bench.runtime.exec(one.id, ("/bin/sh", "-c", "cat; echo aside >&2; exit 3"), stdin=True)
     command.write(b"a" * 100_000)
     command.end_input()
     said = {1: b"", 2: b""}
@@ -208,7 +208,7 @@ def test_a_command_is_run_with_both_its_ends_in_hand(bench: Bench) -> None:
 
 def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: Bench) -> None:
     one = bench.run(FOREVER)
-    command = bench.runtime.open_command(one.id, ("/bin/sleep", "1000"), stdin=False)
+    command = bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=False)
     ending = threading.Timer(0.2, command.kill)
     ending.start()
     while command.read()[1]:
@@ -221,24 +221,24 @@ def test_no_command_runs_in_what_has_ended(bench: Bench) -> None:
     one = bench.run(exits(0))
     bench.await_end(one.id)
     with pytest.raises(ContainerError):
-        bench.runtime.execute(one.id, ("/bin/true",), 5.0)
+        bench.runtime.exec_sync(one.id, ("/bin/true",), 5.0)
 
 
 def test_the_network_of_a_pod_is_opened_once_and_closed(bench: Bench) -> None:
     pod = PodName(namespace="default", name="p", uid=str(uuid.uuid4()))
     network = PodNetwork(pod=pod, hostname="p")
     try:
-        address = bench.runtime.open_pod(network)
-        assert bench.runtime.open_pod(network) == address
-        assert bench.runtime.open_pods() <= {pod.uid}
+        address = bench.runtime.run_pod_sandbox(network)
+        assert bench.runtime.run_pod_sandbox(network) == address
+        assert bench.runtime.pod_sandboxes() <= {pod.uid}
         bench.run(FOREVER, pod=pod, name="a", network="pod")
         assert [each.ip for each in bench.runtime.list(pod.uid)] in ([address], [""])
         for one in bench.runtime.list(pod.uid):
             bench.runtime.remove(one.id)
     finally:
-        bench.runtime.close_pod(pod.uid)
-    bench.runtime.close_pod(pod.uid)
-    assert bench.runtime.open_pods() == set()
+        bench.runtime.remove_pod_sandbox(pod.uid)
+    bench.runtime.remove_pod_sandbox(pod.uid)
+    assert bench.runtime.pod_sandboxes() == set()
 
 
 def test_the_version_names_the_engine(bench: Bench) -> None:

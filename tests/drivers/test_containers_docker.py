@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.containers import docker_forms as forms
+from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, PodName, PodNetwork, Port
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 from tests.docker_engine import DockerEngine
@@ -131,7 +131,7 @@ def test_a_container_gets_its_variables_mounts_and_limits(bench: DockerBench, tm
 @pytest.mark.docker
 def test_containers_of_a_pod_reach_each_other_by_localhost(bench: DockerBench) -> None:
     try:
-        address = bench.runtime.open_pod(PodNetwork(pod=POD, hostname="shop"))
+        address = bench.runtime.run_pod_sandbox(PodNetwork(pod=POD, hostname="shop"))
         assert address
         serve = "mkdir -p /tmp/w; echo hello >/tmp/w/index.html; httpd -f -p 8000 -h /tmp/w"
         bench.run(
@@ -147,30 +147,30 @@ def test_containers_of_a_pod_reach_each_other_by_localhost(bench: DockerBench) -
         for each in bench.runtime.list(POD.uid):
             bench.runtime.remove(each.id)
     finally:
-        bench.runtime.close_pod(POD.uid)
+        bench.runtime.remove_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker
 def test_a_network_of_a_pod_survives_a_restart_of_the_edge(bench: DockerBench) -> None:
     try:
-        address = bench.runtime.open_pod(PodNetwork(pod=POD))
+        address = bench.runtime.run_pod_sandbox(PodNetwork(pod=POD))
         bench.again()
-        assert bench.runtime.open_pods() == {POD.uid}
-        assert bench.runtime.open_pod(PodNetwork(pod=POD)) == address
+        assert bench.runtime.pod_sandboxes() == {POD.uid}
+        assert bench.runtime.run_pod_sandbox(PodNetwork(pod=POD)) == address
     finally:
-        bench.runtime.close_pod(POD.uid)
+        bench.runtime.remove_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker
 def test_a_command_that_takes_too_long_is_not_waited_for(bench: DockerBench) -> None:
     one = bench.run(FOREVER)
     for seconds in (0.5, 5.0, PATIENCE):  # whatever the engine needs until something runs
-        done = bench.runtime.execute(one.id, ("/bin/sh", "-c", "echo begun; sleep 100000"), seconds)
+        done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo begun; sleep 100000"), seconds)
         assert done.exit_code is None
         if done.output:
             break
     assert done.output == b"begun\n"
-    assert bench.runtime.execute(one.id, ("/bin/sh", "-c", "echo out; echo err >&2; exit 3"), PATIENCE).exit_code == 3
+    assert bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo out; echo err >&2; exit 3"), PATIENCE).exit_code == 3
 
 
 @pytest.mark.docker

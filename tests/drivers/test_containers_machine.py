@@ -15,19 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.containers import pause
-from kubeedge_actors.drivers.containers.base import Probe, VolumeFile
-from kubeedge_actors.drivers.containers.folders import PodFolders
-from kubeedge_actors.drivers.containers.host import LinuxHost
-from kubeedge_actors.drivers.containers.manifests import ManifestFolder
-from kubeedge_actors.drivers.containers.probes import NetworkProber
+from kubeedge_actors.drivers.machine.base import HealthProbe, VolumeFile
+from kubeedge_actors.drivers.machine.linux import LinuxMachine
+from kubeedge_actors.drivers.machine.probes import NetworkProber
+from kubeedge_actors.drivers.machine.static_pods import StaticPodFolder
+from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.errors import ContainerError
 from tests.support.processes import child
 from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> PodFolders:
-    return PodFolders(tmp_path)
+def folders(tmp_path: Path) -> LocalPodVolumes:
+    return LocalPodVolumes(tmp_path)
 
 
 def held(path: str) -> dict[str, bytes]:
@@ -49,14 +49,14 @@ NAMES = st.sampled_from(["a", "b", "sub/c", "sub/d"])
 def test_a_volume_holds_what_was_written_last_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, versions: list[dict[str, bytes]]
 ) -> None:
-    folders = PodFolders(tmp_path_factory.mktemp("pods"))
+    folders = LocalPodVolumes(tmp_path_factory.mktemp("pods"))
     for files in versions:
         path = folders.write("u", "v", {name: VolumeFile(data=data) for name, data in files.items()})
         assert held(path) == files
         assert len([each for each in Path(path).iterdir() if each.name.startswith("..")]) == 2
 
 
-def test_files_change_together_and_an_open_reader_keeps_its_version(folders: PodFolders) -> None:
+def test_files_change_together_and_an_open_reader_keeps_its_version(folders: LocalPodVolumes) -> None:
     path = Path(folders.write("u", "v", {"a": VolumeFile(data=b"1"), "b": VolumeFile(data=b"1")}))
     before = os.open(path / "..data", os.O_RDONLY | os.O_DIRECTORY)
     folders.write("u", "v", {"a": VolumeFile(data=b"2"), "b": VolumeFile(data=b"2")})
@@ -64,32 +64,32 @@ def test_files_change_together_and_an_open_reader_keeps_its_version(folders: Pod
     os.close(before)
 
 
-def test_nothing_is_written_when_nothing_changes(folders: PodFolders) -> None:
+def test_nothing_is_written_when_nothing_changes(folders: LocalPodVolumes) -> None:
     path = Path(folders.write("u", "v", {"a": VolumeFile(data=b"1")}))
     version = os.readlink(path / "..data")
     folders.write("u", "v", {"a": VolumeFile(data=b"1")})
     assert os.readlink(path / "..data") == version
 
 
-def test_files_have_their_modes_and_a_group_may_read_them(folders: PodFolders) -> None:
+def test_files_have_their_modes_and_a_group_may_read_them(folders: LocalPodVolumes) -> None:
     path = folders.write("u", "v", {"a": VolumeFile(data=b"1", mode=0o600)}, group=os.getegid())
     facts = Path(path, "a").stat()
     assert (stat.S_IMODE(facts.st_mode), facts.st_gid) == (0o640, os.getegid())
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ""])
-def test_a_file_can_not_be_written_outside_of_its_volume(folders: PodFolders, name: str) -> None:
+def test_a_file_can_not_be_written_outside_of_its_volume(folders: LocalPodVolumes, name: str) -> None:
     with pytest.raises(ContainerError):
         folders.write("u", "v", {name: VolumeFile(data=b"")})
 
 
 @pytest.mark.parametrize(("uid", "name"), [("", "v"), ("..", "v"), ("u", ".."), ("a/b", "v"), ("u", "a/b")])
-def test_a_volume_can_not_be_outside_of_the_pods(folders: PodFolders, uid: str, name: str) -> None:
+def test_a_volume_can_not_be_outside_of_the_pods(folders: LocalPodVolumes, uid: str, name: str) -> None:
     with pytest.raises(ContainerError):
         folders.volume(uid, name)
 
 
-def test_a_sub_path_can_not_lead_out_of_its_volume(folders: PodFolders, tmp_path: Path) -> None:
+def test_a_sub_path_can_not_lead_out_of_its_volume(folders: LocalPodVolumes, tmp_path: Path) -> None:
     volume = folders.volume("u", "v")
     assert folders.within(volume, "a/b") == f"{volume}/a/b"
     Path(volume, "out").symlink_to("/etc")
@@ -98,7 +98,7 @@ def test_a_sub_path_can_not_lead_out_of_its_volume(folders: PodFolders, tmp_path
             folders.within(volume, path)
 
 
-def test_a_host_path_is_checked_and_made_as_its_type_says(folders: PodFolders, tmp_path: Path) -> None:
+def test_a_host_path_is_checked_and_made_as_its_type_says(folders: LocalPodVolumes, tmp_path: Path) -> None:
     assert folders.host_path(str(tmp_path), "Directory") == str(tmp_path)
     assert Path(folders.host_path(str(tmp_path / "new"), "DirectoryOrCreate")).is_dir()
     assert Path(folders.host_path(str(tmp_path / "file"), "FileOrCreate")).is_file()
@@ -110,7 +110,7 @@ def test_a_host_path_is_checked_and_made_as_its_type_says(folders: PodFolders, t
         folders.host_path("relative", "")
 
 
-def test_the_folder_of_a_pod_goes_with_all_that_is_in_it(folders: PodFolders) -> None:
+def test_the_folder_of_a_pod_goes_with_all_that_is_in_it(folders: LocalPodVolumes) -> None:
     folders.volume("u", "v")
     folders.write("w", "v", {"a": VolumeFile(data=b"1")})
     assert folders.uids() == {"u", "w"}
@@ -155,7 +155,9 @@ def server() -> Iterator[tuple[socket.socket, list[bytes]]]:
 )
 def test_an_http_probe_is_good_from_200_to_399(server: tuple[socket.socket, list[bytes]], path: str, why: str) -> None:
     port = server[0].getsockname()[1]
-    probe = Probe(host="127.0.0.1", port=port, path=path, http=True, headers=(("X-A", "1\r\nX-B: 2"), ("Host", "me")))
+    probe = HealthProbe(
+        host="127.0.0.1", port=port, path=path, http=True, headers=(("X-A", "1\r\nX-B: 2"), ("Host", "me"))
+    )
     answer = NetworkProber().ask(probe, 5.0)
     assert answer.endswith(why)
     assert bool(answer) is bool(why)
@@ -165,16 +167,20 @@ def test_an_http_probe_is_good_from_200_to_399(server: tuple[socket.socket, list
 
 def test_a_tcp_probe_is_good_when_somebody_listens(server: tuple[socket.socket, list[bytes]]) -> None:
     port = server[0].getsockname()[1]
-    assert NetworkProber().ask(Probe(host="127.0.0.1", port=port), 5.0) == ""
+    assert NetworkProber().ask(HealthProbe(host="127.0.0.1", port=port), 5.0) == ""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = unused.getsockname()[1]
-    assert "refused" in NetworkProber().ask(Probe(host="127.0.0.1", port=closed), 5.0)
+    assert "refused" in NetworkProber().ask(HealthProbe(host="127.0.0.1", port=closed), 5.0)
 
 
 def test_an_https_probe_of_a_plain_server_says_so(server: tuple[socket.socket, list[bytes]]) -> None:
     port = server[0].getsockname()[1]
-    assert NetworkProber().ask(Probe(host="127.0.0.1", port=port, http=True, tls=True), 5.0).startswith("Get https://")
+    assert (
+        NetworkProber()
+        .ask(HealthProbe(host="127.0.0.1", port=port, http=True, tls=True), 5.0)
+        .startswith("Get https://")
+    )
 
 
 def test_manifests_are_read_again_when_a_file_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -184,7 +190,7 @@ def test_manifests_are_read_again_when_a_file_changes(tmp_path: Path, caplog: py
         except msgspec.DecodeError as error:
             raise ValueError(str(error)) from error
 
-    folder = ManifestFolder(tmp_path, documents)
+    folder = StaticPodFolder(tmp_path, documents)
     assert folder.changed()
     assert folder.read() == []
     assert not folder.changed()
@@ -204,7 +210,7 @@ def test_manifests_are_read_again_when_a_file_changes(tmp_path: Path, caplog: py
 def test_a_folder_of_manifests_that_is_not_there_is_empty_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = ManifestFolder(tmp_path / "none", lambda text: [])
+    folder = StaticPodFolder(tmp_path / "none", lambda text: [])
     assert folder.changed()  # as at a start: it is looked at before it is read
     assert folder.read() == []
     assert not folder.changed()
@@ -219,7 +225,7 @@ def test_a_folder_of_manifests_that_is_not_there_is_empty_and_said_once(
 
 
 def test_the_facts_of_this_machine_are_plausible(tmp_path: Path) -> None:
-    facts = LinuxHost(tmp_path).facts()
+    facts = LinuxMachine(tmp_path).info()
     assert facts.operating_system == "linux"
     assert facts.kernel == os.uname().release
     assert 0 < facts.memory_available <= facts.memory
@@ -229,7 +235,7 @@ def test_the_facts_of_this_machine_are_plausible(tmp_path: Path) -> None:
 
 
 def test_facts_that_the_machine_does_not_give_are_empty(tmp_path: Path) -> None:
-    facts = LinuxHost(tmp_path, root=tmp_path).facts()
+    facts = LinuxMachine(tmp_path, root=tmp_path).info()
     assert (facts.machine_id, facts.memory, facts.huge_pages, facts.pids_available) == ("", 0, {}, 0)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
-from kubeedge_actors.drivers.containers.environment import prefixed
+from kubeedge_actors.drivers.containers.environment import command_line
 from kubeedge_actors.drivers.containers.process import RECORD, ProcessRuntime, Record
 from kubeedge_actors.errors import ContainerError
 from tests.drivers.containers_bench import FOREVER, ProcessBench, exits
@@ -155,13 +155,13 @@ def test_a_process_sees_its_variables_and_where_its_volumes_are(bench: ProcessBe
 
 def test_a_command_inside_has_the_environment_of_the_container(bench: ProcessBench) -> None:
     one = bench.run(FOREVER, env={"GREETING": "hi"})
-    done = bench.runtime.execute(one.id, ("/bin/sh", "-c", "echo $GREETING; exit 3"), 5.0)
+    done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo $GREETING; exit 3"), 5.0)
     assert (done.exit_code, done.output) == (3, b"hi\n")
 
 
 def test_a_command_that_takes_too_long_is_ended(bench: ProcessBench) -> None:
     one = bench.run(FOREVER)
-    done = bench.runtime.execute(one.id, ("/bin/sh", "-c", "echo begun; sleep 1000"), 0.3)
+    done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo begun; sleep 1000"), 0.3)
     assert (done.exit_code, done.output) == (None, b"begun\n")
 
 
@@ -197,14 +197,14 @@ def spec(**more: object) -> ContainerSpec:
 
 
 def test_another_user_is_taken_on_by_setpriv() -> None:
-    assert prefixed(spec()) == ("/app",)
-    assert prefixed(spec(user=str(os.geteuid()))) == ("/app",)
+    assert command_line(spec()) == ("/app",)
+    assert command_line(spec(user=str(os.geteuid()))) == ("/app",)
     if os.geteuid() != 0:
         with pytest.raises(ContainerError, match="needs root"):
-            prefixed(spec(user="12345"))
+            command_line(spec(user="12345"))
         return
-    assert prefixed(spec(user="1000:7"))[1:] == ("--reuid=1000", "--regid=7", "--clear-groups", "--", "/app")
-    assert prefixed(spec(no_new_privileges=True))[1:] == ("--no-new-privs", "--", "/app")
+    assert command_line(spec(user="1000:7"))[1:] == ("--reuid=1000", "--regid=7", "--clear-groups", "--", "/app")
+    assert command_line(spec(no_new_privileges=True))[1:] == ("--no-new-privs", "--", "/app")
 
 
 def test_no_variable_is_written_to_the_record(bench: ProcessBench, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_long_log_is_cut_and_its_writer_goes_on(bench: ProcessBench, tmp_path:
     assert log.read_bytes() == b"last\n"
     assert b"".join(bench.runtime.logs(one.id)) == b"first\nlast\n"
     assert b"".join(bench.runtime.logs(one.id, tail=2)) == b"first\nlast\n"
-    bench.runtime.tidy()
+    bench.runtime.rotate_logs()
 
 
 def test_many_short_processes_are_all_told(bench: ProcessBench) -> None:

@@ -13,10 +13,10 @@ pytest.importorskip("grpc")
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi import shapes
-from kubeedge_actors.drivers.dmi.base import Inventory, Mapper, Reading, Verb
-from kubeedge_actors.drivers.dmi.grpcs import GrpcMappers
-from kubeedge_actors.drivers.dmi.proto import Messages
+from kubeedge_actors.drivers.dmi import convert
+from kubeedge_actors.drivers.dmi.base import Inventory, Mapper, PropertyReport, Verb
+from kubeedge_actors.drivers.dmi.grpc_server import GrpcDmiServer
+from kubeedge_actors.drivers.dmi.protobuf import Messages
 from kubeedge_actors.errors import MapperAway, MapperError
 from tests.drivers import dmi_mapper
 from tests.support.waiting import PATIENCE
@@ -59,7 +59,7 @@ class Edge:
         self._say(mapper, with_data)
         return Inventory([DEVICE], [MODEL]) if with_data else Inventory()
 
-    def report(self, namespace: str, name: str, readings: Sequence[Reading]) -> None:
+    def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         self._say(namespace, name, *readings)
 
     def state(self, namespace: str, name: str, state: str) -> None:
@@ -74,7 +74,7 @@ class Edge:
 class World:
     def __init__(self, folder: Path) -> None:
         self.edge, self.path = Edge(), folder / "dmi.sock"
-        self.mappers = GrpcMappers(self.path)
+        self.mappers = GrpcDmiServer(self.path)
         self.mappers.listen(self.edge)
         self.mappers.start()
         self.mapper = dmi_mapper.Mapper(self.path, folder / "mapper.sock")
@@ -112,7 +112,7 @@ def test_a_mapper_that_registers_gets_its_devices_and_models(world: World) -> No
 def test_reports_arrive_and_wait_for_the_answer(world: World) -> None:
     world.mapper.report("d", {"t": ("1", "2")})
     world.mapper.say("ReportDeviceStates", deviceName="d", deviceNamespace="default", state="ok")
-    assert world.edge.said == [("default", "d", Reading("t", "1", "2")), ("default", "d", "ok")]
+    assert world.edge.said == [("default", "d", PropertyReport("t", "1", "2")), ("default", "d", "ok")]
 
 
 @pytest.mark.parametrize("method", ["ReportDeviceStatus", "ReportDeviceStates"])
@@ -160,10 +160,10 @@ def test_an_object_of_a_strange_shape_is_an_error_and_no_call(world: World) -> N
 
 def test_a_socket_that_can_not_be_had_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(MapperError, match="too long"):
-        GrpcMappers(tmp_path / ("x" * 120)).start()
+        GrpcDmiServer(tmp_path / ("x" * 120)).start()
     (tmp_path / "taken").mkdir()
     with pytest.raises(MapperError, match="can not be had"):
-        GrpcMappers(tmp_path / "taken").start()
+        GrpcDmiServer(tmp_path / "taken").start()
 
 
 def test_only_the_owner_may_call(world: World) -> None:
@@ -171,7 +171,7 @@ def test_only_the_owner_may_call(world: World) -> None:
 
 
 def test_a_folder_that_is_not_there_is_made_so_that_its_owner_can_use_it(tmp_path: Path) -> None:
-    mappers = GrpcMappers(tmp_path / "new" / "dmi.sock")
+    mappers = GrpcDmiServer(tmp_path / "new" / "dmi.sock")
     mappers.start()
     try:
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
@@ -185,7 +185,7 @@ def unpacked(value: Any) -> Any:
 
 
 def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
-    device = Messages().filled("Device", shapes.device(DEVICE))
+    device = Messages().filled("Device", convert.device(DEVICE))
     spec = device.spec
     assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
     config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}

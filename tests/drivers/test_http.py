@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubeedge_actors.drivers.http.base import BODY_LIMIT, Headers, Request
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, Headers
 from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
 from kubeedge_actors.errors import HttpError
 from tests.support.waiting import PATIENCE
@@ -23,7 +23,7 @@ def server() -> Iterator[StdlibServer]:
 
 
 def ask(server: StdlibServer, method: str = "POST", headers: Headers | None = None) -> tuple[int, bytes]:
-    answer = StdlibClient().call(Request(method, server.port, "/any?path=1", headers or {}, b"x"), 5.0)
+    answer = StdlibClient().call(ClientRequest(method, server.port, "/any?path=1", headers or {}, b"x"), 5.0)
     return answer.status, answer.body
 
 
@@ -85,19 +85,19 @@ def test_a_server_can_be_started_again(server: StdlibServer) -> None:
 @pytest.mark.parametrize(("method", "path"), [("GET", "/a b"), ("GET", "/a\r\nX: y"), ("G T", "/")])
 def test_a_request_that_is_none_is_refused(method: str, path: str) -> None:
     with pytest.raises(HttpError):
-        StdlibClient().call(Request(method, 1, path, {}), 1.0)
+        StdlibClient().call(ClientRequest(method, 1, path, {}), 1.0)
 
 
 def test_nobody_there_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(HttpError, match="gives no answer"):
-        StdlibClient().call(Request("GET", port, "/", {}), 1.0)
+        StdlibClient().call(ClientRequest("GET", port, "/", {}), 1.0)
 
 
 def test_a_service_that_says_nothing_is_an_error_after_the_time_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(HttpError, match="timed out"):
-        StdlibClient().call(Request("GET", silent.getsockname()[1], "/", {}), 0.1)
+        StdlibClient().call(ClientRequest("GET", silent.getsockname()[1], "/", {}), 0.1)
 
 
 def test_an_answer_that_is_too_long_is_cut_off() -> None:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
-from kubeedge_actors.drivers.link.base import Admission, Link, LinkServer, LinkTls, Peer
+from kubeedge_actors.drivers.link.base import Link, LinkServer, Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.client import WebSocketLinks
-from kubeedge_actors.drivers.link.memory import MemoryServer
+from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.link.server import WebSocketServer
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from tests.certificates import TestCa
 from tests.drivers.recorders import ClientRecorder, ServerRecorder
 
@@ -23,7 +24,7 @@ class Pair(NamedTuple):
     at_server: ServerRecorder
     new_link: Callable[[], Link]
     url: str
-    tls: LinkTls
+    tls: TlsPaths
 
     def connect(self) -> tuple[Link, ClientRecorder]:
         link, events = self.new_link(), ClientRecorder()
@@ -42,7 +43,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     ca, events = TestCa(tmp_path), ServerRecorder()
     tls = ca.client("system:node:edge-1")
     if request.param == "memory":
-        memory = MemoryServer()
+        memory = FakeLinkServer()
         memory.common_name = "system:node:edge-1"
         port = memory.start("127.0.0.1", 10000, None, events)
         yield Pair(memory, events, memory.link, f"wss://127.0.0.1:{port}/p/edge-1/events", tls)
@@ -64,7 +65,7 @@ def test_the_server_sees_who_connects_and_where_to(pair: Pair) -> None:
 
 
 def test_the_client_sees_the_headers_of_the_answer(pair: Pair) -> None:
-    pair.at_server.admission = Admission(headers={"Kubeedge-Actors-Ack": "1"})
+    pair.at_server.admission = UpgradeResponse(headers={"Kubeedge-Actors-Ack": "1"})
     link, events = pair.connect()
     assert events.next("open")["kubeedge-actors-ack"] == "1"
     link.close()
@@ -124,7 +125,7 @@ def test_a_peer_that_the_server_closes_with_a_code_hears_why(pair: Pair) -> None
 
 
 def test_a_refused_link_is_told_the_sentence_and_when_to_come_back(pair: Pair) -> None:
-    pair.at_server.admission = Admission(503, {"Retry-After": "7"}, "too many nodes")
+    pair.at_server.admission = UpgradeResponse(503, {"Retry-After": "7"}, "too many nodes")
     _, events = pair.connect()
     closed = events.next("close")
     assert "503" in closed.reason

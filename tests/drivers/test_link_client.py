@@ -12,8 +12,8 @@ import pytest
 
 from kubeedge_actors.drivers.link import client
 from kubeedge_actors.drivers.link.client import WebSocketLink
-from kubeedge_actors.drivers.link.relay import Relay
-from kubeedge_actors.drivers.link.trust import dial
+from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
+from kubeedge_actors.drivers.link.tls_client import dial
 from tests.drivers.raw_peer import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawPeer, frame
 from tests.drivers.recorders import ClientRecorder
 from tests.support.waiting import PATIENCE
@@ -136,7 +136,7 @@ def test_a_pong_does_not_get_into_a_half_written_message(link: WebSocketLink, pe
 def test_a_peer_that_takes_nothing_ends_the_link_and_does_not_stop_reading(
     link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(client, "WRITE_TIMEOUT", 0.5)
     events = joined(link, peer)
     link.send("x" * 30_000_000, "never")
     peer.write(frame(TEXT, b"heard"))
@@ -190,7 +190,7 @@ def test_a_name_that_nobody_knows_is_a_reason(monkeypatch: pytest.MonkeyPatch, l
 def test_a_server_that_does_not_answer_is_given_up(
     link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(client, "CONNECT_TIMEOUT", 0.2)
     events = ClientRecorder()
     link.open(peer.url, {}, None, events)
     assert events.next("close").reason == "no answer in time"
@@ -255,7 +255,7 @@ def test_marks_are_told_in_bunches(link: WebSocketLink, peer: RawPeer) -> None:
 def test_a_peer_that_is_silent_is_asked_and_one_that_answers_is_kept(
     link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(client, "PING_INTERVAL", 0.05)
     events = joined(link, peer)
     for _ in range(3):
         assert opcode(peer) == PING
@@ -267,8 +267,8 @@ def test_a_peer_that_is_silent_is_asked_and_one_that_answers_is_kept(
 def test_a_peer_that_is_silent_when_asked_is_given_up(
     link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "QUIET_SECONDS", 0.05)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(client, "PING_INTERVAL", 0.05)
+    monkeypatch.setattr(client, "PONG_TIMEOUT", 0.05)
     events = joined(link, peer)
     assert opcode(peer) == PING
     assert events.next("close").reason == "the other side is silent"
@@ -277,13 +277,13 @@ def test_a_peer_that_is_silent_when_asked_is_given_up(
 def test_a_proxy_that_keeps_the_connection_and_forwards_nothing_is_noticed(
     link: WebSocketLink, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "QUIET_SECONDS", 0.1)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.1)
-    relay = Relay(("127.0.0.1", peer.port))
+    monkeypatch.setattr(client, "PING_INTERVAL", 0.1)
+    monkeypatch.setattr(client, "PONG_TIMEOUT", 0.1)
+    proxy = FaultProxy(("127.0.0.1", peer.port))
     events = ClientRecorder()
-    link.open(f"ws://127.0.0.1:{relay.port}/path", {}, None, events)
+    link.open(f"ws://127.0.0.1:{proxy.port}/path", {}, None, events)
     peer.upgrade()
     events.next("open")
-    relay.stall()
+    proxy.stall()
     assert events.next("close").reason == "the other side is silent"
-    relay.close()
+    proxy.close()

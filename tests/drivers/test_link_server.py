@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.link import connection
-from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer
-from kubeedge_actors.drivers.link.loop import LoopThread
+from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.drivers.pki.base import NODE_GROUP, SERVER_AUTH, KeyPair, Subject, node_subject
-from kubeedge_actors.drivers.pki.der import facts
-from kubeedge_actors.drivers.pki.orders import Issue, fulfil
-from kubeedge_actors.drivers.pki.pairs import save_pair
+from kubeedge_actors.drivers.pki.base import NODE_GROUP, SERVER_AUTH, KeyPair, Subject, TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.pem import save_pair
+from kubeedge_actors.drivers.pki.requests import Issue, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.certificates import TestCa
 from tests.drivers.raw_client import BINARY, CLOSE, CONT, HEADERS, PING, PONG, TEXT, RawClient, frame
@@ -35,12 +35,12 @@ class Serving:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority = FileAuthority(folder / "certs", fulfil)
-        self.tls = self.authority.server()
+        self.authority = FileAuthority(folder / "certs", execute)
+        self.tls = self.authority.server_certificate()
         self.told = ServerRecorder()
         self.server = WebSocketServer(max_message=LIMIT, backlog=300_000)
         self.port = self.server.start("127.0.0.1", 0, self.tls, self.told)
-        self.mine = self.authority.client("edge-1", node_subject("edge-1"))
+        self.mine = self.authority.client_certificate("edge-1", node_subject("edge-1"))
 
     def client(self, **options: Any) -> RawClient:
         return RawClient(self.port, self.mine, **options)
@@ -72,7 +72,7 @@ def test_a_client_is_known_by_its_certificate(serving: Serving) -> None:
         assert peer.address.startswith("127.0.0.1:")
 
 
-def refused(serving: Serving, tls: LinkTls | None) -> None:
+def refused(serving: Serving, tls: TlsPaths | None) -> None:
     """With TLS 1.3 the client hears of it when it reads."""
     context = ssl.create_default_context(cafile=serving.tls.ca)
     if tls is not None:
@@ -89,16 +89,16 @@ def test_a_new_certificate_is_shown_to_new_clients_and_connections_stay(serving:
     with serving.client() as old:
         old.joined()
         before = old.socket.getpeercert(binary_form=True)
-        serving.server.renew(serving.authority.server(["10.0.0.9"]))
+        serving.server.renew(serving.authority.server_certificate(["10.0.0.9"]))
         old.send(TEXT, b"still here")
         while serving.told.next("text") != "still here":
             pass
         with serving.client() as new:
             new.joined()
             after = new.socket.getpeercert(binary_form=True)
-            assert after != before and "10.0.0.9" in facts(after or b"").names
+            assert after != before and "10.0.0.9" in parse_certificate(after or b"").sans
     with pytest.raises(CertificateError):
-        serving.server.renew(LinkTls(serving.tls.ca, serving.tls.ca, serving.tls.key))
+        serving.server.renew(TlsPaths(serving.tls.ca, serving.tls.ca, serving.tls.key))
     assert serving.works()
 
 
@@ -118,13 +118,13 @@ def test_a_client_of_another_ca_is_refused(serving: Serving, tmp_path: Path) -> 
     refused(serving, TestCa(tmp_path / "other").client("system:node:edge-1"))
 
 
-def odd_client(serving: Serving, now: float, usages: tuple[int, ...]) -> LinkTls:
+def odd_client(serving: Serving, now: float, usages: tuple[int, ...]) -> TlsPaths:
     """A certificate of the right CA that does not serve."""
     ca = KeyPair(serving.authority.ca_der, serving.authority.ca_key_der)
-    made = fulfil(Issue(ca, Subject("system:node:edge-1", NODE_GROUP), usages, (), 1.0, now))
+    made = execute(Issue(ca, Subject("system:node:edge-1", NODE_GROUP), usages, (), 1.0, now))
     cert, key = serving.folder / "odd.crt", serving.folder / "odd.key"
     save_pair(cert, key, KeyPair(made.cert, made.key))
-    return LinkTls(serving.tls.ca, str(cert), str(key))
+    return TlsPaths(serving.tls.ca, str(cert), str(key))
 
 
 def test_a_client_whose_certificate_has_expired_is_refused(serving: Serving) -> None:
@@ -202,7 +202,7 @@ def test_a_page_of_another_host_is_refused(serving: Serving, origin: str, status
 
 
 def test_a_refused_client_is_told_why_and_closed(serving: Serving) -> None:
-    serving.told.admission = Admission(503, {"Retry-After": "7"}, "come back later")
+    serving.told.admission = UpgradeResponse(503, {"Retry-After": "7"}, "come back later")
     with serving.client() as client:
         answer = client.ask()
         assert answer.startswith("HTTP/1.1 503 ") and "\r\nRetry-After: 7\r\n" in answer
@@ -492,7 +492,7 @@ def test_an_address_that_is_not_ours_is_one_sentence(host: str, port: int) -> No
 def test_certificate_files_that_do_not_serve_are_one_sentence(serving: Serving, tmp_path: Path) -> None:
     server = WebSocketServer()
     with pytest.raises(CertificateError, match="do not serve"):
-        server.start("127.0.0.1", 0, LinkTls(serving.tls.ca, serving.tls.cert, str(tmp_path / "none")), serving.told)
+        server.start("127.0.0.1", 0, TlsPaths(serving.tls.ca, serving.tls.cert, str(tmp_path / "none")), serving.told)
     server.stop()
 
 

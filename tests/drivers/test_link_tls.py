@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.link.base import LinkTls
 from kubeedge_actors.drivers.link.client import WebSocketLinks
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from tests.certificates import TestCa
 from tests.drivers.raw_peer import TEXT, RawPeer, frame
 from tests.drivers.recorders import ClientRecorder
@@ -39,7 +39,7 @@ def upgraded(peer: RawPeer) -> None:
             peer.hang_up()  # it only looked, or did not like what it saw
 
 
-def opened(links: WebSocketLinks, peer: RawPeer, tls: LinkTls, wait: bool = True) -> ClientRecorder:
+def opened(links: WebSocketLinks, peer: RawPeer, tls: TlsPaths, wait: bool = True) -> ClientRecorder:
     events = ClientRecorder()
     links().open(peer.url, {}, tls, events)
     if wait:
@@ -149,7 +149,7 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(ca: TestCa, tmp_path: 
 def test_a_client_that_the_server_does_not_trust_is_told(ca: TestCa, tmp_path: Path) -> None:
     other = TestCa(tmp_path, "other").client("system:node:edge-1")
     with RawPeer(ca.server("127.0.0.1")) as peer:
-        events = opened(WebSocketLinks(), peer, LinkTls(ca.path, other.cert, other.key), wait=False)
+        events = opened(WebSocketLinks(), peer, TlsPaths(ca.path, other.cert, other.key), wait=False)
         for _ in range(2):
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 peer.accept()
@@ -163,10 +163,10 @@ def test_files_that_do_not_serve_are_named(ca: TestCa, peer: RawPeer, tmp_path: 
     missing, rubbish = str(tmp_path / "missing.pem"), tmp_path / "rubbish.pem"
     rubbish.write_text("no PEM")
     for tls, name in [
-        (LinkTls(missing, good.cert, good.key), missing),
-        (LinkTls(good.ca, missing, good.key), missing),
-        (LinkTls(str(rubbish), good.cert, good.key), str(rubbish)),
-        (LinkTls(good.ca, str(rubbish), good.key), str(rubbish)),
+        (TlsPaths(missing, good.cert, good.key), missing),
+        (TlsPaths(good.ca, missing, good.key), missing),
+        (TlsPaths(str(rubbish), good.cert, good.key), str(rubbish)),
+        (TlsPaths(good.ca, str(rubbish), good.key), str(rubbish)),
     ]:
         events = opened(WebSocketLinks(), peer, tls, wait=False)
         assert name in events.next("close").reason

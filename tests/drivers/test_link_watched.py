@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kubeedge_actors.drivers.link.base import Admission, Closed, Peer
-from kubeedge_actors.drivers.link.memory import MemoryServer
-from kubeedge_actors.drivers.link.watched import WatchedLinks
+from kubeedge_actors.drivers.link.base import Closed, Peer, UpgradeResponse
+from kubeedge_actors.drivers.link.fake import FakeLinkServer
+from kubeedge_actors.drivers.link.link_state import LinkMonitor
 
 
 class Cloud:
     """Lets everybody in and answers what it hears."""
 
-    def __init__(self, server: MemoryServer) -> None:
+    def __init__(self, server: FakeLinkServer) -> None:
         self._server = server
 
-    def admit(self, peer: Peer) -> Admission:
-        return Admission()
+    def admit(self, peer: Peer) -> UpgradeResponse:
+        return UpgradeResponse()
 
     def on_connect(self, peer: Peer) -> None: ...
 
@@ -47,27 +47,27 @@ class Edge:
 
 
 def test_the_life_of_a_link_is_told_and_nothing_is_changed_on_the_way() -> None:
-    server = MemoryServer()
-    links, edge = WatchedLinks(server.link), Edge()
-    assert (links.facts()["state"], links.facts()["attempts"]) == ("down", 0)
+    server = FakeLinkServer()
+    links, edge = LinkMonitor(server.link), Edge()
+    assert (links.state()["state"], links.state()["attempts"]) == ("down", 0)
     links().open("wss://cloud/e", {}, None, edge)
-    assert (links.facts()["state"], links.facts()["reason"]) == ("down", "connection refused")
+    assert (links.state()["state"], links.state()["reason"]) == ("down", "connection refused")
     server.start("", 0, None, Cloud(server))
     link = links()
     link.open("wss://cloud/e", {}, None, edge)
     link.send("hello", "m1")
-    facts = links.facts()
+    facts = links.state()
     assert (facts["state"], facts["attempts"], facts["url"]) == ("connected", 2, "wss://cloud/e")
     server.cut()
-    assert links.facts()["state"] == "down" and links.facts()["reason"] == "the connection was cut"
+    assert links.state()["state"] == "down" and links.state()["reason"] == "the connection was cut"
     assert edge.told == ["connection refused", "open", ["m1"], "HELLO", "the connection was cut"]
 
 
 def test_it_is_down_since_the_link_ended_however_often_it_is_tried() -> None:
-    server = MemoryServer()
-    links = WatchedLinks(server.link)
-    since = links.facts()["since"]
+    server = FakeLinkServer()
+    links = LinkMonitor(server.link)
+    since = links.state()["since"]
     for _ in range(3):
         links().open("wss://cloud/e", {}, None, Edge())
-    assert links.facts()["since"] == since
-    assert links.facts()["attempts"] == 3
+    assert links.state()["since"] == since
+    assert links.state()["attempts"] == 3

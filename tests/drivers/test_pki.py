@@ -16,14 +16,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubeedge_actors.drivers.link.base import LinkTls
-from kubeedge_actors.drivers.pki.authority import FileAuthority
-from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, KeyPair, Subject, node_of, node_subject
-from kubeedge_actors.drivers.pki.der import facts
-from kubeedge_actors.drivers.pki.files import CERTIFICATE, EC_KEY, from_pem, read_pem, to_pem, write_file, write_pem
-from kubeedge_actors.drivers.pki.orders import Issue, NewAuthority, NewRequest, fulfil
-from kubeedge_actors.drivers.pki.pairs import check_pair, facts_of
-from kubeedge_actors.drivers.pki.process import CertificateProcess
+from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, KeyPair, Subject, TlsPaths, node_of, node_subject
+from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.pki.pem import (
+    CERTIFICATE,
+    EC_KEY,
+    check_pair,
+    from_pem,
+    read_certificate,
+    read_pem,
+    to_pem,
+    write_atomically,
+    write_pem,
+)
+from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, NewCsr, execute
+from kubeedge_actors.drivers.pki.worker_client import PkiWorker
 from kubeedge_actors.errors import CertificateError, DriverError
 from tests.certificates import TestCa
 
@@ -47,7 +55,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def opened(tmp_path: Path, clock: Clock) -> Callable[[], FileAuthority]:
-    return lambda: FileAuthority(tmp_path, fulfil, clock)
+    return lambda: FileAuthority(tmp_path, execute, clock)
 
 
 def request(
@@ -80,7 +88,7 @@ def extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> 
 
 
 def test_the_ca_is_the_originals_with_what_strict_verification_demands() -> None:
-    pair = fulfil(NewAuthority(NOW))
+    pair = execute(NewAuthority(NOW))
     ca = x509.load_der_x509_certificate(pair.cert)
     assert ca.subject == ca.issuer == x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "KubeEdge")])
     assert ca.serial_number == 1024
@@ -102,18 +110,18 @@ def test_the_ca_is_the_originals_with_what_strict_verification_demands() -> None
 
 def test_the_ca_and_what_it_signed_survive_a_restart(opened: Callable[[], FileAuthority], tmp_path: Path) -> None:
     first = opened()
-    server, admin = first.server(["edge.example"]), first.client()
+    server, admin = first.server_certificate(["edge.example"]), first.client_certificate()
     written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     again = opened()
     assert again.ca_der == first.ca_der
-    assert (again.server(["edge.example"]), again.client()) == (server, admin)
+    assert (again.server_certificate(["edge.example"]), again.client_certificate()) == (server, admin)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == written
 
 
 def test_private_files_are_for_their_owner_only(opened: Callable[[], FileAuthority], tmp_path: Path) -> None:
     authority = opened()
-    authority.server()
-    authority.client()
+    authority.server_certificate()
+    authority.client_certificate()
     authority.write_token(tmp_path / "token")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     private = {name for name, mode in modes.items() if mode == 0o600}
@@ -124,12 +132,15 @@ def test_private_files_are_for_their_owner_only(opened: Callable[[], FileAuthori
 def test_a_ca_from_elsewhere_can_be_adopted_and_what_the_old_one_signed_is_made_anew(
     opened: Callable[[], FileAuthority], tmp_path: Path
 ) -> None:
-    authority, made = opened(), fulfil(NewAuthority(NOW))
-    before = Path(authority.server().cert).read_bytes()
-    authority.adopt(KeyPair(made.cert, made.key))
+    authority, made = opened(), execute(NewAuthority(NOW))
+    before = Path(authority.server_certificate().cert).read_bytes()
+    authority.import_ca(KeyPair(made.cert, made.key))
     assert (authority.ca_der, authority.ca_key_der) == (made.cert, made.key)
-    assert facts_of(Path(authority.server().cert)).authority_id == facts(made.cert).key_id
-    assert Path(authority.server().cert).read_bytes() != before
+    assert (
+        read_certificate(Path(authority.server_certificate().cert)).authority_key_id
+        == parse_certificate(made.cert).key_id
+    )
+    assert Path(authority.server_certificate().cert).read_bytes() != before
     assert opened().ca_der == made.cert
     assert not list(tmp_path.glob("*.incoming.*"))
 
@@ -139,32 +150,34 @@ def test_a_damaged_ca_or_one_that_is_not_valid_is_not_adopted(
 ) -> None:
     authority = opened()
     before = authority.pair
-    made, other = fulfil(NewAuthority(NOW)), fulfil(NewAuthority(NOW + DAY))
+    made, other = execute(NewAuthority(NOW)), execute(NewAuthority(NOW + DAY))
     for bad in (KeyPair(made.cert, other.key), KeyPair(b"nonsense", made.key), KeyPair(other.cert, other.key)):
         with pytest.raises(CertificateError):
-            authority.adopt(bad)
+            authority.import_ca(bad)
     assert authority.pair == opened().pair == before
 
 
 def test_what_it_signs_is_accepted_by_strict_verification(tmp_path: Path) -> None:
-    authority = FileAuthority(tmp_path, fulfil)
-    server, client = authority.server(["edge.example"]), authority.client()
+    authority = FileAuthority(tmp_path, execute)
+    server, client = authority.server_certificate(["edge.example"]), authority.client_certificate()
     shaken_hands(server, client, strict=True)
 
 
 def test_an_older_authority_without_key_identifiers_stays_and_so_does_what_it_signed(tmp_path: Path) -> None:
     old = installed(TestCa(tmp_path, identified=False), tmp_path)
-    authority = FileAuthority(tmp_path, fulfil)
-    assert authority.server() == LinkTls(*(str(tmp_path / name) for name in ("ca.crt", "server.crt", "server.key")))
+    authority = FileAuthority(tmp_path, execute)
+    assert authority.server_certificate() == TlsPaths(
+        *(str(tmp_path / name) for name in ("ca.crt", "server.crt", "server.key"))
+    )
     assert {name: (tmp_path / name).read_bytes() for name in old} == old
-    shaken_hands(authority.server(), authority.client())
+    shaken_hands(authority.server_certificate(), authority.client_certificate())
 
 
 def test_what_an_older_authority_signs_anew_is_kept_too(tmp_path: Path) -> None:
     installed(TestCa(tmp_path, identified=False), tmp_path)
-    FileAuthority(tmp_path, fulfil).server(["edge.example"])
+    FileAuthority(tmp_path, execute).server_certificate(["edge.example"])
     made = (tmp_path / "server.crt").read_bytes()
-    FileAuthority(tmp_path, fulfil).server(["edge.example"])
+    FileAuthority(tmp_path, execute).server_certificate(["edge.example"])
     assert (tmp_path / "server.crt").read_bytes() == made
 
 
@@ -177,7 +190,7 @@ def installed(ca: TestCa, folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in moved}
 
 
-def shaken_hands(server: LinkTls, client: LinkTls, *, strict: bool = False) -> None:
+def shaken_hands(server: TlsPaths, client: TlsPaths, *, strict: bool = False) -> None:
     """A TLS handshake in memory in which both sides verify the other."""
     contexts = (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     for context, own in zip(contexts, (server, client), strict=True):
@@ -201,8 +214,8 @@ def shaken_hands(server: LinkTls, client: LinkTls, *, strict: bool = False) -> N
 
 
 def test_a_server_is_called_localhost_and_whatever_it_is_told(opened: Callable[[], FileAuthority]) -> None:
-    tls = opened().server(["10.0.0.7", "edge.example", "::1", ""])
-    assert facts_of(Path(tls.cert)).names == ("localhost", "127.0.0.1", "10.0.0.7", "edge.example", "::1")
+    tls = opened().server_certificate(["10.0.0.7", "edge.example", "::1", ""])
+    assert read_certificate(Path(tls.cert)).sans == ("localhost", "127.0.0.1", "10.0.0.7", "edge.example", "::1")
     certificate = x509.load_pem_x509_certificate(Path(tls.cert).read_bytes())
     assert list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
         ExtendedKeyUsageOID.SERVER_AUTH
@@ -212,32 +225,32 @@ def test_a_server_is_called_localhost_and_whatever_it_is_told(opened: Callable[[
 
 def test_a_new_address_makes_a_new_server_certificate(opened: Callable[[], FileAuthority]) -> None:
     authority = opened()
-    before = Path(authority.server().cert).read_bytes()
-    assert Path(authority.server(["10.0.0.7"]).cert).read_bytes() != before
+    before = Path(authority.server_certificate().cert).read_bytes()
+    assert Path(authority.server_certificate(["10.0.0.7"]).cert).read_bytes() != before
 
 
 def test_a_server_certificate_that_ends_soon_is_made_anew(opened: Callable[[], FileAuthority], clock: Clock) -> None:
-    before = facts_of(Path(opened().server().cert))
+    before = read_certificate(Path(opened().server_certificate().cert))
     clock.now = before.not_after - 29 * DAY
-    assert facts_of(Path(opened().server().cert)).not_after > before.not_after
+    assert read_certificate(Path(opened().server_certificate().cert)).not_after > before.not_after
 
 
 def test_a_server_certificate_of_another_ca_is_made_anew(opened: Callable[[], FileAuthority], tmp_path: Path) -> None:
-    tls = opened().server()
+    tls = opened().server_certificate()
     before = Path(tls.cert).read_bytes()
     (tmp_path / "ca.crt").unlink()
     (tmp_path / "ca.key").unlink()
-    assert Path(opened().server().cert).read_bytes() != before
+    assert Path(opened().server_certificate().cert).read_bytes() != before
 
 
 def test_a_damaged_server_certificate_is_made_anew(opened: Callable[[], FileAuthority]) -> None:
-    tls = opened().server()
+    tls = opened().server_certificate()
     Path(tls.cert).write_text("nonsense", encoding="ascii")
-    check_pair(Path(opened().server().cert), Path(tls.key))
+    check_pair(Path(opened().server_certificate().cert), Path(tls.key))
 
 
 def test_an_administrator_is_a_master_of_kubernetes(opened: Callable[[], FileAuthority]) -> None:
-    found = facts_of(Path(opened().client().cert))
+    found = read_certificate(Path(opened().client_certificate().cert))
     assert (found.common_name, found.organizations) == ("kubernetes-admin", ("system:masters",))
 
 
@@ -246,11 +259,11 @@ def test_an_administrator_is_a_master_of_kubernetes(opened: Callable[[], FileAut
 
 def test_a_node_gets_a_certificate_for_its_own_name(opened: Callable[[], FileAuthority]) -> None:
     authority = opened()
-    made = fulfil(NewRequest(node_subject("n1")))
+    made = execute(NewCsr(node_subject("n1")))
     certificate = x509.load_der_x509_certificate(authority.sign(made.cert, "n1"))
-    found = facts(certificate.public_bytes(serialization.Encoding.DER))
+    found = parse_certificate(certificate.public_bytes(serialization.Encoding.DER))
     assert node_of(found.common_name, found.organizations) == "n1"
-    assert found.authority_id == facts(authority.ca_der).key_id
+    assert found.authority_key_id == parse_certificate(authority.ca_der).key_id
     assert 364 * DAY < found.not_after - NOW <= 365 * DAY
     assert 0 < certificate.serial_number < 2**63
     assert list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
@@ -267,7 +280,7 @@ def test_a_node_may_ask_to_be_a_server_too(opened: Callable[[], FileAuthority]) 
         ExtendedKeyUsageOID.SERVER_AUTH,
         ExtendedKeyUsageOID.CLIENT_AUTH,
     }
-    assert facts(signed).names == ("n1.local",)
+    assert parse_certificate(signed).sans == ("n1.local",)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +297,7 @@ def test_a_request_for_what_is_not_the_nodes_is_refused(
     opened: Callable[[], FileAuthority], csr: bytes, sentence: str
 ) -> None:
     authority = opened()
-    authority.server(["edge.example"])
+    authority.server_certificate(["edge.example"])
     with pytest.raises(CertificateError, match=sentence):
         authority.sign(csr, "n1")
 
@@ -331,25 +344,25 @@ def test_only_a_nodes_certificate_names_a_node() -> None:
 
 @pytest.mark.parametrize("years", [1, 30, 200])
 def test_facts_are_what_the_library_reads(years: int) -> None:
-    made = fulfil(NewAuthority(NOW))
+    made = execute(NewAuthority(NOW))
     names = ("localhost", "10.0.0.1", "fe80::1", "x.example")
     order = Issue(KeyPair(made.cert, made.key), Subject("näme", "örg"), (CLIENT_AUTH,), names[:3], years * 365, NOW)
-    issued = fulfil(order)
-    found, certificate = facts(issued.cert), x509.load_der_x509_certificate(issued.cert)
-    assert (found.common_name, found.organizations, found.names) == ("näme", ("örg",), names[:3])
+    issued = execute(order)
+    found, certificate = parse_certificate(issued.cert), x509.load_der_x509_certificate(issued.cert)
+    assert (found.common_name, found.organizations, found.sans) == ("näme", ("örg",), names[:3])
     assert found.not_before == certificate.not_valid_before_utc.timestamp()
     assert found.not_after == certificate.not_valid_after_utc.timestamp()
     assert found.valid(NOW) and not found.valid(found.not_after) and not found.valid(found.not_before - 1)
-    assert found.age(0.5) == pytest.approx((found.not_before + found.not_after) / 2)
+    assert found.time_at(0.5) == pytest.approx((found.not_before + found.not_after) / 2)
 
 
 def test_no_bytes_whatever_are_more_than_not_a_certificate() -> None:
-    good = fulfil(NewAuthority(NOW)).cert
+    good = execute(NewAuthority(NOW)).cert
     damaged = [good[:length] for length in range(0, len(good), 3)]
     damaged += [good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :] for at in range(len(good))]
     for certificate in [*damaged, os.urandom(300), b"", b"\x30\x84\xff\xff\xff\xff"]:
         try:
-            facts(certificate)
+            parse_certificate(certificate)
         except CertificateError as error:
             assert str(error) == "this is not a certificate"
 
@@ -358,7 +371,7 @@ def test_no_bytes_whatever_are_more_than_not_a_certificate() -> None:
 
 
 def test_pem_text_is_what_everybody_else_writes() -> None:
-    made = fulfil(NewAuthority(NOW))
+    made = execute(NewAuthority(NOW))
     theirs = x509.load_der_x509_certificate(made.cert).public_bytes(serialization.Encoding.PEM).decode()
     assert to_pem(made.cert, CERTIFICATE) == theirs
     assert from_pem("a comment\n" + theirs.replace("\n", "\r\n"), CERTIFICATE) == made.cert
@@ -373,7 +386,7 @@ def test_pem_text_is_what_everybody_else_writes() -> None:
         (lambda path: path.unlink(), "ca.crt can not be read: No such file or directory"),
         (lambda path: (path.unlink(), path.mkdir()), "ca.crt can not be read: Is a directory"),
         (lambda path: write_pem(path, b"not a certificate", CERTIFICATE), "do not belong together, or one is damaged"),
-        (lambda path: write_pem(path, fulfil(NewAuthority(NOW)).cert, CERTIFICATE), "do not belong together"),
+        (lambda path: write_pem(path, execute(NewAuthority(NOW)).cert, CERTIFICATE), "do not belong together"),
     ],
 )
 def test_a_damaged_ca_is_one_sentence_and_is_never_replaced(
@@ -396,14 +409,14 @@ def test_an_expired_ca_is_one_sentence(opened: Callable[[], FileAuthority], cloc
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.key"
-    write_file(path, b"old")
+    write_atomically(path, b"old")
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CertificateError, match=r"x\.key can not be written: No space left on device"):
-        write_file(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["x.key"]
 
@@ -418,14 +431,14 @@ def test_reading_says_which_block_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_certificate_process_does_what_the_library_does_and_comes_back_when_it_was_idle() -> None:
-    process = CertificateProcess()
+    process = PkiWorker()
     try:
         made = process(NewAuthority(NOW))
-        assert facts(made.cert).common_name == "KubeEdge"
+        assert parse_certificate(made.cert).common_name == "KubeEdge"
         assert process._child is not None
         process._child.kill()  # as if it had gone by itself
         process._child.wait()
-        again = process(NewRequest(node_subject("n1")))
+        again = process(NewCsr(node_subject("n1")))
         assert x509.load_der_x509_csr(again.cert).is_signature_valid
     finally:
         process.close()

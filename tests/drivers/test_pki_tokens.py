@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.drivers.pki.tokens import ca_hash, check_jwt, make_token, split_token
+from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, check_jwt, make_token, split_token
 from kubeedge_actors.errors import CertificateError
 
 CA, KEY = b"the certificate", b"the key"

@@ -21,7 +21,7 @@ from kubeedge_actors.drivers.store.base import (
     TwinChanges,
     TwinRow,
 )
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreError
 
@@ -34,7 +34,7 @@ POWER = TwinRow(
 
 @pytest.fixture(params=["sqlite", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = SqliteStore(tmp_path / "edge.db") if request.param == "sqlite" else MemoryStore()
+    opened: Store = SqliteStore(tmp_path / "edge.db") if request.param == "sqlite" else FakeStore()
     yield opened
     opened.close()
 
@@ -128,14 +128,14 @@ def test_single_twins_and_attributes_are_removed_by_name(store: Store) -> None:
 
 def test_a_report_goes_into_the_outbox_with_its_twin(store: Store) -> None:
     store.twin.apply(TwinChanges(twins=[POWER], reports=[OutboxRow("id-1", "frame", "lamp")]))
-    (row,) = store.outbox.waiting()
+    (row,) = store.outbox.pending()
     assert (row.msg_id, row.frame, row.key) == ("id-1", "frame", "lamp")
 
 
 def test_the_outbox_keeps_the_order_of_what_was_added(store: Store) -> None:
     store.outbox.apply([OutboxRow(name, name) for name in "cab"], ())
     store.outbox.apply([OutboxRow("d", "d")], ["a"])
-    rows = store.outbox.waiting()
+    rows = store.outbox.pending()
     assert [row.msg_id for row in rows] == ["c", "b", "d"]
     assert [row.number for row in rows] == sorted(row.number for row in rows)
 
@@ -143,47 +143,47 @@ def test_the_outbox_keeps_the_order_of_what_was_added(store: Store) -> None:
 def test_a_message_that_waits_already_is_not_added_again(store: Store) -> None:
     store.outbox.apply([OutboxRow("a", "first"), OutboxRow("b", "b")], ())
     store.outbox.apply([OutboxRow("a", "second")], ())
-    assert [row.frame for row in store.outbox.waiting()] == ["first", "b"]
+    assert [row.frame for row in store.outbox.pending()] == ["first", "b"]
 
 
 def test_a_message_can_be_exchanged_for_another_in_one_step(store: Store) -> None:
     store.outbox.apply([OutboxRow("a", "one")], ())
     store.outbox.apply([OutboxRow("a", "two")], ["a"])
-    assert [row.frame for row in store.outbox.waiting()] == ["two"]
+    assert [row.frame for row in store.outbox.pending()] == ["two"]
 
 
 def test_the_outbox_is_read_in_pages_with_or_without_a_key(store: Store) -> None:
     store.outbox.apply([OutboxRow(str(number), "", "key" if number % 3 == 0 else "") for number in range(9)], ())
-    assert [row.msg_id for row in store.outbox.waiting(keyed=True)] == ["0", "3", "6"]
-    page = store.outbox.waiting(keyed=False, limit=4)
+    assert [row.msg_id for row in store.outbox.pending(keyed=True)] == ["0", "3", "6"]
+    page = store.outbox.pending(keyed=False, limit=4)
     assert [row.msg_id for row in page] == ["1", "2", "4", "5"]
-    rest = store.outbox.waiting(keyed=False, after=page[-1].number, limit=4)
+    rest = store.outbox.pending(keyed=False, after=page[-1].number, limit=4)
     assert [row.msg_id for row in rest] == ["7", "8"]
     assert store.outbox.count() == 9
 
 
 def test_a_number_is_not_given_twice(store: Store) -> None:
     store.outbox.apply([OutboxRow("a", "")], ())
-    (first,) = store.outbox.waiting()
+    (first,) = store.outbox.pending()
     store.outbox.apply([OutboxRow("b", "")], ["a"])
-    assert store.outbox.waiting()[0].number > first.number
+    assert store.outbox.pending()[0].number > first.number
 
 
 def test_the_outbox_tells_what_it_holds_of_many(store: Store) -> None:
     store.outbox.apply([OutboxRow(str(number), "") for number in range(0, 1200, 2)], ())
-    assert store.outbox.holds([str(number) for number in range(1200)]) == {str(n) for n in range(0, 1200, 2)}
-    assert store.outbox.holds([]) == set()
+    assert store.outbox.contains([str(number) for number in range(1200)]) == {str(n) for n in range(0, 1200, 2)}
+    assert store.outbox.contains([]) == set()
 
 
 def test_names_are_a_set(store: Store) -> None:
     for name in ("b", "a", "b"):
-        store.topics.add(name)
-    store.targets.add("127.0.0.1:80")
-    assert store.topics.all() == ["a", "b"]
-    store.topics.remove("a")
-    store.topics.remove("none")
-    assert store.topics.all() == ["b"]
-    assert store.targets.all() == ["127.0.0.1:80"]
+        store.subscribed_topics.add(name)
+    store.target_urls.add("127.0.0.1:80")
+    assert store.subscribed_topics.all() == ["a", "b"]
+    store.subscribed_topics.remove("a")
+    store.subscribed_topics.remove("none")
+    assert store.subscribed_topics.all() == ["b"]
+    assert store.target_urls.all() == ["127.0.0.1:80"]
 
 
 def test_many_threads_may_write_at_once(store: Store) -> None:
@@ -196,7 +196,7 @@ def test_many_threads_may_write_at_once(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    waiting = [row.msg_id for row in store.outbox.waiting()]
+    waiting = [row.msg_id for row in store.outbox.pending()]
     assert len(waiting) == 80
     assert [msg_id for msg_id in waiting if msg_id.startswith("3-")] == [f"3-{number}" for number in range(20)]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.store import file, schema
+from kubeedge_actors.drivers.store import database, schema
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreCorrupt, StoreError
@@ -63,7 +63,7 @@ def test_every_acknowledged_write_survives_kill_9(tmp_path: Path, round: int) ->
         writer.send_signal(signal.SIGKILL)
         acknowledged += [int(line) for line in writer.stdout.read().splitlines()]
     store = SqliteStore(path)
-    kept = [row.msg_id for row in store.outbox.waiting()]
+    kept = [row.msg_id for row in store.outbox.pending()]
     store.close()
     assert kept[: 3 * len(acknowledged)] == [f"{number}-{part}" for number in acknowledged for part in range(3)]
     assert len(kept) % 3 == 0, "a transaction is there in part"
@@ -95,7 +95,7 @@ def test_a_damaged_database_is_noticed_when_it_is_opened(tmp_path: Path) -> None
 def test_an_empty_file_is_an_empty_database(tmp_path: Path) -> None:
     (tmp_path / "edge.db").touch()
     store = SqliteStore(tmp_path / "edge.db")
-    assert store.outbox.waiting() == []
+    assert store.outbox.pending() == []
     store.close()
 
 
@@ -111,32 +111,32 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "edge.db"
     SqliteStore(path).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
+        connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     with pytest.raises(StoreError, match="newer version"):
         SqliteStore(path)
 
 
 def test_a_database_locked_by_another_program_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.01)
     store = SqliteStore(tmp_path / "edge.db")
     with closing(sqlite3.connect(tmp_path / "edge.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked"):
-            store.topics.add("a")
+            store.subscribed_topics.add("a")
         other.execute("ROLLBACK")
-    store.topics.add("a")
+    store.subscribed_topics.add("a")
     store.close()
 
 
 def test_a_full_database_refuses_and_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(file.PRAGMAS, "max_page_count", 60)
+    monkeypatch.setitem(database.PRAGMAS, "max_page_count", 60)
     store = SqliteStore(tmp_path / "edge.db")
     store.outbox.apply([OutboxRow("kept", "x")], ())
     with pytest.raises(StoreError, match="full"):
         store.outbox.apply([OutboxRow(str(number), "x" * 5000) for number in range(100)], ["kept"])
-    assert [row.msg_id for row in store.outbox.waiting()] == ["kept"]
+    assert [row.msg_id for row in store.outbox.pending()] == ["kept"]
     store.outbox.apply([], ["kept"])
-    assert store.outbox.waiting() == []
+    assert store.outbox.pending() == []
     store.close()
 
 
@@ -153,7 +153,7 @@ def test_a_full_disk_refuses_and_the_store_goes_on_when_there_is_room(tmp_path: 
 
 def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "edge.db")
-    store.topics.add("a")
+    store.subscribed_topics.add("a")
     for each in tmp_path.iterdir():
         assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
     store.close()

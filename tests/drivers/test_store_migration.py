@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.store import file, schema
+from kubeedge_actors.drivers.store import database, schema
 from kubeedge_actors.drivers.store.base import OutboxRow, TwinChanges, TwinRow
 from kubeedge_actors.drivers.store.migration import migrate
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
@@ -18,7 +18,7 @@ from kubeedge_actors.errors import StoreError
 def made(path: Path, version: int) -> None:
     """A database as the release left it whose newest step was this one, with a message that waits in it."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        for step in schema.STEPS[:version]:
+        for step in schema.MIGRATIONS[:version]:
             connection.executescript(step)
         connection.execute(f"PRAGMA user_version = {version}")
         if version:
@@ -43,22 +43,22 @@ def test_the_database_of_an_older_release_keeps_its_rows_and_gets_what_is_new(tm
     made(path, 1)
     assert "twin_history" not in names_in(path)
     with closing(SqliteStore(path)) as store:
-        assert [row.msg_id for row in store.outbox.waiting()] == ["m1"]
+        assert [row.msg_id for row in store.outbox.pending()] == ["m1"]
         assert [(row.device, row.name, row.expected) for row in store.twin.twins()] == [("ns/lamp", "power", "on")]
         store.outbox.apply([OutboxRow("m2", "frame")], ())
         store.twin.apply(TwinChanges(twins=[TwinRow("ns/lamp", "power", "off")]))
-    assert version_of(path) == len(schema.STEPS)
+    assert version_of(path) == len(schema.MIGRATIONS)
     assert "twin_history" in names_in(path)
 
 
 def test_a_database_that_was_brought_up_to_date_has_all_that_a_new_one_has(tmp_path: Path) -> None:
     SqliteStore(tmp_path / "new.db").close()
-    for version in range(len(schema.STEPS)):
+    for version in range(len(schema.MIGRATIONS)):
         path = tmp_path / f"{version}.db"
         made(path, version)
         migrate(path, version, 5.0)
         assert names_in(path) == names_in(tmp_path / "new.db")
-        assert version_of(path) == len(schema.STEPS)
+        assert version_of(path) == len(schema.MIGRATIONS)
 
 
 def test_a_step_that_fails_leaves_nothing_of_itself_and_the_steps_before_it_stay(
@@ -67,14 +67,14 @@ def test_a_step_that_fails_leaves_nothing_of_itself_and_the_steps_before_it_stay
     path = tmp_path / "edge.db"
     made(path, 1)
     further = ("CREATE TABLE good (a text);", "CREATE TABLE half (a text); INSERT INTO nowhere VALUES (1);")
-    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, *further))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, *further))
     with pytest.raises(StoreError, match="no such table: nowhere"):
         SqliteStore(path)
-    assert version_of(path) == len(schema.STEPS) - 1
+    assert version_of(path) == len(schema.MIGRATIONS) - 1
     assert "good" in names_in(path) and "half" not in names_in(path)
-    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS[:-1], "CREATE TABLE half (a text);"))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:-1], "CREATE TABLE half (a text);"))
     SqliteStore(path).close()
-    assert version_of(path) == len(schema.STEPS)
+    assert version_of(path) == len(schema.MIGRATIONS)
 
 
 def test_tables_that_the_new_ones_do_not_go_with_are_told_with_sqlites_own_error(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_tables_that_the_new_ones_do_not_go_with_are_told_with_sqlites_own_error
 def test_an_older_database_that_another_program_writes_to_is_told_as_locked_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.01)
     path = tmp_path / "edge.db"
     made(path, 1)
     SqliteStore(path).close()  # in its write-ahead log, as the program that has it open keeps it
@@ -102,4 +102,4 @@ def test_an_older_database_that_another_program_writes_to_is_told_as_locked_and_
         other.execute("ROLLBACK")
     assert version_of(path) == 1
     SqliteStore(path).close()
-    assert version_of(path) == len(schema.STEPS)
+    assert version_of(path) == len(schema.MIGRATIONS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from kubeedge_actors.drivers.store.base import DeviceRow, MetaChanges, MetaRow, OutboxRow, Store, TwinChanges, TwinRow
-from kubeedge_actors.drivers.store.memory import MemoryStore
+from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 
 # a lone surrogate is no text, in SQLite and on the wire alike
@@ -29,8 +29,8 @@ def contents(store: Store) -> dict[str, Any]:
     return {
         "meta": [store.meta.of_type("pod"), store.meta.of_type("node")],
         "twin": [sorted(map(repr, store.twin.devices())), sorted(map(repr, store.twin.twins()))],
-        "outbox": [(row.msg_id, row.frame, row.key) for row in store.outbox.waiting()],
-        "names": [store.topics.all(), store.targets.all()],
+        "outbox": [(row.msg_id, row.frame, row.key) for row in store.outbox.pending()],
+        "names": [store.subscribed_topics.all(), store.target_urls.all()],
     }
 
 
@@ -39,7 +39,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.store: Store = SqliteStore(self.folder / "edge.db")
-        self.model: Store = MemoryStore()
+        self.model: Store = FakeStore()
 
     def both(self) -> tuple[Store, Store]:
         return self.store, self.model
@@ -79,7 +79,7 @@ class Machine(RuleBasedStateMachine):
     @rule(name=TEXT, present=st.booleans())
     def change_names(self, name: str, present: bool) -> None:
         for store in self.both():
-            (store.topics.add if present else store.topics.remove)(name)
+            (store.subscribed_topics.add if present else store.subscribed_topics.remove)(name)
 
     @rule()
     def restart(self) -> None:

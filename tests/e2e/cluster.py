@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from kubeedge_actors import deploy
-from kubeedge_actors.apiserver import ApiServer, discovery, kubeconfig
-from kubeedge_actors.apiserver.paths import parse, verb
+from kubeedge_actors.apiserver import ApiServer, kubeconfig
+from kubeedge_actors.apiserver.auth import resource_forbidden
+from kubeedge_actors.apiserver.registry import discovery
 from kubeedge_actors.apiserver.request import Request
-from kubeedge_actors.apiserver.users import resource_refused
+from kubeedge_actors.apiserver.request_info import parse, verb
 from tests.apiserver.harness import Api
 from tests.rbac import Call, Rules
 from tests.support.waiting import PATIENCE
@@ -46,7 +47,7 @@ class GuardedApi:
                 self.calls.add(call)
                 if not self.rules.allow(call):
                     self.refused.add(call)
-                    raise resource_refused(
+                    raise resource_forbidden(
                         request.user, call.verb, call.group, call.resource, call.name, call.namespace
                     )
             return answer(request)

@@ -16,6 +16,6 @@ class Fragile(Module):
         self.publish(MqttSubscribe(filter="fragile/#"))
 
     @on
-    def fail(self, message: MqttReceived) -> None:
+    def on_mqtt_received(self, message: MqttReceived) -> None:
         """Fail."""
         raise ValueError("as fragile as it gets")

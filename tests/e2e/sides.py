@@ -35,7 +35,7 @@ class Side:
         log.close()
         line = first_line(self.process.stdout, PATIENCE)
         if not line.startswith("ready"):
-            self.end()
+            self.terminate()
             raise AssertionError(self.log.read_text(encoding="utf-8")[-3000:])
         return line
 
@@ -44,7 +44,7 @@ class Side:
         """Whether it was started and has not ended."""
         return self.process is not None and self.process.poll() is None
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """SIGTERM, if it runs."""
         if self.runs:
             self.stop()
@@ -67,7 +67,7 @@ def ending(*sides: Side) -> Iterator[None]:
     """End what runs of these, in this order, after the block, whatever happens in it or to one of them."""
     with ExitStack() as stack:
         for side in reversed(sides):
-            stack.callback(side.end)
+            stack.callback(side.terminate)
         yield
 
 

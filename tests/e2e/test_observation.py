@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from tests.e2e.sides import World
 from tests.support.ports import free_ports

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kubeedge_actors.dashboard.client import ControlClient
+from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from tests.e2e.sides import Side
 from tests.support.ports import free_ports

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kubeedge_actors.drivers.link.base import LinkTls
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from tests.drivers.raw_client import TEXT, RawClient
 from tests.support.waiting import PATIENCE
 
@@ -26,7 +26,7 @@ NODE = "edge-2"
 PROJECT = "e632aba927ea4ac2b575ec1603d56f10"
 
 
-def bootstrap(port: int, token: str, folder: Path) -> LinkTls:
+def bootstrap(port: int, token: str, folder: Path) -> TlsPaths:
     """The two requests of a genuine edge; the files of its new certificate."""
     blind = ssl.create_default_context()
     blind.check_hostname = False
@@ -46,7 +46,7 @@ def bootstrap(port: int, token: str, folder: Path) -> LinkTls:
     cert_file.write_bytes(x509.load_der_x509_certificate(issued).public_bytes(serialization.Encoding.PEM))
     form, sealed = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, sealed))
-    return LinkTls(ca=str(ca_file), cert=str(cert_file), key=str(key_file))
+    return TlsPaths(ca=str(ca_file), cert=str(cert_file), key=str(key_file))
 
 
 def _get(
@@ -66,7 +66,7 @@ def _get(
 class FakeEdge:
     """One session as the recorded edge opens it; frames that come are queued by a thread."""
 
-    def __init__(self, port: int, tls: LinkTls) -> None:
+    def __init__(self, port: int, tls: TlsPaths) -> None:
         self._client = RawClient(port, tls)
         headers = (("Node_id", NODE), ("Project_id", PROJECT), ("Connectionuse", "msg"))
         reply = self._client.ask((*headers, ("User-Agent", "Go-http-client/1.1")), f"/{PROJECT}/{NODE}/events")

@@ -10,23 +10,23 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.access import from_kubeconfig
 from kubeedge_actors.drivers.cluster.base import (
     CONFIGMAP_KIND,
     POD_KIND,
     SECRET_KIND,
     SERVICEACCOUNT_KIND,
-    Kind,
+    ResourceKind,
 )
+from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from tests.e2e.sides import Side
 from tests.replay.fake_edge import FakeEdge, bootstrap
 from tests.replay.scene import CLIENT_MARK, Json, Step, differences, essence, parent, scene, sort
 from tests.support.ports import free_ports
 
-DEVICE_KIND = Kind("devices.kubeedge.io", "v1beta1", "devices", "Device")
-DEVICEMODEL_KIND = Kind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
+DEVICE_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")
+DEVICEMODEL_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
 QUIET = 1.5  # seconds without a frame after which nothing more is expected
 
 
@@ -72,7 +72,7 @@ class Replay:
     def _current(self, frame: Json) -> Json:
         """The frame; what it overwrites has the version that we were told last."""
         version = self._versions.get(frame["route"]["resource"])
-        if frame["route"]["operation"] != names.UPDATE or version is None:
+        if frame["route"]["operation"] != constants.UPDATE or version is None:
             return frame
         metadata = {**frame["content"]["metadata"], **version}
         return {**frame, "content": {**frame["content"], "metadata": metadata}}
@@ -88,7 +88,9 @@ class Replay:
             fitting = [frame for frame in waiting if sort(frame) == sort(heard)]
             assert fitting, f"said: {sort(heard)} while the recording has {[sort(frame) for frame in waiting]}"
             waiting.remove(fitting[0])
-            if heard["route"]["operation"] == names.DELETE:  # the newest news of an object wins, in the original too
+            if (
+                heard["route"]["operation"] == constants.DELETE
+            ):  # the newest news of an object wins, in the original too
                 waiting = [
                     frame
                     for frame in waiting

@@ -17,9 +17,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from kubeedge_actors.apiserver.patches.strategic import StrategicMerge
-from kubeedge_actors.apiserver.schema.decode import Types
-from kubeedge_actors.wire import names
+from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
+from kubeedge_actors.apiserver.patch.strategic import StrategicMerge
+from kubeedge_actors.wire import constants
 from tests.e2e.sides import Side, ending
 from tests.replay.fake_cloud import FakeCloud
 from tests.replay.scene import Json, Step, differences, parent, scene, sort, steady
@@ -28,7 +28,7 @@ from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, Patience
 
 NODE = "edge-2"
-RENEWAL = (names.UPDATE, f"{names.LEASE_NAMESPACE}/{names.LEASE}/{NODE}", False)
+RENEWAL = (constants.UPDATE, f"{constants.LEASE_NAMESPACE}/{constants.LEASE}/{NODE}", False)
 # of the patch with which a genuine node becomes Ready: it waits for its CSINode, ours is Ready when it registers
 READY_LATER = r'[{"message":"edge is posting ready status"'
 ALL = 10**9
@@ -76,7 +76,7 @@ class Replay:
         self.side = Side("kubeedge_actors.edge", folder / "edge", *options)
         self.side.start()
         self.app = App(self.mqtt)
-        self._merge = StrategicMerge(Types().fields)
+        self._merge = StrategicMerge(BuiltinTypes().fields)
         self._objects: dict[str, Json] = {}
         self._recorded: dict[str, Json] = {}
         self._actual: dict[str, Json] = {}
@@ -103,7 +103,7 @@ class Replay:
         if step.up:
             if (
                 sort(frame) != RENEWAL
-                and frame["route"]["operation"] != names.KEEPALIVE
+                and frame["route"]["operation"] != constants.KEEPALIVE
                 and READY_LATER not in str(frame["content"])
             ):
                 self._asked(frame)
@@ -136,7 +136,9 @@ class Replay:
         said = fitting[0]
         self._waiting.remove(said)
         assert said["route"] == recorded["route"]
-        if recorded["route"]["operation"] == names.PATCH:  # how much has changed since the last one is a matter of time
+        if (
+            recorded["route"]["operation"] == constants.PATCH
+        ):  # how much has changed since the last one is a matter of time
             assert set(json.loads(said["content"])) <= {"metadata", "status"}
         else:
             unlike = differences(shape(said["content"]), shape(recorded["content"]))
@@ -150,7 +152,7 @@ class Replay:
 
     def _answer(self, frame: Json, asked: Json) -> None:
         content = frame["content"]
-        if isinstance(content, dict) and content.get("Object") and asked["route"]["operation"] != names.QUERY:
+        if isinstance(content, dict) and content.get("Object") and asked["route"]["operation"] != constants.QUERY:
             content = {"Object": self._stored(asked, content["Object"]), "Err": None}
         self._say(frame, content, asked["header"]["msg_id"])
 
@@ -158,9 +160,9 @@ class Replay:
         """What the API would have now: the edge's own words with the recorded identity."""
         resource = asked["route"]["resource"].replace("patch/", "/")
         content = asked["content"]
-        if asked["route"]["operation"] == names.PATCH:
+        if asked["route"]["operation"] == constants.PATCH:
             change = json.loads(content)
-            kind = "Node" if f"/{names.NODE}/" in resource else "Pod"
+            kind = "Node" if f"/{constants.NODE}/" in resource else "Pod"
             made = self._merge.merge(self._objects.get(resource, recorded), change, kind)
         else:
             made = {**recorded, **{key: value for key, value in content.items() if key in ("spec", "status")}}
@@ -169,13 +171,13 @@ class Replay:
 
     def _push(self, frame: Json) -> None:
         content, resource = frame["content"], frame["route"]["resource"]
-        if resource in self._objects and frame["route"]["operation"] != names.INSERT:
+        if resource in self._objects and frame["route"]["operation"] != constants.INSERT:
             content = {**content, "status": self._objects[resource].get("status", {})}
         for container in (content.get("spec") or {}).get("containers") or ():
             container["command"] = ["sleep", "1000"]  # there is no /config on this machine
         for property in (content.get("spec") or {}).get("properties") or ():
             property.pop("desired", None)  # a genuine edge keeps it from its MQTT applications, ours does not
-        if frame["route"]["operation"] == names.INSERT:
+        if frame["route"]["operation"] == constants.INSERT:
             self._objects[resource] = content
         self._say(frame, content)
 
@@ -194,8 +196,8 @@ class Replay:
         if parent(said):
             recorded = self._unacknowledged.pop(parent(said))
             assert (said["route"], said["content"]) == (recorded["route"], recorded["content"])
-        elif said["route"]["operation"] == names.KEEPALIVE:
-            assert said["content"] == "ping" and said["route"]["resource"] == names.NODE
+        elif said["route"]["operation"] == constants.KEEPALIVE:
+            assert said["content"] == "ping" and said["route"]["resource"] == constants.NODE
         elif sort(said) == RENEWAL:
             self._renewed(said)
         else:

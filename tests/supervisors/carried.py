@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from kubeedge_actors.supervisors.engines.process.carry import Home, Packer, Unpacker
+from kubeedge_actors.supervisors.engines.process.serialization import Packer, RefResolver, Unpacker
 
 PLAIN = (int, float, str, bytes, type(None), types.BuiltinFunctionType)
 SHARED = (list, dict, set, threading.Event)
@@ -141,9 +141,9 @@ class ByValue:
         TestPacker(out, self._address, self._shop).dump(value)
         return out.getvalue()
 
-    def loads(self, data: bytes, home: Home | None = None) -> Any:
+    def loads(self, data: bytes, resolver: RefResolver | None = None) -> Any:
         """The value again."""
-        return Unpacker(data, home).load()  # type: ignore[arg-type]
+        return Unpacker(data, resolver).load()  # type: ignore[arg-type]
 
     def __reduce__(self) -> Any:
         return ByValue, (self._address,)
@@ -213,10 +213,10 @@ def found(it: Any) -> bool:
 
 def stays(it: Any) -> bool:
     """True for what has to be one thing only: the world, and what is in a runtime."""
-    from kubeedge_actors.supervisors import Cell, ManualClock, Runtime
+    from kubeedge_actors.supervisors import ActorSystem, Cell, ManualClock
     from tests.supervisors.world import World
 
-    return isinstance(it, World | Runtime | ManualClock | Cell | threading.Event) or hasattr(
+    return isinstance(it, World | ActorSystem | ManualClock | Cell | threading.Event) or hasattr(
         type(it), "stays_with_the_test"
     )
 

@@ -13,8 +13,8 @@ from tests.supervisors.world import ENGINES, World, workshop
 def _workshop() -> Iterator[None]:
     """What the tests on `hosts` share, made for the first of them."""
     shop, launcher = workshop()
-    launcher._door(False)
-    launcher._open_warden()
+    launcher._listener(False)
+    launcher._open_fork_server()
     yield
     launcher.close()
     shop.close()

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.errors import AnswerLost, AskTimeout, MailboxError, Stopped
-from kubeedge_actors.supervisors import Backoff, Ending, Failed, Promise, Reason, Reply
-from kubeedge_actors.supervisors.promise import LocalPromise
+from kubeedge_actors.errors import ActorStopped, AnswerLost, AskTimeout, MailboxError
+from kubeedge_actors.supervisors import Backoff, Crashed, ExitReason, Future, Reason, ReplyTo
+from kubeedge_actors.supervisors.future import LocalFuture
 from tests.supervisors.world import Boom, Recorder, World, in_one_process, spec
 
 
-def failure_of(promise: Promise) -> Exception:
+def failure_of(future: Future) -> Exception:
     """The error that an asker gets; it must be there without any waiting for a deadline."""
     with pytest.raises(Exception) as caught:
-        promise.get()
+        future.get()
     return caught.value
 
 
@@ -42,16 +42,18 @@ def test_g3_an_ask_survives_a_crash_that_is_not_the_last(world: World) -> None:
 
     world.start(spec("a", lambda: Recorder(world)))
     assert world.ref("a").ask(answer).get() == "at last"
-    assert len(world.of(Failed)) == 2
+    assert len(world.of(Crashed)) == 2
 
 
 def test_g3_asks_left_when_the_actor_stops_fail_at_once(world: World) -> None:
-    world.start(spec("a", lambda: Recorder(world), backoff=Backoff(first=1_000.0, immediate=0), max_deliveries=2))
+    world.start(
+        spec("a", lambda: Recorder(world), backoff=Backoff(initial=1_000.0, immediate_retries=0), max_deliveries=2)
+    )
     world.runtime.crash("a", Boom("so that it waits"))
-    world.until(lambda: world.of(Failed))
-    promise = world.ref("a").ask(1, timeout=1_000_000)
+    world.until(lambda: world.of(Crashed))
+    future = world.ref("a").ask(1, timeout=1_000_000)
     world.order_stop("a")
-    assert isinstance(failure_of(promise), AnswerLost)
+    assert isinstance(failure_of(future), AnswerLost)
     (letter,) = world.wait_for_letters(1)
     assert (letter.message, letter.reason) == (1, Reason.STOPPED)
 
@@ -60,7 +62,7 @@ def test_g3_an_ask_after_the_stop_fails_at_once(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
     ref = world.ref("a")
     world.runtime.remove("a")
-    assert isinstance(failure_of(ref.ask(1)), (AnswerLost, Stopped))
+    assert isinstance(failure_of(ref.ask(1)), (AnswerLost, ActorStopped))
 
 
 def test_g3_asking_a_name_that_nobody_has_fails_at_once(world: World) -> None:
@@ -79,35 +81,35 @@ def test_g3_an_unhandled_ask_fails_at_once_and_is_no_crash(world: World) -> None
     world.start(spec("a", Actor))
     assert isinstance(failure_of(world.ref("a").ask(1)), AnswerLost)
     assert [each.reason for each in world.letters] == [Reason.UNHANDLED]
-    assert world.of(Failed) == []
+    assert world.of(Crashed) == []
 
 
 @in_one_process
 def test_g3_the_deadline_of_an_ask_is_kept(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
-    kept: list[Reply] = []
-    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()), timeout=0.01)
-    assert isinstance(failure_of(promise), AskTimeout)
+    kept: list[ReplyTo] = []
+    future = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()), timeout=0.01)
+    assert isinstance(failure_of(future), AskTimeout)
     world.until(lambda: kept)
     assert kept[0].send("late") is True  # it may still be had by who looks again
-    assert promise.get() == "late"
+    assert future.get() == "late"
 
 
 @in_one_process
 def test_g3_a_reply_may_come_later_and_from_another_turn(world: World) -> None:
-    kept: list[Reply] = []
+    kept: list[ReplyTo] = []
     world.start(spec("a", lambda: Recorder(world)))
-    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()))
+    future = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()))
     world.ref("a").ask("meanwhile").get()
-    assert not promise.done
+    assert not future.done
     assert kept[0].send("later") and not kept[0].send("twice")
-    assert promise.get() == "later"
+    assert future.get() == "later"
 
 
 def test_g3_a_reply_may_be_an_error(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
-    promise = world.ref("a").ask(lambda actor: actor.context.reply_later().fail(LookupError("no such thing")))
-    assert isinstance(failure_of(promise), LookupError)
+    future = world.ref("a").ask(lambda actor: actor.context.reply_later().fail(LookupError("no such thing")))
+    assert isinstance(failure_of(future), LookupError)
 
 
 def test_g3_a_reply_that_is_let_go_tells_the_asker_at_once(world: World) -> None:
@@ -120,30 +122,30 @@ def test_g3_a_reply_that_is_let_go_tells_the_asker_at_once(world: World) -> None
 
 @in_one_process
 def test_g3_answers_that_a_crashed_actor_still_owed_are_lost_at_once(world: World) -> None:
-    kept: list[Reply] = []
+    kept: list[ReplyTo] = []
     world.start(spec("a", lambda: Recorder(world), max_deliveries=1))
-    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()))
+    future = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()))
     world.ref("a").tell("boom")
-    assert "ended before it answered" in str(failure_of(promise))
+    assert "ended before it answered" in str(failure_of(future))
     assert kept[0].send("too late") is False
 
 
 @in_one_process
-@pytest.mark.parametrize("ending", [Ending.NORMAL, Ending.CRASH], ids=lambda each: each.value)
+@pytest.mark.parametrize("ending", [ExitReason.NORMAL, ExitReason.CRASH], ids=lambda each: each.value)
 def test_g3_answers_that_an_actor_still_owed_when_it_stopped_itself_are_lost_at_once(
-    world: World, ending: Ending
+    world: World, ending: ExitReason
 ) -> None:
-    kept: list[Reply] = []
+    kept: list[ReplyTo] = []
     world.start(spec("a", lambda: Recorder(world)))
-    promise = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()), timeout=1_000_000)
+    future = world.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()), timeout=1_000_000)
     world.tell("a", lambda actor: actor.context.stop(ending))
-    assert "ended before it answered" in str(failure_of(promise))
+    assert "ended before it answered" in str(failure_of(future))
     assert kept[0].send("too late") is False
 
 
 @in_one_process
 def test_g3_a_reply_taken_over_in_a_turn_that_crashes_is_void_and_the_message_comes_again(world: World) -> None:
-    kept: list[Reply] = []
+    kept: list[ReplyTo] = []
 
     def take_and_crash(actor: Recorder) -> str:
         if not kept:
@@ -152,8 +154,8 @@ def test_g3_a_reply_taken_over_in_a_turn_that_crashes_is_void_and_the_message_co
         return "second try"
 
     world.start(spec("a", lambda: Recorder(world)))
-    promise = world.ref("a").ask(take_and_crash)
-    assert promise.get() == "second try"
+    future = world.ref("a").ask(take_and_crash)
+    assert future.get() == "second try"
     assert kept[0].send("of the first") is False
 
 
@@ -178,7 +180,7 @@ def test_an_answer_is_delivered_in_the_askers_turn(world: World) -> None:
 def test_an_answer_without_a_way_to_take_the_error_crashes_the_asker(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
     world.tell("a", lambda actor: actor.context.ask("nobody", 7).then(world.note))
-    (failed,) = world.until(lambda: world.of(Failed))
+    (failed,) = world.until(lambda: world.of(Crashed))
     assert "no actor is called 'nobody'" in failed.error
     assert world.record == []
 
@@ -197,8 +199,8 @@ def test_then_hears_of_the_deadline(world: World) -> None:
     world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world)))
 
     def ask_in_vain(actor: Recorder) -> None:
-        promise = actor.context.ask("b", lambda other: kept.append(other.context.reply_later()), timeout=3.0)
-        promise.then(world.note, lambda error: world.note(type(error)))
+        future = actor.context.ask("b", lambda other: kept.append(other.context.reply_later()), timeout=3.0)
+        future.then(world.note, lambda error: world.note(type(error)))
 
     world.tell("a", ask_in_vain)
     world.until(lambda: kept)
@@ -210,15 +212,15 @@ def test_then_hears_of_the_deadline(world: World) -> None:
 
 @in_one_process
 def test_an_answer_for_an_incarnation_that_is_gone_is_not_given_to_the_next(world: World) -> None:
-    kept: list[Reply] = []
+    kept: list[ReplyTo] = []
     world.start(spec("b", lambda: Recorder(world)), spec("a", lambda: Recorder(world), max_deliveries=1))
 
     def ask_b(actor: Recorder) -> None:
-        promise = actor.context.ask("b", lambda other: kept.append(other.context.reply_later()))
-        promise.then(world.note)
+        future = actor.context.ask("b", lambda other: kept.append(other.context.reply_later()))
+        future.then(world.note)
 
     world.tell("a", ask_b, "boom")
-    world.until(lambda: kept and world.of(Failed))
+    world.until(lambda: kept and world.of(Crashed))
     kept[0].send("for the first incarnation")
     assert world.ref("a").ask("still there").get() == ("answer", "still there")
     assert world.record == ["still there"]
@@ -235,30 +237,30 @@ def test_an_actor_that_waits_for_its_own_answer_is_told_so(world: World) -> None
 
 def test_then_outside_of_actors_runs_where_the_answer_is_given(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
-    promise = world.ref("a").ask(1)
-    promise.then(world.note)
+    future = world.ref("a").ask(1)
+    future.then(world.note)
     world.until(lambda: ("answer", 1) in world.record)
-    promise.then(lambda answer: 1 / 0)  # is logged, and hurts nobody
+    future.then(lambda answer: 1 / 0)  # is logged, and hurts nobody
     assert world.ref("a").ask(2).get() == ("answer", 2)
 
 
 def test_a_promise_is_settled_once(world: World) -> None:
-    promise = LocalPromise(world.engine, "somebody", 1.0)
-    assert promise.settle(1) and not promise.settle(2) and not promise.settle(None, MailboxError())
-    assert promise.get() == 1
+    future = LocalFuture(world.engine, "somebody", 1.0)
+    assert future.complete(1) and not future.complete(2) and not future.complete(None, MailboxError())
+    assert future.get() == 1
 
 
 def test_a_promise_settled_by_many_threads_has_one_winner(threads: World) -> None:
     for _ in range(200):
-        promise = LocalPromise(threads.engine, "somebody", 5.0)
+        future = LocalFuture(threads.engine, "somebody", 5.0)
         winners: list[int] = []
         go = threading.Barrier(4)
 
         def settle(
-            number: int, promise: LocalPromise = promise, winners: list[int] = winners, go: threading.Barrier = go
+            number: int, future: LocalFuture = future, winners: list[int] = winners, go: threading.Barrier = go
         ) -> None:
             go.wait()
-            if promise.settle(number):
+            if future.complete(number):
                 winners.append(number)
 
         crowd = [threading.Thread(target=settle, args=(number,)) for number in range(4)]
@@ -266,4 +268,4 @@ def test_a_promise_settled_by_many_threads_has_one_winner(threads: World) -> Non
             each.start()
         for each in crowd:
             each.join()
-        assert winners == [promise.get()]
+        assert winners == [future.get()]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.errors import MailboxFull
-from kubeedge_actors.supervisors import Backoff, ChildSpec, Failed, MailboxSpec, Overflow, Reason, Ref
+from kubeedge_actors.supervisors import Backoff, ChildSpec, Crashed, MailboxSpec, Overflow, Reason, Ref
 from tests.supervisors.world import Recorder, World, spec
 from tests.support.waiting import PATIENCE
 
-LONG = Backoff(first=1_000.0, jitter=0.0, immediate=0)
+LONG = Backoff(initial=1_000.0, jitter=0.0, immediate_retries=0)
 
 
 def bounded(world: World, overflow: Overflow, capacity: int = 3, **more: Any) -> ChildSpec:
@@ -28,7 +28,7 @@ def bounded(world: World, overflow: Overflow, capacity: int = 3, **more: Any) ->
 def suspend(world: World) -> Ref:
     """Crash it, so that what is told stays queued."""
     world.tell("a", "boom")
-    world.until(lambda: world.of(Failed))
+    world.until(lambda: world.of(Crashed))
     world.wait_for_letters(1)
     return world.ref("a")
 
@@ -43,7 +43,7 @@ def resume(world: World, expected: list[Any]) -> None:
 
 def wait_for_a_blocked_teller(world: World) -> None:
     """Return when somebody waits for room."""
-    world.until(lambda: world.runtime.cell("a").box.waiting)
+    world.until(lambda: world.runtime.cell("a").mailbox.blocked_producers)
 
 
 def outcomes(world: World) -> dict[str, int]:
@@ -101,7 +101,7 @@ def test_g7_coalesce_never_merges_asks_nor_what_has_no_key(world: World) -> None
     world.tell("a", 1, 1)
     assert world.node("a")["depth"] == 4
     world.runtime.restart("a")
-    assert [promise.get() for promise in promises] == [("answer", ("x", 0)), ("answer", ("x", 1))]
+    assert [future.get() for future in promises] == [("answer", ("x", 0)), ("answer", ("x", 1))]
 
 
 @pytest.mark.parametrize("overflow", list(Overflow))
@@ -232,7 +232,7 @@ def test_g7_the_bound_holds_with_many_tellers(threads: World) -> None:
 
     class Deep(Recorder):
         def receive(self, message: object) -> object:
-            deepest.append(len(threads.runtime.cell("a").box.queue))
+            deepest.append(len(threads.runtime.cell("a").mailbox.queue))
             return super().receive(message)
 
     threads.start(spec("a", lambda: Deep(threads), mailbox=MailboxSpec(capacity)))

@@ -6,13 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.supervisors import (
-    Event,
-    Failed,
-    MailboxSpec,
-    Overflow,
-    Started,
-)
+from kubeedge_actors.supervisors import Crashed, Event, MailboxSpec, Overflow, Started
 from tests.supervisors.world import Boom, Lively, Recorder, Stop, World, spec
 
 
@@ -24,7 +18,7 @@ def test_g9_no_crash_of_one_actor_stops_another(world: World, error: type[BaseEx
     world.tell("a", error("asked for"), 1)
     world.tell("b", 2)
     world.until(lambda: sorted(world.record) == [1, 2])
-    (failed,) = world.of(Failed)
+    (failed,) = world.of(Crashed)
     assert failed.error.startswith(error.__name__)
 
 
@@ -46,7 +40,7 @@ def test_g9_failures_in_the_factory_and_the_start_hook_are_contained(world: Worl
 
     world.start(spec("a", Weak))
     assert world.ref("a").ask(1).get() == ("answer", 1)
-    assert [each.phase for each in world.of(Failed)] == ["start", "start"]
+    assert [each.phase for each in world.of(Crashed)] == ["start", "start"]
     assert world.record[:3] == ["on_start starts", "on_start stops", "nothing starts"]
 
 
@@ -66,13 +60,13 @@ def test_g9_a_crash_in_a_timer_or_a_continuation_is_a_crash_like_any_other(world
     world.start(spec("a", lambda: Recorder(world), max_deliveries=1), spec("b", lambda: Recorder(world)))
     world.ref("a").ask(lambda actor: actor.context.after(1.0, "boom") and None).get()
     world.advance(1.1)
-    world.until(lambda: len(world.of(Failed)) == 1)
+    world.until(lambda: len(world.of(Crashed)) == 1)
 
     def fail(answer: Any) -> None:
         raise Boom("in then")
 
     world.tell("a", lambda actor: actor.context.ask("b", 1).then(fail))
-    world.until(lambda: len(world.of(Failed)) == 2)
+    world.until(lambda: len(world.of(Crashed)) == 2)
     assert world.ref("a").ask(2).get() == ("answer", 2)
 
 
@@ -114,7 +108,7 @@ def test_g9_a_dead_letter_office_that_fails_hurts_nobody(world: World, monkeypat
 
 def test_g9_an_order_that_fails_hurts_nobody(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
-    world.runtime.cell("a").box.post(lambda: 1 / 0)
+    world.runtime.cell("a").mailbox.post_system(lambda: 1 / 0)
     assert world.ref("a").ask(1).get() == ("answer", 1)
 
 

@@ -14,11 +14,11 @@ import pytest
 
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
+    ActorSystem,
     ChildSpec,
-    Failed,
+    Crashed,
     Intensity,
     OneForOne,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -41,21 +41,21 @@ def convention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Convention:
 
 
 @pytest.fixture
-def runtime(convention: Convention) -> Iterator[Runtime]:
+def runtime(convention: Convention) -> Iterator[ActorSystem]:
     """A runtime that leads the convention: with an actor of its own, so that it listens."""
-    runtime = Runtime(ThreadsEngine(convention))
+    system = ActorSystem(ThreadsEngine(convention))
     tree = SupervisorSpec("root", [ChildSpec("local", Worker, isolation="process")], OneForOne(Intensity(1_000)))
-    runtime.start(tree)
-    yield runtime
-    runtime.stop()
+    system.start(tree)
+    yield system
+    system.stop()
 
 
 @pytest.fixture
-def outpost(convention: Convention, runtime: Runtime, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def outpost(convention: Convention, runtime: ActorSystem, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The program that a person starts on the other host."""
     key = tmp_path / "key"
     key.write_bytes(convention.key)
-    command = [sys.executable, "-m", "kubeedge_actors.supervisors.engines.process.warden", "--name", "press-2"]
+    command = [sys.executable, "-m", "kubeedge_actors.supervisors.engines.process.forkserver", "--name", "press-2"]
     where = ["--listen", f"{THERE}:{free_port()}", "--convention", f"{HERE}:{convention.port}"]
     with child([*command, *where, "--key-file", str(key)], stdout=subprocess.PIPE, text=True) as outpost:
         assert outpost.stdout is not None
@@ -65,7 +65,9 @@ def outpost(convention: Convention, runtime: Runtime, tmp_path: Path) -> Iterato
         assert outpost.wait(PATIENCE) == 0
 
 
-def test_an_actor_runs_on_another_host_and_is_replaced_there(runtime: Runtime, outpost: subprocess.Popen[str]) -> None:
+def test_an_actor_runs_on_another_host_and_is_replaced_there(
+    runtime: ActorSystem, outpost: subprocess.Popen[str]
+) -> None:
     ref = runtime.add(ChildSpec("far", Worker, isolation="process", host="press-2", backoff=NO_BACKOFF))
     first = ref.ask("pid", PATIENCE).get()
     node = next(each for each in runtime.tree()["children"] if each["name"] == "far")
@@ -77,9 +79,9 @@ def test_an_actor_runs_on_another_host_and_is_replaced_there(runtime: Runtime, o
     assert not runs(second)
 
 
-def test_a_host_that_nobody_is_called_is_a_crash_with_a_sentence(runtime: Runtime) -> None:
-    failed: list[Failed] = []
-    runtime.events.subscribe(lambda event: failed.append(event) if isinstance(event, Failed) else None)
+def test_a_host_that_nobody_is_called_is_a_crash_with_a_sentence(runtime: ActorSystem) -> None:
+    failed: list[Crashed] = []
+    runtime.events.subscribe(lambda event: failed.append(event) if isinstance(event, Crashed) else None)
     runtime.add(ChildSpec("far", Worker, isolation="process", host="nowhere"))
     while not failed:
         runtime.ref("local").ask("pid", PATIENCE).get()
@@ -87,7 +89,7 @@ def test_a_host_that_nobody_is_called_is_a_crash_with_a_sentence(runtime: Runtim
     runtime.remove("far")
 
 
-def test_it_listens_on_its_own_address_only(runtime: Runtime, convention: Convention) -> None:
+def test_it_listens_on_its_own_address_only(runtime: ActorSystem, convention: Convention) -> None:
     with socket.socket() as there:
         there.bind((THERE, convention.port))  # somebody else may have the port there
     with socket.create_connection((HERE, convention.port), PATIENCE):
@@ -95,7 +97,7 @@ def test_it_listens_on_its_own_address_only(runtime: Runtime, convention: Conven
 
 
 def test_a_host_without_a_secret_is_refused(tmp_path: Path) -> None:
-    from kubeedge_actors.supervisors.engines.process.warden import main
+    from kubeedge_actors.supervisors.engines.process.forkserver import main
 
     (tmp_path / "key").write_text("short")
     arguments = ["--name", "x", "--listen", THERE, "--convention", HERE, "--key-file", str(tmp_path / "key")]

@@ -14,6 +14,7 @@ import pytest
 from kubeedge_actors.errors import AnswerLost, AskTimeout
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
+    ActorSystem,
     ChildSpec,
     InlineEngine,
     Intensity,
@@ -21,13 +22,12 @@ from kubeedge_actors.supervisors import (
     ManualClock,
     OneForOne,
     Restarted,
-    Runtime,
     Stopped,
     SupervisorSpec,
     SystemClock,
     ThreadsEngine,
 )
-from kubeedge_actors.supervisors.engines.seat import Seat
+from kubeedge_actors.supervisors.engines.actor_thread import ActorThread
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.runner import Runner
 from tests.supervisors.world import Lively, Recorder, World, in_one_process, spec
@@ -38,7 +38,7 @@ from tests.support.waiting import PATIENCE
 
 def seats() -> list[Any]:
     """The Pykka actors under ours."""
-    return pykka.ActorRegistry.get_by_class(Seat)
+    return pykka.ActorRegistry.get_by_class(ActorThread)
 
 
 def test_each_actor_has_a_thread_of_its_name_and_stop_ends_it(threads: World) -> None:
@@ -78,32 +78,32 @@ def test_pykkas_stop_all_is_no_order_of_the_supervisor(threads: World) -> None:
 
 def test_crashes_in_a_row_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     """In the benchmark it is 10,000; what grows with each crash is seen with 3,000 as well."""
-    runtime = Runtime(ThreadsEngine())
-    world = Lonely(runtime)
+    system = ActorSystem(ThreadsEngine())
+    world = Lonely(system)
     caplog.set_level(logging.CRITICAL)  # pytest would keep the records
     patient = MailboxSpec(capacity=10_000)
-    runtime.start(
+    system.start(
         SupervisorSpec(
             "root",
             [ChildSpec("a", world.recorder, max_deliveries=1, backoff=NO_BACKOFF, mailbox=patient)],
-            OneForOne(Intensity(restarts=100_000)),
+            OneForOne(Intensity(max_restarts=100_000)),
         )
     )
-    ref = runtime.ref("a")
+    ref = system.ref("a")
     world.crash(ref, 1_500)
     threads, files, objects = threading.active_count(), len(os.listdir("/proc/self/fd")), count_objects()
     world.crash(ref, 3_000)
     assert threading.active_count() <= threads  # fewer: what another test left has ended meanwhile
     assert len(os.listdir("/proc/self/fd")) <= files
     assert count_objects() - objects < 500
-    runtime.stop()
+    system.stop()
 
 
 class Lonely:
     """As much of a World as a recorder needs."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+    def __init__(self, system: ActorSystem) -> None:
+        self.runtime = system
 
     def note(self, what: Any) -> None:
         """Forget it."""
@@ -132,8 +132,8 @@ def test_hung_threads_that_return_leave_nothing_behind(threads: World) -> None:
     threads.tell("a", lambda actor: go.wait(PATIENCE))
 
     def hangs() -> bool:
-        one = threads.runtime.cell("a").incarnation
-        return one is not None and bool(one.turn)
+        incarnation = threads.runtime.cell("a").incarnation
+        return incarnation is not None and bool(incarnation.turn)
 
     for count in range(1, 6):
         threads.until(hangs)
@@ -142,7 +142,7 @@ def test_hung_threads_that_return_leave_nothing_behind(threads: World) -> None:
     go.set()
     assert threads.ref("a").ask("end").get() == ("answer", "end")
     for each in [each for each in threading.enumerate() if each.name == "actor-a"]:
-        if each is not threads.runtime.cell("a").seat.thread:  # type: ignore[attr-defined]
+        if each is not threads.runtime.cell("a").worker.thread:  # type: ignore[attr-defined]
             each.join(PATIENCE)
     assert threading.active_count() == before
 
@@ -151,16 +151,16 @@ def test_a_message_told_just_before_a_thread_falls_idle_is_seen(
     threads: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its teller saw the taker at work and did not wake it; the taker had found nothing and was about to wait."""
-    box = None
+    mailbox = None
 
     run = Runner.run
 
     def run_and_be_told(runner: Runner, limit: int) -> bool:
-        nonlocal box
+        nonlocal mailbox
         more = run(runner, limit)
-        if box is None and not more and threads.record == [1]:
-            box = threads.runtime.cell("a").box
-            box.queue.append(Envelope(2))
+        if mailbox is None and not more and threads.record == [1]:
+            mailbox = threads.runtime.cell("a").mailbox
+            mailbox.queue.append(Envelope(2))
         return more
 
     monkeypatch.setattr(Runner, "run", run_and_be_told)
@@ -170,28 +170,28 @@ def test_a_message_told_just_before_a_thread_falls_idle_is_seen(
 
 
 def test_on_threads_a_promise_waits_for_its_deadline_in_real_time() -> None:
-    runtime = Runtime(ThreadsEngine())
-    assert isinstance(runtime.clock, SystemClock)
-    runtime.start(SupervisorSpec("root", [ChildSpec("a", Lonely(runtime).recorder)]))
+    system = ActorSystem(ThreadsEngine())
+    assert isinstance(system.clock, SystemClock)
+    system.start(SupervisorSpec("root", [ChildSpec("a", Lonely(system).recorder)]))
     go = threading.Event()
     with pytest.raises(AskTimeout, match=r"within 0\.05 s"):  # while the actor is still held
-        runtime.ref("a").ask(lambda actor: go.wait(PATIENCE), timeout=0.05).get()
+        system.ref("a").ask(lambda actor: go.wait(PATIENCE), timeout=0.05).get()
     go.set()
     objects = count_objects()
     for _ in range(300):
-        assert runtime.wait(0.0001) is False
+        assert system.wait(0.0001) is False
     assert count_objects() - objects < 50
-    runtime.stop()
-    assert runtime.wait(0.0) is True
+    system.stop()
+    assert system.wait(0.0) is True
 
 
 def test_timers_on_the_machines_clock_fire() -> None:
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     fired = threading.Event()
-    runtime.start(SupervisorSpec("root", [ChildSpec("a", Lonely(runtime).recorder)]))
-    runtime.ref("a").ask(lambda actor: actor.context.after(0.01, lambda actor: fired.set()) and None).get()
+    system.start(SupervisorSpec("root", [ChildSpec("a", Lonely(system).recorder)]))
+    system.ref("a").ask(lambda actor: actor.context.after(0.01, lambda actor: fired.set()) and None).get()
     assert fired.wait(PATIENCE)
-    runtime.stop()
+    system.stop()
 
 
 def test_a_timers_failing_action_does_not_end_the_others(threads: World) -> None:
@@ -251,9 +251,9 @@ def test_inline_one_that_waits_past_its_deadline_is_replaced_on_the_same_stack(i
 
 def test_the_inline_engine_needs_a_clock_that_it_can_move() -> None:
     with pytest.raises(TypeError, match="ManualClock"):
-        Runtime(InlineEngine(), clock=SystemClock())
+        ActorSystem(InlineEngine(), clock=SystemClock())
     clock = ManualClock()
-    assert Runtime(InlineEngine(), clock=clock).clock is clock
+    assert ActorSystem(InlineEngine(), clock=clock).clock is clock
 
 
 @in_one_process

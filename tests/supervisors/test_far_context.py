@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout
-from kubeedge_actors.supervisors import Actor, Failed, MailboxSpec, Reason, Ref, Reply
+from kubeedge_actors.supervisors import Actor, Crashed, MailboxSpec, Reason, Ref, ReplyTo
 from tests.supervisors.test_processes import PATIENCE, Plant, close
 
 
@@ -51,7 +51,7 @@ class Worker(Actor):
     """Does what it is told the name of."""
 
     def __init__(self) -> None:
-        self.kept: list[Reply] = []
+        self.kept: list[ReplyTo] = []
 
     def receive(self, message: object) -> object:
         """Do it."""
@@ -69,17 +69,17 @@ class Worker(Actor):
 
     def do_ask(self, ref: Ref) -> object:
         """And wait."""
-        promise = ref.ask("asked by its Ref")
-        answer = promise.get()
-        return answer, promise.done
+        future = ref.ask("asked by its Ref")
+        answer = future.get()
+        return answer, future.done
 
     def do_ask_in_vain(self, ref: Ref) -> object:
         """What can not be carried has no answer, and says so at once."""
-        promise = ref.ask(lambda: None)
+        future = ref.ask(lambda: None)
         with pytest.raises(AnswerLost, match="could not be carried to another process"):
-            promise.get()
-        promise.then(None, lambda error: self.context.tell("keeper", str(error)))  # type: ignore[arg-type]
-        return promise.done
+            future.get()
+        future.then(None, lambda error: self.context.tell("keeper", str(error)))  # type: ignore[arg-type]
+        return future.done
 
     def do_publish_in_vain(self, ref: Ref) -> int:
         """Nobody takes it."""
@@ -132,7 +132,7 @@ class Worker(Actor):
 class Batching(Actor):
     """Takes numbers three at a time, and tells the keeper how they came."""
 
-    def batch(self, message_type: type) -> int:
+    def max_batch(self, message_type: type) -> int:
         """All but texts."""
         return 1 if message_type is str else 3
 
@@ -171,7 +171,7 @@ def test_a_question_that_can_not_be_carried_fails_there_at_once(plant: Plant) ->
     plant.wait_for(lambda: plant.kept)
     assert plant.kept == ["the question could not be carried to another process"]
     (letter,) = plant.runtime.dead_letters
-    assert (letter.recipient, letter.sender, letter.reason) == ("keeper", "worker", Reason.UNCARRIED)
+    assert (letter.recipient, letter.sender, letter.reason) == ("keeper", "worker", Reason.NOT_SERIALIZABLE)
 
 
 def test_what_nobody_takes_is_told_as_zero_and_is_a_dead_letter(plant: Plant) -> None:
@@ -203,15 +203,19 @@ def test_what_only_the_other_process_understands_is_lost_with_a_reason(plant: Pl
         done(plant, "answer_what_can_not_be_understood")
     done(plant, "hear_what_can_not_be_understood")
     (letter,) = plant.runtime.dead_letters
-    assert (letter.sender, letter.reason, letter.error) == ("worker", Reason.UNCARRIED, "ValueError: not for this side")
-    assert not [each for each in plant.events if isinstance(each, Failed)]
+    assert (letter.sender, letter.reason, letter.error) == (
+        "worker",
+        Reason.NOT_SERIALIZABLE,
+        "ValueError: not for this side",
+    )
+    assert not [each for each in plant.events if isinstance(each, Crashed)]
 
 
 def test_a_message_that_the_other_process_does_not_understand_is_a_dead_letter_and_no_crash(plant: Plant) -> None:
     with pytest.raises(AnswerLost):
         plant.ask(OnlyThere())
     (letter,) = plant.runtime.dead_letters
-    assert (letter.reason, letter.error) == (Reason.UNCARRIED, "Uncarried: ValueError: not for this side")
+    assert (letter.reason, letter.error) == (Reason.NOT_SERIALIZABLE, "Uncarried: ValueError: not for this side")
     assert plant.ask(1) == ("answer", 1)
 
 
@@ -237,7 +241,7 @@ def stopped(plant: Plant) -> Iterator[None]:
     os.kill(pid, signal.SIGSTOP)
     try:
         plant.worker.tell("first")
-        plant.wait_for(lambda: not plant.runtime.cell("worker").box.queue)  # it is in hand
+        plant.wait_for(lambda: not plant.runtime.cell("worker").mailbox.queue)  # it is in hand
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -257,7 +261,7 @@ def test_what_can_not_be_carried_is_taken_out_of_its_batch(batching: Plant) -> N
     with pytest.raises(AnswerLost, match="TypeError: number 1 stays here"):
         promises[1].get()
     assert flat(batching.kept) == [[Fussy(0, True), Fussy(2, True)]]
-    assert [each.reason for each in batching.runtime.dead_letters] == [Reason.UNCARRIED]
+    assert [each.reason for each in batching.runtime.dead_letters] == [Reason.NOT_SERIALIZABLE]
 
 
 def test_what_the_other_process_does_not_understand_is_taken_out_of_its_batch(batching: Plant) -> None:
@@ -266,6 +270,6 @@ def test_what_the_other_process_does_not_understand_is_taken_out_of_its_batch(ba
             batching.worker.tell(OnlyThere())
     assert batching.ask("last") == "last"
     assert [(each.reason, each.error) for each in batching.runtime.dead_letters] == [
-        (Reason.UNCARRIED, "ValueError: not for this side")
+        (Reason.NOT_SERIALIZABLE, "ValueError: not for this side")
     ] * 4
-    assert not [each for each in batching.events if isinstance(each, Failed)]
+    assert not [each for each in batching.events if isinstance(each, Crashed)]

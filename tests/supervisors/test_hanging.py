@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.supervisors import Failed, Hung, MailboxSpec, OneForAll, Reason, Restarted, Started, Unhandled
-from kubeedge_actors.supervisors.engines.threads import HostsEngine
+from kubeedge_actors.supervisors import Crashed, Hung, MailboxSpec, OneForAll, Reason, Restarted, Started, Unhandled
+from kubeedge_actors.supervisors.engines.threads import ProcessEngine
 from tests.supervisors.world import Boom, Lively, Recorder, Stop, World, spec
 from tests.support.waiting import PATIENCE
 
@@ -30,8 +30,8 @@ def test_g10_a_handler_that_ran_past_its_deadline_is_hung_and_its_result_is_disc
     assert (hung.name, hung.incarnation, hung.message, hung.duration) == ("a", 1, "function", 5.0)
     # on hosts its process is killed, unless it was faster: what is killed does not tidy up
     world.until(lambda: world.record.count("a starts") == 2)
-    world.until(lambda: isinstance(world.engine, HostsEngine) or "a stops" in world.record)
-    world.until_seen(Failed, 1)
+    world.until(lambda: isinstance(world.engine, ProcessEngine) or "a stops" in world.record)
+    world.until_seen(Crashed, 1)
 
 
 def test_g10_a_message_that_hangs_its_actor_every_time_is_a_dead_letter(world: World) -> None:
@@ -39,7 +39,7 @@ def test_g10_a_message_that_hangs_its_actor_every_time_is_a_dead_letter(world: W
     world.tell("a", lambda actor: world.clock.advance(4.0), 1)
     world.until(lambda: world.record == [1])
     (letter,) = world.letters
-    assert (letter.reason, letter.deliveries) == (Reason.CRASH_LIMIT, 2)
+    assert (letter.reason, letter.failed_deliveries) == (Reason.CRASH_LIMIT, 2)
     assert "ran for 4.000 s" in letter.error
     world.until_seen(Hung, 2)
 
@@ -100,14 +100,14 @@ def trapped(threads: World, **more: Any) -> Trap:
 
 def test_g10_a_hung_handler_is_replaced_while_it_hangs(threads: World) -> None:
     trap = trapped(threads)
-    promise = threads.ref("a").ask(trap)
+    future = threads.ref("a").ask(trap)
     threads.tell("a", 1)
     assert trap.entered.wait(PATIENCE)
     threads.advance(3.1)
-    assert promise.get() == "second time"
+    assert future.get() == "second time"
     threads.until(lambda: ("a", 1) in threads.record)
     assert "first time returns" not in threads.record
-    (failed,) = threads.until(lambda: threads.of(Failed))
+    (failed,) = threads.until(lambda: threads.of(Crashed))
     assert "self.go.wait" in failed.traceback  # where it hangs
     trap.go.set()
     threads.until(lambda: "a stops" in threads.record)
@@ -121,7 +121,7 @@ def test_g10_what_a_replaced_incarnation_says_is_not_heard(threads: World) -> No
     threads.until(lambda: threads.of(Restarted, "a"))
     trap.go.set()
     letters = threads.wait_for_letters(2)
-    assert [each.reason for each in letters] == [Reason.LATE, Reason.LATE]
+    assert [each.reason for each in letters] == [Reason.SUPERSEDED_SENDER, Reason.SUPERSEDED_SENDER]
     threads.until(lambda: "a stops" in threads.record)
     assert threads.ref("b").ask(1).get() == ("answer", 1)
     assert ("b", "from the grave") not in threads.record
@@ -147,7 +147,7 @@ def test_g10_what_a_replaced_incarnation_asked_for_does_not_reach_the_next(threa
     threads.until(lambda: "asked" in threads.record)
     assert threads.ref("a").ask(2).get() == ("answer", 2)
     assert threads.record == ["asked", 2]
-    assert len(threads.of(Failed)) == 1
+    assert len(threads.of(Crashed)) == 1
 
 
 def test_g10_what_a_replaced_incarnation_waited_to_say_does_not_come_after_its_successor(threads: World) -> None:
@@ -166,11 +166,11 @@ def test_g10_what_a_replaced_incarnation_waited_to_say_does_not_come_after_its_s
     )
     with threads.held("b"):
         threads.tell("a", say)
-        threads.until(lambda: threads.runtime.cell("b").box.waiting)
+        threads.until(lambda: threads.runtime.cell("b").mailbox.blocked_producers)
         threads.advance(3.1)
         threads.until_seen(Restarted, 1)
         (letter,) = threads.wait_for_letters(1)
-        assert (letter.message, letter.reason) == ((1, 2), Reason.LATE)
+        assert (letter.message, letter.reason) == ((1, 2), Reason.SUPERSEDED_SENDER)
     threads.until(lambda: len(threads.record) == 5)
     assert [each[1] for each in threads.record] == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
 
@@ -217,7 +217,7 @@ def test_g10_what_a_replaced_handler_raises_in_the_end_changes_nothing(
     threads.until(lambda: "a stops" in threads.record)
     assert threads.ref("a").ask(1).get() == ("answer", 1)
     assert threads.record.count("second time") == 1
-    assert len(threads.of(Failed)) == 1
+    assert len(threads.of(Crashed)) == 1
     assert threads.letters == []
 
 
@@ -246,7 +246,7 @@ def test_g10_a_stop_hook_that_hangs_after_a_crash_is_replaced_and_nothing_comes_
     threads.until(lambda: "stopped at last" in threads.record)
     assert threads.ref("a").ask(2).get() == ("answer", 2)
     assert threads.record == ["second time", 1, "stopped at last", 2]
-    assert len(threads.of(Failed)) == 1
+    assert len(threads.of(Crashed)) == 1
 
 
 def test_g10_a_start_hook_that_hangs_is_replaced(threads: World) -> None:
@@ -287,7 +287,7 @@ def test_g10_a_hung_actor_does_not_keep_its_group_from_restarting(threads: World
     threads.tell("b", hang, "later")
     assert entered.wait(PATIENCE)
     threads.tell("a", "boom")
-    threads.until(lambda: threads.of(Failed, "a"))
+    threads.until(lambda: threads.of(Crashed, "a"))
     threads.advance(2.1)
     threads.until(lambda: ("b", "later") in threads.record)
     assert "second time" in threads.record
@@ -306,5 +306,5 @@ def test_g10_no_turn_both_counts_and_is_done_again(threads: World) -> None:
 
     threads.start(spec("a", lambda: Edgy(threads), handler_deadline=0.5, max_deliveries=1_000))
     promises = [threads.ref("a").ask(number, timeout=PATIENCE) for number in range(500)]
-    counted = [promise.get() for promise in promises]
+    counted = [future.get() for future in promises]
     assert counted == list(range(500))

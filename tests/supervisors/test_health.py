@@ -11,23 +11,23 @@ from kubeedge_actors.errors import RegistrationError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     Actor,
+    ActorSystem,
     Backoff,
     ChildSpec,
-    Failed,
+    Crashed,
     Intensity,
     OneForOne,
     Restart,
-    Runtime,
-    Slow,
+    StartTimedOut,
     Stopped,
     SupervisorSpec,
     ThreadsEngine,
 )
 from kubeedge_actors.supervisors import health as probing
-from kubeedge_actors.supervisors.health import Prober
+from kubeedge_actors.supervisors.health import HealthChecker
 from tests.support.waiting import PATIENCE
 
-SLOWLY = Backoff(first=60.0, immediate=0)
+SLOWLY = Backoff(initial=60.0, immediate_retries=0)
 
 
 class Patient(Module):
@@ -53,13 +53,13 @@ class World:
 
     def __init__(self) -> None:
         self.entered, self.leave, self.ended = threading.Event(), threading.Event(), threading.Event()
-        self.runtime = Runtime(ThreadsEngine())
-        self.runtime.events.subscribe(lambda event: self.ended.set() if isinstance(event, Failed | Stopped) else None)
+        self.runtime = ActorSystem(ThreadsEngine())
+        self.runtime.events.subscribe(lambda event: self.ended.set() if isinstance(event, Crashed | Stopped) else None)
 
-    def start(self, restart: Restart = Restart.PERMANENT) -> Prober:
+    def start(self, restart: Restart = Restart.PERMANENT) -> HealthChecker:
         spec = Patient.spec(lambda: Patient(self.entered, self.leave), backoff=SLOWLY, restart=restart)
-        self.runtime.start(SupervisorSpec("root", [spec], OneForOne(Intensity(restarts=10, within=10.0))))
-        return Prober(self.runtime)
+        self.runtime.start(SupervisorSpec("root", [spec], OneForOne(Intensity(max_restarts=10, period=10.0))))
+        return HealthChecker(self.runtime)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def world() -> Iterator[World]:
 
 
 def test_an_actor_that_answers_is_ok_and_says_how_fast(world: World) -> None:
-    (health,) = world.start().look(patience=PATIENCE).values()
+    (health,) = world.start().check(timeout=PATIENCE).values()
     assert health.state == "ok"
     assert health.answered is not None and health.answered > 0
     assert health.age >= 0
@@ -85,12 +85,12 @@ def test_one_that_does_not_come_back_from_a_message_is_hung_and_gets_no_heap_of_
     world.runtime.ref("patient").tell("in")
     assert world.entered.wait(PATIENCE)
     for _ in range(5):
-        health = prober.look(patience=0.05)["patient"]
+        health = prober.check(timeout=0.05)["patient"]
     assert (health.state, health.answered) == ("hung", None)
     assert health.age >= 0.05
-    assert len(world.runtime.cell("patient").box.orders) == 1
+    assert len(world.runtime.cell("patient").mailbox.system_queue) == 1
     world.leave.set()
-    assert prober.look(patience=PATIENCE)["patient"].state == "ok"
+    assert prober.check(timeout=PATIENCE)["patient"].state == "ok"
 
 
 def test_one_that_has_just_begun_to_work_is_not_hung(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,14 +98,14 @@ def test_one_that_has_just_begun_to_work_is_not_hung(world: World, monkeypatch: 
     prober = world.start()
     world.runtime.ref("patient").tell("in")
     assert world.entered.wait(PATIENCE)
-    assert prober.look(patience=0.0)["patient"].state == "ok"
+    assert prober.check(timeout=0.0)["patient"].state == "ok"
 
 
 def test_one_that_waits_for_its_next_start_is_restarting(world: World) -> None:
     prober = world.start()
     world.runtime.ref("patient").tell(1)
     assert world.ended.wait(PATIENCE)
-    assert prober.look(patience=0.0)["patient"].state == "restarting"
+    assert prober.check(timeout=0.0)["patient"].state == "restarting"
 
 
 def test_one_whose_start_does_not_come_back_is_hung_and_those_behind_it_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,34 +116,34 @@ def test_one_whose_start_does_not_come_back_is_hung_and_those_behind_it_start(mo
         def on_start(self) -> None:
             leave.wait(PATIENCE)
 
-    runtime = Runtime(ThreadsEngine())
-    runtime.events.subscribe(lambda event: slow.set() if isinstance(event, Slow) else None)
+    system = ActorSystem(ThreadsEngine())
+    system.events.subscribe(lambda event: slow.set() if isinstance(event, StartTimedOut) else None)
     children = [ChildSpec("blocked", Blocked), ChildSpec("behind", Actor)]
-    own = SupervisorSpec("own", children, patience=0.1)
+    own = SupervisorSpec("own", children, start_timeout=0.1)
     try:
-        runtime.start(SupervisorSpec("root", [own]))
+        system.start(SupervisorSpec("root", [own]))
         assert slow.is_set()
-        health = Prober(runtime).look(patience=PATIENCE)
+        health = HealthChecker(system).check(timeout=PATIENCE)
         assert (health["blocked"].state, health["behind"].state) == ("hung", "ok")
         assert health["blocked"].age >= 0.05
         leave.set()
-        assert runtime.ref("blocked").name == "blocked"
-        runtime.health("blocked", PATIENCE).get()
-        assert Prober(runtime).look(patience=PATIENCE)["blocked"].state == "ok"
+        assert system.ref("blocked").name == "blocked"
+        system.snapshot("blocked", PATIENCE).get()
+        assert HealthChecker(system).check(timeout=PATIENCE)["blocked"].state == "ok"
     finally:
         leave.set()
-        runtime.stop(PATIENCE)
+        system.stop(PATIENCE)
 
 
 def test_one_that_is_not_started_again_is_down(world: World) -> None:
     prober = world.start(Restart.TRANSIENT)
-    world.runtime.cell("patient").box.post(lambda: None)
-    with world.runtime.deciding():
-        world.runtime.cell("patient").halt(final=True)
+    world.runtime.cell("patient").mailbox.post_system(lambda: None)
+    with world.runtime.decision_lock():
+        world.runtime.cell("patient").stop(terminate=True)
     assert world.ended.wait(PATIENCE)
-    assert prober.look()["patient"].state == "down"
+    assert prober.check()["patient"].state == "down"
 
 
 def test_who_is_not_there_is_a_mistake(world: World) -> None:
     with pytest.raises(RegistrationError, match="nobody"):
-        world.start().look(["nobody"])
+        world.start().check(["nobody"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.errors import AnswerLost
-from kubeedge_actors.supervisors import Actor, Failed, Reason, Restarted
+from kubeedge_actors.supervisors import Actor, Crashed, Reason, Restarted
 from tests.supervisors.world import Boom, Recorder, World, in_one_process, spec
 
 
@@ -16,7 +16,7 @@ def test_g1_a_crash_loses_no_queued_message(world: World) -> None:
     world.tell("a", *range(6), "boom", *range(6, 20))
     world.until(lambda: len(world.record) == 20)
     assert world.record == list(range(20))
-    assert len(world.of(Failed)) == 1
+    assert len(world.of(Crashed)) == 1
 
 
 def test_g1_a_ref_stays_valid_over_restarts(world: World) -> None:
@@ -42,9 +42,14 @@ def test_g2_the_message_in_hand_is_delivered_again_and_then_a_dead_letter(world:
     world.start(spec("a", lambda: Recorder(world), max_deliveries=3))
     world.tell("a", "boom", 1)
     world.until(lambda: world.record == [1])
-    assert len(world.of(Failed)) == 3
+    assert len(world.of(Crashed)) == 3
     (letter,) = world.letters
-    assert (letter.recipient, letter.message, letter.reason, letter.deliveries) == ("a", "boom", Reason.CRASH_LIMIT, 3)
+    assert (letter.recipient, letter.message, letter.reason, letter.failed_deliveries) == (
+        "a",
+        "boom",
+        Reason.CRASH_LIMIT,
+        3,
+    )
     assert letter.error == "Boom: asked for"
     assert "in receive" in letter.traceback and "Boom: asked for" in letter.traceback
 
@@ -85,7 +90,7 @@ def test_g2_a_crash_in_on_start_keeps_every_message(world: World) -> None:
     world.start(spec("a", lambda: Reluctant(world)))
     world.tell("a", 1, 2)
     world.until(lambda: world.record == [1, 2])
-    assert [each.phase for each in world.of(Failed)] == ["start", "start"]
+    assert [each.phase for each in world.of(Crashed)] == ["start", "start"]
 
 
 class Batcher(Actor):
@@ -94,7 +99,7 @@ class Batcher(Actor):
     def __init__(self, world: World, poison: set[int] | None = None) -> None:
         self.world, self.poison = world, poison or set()
 
-    def batch(self, message_type: type) -> int:
+    def max_batch(self, message_type: type) -> int:
         return 4 if message_type is int else 1
 
     def receive(self, message: object) -> object:
@@ -122,7 +127,7 @@ def test_g12_each_ask_of_a_batch_gets_its_own_answer(world: World) -> None:
     world.start(spec("a", lambda: Batcher(world)))
     with world.held("a"):
         promises = [world.ref("a").ask(number) for number in range(1, 7)]
-    assert [promise.get() for promise in promises] == [-1, -2, -3, -4, -5, -6]
+    assert [future.get() for future in promises] == [-1, -2, -3, -4, -5, -6]
 
 
 def test_g12_a_poison_message_ends_as_the_only_dead_letter_of_its_batch(world: World) -> None:
@@ -131,8 +136,8 @@ def test_g12_a_poison_message_ends_as_the_only_dead_letter_of_its_batch(world: W
         world.tell("a", *range(6))
     world.until(lambda: [3] in world.record and [4, 5] in world.record)
     assert world.record == [[0], [1], [3], [4, 5]]
-    assert [(each.message, each.deliveries) for each in world.letters] == [(2, 2)]
-    assert len(world.of(Failed)) == 3  # once in the batch, which counts for nobody, and twice alone
+    assert [(each.message, each.failed_deliveries) for each in world.letters] == [(2, 2)]
+    assert len(world.of(Crashed)) == 3  # once in the batch, which counts for nobody, and twice alone
 
 
 def test_g12_the_asker_of_the_poison_learns_it_and_the_others_get_their_answers(world: World) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.supervisors import MailboxSpec, Overflow, Reason
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.mailbox import KeyedQueue, Mailbox, Room
+from kubeedge_actors.supervisors.mailbox import CoalescingQueue, Mailbox, WaitResult
 from tests.supervisors.world import Recorder, World, spec
 from tests.support.waiting import PATIENCE
 
@@ -18,7 +18,7 @@ from tests.support.waiting import PATIENCE
 class Owner:
     """What a mailbox needs around it, with a note of each call."""
 
-    def __init__(self, mailbox_spec: MailboxSpec, room: Room = Room.CANNOT_WAIT) -> None:
+    def __init__(self, mailbox_spec: MailboxSpec, room: WaitResult = WaitResult.IMPOSSIBLE) -> None:
         self.refused: list[tuple[Any, Reason]] = []
         self.wakes = 0
         self.room = room
@@ -35,23 +35,23 @@ class Owner:
 
     def sweep(self) -> None:
         """What a cell does with what is left."""
-        for envelope in self.box.take_all():
+        for envelope in self.box.drain():
             self.refuse(envelope, Reason.STOPPED)
 
 
-def queued(box: Mailbox) -> list[Any]:
+def queued(mailbox: Mailbox) -> list[Any]:
     """What is in it."""
-    return [each.message for each in list(box.take_all())]
+    return [each.message for each in list(mailbox.drain())]
 
 
 def test_a_message_that_is_put_in_after_the_end_is_taken_out_again() -> None:
     """A teller saw room, then the mailbox ended, then the teller appended: Ref.tell, stopped half way."""
     owner = Owner(MailboxSpec())
-    assert len(owner.box.queue) < owner.box.limit
-    owner.box.end(owner.sweep)
+    assert len(owner.box.queue) < owner.box.fast_path_limit
+    owner.box.close_for_good(owner.sweep)
     owner.box.queue.append(Envelope("late"))
     if owner.box.idle:
-        owner.box.rouse()
+        owner.box.wake_consumer()
     assert owner.refused == [("late", Reason.STOPPED)]
 
 
@@ -59,12 +59,12 @@ def test_a_waker_that_is_under_way_at_the_end_does_not_hide_it_from_others() -> 
     """It has seen the taker idle and clears that after the end has set it: the next teller must still see it."""
     owner = Owner(MailboxSpec())
     owner.box.idle = True
-    owner.box.end(owner.sweep)
+    owner.box.close_for_good(owner.sweep)
     owner.box.idle = False
-    owner.box.rouse()
+    owner.box.wake_consumer()
     owner.box.queue.append(Envelope("late"))
     assert owner.box.idle
-    owner.box.rouse()
+    owner.box.wake_consumer()
     assert owner.refused == [("late", Reason.STOPPED)]
 
 
@@ -72,45 +72,45 @@ def test_only_the_first_teller_wakes_an_idle_taker() -> None:
     owner = Owner(MailboxSpec())
     owner.box.idle = True
     for number in range(3):
-        assert owner.box.press(Envelope(number))
+        assert owner.box.enqueue(Envelope(number))
     assert owner.wakes == 1
 
 
 def test_an_order_always_wakes_the_taker() -> None:
     owner = Owner(MailboxSpec())
-    owner.box.post(lambda: None)
-    owner.box.post(lambda: None)
-    assert owner.wakes == 2 and owner.box.attention
+    owner.box.post_system(lambda: None)
+    owner.box.post_system(lambda: None)
+    assert owner.wakes == 2 and owner.box.interrupt_requested
 
 
 def test_who_would_wait_for_ever_is_let_in_over_capacity() -> None:
-    owner = Owner(MailboxSpec(1), Room.WOULD_BE_FOR_EVER)
-    assert owner.box.press(Envelope(1)) and owner.box.press(Envelope(2))
-    assert (owner.box.forced, owner.box.blocked) == (1, 1)
+    owner = Owner(MailboxSpec(1), WaitResult.DEADLOCK)
+    assert owner.box.enqueue(Envelope(1)) and owner.box.enqueue(Envelope(2))
+    assert (owner.box.over_capacity, owner.box.blocked) == (1, 1)
 
 
 def test_who_can_not_wait_is_refused() -> None:
     owner = Owner(MailboxSpec(1))
-    assert owner.box.press(Envelope(1)) and not owner.box.press(Envelope(2))
+    assert owner.box.enqueue(Envelope(1)) and not owner.box.enqueue(Envelope(2))
     assert owner.refused == [(2, Reason.MAILBOX_FULL)]
 
 
 def test_a_closed_mailbox_still_takes_answers_until_its_end() -> None:
     owner = Owner(MailboxSpec())
     owner.box.close()
-    assert not owner.box.press(Envelope("new"))
-    assert owner.box.force(Envelope("answer"))
-    owner.box.end(owner.sweep)
-    assert not owner.box.force(Envelope("too late"))
+    assert not owner.box.enqueue(Envelope("new"))
+    assert owner.box.enqueue_over_capacity(Envelope("answer"))
+    owner.box.close_for_good(owner.sweep)
+    assert not owner.box.enqueue_over_capacity(Envelope("too late"))
     assert [message for message, _ in owner.refused] == ["new", "answer", "too late"]
 
 
 def test_a_reopened_mailbox_takes_messages_again() -> None:
     for overflow, key in ((Overflow.BLOCK, None), (Overflow.COALESCE, hash)):
         owner = Owner(MailboxSpec(2, overflow, key))
-        owner.box.end(owner.sweep)
+        owner.box.close_for_good(owner.sweep)
         owner.box.reopen()
-        assert owner.box.press(Envelope(1))
+        assert owner.box.enqueue(Envelope(1))
         assert queued(owner.box) == [1]
 
 
@@ -118,10 +118,10 @@ def test_what_is_put_back_comes_first_and_in_order() -> None:
     for overflow, key in ((Overflow.BLOCK, None), (Overflow.COALESCE, hash)):
         owner = Owner(MailboxSpec(10, overflow, key))
         for number in range(4):
-            owner.box.press(Envelope(number))
+            owner.box.enqueue(Envelope(number))
         taken = [owner.box.queue.popleft() for _ in range(3)]
-        owner.box.press(Envelope(0))
-        owner.box.put_back(taken)
+        owner.box.enqueue(Envelope(0))
+        owner.box.requeue(taken)
         assert len(owner.box.queue) == 5
         assert owner.box.queue[0].message == 0
         assert queued(owner.box) == [0, 1, 2, 3, 0]
@@ -129,13 +129,13 @@ def test_what_is_put_back_comes_first_and_in_order() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers())))
 def test_coalescing_leaves_the_latest_of_each_key_in_the_order_of_the_latest(messages: list[tuple[str, int]]) -> None:
-    queue = KeyedQueue(lambda message: message[0])  # type: ignore[index]
+    queue = CoalescingQueue(lambda message: message[0])  # type: ignore[index]
     for message in messages:
         queue.append(Envelope(message))
     latest = {key: index for index, (key, _) in enumerate(messages)}
     expected = [messages[index] for index in sorted(latest.values())]
     assert [queue.popleft().message for _ in range(len(queue))] == expected
-    assert queue.displaced == len(messages) - len(expected)
+    assert queue.coalesced == len(messages) - len(expected)
 
 
 def test_no_wake_up_is_lost_when_an_actor_falls_idle_all_the_time(threads: World) -> None:

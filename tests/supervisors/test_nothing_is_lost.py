@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from kubeedge_actors.errors import Stopped
+from kubeedge_actors.errors import ActorStopped
 from kubeedge_actors.supervisors import (
     Actor,
     Backoff,
@@ -65,7 +65,7 @@ class Clerk(Actor):
     def __init__(self, desk: Desk, name: str, batch: int) -> None:
         self.desk, self.name, self.size = desk, name, batch
 
-    def batch(self, message_type: type) -> int:
+    def max_batch(self, message_type: type) -> int:
         return self.size
 
     def receive(self, message: object) -> object:
@@ -143,7 +143,9 @@ def tree(desk: Desk, data: Any) -> SupervisorSpec:
     strategies = st.builds(
         lambda kind, intensity: kind(intensity), st.sampled_from([OneForOne, OneForAll, RestForOne]), intensities
     )
-    backoffs = st.sampled_from([Backoff(first=0.0, jitter=0.0), Backoff(first=1.0, jitter=0.0, immediate=0)])
+    backoffs = st.sampled_from(
+        [Backoff(initial=0.0, jitter=0.0), Backoff(initial=1.0, jitter=0.0, immediate_retries=0)]
+    )
     mailboxes = st.builds(
         MailboxSpec, st.sampled_from([2, 100]), st.sampled_from([Overflow.BLOCK, Overflow.REJECT, Overflow.DROP_OLDEST])
     )
@@ -190,12 +192,12 @@ class Office(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def crash(self, name: str) -> None:
-        with contextlib.suppress(Stopped):  # it has ended: the root gave up
+        with contextlib.suppress(ActorStopped):  # it has ended: the root gave up
             self.world.runtime.crash(name, Boom("injected"))
 
     @rule(name=st.sampled_from(NAMES))
     def restart(self, name: str) -> None:
-        with contextlib.suppress(Stopped):  # its supervisor is just giving up
+        with contextlib.suppress(ActorStopped):  # its supervisor is just giving up
             self.world.runtime.restart(name)
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 5.0]))
@@ -215,13 +217,13 @@ class Office(RuleBasedStateMachine):
         return all(
             cell.incarnation is None
             or cell.name in self.desk.hanging
-            or (cell.incarnation.turn is None and not len(cell.box.queue))
+            or (cell.incarnation.turn is None and not len(cell.mailbox.queue))
             for cell in cells
         )
 
     def idle(self) -> bool:
         cells = [self.world.runtime.cell(name) for name in NAMES]
-        return all(not len(cell.box.queue) and cell.state.value in ("running", "ended") for cell in cells)
+        return all(not len(cell.mailbox.queue) and cell.state.value in ("running", "ended") for cell in cells)
 
     def teardown(self) -> None:
         self.desk.release.set()
@@ -244,7 +246,7 @@ class InlineOffice(Office):
         queued: list[object] = []
         for name in NAMES:
             cell = self.world.runtime.cell(name)
-            queued += [cell.box.queue[index].message for index in range(len(cell.box.queue))]
+            queued += [cell.mailbox.queue[index].message for index in range(len(cell.mailbox.queue))]
         self.desk.check(queued)
 
 

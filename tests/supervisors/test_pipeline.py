@@ -9,11 +9,11 @@ from typing import Any
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
     Actor,
+    ActorSystem,
     ChildSpec,
     Intensity,
     OneForOne,
     Reason,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -57,17 +57,17 @@ def test_a_pipeline_of_six_with_random_crashes_loses_nothing() -> None:
     def factory(number: int) -> Any:
         return lambda: Stage(number, chances[number], done, out)
 
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     stages = [ChildSpec(f"stage-{number}", factory(number), backoff=NO_BACKOFF) for number in range(STAGES)]
-    runtime.start(SupervisorSpec("root", stages, OneForOne(Intensity(restarts=10**6))))
-    first = runtime.ref("stage-0")
+    system.start(SupervisorSpec("root", stages, OneForOne(Intensity(max_restarts=10**6))))
+    first = system.ref("stage-0")
     for number in range(1, MESSAGES + 1):
         first.tell(number)
     assert done.wait(PATIENCE)
-    runtime.stop()
+    system.stop()
     poison = {each for each in POISON if each > 0}
-    dead = {each.message for each in runtime.dead_letters if each.reason is Reason.CRASH_LIMIT}
+    dead = {each.message for each in system.dead_letters if each.reason is Reason.CRASH_LIMIT}
     assert dead == poison
-    assert runtime.dead_letters.total == len(poison)
+    assert system.dead_letters.total == len(poison)
     assert out == [number for number in range(1, MESSAGES + 1) if number not in poison]
-    assert runtime.failed is None
+    assert system.failure is None

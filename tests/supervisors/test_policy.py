@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.supervisors import (
     Backoff,
-    Ending,
+    ExitReason,
     Intensity,
     ManualClock,
     OneForAll,
@@ -19,10 +19,10 @@ from kubeedge_actors.supervisors import (
     RestForOne,
 )
 from kubeedge_actors.supervisors.deadletters import shorten
-from kubeedge_actors.supervisors.engines.timers import TIDY, Schedule
-from kubeedge_actors.supervisors.plan import Plan
+from kubeedge_actors.supervisors.engines.timers import COMPACT_AT, TimerQueue
 from kubeedge_actors.supervisors.stats import Stats
-from kubeedge_actors.supervisors.strategy import Verdict, decide
+from kubeedge_actors.supervisors.strategy import Action, decide
+from kubeedge_actors.supervisors.supervisor import RestartPlan
 
 moments = st.lists(st.floats(0, 100, allow_nan=False), max_size=40).map(sorted)
 
@@ -57,7 +57,7 @@ def test_a_delay_is_never_negative_nor_over_the_ceiling(
 
 
 def test_delays_grow_until_the_ceiling() -> None:
-    backoff = Backoff(first=1.0, factor=2.0, ceiling=10.0, jitter=0.0, immediate=1)
+    backoff = Backoff(initial=1.0, factor=2.0, maximum=10.0, jitter=0.0, immediate_retries=1)
     assert [backoff.delay(attempt, 0.9) for attempt in range(1, 8)] == [0.0, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 
 
@@ -65,22 +65,24 @@ def test_delays_grow_until_the_ceiling() -> None:
     ("strategy", "affected"), [(OneForOne(), ("b",)), (OneForAll(), ("a", "b", "c")), (RestForOne(), ("b", "c"))]
 )
 def test_a_decision_names_who_restarts_in_start_order(strategy: OneForOne, affected: tuple[str, ...]) -> None:
-    for kind, ending in itertools.product(Restart, Ending):
-        decision = decide(strategy, kind, ending, children=("a", "b", "c"), failed="b", history=(), now=1.0)
-        if kind.after(ending):
-            assert (decision.verdict, decision.restart, decision.history) == (Verdict.RESTART, affected, (1.0,))
+    for kind, reason in itertools.product(Restart, ExitReason):
+        decision = decide(strategy, kind, reason, children=("a", "b", "c"), failed="b", history=(), now=1.0)
+        if kind.should_restart(reason):
+            assert (decision.action, decision.restart, decision.history) == (Action.RESTART, affected, (1.0,))
         else:
-            assert (decision.verdict, decision.restart, decision.history) == (Verdict.LEAVE, (), ())
+            assert (decision.action, decision.restart, decision.history) == (Action.STOP, (), ())
 
 
 def test_over_the_intensity_the_decision_is_to_escalate() -> None:
-    strategy = OneForOne(Intensity(restarts=1, within=10.0))
-    decision = decide(strategy, Restart.PERMANENT, Ending.CRASH, children=("a",), failed="a", history=(1.0,), now=2.0)
-    assert (decision.verdict, decision.restart) == (Verdict.ESCALATE, ())
+    strategy = OneForOne(Intensity(max_restarts=1, period=10.0))
+    decision = decide(
+        strategy, Restart.PERMANENT, ExitReason.CRASH, children=("a",), failed="a", history=(1.0,), now=2.0
+    )
+    assert (decision.action, decision.restart) == (Action.ESCALATE, ())
 
 
 def test_a_plan_takes_one_step_at_a_time_and_only_reports_about_that_step() -> None:
-    plan = Plan(["b", "a"], ["a", "b"], delay=2.0, attempt=1)
+    plan = RestartPlan(["b", "a"], ["a", "b"], delay=2.0, attempt=1)
     assert not plan.done("a")
     assert plan.done("b") and plan.done("a")
     assert plan.next() is None  # the delay comes first
@@ -90,7 +92,7 @@ def test_a_plan_takes_one_step_at_a_time_and_only_reports_about_that_step() -> N
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=300))
 def test_a_schedule_gives_what_was_not_cancelled_in_time_order(entries: list[tuple[float, bool]]) -> None:
-    schedule = Schedule()
+    schedule = TimerQueue()
     expected = []
     for number, (due, cancelled) in enumerate(entries):
         entry = schedule.add(due, lambda number=number: number)  # type: ignore[misc]
@@ -100,26 +102,26 @@ def test_a_schedule_gives_what_was_not_cancelled_in_time_order(entries: list[tup
         else:
             expected.append((due, number))
     taken = []
-    while (action := schedule.take(10.0)) is not None:
+    while (action := schedule.pop_due(10.0)) is not None:
         taken.append(action())
     assert taken == [number for _, number in sorted(expected)]
     assert schedule.first_due() is None
 
 
 def test_cancelled_entries_do_not_pile_up() -> None:
-    schedule = Schedule()
+    schedule = TimerQueue()
     schedule.add(1e9, print)
-    for _ in range(100 * TIDY):
+    for _ in range(100 * COMPACT_AT):
         schedule.cancel(schedule.add(1e9, print))
-    assert len(schedule) < 3 * TIDY
+    assert len(schedule) < 3 * COMPACT_AT
 
 
 def test_a_schedule_takes_nothing_before_its_time_and_forgets_when_told() -> None:
-    schedule = Schedule()
+    schedule = TimerQueue()
     schedule.add(5.0, print)
-    assert schedule.take(4.9) is None
+    assert schedule.pop_due(4.9) is None
     schedule.clear()
-    assert schedule.take(10.0) is None
+    assert schedule.pop_due(10.0) is None
 
 
 def test_figures_are_of_the_last_samples() -> None:
@@ -134,17 +136,17 @@ def test_figures_are_of_the_last_samples() -> None:
 
 def test_a_new_actor_has_no_figures_and_what_it_took_is_added_up() -> None:
     stats = Stats()
-    assert (stats.sampled, stats.spent, stats.crashes, stats.buried) == (0, 0.0, 0, 0)
+    assert (stats.samples, stats.handling_seconds, stats.crashes, stats.dead_letters) == (0, 0.0, 0, 0)
     assert (stats.last_error, stats.failed_at) == ("", 0.0)
     for seconds in (0.25, 0.5):
         stats.sample(seconds)
-    assert (stats.sampled, stats.spent) == (2, 0.75)
+    assert (stats.samples, stats.handling_seconds) == (2, 0.75)
 
 
 def test_crashes_are_counted_for_good_and_the_recent_ones_by_their_age() -> None:
     stats = Stats()
     for number in range(70):
-        stats.fail(f"error {number}", at=1_000.0 + number, moment=float(number))
+        stats.record_crash(f"error {number}", at=1_000.0 + number, moment=float(number))
     assert (stats.crashes, stats.last_error, stats.failed_at) == (70, "error 69", 1_069.0)
     assert stats.crashes_within(10.0, now=69.0) == 10  # the one that is exactly ten seconds old counts no more
     assert stats.crashes_within(1_000.0, now=69.0) == 64

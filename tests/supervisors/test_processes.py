@@ -19,21 +19,21 @@ from kubeedge_actors.errors import AnswerLost, RegistrationError
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
     Actor,
+    ActorSystem,
     ChildSpec,
+    Crashed,
     Event,
-    Failed,
     Hung,
     Intensity,
     MailboxSpec,
     OneForOne,
     Reason,
     Restarted,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
 from kubeedge_actors.supervisors.engines.process import launcher
-from kubeedge_actors.supervisors.engines.threads import HostsEngine
+from kubeedge_actors.supervisors.engines.threads import ProcessEngine
 from tests.support.waiting import PATIENCE, eventually
 
 LOAD = 6_000
@@ -102,7 +102,7 @@ class Plant:
         self.before = set(processes_of(os.getpid()))
         self.kept: list[object] = []
         self.events: list[Event] = []
-        self.runtime = Runtime(ThreadsEngine())
+        self.runtime = ActorSystem(ThreadsEngine())
         self.changed = threading.Condition()
         self.runtime.events.subscribe(self.note)
         keeper = ChildSpec("keeper", partial(Keeper, self.kept), mailbox=MailboxSpec(2 * LOAD))
@@ -147,7 +147,7 @@ def processes_of(parent: int) -> list[int]:
         try:
             text = (each / "stat").read_text()
             below = int(text.rpartition(")")[2].split()[1]) == parent
-            if below and b"process.warden" in (each / "cmdline").read_bytes():
+            if below and b"process.forkserver" in (each / "cmdline").read_bytes():
                 found += [int(each.name), *processes_of(int(each.name))]
         except OSError:  # it has gone meanwhile, or is no process
             continue
@@ -186,7 +186,7 @@ def test_a_process_that_is_killed_while_idle_is_missed_at_once(plant: Plant) -> 
     pid = plant.ask("pid")
     os.kill(pid, signal.SIGKILL)
     plant.wait_for(lambda: any(type(each) is Restarted for each in plant.events))
-    (failed,) = [each for each in plant.events if isinstance(each, Failed)]
+    (failed,) = [each for each in plant.events if isinstance(each, Crashed)]
     assert failed.error == f"ProcessDied: the process {pid} of worker has ended"
     assert plant.ask("pid") != pid
 
@@ -195,7 +195,7 @@ def test_a_message_that_ends_the_process_every_time_is_a_dead_letter(plant: Plan
     with pytest.raises(AnswerLost, match="ProcessDied"):
         plant.ask("die")
     (letter,) = plant.runtime.dead_letters
-    assert (letter.message, letter.reason, letter.deliveries) == ("die", Reason.CRASH_LIMIT, 3)
+    assert (letter.message, letter.reason, letter.failed_deliveries) == ("die", Reason.CRASH_LIMIT, 3)
 
 
 def test_a_hung_handler_is_killed_and_its_message_comes_again() -> None:
@@ -222,8 +222,8 @@ def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
 ])  # fmt: skip
 def test_a_bad_start_is_a_crash_and_hangs_nobody(factory: type[Worker], error: str) -> None:
     plant = Plant(factory, max_deliveries=1)
-    plant.wait_for(lambda: sum(type(each) is Failed for each in plant.events) > 2)
-    failed = next(each for each in plant.events if isinstance(each, Failed))
+    plant.wait_for(lambda: sum(type(each) is Crashed for each in plant.events) > 2)
+    failed = next(each for each in plant.events if isinstance(each, Crashed))
     assert failed.phase == "start" and failed.error.startswith(error)
     close(plant)
 
@@ -233,10 +233,10 @@ def test_what_can_not_be_carried_is_a_dead_letter_with_a_reason_and_no_crash(pla
     with pytest.raises(AnswerLost, match="the answer can not be carried from its process"):
         plant.ask("function")
     to_worker, to_keeper = plant.runtime.dead_letters
-    assert (to_worker.recipient, to_worker.reason) == ("worker", Reason.UNCARRIED)
-    assert (to_keeper.recipient, to_keeper.sender, to_keeper.reason) == ("keeper", "worker", Reason.UNCARRIED)
+    assert (to_worker.recipient, to_worker.reason) == ("worker", Reason.NOT_SERIALIZABLE)
+    assert (to_keeper.recipient, to_keeper.sender, to_keeper.reason) == ("keeper", "worker", Reason.NOT_SERIALIZABLE)
     assert "lambda" in to_keeper.error and "function" in to_keeper.payload
-    assert [each for each in plant.events if isinstance(each, Failed)] == []
+    assert [each for each in plant.events if isinstance(each, Crashed)] == []
 
 
 def test_a_factory_made_on_the_spot_is_refused_with_a_sentence() -> None:
@@ -268,11 +268,11 @@ def test_a_warden_that_is_killed_is_replaced_and_its_processes_end_in_the_end(pl
 
 PARENT = """
     import threading
-    from kubeedge_actors.supervisors import ChildSpec, Runtime, SupervisorSpec
-    from kubeedge_actors.supervisors.engines.threads import HostsEngine
+    from kubeedge_actors.supervisors import ChildSpec, ActorSystem, SupervisorSpec
+    from kubeedge_actors.supervisors.engines.threads import ProcessEngine
     from tests.supervisors.test_processes import Worker
 
-    runtime = Runtime(HostsEngine())
+    runtime = ActorSystem(ProcessEngine())
     runtime.start(SupervisorSpec("root", [ChildSpec("worker", Worker), ChildSpec("second", Worker)]))
     print(*[runtime.ref(name).ask("pid").get() for name in ("worker", "second")], flush=True)
     runtime.ref("second").tell("hang")
@@ -303,8 +303,8 @@ def runs(pid: int) -> bool:
 def test_threads_import_nothing_of_processes() -> None:
     code = """
         import sys
-        from kubeedge_actors.supervisors import Actor, ChildSpec, Runtime, SupervisorSpec, ThreadsEngine
-        runtime = Runtime(ThreadsEngine())
+        from kubeedge_actors.supervisors import Actor, ChildSpec, ActorSystem, SupervisorSpec, ThreadsEngine
+        runtime = ActorSystem(ThreadsEngine())
         runtime.start(SupervisorSpec("root", [ChildSpec("a", Actor)]))
         runtime.stop()
         wrong = [each for each in sys.modules if "thespian" in each or "engines.process" in each or each == "subprocess"]
@@ -314,8 +314,8 @@ def test_threads_import_nothing_of_processes() -> None:
 
 
 def test_the_hosts_engine_gives_every_actor_a_process_unless_its_spec_says_not() -> None:
-    runtime = Runtime(HostsEngine())
-    runtime.start(SupervisorSpec("root", [ChildSpec("a", Worker), ChildSpec("b", Worker, isolation="thread")]))
-    assert runtime.ref("a").ask("pid").get() != os.getpid()
-    assert runtime.ref("b").ask("pid").get() == os.getpid()
-    runtime.stop()
+    system = ActorSystem(ProcessEngine())
+    system.start(SupervisorSpec("root", [ChildSpec("a", Worker), ChildSpec("b", Worker, isolation="thread")]))
+    assert system.ref("a").ask("pid").get() != os.getpid()
+    assert system.ref("b").ask("pid").get() == os.getpid()
+    system.stop()

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
     Actor,
+    ActorSystem,
     ChildSpec,
     Intensity,
     OneForAll,
     OneForOne,
     RestForOne,
-    Runtime,
     SupervisorSpec,
     ThreadsEngine,
 )
@@ -90,25 +90,25 @@ STEPS: Any = st.lists(
 @given(steps=STEPS, strategy=st.sampled_from([OneForOne, OneForAll, RestForOne]), limit=st.integers(1, 3))
 def test_each_message_is_done_or_a_dead_letter_and_in_order(steps: Any, strategy: Any, limit: int) -> None:
     done: list[Any] = []
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     hand = partial(ChildSpec, factory=Hand, isolation="process", max_deliveries=limit, backoff=NO_BACKOFF)
     hands = SupervisorSpec("hands", [hand(name=name) for name in "ab"], strategy(Intensity(100_000)))
-    runtime.start(SupervisorSpec("root", [ChildSpec("clerk", partial(Clerk, done, Counter())), hands]))
+    system.start(SupervisorSpec("root", [ChildSpec("clerk", partial(Clerk, done, Counter())), hands]))
     sent: list[Job] = []
     for what, name, woes in steps:
         if what == "send":
             for each in woes:
                 sent.append(Job(name, len(sent), each))
-                runtime.ref(name).tell(sent[-1])
+                system.ref(name).tell(sent[-1])
         elif what == "crash":
-            runtime.crash(name, ValueError("injected"))
+            system.crash(name, ValueError("injected"))
         else:
-            runtime.restart(name)
+            system.restart(name)
     for name in "ab":
-        assert runtime.ref(name).ask("end", PATIENCE).get() == "end"
-    eventually(lambda: len(done) + len(runtime.dead_letters) >= len(sent), "each is done or a dead letter")
-    runtime.stop()
-    dead: list[Any] = [each.message for each in runtime.dead_letters]
+        assert system.ref(name).ask("end", PATIENCE).get() == "end"
+    eventually(lambda: len(done) + len(system.dead_letters) >= len(sent), "each is done or a dead letter")
+    system.stop()
+    dead: list[Any] = [each.message for each in system.dead_letters]
     assert Counter(job.number for _, job in done) + Counter(job.number for job in dead) == Counter(range(len(sent)))
     assert {job.number for job in dead} == {job.number for job in sent if len(job.woes) >= limit}
     for name in "ab":

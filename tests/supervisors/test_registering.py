@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.errors import RegistrationError
-from kubeedge_actors.supervisors import ChildSpec, InlineEngine, Reason, Runtime, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, ChildSpec, InlineEngine, Reason, SupervisorSpec
 from tests.supervisors.world import Recorder, World, spec
 
 
@@ -35,9 +35,9 @@ def test_an_actor_without_a_name_is_refused(world: World) -> None:
 
 
 def test_an_unknown_group_is_refused_with_the_known_ones() -> None:
-    runtime = Runtime(InlineEngine(), groups=("resource", "user"))
+    system = ActorSystem(InlineEngine(), groups=("resource", "user"))
     with pytest.raises(RegistrationError, match="unknown group 'usr'; known: resource, user"):
-        runtime.start(SupervisorSpec("root", [ChildSpec("a", Recorder, group="usr")]))  # type: ignore[arg-type]
+        system.start(SupervisorSpec("root", [ChildSpec("a", Recorder, group="usr")]))  # type: ignore[arg-type]
 
 
 def test_what_nobody_emits_and_what_nobody_accepts_is_found_at_start(world: World, caplog: Any) -> None:
@@ -45,12 +45,12 @@ def test_what_nobody_emits_and_what_nobody_accepts_is_found_at_start(world: Worl
         world.start(
             child(world, "a", accepts=(Said,)), child(world, "b", emits=(Heard,)), child(world, "c", emits=(Heard,))
         )
-    assert [each.text for each in world.runtime.findings] == [
+    assert [each.text for each in world.runtime.wiring_warnings] == [
         "a accepts Said, which nobody emits",
         "b emits Heard, which nobody accepts",
         "c emits Heard, which nobody accepts",
     ]
-    assert [each.getMessage() for each in caplog.records] == [each.text for each in world.runtime.findings]
+    assert [each.getMessage() for each in caplog.records] == [each.text for each in world.runtime.wiring_warnings]
 
 
 def test_a_finding_is_said_once_and_goes_when_its_cause_goes(world: World, caplog: Any) -> None:
@@ -59,7 +59,7 @@ def test_a_finding_is_said_once_and_goes_when_its_cause_goes(world: World, caplo
     world.runtime.add(child(world, "b"))
     assert not caplog.records
     world.runtime.add(child(world, "c", emits=(Said,)))
-    assert world.runtime.findings == []
+    assert world.runtime.wiring_warnings == []
 
 
 def test_publish_reaches_all_who_accept_exactly_that_type(world: World) -> None:
@@ -71,7 +71,7 @@ def test_publish_reaches_all_who_accept_exactly_that_type(world: World) -> None:
     assert world.runtime.publish(said) == 2
     assert world.runtime.publish(Louder()) == 0
     world.until(lambda: sorted(name for name, _ in world.record) == ["a", "b"])
-    assert [each.reason for each in world.letters] == [Reason.NOBODY_ACCEPTS]
+    assert [each.reason for each in world.letters] == [Reason.NO_SUBSCRIBER]
 
 
 def test_an_actor_that_publishes_is_the_sender(world: World) -> None:

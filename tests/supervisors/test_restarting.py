@@ -10,9 +10,9 @@ import pytest
 from kubeedge_actors.supervisors import (
     Backoff,
     ChildSpec,
-    Ending,
+    Crashed,
     Escalated,
-    Failed,
+    ExitReason,
     Intensity,
     OneForAll,
     OneForOne,
@@ -26,10 +26,10 @@ from kubeedge_actors.supervisors import (
 )
 from tests.supervisors.world import Boom, Lively, Recorder, World, names, spec
 
-OFTEN = Intensity(restarts=1_000, within=10.0)
+OFTEN = Intensity(max_restarts=1_000, period=10.0)
 ENDINGS: dict[str, Any] = {
-    "normal": lambda actor: actor.context.stop(Ending.NORMAL),
-    "shutdown": lambda actor: actor.context.stop(Ending.SHUTDOWN),
+    "normal": lambda actor: actor.context.stop(ExitReason.NORMAL),
+    "shutdown": lambda actor: actor.context.stop(ExitReason.SHUTDOWN),
     "crash": Boom("an ending"),
 }
 COMES_BACK = {
@@ -126,15 +126,15 @@ def test_g4_a_failure_during_a_group_restart_restarts_the_group_again(world: Wor
 
 
 def test_g4_a_sibling_that_crashes_while_its_group_is_stopped_is_no_second_failure(world: World) -> None:
-    strategy = OneForAll(Intensity(restarts=1, within=10.0))
+    strategy = OneForAll(Intensity(max_restarts=1, period=10.0))
     world.start(*(lively(world, name) for name in "abc"), strategy=strategy)
     with world.held("c"):  # so that the plan waits for c, and a is still to be stopped
         world.tell("b", "boom")
         world.tell("a", "boom")
         if not world.inline:
-            world.until_seen(Failed, 2)
+            world.until_seen(Crashed, 2)
     world.until(lambda: world.of(Restarted, "c"))
-    assert world.runtime.failed is None
+    assert world.runtime.failure is None
     assert {each.name for each in world.of(Restarted)} == {"a", "b", "c"}
 
 
@@ -143,38 +143,38 @@ def test_g4_a_temporary_sibling_that_crashes_while_its_group_is_stopped_does_not
     threads.start(*children, strategy=OneForAll(OFTEN))
     with threads.held("c"):
         threads.tell("b", "boom")
-        threads.until_seen(Failed, 1)
+        threads.until_seen(Crashed, 1)
         threads.tell("a", "boom")
-        threads.until_seen(Failed, 2)
+        threads.until_seen(Crashed, 2)
     threads.until(lambda: threads.of(Restarted, "c"))
     assert threads.runtime.registry.names() == ("b", "c")
 
 
 def test_g4_more_restarts_than_the_intensity_allows_escalate_to_the_root(world: World) -> None:
     child = lively(world, "a", max_deliveries=100)
-    world.start(child, strategy=OneForOne(Intensity(restarts=3, within=5.0)))
+    world.start(child, strategy=OneForOne(Intensity(max_restarts=3, period=5.0)))
     world.tell("a", 1, "boom", 2)
-    world.until(lambda: world.runtime.failed)
+    world.until(lambda: world.runtime.failure)
     (escalated,) = world.until(lambda: world.of(Escalated))
     assert (escalated.name, escalated.child, escalated.restarts) == ("root", "a", 3)
-    assert world.runtime.failed == "a: Boom: asked for"
-    world.until(lambda: len(world.of(Failed)) == 4)
+    assert world.runtime.failure == "a: Boom: asked for"
+    world.until(lambda: len(world.of(Crashed)) == 4)
     assert [each.message for each in world.wait_for_letters(2)] == ["boom", 2]
 
 
 def test_g4_restarts_outside_the_sliding_window_do_not_count(world: World) -> None:
-    world.start(lively(world, "a"), strategy=OneForOne(Intensity(restarts=2, within=5.0)))
+    world.start(lively(world, "a"), strategy=OneForOne(Intensity(max_restarts=2, period=5.0)))
     for count in range(1, 7):
         world.tell("a", "boom")
         world.until_seen(Restarted, count)
         world.advance(2.6)
-    assert world.runtime.failed is None
+    assert world.runtime.failure is None
 
 
 def inner(world: World, *children: ChildSpec, restarts: int = 1, **more: Any) -> SupervisorSpec:
     """A supervisor below the root that gives up soon."""
-    made = SupervisorSpec("inner", children, OneForOne(Intensity(restarts=restarts, within=10.0)))
-    return replace(made, **{"backoff": Backoff(first=0.0, jitter=0.0), **more})
+    made = SupervisorSpec("inner", children, OneForOne(Intensity(max_restarts=restarts, period=10.0)))
+    return replace(made, **{"backoff": Backoff(initial=0.0, jitter=0.0), **more})
 
 
 def test_g4_an_escalation_is_a_failure_of_the_supervisor_and_restarts_its_children(world: World) -> None:
@@ -184,7 +184,7 @@ def test_g4_an_escalation_is_a_failure_of_the_supervisor_and_restarts_its_childr
     world.until(lambda: len(world.of(Restarted, "inner")) == 1)
     world.until(lambda: ("a", 3) in world.record)
     assert names(world.of(Escalated)) == ["inner"]
-    assert world.runtime.failed is None
+    assert world.runtime.failure is None
     assert [each for each in world.record if each in ("b stops", "b starts")] == ["b stops", "b starts"]
     assert not any(str(each).startswith("x ") for each in world.record)
     assert world.node("inner")["incarnation"] == 2
@@ -221,11 +221,11 @@ def test_g4_a_temporary_supervisor_that_gives_up_is_gone_with_its_children(world
 
 
 def test_g5_the_restarts_of_a_streak_wait_longer_and_longer(world: World) -> None:
-    patient = Backoff(first=1.0, factor=2.0, ceiling=3.0, jitter=0.0, immediate=1)
+    patient = Backoff(initial=1.0, factor=2.0, maximum=3.0, jitter=0.0, immediate_retries=1)
     world.start(lively(world, "a", backoff=patient))
     for attempt, delay in enumerate([0.0, 1.0, 2.0, 3.0, 3.0], start=1):
         world.tell("a", "boom")
-        world.until_seen(Failed, attempt)
+        world.until_seen(Crashed, attempt)
         if delay:
             world.advance(delay - 0.01)
             assert len(world.of(Restarted)) == attempt - 1
@@ -236,33 +236,38 @@ def test_g5_the_restarts_of_a_streak_wait_longer_and_longer(world: World) -> Non
 
 
 def test_g5_a_quiet_time_begins_the_streak_anew(world: World) -> None:
-    world.start(lively(world, "a", backoff=Backoff(first=1.0, jitter=0.0, immediate=0, quiet=20.0)))
+    world.start(lively(world, "a", backoff=Backoff(initial=1.0, jitter=0.0, immediate_retries=0, reset_after=20.0)))
     for pause in (2.0, 30.0, 2.0):
         count = len(world.of(Restarted)) + 1
         world.tell("a", "boom")
-        world.until_seen(Failed, count)
+        world.until_seen(Crashed, count)
         world.advance(pause)
         world.until_seen(Restarted, count)
     assert [each.attempt for each in world.of(Restarted)] == [1, 2, 1]
 
 
 def test_g5_a_supervisor_does_not_block_while_a_child_waits(world: World) -> None:
-    world.start(lively(world, "a", backoff=Backoff(first=100.0, jitter=0.0, immediate=0)), lively(world, "b"))
+    world.start(lively(world, "a", backoff=Backoff(initial=100.0, jitter=0.0, immediate_retries=0)), lively(world, "b"))
     world.tell("a", "boom")
-    world.until(lambda: world.of(Failed, "a"))
+    world.until(lambda: world.of(Crashed, "a"))
     world.tell("b", "boom")
     world.until(lambda: world.of(Restarted, "b"))
-    assert world.runtime.health("b").get()["state"] == "running"
-    assert world.runtime.health("a").get()["state"] == "waiting"
+    assert world.runtime.snapshot("b").get()["state"] == "running"
+    assert world.runtime.snapshot("a").get()["state"] == "waiting"
     assert world.of(Restarted, "a") == []
 
 
 def test_g5_what_is_told_during_the_back_off_is_handled_after_it(world: World) -> None:
     world.start(
-        spec("a", lambda: Recorder(world), max_deliveries=1, backoff=Backoff(first=5.0, jitter=0.0, immediate=0))
+        spec(
+            "a",
+            lambda: Recorder(world),
+            max_deliveries=1,
+            backoff=Backoff(initial=5.0, jitter=0.0, immediate_retries=0),
+        )
     )
     world.tell("a", 1, "boom", 2)
-    world.until(lambda: world.of(Failed))
+    world.until(lambda: world.of(Crashed))
     world.tell("a", 3)
     assert world.record == [1]
     world.advance(5.1)
@@ -275,13 +280,14 @@ def test_g5_one_that_fails_to_start_does_not_hold_up_those_behind_it(world: Worl
             raise Boom("no port")
 
     world.start(
-        spec("a", lambda: Broken(world, "a"), backoff=Backoff(first=100.0, jitter=0.0, immediate=0)), lively(world, "b")
+        spec("a", lambda: Broken(world, "a"), backoff=Backoff(initial=100.0, jitter=0.0, immediate_retries=0)),
+        lively(world, "b"),
     )
     assert names(world.of(Started)) == ["b", "root"]
     assert world.node("a")["state"] == "waiting"
 
 
 def test_g5_jitter_makes_delays_differ_within_its_share() -> None:
-    backoff = Backoff(first=10.0, jitter=0.5, immediate=0)
+    backoff = Backoff(initial=10.0, jitter=0.5, immediate_retries=0)
     delays = [backoff.delay(1, chance / 10) for chance in range(10)]
     assert min(delays) > 5.0 and max(delays) == 10.0 and len(set(delays)) == 10

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.errors import Stopped as StoppedError
-from kubeedge_actors.supervisors import Actor, Failed, Hung, Reason, Restarted, Started, Stopped, SupervisorSpec
+from kubeedge_actors.errors import ActorStopped as StoppedError
+from kubeedge_actors.supervisors import Actor, Crashed, Hung, Reason, Restarted, Started, Stopped, SupervisorSpec
 from tests.supervisors.world import Boom, Lively, Recorder, World, in_one_process, names, spec
 from tests.support.waiting import PATIENCE
 
@@ -118,7 +118,7 @@ def test_g6_a_handler_that_does_not_return_is_abandoned_at_the_deadline(threads:
     assert names(threads.of(Hung)) == ["a"]
     let_go.set()
     threads.until(lambda: "a stops" in threads.record)
-    assert threads.wait_for_letters(3)[2].reason is Reason.LATE
+    assert threads.wait_for_letters(3)[2].reason is Reason.SUPERSEDED_SENDER
 
 
 def test_g6_a_crash_while_draining_ends_it_and_tells_the_rest(world: World) -> None:
@@ -145,7 +145,7 @@ def test_g6_stop_is_idempotent_and_a_stopped_runtime_says_so(world: World) -> No
     with pytest.raises(StoppedError):
         world.runtime.restart("a")
     with pytest.raises(StoppedError):
-        world.runtime.health("a").get()
+        world.runtime.snapshot("a").get()
     with pytest.raises(StoppedError):
         world.runtime.add(spec("b", Actor))
 
@@ -154,8 +154,8 @@ def test_g8_a_probe_overtakes_what_is_queued(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
     with world.held("a"):
         world.tell("a", *range(500))
-        health = world.runtime.health("a")
-        health.listen(lambda: world.note("health"))
+        health = world.runtime.snapshot("a")
+        health.add_done_callback(lambda: world.note("health"))
     assert health.get()["depth"] == 500
     world.until(lambda: 499 in world.record)
     assert world.record.index("health") == 0
@@ -170,15 +170,15 @@ def test_g8_a_restart_overtakes_what_is_queued(world: World) -> None:
         world.runtime.restart("a")
     world.until(lambda: ("a", 49) in world.record)
     assert world.record[2:5] == ["a stops", "a starts", ("a", 1)]
-    assert world.of(Failed) == []
+    assert world.of(Crashed) == []
 
 
 def test_g8_a_stop_that_is_not_to_drain_overtakes_what_is_queued(world: World) -> None:
     world.start(spec("a", lambda: Recorder(world)))
     with world.held("a"):
         world.tell("a", *range(500))
-        with world.runtime.deciding():
-            world.runtime.cell("a").halt(final=False)
+        with world.runtime.decision_lock():
+            world.runtime.cell("a").stop(terminate=False)
     world.until(lambda: world.of(Stopped))
     assert (world.node("a")["state"], world.node("a")["depth"], world.record) == ("stopped", 500, [])
 
@@ -189,7 +189,7 @@ def test_an_injected_crash_comes_between_two_messages(world: World) -> None:
         world.tell("a", *range(10))
         world.runtime.crash("a", Boom("injected"))
     world.until(lambda: world.record == list(range(10)))
-    (failed,) = world.of(Failed)
+    (failed,) = world.of(Crashed)
     assert (failed.error, failed.message) == ("Boom: injected", "")
 
 
@@ -221,9 +221,11 @@ def test_an_actor_that_had_ended_can_be_restarted_by_hand(world: World) -> None:
 def test_a_restart_by_hand_ends_a_back_off(world: World) -> None:
     from kubeedge_actors.supervisors import Backoff
 
-    world.start(spec("a", lambda: Recorder(world), backoff=Backoff(first=1_000.0, immediate=0), max_deliveries=1))
+    world.start(
+        spec("a", lambda: Recorder(world), backoff=Backoff(initial=1_000.0, immediate_retries=0), max_deliveries=1)
+    )
     world.tell("a", "boom", 1)
-    world.until(lambda: world.of(Failed))
+    world.until(lambda: world.of(Crashed))
     world.runtime.restart("a")
     world.until(lambda: world.record == [1])
     world.advance(1_001.0)  # the order that the back-off had put off is no longer the newest

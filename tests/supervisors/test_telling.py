@@ -7,10 +7,10 @@ import threading
 
 from kubeedge_actors.supervisors import (
     Backoff,
+    Crashed,
     DeadLettered,
     Escalated,
     Event,
-    Failed,
     Hung,
     Intensity,
     OneForOne,
@@ -26,7 +26,7 @@ from tests.support.waiting import PATIENCE
 
 def test_g11_a_life_is_told_in_events(world: World) -> None:
     low = SupervisorSpec("low", [spec("a", lambda: Recorder(world), handler_deadline=3.0, max_deliveries=1)],
-                         OneForOne(Intensity(restarts=1, within=10.0)))  # fmt: skip
+                         OneForOne(Intensity(max_restarts=1, period=10.0)))  # fmt: skip
     world.start(low)
     world.tell("a", "boom")
     world.until(lambda: world.of(Restarted, "a"))
@@ -34,7 +34,7 @@ def test_g11_a_life_is_told_in_events(world: World) -> None:
     world.until(lambda: world.of(Restarted, "low") and len(world.of(Restarted, "a")) == 2)
     world.runtime.stop()
     kinds = [type(each) for each in world.events if each.name == "a"]
-    assert kinds == [Started, DeadLettered, Failed, Restarted, Hung, DeadLettered, Failed, Restarted, Stopped]
+    assert kinds == [Started, DeadLettered, Crashed, Restarted, Hung, DeadLettered, Crashed, Restarted, Stopped]
     assert [type(each) for each in world.events if each.name == "low"] == [
         Started,
         Escalated,
@@ -46,7 +46,12 @@ def test_g11_a_life_is_told_in_events(world: World) -> None:
 
 def test_g11_events_say_depth_age_and_durations(world: World) -> None:
     world.start(
-        spec("a", lambda: Recorder(world), max_deliveries=1, backoff=Backoff(first=8.0, immediate=0, jitter=0.0))
+        spec(
+            "a",
+            lambda: Recorder(world),
+            max_deliveries=1,
+            backoff=Backoff(initial=8.0, immediate_retries=0, jitter=0.0),
+        )
     )
 
     def take_three_seconds_and_crash(actor: Recorder) -> None:
@@ -55,7 +60,7 @@ def test_g11_events_say_depth_age_and_durations(world: World) -> None:
 
     with world.held("a"):
         world.tell("a", take_three_seconds_and_crash, 1, 2)
-    (failed,) = world.until(lambda: world.of(Failed))
+    (failed,) = world.until(lambda: world.of(Crashed))
     assert (failed.depth, failed.oldest, failed.duration) == (2, 3.0, 3.0)
     assert (failed.message, failed.incarnation, failed.phase) == ("function", 1, "handle")
     world.advance(8.1)
@@ -71,7 +76,7 @@ def test_g11_a_dead_letter_is_an_event_with_the_letter(world: World) -> None:
     world.tell("a", lambda actor: actor.context.tell("nobody", 1))
     world.until(lambda: len(world.of(DeadLettered)) == 2)
     first, second = (each.letter for each in world.of(DeadLettered))
-    assert (first.reason, first.sender) == (Reason.NOBODY_ACCEPTS, "")
+    assert (first.reason, first.sender) == (Reason.NO_SUBSCRIBER, "")
     assert (second.reason, second.sender, second.recipient) == (Reason.UNKNOWN_RECIPIENT, "a", "nobody")
 
 
@@ -85,7 +90,7 @@ def test_g11_every_subscriber_sees_all_events_in_one_order(threads: World) -> No
     for each in crowd:
         threads.tell(each.name, "boom", "boom", "boom")
     threads.until(lambda: len(threads.of(Restarted)) == 24)
-    threads.runtime.events.catch_up()
+    threads.runtime.events.wait_delivered()
     unsubscribe()
     threads.runtime.stop()
     assert second == first[: len(second)]
@@ -96,7 +101,7 @@ def test_g11_a_subscriber_may_use_the_runtime(world: World) -> None:
     """It is called with no lock held, in whatever thread."""
 
     def tell_on(event: Event) -> None:
-        if isinstance(event, Failed):
+        if isinstance(event, Crashed):
             tree: list[object] = []
             asker = threading.Thread(target=lambda: tree.append(world.runtime.tree()))
             asker.start()
@@ -161,7 +166,7 @@ def test_events_are_handed_out_in_the_order_in_which_they_were_decided(world: Wo
     world.tell("a", "boom")
     world.until(lambda: len(world.of(Restarted)) == 2)
     kinds = [type(each) for each in world.events if each.name == "a"]
-    assert kinds == [Started, Failed, Restarted, DeadLettered, Failed, Restarted]
+    assert kinds == [Started, Crashed, Restarted, DeadLettered, Crashed, Restarted]
 
 
 def test_what_all_incarnations_handled_is_counted_and_neither_starts_nor_crashes_are(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from kubeedge_actors.supervisors import Failed, Restarted
+from kubeedge_actors.supervisors import Crashed, Restarted
 from tests.supervisors.world import Recorder, World, in_one_process, spec
 from tests.support.waiting import PATIENCE
 
@@ -73,7 +73,7 @@ def test_a_slow_actor_gets_one_tick_and_not_a_heap_of_them(world: World) -> None
 def test_a_crash_cancels_the_timers_of_the_incarnation(world: World) -> None:
     class Ticking(Recorder):
         def on_start(self) -> None:
-            self.context.after(5.0, f"of incarnation {len(world.of(Failed)) + 1}")
+            self.context.after(5.0, f"of incarnation {len(world.of(Crashed)) + 1}")
 
     world.start(spec("a", lambda: Ticking(world), max_deliveries=1))
     world.advance(3.0)

@@ -9,7 +9,7 @@ import pytest
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, MailboxSpec, Overflow
-from kubeedge_actors.supervisors.tracing import Hop, Tracer
+from kubeedge_actors.supervisors.tracing import Span, Tracer
 from kubeedge_actors.testing import Harness, crash_at, inline
 
 
@@ -47,14 +47,14 @@ class Watched:
     """A harness, and the hops that were told."""
 
     def __init__(self, harness: Harness, wanted: str = "") -> None:
-        self.harness, self.hops = harness, list[Hop]()
+        self.harness, self.hops = harness, list[Span]()
         self.tracer = Tracer(
             harness.clock,
             self.hops.append,
             lambda to, message, own: not own and wanted in ("", to),
             lambda message: (f"<{message}>",) if isinstance(message, str) else (),
         )
-        harness.runtime.follow(self.tracer)
+        harness.system.set_tracer(self.tracer)
 
     def seen(self) -> list[tuple[str, ...]]:
         found: list[tuple[str, ...]] = [
@@ -86,9 +86,14 @@ def test_a_hop_says_when_for_how_long_and_how_the_message_calls_itself() -> None
         harness.ref("first").tell("hello")
         harness.clock.advance(2.0)
         harness.run()
-        hop = next(each for each in watched.hops if each.type == "str")
-        assert (hop.waited, hop.took, hop.delivery, hop.names) == (2.0, 0.0, 1, ("<hello>",))
-        assert hop.told == pytest.approx(harness.clock.now() - 2.0)
+        span = next(each for each in watched.hops if each.type == "str")
+        assert (span.queue_seconds, span.handling_seconds, span.delivery, span.message_ids) == (
+            2.0,
+            0.0,
+            1,
+            ("<hello>",),
+        )
+        assert span.sent_at == pytest.approx(harness.clock.now() - 2.0)
 
 
 def test_only_what_is_wanted_begins_a_trace_and_timers_do_not() -> None:
@@ -106,8 +111,8 @@ def test_a_crash_is_a_hop_and_the_next_delivery_another_of_the_same_id() -> None
     with inline(crash_at(First.spec(backoff=NO_BACKOFF, max_deliveries=2), 1, 3, 4), Second, contain=True) as harness:
         watched = Watched(harness)
         harness.tell("first", "hello")
-        hops = [hop for hop in watched.hops if hop.recipient == "first" and hop.type == "str"]
-        assert [(hop.outcome, hop.delivery) for hop in hops] == [("crashed: InjectedCrash", 1), ("handled", 2)]
+        spans = [span for span in watched.hops if span.recipient == "first" and span.type == "str"]
+        assert [(span.outcome, span.delivery) for span in spans] == [("crashed: InjectedCrash", 1), ("handled", 2)]
         watched.hops.clear()
         with pytest.raises(AnswerLost):
             harness.ask("first", "poison")
@@ -130,7 +135,7 @@ def test_followed_messages_are_handled_alone_and_others_in_batches() -> None:
         watched = Watched(harness)
         for number in range(3):
             harness.ref("batching").tell(number)
-        harness.runtime.follow(None)
+        harness.system.set_tracer(None)
         for number in range(3, 6):
             harness.ref("batching").tell(number)
         harness.run()
@@ -155,7 +160,7 @@ def test_a_followed_mailbox_keeps_its_policy(mailbox: MailboxSpec) -> None:
                 Watched(harness)
             for number in (1.0, 2.0, 2.0, 3.0):
                 harness.ref("second").tell(number)
-            depth = harness.runtime.tree()["children"][0]["depth"]
+            depth = harness.system.tree()["children"][0]["depth"]
             return [each.reason.value for each in harness.dead_letters], depth
 
     assert outcome(follow=True) == outcome(follow=False)
@@ -164,7 +169,7 @@ def test_a_followed_mailbox_keeps_its_policy(mailbox: MailboxSpec) -> None:
 def test_an_actor_that_comes_later_is_followed_too() -> None:
     with inline(First) as harness:
         watched = Watched(harness)
-        harness.runtime.add(Second.spec())
+        harness.system.add(Second.spec())
         harness.run()
         harness.tell("first", "hello")
         assert ("t1", "first", "second", "int", "handled") in watched.seen()

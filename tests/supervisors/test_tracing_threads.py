@@ -8,8 +8,8 @@ from collections import defaultdict
 import pytest
 
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import MailboxSpec, Overflow, Runtime, SupervisorSpec, ThreadsEngine
-from kubeedge_actors.supervisors.tracing import Hop, Tracer
+from kubeedge_actors.supervisors import ActorSystem, MailboxSpec, Overflow, SupervisorSpec, ThreadsEngine
+from kubeedge_actors.supervisors.tracing import Span, Tracer
 from tests.support.waiting import PATIENCE
 
 TELLERS, EACH = 3, 30_000
@@ -34,26 +34,26 @@ class Counter(Module):
 @pytest.mark.parametrize("overflow", [Overflow.BLOCK, Overflow.COALESCE], ids=lambda each: each.value)
 def test_nothing_is_lost_and_the_order_is_kept_while_it_is_switched(overflow: Overflow) -> None:
     seen: dict[int, list[int]] = defaultdict(list)
-    done, hops = threading.Event(), list[Hop]()
+    done, spans = threading.Event(), list[Span]()
     key = (lambda message: message) if overflow is Overflow.COALESCE else None
-    runtime = Runtime(ThreadsEngine())
+    system = ActorSystem(ThreadsEngine())
     spec = Counter.spec(lambda: Counter(seen, done), mailbox=MailboxSpec(50, overflow, key))
-    runtime.start(SupervisorSpec("root", [spec]))
-    tracer = Tracer(runtime.clock, hops.append, lambda *_: True, lambda message: ())
+    system.start(SupervisorSpec("root", [spec]))
+    tracer = Tracer(system.clock, spans.append, lambda *_: True, lambda message: ())
 
     def tell(teller: int) -> None:
         for number in range(EACH):
-            runtime.ref("counter").tell((teller, number))
+            system.ref("counter").tell((teller, number))
 
     tellers = [threading.Thread(target=tell, args=(teller,)) for teller in range(TELLERS)]
     for each in tellers:
         each.start()
     for turn in range(100_000):
-        runtime.follow(tracer if turn % 2 else None)
+        system.set_tracer(tracer if turn % 2 else None)
         if done.wait(0.001):
             break
     for each in tellers:
         each.join()
-    runtime.stop(PATIENCE)
+    system.stop(PATIENCE)
     assert seen == {teller: list(range(EACH)) for teller in range(TELLERS)}
-    assert {hop.outcome for hop in hops} == {"handled"}
+    assert {span.outcome for span in spans} == {"handled"}

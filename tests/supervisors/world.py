@@ -14,6 +14,7 @@ import pytest
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
     Actor,
+    ActorSystem,
     ChildSpec,
     DeadLetter,
     Event,
@@ -22,7 +23,6 @@ from kubeedge_actors.supervisors import (
     ManualClock,
     OneForOne,
     Ref,
-    Runtime,
     Strategy,
     SupervisorSpec,
     ThreadsEngine,
@@ -30,7 +30,7 @@ from kubeedge_actors.supervisors import (
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 from kubeedge_actors.supervisors.engines.process.placement import ProcessPlacement
-from kubeedge_actors.supervisors.engines.threads import HostsEngine
+from kubeedge_actors.supervisors.engines.threads import ProcessEngine
 from tests.supervisors.carried import ByValue, Shop
 from tests.support.waiting import PATIENCE, Patience
 
@@ -41,12 +41,12 @@ AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 @cache
 def workshop() -> tuple[Shop, Launcher]:
-    """What all tests on `hosts` share, so that each need not start a warden of its own."""
+    """What all tests on `hosts` share, so that each need not start a fork server of its own."""
     shop = Shop()
-    return shop, Launcher(carrier=ByValue(shop.address, shop))
+    return shop, Launcher(serializer=ByValue(shop.address, shop))
 
 
-class HostsUnderTest(HostsEngine):
+class HostsUnderTest(ProcessEngine):
     """The engine as it is, but for the shared launcher."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class World:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.clock = ManualClock()
-        self.runtime = Runtime(engine, clock=self.clock, seed=7)
+        self.runtime = ActorSystem(engine, clock=self.clock, seed=7)
         self.changed = threading.Condition()
         self.events: list[Event] = []
         self.record: list[Any] = []
@@ -112,7 +112,7 @@ class World:
 
     def start(self, *children: ChildSpec | SupervisorSpec, strategy: Strategy | None = None) -> None:
         """Start a root with these children; it escalates only if `strategy` says so."""
-        strategy = strategy or OneForOne(Intensity(restarts=100_000, within=10.0))
+        strategy = strategy or OneForOne(Intensity(max_restarts=100_000, period=10.0))
         self.runtime.start(SupervisorSpec("root", children, strategy), PATIENCE)
 
     @contextmanager
@@ -137,10 +137,10 @@ class World:
     def order_stop(self, name: str = "", seconds: float | None = None) -> None:
         """Order the actor, or all of them, to stop for good, and do not wait for it."""
         deadline = None if seconds is None else self.clock.monotonic() + seconds
-        with self.runtime.deciding():
+        with self.runtime.decision_lock():
             node = self.runtime.cell(name) if name else self.runtime.root
             assert node is not None
-            node.halt(final=True, deadline=deadline)
+            node.stop(terminate=True, deadline=deadline)
 
     def until(self, condition: Callable[[], Any], what: str = "") -> Any:
         """Let actors work until `condition()` is true; AssertionError when it does not become true."""
@@ -191,14 +191,14 @@ class World:
 
     def until_depth(self, name: str, depth: int) -> None:
         """Wait until so many messages are queued for an actor."""
-        box = self.runtime.cell(name).box
+        mailbox = self.runtime.cell(name).mailbox
         if not isinstance(self.engine, InlineEngine):
-            self.wait_for(lambda: len(box.queue) >= depth, PATIENCE)
-        assert len(box.queue) >= depth, f"{len(box.queue)} messages are queued for {name}"
+            self.wait_for(lambda: len(mailbox.queue) >= depth, PATIENCE)
+        assert len(mailbox.queue) >= depth, f"{len(mailbox.queue)} messages are queued for {name}"
 
     def of(self, kind: type[AnyEvent], name: str | None = None) -> list[AnyEvent]:
         """The events of this kind so far, of one actor or of all; everything decided before is in it."""
-        self.runtime.events.catch_up()
+        self.runtime.events.wait_delivered()
         return [each for each in list(self.events) if isinstance(each, kind) and name in (None, each.name)]
 
     def node(self, name: str) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class Leaks:
             left = self._left(legitimate)
         lines = sorted(map(str, left))
         for each in left:
-            each.end()
+            each.terminate()
         self._abandoned += [each.thread for each in left if isinstance(each, ThreadLeft)]
         return "left behind:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
 

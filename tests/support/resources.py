@@ -37,7 +37,7 @@ class Resource(Protocol):
     def __hash__(self) -> int:
         """Equal resources are the same thing."""
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """End it as far as that can be done from outside."""
 
 
@@ -50,7 +50,7 @@ class ThreadLeft:
     def __str__(self) -> str:
         return f"thread {self.thread.name!r}, {STARTS.where(self.thread)}"
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Raise SystemExit in it: it ends when it next runs Python code. One that waits for ever is abandoned."""
         self.thread._invoke_excepthook = lambda _: None  # type: ignore[attr-defined] # nobody is to hear of it
         if self.thread.ident is not None:
@@ -69,7 +69,7 @@ class ProcessLeft:
     def __str__(self) -> str:
         return f"process {self.pid}: {self.command}"
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Kill it, unless its number has become another's, and take its exit status if it is a child of our own."""
         found = _stat(self.pid)
         if found is None or found[2] != self.started:
@@ -98,7 +98,7 @@ class SocketLeft:
         except OSError as error:
             return str(error)
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Close what is behind the number; the number stays taken, since somebody may still close it."""
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, self.fd, inheritable=False)
@@ -121,7 +121,7 @@ class DatabaseLeft:
     def __str__(self) -> str:
         return f"SQLite connection to {self.path}"
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Nothing can be done from outside: SQLite would write through the number of another file."""
 
 
@@ -135,7 +135,7 @@ class TemporaryLeft:
     def __str__(self) -> str:
         return f"temporary data {self.name}, outside tmp_path"
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Remove it."""
         path = self.parent / self.name
         if path.is_dir() and not path.is_symlink():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kubeedge_actors.wire.record import Record
+from kubeedge_actors.wire.beehive import BeehiveMessage
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -44,6 +44,6 @@ def golden() -> list[Frame]:
     ]
 
 
-def value_of(record: Record) -> tuple[Any, ...]:
+def value_of(record: BeehiveMessage) -> tuple[Any, ...]:
     """What a record says, whichever way its content is spelt: an escape and its character mean the same."""
     return record.header, record.route, msgspec.json.decode(record.content)

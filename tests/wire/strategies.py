@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.wire import lanes, names, resource
+from kubeedge_actors.wire import constants, dispatch, resource
 from kubeedge_actors.wire import messages as m
-from kubeedge_actors.wire.record import Header, Record, Route
+from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
 
 quick = settings(max_examples=150)
 
@@ -30,20 +30,20 @@ objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(words, json_values,
 json_texts = objects.map(lambda value: msgspec.json.encode(value).decode())
 answers = json_values.filter(lambda value: not (isinstance(value, str) and value.lstrip(" \t\r\n")[:1] in ("{", "[")))
 devices = segments | st.tuples(segments, segments).map("/".join)
-types = segments.filter(lambda type: type not in (names.SERVICEACCOUNTTOKEN, names.LEASE))
-cloud_sources = st.sampled_from(sorted(lanes.CLOUD_SOURCES))
-groups = words.filter(lambda group: group not in (names.GROUP_USER, names.GROUP_TWIN))
-writes = st.sampled_from([names.INSERT, names.UPDATE])
+types = segments.filter(lambda type: type not in (constants.SERVICEACCOUNTTOKEN, constants.LEASE))
+cloud_sources = st.sampled_from(sorted(dispatch.CLOUD_SOURCES))
+groups = words.filter(lambda group: group not in (constants.GROUP_USER, constants.GROUP_TWIN))
+writes = st.sampled_from([constants.INSERT, constants.UPDATE])
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 topics = st.text(min_size=1, max_size=30)
 
 
-def _said(kind: type[m.Said], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def _said(kind: type[m.LinkMessage], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, msg_id=ids | st.just(""), timestamp=times, **fields)
 
 
-def _text(kind: type[m.Said], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return _said(kind, **fields) | _said(kind, embedded=st.just(True), **fields)
+def _text(kind: type[m.LinkMessage], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return _said(kind, **fields) | _said(kind, sent_as_object=st.just(True), **fields)
 
 
 headers = st.builds(
@@ -57,20 +57,22 @@ headers = st.builds(
 )
 routes = st.builds(Route, source=words, destination=words, group=words, operation=words, resource=words)
 contents = json_values.map(lambda value: msgspec.Raw(msgspec.json.encode(value)))
-records = st.builds(Record, header=headers, route=routes, content=contents)
+records = st.builds(BeehiveMessage, header=headers, route=routes, content=contents)
 
-SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
-    m.Answered: _said(
-        m.Answered,
+SAID: dict[type[m.LinkMessage], st.SearchStrategy[Any]] = {
+    m.Response: _said(
+        m.Response,
         parent_msg_id=ids,
         resource=words,
         content=answers,
         resource_version=versions,
         source=words,
         group=groups,
-        operation=st.sampled_from([names.RESPONSE, names.APPLICATION_RESPONSE]),
+        operation=st.sampled_from([constants.RESPONSE, constants.APPLICATION_RESPONSE]),
     ),
-    m.Refused: _said(m.Refused, parent_msg_id=ids, resource=words, reason=words, source=words, group=groups),
+    m.ErrorResponse: _said(
+        m.ErrorResponse, parent_msg_id=ids, resource=words, reason=words, source=words, group=groups
+    ),
     m.KeepAlive: _said(m.KeepAlive),
     m.RegisterNode: _said(m.RegisterNode, name=segments, object=objects),
     m.UpdateNode: _said(m.UpdateNode, name=segments, object=objects),
@@ -87,13 +89,15 @@ SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
     m.RequestToken: _said(m.RequestToken, namespace=namespaces, name=segments, object=objects),
     m.RequestCertificate: _said(m.RequestCertificate, name=segments, object=objects),
     m.ReportEvent: _said(
-        m.ReportEvent, operation=writes | st.just(names.PATCH), namespace=namespaces, name=segments, content=objects
+        m.ReportEvent, operation=writes | st.just(constants.PATCH), namespace=namespaces, name=segments, content=objects
     ),
     m.QueryClusterCa: _said(m.QueryClusterCa),
-    m.RequestApi: _said(
-        m.RequestApi, resource=st.sampled_from([names.PATH_APPLICATION, names.PATH_WATCH_SYNC]), content=objects
+    m.ApplicationRequest: _said(
+        m.ApplicationRequest,
+        resource=st.sampled_from([constants.PATH_APPLICATION, constants.PATH_WATCH_SYNC]),
+        content=objects,
     ),
-    m.AskMembership: _text(m.AskMembership, content=json_texts),
+    m.MembershipRequest: _text(m.MembershipRequest, content=json_texts),
     m.TwinReported: _said(m.TwinReported, device=devices, report=objects),
     m.DeviceStateReported: _text(m.DeviceStateReported, device=devices, report=json_texts),
     m.BusUploaded: _said(
@@ -101,7 +105,7 @@ SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
     ),
     m.ObjectPushed: _said(
         m.ObjectPushed,
-        operation=writes | st.just(names.DELETE),
+        operation=writes | st.just(constants.DELETE),
         type=segments,
         namespace=namespaces,
         name=segments,
@@ -110,38 +114,40 @@ SAID: dict[type[m.Said], st.SearchStrategy[Any]] = {
         source=cloud_sources,
     ),
     m.OutboxAcknowledged: _said(m.OutboxAcknowledged, ids=st.lists(words, max_size=4)),
-    m.MembershipChanged: _said(m.MembershipChanged, content=objects),
-    m.MembershipDetailed: _said(m.MembershipDetailed, content=objects),
+    m.MembershipUpdate: _said(m.MembershipUpdate, content=objects),
+    m.MembershipDetail: _said(m.MembershipDetail, content=objects),
     m.TwinSynced: _said(m.TwinSynced, device=devices, content=objects),
     m.AttributesChanged: _said(m.AttributesChanged, device=devices, content=objects),
-    m.ReportConfirmed: _said(m.ReportConfirmed, parent_msg_id=ids, resource=words, content=json_values),
+    m.ReportStored: _said(m.ReportStored, parent_msg_id=ids, resource=words, content=json_values),
     m.BusPublish: _said(m.BusPublish, topic=topics, payload=json_values),
     m.BusSubscribe: _said(m.BusSubscribe, topic=topics),
     m.BusUnsubscribe: _said(m.BusUnsubscribe, topic=topics),
-    m.BusAnswered: _said(m.BusAnswered, parent_msg_id=ids, resource=words, content=json_values, source=words),
-    m.AllowTarget: _said(m.AllowTarget, url=topics),
-    m.ForbidTarget: _said(m.ForbidTarget, url=topics),
-    m.CallService: _said(m.CallService, method=methods, target=topics, request=objects),
+    m.ServiceBusResponse: _said(
+        m.ServiceBusResponse, parent_msg_id=ids, resource=words, content=json_values, source=words
+    ),
+    m.TargetUrlAdded: _said(m.TargetUrlAdded, url=topics),
+    m.TargetUrlRemoved: _said(m.TargetUrlRemoved, url=topics),
+    m.ServiceCall: _said(m.ServiceCall, method=methods, target=topics, request=objects),
 }
-"""One strategy for each type that crosses the link, UnknownRecord apart."""
+"""One strategy for each type that crosses the link, UnknownMessage apart."""
 
 
 def _is_sayable(message: Any) -> bool:
     """Not a query that happens to draw one of the fixed paths."""
-    return not isinstance(message, m.QueryObject) or f"{message.namespace}/{message.type}" not in resource.FIXED
+    return not isinstance(message, m.QueryObject) or f"{message.namespace}/{message.type}" not in resource.FIXED_PATHS
 
 
 said = st.one_of(*SAID.values()).filter(_is_sayable)
 
-_names = [value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)]
+_names = [value for name, value in vars(constants).items() if name.isupper() and isinstance(value, str)]
 _paths = st.lists(st.sampled_from(_names), max_size=5).map("/".join) | st.sampled_from(_names) | words
 plausible = st.builds(
-    Record,
+    BeehiveMessage,
     header=st.builds(Header, msg_id=ids, parent_msg_id=ids | st.just(""), timestamp=times, resourceversion=versions),
     route=st.builds(
         Route,
         source=st.sampled_from(_names) | words,
-        group=st.sampled_from([value for name, value in vars(names).items() if name.startswith("GROUP_")]) | words,
+        group=st.sampled_from([value for name, value in vars(constants).items() if name.startswith("GROUP_")]) | words,
         operation=st.sampled_from(_names) | words,
         resource=_paths,
     ),

@@ -8,38 +8,40 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from kubeedge_actors.wire import delivery, mapping, names
+from kubeedge_actors.wire import ack_policy, constants, mapping
 from kubeedge_actors.wire import messages as m
-from kubeedge_actors.wire.record import Record, Route
+from kubeedge_actors.wire.beehive import BeehiveMessage, Route
 from tests.wire import strategies
 
 
-def pushed(type: str, operation: str = names.UPDATE, source: str = names.EDGECONTROLLER, **more: Any) -> m.ObjectPushed:
+def pushed(
+    type: str, operation: str = constants.UPDATE, source: str = constants.EDGECONTROLLER, **more: Any
+) -> m.ObjectPushed:
     fields = {"namespace": "default", "name": "n", "object": {}, **more}
     return m.ObjectPushed(type=type, operation=operation, source=source, **fields)
 
 
-def answered(path: str, content: Any, source: str = names.EDGECONTROLLER, **more: Any) -> m.Answered:
-    return m.Answered(parent_msg_id="p", resource=path, content=content, source=source, **more)
+def answered(path: str, content: Any, source: str = constants.EDGECONTROLLER, **more: Any) -> m.Response:
+    return m.Response(parent_msg_id="p", resource=path, content=content, source=source, **more)
 
 
-def unknown(content: Any = None, **route: str) -> m.UnknownRecord:
+def unknown(content: Any = None, **route: str) -> m.UnknownMessage:
     raw = msgspec.Raw(msgspec.json.encode(content))
-    return m.UnknownRecord(record=Record(route=Route(**route), content=raw))
+    return m.UnknownMessage(message=BeehiveMessage(route=Route(**route), content=raw))
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        *(pushed("pod", operation) for operation in (names.INSERT, names.UPDATE, names.DELETE)),
-        *(pushed("configmap", operation) for operation in (names.INSERT, names.UPDATE, names.DELETE)),
+        *(pushed("pod", operation) for operation in (constants.INSERT, constants.UPDATE, constants.DELETE)),
+        *(pushed("configmap", operation) for operation in (constants.INSERT, constants.UPDATE, constants.DELETE)),
         pushed("secret"),
         pushed("node"),
-        pushed("node", names.INSERT, names.SOURCE_DYNAMICCONTROLLER),
-        pushed("lease", source=names.SOURCE_DYNAMICCONTROLLER),
-        pushed("device", names.INSERT, names.DEVICECONTROLLER),
-        pushed("devicemodel", names.DELETE, names.DEVICECONTROLLER),
-        pushed("serviceaccountaccess", source=names.SOURCE_POLICYCONTROLLER),
+        pushed("node", constants.INSERT, constants.SOURCE_DYNAMICCONTROLLER),
+        pushed("lease", source=constants.SOURCE_DYNAMICCONTROLLER),
+        pushed("device", constants.INSERT, constants.DEVICECONTROLLER),
+        pushed("devicemodel", constants.DELETE, constants.DEVICECONTROLLER),
+        pushed("serviceaccountaccess", source=constants.SOURCE_POLICYCONTROLLER),
         answered("default/configmap/c", {"metadata": {"uid": "u"}}),
         answered("default/secret/s", {"kind": "Secret"}),
         answered("null/persistentvolume/v", {}),
@@ -49,20 +51,20 @@ def unknown(content: Any = None, **route: str) -> m.UnknownRecord:
     ],
     ids=lambda message: f"{type(message).__name__} {mapping.route_of(message).resource}",
 )
-def test_it_is_repeated_until_acknowledged(message: m.Said) -> None:
-    assert delivery.needs_ack(message)
+def test_it_is_repeated_until_acknowledged(message: m.LinkMessage) -> None:
+    assert ack_policy.ack_required(message)
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        pushed("node", names.INSERT),
-        pushed("node", names.DELETE),
+        pushed("node", constants.INSERT),
+        pushed("node", constants.DELETE),
         pushed("lease"),
         pushed("podstatus"),
         pushed("certificatesigningrequest"),
-        pushed("serviceaccounttoken", source=names.SOURCE_DYNAMICCONTROLLER),
-        pushed("podlist", source=names.SOURCE_DYNAMICCONTROLLER),
+        pushed("serviceaccounttoken", source=constants.SOURCE_DYNAMICCONTROLLER),
+        pushed("podlist", source=constants.SOURCE_DYNAMICCONTROLLER),
         answered("default/pod/p", "OK"),
         answered("default/configmap/c", "OK"),
         answered("default/configmap/c", {"ErrStatus": {"code": 404}}),
@@ -73,8 +75,8 @@ def test_it_is_repeated_until_acknowledged(message: m.Said) -> None:
         answered("kube-node-lease/lease/e", {"Object": {}, "Err": None}),
         answered("default/certificatesigningrequest/c", {}),
         answered("default/serviceaccounttoken/a", {"kind": "TokenRequest"}),
-        answered("k8s/ca.crt", "PEM", names.CLOUDHUB),
-        answered("ignore/Application/ignore", {}, "dynamiccontroller", operation=names.APPLICATION_RESPONSE),
+        answered("k8s/ca.crt", "PEM", constants.CLOUDHUB),
+        answered("ignore/Application/ignore", {}, "dynamiccontroller", operation=constants.APPLICATION_RESPONSE),
         unknown(group="user", source="own", operation="insert", resource="default/widget/w"),
         unknown(group="resource", source="taskmanager", operation="insert", resource="default/widget/w"),
         unknown(group="resource", source="nodeupgradejobcontroller", operation="upgrade", resource="node/x"),
@@ -86,8 +88,8 @@ def test_it_is_repeated_until_acknowledged(message: m.Said) -> None:
     ],
     ids=lambda message: f"{type(message).__name__} {mapping.route_of(message).resource}",
 )
-def test_it_is_sent_once(message: m.Said) -> None:
-    assert not delivery.needs_ack(message)
+def test_it_is_sent_once(message: m.LinkMessage) -> None:
+    assert not ack_policy.ack_required(message)
 
 
 @pytest.mark.parametrize(
@@ -95,43 +97,43 @@ def test_it_is_sent_once(message: m.Said) -> None:
 )
 @pytest.mark.parametrize("type", ["pod", "configmap", "secret"])
 def test_a_name_or_namespace_is_never_taken_for_a_type(type: str, word: str) -> None:
-    assert delivery.needs_ack(pushed(type, name=word))
-    assert delivery.needs_ack(pushed(type, namespace=word))
+    assert ack_policy.ack_required(pushed(type, name=word))
+    assert ack_policy.ack_required(pushed(type, namespace=word))
     if type != "pod":
-        assert delivery.needs_ack(answered(f"{word}/{type}/{word}", {}))
+        assert ack_policy.ack_required(answered(f"{word}/{type}/{word}", {}))
 
 
 @strategies.quick
 @given(strategies.said)
-def test_only_pushes_and_answers_wait(message: m.Said) -> None:
-    if delivery.needs_ack(message):
-        assert isinstance(message, m.ObjectPushed | m.Answered)
-        assert mapping.route_of(message).group in (names.GROUP_RESOURCE, names.GROUP_FUNC)
+def test_only_pushes_and_answers_wait(message: m.LinkMessage) -> None:
+    if ack_policy.ack_required(message):
+        assert isinstance(message, m.ObjectPushed | m.Response)
+        assert mapping.route_of(message).group in (constants.GROUP_RESOURCE, constants.GROUP_FUNC)
 
 
 @strategies.quick
 @given(strategies.said)
-def test_the_route_of_a_message_is_that_of_its_record(message: m.Said) -> None:
-    assert mapping.route_of(message) == mapping.to_record(message, 1).route
+def test_the_route_of_a_message_is_that_of_its_record(message: m.LinkMessage) -> None:
+    assert mapping.route_of(message) == mapping.to_beehive(message, 1).route
 
 
 def test_a_push_and_the_answer_to_a_query_for_the_same_object_are_about_the_same() -> None:
     value = {"metadata": {"uid": "u-1"}}
-    assert delivery.object_key(pushed("configmap", object=value)) == "u-1"
-    assert delivery.object_key(answered("default/configmap/n", value)) == "u-1"
-    assert delivery.object_key(unknown(value)) == "u-1"
+    assert ack_policy.ack_key(pushed("configmap", object=value)) == "u-1"
+    assert ack_policy.ack_key(answered("default/configmap/n", value)) == "u-1"
+    assert ack_policy.ack_key(unknown(value)) == "u-1"
 
 
 @pytest.mark.parametrize("value", [{}, {"metadata": None}, {"metadata": {"uid": ""}}, {"metadata": {"uid": 5}}])
 def test_a_stub_without_uid_is_known_by_its_path(value: dict[str, Any]) -> None:
-    assert delivery.object_key(pushed("pod", names.DELETE, object=value)) == "default/pod/n"
+    assert ack_policy.ack_key(pushed("pod", constants.DELETE, object=value)) == "default/pod/n"
 
 
 def test_what_is_about_no_object_is_known_by_its_id() -> None:
-    for message in (answered("default/pod/n", "OK"), m.MembershipChanged(content={}), m.BusSubscribe(topic="t")):
-        assert delivery.object_key(message) == message.msg_id
+    for message in (answered("default/pod/n", "OK"), m.MembershipUpdate(content={}), m.BusSubscribe(topic="t")):
+        assert ack_policy.ack_key(message) == message.msg_id
 
 
 def test_an_unknown_record_whose_content_is_no_json_is_known_by_its_id() -> None:
-    message = m.UnknownRecord(record=Record(content=msgspec.Raw(b"{")))
-    assert delivery.object_key(message) == message.msg_id
+    message = m.UnknownMessage(message=BeehiveMessage(content=msgspec.Raw(b"{")))
+    assert ack_policy.ack_key(message) == message.msg_id

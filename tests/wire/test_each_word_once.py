@@ -1,6 +1,6 @@
-"""Every word of the wire stands once, in names.py.
+"""Every word of the wire stands once, in constants.py.
 
-A word is *distinctive* when nobody writes it by accident: everything in names.py but the plain words below, which are
+A word is *distinctive* when nobody writes it by accident: everything in constants.py but the plain words below, which are
 English, or the names of fields in Kubernetes' JSON, and mean other things elsewhere. No other file may hold a
 distinctive word (`apiserver/`, `componentconfig/` and `options/` apart): a word with a slash nowhere inside a literal, another one not as one of the parts between a literal's
 slashes. The embedded API server speaks Kubernetes, not KubeEdge, and KubeEdge's configuration files and
@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 import kubeedge_actors
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 
 PACKAGE = Path(kubeedge_actors.__file__).parent
-NAMES = PACKAGE / "wire" / "names.py"
+NAMES = PACKAGE / "wire" / "constants.py"
 FILES = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -34,7 +34,7 @@ PLAIN = {
     "update", "updated", "upload", "user", "volume", "websocket", "workloads", "Err", "OK", "Object",
 }  # fmt: skip
 WORDS = {
-    value for name, value in vars(names).items() if name.isupper() and isinstance(value, str) and value not in PLAIN
+    value for name, value in vars(constants).items() if name.isupper() and isinstance(value, str) and value not in PLAIN
 }
 WITH_SLASH = {word for word in WORDS if "/" in word}
 
@@ -67,7 +67,7 @@ def test_a_file_takes_its_wire_words_from_names(path: Path) -> None:
 
 
 def sections() -> dict[str, list[tuple[str, str]]]:
-    """Name and value of the constants of names.py, by the section they stand in."""
+    """Name and value of the constants of constants.py, by the section they stand in."""
     result: dict[str, list[tuple[str, str]]] = {}
     title = ""
     for line in NAMES.read_text(encoding="utf-8").splitlines():
@@ -75,24 +75,24 @@ def sections() -> dict[str, list[tuple[str, str]]]:
             title = heading[1]
             result[title] = []
         elif constant := re.match(r"([A-Z_]+): Final = ", line):
-            result[title].append((constant[1], getattr(names, constant[1])))
+            result[title].append((constant[1], getattr(constants, constant[1])))
     return result
 
 
 def test_no_section_has_a_value_twice() -> None:
-    for title, constants in sections().items():
-        values = [value for _, value in constants]
+    for title, listed_constants in sections().items():
+        values = [value for _, value in listed_constants]
         assert sorted(set(values)) == sorted(values), title
 
 
 def test_every_constant_stands_in_a_section() -> None:
-    listed = [name for constants in sections().values() for name, _ in constants]
-    assert sorted(listed) == sorted(name for name in vars(names) if name.isupper())
+    listed = [name for listed_constants in sections().values() for name, _ in listed_constants]
+    assert sorted(listed) == sorted(name for name in vars(constants) if name.isupper())
     assert len(sections()) > 5
 
 
 def test_the_plain_words_are_few_and_all_in_use() -> None:
-    assert {value for name, value in vars(names).items() if name.isupper()} >= PLAIN
+    assert {value for name, value in vars(constants).items() if name.isupper()} >= PLAIN
     assert len(PLAIN) < len(WORDS)
 
 

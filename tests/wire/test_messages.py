@@ -10,16 +10,16 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from kubeedge_actors.wire import content, inside, mapping, said
+from kubeedge_actors.wire import content, link_messages, local_messages, mapping
 from kubeedge_actors.wire import messages as m
-from kubeedge_actors.wire.record import Record
+from kubeedge_actors.wire.beehive import BeehiveMessage
 from tests.wire import strategies
 
 
 def test_everything_that_can_be_said_is_found_in_one_place() -> None:
     own = {
         name
-        for module in (inside, said)
+        for module in (local_messages, link_messages)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
     }
@@ -45,7 +45,7 @@ def test_an_id_is_a_fresh_uuid_of_version_4() -> None:
 
 @strategies.quick
 @given(strategies.said)
-def test_a_message_can_be_sent_to_another_process(message: m.Said) -> None:
+def test_a_message_can_be_sent_to_another_process(message: m.LinkMessage) -> None:
     assert pickle.loads(pickle.dumps(message)) == message
 
 
@@ -69,11 +69,11 @@ def test_a_twin_is_read_by_property_and_side() -> None:
 
 
 def test_a_default_record_is_shared_by_nobody_who_could_change_it() -> None:
-    assert Record() == Record()
+    assert BeehiveMessage() == BeehiveMessage()
     with pytest.raises(AttributeError):
-        Record().header.msg_id = "x"  # type: ignore[misc]
+        BeehiveMessage().header.msg_id = "x"  # type: ignore[misc]
 
 
 def test_a_cloud_may_not_take_a_push_from_a_node() -> None:
     assert m.ObjectPushed not in mapping.UPWARD
-    assert m.Refused not in mapping.DOWNWARD
+    assert m.ErrorResponse not in mapping.DOWNWARD

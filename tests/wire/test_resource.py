@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.errors import ResourceError
-from kubeedge_actors.wire import names, resource
+from kubeedge_actors.wire import constants, resource
 from kubeedge_actors.wire.resource import DeviceResource, Resource
 from tests.wire import strategies
 
@@ -32,10 +32,20 @@ def test_an_object_is_found_and_written_again(path: str, expected: Resource) -> 
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted(resource.FIXED), "", "/", "pod", "a//b", "a/pod/", "/pod/a", "a/b/c/d", "device/a/b/twin/edge_updated"],
+    [
+        *sorted(resource.FIXED_PATHS),
+        "",
+        "/",
+        "pod",
+        "a//b",
+        "a/pod/",
+        "/pod/a",
+        "a/b/c/d",
+        "device/a/b/twin/edge_updated",
+    ],
 )
 def test_what_names_no_object_is_an_error(path: str) -> None:
-    assert resource.find(path) is None
+    assert resource.try_parse(path) is None
     with pytest.raises(ResourceError):
         resource.parse(path)
 
@@ -43,11 +53,11 @@ def test_what_names_no_object_is_an_error(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "device", "about"),
     [
-        ("device/default/lamp/twin/edge_updated", "default/lamp", names.PATH_TWIN_REPORTED),
-        ("device/default/lamp/state/update", "default/lamp", names.PATH_STATE_REPORTED),
-        ("device/lamp/twin/edge_updated", "lamp", names.PATH_TWIN_REPORTED),
-        ("device/twin/state/state/update", "twin/state", names.PATH_STATE_REPORTED),
-        ("device/lamp/twin/cloud_updated", "lamp", names.TWIN_CLOUD_UPDATED),
+        ("device/default/lamp/twin/edge_updated", "default/lamp", constants.PATH_TWIN_REPORTED),
+        ("device/default/lamp/state/update", "default/lamp", constants.PATH_STATE_REPORTED),
+        ("device/lamp/twin/edge_updated", "lamp", constants.PATH_TWIN_REPORTED),
+        ("device/twin/state/state/update", "twin/state", constants.PATH_STATE_REPORTED),
+        ("device/lamp/twin/cloud_updated", "lamp", constants.TWIN_CLOUD_UPDATED),
     ],
 )
 def test_a_device_is_found_and_written_again(path: str, device: str, about: str) -> None:
@@ -81,13 +91,13 @@ def test_every_object_can_be_written_and_read(namespace: str, type: str, name: s
         path = resource.object_path(type, namespace, name)
     except ResourceError:
         assert not name
-        assert f"{namespace}/{type}" in resource.FIXED
+        assert f"{namespace}/{type}" in resource.FIXED_PATHS
         return
     assert resource.parse(path) == Resource(namespace, type, name)
 
 
 @strategies.quick
-@given(strategies.devices, st.sampled_from([names.PATH_TWIN_REPORTED, names.PATH_STATE_REPORTED]))
+@given(strategies.devices, st.sampled_from([constants.PATH_TWIN_REPORTED, constants.PATH_STATE_REPORTED]))
 def test_every_device_can_be_written_and_read(device: str, about: str) -> None:
     assert resource.parse_device(resource.device_path(device, about)) == (device, about)
 
@@ -99,7 +109,7 @@ def test_every_device_can_be_written_and_read(device: str, about: str) -> None:
     ).map("/".join)
 )
 def test_no_path_is_both_object_and_device_and_what_is_found_goes_back(path: str) -> None:
-    found, device = resource.find(path), resource.find_device(path)
+    found, device = resource.try_parse(path), resource.try_parse_device(path)
     assert found is None or device is None
     assert found is None or found.path == path
     assert device is None or device.path == path
@@ -123,7 +133,7 @@ def test_an_impossible_segment_is_an_error(type: str, namespace: str, name: str)
 @pytest.mark.parametrize("device", ["", "/", "a/", "/b", "a/b/c"])
 def test_an_impossible_device_is_an_error(device: str) -> None:
     with pytest.raises(ResourceError):
-        resource.device_path(device, names.PATH_TWIN_REPORTED)
+        resource.device_path(device, constants.PATH_TWIN_REPORTED)
 
 
 @strategies.quick

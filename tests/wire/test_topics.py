@@ -8,50 +8,50 @@ from hypothesis import strategies as st
 
 from kubeedge_actors import mqtt_topics
 from kubeedge_actors.errors import ResourceError
-from kubeedge_actors.wire import names, topics
+from kubeedge_actors.wire import constants, topics
 from kubeedge_actors.wire.topics import Topic
 from tests.wire import strategies
 
 DEVICE_KINDS = [
-    names.TWIN_UPDATE,
-    names.TWIN_UPDATE_RESULT,
-    names.TWIN_UPDATE_DOCUMENT,
-    names.TWIN_UPDATE_DELTA,
-    names.TWIN_GET,
-    names.TWIN_GET_RESULT,
-    names.TWIN_CLOUD_UPDATED,
-    names.STATE_UPDATE,
-    names.STATE_UPDATE_RESULT,
-    names.STATE_GET,
-    names.ATTRIBUTES_UPDATED,
+    constants.TWIN_UPDATE,
+    constants.TWIN_UPDATE_RESULT,
+    constants.TWIN_UPDATE_DOCUMENT,
+    constants.TWIN_UPDATE_DELTA,
+    constants.TWIN_GET,
+    constants.TWIN_GET_RESULT,
+    constants.TWIN_CLOUD_UPDATED,
+    constants.STATE_UPDATE,
+    constants.STATE_UPDATE_RESULT,
+    constants.STATE_GET,
+    constants.ATTRIBUTES_UPDATED,
 ]
 NODE_KINDS = [
-    names.MEMBERSHIP_GET,
-    names.MEMBERSHIP_GET_RESULT,
-    names.MEMBERSHIP_UPDATED,
-    names.MEMBERSHIP_DETAIL,
-    names.MEMBERSHIP_DETAIL_RESULT,
-    names.AUTHINFO_GET_RESULT,
+    constants.MEMBERSHIP_GET,
+    constants.MEMBERSHIP_GET_RESULT,
+    constants.MEMBERSHIP_UPDATED,
+    constants.MEMBERSHIP_DETAIL,
+    constants.MEMBERSHIP_DETAIL_RESULT,
+    constants.AUTHINFO_GET_RESULT,
 ]
 
 
 @pytest.mark.parametrize(
     ("topic", "kind", "subject"),
     [
-        ("$hw/events/device/default/lamp/twin/update", names.TWIN_UPDATE, "default/lamp"),
-        ("$hw/events/device/lamp/twin/update", names.TWIN_UPDATE, "lamp"),
-        ("$hw/events/device//twin/update/result", names.TWIN_UPDATE_RESULT, ""),
-        ("$hw/events/device/twin/update/twin/update", names.TWIN_UPDATE, "twin/update"),
-        ("$hw/events/device/a/twin/updated", names.ATTRIBUTES_UPDATED, "a/twin"),
-        ("$hw/events/device/default/lamp/state/get", names.STATE_GET, "default/lamp"),
-        ("$hw/events/node/edge-1/membership/get", names.MEMBERSHIP_GET, "edge-1"),
-        ("$hw/events/node/edge-1/authInfo/get/result", names.AUTHINFO_GET_RESULT, "edge-1"),
-        ("$hw/events/upload/anything/at/all", names.TOPIC_UPLOAD, ""),
-        ("$hw/events/upload", names.TOPIC_UPLOAD, ""),
-        ("SYS/dis/upload_records", names.TOPIC_RECORDS, ""),
-        ("shop/user/orders", names.TOPIC_USER, ""),
-        ("shop/user", names.TOPIC_USER, ""),
-        ("$ke/events/device/lamp/data/update", names.DATA_UPDATE, "lamp"),
+        ("$hw/events/device/default/lamp/twin/update", constants.TWIN_UPDATE, "default/lamp"),
+        ("$hw/events/device/lamp/twin/update", constants.TWIN_UPDATE, "lamp"),
+        ("$hw/events/device//twin/update/result", constants.TWIN_UPDATE_RESULT, ""),
+        ("$hw/events/device/twin/update/twin/update", constants.TWIN_UPDATE, "twin/update"),
+        ("$hw/events/device/a/twin/updated", constants.ATTRIBUTES_UPDATED, "a/twin"),
+        ("$hw/events/device/default/lamp/state/get", constants.STATE_GET, "default/lamp"),
+        ("$hw/events/node/edge-1/membership/get", constants.MEMBERSHIP_GET, "edge-1"),
+        ("$hw/events/node/edge-1/authInfo/get/result", constants.AUTHINFO_GET_RESULT, "edge-1"),
+        ("$hw/events/upload/anything/at/all", constants.TOPIC_UPLOAD, ""),
+        ("$hw/events/upload", constants.TOPIC_UPLOAD, ""),
+        ("SYS/dis/upload_records", constants.TOPIC_RECORDS, ""),
+        ("shop/user/orders", constants.TOPIC_USER, ""),
+        ("shop/user", constants.TOPIC_USER, ""),
+        ("$ke/events/device/lamp/data/update", constants.DATA_UPDATE, "lamp"),
     ],
 )
 def test_a_topic_means_what_kubeedge_means_by_it(topic: str, kind: str, subject: str) -> None:
@@ -92,10 +92,10 @@ def test_every_node_topic_can_be_written_and_read(node: str, kind: str) -> None:
 
 
 def test_a_topic_that_devices_or_nodes_lack_can_not_be_written() -> None:
-    for device, kind in (("a/b", names.MEMBERSHIP_GET), ("a/b/c", names.TWIN_GET)):
+    for device, kind in (("a/b", constants.MEMBERSHIP_GET), ("a/b/c", constants.TWIN_GET)):
         with pytest.raises(ResourceError):
             topics.device_topic(device, kind)
-    for node, kind in (("n", names.TWIN_GET), ("a/b", names.MEMBERSHIP_GET)):
+    for node, kind in (("n", constants.TWIN_GET), ("a/b", constants.MEMBERSHIP_GET)):
         with pytest.raises(ResourceError):
             topics.node_topic(node, kind)
 
@@ -124,9 +124,9 @@ def test_the_fixed_subscriptions_are_those_of_edgecore() -> None:
     [("default/lamp", topics.FIXED_SUBSCRIPTIONS), ("lamp", topics.ONE_LEVEL_SUBSCRIPTIONS)],
 )
 def test_what_a_device_publishes_is_subscribed(device: str, filters: tuple[str, ...]) -> None:
-    for kind in (names.TWIN_UPDATE, names.TWIN_GET, names.TWIN_CLOUD_UPDATED, names.STATE_UPDATE):
+    for kind in (constants.TWIN_UPDATE, constants.TWIN_GET, constants.TWIN_CLOUD_UPDATED, constants.STATE_UPDATE):
         assert any(mqtt_topics.matches(filter, topics.device_topic(device, kind)) for filter in filters)
-    for kind in (names.TWIN_UPDATE_RESULT, names.TWIN_UPDATE_DELTA, names.STATE_UPDATE_RESULT):
+    for kind in (constants.TWIN_UPDATE_RESULT, constants.TWIN_UPDATE_DELTA, constants.STATE_UPDATE_RESULT):
         assert not any(mqtt_topics.matches(filter, topics.device_topic(device, kind)) for filter in filters)
 
 

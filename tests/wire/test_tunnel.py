@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.wire import tunnel
-from kubeedge_actors.wire.tunnel import Frame, Kind
+from kubeedge_actors.wire.tunnel import Frame, FrameType
 
 NUMBERS = st.integers(0, (1 << 64) - 1)
-FRAMES = st.builds(Frame, NUMBERS, st.sampled_from(Kind), st.binary(max_size=2000))
+FRAMES = st.builds(Frame, NUMBERS, st.sampled_from(FrameType), st.binary(max_size=2000))
 
 
 @given(FRAMES)
@@ -31,12 +31,12 @@ def test_bytes_are_a_frame_or_an_error_and_nothing_else(data: bytes) -> None:
 
 @given(NUMBERS, st.binary(max_size=5))
 def test_a_number_is_parted_from_what_follows(value: int, rest: bytes) -> None:
-    assert tunnel.parted(tunnel.number(value) + rest) == (value, rest)
+    assert tunnel.decode_varint(tunnel.encode_varint(value) + rest) == (value, rest)
 
 
 @pytest.mark.parametrize(("value", "data"), [(0, b"\0"), (127, b"\x7f"), (128, b"\x80\x01"), (300, b"\xac\x02")])
 def test_numbers_are_those_of_go(value: int, data: bytes) -> None:
-    assert tunnel.number(value) == data
+    assert tunnel.encode_varint(value) == data
 
 
 @pytest.mark.parametrize(
@@ -53,22 +53,22 @@ def test_a_request_reads_as_the_original_writes_it() -> None:
         '"Path":"/containerLogs/default/nginx/nginx","RawPath":"","OmitHost":false,"ForceQuery":false,'
         '"RawQuery":"follow=true","Fragment":"","RawFragment":""},"header":{"Accept":["*/*"]}}'
     )
-    found = tunnel.request(text.encode())
+    found = tunnel.decode_open(text.encode())
     assert (found.MessID, found.url.Path, found.url.RawQuery) == (
         7,
         "/containerLogs/default/nginx/nginx",
         "follow=true",
     )
-    assert found.says("accept") and not found.says("host")
-    ours = tunnel.opening(7, found.url.Path, found.url.RawQuery, {"Accept": ["*/*"]})
+    assert found.has_header("accept") and not found.has_header("host")
+    ours = tunnel.encode_open(7, found.url.Path, found.url.RawQuery, {"Accept": ["*/*"]})
     assert msgspec.json.decode(ours) == msgspec.json.decode(text)
 
 
 def test_a_request_may_have_no_headers_at_all() -> None:
-    assert not tunnel.request(b'{"MessID":1,"url":{"Path":"/"},"header":null}').says("a")
+    assert not tunnel.decode_open(b'{"MessID":1,"url":{"Path":"/"},"header":null}').has_header("a")
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"MessID":"x"}', b"\xff"])
 def test_what_is_no_request_is_refused(data: bytes) -> None:
     with pytest.raises(FrameError):
-        tunnel.request(data)
+        tunnel.decode_open(data)

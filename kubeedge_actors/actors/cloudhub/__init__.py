@@ -1,7 +1,7 @@
 """CloudHub: the cloud's end of the link. One session a node, what it is owed, what it has acknowledged.
 
 Belongs here: who may join, keepalive, delivery down until acknowledged, acknowledging what came up, order and
-limits. `actor.py` is the shell; the other files take values and the time, and give values. Not here: what an object
+limits. `hub.py` is the shell; the other files take values and the time, and give values. Not here: what an object
 is about or which node it concerns (the controllers), what a node has missed (SyncController), sockets and TLS
 (`drivers/link`), certificates (`drivers/pki`).
 """

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from kubeedge_actors.wire.record import Route
-from kubeedge_actors.wire.subjects import kind_of
+from kubeedge_actors.wire.beehive import Route
+from kubeedge_actors.wire.resource import traffic_label
 
 UP, DOWN = "up", "down"
-MOST = 500
+MAX_KEYS = 500
 """Kinds that are told apart; what is beyond them counts as OTHER, whatever a node invents."""
 OTHER = "other"
-LONGEST = 64
+MAX_LABEL = 64
 
 Key = tuple[str, str, str]
 
 
-class Traffic:
-    """Counters since the process began, and two gauges: `sessions` and `waiting` (messages not acknowledged yet)."""
+class TrafficCounters:
+    """Counters since the process began, and two gauges: `sessions` and `pending` (messages not acknowledged yet)."""
 
     def __init__(self) -> None:
         self._messages: Counter[Key] = Counter()
@@ -30,21 +30,21 @@ class Traffic:
         self._outcomes: Counter[str] = Counter()
         self._others: dict[str, Counter[str]] = {}
         self.sessions = 0
-        self.waiting = 0
+        self.pending = 0
 
     def count(self, direction: str, route: Route, text: str) -> None:
         """One message; what WebSocket and TLS add is not counted."""
-        key = (direction, route.source[:LONGEST], kind_of(route)[:LONGEST])
-        if key not in self._bytes and len(self._bytes) >= MOST:
+        key = (direction, route.source[:MAX_LABEL], traffic_label(route)[:MAX_LABEL])
+        if key not in self._bytes and len(self._bytes) >= MAX_KEYS:
             key = (direction, OTHER, OTHER)
         self._messages[key] += 1
         self._bytes[key] += len(text) if text.isascii() else len(text.encode())
 
-    def note(self, outcome: str) -> None:
+    def count_outcome(self, outcome: str) -> None:
         """Something that did not go as usual: dropped, refused, repeated, closed ..."""
         self._outcomes[outcome] += 1
 
-    def of(self, module: str) -> Counter[str]:
+    def outcomes_of(self, module: str) -> Counter[str]:
         """Where another module counts what it refuses and drops."""
         return self._others.setdefault(module, Counter())
 
@@ -63,7 +63,7 @@ class Traffic:
         rows = [row for row in self.table() if row[0] == direction]
         return sum(row[3] for row in rows), sum(row[4] for row in rows)
 
-    def facts(self) -> dict[str, dict[str, dict[str, int]]]:
+    def snapshot(self) -> dict[str, dict[str, dict[str, int]]]:
         """{"up": {"<module>/<kind>": {"messages", "bytes"}}, "down": ...}, most bytes first."""
         found: dict[str, dict[str, dict[str, int]]] = {UP: {}, DOWN: {}}
         for direction, module, kind, messages, size in self.table():
@@ -81,4 +81,4 @@ class Traffic:
             for what, count in counts.copy().items()
         }
         outcomes = dict(sorted((self.outcomes | theirs).items()))
-        return {"state": "serving", "sessions": self.sessions, "waiting": self.waiting, "outcomes": outcomes}
+        return {"state": "serving", "sessions": self.sessions, "waiting": self.pending, "outcomes": outcomes}

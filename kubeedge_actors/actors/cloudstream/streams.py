@@ -7,15 +7,15 @@ from collections import deque
 from collections.abc import Callable
 
 from kubeedge_actors.errors import ContainerError, DriverError
-from kubeedge_actors.wire.tunnel import Kind, number
+from kubeedge_actors.wire.tunnel import FrameType, encode_varint
 
-LIMIT = 512 * 1024
+MAX_BUFFERED = 512 * 1024
 """Bytes that may wait for the reader; then the tunnel of the node is not read until there is room."""
-CREDIT = 64 * 1024
+CREDIT_STEP = 64 * 1024
 """Bytes after which a node of ours is told that its log was read."""
 CONGESTED = 256 * 1024
 """Bytes that may be on their way to a node of ours in one stream."""
-Send = Callable[[Kind, bytes], None]
+Send = Callable[[FrameType, bytes], None]
 
 
 class Stream:
@@ -25,70 +25,70 @@ class Stream:
         self._send, self._forget, self._credits = send, forget, credits
         self._pieces: deque[bytes] = deque()
         self._size = self._read = 0
-        self._over = False
+        self._closed = False
         self._paced, self._unread = False, 0
         self._error: DriverError | None = None
         self._changed = threading.Condition()
-        self._alarm: Callable[[], None] | None = None
+        self._on_change: Callable[[], None] | None = None
 
     # --- the reader's side
 
     def read(self, timeout: float | None = None) -> bytes | None:
         """The next bytes; b"" when none came in time, None at the end. DriverError: why the stream broke."""
         with self._changed:
-            if not self._pieces and not self._over:
+            if not self._pieces and not self._closed:
                 self._changed.wait(timeout)
             if not self._pieces:
                 if self._error is not None:
                     raise self._error
-                return None if self._over else b""
+                return None if self._closed else b""
             piece = self._pieces.popleft()
             self._size -= len(piece)
             self._read += len(piece)
-            due = self._read if self._credits and self._read >= CREDIT and not self._over else 0
+            due = self._read if self._credits and self._read >= CREDIT_STEP and not self._closed else 0
             self._read -= due
         if due:
-            self._send(Kind.DATA, number(due))
+            self._send(FrameType.DATA, encode_varint(due))
         return piece
 
     def write(self, data: bytes) -> None:
         """Say something to the node; nothing happens when the stream is over."""
         with self._changed:
-            over = self._over
+            over = self._closed
             self._unread += len(data)
         if not over:
-            self._send(Kind.DATA, data)
+            self._send(FrameType.DATA, data)
 
     def congested(self) -> bool:
         """Whether the node is behind with what was written; one that does not tell how far it is never is."""
         with self._changed:
-            return self._paced and not self._over and self._unread > CONGESTED
+            return self._paced and not self._closed and self._unread > CONGESTED
 
     def close(self) -> None:
         """The reader has enough. Idempotent."""
         with self._changed:
-            over, self._over = self._over, True
+            over, self._closed = self._closed, True
             self._pieces.clear()
             self._size = 0
         if not over:
-            self._send(Kind.REMOVE, b"")
+            self._send(FrameType.REMOVE, b"")
         self._forget()
 
-    def on_change(self, alarm: Callable[[], None] | None) -> None:
-        """Have `alarm` called, on any thread, whenever `read` has something new to say."""
+    def on_change(self, callback: Callable[[], None] | None) -> None:
+        """Have `callback` called, on any thread, whenever `read` has something new to say."""
         with self._changed:
-            self._alarm = alarm
-        if alarm is not None:
-            alarm()
+            self._on_change = callback
+        if callback is not None:
+            callback()
 
     # --- the tunnel's side
 
-    def came(self, data: bytes) -> bool:
+    def on_data(self, data: bytes) -> bool:
         """Bytes of the node; False: no room now."""
         with self._changed:
-            if self._over:
+            if self._closed:
                 return True
-            if self._pieces and self._size + len(data) > LIMIT:
+            if self._pieces and self._size + len(data) > MAX_BUFFERED:
                 return False
             self._pieces.append(data)
             self._size += len(data)
@@ -97,17 +97,17 @@ class Stream:
             alarm()
         return True
 
-    def taken(self, count: int) -> None:
+    def on_credit(self, count: int) -> None:
         """The node has taken so many bytes of what was written."""
         with self._changed:
             self._paced, self._unread = True, self._unread - count
 
-    def ended(self, reason: str = "", broken: DriverError | None = None) -> None:
+    def on_end(self, reason: str = "", broken: DriverError | None = None) -> None:
         """The node has nothing more; `reason`: it could not do what was asked. `broken`: the tunnel is gone."""
         with self._changed:
-            if not self._over:
+            if not self._closed:
                 self._error = broken or (ContainerError(reason) if reason else None)
-            self._over = True
+            self._closed = True
             alarm = self._wake()
         self._forget()
         if alarm is not None:
@@ -115,4 +115,4 @@ class Stream:
 
     def _wake(self) -> Callable[[], None] | None:
         self._changed.notify_all()
-        return self._alarm
+        return self._on_change

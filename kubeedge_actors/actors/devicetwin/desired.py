@@ -13,10 +13,19 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.devicetwin.payloads import Document, Entry, Kind, Side, Stamp, Version
-from kubeedge_actors.actors.devicetwin.rules import PLAIN, Rule, Settings
-from kubeedge_actors.actors.devicetwin.twin import Outcome, Property, Twins
-from kubeedge_actors.actors.devicetwin.values import STRING, key_fault, type_fault
+from kubeedge_actors.actors.devicetwin.dttypes import (
+    STRING,
+    Document,
+    MsgTwin,
+    TwinValue,
+    TwinVersion,
+    TypeMetadata,
+    ValueMetadata,
+    key_error,
+    type_error,
+)
+from kubeedge_actors.actors.devicetwin.twin import Property, TwinChange, Twins
+from kubeedge_actors.actors.devicetwin.twin_settings import DEFAULT_SETTINGS, ConflictRule, TwinSettings
 
 MODEL_TYPES = {"INT": "int", "FLOAT": "float", "DOUBLE": "float", "BOOLEAN": "boolean"}
 """Types of a DeviceModel as types of a twin; the others are strings."""
@@ -25,7 +34,7 @@ NOTHING = ""
 """Noted for a property that the cloud no longer wants to be anything."""
 
 
-class Desired(msgspec.Struct, frozen=True):
+class DesiredValue(msgspec.Struct, frozen=True):
     """What the cloud wants of one property; `kind` is empty when nobody has said its type, `at` (ms since the epoch) 0 when nobody
     has said when it was given.
     """
@@ -35,26 +44,26 @@ class Desired(msgspec.Struct, frozen=True):
     at: int = 0
 
 
-class Wishes(msgspec.Struct):
+class DesiredChanges(msgspec.Struct):
     """What a Device object changed: twins, what to remember as last desired; and which values do not fit, and why."""
 
-    outcome: Outcome
+    change: TwinChange
     desired: dict[str, str] = {}
-    unfit: dict[str, str] = {}
+    invalid: dict[str, str] = {}
 
 
-def of_device(device: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Desired]:
+def desired_values(device: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, DesiredValue]:
     """The desired values in a Device object, by property; an empty value wants nothing.
 
     `types`: those of its DeviceModel.
     """
-    wanted: dict[str, Desired] = {}
+    wanted: dict[str, DesiredValue] = {}
     for prop in (device.get("spec") or {}).get("properties") or []:
         name, wish = prop.get("name") or "", prop.get("desired") or {}
         value = wish.get("value")
         if name and isinstance(value, str) and value:
             kind = (wish.get("metadata") or {}).get("type") or types.get(name, "")
-            wanted[name] = Desired(value, str(kind), _time(wish.get("metadata")))
+            wanted[name] = DesiredValue(value, str(kind), _time(wish.get("metadata")))
     return wanted
 
 
@@ -63,59 +72,65 @@ def _time(metadata: Mapping[str, Any] | None) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
-def of_model(model: Mapping[str, Any]) -> dict[str, str]:
+def property_types(model: Mapping[str, Any]) -> dict[str, str]:
     """The type of each property of a DeviceModel object."""
     properties = (model.get("spec") or {}).get("properties") or []
     return {p["name"]: MODEL_TYPES.get(p.get("type") or "", STRING) for p in properties if p.get("name")}
 
 
-def wish(
-    twins: Twins, last: Mapping[str, str], wanted: Mapping[str, Desired], now: int, settings: Settings = PLAIN
-) -> Wishes:
+def apply_desired(
+    twins: Twins,
+    last: Mapping[str, str],
+    wanted: Mapping[str, DesiredValue],
+    now: int,
+    settings: TwinSettings = DEFAULT_SETTINGS,
+) -> DesiredChanges:
     """Take over the desired values that differ from the `last` ones, if the rule of their property lets them."""
-    wishes = Wishes(Outcome(), {name: NOTHING for name, value in last.items() if value and name not in wanted})
+    wishes = DesiredChanges(
+        TwinChange(), {name: NOTHING for name, value in last.items() if value and name not in wanted}
+    )
     for key, desired in wanted.items():
         known, rule = twins.get(key), settings.rule(key)
-        if last.get(key) == desired.value and rule is not Rule.CLOUD:
+        if last.get(key) == desired.value and rule is not ConflictRule.CLOUD:
             continue
         kind = _kind(known, desired)
-        if fault := key_fault(key) or type_fault(kind.type or "", desired.value):
-            wishes.unfit[key] = fault
+        if fault := key_error(key) or type_error(kind.type or "", desired.value):
+            wishes.invalid[key] = fault
             continue
         wishes.desired[key] = desired.value
-        if known is not None and _stands(known, rule, last.get(key), desired, now):
-            wishes.outcome.report[key] = known.with_versions
+        if known is not None and _edge_wins(known, rule, last.get(key), desired, now):
+            wishes.change.report[key] = known.with_versions
         elif not _expected_already(known, desired.value):
-            _take(wishes.outcome, key, known, Side(desired.value, Stamp(now)), kind)
+            _take(wishes.change, key, known, TwinValue(desired.value, ValueMetadata(now)), kind)
     return wishes
 
 
-def _stands(known: Property, rule: Rule, last: str | None, desired: Desired, now: int) -> bool:
+def _edge_wins(known: Property, rule: ConflictRule, last: str | None, desired: DesiredValue, now: int) -> bool:
     """Whether the value that somebody at the edge gave stands against the cloud's: it is told to the cloud instead."""
     local = known.shown.expected
     if not known.live or local is None or not local.value or local.value in (last, desired.value):
         return False
-    if rule is Rule.LAST:
+    if rule is ConflictRule.LAST:
         given = (local.metadata.timestamp or 0) if local.metadata else 0
         return given > (desired.at or now)
-    return rule is Rule.EDGE
+    return rule is ConflictRule.EDGE
 
 
-def _kind(known: Property | None, desired: Desired) -> Kind:
+def _kind(known: Property | None, desired: DesiredValue) -> TypeMetadata:
     if known is not None and known.live and known.shown.metadata is not None:
         return known.shown.metadata
-    return Kind(desired.kind or STRING)
+    return TypeMetadata(desired.kind or STRING)
 
 
 def _expected_already(known: Property | None, value: str) -> bool:
     return known is not None and known.live and known.shown.expected is not None and known.shown.expected.value == value
 
 
-def _take(outcome: Outcome, key: str, known: Property | None, side: Side, kind: Kind) -> None:
-    before = known or Property(Entry(optional=True))
-    counted = before.expected_version or Version()
-    version = Version(counted.cloud + 1, counted.edge)
-    shown = Entry(side, before.shown.actual, before.shown.optional, kind)
+def _take(outcome: TwinChange, key: str, known: Property | None, side: TwinValue, kind: TypeMetadata) -> None:
+    before = known or Property(MsgTwin(optional=True))
+    counted = before.expected_version or TwinVersion()
+    version = TwinVersion(counted.cloud + 1, counted.edge)
+    shown = MsgTwin(side, before.shown.actual, before.shown.optional, kind)
     outcome.changed[key] = Property(shown, version, before.actual_version)
     outcome.document[key] = Document(before.shown if known is not None and known.live else None, shown)
-    outcome.report[key] = Entry(side, None, shown.optional, kind, version)
+    outcome.report[key] = MsgTwin(side, None, shown.optional, kind, version)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from kubeedge_actors.actors.devicetwin.payloads import Attribute, Member
-from kubeedge_actors.actors.devicetwin.rows import attribute_of, property_of
-from kubeedge_actors.actors.devicetwin.rules import PLAIN, Settings
+from kubeedge_actors.actors.devicetwin.dttypes import Attribute, Member
+from kubeedge_actors.actors.devicetwin.transaction import attribute_of, property_of
 from kubeedge_actors.actors.devicetwin.twin import Property
+from kubeedge_actors.actors.devicetwin.twin_settings import DEFAULT_SETTINGS, TwinSettings
 from kubeedge_actors.drivers.store.base import FOREVER, DeviceRow, HistoryRow, TwinStore
 
 RESIDENT = 1024
@@ -35,7 +35,7 @@ class Device(msgspec.Struct):
     twins: dict[str, Property] = {}
     attributes: dict[str, Attribute] = {}
     desired: dict[str, str] = {}
-    settings: Settings = PLAIN
+    settings: TwinSettings = DEFAULT_SETTINGS
     numbers: dict[str, int] = {}
 
     @property
@@ -49,7 +49,7 @@ class Devices:
 
     def __init__(self, store: TwinStore, resident: int = RESIDENT) -> None:
         self._store, self._limit = store, resident
-        self.settings: dict[str, Settings] = {}
+        self.settings: dict[str, TwinSettings] = {}
         self._rows: dict[str, DeviceRow] = {}
         self._attributes: dict[str, dict[str, Attribute]] = {}
         self._resident: dict[str, Device] = {}
@@ -94,7 +94,7 @@ class Devices:
 
     def add(self, device: Device) -> None:
         """A new device."""
-        device.settings = self.settings.get(device.id, PLAIN)
+        device.settings = self.settings.get(device.id, DEFAULT_SETTINGS)
         device.numbers = self._numbers_of(device.id, device.settings)
         self._resident[device.id] = device
         self._attributes[device.id] = device.attributes
@@ -112,10 +112,10 @@ class Devices:
         self.settings.pop(id, None)
         return self._rows.pop(id, None) is not None
 
-    def want(self, id: str, settings: Settings) -> Settings:
+    def want(self, id: str, settings: TwinSettings) -> TwinSettings:
         """These are the settings of a device from now on; those it had. Error: StoreError."""
-        before = self.settings.pop(id, PLAIN)
-        if settings is not PLAIN:
+        before = self.settings.pop(id, DEFAULT_SETTINGS)
+        if settings is not DEFAULT_SETTINGS:
             self.settings[id] = settings
         device = self._resident.get(id)
         if device is not None:
@@ -131,7 +131,7 @@ class Devices:
         """The properties of a device, which stays out of memory. Error: StoreError."""
         return [row.name for row in self._store.device(id)[0]]
 
-    def _numbers_of(self, id: str, settings: Settings) -> dict[str, int]:
+    def _numbers_of(self, id: str, settings: TwinSettings) -> dict[str, int]:
         """How far the histories of a device have come; read once, since it takes longer the longer they are."""
         if not settings.retentions:
             self._numbers.pop(id, None)
@@ -149,7 +149,7 @@ class Devices:
 
     def _read(self, row: DeviceRow) -> Device:
         twins, desired = self._store.device(row.id)
-        settings = self.settings.get(row.id, PLAIN)
+        settings = self.settings.get(row.id, DEFAULT_SETTINGS)
         return Device(
             row.id,
             row.name,

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from kubeedge_actors.actors.devicetwin.changes import Changes
 from kubeedge_actors.actors.devicetwin.devices import Device, Devices
-from kubeedge_actors.actors.devicetwin.payloads import BAD_REQUEST, NOT_FOUND, Base, Failure, encode, parse
+from kubeedge_actors.actors.devicetwin.dttypes import BAD_REQUEST, NOT_FOUND, BaseMessage, ErrorResult, encode, parse
+from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin import Property
 from kubeedge_actors.drivers.store.base import FOREVER, HistoryRow
-from kubeedge_actors.wire import names, topics
+from kubeedge_actors.wire import constants, topics
 from kubeedge_actors.wire.messages import MqttPublish
 
 
-class HistoryRequest(Base, frozen=True):
+class HistoryRequest(BaseMessage, frozen=True):
     """The payload of `twin/history/get`.
 
     All may be left out: `properties` (all), `since` and `until` (ms since the epoch), `limit` (the newest so many).
@@ -31,7 +31,7 @@ class HistoryRequest(Base, frozen=True):
     limit: int | None = None
 
 
-class Past(msgspec.Struct, frozen=True, omit_defaults=True):
+class HistoryValue(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a property was at a time, ms since the epoch; a side that had no value is absent."""
 
     timestamp: int = msgspec.field(default_factory=int)
@@ -39,13 +39,13 @@ class Past(msgspec.Struct, frozen=True, omit_defaults=True):
     actual: str | None = None
 
 
-class HistoryResult(Base, frozen=True):
+class HistoryResult(BaseMessage, frozen=True):
     """The payload of `twin/history/get/result`: oldest first."""
 
-    history: dict[str, list[Past]] = {}
+    history: dict[str, list[HistoryValue]] = {}
 
 
-def keep(changes: Changes, device: Device, name: str, known: Property, now: int) -> None:
+def keep(changes: TwinTransaction, device: Device, name: str, known: Property, now: int) -> None:
     """Note what a property is now, if it has a history."""
     retention = device.settings.retention(name)
     if retention is None:
@@ -56,21 +56,21 @@ def keep(changes: Changes, device: Device, name: str, known: Property, now: int)
     changes.history[device.id, name, slot] = HistoryRow(device.id, name, slot, number, now, *sides)
 
 
-def told(devices: Devices, device_id: str, payload: bytes, now: int) -> MqttPublish:
+def history_response(devices: Devices, device_id: str, payload: bytes, now: int) -> MqttPublish:
     """The answer to `twin/history/get`: of the properties that have a history. Error: StoreError."""
     request, device = parse(payload, HistoryRequest), devices.get(device_id)
     if isinstance(request, str):
-        said = encode(Failure("", now, BAD_REQUEST, f"the question for a history can not be read: {request}"))
+        said = encode(ErrorResult("", now, BAD_REQUEST, f"the question for a history can not be read: {request}"))
     elif device is None:
         text = f"Device {device_id} not found while getting history"
-        said = encode(Failure(request.event_id, now, NOT_FOUND, text))
+        said = encode(ErrorResult(request.event_id, now, NOT_FOUND, text))
     else:
-        said = encode(HistoryResult(request.event_id or "", now, _past(devices, device, request, now)))
-    return MqttPublish(topic=topics.device_topic(device_id, names.TWIN_HISTORY_GET_RESULT), payload=said)
+        said = encode(HistoryResult(request.event_id or "", now, _values(devices, device, request, now)))
+    return MqttPublish(topic=topics.device_topic(device_id, constants.TWIN_HISTORY_GET_RESULT), payload=said)
 
 
-def _past(devices: Devices, device: Device, request: HistoryRequest, now: int) -> dict[str, list[Past]]:
-    found: dict[str, list[Past]] = {}
+def _values(devices: Devices, device: Device, request: HistoryRequest, now: int) -> dict[str, list[HistoryValue]]:
+    found: dict[str, list[HistoryValue]] = {}
     until = FOREVER if request.until is None else max(0, min(FOREVER, request.until))
     wanted = device.twins if request.properties is None else dict.fromkeys(request.properties)
     for name in [each for each in wanted if each in device.twins]:
@@ -79,11 +79,11 @@ def _past(devices: Devices, device: Device, request: HistoryRequest, now: int) -
             oldest = max(now - retention.age if retention.age else 0, min(FOREVER, request.since or 0))
             limit = retention.count if request.limit is None else min(max(0, request.limit), retention.count)
             rows = devices.history(device.id, name, oldest, until, limit) if limit else []
-            found[name] = [Past(row.at, row.expected, row.actual) for row in rows]
+            found[name] = [HistoryValue(row.at, row.expected, row.actual) for row in rows]
     return found
 
 
-def prune(changes: Changes, devices: Devices, ids: Iterable[str], now: int) -> None:
+def prune(changes: TwinTransaction, devices: Devices, ids: Iterable[str], now: int) -> None:
     """Forget the values of these devices that are older than the history of their property may be. Error: StoreError."""
     for id in ids:
         settings = devices.settings[id]
@@ -94,7 +94,7 @@ def prune(changes: Changes, devices: Devices, ids: Iterable[str], now: int) -> N
                     changes.expired_history.append((id, name, now - retention.age))
 
 
-def resized(rows: Sequence[HistoryRow], count: int) -> list[HistoryRow]:
+def resize(rows: Sequence[HistoryRow], count: int) -> list[HistoryRow]:
     """The newest rows of one property in the places that they have in a history of another length."""
     newest = sorted(rows, key=lambda row: row.number)[-count:] if count else []
     return [HistoryRow(r.device, r.name, r.number % count, r.number, r.at, r.expected, r.actual) for r in newest]

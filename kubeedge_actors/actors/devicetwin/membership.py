@@ -13,42 +13,41 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kubeedge_actors.actors.devicetwin import attributes
-from kubeedge_actors.actors.devicetwin.attributes import AttributeOutcome
-from kubeedge_actors.actors.devicetwin.changes import Changes
 from kubeedge_actors.actors.devicetwin.devices import Device
-from kubeedge_actors.actors.devicetwin.mirror import Mirror
-from kubeedge_actors.actors.devicetwin.payloads import (
+from kubeedge_actors.actors.devicetwin.dttypes import (
     BAD_REQUEST,
+    DELETED,
+    STRING,
+    Attribute,
     AttributesRequest,
     AttributesResult,
-    Base,
-    Entry,
-    Failure,
+    BaseMessage,
+    ErrorResult,
     Member,
     MembershipChange,
+    MembershipGetRequest,
     MembershipList,
-    MembershipQuestion,
+    MsgTwin,
+    TypeMetadata,
     encode,
     parse,
 )
-from kubeedge_actors.actors.devicetwin.rows import attribute_row
-from kubeedge_actors.actors.devicetwin.values import DELETED
+from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction, attribute_row
+from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers
 from kubeedge_actors.mqtt_topics import valid_topic
-from kubeedge_actors.wire import names, topics
+from kubeedge_actors.wire import constants, topics
 from kubeedge_actors.wire.messages import MqttPublish
 
 M = TypeVar("M")
-
 LABEL = "description"
 
 
-def change(mirror: Mirror, changes: Changes, content: Any, now: int) -> str:
+def change(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """Devices were added or removed: one notice each. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipChange)
     if isinstance(message, str):
         return message
-    if fault := _fault(message.added_devices):
+    if fault := _id_error(message.added_devices):
         return fault
     for member in message.added_devices or ():
         add(mirror, changes, member, now)
@@ -57,13 +56,13 @@ def change(mirror: Mirror, changes: Changes, content: Any, now: int) -> str:
     return ""
 
 
-def replace(mirror: Mirror, changes: Changes, content: Any, now: int) -> str:
+def replace(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """These are all devices; the others are removed. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipList)
     if isinstance(message, str):
         return message
     members = message.devices or []
-    if fault := _fault(members):
+    if fault := _id_error(members):
         return fault
     for member in members:
         add(mirror, changes, member, now)
@@ -72,7 +71,7 @@ def replace(mirror: Mirror, changes: Changes, content: Any, now: int) -> str:
     return ""
 
 
-def add(mirror: Mirror, changes: Changes, member: Member, now: int) -> None:
+def add(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """Make a device a member, and take over what is said of its twins and attributes."""
     known = member.id in mirror.devices
     if known and member.twin is None and member.attributes is None:
@@ -83,61 +82,61 @@ def add(mirror: Mirror, changes: Changes, member: Member, now: int) -> None:
         mirror.devices.add(device)
         changes.devices[device.id] = device.row
     if member.twin is not None:
-        mirror.take_over(changes, device.id, member.twin, "", now)
+        mirror.sync_entries(changes, device.id, member.twin, "", now)
     if member.attributes is not None:
-        _attribute(changes, device, attributes.replace(device.attributes, member.attributes), "", now)
+        _attribute(changes, device, replace_attributes(device.attributes, member.attributes), "", now)
     if not known:
         notice = MembershipChange(mirror.event(), now, [_shown(member)], None)
-        changes.said.append(_about(mirror.node, names.MEMBERSHIP_UPDATED, encode(notice)))
+        changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
-def remove(mirror: Mirror, changes: Changes, member: Member, now: int) -> None:
+def remove(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """End the membership of a device, and forget its twins."""
     if not mirror.devices.remove(member.id):
         return
     changes.forget(member.id)
     notice = MembershipChange(mirror.event(), now, None, [_shown(member)])
-    changes.said.append(_about(mirror.node, names.MEMBERSHIP_UPDATED, encode(notice)))
+    changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
-def attributes_of(mirror: Mirror, changes: Changes, device_id: str, content: Any, now: int) -> str:
+def attributes_of(mirror: TwinHandlers, changes: TwinTransaction, device_id: str, content: Any, now: int) -> str:
     """Some attributes of a device change. What is wrong with the content, or nothing; an unknown device is nobody's."""
     message = _converted(content, AttributesRequest)
     if isinstance(message, str):
         return message
     device = mirror.devices.get(device_id)
     if device is not None:
-        outcome = attributes.update(device.attributes, message.attributes or {})
+        outcome = update_attributes(device.attributes, message.attributes or {})
         _attribute(changes, device, outcome, message.event_id or "", now)
     return ""
 
 
-def listed(mirror: Mirror, payload: bytes, now: int) -> MqttPublish:
+def membership_list(mirror: TwinHandlers, payload: bytes, now: int) -> MqttPublish:
     """The answer to `membership/get`."""
-    request = parse(payload, Base)
+    request = parse(payload, BaseMessage)
     if isinstance(request, str):
         text = f"Unmarshal get membership info {payload.decode(errors='replace')} failed , err: {request}"
-        answer = encode(Failure("", now, BAD_REQUEST, text))
+        answer = encode(ErrorResult("", now, BAD_REQUEST, text))
     else:
         answer = encode(MembershipList(request.event_id or "", now, list(mirror.devices.members())))
-    return _about(mirror.node, names.MEMBERSHIP_GET_RESULT, answer)
+    return _node_message(mirror.node, constants.MEMBERSHIP_GET_RESULT, answer)
 
 
-def question(mirror: Mirror, now: int) -> str:
+def membership_request(mirror: TwinHandlers, now: int) -> str:
     """What the cloud is asked on every connect; a master cloud does not answer."""
-    return encode(MembershipQuestion(mirror.event(), mirror.node, now)).decode()
+    return encode(MembershipGetRequest(mirror.event(), mirror.node, now)).decode()
 
 
 def member_of(device: Mapping[str, Any]) -> Member | None:
     """The member that a Device object makes; None for an object without a usable name."""
     metadata = device.get("metadata") or {}
-    name, namespace = metadata.get("name"), metadata.get("namespace") or names.DEFAULT_NAMESPACE
-    if not name or _fault([Member(f"{namespace}/{name}")]):
+    name, namespace = metadata.get("name"), metadata.get("namespace") or constants.DEFAULT_NAMESPACE
+    if not name or _id_error([Member(f"{namespace}/{name}")]):
         return None
     return Member(f"{namespace}/{name}", name, str((metadata.get("labels") or {}).get(LABEL) or ""))
 
 
-def _fault(members: Sequence[Member] | None) -> str:
+def _id_error(members: Sequence[Member] | None) -> str:
     """What is wrong with the ids, which become levels of topics; or nothing."""
     for member in members or ():
         if not valid_topic(member.id) or member.id.count("/") > 1:
@@ -145,7 +144,7 @@ def _fault(members: Sequence[Member] | None) -> str:
     return ""
 
 
-def _attribute(changes: Changes, device: Device, outcome: AttributeOutcome, event_id: str, now: int) -> None:
+def _attribute(changes: TwinTransaction, device: Device, outcome: AttributeChange, event_id: str, now: int) -> None:
     if not outcome.notice:
         return
     device.attributes.update(outcome.changed)
@@ -153,24 +152,24 @@ def _attribute(changes: Changes, device: Device, outcome: AttributeOutcome, even
         device.attributes.pop(name, None)
     changes.attributes += [attribute_row(device.id, name, each) for name, each in outcome.changed.items()]
     changes.removed_attributes += [(device.id, name) for name in outcome.removed]
-    topic = topics.device_topic(device.id, names.ATTRIBUTES_UPDATED)
-    changes.said.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, outcome.notice))))
+    topic = topics.device_topic(device.id, constants.ATTRIBUTES_UPDATED)
+    changes.messages.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, outcome.notice))))
 
 
 def _shown(member: Member) -> Member:
     """The member as clients see it: twins without versions, tombstones as null."""
     if member.twin is None:
         return member
-    return msgspec.structs.replace(member, twin={key: _told(entry) for key, entry in member.twin.items()})
+    return msgspec.structs.replace(member, twin={key: _without_versions(entry) for key, entry in member.twin.items()})
 
 
-def _told(entry: Entry | None) -> Entry | None:
+def _without_versions(entry: MsgTwin | None) -> MsgTwin | None:
     if entry is None or (entry.metadata is not None and entry.metadata.type == DELETED):
         return None
     return msgspec.structs.replace(entry, expected_version=None, actual_version=None)
 
 
-def _about(node: str, kind: str, payload: bytes) -> MqttPublish:
+def _node_message(node: str, kind: str, payload: bytes) -> MqttPublish:
     return MqttPublish(topic=topics.node_topic(node, kind), payload=payload)
 
 
@@ -179,3 +178,66 @@ def _converted(content: Any, kind: type[M]) -> M | str:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
         return str(error)
+
+
+# --- attributes of a device -------------------------------------------------------------------------------------------
+
+
+Attributes = Mapping[str, Attribute]
+
+
+class AttributeChange(msgspec.Struct):
+    """The attributes to store, the names to remove, and what the notice says.
+
+    The notice holds the changed fields, and None for what was removed.
+    """
+
+    changed: dict[str, Attribute] = {}
+    removed: list[str] = []
+    notice: dict[str, Attribute | None] = {}
+
+
+def update_attributes(known: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
+    """Some attributes change; None removes an optional one."""
+    outcome = AttributeChange()
+    for name, asked in request.items():
+        before = known.get(name)
+        if asked is None:
+            if before is not None and before.optional:
+                outcome.removed.append(name)
+                outcome.notice[name] = None
+        elif before is None:
+            _add(outcome, name, asked)
+        else:
+            _change(outcome, name, before, asked)
+    return outcome
+
+
+def replace_attributes(known: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
+    """The attributes are now these, whatever the edge had: what is not named is removed, optional or not."""
+    outcome = update_attributes(known, {name: asked for name, asked in request.items() if asked is not None})
+    for name in known:
+        if request.get(name) is None:
+            outcome.removed.append(name)
+            outcome.notice[name] = None
+    return outcome
+
+
+def _add(outcome: AttributeChange, name: str, asked: Attribute) -> None:
+    optional = True if asked.optional is None else asked.optional
+    outcome.changed[name] = Attribute(asked.value, optional, asked.metadata or TypeMetadata(STRING))
+    outcome.notice[name] = asked
+
+
+def _change(outcome: AttributeChange, name: str, before: Attribute, asked: Attribute) -> None:
+    kind = asked.metadata if asked.metadata is not None else before.metadata
+    optional = before.optional and asked.optional is not False
+    after = Attribute(asked.value, optional, kind)
+    if after == before:
+        return
+    outcome.changed[name] = after
+    outcome.notice[name] = Attribute(
+        asked.value if asked.value != before.value else "",
+        optional if optional != before.optional else None,
+        kind if kind != before.metadata else None,
+    )

@@ -6,23 +6,30 @@ Nothing is changed in place: an outcome holds the new properties, so a request t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from kubeedge_actors.actors.devicetwin.payloads import (
+from kubeedge_actors.actors.devicetwin.dttypes import (
     BAD_REQUEST,
+    DELETED,
+    NOT_A_REQUEST,
+    STRING,
     Document,
-    Entry,
-    Kind,
+    MsgTwin,
     Rejection,
-    Side,
-    Stamp,
-    Version,
+    TwinDelta,
+    TwinDocument,
+    TwinResult,
+    TwinValue,
+    TwinVersion,
+    TypeMetadata,
+    ValueMetadata,
+    encode,
+    type_error,
 )
-from kubeedge_actors.actors.devicetwin.values import DELETED, NOT_A_REQUEST, STRING, type_fault
 
-TOMBSTONE = Kind(DELETED)
+TOMBSTONE = TypeMetadata(DELETED)
 
 
 class Property(msgspec.Struct, frozen=True, gc=False):
@@ -31,9 +38,9 @@ class Property(msgspec.Struct, frozen=True, gc=False):
     `shown` is what applications see: never with versions. A version is None while its side has never been given.
     """
 
-    shown: Entry
-    expected_version: Version | None = None
-    actual_version: Version | None = None
+    shown: MsgTwin
+    expected_version: TwinVersion | None = None
+    actual_version: TwinVersion | None = None
 
     @property
     def kind(self) -> str:
@@ -46,29 +53,29 @@ class Property(msgspec.Struct, frozen=True, gc=False):
         return self.kind != DELETED
 
     @property
-    def with_versions(self) -> Entry:
+    def with_versions(self) -> MsgTwin:
         """The entry as the cloud sees it."""
         shown = self.shown
         versions = (self.expected_version, self.actual_version)
-        return Entry(shown.expected, shown.actual, shown.optional, shown.metadata, *versions)
+        return MsgTwin(shown.expected, shown.actual, shown.optional, shown.metadata, *versions)
 
 
 Twins = Mapping[str, Property]
 
 
-class Outcome(msgspec.Struct):
+class TwinChange(msgspec.Struct):
     """What a request changed: the new properties, and what result, document and cloud report say of each."""
 
     changed: dict[str, Property] = {}
-    result: dict[str, Entry | None] = {}
+    result: dict[str, MsgTwin | None] = {}
     document: dict[str, Document] = {}
-    report: dict[str, Entry] = {}
+    report: dict[str, MsgTwin] = {}
 
 
-def update(twins: Twins, request: Mapping[str, Entry | None], now: int) -> Outcome | Rejection:
+def update(twins: Twins, request: Mapping[str, MsgTwin | None], now: int) -> TwinChange | Rejection:
     """Merge what a device or application says; `now` (ms) becomes the time of every value that it gives."""
-    outcome = Outcome()
-    stamp = Stamp(now)
+    outcome = TwinChange()
+    stamp = ValueMetadata(now)
     for key, entry in request.items():
         known = twins.get(key)
         fault = ""
@@ -83,37 +90,37 @@ def update(twins: Twins, request: Mapping[str, Entry | None], now: int) -> Outco
     return outcome
 
 
-def bumped(version: Version | None) -> Version:
+def increment_edge(version: TwinVersion | None) -> TwinVersion:
     """The version after one more change at the edge."""
-    return Version(version.cloud, version.edge + 1) if version else Version(0, 1)
+    return TwinVersion(version.cloud, version.edge + 1) if version else TwinVersion(0, 1)
 
 
-def sides_fault(kind: str, entry: Entry) -> str:
+def value_errors(kind: str, entry: MsgTwin) -> str:
     """What is wrong with the values of an entry for a property of this type, or nothing."""
     for side in (entry.expected, entry.actual):
-        if side is not None and (fault := type_fault(kind, side.value)):
+        if side is not None and (fault := type_error(kind, side.value)):
             return fault
     return ""
 
 
-def new_kind(entry: Entry) -> Kind:
+def new_type(entry: MsgTwin) -> TypeMetadata:
     """The type that an entry gives to a property that has none yet."""
-    return Kind(STRING) if entry.metadata is None else Kind(entry.metadata.type or "")
+    return TypeMetadata(STRING) if entry.metadata is None else TypeMetadata(entry.metadata.type or "")
 
 
-def _add(outcome: Outcome, key: str, entry: Entry, stamp: Stamp) -> str:
-    kind = new_kind(entry)
-    if fault := sides_fault(kind.type or "", entry):
+def _add(outcome: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) -> str:
+    kind = new_type(entry)
+    if fault := value_errors(kind.type or "", entry):
         return fault
     added = Property(
-        Entry(
+        MsgTwin(
             _first(entry.expected, stamp),
             _first(entry.actual, stamp),
             True if entry.optional is None else entry.optional,
             kind,
         ),
-        Version(0, 1) if entry.expected else None,
-        Version(0, 1) if entry.actual else None,
+        TwinVersion(0, 1) if entry.expected else None,
+        TwinVersion(0, 1) if entry.actual else None,
     )
     outcome.changed[key] = added
     if added.live:
@@ -123,24 +130,27 @@ def _add(outcome: Outcome, key: str, entry: Entry, stamp: Stamp) -> str:
     return ""
 
 
-def _first(side: Side | None, stamp: Stamp) -> Side | None:
+def _first(side: TwinValue | None, stamp: ValueMetadata) -> TwinValue | None:
     """The side of a new property; an empty value counts as given (it has a version) but is not kept."""
-    return Side(side.value, stamp) if side is not None and side.value else None
+    return TwinValue(side.value, stamp) if side is not None and side.value else None
 
 
-def _delete(outcome: Outcome, key: str, known: Property | None) -> str:
+def _delete(outcome: TwinChange, key: str, known: Property | None) -> str:
     if known is None:
         return NOT_A_REQUEST
     if not known.shown.optional or not known.live:
         return ""
-    versions = [bumped(version) if version else Version() for version in (known.expected_version, known.actual_version)]
-    outcome.changed[key] = buried(known, *versions)
+    versions = [
+        increment_edge(version) if version else TwinVersion()
+        for version in (known.expected_version, known.actual_version)
+    ]
+    outcome.changed[key] = tombstone(known, *versions)
     outcome.result[key] = None
     outcome.document[key] = Document(known.shown, None)
     # a side that was given before is told to the cloud as an empty object (golden capture d_device, event e12)
-    outcome.report[key] = Entry(
-        Side() if known.expected_version else None,
-        Side() if known.actual_version else None,
+    outcome.report[key] = MsgTwin(
+        TwinValue() if known.expected_version else None,
+        TwinValue() if known.actual_version else None,
         known.shown.optional,
         TOMBSTONE,
         *versions,
@@ -148,22 +158,22 @@ def _delete(outcome: Outcome, key: str, known: Property | None) -> str:
     return ""
 
 
-def buried(known: Property, expected_version: Version | None, actual_version: Version | None) -> Property:
+def tombstone(known: Property, expected_version: TwinVersion | None, actual_version: TwinVersion | None) -> Property:
     """The tombstone of a property."""
-    shown = Entry(optional=known.shown.optional, metadata=TOMBSTONE)
+    shown = MsgTwin(optional=known.shown.optional, metadata=TOMBSTONE)
     return Property(shown, expected_version, actual_version)
 
 
-def _change(outcome: Outcome, key: str, known: Property, entry: Entry, stamp: Stamp) -> str:
-    kind = known.shown.metadata if known.live else new_kind(entry)
-    if fault := sides_fault((kind.type or "") if kind else "", entry):
+def _change(outcome: TwinChange, key: str, known: Property, entry: MsgTwin, stamp: ValueMetadata) -> str:
+    kind = known.shown.metadata if known.live else new_type(entry)
+    if fault := value_errors((kind.type or "") if kind else "", entry):
         return fault
     optional = known.shown.optional and entry.optional is not False
     if not _says_anything(known, entry, optional):
         return ""
     after = changed_property(known, entry, optional, kind, stamp)
     sides = entry.expected is not None or entry.actual is not None
-    told = Entry(
+    told = MsgTwin(
         after.shown.expected if entry.expected else None,
         after.shown.actual if entry.actual else None,
         optional if sides or optional != known.shown.optional else None,
@@ -173,13 +183,13 @@ def _change(outcome: Outcome, key: str, known: Property, entry: Entry, stamp: St
     )
     outcome.changed[key] = after
     if after.live:
-        outcome.result[key] = Entry(told.expected, told.actual, told.optional, told.metadata)
+        outcome.result[key] = MsgTwin(told.expected, told.actual, told.optional, told.metadata)
     outcome.document[key] = Document(known.shown if known.live else None, after.shown)
     outcome.report[key] = told
     return ""
 
 
-def _says_anything(known: Property, entry: Entry, optional: bool | None) -> bool:
+def _says_anything(known: Property, entry: MsgTwin, optional: bool | None) -> bool:
     """An equal value is a change as well; a tombstone comes back to life by any entry.
 
     Another type is taken note of only.
@@ -191,16 +201,51 @@ def _says_anything(known: Property, entry: Entry, optional: bool | None) -> bool
     )
 
 
-def changed_property(known: Property, entry: Entry, optional: bool | None, kind: Kind | None, stamp: Stamp) -> Property:
+def changed_property(
+    known: Property, entry: MsgTwin, optional: bool | None, kind: TypeMetadata | None, stamp: ValueMetadata
+) -> Property:
     """The property after an update at the edge."""
     shown = known.shown
     return Property(
-        Entry(
-            Side(entry.expected.value, stamp) if entry.expected else shown.expected,
-            Side(entry.actual.value, stamp) if entry.actual else shown.actual,
+        MsgTwin(
+            TwinValue(entry.expected.value, stamp) if entry.expected else shown.expected,
+            TwinValue(entry.actual.value, stamp) if entry.actual else shown.actual,
             optional,
             kind,
         ),
-        bumped(known.expected_version) if entry.expected else known.expected_version,
-        bumped(known.actual_version) if entry.actual else known.actual_version,
+        increment_edge(known.expected_version) if entry.expected else known.expected_version,
+        increment_edge(known.actual_version) if entry.actual else known.actual_version,
     )
+
+
+# --- payloads that are published: result, document, delta -------------------------------------------------------------
+
+
+def result(event_id: str, now: int, twin: Mapping[str, MsgTwin | None]) -> bytes:
+    """The answer to an accepted update: the changed properties only."""
+    return encode(TwinResult(event_id, now, dict(twin)))
+
+
+def everything(event_id: str, now: int, twins: Twins) -> bytes:
+    """The answer to a question: all properties that are not deleted."""
+    return encode(TwinResult(event_id, now, {key: known.shown for key, known in twins.items() if known.live}))
+
+
+def document(event_id: str, now: int, changes: Mapping[str, Document]) -> bytes:
+    """Each changed property before and after."""
+    return encode(TwinDocument(event_id, now, dict(changes)))
+
+
+def delta(event: Callable[[], str], now: int, twins: Twins) -> bytes | None:
+    """What the device should do and has not done yet; None when it has done it all. `event` gives a fresh event id."""
+    wanted: dict[str, MsgTwin] = {}
+    missing: dict[str, str] = {}
+    for key, known in twins.items():
+        expected = known.shown.expected
+        if expected is None or not expected.value or not known.live:
+            continue
+        wanted[key] = known.shown
+        actual = known.shown.actual
+        if actual is None or (actual.value or "") != expected.value:
+            missing[key] = expected.value
+    return encode(TwinDelta(event(), now, wanted, missing)) if missing else None

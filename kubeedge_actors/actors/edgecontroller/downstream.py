@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from kubeedge_actors.actors.edgecontroller.references import Reference, Usage
-from kubeedge_actors.drivers.cluster.base import Change, Operation, identity
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference
+from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent, object_reference
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectPushed
 
 Json = dict[str, Any]
 
-WORDS = {Operation.ADDED: names.INSERT, Operation.MODIFIED: names.UPDATE, Operation.DELETED: names.DELETE}
+OPERATION_NAMES = {
+    EventType.ADDED: constants.INSERT,
+    EventType.MODIFIED: constants.UPDATE,
+    EventType.DELETED: constants.DELETE,
+}
 
 
-def pod_pushes(change: Change, edge_nodes: Collection[str]) -> list[ObjectPushed]:
+def pod_pushes(change: WatchEvent, edge_nodes: Collection[str]) -> list[ObjectPushed]:
     """A pod that an edge node runs; an echo when only its status has changed.
 
     A pod that changed hands (deleted and made again behind a broken watch) is told to its new node only:
@@ -28,45 +32,45 @@ def pod_pushes(change: Change, edge_nodes: Collection[str]) -> list[ObjectPushed
     node = node_name(change.object)
     if node not in edge_nodes:
         return []
-    echo = change.operation is Operation.MODIFIED and not differs_beyond_status(change.old, change.object)
-    operation = WORDS[change.operation]
-    if change.operation is Operation.ADDED and change.object["metadata"].get("deletionTimestamp"):
-        operation = names.UPDATE
-    elif change.operation is Operation.MODIFIED and change.old is not None and not node_name(change.old):
-        operation = names.INSERT  # it was bound just now: the node has not heard of it
-    return [push(operation, names.POD, node, change.object, echo)]
+    echo = change.type is EventType.MODIFIED and not differs_beyond_status(change.old, change.object)
+    operation = OPERATION_NAMES[change.type]
+    if change.type is EventType.ADDED and change.object["metadata"].get("deletionTimestamp"):
+        operation = constants.UPDATE
+    elif change.type is EventType.MODIFIED and change.old is not None and not node_name(change.old):
+        operation = constants.INSERT  # it was bound just now: the node has not heard of it
+    return [push(operation, constants.POD, node, change.object, echo)]
 
 
-def node_pushes(change: Change) -> list[ObjectPushed]:
+def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
     """The Node object for the node itself, an echo when only its status has changed; its deletion is no message."""
-    if change.operation is Operation.DELETED:
+    if change.type is EventType.DELETED:
         return []
     echo = not differs_beyond_status(change.old, change.object)
-    return [push(names.UPDATE, names.NODE, change.object["metadata"]["name"], change.object, echo)]
+    return [push(constants.UPDATE, constants.NODE, change.object["metadata"]["name"], change.object, echo)]
 
 
-def object_pushes(change: Change, type: str, usage: Usage) -> list[ObjectPushed]:
+def object_pushes(change: WatchEvent, type: str, location_cache: LocationCache) -> list[ObjectPushed]:
     """A config map or secret for each node that has a use for it."""
-    operation = WORDS[change.operation]
-    if type == names.SECRET and operation == names.INSERT:
-        operation = names.UPDATE
-    who = identity(change.object)
-    nodes = usage.holders(Reference(type, who.namespace, who.name))
+    operation = OPERATION_NAMES[change.type]
+    if type == constants.SECRET and operation == constants.INSERT:
+        operation = constants.UPDATE
+    who = object_reference(change.object)
+    nodes = location_cache.nodes_for(Reference(type, who.namespace, who.name))
     return [push(operation, type, node, change.object) for node in nodes]
 
 
-def push(operation: str, type: str, node: str, object: Json, echo: bool = False) -> ObjectPushed:
+def push(operation: str, type: str, node: str, object: Json, status_only: bool = False) -> ObjectPushed:
     """The object as a message to a node."""
-    who = identity(object)
+    who = object_reference(object)
     return ObjectPushed(
         node=node,
         operation=operation,
         type=type,
-        namespace=who.namespace or names.CLUSTER_SCOPE,
+        namespace=who.namespace or constants.CLUSTER_SCOPE,
         name=who.name,
         object=object,
         resource_version=who.version,
-        echo=echo,
+        status_only=status_only,
     )
 
 
@@ -76,4 +80,6 @@ def pod_stub(node: str, namespace: str, name: str, uid: str = "") -> ObjectPushe
     if uid:
         metadata["uid"] = uid
     stub: Json = {"metadata": metadata, "spec": {"containers": None}, "status": {}}
-    return ObjectPushed(node=node, operation=names.DELETE, type=names.POD, namespace=namespace, name=name, object=stub)
+    return ObjectPushed(
+        node=node, operation=constants.DELETE, type=constants.POD, namespace=namespace, name=name, object=stub
+    )

@@ -8,7 +8,7 @@ from typing import Any
 from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, Cluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import NodeDuplicated, NodeRemoved
 
 Json = dict[str, Any]
@@ -21,15 +21,15 @@ NAMESPACE = "default"
 class DuplicateReporter(Module):
     """One Event a node, whose count grows. CloudHub says it once a minute at most; what can not be written is said again then."""
 
-    name = f"{names.EDGECONTROLLER}-duplicates"
-    group = names.EDGECONTROLLER
+    name = f"{constants.EDGECONTROLLER}-duplicates"
+    group = constants.EDGECONTROLLER
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._counts: dict[str, int] = {}
 
     @on
-    def duplicated(self, message: NodeDuplicated) -> None:
+    def on_node_duplicated(self, message: NodeDuplicated) -> None:
         """Write it."""
         count = self._counts[message.node] = self._counts.get(message.node, 0) + 1
         try:
@@ -38,7 +38,7 @@ class DuplicateReporter(Module):
             self.log.warning("the event about node %s can not be written: %s", message.node, error)
 
     @on
-    def removed(self, message: NodeRemoved) -> None:
+    def on_node_removed(self, message: NodeRemoved) -> None:
         """Forget the node."""
         self._counts.pop(message.node, None)
 
@@ -55,8 +55,8 @@ class DuplicateReporter(Module):
             "type": "Warning",
             "reason": REASON,
             "firstTimestamp": now,
-            "source": {"component": names.CLOUDHUB},
-            "reportingComponent": names.CLOUDHUB,
+            "source": {"component": constants.CLOUDHUB},
+            "reportingComponent": constants.CLOUDHUB,
             **news,
         }
         try:

@@ -12,11 +12,23 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors import nesting
-from kubeedge_actors.actors.edgecontroller import legacy
-from kubeedge_actors.actors.edgecontroller.answers import answered, read, seen, written
-from kubeedge_actors.actors.edgecontroller.authorize import NODE_ANNOTATION, READ_FIRST, Facts, may_read
+from kubeedge_actors.actors.edgecontroller import pre_1_13_status
 from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
-from kubeedge_actors.actors.edgecontroller.refusals import BAD_REQUEST, as_cached, refused
+from kubeedge_actors.actors.edgecontroller.node_authorizer import (
+    NODE_ANNOTATION,
+    READ_THEN_AUTHORIZE,
+    PodLookup,
+    authorize_object,
+)
+from kubeedge_actors.actors.edgecontroller.responses import (
+    BAD_REQUEST,
+    not_found_as_cached,
+    object_response,
+    query_response,
+    rejection,
+    response,
+    version_returned,
+)
 from kubeedge_actors.drivers.cluster.base import (
     CSR_KIND,
     EVENT_KIND,
@@ -25,14 +37,15 @@ from kubeedge_actors.drivers.cluster.base import (
     POD_KIND,
     SERVICEACCOUNT_KIND,
     Cluster,
-    Kind,
-    identity,
+    ResourceKind,
+    object_reference,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
-from kubeedge_actors.wire import kinds, names
+from kubeedge_actors.wire import constants, gvr
 from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
+    LinkMessage,
     Message,
     ObjectPushed,
     PatchNode,
@@ -45,34 +58,33 @@ from kubeedge_actors.wire.messages import (
     ReportPodStatus,
     RequestCertificate,
     RequestToken,
-    Said,
     UpdateNode,
     WriteLease,
 )
 
 Json = dict[str, Any]
 
-CACHED_TYPES = frozenset({names.CONFIGMAP, names.SECRET})
+CACHED_TYPES = frozenset({constants.CONFIGMAP, constants.SECRET})
 KUBERNETES_DOMAIN = "kubernetes.io"
 
 
 class Upstream:
     """What nodes ask, done in the API. `address` is what a Node is annotated with: where its cloud is. Thread-safe."""
 
-    def __init__(self, cluster: Cluster, facts: Facts, address: str) -> None:
+    def __init__(self, cluster: Cluster, pods: PodLookup, address: str) -> None:
         self._cluster = cluster
-        self._facts = facts
+        self._pods = pods
         self._address = address
-        self._performers: dict[type[Said], Callable[[Any], list[Message]]] = {
+        self._performers: dict[type[LinkMessage], Callable[[Any], list[Message]]] = {
             RegisterNode: self._register,
             UpdateNode: self._update_node,
             PatchNode: self._patch_node,
-            ReportNodeStatus: lambda request: legacy.node_status(cluster, request),
+            ReportNodeStatus: lambda request: pre_1_13_status.node_status(cluster, request),
             QueryLease: self._query_lease,
             WriteLease: self._write_lease,
             InsertPod: self._insert_pod,
             PatchPod: self._patch_pod,
-            ReportPodStatus: lambda request: legacy.pod_status(cluster, request),
+            ReportPodStatus: lambda request: pre_1_13_status.pod_status(cluster, request),
             DeletePod: self._delete_pod,
             QueryObject: self._query,
             RequestToken: self._token,
@@ -80,7 +92,7 @@ class Upstream:
             ReportEvent: self._event,
         }
 
-    def perform(self, request: Said) -> list[Message]:
+    def perform(self, request: LinkMessage) -> list[Message]:
         """Do what the request asks for; the messages that follow from it. Errors: ClusterError."""
         return self._performers[type(request)](request)
 
@@ -90,7 +102,7 @@ class Upstream:
         metadata = _without_nulls(request.object.get("metadata"))
         labels = metadata.get("labels") or {}
         plain = {key: value for key, value in labels.items() if not _is_kubernetes_label(key)}
-        annotations = {**(metadata.get("annotations") or {}), names.CLOUDCORE_ANNOTATION: self._address}
+        annotations = {**(metadata.get("annotations") or {}), constants.CLOUDCORE_ANNOTATION: self._address}
         metadata |= {"name": request.name, "labels": plain, "annotations": annotations}
         try:
             made = self._cluster.create(NODE_KIND, "", {**request.object, "metadata": metadata})
@@ -99,50 +111,50 @@ class Upstream:
             raise
         if plain != labels:
             made = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": {"labels": labels}})
-        return [written(request, made, versioned=False)]
+        return [object_response(request, made, versioned=False)]
 
     def _restore_labels(self, name: str, labels: Json) -> None:
         """Finish a registration whose second write was lost: without its label a node is no edge node."""
         present = self._cluster.get(NODE_KIND, "", name)["metadata"].get("labels") or {}
         missing = {key: value for key, value in labels.items() if key not in present}
-        if names.EDGE_LABEL in missing:
+        if constants.EDGE_LABEL in missing:
             self._cluster.patch(NODE_KIND, "", name, {"metadata": {"labels": missing}})
 
     def _update_node(self, request: UpdateNode) -> list[Message]:
         metadata = _without_nulls(request.object.get("metadata"))
         wanted = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
         node = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": wanted})
-        return [answered(request, names.OK, identity(node).version)]
+        return [response(request, constants.OK, object_reference(node).version)]
 
     def _patch_node(self, request: PatchNode) -> list[Message]:
         patch = _object_of(request.patch)
         node = self._cluster.patch(NODE_KIND, "", request.name, patch, form="strategic", subresource="status")
-        return [written(request, node, versioned=True), seen(request, names.NODE, node)]
+        return [object_response(request, node, versioned=True), version_returned(request, constants.NODE, node)]
 
     # --- leases -------------------------------------------------------------------------------------------------------
 
     def _query_lease(self, request: QueryLease) -> list[Message]:
         try:
-            lease = self._cluster.get(LEASE_KIND, names.LEASE_NAMESPACE, request.name)
+            lease = self._cluster.get(LEASE_KIND, constants.LEASE_NAMESPACE, request.name)
         except NotFound as error:
-            raise as_cached(error, names.LEASE, LEASE_KIND, request.name) from error
-        return [answered(request, {names.OBJECT: lease, names.ERR: None})]
+            raise not_found_as_cached(error, constants.LEASE, LEASE_KIND, request.name) from error
+        return [response(request, {constants.OBJECT: lease, constants.ERR: None})]
 
     def _write_lease(self, request: WriteLease) -> list[Message]:
         metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
         lease = {**request.object, "metadata": metadata}
-        if request.operation == names.INSERT:
-            made = self._cluster.create(LEASE_KIND, names.LEASE_NAMESPACE, lease)
+        if request.operation == constants.INSERT:
+            made = self._cluster.create(LEASE_KIND, constants.LEASE_NAMESPACE, lease)
         else:
-            made = self._cluster.replace(LEASE_KIND, names.LEASE_NAMESPACE, request.name, lease)
-        return [written(request, made, versioned=False)]
+            made = self._cluster.replace(LEASE_KIND, constants.LEASE_NAMESPACE, request.name, lease)
+        return [object_response(request, made, versioned=False)]
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
     def _insert_pod(self, request: InsertPod) -> list[Message]:
         metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
         pod = self._cluster.create(POD_KIND, request.namespace, {**request.object, "metadata": metadata})
-        return [written(request, pod, versioned=True), seen(request, names.POD, pod)]
+        return [object_response(request, pod, versioned=True), version_returned(request, constants.POD, pod)]
 
     def _patch_pod(self, request: PatchPod) -> list[Message]:
         given = _object_of(request.patch)
@@ -156,18 +168,18 @@ class Upstream:
                 POD_KIND, request.namespace, request.name, patch, form="strategic", subresource="status"
             )
         except NotFound as error:
-            raise self._gone(request, uid, error) from error
+            raise self._pod_not_found(request, uid, error) from error
         except Conflict as error:
             found = self._cluster.get(POD_KIND, request.namespace, request.name)
-            if uid and identity(found).uid != uid:  # another pod has its name now
-                raise self._gone(request, uid, error) from error
+            if uid and object_reference(found).uid != uid:  # another pod has its name now
+                raise self._pod_not_found(request, uid, error) from error
             raise
-        return [written(request, pod, versioned=True), seen(request, names.POD, pod)]
+        return [object_response(request, pod, versioned=True), version_returned(request, constants.POD, pod)]
 
     @staticmethod
-    def _gone(request: PatchPod, uid: Any, error: ClusterError) -> Gone:
+    def _pod_not_found(request: PatchPod, uid: Any, error: ClusterError) -> PodNotFound:
         stub = pod_stub(request.node, request.namespace, request.name, str(uid)) if uid else None
-        return Gone(error, stub)
+        return PodNotFound(error, stub)
 
     def _delete_pod(self, request: DeletePod) -> list[Message]:
         options: Any = request.options
@@ -178,52 +190,52 @@ class Upstream:
         with contextlib.suppress(NotFound):  # what was to be reached is reached
             self._check_ownership(request.node, request.namespace, request.name)
             self._cluster.delete(POD_KIND, request.namespace, request.name, grace=grace, uid=str(uid))
-        return [answered(request, names.OK)]
+        return [response(request, constants.OK)]
 
     def _check_ownership(self, node: str, namespace: str, name: str) -> None:
         """Whose pod it is, asked of the API when the facts do not know it yet."""
-        if self._facts.node_of(namespace, name) is not None:
+        if self._pods.node_of(namespace, name) is not None:
             return
         pod = self._cluster.get(POD_KIND, namespace, name)
         if (pod.get("spec") or {}).get("nodeName") != node:
-            raise refused(f"node {node} may not touch pod {namespace}/{name}, which is not its own")
+            raise rejection(f"node {node} may not touch pod {namespace}/{name}, which is not its own")
 
     # --- other objects ------------------------------------------------------------------------------------------------
 
     def _query(self, request: QueryObject) -> list[Message]:
-        if request.type not in kinds.BY_TYPE:
-            raise refused(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
-        kind = Kind(*kinds.BY_TYPE[request.type])
+        if request.type not in gvr.BY_TYPE:
+            raise rejection(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
+        kind = ResourceKind(*gvr.BY_TYPE[request.type])
         try:
             object = self._cluster.get(kind, request.namespace if kind.namespaced else "", request.name)
         except NotFound as error:
             raise (
-                as_cached(error, request.type, kind, request.name) if request.type in CACHED_TYPES else error
+                not_found_as_cached(error, request.type, kind, request.name) if request.type in CACHED_TYPES else error
             ) from None
-        if request.type in READ_FIRST:
-            refusal = may_read(request.node, request.type, object, self._facts)
+        if request.type in READ_THEN_AUTHORIZE:
+            refusal = authorize_object(request.node, request.type, object, self._pods)
             if refusal is not None:
-                raise refused(refusal.sentence)
-        return [read(request, object)]
+                raise rejection(refusal.sentence)
+        return [query_response(request, object)]
 
     def _token(self, request: RequestToken) -> list[Message]:
         asked = {**request.object, "metadata": _without_nulls(request.object.get("metadata"))}
         made = self._cluster.create(
             SERVICEACCOUNT_KIND, request.namespace, asked, name=request.name, subresource="token"
         )
-        return [answered(request, made)]
+        return [response(request, made)]
 
     def _certificate(self, request: RequestCertificate) -> list[Message]:
         metadata = _without_nulls(request.object.get("metadata"))
         annotations = {**(metadata.get("annotations") or {}), NODE_ANNOTATION: request.node}
         metadata |= {"name": request.name, "annotations": annotations}
         made = self._cluster.create(CSR_KIND, "", {**request.object, "metadata": metadata})
-        return [written(request, made, versioned=False)]
+        return [object_response(request, made, versioned=False)]
 
     def _event(self, request: ReportEvent) -> list[Message]:
-        event = request.content.get("event") if request.operation == names.PATCH else request.content
+        event = request.content.get("event") if request.operation == constants.PATCH else request.content
         if not isinstance(event, dict):
-            raise refused("the event is no object", BAD_REQUEST, "BadRequest")
+            raise rejection("the event is no object", BAD_REQUEST, "BadRequest")
         event = {**event, "metadata": _without_nulls(event.get("metadata")) | {"name": request.name}}
         with contextlib.suppress(AlreadyExists):  # said twice, or tried again after an answer was lost
             try:
@@ -234,16 +246,16 @@ class Upstream:
         return []
 
     def _write_event(self, request: ReportEvent, event: Json) -> None:
-        if request.operation == names.PATCH:
+        if request.operation == constants.PATCH:
             change = str(request.content.get("patchData") or "{}")
             self._cluster.patch(EVENT_KIND, request.namespace, request.name, change, form="strategic")
-        elif request.operation == names.UPDATE:
+        elif request.operation == constants.UPDATE:
             self._cluster.replace(EVENT_KIND, request.namespace, request.name, event)
         else:
             self._cluster.create(EVENT_KIND, request.namespace, event)
 
 
-class Gone(NotFound):
+class PodNotFound(NotFound):
     """The API does not know the pod that a node reports of; `stub` tells the node so."""
 
     def __init__(self, error: ClusterError, stub: ObjectPushed | None) -> None:
@@ -257,7 +269,7 @@ def _object_of(text: str) -> Json:
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):
-        raise refused("the patch is no JSON object", BAD_REQUEST, "BadRequest")
+        raise rejection("the patch is no JSON object", BAD_REQUEST, "BadRequest")
     return value
 
 

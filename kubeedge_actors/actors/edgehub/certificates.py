@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from kubeedge_actors.actors.edgehub.events import Certified, Renewed, Uncertified
-from kubeedge_actors.drivers.link.base import Credentials
+from kubeedge_actors.actors.edgehub.messages import CertificatesFailed, CertificatesReady, RenewalFinished
+from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.errors import CertificateError, LinkError
 from kubeedge_actors.supervisors import Ref
 from kubeedge_actors.wire.messages import Message
@@ -23,7 +23,7 @@ def in_thread(work: Callable[[], None]) -> None:
 class Certificates:
     """What `credentials` give, told to a Ref; None stands for a link without TLS."""
 
-    def __init__(self, credentials: Credentials | None, background: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, credentials: CertificateSource | None, background: Callable[[Callable[[], None]], None]) -> None:
         self._credentials = credentials
         self._background = background
 
@@ -37,22 +37,22 @@ class Certificates:
 
     def _fetched(self) -> Message:
         if self._credentials is None:
-            return Certified(tls=None)
+            return CertificatesReady(tls=None)
         try:
-            return Certified(tls=self._credentials.obtain(), renew_at=self._credentials.renew_at())
+            return CertificatesReady(tls=self._credentials.obtain(), renew_at=self._credentials.renew_at())
         except LinkError as error:
-            return Uncertified(reason=str(error), final=isinstance(error, CertificateError))
+            return CertificatesFailed(reason=str(error), final=isinstance(error, CertificateError))
         except Exception as error:
             log.exception("certificates could not be obtained")
-            return Uncertified(reason=f"certificates could not be obtained: {error!r}", final=False)
+            return CertificatesFailed(reason=f"certificates could not be obtained: {error!r}", final=False)
 
     def _renewed(self) -> Message:
         try:
             if self._credentials is not None:
                 self._credentials.renew()
         except LinkError as error:
-            return Renewed(failure=str(error))
+            return RenewalFinished(failure=str(error))
         except Exception as error:
             log.exception("the certificate could not be renewed")
-            return Renewed(failure=repr(error))
-        return Renewed()
+            return RenewalFinished(failure=repr(error))
+        return RenewalFinished()

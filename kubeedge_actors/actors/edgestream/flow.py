@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kubeedge_actors.drivers.link.base import Link
 from kubeedge_actors.wire import tunnel
-from kubeedge_actors.wire.tunnel import Frame, Kind
+from kubeedge_actors.wire.tunnel import Frame, FrameType
 
 WINDOW = 256 * 1024
 """Bytes of one stream that may be on their way."""
@@ -39,25 +39,25 @@ class Flow:
                     return False
                 self._under_way += len(piece)
             mark = "" if self.credits else f"{self.id}:{len(piece)}"
-            self._link.send(tunnel.encode(Frame(self.id, Kind.DATA, piece)), mark)
+            self._link.send(tunnel.encode(Frame(self.id, FrameType.DATA, piece)), mark)
         return not self._cancelled
 
     def say(self, data: bytes) -> None:
         """Say something short at once, whatever is under way; never waits."""
-        self._link.send(tunnel.encode(Frame(self.id, Kind.DATA, data)))
+        self._link.send(tunnel.encode(Frame(self.id, FrameType.DATA, data)))
 
     def pace(self, count: int = 0) -> None:
         """Tell a cloud of ours that so many of its bytes were taken; 0 at the beginning: that it will be told."""
         if self._reasons:
-            self._link.send(tunnel.encode(Frame(self.id, Kind.CREDIT, tunnel.number(count))))
+            self._link.send(tunnel.encode(Frame(self.id, FrameType.CREDIT, tunnel.encode_varint(count))))
 
-    def end(self, reason: str = "") -> None:
+    def terminate(self, reason: str = "") -> None:
         """Say that nothing more comes, and why; who takes no reasons gets it as text."""
         text = reason.encode()
         if reason and not self._reasons:
             self.send(text + b"\n")
         if not self._cancelled:
-            self._link.send(tunnel.encode(Frame(self.id, Kind.REMOVE, text if self._reasons else b"")))
+            self._link.send(tunnel.encode(Frame(self.id, FrameType.REMOVE, text if self._reasons else b"")))
 
     def taken(self, count: int) -> None:
         """So many bytes are not under way any more."""

@@ -10,73 +10,73 @@ import threading
 
 import msgspec
 
-from kubeedge_actors.actors.edgestream import requests, websocket
+from kubeedge_actors.actors.edgestream import stream_params, websocket
 from kubeedge_actors.actors.edgestream.flow import Flow
-from kubeedge_actors.drivers.containers.base import Command, ContainerRuntime
+from kubeedge_actors.drivers.containers.base import ContainerRuntime, ExecStream
 from kubeedge_actors.errors import ContainerError, DriverError, FrameError
-from kubeedge_actors.wire.tunnel import Opening
+from kubeedge_actors.wire.tunnel import StreamRequest
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 INPUT, ERROR, ENDED = 0, 3, 255
-NORMAL = 1000
+NORMAL_CLOSURE = 1000
 """RFC 6455's code for an end that was meant."""
 INPUT_LIMIT = 4 << 20
 """Bytes that may wait for a command that does not read; a cloud of ours stops long before."""
 
 
-def serve_exec(opening: Opening, flow: Flow, runtime: ContainerRuntime) -> None:
+def serve_exec(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) -> None:
     """Run it until it ends or the client has left. DriverError: why it can not be."""
-    wanted, asked = requests.target(opening.url), requests.query(opening.url)
-    one = requests.chosen(runtime.list(), wanted)
+    wanted, asked = stream_params.parse_target(opening.url), stream_params.parse_query(opening.url)
+    one = stream_params.find_container(runtime.list(), wanted)
     if one.phase != "running":
         raise ContainerError(f'container "{wanted.container}" in pod "{wanted.pod}" does not run')
-    if requests.flag(asked, "tty"):
+    if stream_params.flag(asked, "tty"):
         raise ContainerError("a terminal in a container is not served by this node: exec without -t")
-    hello = _welcome(opening)
-    talk = _Talk(flow)
-    flow.way_in = talk.heard
-    flow.pace()
-    flow.send(hello)
+    hello = _upgrade_response(opening)
+    talk = ExecChannels(writer)
+    writer.way_in = talk.on_data
+    writer.pace()
+    writer.send(hello)
     try:
-        command = runtime.open_command(one.id, tuple(asked.get("command", ())), stdin=requests.flag(asked, "input"))
+        command = runtime.exec(one.id, tuple(asked.get("command", ())), stdin=stream_params.flag(asked, "input"))
     except (
         DriverError
     ) as error:  # said over the upgraded connection: kubectl would take a refused upgrade for an old server
         _conclude(
-            flow, {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": str(error), "code": 500}
+            writer, {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": str(error), "code": 500}
         )
         return
-    flow.on_cancel = command.kill
+    writer.on_cancel = command.kill
     try:
-        threading.Thread(target=talk.feed, args=(command,), name="stream-input", daemon=True).start()
-        talk.tell(command)
+        threading.Thread(target=talk.copy_input, args=(command,), name="stream-input", daemon=True).start()
+        talk.copy_output(command)
     finally:
-        talk.end()
+        talk.terminate()
         command.close()
 
 
-def _welcome(opening: Opening) -> bytes:
+def _upgrade_response(opening: StreamRequest) -> bytes:
     protocols = [each.strip() for each in opening.value("Sec-WebSocket-Protocol").split(",")]
     protocol = next((each for each in PROTOCOLS if each in protocols), "")
     if opening.value("Upgrade").lower() != "websocket" or not protocol:
         raise ContainerError("a command in a container is served over WebSocket only: kubectl 1.31 or newer is needed")
     try:
-        return websocket.welcome(opening.value("Sec-WebSocket-Key"), protocol)
+        return websocket.upgrade_response(opening.value("Sec-WebSocket-Key"), protocol)
     except FrameError as error:
         raise ContainerError(str(error)) from error
 
 
-class _Talk:
-    """Both directions of one command: `heard` is called on the link's thread and never waits, `feed` and `tell` have their own."""
+class ExecChannels:
+    """Both directions of one command: `on_data` is called on the link's thread and never waits, `copy_input` and `copy_output` have their own."""
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
-        self._incoming = websocket.Incoming()
+        self._incoming = websocket.FrameParser()
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
 
-    def heard(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         """Bytes of the client."""
         spare = len(data)
         try:
@@ -106,11 +106,11 @@ class _Talk:
             self._input.put(None)
         return 0
 
-    def end(self) -> None:
-        """Let `feed` come to its end."""
+    def terminate(self) -> None:
+        """Let `copy_input` come to its end."""
         self._input.put(None)
 
-    def feed(self, command: Command) -> None:
+    def copy_input(self, command: ExecStream) -> None:
         """Hand the input to the command."""
         while (data := self._input.get()) is not None:
             command.write(data)
@@ -119,7 +119,7 @@ class _Talk:
             self._flow.pace(len(data))
         command.end_input()
 
-    def tell(self, command: Command) -> None:
+    def copy_output(self, command: ExecStream) -> None:
         """Hand on what the command writes, then how it ended."""
         while (piece := command.read())[1]:
             channel, data = piece
@@ -131,7 +131,7 @@ class _Talk:
 def _conclude(flow: Flow, status: dict[str, object]) -> None:
     """Say how it ended, and good-bye."""
     flow.send(websocket.frame(websocket.BINARY, bytes((ERROR,)) + msgspec.json.encode(status)))
-    flow.send(websocket.frame(websocket.CLOSE, NORMAL.to_bytes(2)))
+    flow.send(websocket.frame(websocket.CLOSE, NORMAL_CLOSURE.to_bytes(2)))
 
 
 def ended(code: int) -> dict[str, object]:

@@ -13,12 +13,12 @@ from kubeedge_actors.actors.edgestream.flow import Flow
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import Closed, Link
 from kubeedge_actors.errors import DriverError, FrameError
-from kubeedge_actors.wire import names, tunnel
-from kubeedge_actors.wire.tunnel import OPENING, Frame, Kind
+from kubeedge_actors.wire import constants, tunnel
+from kubeedge_actors.wire.tunnel import OPENS_STREAM, Frame, FrameType
 
 log = logging.getLogger(__name__)
 
-STREAMS = 64
+MAX_STREAMS = 64
 """Streams at once; a further one is refused."""
 
 
@@ -51,23 +51,23 @@ class Tunnel:
         """A frame of the cloud."""
         try:
             frame = tunnel.decode(text)
-            if frame.kind in OPENING:
+            if frame.kind in OPENS_STREAM:
                 self._begin(frame)
                 return
         except FrameError as error:
             log.warning("from the cloud: %s", error)
             return
-        if frame.kind is Kind.CLOSE:
+        if frame.kind is FrameType.CLOSE:
             self._reason = frame.data.decode("utf-8", "replace")
             self._link.close()
         elif (flow := self._flows.get(frame.id)) is not None:
             self._said(flow, frame)
 
     def _said(self, flow: Flow, frame: Frame) -> None:
-        if frame.kind is Kind.REMOVE:
+        if frame.kind is FrameType.REMOVE:
             flow.cancel()
         elif flow.credits:
-            flow.taken(tunnel.parted(frame.data)[0])
+            flow.taken(tunnel.decode_varint(frame.data)[0])
         else:
             flow.way_in(frame.data)
 
@@ -87,30 +87,30 @@ class Tunnel:
         self._over(self._reason or closed.reason, self._lived)
 
     def _begin(self, frame: Frame) -> None:
-        opening = tunnel.request(frame.data)
-        ours = opening.says(names.HEADER_STREAM)
-        credits = ours and frame.kind in (Kind.LOGS, Kind.METRICS)
+        opening = tunnel.decode_open(frame.data)
+        ours = opening.has_header(constants.HEADER_STREAM)
+        credits = ours and frame.kind in (FrameType.LOGS, FrameType.METRICS)
         flow = Flow(frame.id, self._link, credits=credits, reasons=ours)
         with self._lock:
-            if len(self._flows) >= STREAMS:
-                flow.end(f"this node serves {STREAMS} streams already")
+            if len(self._flows) >= MAX_STREAMS:
+                flow.terminate(f"this node serves {MAX_STREAMS} streams already")
                 return
             self._flows[frame.id] = flow
         work = (frame.kind, opening, flow)
         threading.Thread(target=self._serve, args=work, name="stream", daemon=True).start()
 
-    def _serve(self, kind: Kind, opening: tunnel.Opening, flow: Flow) -> None:
+    def _serve(self, kind: FrameType, opening: tunnel.StreamRequest, flow: Flow) -> None:
         """On the stream's own thread."""
-        from kubeedge_actors.actors.edgestream import serving
+        from kubeedge_actors.actors.edgestream import log_stream
 
         reason = ""
         try:
-            serving.serve(kind, opening, flow, self._runtime)
+            log_stream.serve(kind, opening, flow, self._runtime)
         except DriverError as error:
             reason = str(error)
         except Exception:
             log.exception("the stream %s failed", opening.url.Path)
             reason = "the stream failed, see the log of the node"
-        flow.end(reason)
+        flow.terminate(reason)
         with self._lock:
             self._flows.pop(flow.id, None)

@@ -15,7 +15,7 @@ LIMIT = 1 << 20
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def welcome(key: str, protocol: str) -> bytes:
+def upgrade_response(key: str, protocol: str) -> bytes:
     """The answer to the upgrade. FrameError for a key that is none."""
     try:
         if len(base64.b64decode(key, validate=True)) != 16:
@@ -41,7 +41,7 @@ def frame(opcode: int, data: bytes) -> bytes:
     return head + data
 
 
-class Incoming:
+class FrameParser:
     """What a client says: fed with bytes as they come, it gives whole messages as (opcode, data)."""
 
     def __init__(self) -> None:

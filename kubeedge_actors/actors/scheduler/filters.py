@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.actors.scheduler.facts import Needs, Node, Requirement
+from kubeedge_actors.actors.scheduler.objects import NodeSpec, PodRequirements, Requirement
 from kubeedge_actors.kubernetes.taints import REPELLING, Taint, tolerated
 
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
@@ -10,35 +10,37 @@ UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 NAME_FIELD = "metadata.name"
 
 
-def obstacle(needs: Needs, node: Node) -> str:
+def filter_error(requirements: PodRequirements, node: NodeSpec) -> str:
     """Why the pod may not run there; empty when it may."""
-    if node.unschedulable and not tolerated(UNSCHEDULABLE, needs.tolerations):
+    if node.unschedulable and not tolerated(UNSCHEDULABLE, requirements.tolerations):
         return "node(s) were unschedulable"
     for taint in node.taints:
-        if taint.effect in REPELLING and not tolerated(taint, needs.tolerations):
+        if taint.effect in REPELLING and not tolerated(taint, requirements.tolerations):
             return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
-    if not chosen(needs, node):
+    if not matches_selector(requirements, node):
         return "node(s) didn't match Pod's node affinity/selector"
     return "" if node.ready else "node(s) were not ready"
 
 
-def chosen(needs: Needs, node: Node) -> bool:
+def matches_selector(needs: PodRequirements, node: NodeSpec) -> bool:
     """Whether the node has the labels of the node selector and fits one term of the required affinity."""
     if any(node.labels.get(key) != value for key, value in needs.selector):
         return False
     # a term without expressions fits no node, as does an affinity without terms (source: Kubernetes' NodeSelectorTerm)
-    return needs.terms is None or any(term and all(holds(each, node) for each in term) for term in needs.terms)
+    return needs.terms is None or any(
+        term and all(matches_requirement(each, node) for each in term) for term in needs.terms
+    )
 
 
-def holds(requirement: Requirement, node: Node) -> bool:
+def matches_requirement(requirement: Requirement, node: NodeSpec) -> bool:
     """Whether one expression is true of a node; one that makes no sense is true of none."""
     if requirement.field:
         value = node.name if requirement.key == NAME_FIELD else None
-        return value is not None and requirement.operator in ("In", "NotIn") and _holds(requirement, value)
-    return _holds(requirement, node.labels.get(requirement.key))
+        return value is not None and requirement.operator in ("In", "NotIn") and _matches_value(requirement, value)
+    return _matches_value(requirement, node.labels.get(requirement.key))
 
 
-def _holds(requirement: Requirement, value: str | None) -> bool:
+def _matches_value(requirement: Requirement, value: str | None) -> bool:
     match requirement.operator:
         case "In":
             return value in requirement.values

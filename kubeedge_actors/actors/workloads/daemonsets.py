@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from kubeedge_actors.actors.workloads import forms
+from kubeedge_actors.actors.workloads import controller_utils
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.kubernetes.taints import REPELLING, Taint, Toleration, tolerated
 
@@ -30,21 +30,25 @@ class DaemonPlan(NamedTuple):
 
 def plan(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
     """What is to be done; `nodes` are edge nodes, `pods` those that it owns."""
-    suffix = forms.template_hash(daemon_set["spec"]["template"])
-    wanted = {str(node["metadata"]["name"]) for node in nodes if suits(daemon_set, node)}
+    suffix = controller_utils.template_hash(daemon_set["spec"]["template"])
+    wanted = {str(node["metadata"]["name"]) for node in nodes if should_run_on(daemon_set, node)}
     by_node: dict[str, list[Json]] = {}
     for pod in pods:
         by_node.setdefault(str(pod["spec"].get("nodeName") or ""), []).append(pod)
     kept, delete = _keep(wanted, by_node)
-    create = [] if forms.ending(daemon_set) else sorted(wanted - {node for node in by_node if _taken(by_node[node])})
+    create = (
+        []
+        if controller_utils.is_terminating(daemon_set)
+        else sorted(wanted - {node for node in by_node if _has_pod(by_node[node])})
+    )
     old = {node: pod for node, pod in kept.items() if _suffix(pod) != suffix}
-    if not forms.ending(daemon_set):
+    if not controller_utils.is_terminating(daemon_set):
         delete += _outdated(daemon_set, wanted, kept, old, now)
     status = _status(daemon_set, wanted, kept, by_node, old, now)
     return DaemonPlan(create, delete, {HASH_LABEL: suffix}, status)
 
 
-def suits(daemon_set: Json, node: Json) -> bool:
+def should_run_on(daemon_set: Json, node: Json) -> bool:
     """Whether a node should run one of its pods."""
     spec, labels = daemon_set["spec"]["template"]["spec"], node["metadata"].get("labels") or {}
     if not (spec.get("nodeSelector") or {}).items() <= labels.items():
@@ -65,21 +69,23 @@ def _keep(wanted: set[str], by_node: dict[str, list[Json]]) -> tuple[dict[str, J
     kept: dict[str, Json] = {}
     delete: list[Json] = []
     for node, pods in by_node.items():
-        alive = sorted((pod for pod in pods if forms.active(pod)), key=_age)
+        alive = sorted((pod for pod in pods if controller_utils.is_active(pod)), key=_age)
         if node in wanted and alive:
             kept[node] = alive.pop(0)
-        finished = [pod for pod in pods if not forms.active(pod) and not forms.ending(pod)]
+        finished = [
+            pod for pod in pods if not controller_utils.is_active(pod) and not controller_utils.is_terminating(pod)
+        ]
         delete += [*alive, *finished]
     return kept, delete
 
 
 def _age(pod: Json) -> tuple[bool, str]:
-    return forms.ready_since(pod) is None, str(pod["metadata"].get("creationTimestamp"))
+    return controller_utils.ready_since(pod) is None, str(pod["metadata"].get("creationTimestamp"))
 
 
-def _taken(pods: list[Json]) -> bool:
+def _has_pod(pods: list[Json]) -> bool:
     """Whether a node has a pod, be it one on its way out: two would fight for the same ports."""
-    return any(forms.active(pod) or forms.ending(pod) for pod in pods)
+    return any(controller_utils.is_active(pod) or controller_utils.is_terminating(pod) for pod in pods)
 
 
 def _suffix(pod: Json) -> str:
@@ -92,9 +98,14 @@ def _outdated(
     strategy = daemon_set["spec"].get("updateStrategy") or {}
     if strategy.get("type", "RollingUpdate") != "RollingUpdate" or not old:
         return []
-    most = max(1, forms.share((strategy.get("rollingUpdate") or {}).get("maxUnavailable", 1), len(wanted), up=True))
+    most = max(
+        1,
+        controller_utils.scaled_value(
+            (strategy.get("rollingUpdate") or {}).get("maxUnavailable", 1), len(wanted), up=True
+        ),
+    )
     seconds = int(daemon_set["spec"].get("minReadySeconds") or 0)
-    lame = {node for node in wanted if node not in kept or not forms.available(kept[node], seconds, now)}
+    lame = {node for node in wanted if node not in kept or not controller_utils.is_available(kept[node], seconds, now)}
     broken = [pod for node, pod in sorted(old.items()) if node in lame]
     working = [pod for node, pod in sorted(old.items()) if node not in lame]
     return [*broken, *working[: max(0, most - len(lame))]]
@@ -109,14 +120,14 @@ def _status(
     now: float,
 ) -> Json:
     seconds = int(daemon_set["spec"].get("minReadySeconds") or 0)
-    available = sum(forms.available(pod, seconds, now) for pod in kept.values())
+    available = sum(controller_utils.is_available(pod, seconds, now) for pod in kept.values())
     return {
         "desiredNumberScheduled": len(wanted),
         "currentNumberScheduled": len(kept),
         "numberMisscheduled": sum(
-            node not in wanted and any(map(forms.active, pods)) for node, pods in by_node.items()
+            node not in wanted and any(map(controller_utils.is_active, pods)) for node, pods in by_node.items()
         ),
-        "numberReady": sum(forms.ready_since(pod) is not None for pod in kept.values()),
+        "numberReady": sum(controller_utils.ready_since(pod) is not None for pod in kept.values()),
         "updatedNumberScheduled": len(kept) - len(old),
         "numberAvailable": available,
         "numberUnavailable": len(wanted) - available,

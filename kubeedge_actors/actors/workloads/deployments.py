@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from kubeedge_actors.actors.workloads import forms
-from kubeedge_actors.actors.workloads.progress import conditions
+from kubeedge_actors.actors.workloads import controller_utils
 from kubeedge_actors.drivers.cluster.base import Json
+from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 REVISION = "deployment.kubernetes.io/revision"
 DEFAULT_HISTORY = 10
@@ -31,49 +31,49 @@ class DeploymentPlan(NamedTuple):
 
 def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
     """What is to be done next; `sets` are the replica sets that it owns, `busy` the uids of those with pods not ended yet."""
-    new, old = split(deployment, sets)
+    new, old = find_new_and_old(deployment, sets)
     paused = bool(deployment["spec"].get("paused"))
     newest = max((_revision(one) for one in old), default=0)
     revision = max(newest + 1, _revision(new)) if new is not None else newest + 1
-    status, again = conditions(deployment, new, old, now)
-    if forms.ending(deployment):
+    status, again = deployment_status(deployment, new, old, now)
+    if controller_utils.is_terminating(deployment):
         return DeploymentPlan(None, [], [], status, "", None)
     if new is None and not paused:
-        made = _new_set(deployment, _room(deployment, old, busy), revision)
+        made = _new_set(deployment, _initial_size(deployment, old, busy), revision)
         return DeploymentPlan(made, [], [], status, str(revision), again)
     sizes = _sizes(deployment, new, old, busy)
-    steps = [(one, size, _mark(one, new, revision)) for one, size in sizes]
+    steps = [(one, size, _revision_of(one, new, revision)) for one, size in sizes]
     steps = [step for step in steps if step[1] != _size(step[0]) or step[2] != str(_revision(step[0]))]
-    return DeploymentPlan(None, steps, _history(deployment, old), status, str(revision) if new else "", again)
+    return DeploymentPlan(None, steps, _history_to_delete(deployment, old), status, str(revision) if new else "", again)
 
 
-def split(deployment: Json, sets: Sequence[Json]) -> tuple[Json | None, list[Json]]:
+def find_new_and_old(deployment: Json, sets: Sequence[Json]) -> tuple[Json | None, list[Json]]:
     """The replica set of the current template, the oldest of several; and the others."""
-    wanted = _bare(deployment["spec"]["template"])
-    fitting = [one for one in sets if _bare(one["spec"]["template"]) == wanted]
+    wanted = _without_hash(deployment["spec"]["template"])
+    fitting = [one for one in sets if _without_hash(one["spec"]["template"]) == wanted]
     new = min(fitting, key=lambda one: str(one["metadata"].get("creationTimestamp")), default=None)
     return new, [one for one in sets if one is not new]
 
 
-def _bare(template: Json) -> Json:
+def _without_hash(template: Json) -> Json:
     metadata = template.get("metadata") or {}
-    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != forms.HASH_LABEL}
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != controller_utils.HASH_LABEL}
     told = {"labels": labels, "annotations": metadata.get("annotations") or {}}
     return {"metadata": told, "spec": template["spec"]}
 
 
 def _new_set(deployment: Json, size: int, revision: int) -> Json:
     spec, name = deployment["spec"], deployment["metadata"]["name"]
-    suffix = forms.template_hash(_bare(spec["template"]))
-    template = _bare(spec["template"])
-    template["metadata"]["labels"][forms.HASH_LABEL] = suffix
+    suffix = controller_utils.template_hash(_without_hash(spec["template"]))
+    template = _without_hash(spec["template"])
+    template["metadata"]["labels"][controller_utils.HASH_LABEL] = suffix
     selector = {**spec["selector"]}
-    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), forms.HASH_LABEL: suffix}
+    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), controller_utils.HASH_LABEL: suffix}
     metadata = {
         "name": f"{name}-{suffix}",
         "labels": dict(template["metadata"]["labels"]),
         "annotations": {REVISION: str(revision)},
-        "ownerReferences": [forms.owned(forms.DEPLOYMENT_KIND, deployment)],
+        "ownerReferences": [controller_utils.owned(controller_utils.DEPLOYMENT_KIND, deployment)],
     }
     made = {"replicas": size, "selector": selector, "template": template}
     if spec.get("minReadySeconds"):
@@ -90,57 +90,61 @@ def _sizes(deployment: Json, new: Json | None, old: list[Json], busy: Collection
         alive = [one for one in (*old, *([new] if new else ())) if _size(one)]
         return [(alive[0], wanted)] if len(alive) == 1 else []
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        gone = not any(_size(one) or forms.uid(one) in busy for one in old)
+        gone = not any(_size(one) or controller_utils.uid_of(one) in busy for one in old)
         return [*((one, 0) for one in old if _size(one)), (new, wanted if gone else _size(new))]
-    return [(new, _grown(deployment, new, old)), *_shrunk(deployment, new, old)]
+    return [(new, _scaled_up(deployment, new, old)), *_scale_down(deployment, new, old)]
 
 
-def _room(deployment: Json, old: list[Json], busy: Collection[str]) -> int:
+def _initial_size(deployment: Json, old: list[Json], busy: Collection[str]) -> int:
     """The size with which a new replica set begins."""
     wanted, taken = _wanted(deployment), sum(map(_size, old))
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        return 0 if taken or any(forms.uid(one) in busy for one in old) else wanted
-    return max(0, min(wanted, wanted + _surge(deployment) - taken))
+        return 0 if taken or any(controller_utils.uid_of(one) in busy for one in old) else wanted
+    return max(0, min(wanted, wanted + _max_surge(deployment) - taken))
 
 
-def _grown(deployment: Json, new: Json, old: list[Json]) -> int:
+def _scaled_up(deployment: Json, new: Json, old: list[Json]) -> int:
     wanted, size = _wanted(deployment), _size(new)
     if size >= wanted:
         return wanted
-    room = wanted + _surge(deployment) - size - sum(map(_size, old))
+    room = wanted + _max_surge(deployment) - size - sum(map(_size, old))
     return size + max(0, min(room, wanted - size))
 
 
-def _shrunk(deployment: Json, new: Json, old: list[Json]) -> list[tuple[Json, int]]:
+def _scale_down(deployment: Json, new: Json, old: list[Json]) -> list[tuple[Json, int]]:
     """Smaller old ones: first their pods that do not work anyway, then others as far as enough are available."""
-    least = _wanted(deployment) - _unavailable(deployment)
+    least = _wanted(deployment) - _max_unavailable(deployment)
     sets = sorted((one for one in old if _size(one)), key=lambda one: str(one["metadata"].get("creationTimestamp")))
     lame = max(0, _size(new) - _counted(new, "availableReplicas"))
     spare = _size(new) + sum(map(_size, sets)) - least - lame
-    sizes = {forms.uid(one): _size(one) for one in sets}
+    sizes = {controller_utils.uid_of(one): _size(one) for one in sets}
     for one in sets:
         cut = max(0, min(spare, _size(one) - _counted(one, "availableReplicas")))
-        sizes[forms.uid(one)] -= cut
+        sizes[controller_utils.uid_of(one)] -= cut
         spare -= cut
     working = sum(_counted(one, "availableReplicas") for one in (*sets, new)) - least
     for one in sets:
-        cut = max(0, min(working, spare, sizes[forms.uid(one)], _counted(one, "availableReplicas")))
-        sizes[forms.uid(one)] -= cut
+        cut = max(0, min(working, spare, sizes[controller_utils.uid_of(one)], _counted(one, "availableReplicas")))
+        sizes[controller_utils.uid_of(one)] -= cut
         working, spare = working - cut, spare - cut
-    return [(one, sizes[forms.uid(one)]) for one in sets]
+    return [(one, sizes[controller_utils.uid_of(one)]) for one in sets]
 
 
-def _rolling(deployment: Json) -> Json:
+def _rolling_update(deployment: Json) -> Json:
     return (deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
 
 
-def _surge(deployment: Json) -> int:
-    return forms.share(_rolling(deployment).get("maxSurge", "25%"), _wanted(deployment), up=True)
+def _max_surge(deployment: Json) -> int:
+    return controller_utils.scaled_value(
+        _rolling_update(deployment).get("maxSurge", "25%"), _wanted(deployment), up=True
+    )
 
 
-def _unavailable(deployment: Json) -> int:
-    number = forms.share(_rolling(deployment).get("maxUnavailable", "25%"), _wanted(deployment), up=False)
-    return 1 if not number and not _surge(deployment) else number  # else nothing could ever move
+def _max_unavailable(deployment: Json) -> int:
+    number = controller_utils.scaled_value(
+        _rolling_update(deployment).get("maxUnavailable", "25%"), _wanted(deployment), up=False
+    )
+    return 1 if not number and not _max_surge(deployment) else number  # else nothing could ever move
 
 
 def _wanted(deployment: Json) -> int:
@@ -164,12 +168,115 @@ def _revision(replica_set: Json | None) -> int:
     return int(text) if str(text).isdecimal() else 0
 
 
-def _mark(one: Json, new: Json | None, revision: int) -> str:
+def _revision_of(one: Json, new: Json | None, revision: int) -> str:
     return str(revision if one is new else _revision(one))
 
 
-def _history(deployment: Json, old: list[Json]) -> list[Json]:
+def _history_to_delete(deployment: Json, old: list[Json]) -> list[Json]:
     limit = deployment["spec"].get("revisionHistoryLimit")
     limit = DEFAULT_HISTORY if limit is None else int(limit)
-    idle = [one for one in old if not _size(one) and not _counted(one, "replicas") and not forms.ending(one)]
+    idle = [
+        one
+        for one in old
+        if not _size(one) and not _counted(one, "replicas") and not controller_utils.is_terminating(one)
+    ]
     return sorted(idle, key=_revision)[: max(0, len(idle) - limit)]
+
+
+# --- status: replica counts, Available, Progressing -------------------------------------------------------------------
+
+
+AVAILABLE, PROGRESSING = "Available", "Progressing"
+NEW_RS_AVAILABLE, RS_UPDATED, NEW_RS_CREATED, DEADLINE_EXCEEDED = (
+    "NewReplicaSetAvailable",
+    "ReplicaSetUpdated",
+    "NewReplicaSetCreated",
+    "ProgressDeadlineExceeded",
+)
+NO_DEADLINE = 2**31 - 1
+
+
+def deployment_status(deployment: Json, new: Json | None, old: Sequence[Json], now: float) -> tuple[Json, float | None]:
+    """The whole status, and seconds until it is late unless something moves."""
+    status = _replica_counts(deployment, new, old)
+    kept = {each["type"]: each for each in (deployment.get("status") or {}).get("conditions") or ()}
+    progressing, left = _progressing(deployment, new, status, kept.get(PROGRESSING), now)
+    found = [_available(deployment, status, kept.get(AVAILABLE), now), *([progressing] if progressing else [])]
+    rest = [each for type, each in kept.items() if type not in (AVAILABLE, PROGRESSING)]
+    status["conditions"] = [*rest, *found]
+    return status, left
+
+
+def _replica_counts(deployment: Json, new: Json | None, old: Sequence[Json]) -> Json:
+    sets = [*old, *([new] if new is not None else ())]
+
+    def total(what: str, of: Sequence[Json] = sets) -> int:
+        return sum(int((one.get("status") or {}).get(what) or 0) for one in of)
+
+    wanted = deployment["spec"].get("replicas")
+    available = total("availableReplicas")
+    return {
+        "observedGeneration": deployment["metadata"].get("generation", 0),
+        "replicas": total("replicas"),
+        "updatedReplicas": total("replicas", [new] if new is not None else []),
+        "readyReplicas": total("readyReplicas"),
+        "availableReplicas": available,
+        "unavailableReplicas": max(0, max(1 if wanted is None else int(wanted), total("replicas")) - available),
+    }
+
+
+def _available(deployment: Json, status: Json, old: Json | None, now: float) -> Json:
+    wanted = deployment["spec"].get("replicas")
+    wanted = 1 if wanted is None else int(wanted)
+    rolling = (deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
+    least = wanted - (
+        controller_utils.scaled_value(rolling.get("maxUnavailable", 0), wanted, up=False) if rolling else 0
+    )
+    if status["availableReplicas"] >= least:
+        said = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    else:
+        said = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+    return _condition(AVAILABLE, *said, old, now)
+
+
+def _progressing(
+    deployment: Json, new: Json | None, status: Json, old: Json | None, now: float
+) -> tuple[Json | None, float | None]:
+    """The condition, and seconds until it says late; no condition for one without a deadline."""
+    deadline = deployment["spec"].get("progressDeadlineSeconds")
+    if deadline in (None, NO_DEADLINE) or new is None:
+        return old, None
+    name = f'ReplicaSet "{new["metadata"]["name"]}"'
+    wanted = deployment["spec"].get("replicas")
+    wanted = 1 if wanted is None else int(wanted)
+    before = deployment.get("status") or {}
+    if status["updatedReplicas"] == status["replicas"] == status["availableReplicas"] == wanted:
+        return _condition(PROGRESSING, "True", NEW_RS_AVAILABLE, f"{name} has successfully progressed.", old, now), None
+    if old is not None and old.get("reason") == NEW_RS_AVAILABLE and status["updatedReplicas"] == status["replicas"]:
+        return old, None  # it was complete; what is lost since is not a rollout that hangs
+    if old is None or old.get("reason") == NEW_RS_AVAILABLE or _has_progressed(before, status):
+        made = _condition(
+            PROGRESSING, "True", RS_UPDATED if old else NEW_RS_CREATED, f"{name} is progressing.", old, now
+        )
+        return {**made, "lastUpdateTime": format_time(now)}, float(deadline)
+    left = (parse_time(str(old.get("lastUpdateTime") or "")) or 0.0) + deadline - now
+    if left <= 0:
+        return _condition(PROGRESSING, "False", DEADLINE_EXCEEDED, f"{name} has timed out progressing.", old, now), None
+    return old, left
+
+
+def _has_progressed(before: Json, status: Json) -> bool:
+    up = any(
+        status[key] > int(before.get(key) or 0) for key in ("updatedReplicas", "readyReplicas", "availableReplicas")
+    )
+    older = int(before.get("replicas") or 0) - int(before.get("updatedReplicas") or 0)
+    return up or status["replicas"] - status["updatedReplicas"] < older
+
+
+def _condition(type: str, status: str, reason: str, message: str, old: Json | None, now: float) -> Json:
+    said = {"type": type, "status": status, "reason": reason, "message": message}
+    if old is not None and said.items() <= old.items():
+        return old
+    same = old is not None and old.get("status") == status
+    since = old["lastTransitionTime"] if same and old is not None else format_time(now)
+    return {**said, "lastUpdateTime": format_time(now), "lastTransitionTime": since}

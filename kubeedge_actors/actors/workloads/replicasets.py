@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kubeedge_actors.actors.workloads import forms
+from kubeedge_actors.actors.workloads import controller_utils
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.kubernetes.time import parse_time
 
-KEPT = 3
+KEPT_FINISHED = 3
 """Finished pods that stay to be looked at; one that fails at once must not fill the API with its remains."""
 
 
@@ -28,9 +28,9 @@ class ReplicaPlan(NamedTuple):
 def plan(replica_set: Json, pods: Iterable[Json], now: float) -> ReplicaPlan:
     """What is to be done; `pods` are those that it owns."""
     own = list(pods)
-    running = [pod for pod in own if forms.active(pod)]
-    rest = [] if forms.ending(replica_set) else _superfluous(own)
-    missing = 0 if forms.ending(replica_set) else _wanted(replica_set) - len(running)
+    running = [pod for pod in own if controller_utils.is_active(pod)]
+    rest = [] if controller_utils.is_terminating(replica_set) else _surplus(own)
+    missing = 0 if controller_utils.is_terminating(replica_set) else _wanted(replica_set) - len(running)
     if missing < 0:
         rest += sorted(running, key=_rank)[:-missing]
     return ReplicaPlan(max(0, missing), rest, _status(replica_set, running, now), _again(replica_set, running, now))
@@ -41,15 +41,15 @@ def _wanted(replica_set: Json) -> int:
     return 1 if wanted is None else int(wanted)
 
 
-def _superfluous(pods: list[Json]) -> list[Json]:
-    finished = [pod for pod in pods if not forms.active(pod) and not forms.ending(pod)]
-    return sorted(finished, key=_created)[:-KEPT]
+def _surplus(pods: list[Json]) -> list[Json]:
+    finished = [pod for pod in pods if not controller_utils.is_active(pod) and not controller_utils.is_terminating(pod)]
+    return sorted(finished, key=_created)[:-KEPT_FINISHED]
 
 
 def _rank(pod: Json) -> tuple[bool, bool, bool, float]:
     """Who goes first: without a node, not running, not ready, younger."""
     status, bound = pod.get("status") or {}, bool((pod.get("spec") or {}).get("nodeName"))
-    return bound, status.get("phase") == "Running", forms.ready_since(pod) is not None, -_created(pod)
+    return bound, status.get("phase") == "Running", controller_utils.ready_since(pod) is not None, -_created(pod)
 
 
 def _created(pod: Json) -> float:
@@ -62,13 +62,13 @@ def _status(replica_set: Json, running: list[Json], now: float) -> Json:
     return {
         "replicas": len(running),
         "fullyLabeledReplicas": sum(wanted.items() <= (pod["metadata"].get("labels") or {}).items() for pod in running),
-        "readyReplicas": sum(forms.ready_since(pod) is not None for pod in running),
-        "availableReplicas": sum(forms.available(pod, seconds, now) for pod in running),
+        "readyReplicas": sum(controller_utils.ready_since(pod) is not None for pod in running),
+        "availableReplicas": sum(controller_utils.is_available(pod, seconds, now) for pod in running),
         "observedGeneration": replica_set["metadata"].get("generation", 0),
     }
 
 
 def _again(replica_set: Json, running: list[Json], now: float) -> float | None:
     seconds = int(replica_set["spec"].get("minReadySeconds") or 0)
-    waiting = [since + seconds - now for pod in running if (since := forms.ready_since(pod)) is not None]
+    waiting = [since + seconds - now for pod in running if (since := controller_utils.ready_since(pod)) is not None]
     return min((left for left in waiting if left > 0), default=None)

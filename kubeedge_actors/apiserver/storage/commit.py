@@ -20,32 +20,32 @@ class GroupCommit:
         self._store, self._database = store, database
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, "apiserver-commit")
-        self._flying: asyncio.Future[None] | None = None
+        self._in_flight: asyncio.Future[None] | None = None
         self._waiting: asyncio.Future[None] | None = None
         store.on_pending = self._changed
-        if not store.settled():
+        if not store.is_committed():
             self._changed()
 
     def _changed(self) -> None:
         self._waiting = self._loop.create_future()
-        if self._flying is None:
+        if self._in_flight is None:
             self._loop.call_soon(self._start)
 
     def _start(self) -> None:
-        if self._flying is not None or self._waiting is None:
+        if self._in_flight is not None or self._waiting is None:
             return
-        self._flying, self._waiting = self._waiting, None
-        self._loop.create_task(self._fly(*self._store.take()))
+        self._in_flight, self._waiting = self._waiting, None
+        self._loop.create_task(self._write_batch(*self._store.take()))
 
-    async def _fly(self, rows: list[Row], revision: int) -> None:
-        done = self._flying
+    async def _write_batch(self, rows: list[Row], revision: int) -> None:
+        done = self._in_flight
         error: Exception | None = None
         try:
             await self._loop.run_in_executor(self._executor, self._database.write, rows, revision)
         except Exception as caught:  # noqa: BLE001 - whatever it is, those who wait are told
             log.warning("a transaction of %d changes failed and is undone: %s", len(rows), caught)
             error = caught
-        self._flying = None
+        self._in_flight = None
         if error is None:
             self._publish(len(rows), revision)
         else:
@@ -73,7 +73,7 @@ class GroupCommit:
 
     async def settle(self) -> None:
         """Returns when everything applied until now is on disk. Raises StoreError when it could not be written."""
-        future = self._waiting or self._flying
+        future = self._waiting or self._in_flight
         if future is not None:
             try:
                 await asyncio.shield(future)
@@ -84,6 +84,6 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Writes what waits and ends the thread."""
-        while self._flying is not None or self._waiting is not None:
+        while self._in_flight is not None or self._waiting is not None:
             await self.settle()
         self._executor.shutdown()

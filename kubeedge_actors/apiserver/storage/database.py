@@ -26,14 +26,14 @@ REMOVE = "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?"
 
 
 class Row(NamedTuple):
-    """One stored object; `body` None removes it. `owned` is what field managers own, as JSON, or None."""
+    """One stored object; `body` None removes it. `managed_fields` is what field managers own, as JSON, or None."""
 
     resource: str
     namespace: str
     name: str
     revision: int
     body: bytes | None
-    owned: bytes | None = None
+    managed_fields: bytes | None = None
 
 
 class Database:

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from ..status import Json
+from ..errors import Json
 
 
 class Entry(msgspec.Struct, frozen=True):
     """One version of an object as stored.
 
     `data` is its JSON with kind, apiVersion and resourceVersion; `labels` and `fields` are what selectors look at;
-    `owners` the uids of its owner references; `owned` what field managers own, as JSON, or None.
+    `owner_uids` the uids of its owner references; `managed_fields` what field managers own, as JSON, or None.
     """
 
     namespace: str
@@ -24,8 +24,8 @@ class Entry(msgspec.Struct, frozen=True):
     data: bytes
     labels: Mapping[str, str]
     fields: Mapping[str, str]
-    owners: tuple[str, ...] = ()
-    owned: bytes | None = None
+    owner_uids: tuple[str, ...] = ()
+    managed_fields: bytes | None = None
 
     def object(self) -> Json:
         """The object, freshly decoded: the caller may change it."""

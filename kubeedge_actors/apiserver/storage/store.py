@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ...errors import StoreCorrupt
-from ..status import Json
+from ..errors import Json
 from .collection import Collection
 from .database import Database, Row
 from .entry import Entry, Event, labels_of
@@ -40,7 +40,7 @@ class Store:
         for row in self._database.rows():
             try:
                 body: Json = msgspec.json.decode(row.body or b"")
-                entry = self._entry(row.resource, body, row.revision, row.body or b"", row.owned)
+                entry = self._entry(row.resource, body, row.revision, row.body or b"", row.managed_fields)
             except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
                 raise StoreCorrupt(f"{row.resource} {row.namespace}/{row.name} cannot be read: {error}") from error
             self.collection(row.resource).place(entry)
@@ -57,14 +57,14 @@ class Store:
         """The current version of one object."""
         return self.collection(resource).get(namespace, name)
 
-    def put(self, resource: str, body: Json, owned: bytes | None = None) -> Event:
+    def put(self, resource: str, body: Json, managed_fields: bytes | None = None) -> Event:
         """Creates or replaces the object that `body` names, and sets its resourceVersion."""
         meta = body["metadata"]
         old = self.get(resource, meta.get("namespace", ""), meta["name"])
         revision = self._next(meta)
         data = msgspec.json.encode(body)
-        entry = self._entry(resource, body, revision, data, owned)
-        row = Row(resource, entry.namespace, entry.name, revision, data, owned)
+        entry = self._entry(resource, body, revision, data, managed_fields)
+        row = Row(resource, entry.namespace, entry.name, revision, data, managed_fields)
         return self._apply(resource, Event(revision, self._clock(), old, entry), row)
 
     def remove(self, resource: str, entry: Entry) -> Event:
@@ -93,7 +93,7 @@ class Store:
         meta["resourceVersion"] = str(self.revision)
         return self.revision
 
-    def _entry(self, resource: str, body: Json, revision: int, data: bytes, owned: bytes | None) -> Entry:
+    def _entry(self, resource: str, body: Json, revision: int, data: bytes, managed_fields: bytes | None) -> Entry:
         meta = body["metadata"]
         owners = meta.get("ownerReferences")
         return Entry(
@@ -105,7 +105,7 @@ class Store:
             labels_of(body),
             self._fields_of(resource, body),
             tuple(dict.fromkeys(owner["uid"] for owner in owners)) if owners else (),
-            owned,
+            managed_fields,
         )
 
     def _apply(self, resource: str, event: Event, row: Row) -> Event:
@@ -119,7 +119,7 @@ class Store:
         return event
 
     def _index(self, resource: str, old: Entry | None, new: Entry | None) -> None:
-        before, after = old.owners if old else (), new.owners if new else ()
+        before, after = old.owner_uids if old else (), new.owner_uids if new else ()
         entry = new or old
         if before == after or entry is None:
             return
@@ -131,7 +131,7 @@ class Store:
         for uid in after:
             self._dependents.setdefault(uid, set()).add(key)
 
-    def settled(self) -> bool:
+    def is_committed(self) -> bool:
         """Whether everything applied is on disk."""
         return not self._applied
 

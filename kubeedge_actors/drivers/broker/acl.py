@@ -35,14 +35,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientIdentity:
     """Whom a rule is asked about."""
 
     client_id: str
     user: str | None = None
 
 
-class Rights:
+class Permissions:
     """What one client may do."""
 
     __slots__ = ("_denied", "_everything", "_readable", "_refused", "_writable")
@@ -84,7 +84,7 @@ def _filters(rules: tuple[Rule, ...] | None, *access: str) -> tuple[str, ...]:
     return tuple(rule.filter for rule in rules or () if rule.access in access)
 
 
-UNLIMITED = Rights()
+ALL_PERMISSIONS = Permissions()
 
 
 class AccessList:
@@ -108,10 +108,10 @@ class AccessList:
             elif word and not word.startswith("#"):
                 raise UsageError(f"line {number} of the MQTT access list {path} is not a rule: {line.strip()[:100]}")
 
-    def rights(self, client: Client) -> Rights:
+    def permissions(self, client: ClientIdentity) -> Permissions:
         """What a client may do."""
         patterns = [_filled(each, client) for each in self._patterns]
-        return Rights((*self._of_user.get(client.user, ()), *(each for each in patterns if each is not None)))
+        return Permissions((*self._of_user.get(client.user, ()), *(each for each in patterns if each is not None)))
 
 
 def _rule(text: str) -> Rule | None:
@@ -120,7 +120,7 @@ def _rule(text: str) -> Rule | None:
     return Rule(access, filter) if valid_filter(filter) else None
 
 
-def _filled(rule: Rule, client: Client) -> Rule | None:
+def _filled(rule: Rule, client: ClientIdentity) -> Rule | None:
     """The pattern for this client; None when what it asks for is not known, or would widen what the pattern allows."""
     names = {"%c": client.client_id, "%u": client.user}
     asked = {sign: name for sign, name in names.items() if sign in rule.filter}

@@ -1,6 +1,6 @@
 """The MQTT broker of an edge node as EventBus sees it, and what it promises.
 
-Promises of every Broker
+Contract of every Broker
 * What a client publishes on a topic that matches a subscribed filter comes to the tap once, however many filters match;
   in the order in which the client said it. `$` topics work like any other, but no wildcard in the first level matches
   them.
@@ -25,21 +25,21 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 
-class Arrival(NamedTuple):
+class InboundMessage(NamedTuple):
     """A publication that came in. `qos` and `retain` are what its publisher said.
 
-    `receipt`: what to `settle` at the broker of this `source`; 0 when nobody waits for it.
+    `delivery_tag`: what to `settle` at the broker of this `broker_id`; 0 when nobody waits for it.
     """
 
     topic: str
     payload: bytes
     qos: int = 0
     retain: bool = False
-    receipt: int = 0
-    source: int = 0
+    delivery_tag: int = 0
+    broker_id: int = 0
 
 
-Tap = Callable[[Arrival], bool]
+MessageHandler = Callable[[InboundMessage], bool]
 """Where arrivals go; False means: not now, offer it again."""
 
 
@@ -55,7 +55,7 @@ class Broker(Protocol):
         """Where clients find it, as host:port."""
 
     @property
-    def offered(self) -> int:
+    def last_delivery_tag(self) -> int:
         """The receipt of the last arrival that the tap has taken."""
 
     @property
@@ -71,10 +71,10 @@ class Broker(Protocol):
     def close(self) -> None:
         """End it and wait for its thread."""
 
-    def listen(self, tap: Tap, source: int = 0) -> None:
-        """Offer arrivals to this tap from now on, instead of the one before, marked with `source`."""
+    def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
+        """Offer arrivals to this tap from now on, instead of the one before, marked with `broker_id`."""
 
-    def settle(self, receipt: int) -> None:
+    def acknowledge(self, up_to: int) -> None:
         """Everything up to this receipt is handled."""
 
     def subscribe(self, filter: str) -> None:

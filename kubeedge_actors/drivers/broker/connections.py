@@ -7,12 +7,12 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 
-from kubeedge_actors.drivers.broker.door import Hello, Rejected, read_hello
-from kubeedge_actors.drivers.broker.exchange import Exchange
+from kubeedge_actors.drivers.broker.connect import Connect, ConnectRefused, read_connect
+from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.packets import (
     DISCONNECT,
-    NOT_ALLOWED,
-    UNAVAILABLE,
+    NOT_AUTHORIZED,
+    SERVER_UNAVAILABLE,
     Decoder,
     Packet,
     ProtocolError,
@@ -39,7 +39,7 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 class Connection:
-    """One client that is here. `farewell`: it said DISCONNECT, so its will is void."""
+    """One client that is here. `disconnect_received`: it said DISCONNECT, so its will is void."""
 
     def __init__(self, writer: asyncio.StreamWriter, keepalive: int) -> None:
         self.transport, self.writer = writer.transport, writer
@@ -49,12 +49,12 @@ class Connection:
         self.transport.set_write_buffer_limits(high=UNSENT)
         self.loop = asyncio.get_running_loop()
         # a client that was silent for one and a half times its keepalive is gone (3.1.2.10)
-        self.patience = keepalive * 1.5
-        self.heard = self.loop.time()
-        self.farewell = False
+        self.keepalive_timeout = keepalive * 1.5
+        self.last_read_at = self.loop.time()
+        self.disconnect_received = False
         self.ended = asyncio.Event()
 
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """How many bytes more the socket takes before it holds too much."""
         return UNSENT - self.transport.get_write_buffer_size()
 
@@ -73,9 +73,9 @@ class Connection:
 
     def watch(self) -> None:
         """End the connection when nothing is heard any more."""
-        if not self.patience or self.ended.is_set():
+        if not self.keepalive_timeout or self.ended.is_set():
             return
-        left = self.heard + self.patience - self.loop.time()
+        left = self.last_read_at + self.keepalive_timeout - self.loop.time()
         if left <= 0:
             self.transport.abort()
         else:
@@ -83,19 +83,19 @@ class Connection:
 
 
 class Connections:
-    """All of them. Everything happens on the loop that calls `welcome`."""
+    """All of them. Everything happens on the loop that calls `handle`."""
 
-    def __init__(self, exchange: Exchange, passwords: Passwords | None) -> None:
-        self._exchange, self._passwords = exchange, passwords
+    def __init__(self, core: BrokerCore, passwords: Passwords | None) -> None:
+        self._core, self._passwords = core, passwords
         self._of_client: dict[str, Connection] = {}
         self._peers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection to its end."""
         task = asyncio.current_task()
         assert task is not None
         if len(self._peers) >= CONNECTIONS:
-            self._dismiss(writer, UNAVAILABLE)
+            self._refuse(writer, SERVER_UNAVAILABLE)
             return
         self._peers[task] = writer
         try:
@@ -104,10 +104,10 @@ class Connections:
             log.debug("a client's connection has ended: %r", error)
             writer.transport.abort()
         finally:
-            await self._part(writer)
+            await self._close(writer)
             del self._peers[task]
 
-    async def _part(self, writer: asyncio.StreamWriter) -> None:
+    async def _close(self, writer: asyncio.StreamWriter) -> None:
         """Let the client take what was said to it last, but not for ever."""
         try:
             async with asyncio.timeout(ENDED_WITHIN):
@@ -121,27 +121,27 @@ class Connections:
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 first, *further = await self._first(reader, decoder)
-                hello = await read_hello(first)
-        except Rejected as rejected:
-            self._dismiss(writer, rejected.code)
+                connect = await read_connect(first)
+        except ConnectRefused as rejected:
+            self._refuse(writer, rejected.code)
             return
-        if self._passwords is not None and not self._passwords.allow(hello.user, hello.password):
-            self._dismiss(writer, NOT_ALLOWED)
+        if self._passwords is not None and not self._passwords.allow(connect.user, connect.password):
+            self._refuse(writer, NOT_AUTHORIZED)
             return
-        await self._take_over(hello.client_id)
-        connection = self._of_client[hello.client_id] = Connection(writer, hello.keepalive)
-        session, present = self._exchange.open(hello.client_id, hello.clean, hello.user)
+        await self._take_over(connect.client_id)
+        connection = self._of_client[connect.client_id] = Connection(writer, connect.keepalive)
+        session, present = self._core.open(connect.client_id, connect.clean, connect.user)
         try:
-            session.attach(connection.send, connection.room)
-            self._exchange.greet(session, present=present)
+            session.attach(connection.send, connection.free_bytes)
+            self._core.connected(session, present=present)
             await self._handle(connection, session, further)
-            await self._converse(connection, session, reader, decoder)
+            await self._read_loop(connection, session, reader, decoder)
         except (OSError, ProtocolError) as error:
-            log.debug("client %s: %s", hello.client_id, error)
+            log.debug("client %s: %s", connect.client_id, error)
         finally:
-            self._end(connection, session, hello)
-        if hello.will is not None and not connection.farewell:
-            await self._bequeath(session, hello.will)
+            self._end(connection, session, connect)
+        if connect.will is not None and not connection.disconnect_received:
+            await self._publish_will(session, connect.will)
 
     async def _first(self, reader: asyncio.StreamReader, decoder: Decoder) -> list[Packet]:
         """The first packets; a client may say more before it is answered."""
@@ -150,7 +150,7 @@ class Connections:
                 return found
         raise ProtocolError("it has said nothing")
 
-    def _dismiss(self, writer: asyncio.StreamWriter, code: int) -> None:
+    def _refuse(self, writer: asyncio.StreamWriter, code: int) -> None:
         writer.write(connack(code))
         writer.close()
 
@@ -160,54 +160,56 @@ class Connections:
             older.transport.abort()
             await older.ended.wait()
 
-    async def _converse(
+    async def _read_loop(
         self, connection: Connection, session: Session, reader: asyncio.StreamReader, decoder: Decoder
     ) -> None:
         """Take packets until the client goes or breaks the rules."""
         connection.watch()
-        while not connection.farewell and (data := await reader.read(CHUNK)):
-            connection.heard = connection.loop.time()
+        while not connection.disconnect_received and (data := await reader.read(CHUNK)):
+            connection.last_read_at = connection.loop.time()
             await self._handle(connection, session, decoder.feed(data))
 
     async def _handle(self, connection: Connection, session: Session, packets: Iterable[Packet]) -> None:
-        exchange = self._exchange
+        core = self._core
         for packet in packets:
             if packet.kind == DISCONNECT:
-                connection.farewell = True
+                connection.disconnect_received = True
                 break
-            if not exchange.take(session, packet):
-                await self._until(lambda: exchange.take(session, packet), connection)  # noqa: B023  awaited
-        exchange.flush()
+            if not core.handle_packet(session, packet):
+                await self._retry(lambda: core.handle_packet(session, packet), connection)  # noqa: B023  awaited
+        core.flush()
         connection.acknowledge()
-        if not connection.farewell:  # one that goes is not waited for here: it may never take what is left for it
+        if (
+            not connection.disconnect_received
+        ):  # one that goes is not waited for here: it may never take what is left for it
             await connection.writer.drain()
 
-    async def _until(self, take: Callable[[], object], connection: Connection | None = None) -> None:
+    async def _retry(self, take: Callable[[], object], connection: Connection | None = None) -> None:
         """Offer again until it is taken; the client is not read meanwhile, so it must not be called silent."""
         while not take():
-            self._exchange.flush()
+            self._core.flush()
             await asyncio.sleep(AGAIN)
             if connection is not None:
-                connection.heard = connection.loop.time()
+                connection.last_read_at = connection.loop.time()
 
-    async def _bequeath(self, session: Session, will: Publish) -> None:
-        if session.rights.may_write(will.topic):
-            await self._until(lambda: self._exchange.say(will))
-            self._exchange.flush()
+    async def _publish_will(self, session: Session, will: Publish) -> None:
+        if session.permissions.may_write(will.topic):
+            await self._retry(lambda: self._core.publish_from_client(will))
+            self._core.flush()
 
-    def _end(self, connection: Connection, session: Session, hello: Hello) -> None:
-        self._exchange.flush()
-        self._exchange.leave(session)
-        self._exchange.flush()
-        if self._of_client.get(hello.client_id) is connection:
-            del self._of_client[hello.client_id]
+    def _end(self, connection: Connection, session: Session, connect: Connect) -> None:
+        self._core.flush()
+        self._core.disconnected(session)
+        self._core.flush()
+        if self._of_client.get(connect.client_id) is connection:
+            del self._of_client[connect.client_id]
         connection.writer.close()
         connection.ended.set()
 
     async def close(self) -> None:
         """End them all."""
         for connection in self._of_client.values():
-            connection.farewell = True  # the broker goes, not the client: no wills
+            connection.disconnect_received = True  # the broker goes, not the client: no wills
         for peer in self._peers.values():
             peer.transport.close()
         if self._peers:

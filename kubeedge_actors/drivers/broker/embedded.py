@@ -1,7 +1,7 @@
 """The MQTT broker in this process: a thread of its own with a loop for its sockets (`connections.py`).
 
-What a client wants is `exchange.py`'s affair, what outlives the process `ledger.py`'s. amqtt reads the first packet of a
-connection (`door.py`) and no more: its own broker swallows what clients publish on `$` topics, sends new clients retained
+What a client wants is `core.py`'s affair, what outlives the process `persistence.py`'s. amqtt reads the first packet of a
+connection (`connect.py`) and no more: its own broker swallows what clients publish on `$` topics, sends new clients retained
 messages that they did not ask for, takes the subscriber's QoS for the lesser one, loses QoS 1 and 2 in flight when an
 acknowledgement is slow, has no bound on what waits, forgets sessions, does not look at keepalive, and needs 150 us for a
 message.
@@ -20,16 +20,16 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kubeedge_actors.drivers.broker.acl import UNLIMITED, AccessList
-from kubeedge_actors.drivers.broker.base import Tap
+from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, AccessList
+from kubeedge_actors.drivers.broker.base import MessageHandler
+from kubeedge_actors.drivers.broker.changes import UnitOfWork
 from kubeedge_actors.drivers.broker.connections import Connections
-from kubeedge_actors.drivers.broker.exchange import Counters, Exchange
-from kubeedge_actors.drivers.broker.journal import Journal
-from kubeedge_actors.drivers.broker.ledger import Ledger
-from kubeedge_actors.drivers.broker.listener import is_loopback, listen
-from kubeedge_actors.drivers.broker.outbox import LIMITS, Limits
+from kubeedge_actors.drivers.broker.core import BrokerCore, Counters
+from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
+from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
+from kubeedge_actors.drivers.broker.sockets import bind, is_loopback
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 
@@ -42,18 +42,18 @@ log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 WAITING = 10_000
 """Publications from inside that may wait for the broker's thread."""
-AT_ONCE = 64
+PUBLISH_BATCH = 64
 """Of those, how many are put together before they leave."""
-PATIENCE = 5.0
+WAIT_SECONDS = 5.0
 """Seconds that whoever publishes more than that is held."""
 
 
-class Secure(NamedTuple):
-    """A further port, with TLS; port 0 takes a free one. `certified`: clients have to show a certificate."""
+class TlsListener(NamedTuple):
+    """A further port, with TLS; port 0 takes a free one. `client_certs_required`: clients have to show a certificate."""
 
     port: int
     context: ssl.SSLContext
-    certified: bool = False
+    client_certs_required: bool = False
 
 
 class EmbeddedBroker:
@@ -72,19 +72,19 @@ class EmbeddedBroker:
         limits: Limits = LIMITS,
         *,
         access: AccessList | None = None,
-        secure: Secure | None = None,
+        secure: TlsListener | None = None,
         path: Path | None = None,
     ) -> None:
-        self._outside, self._secure = host, secure
+        self._requested_host, self._secure = host, secure
         self._host, self._port, self._passwords = LOOPBACK if secure else host, port, passwords
-        self._ledger = Ledger(path, self._committed) if path is not None else None
-        self._journal = Journal(self._ledger.commit) if self._ledger is not None else None
-        rights = access.rights if access is not None else lambda _: UNLIMITED
-        self._exchange = Exchange(limits, journal=self._journal, rights=rights)
-        self._recalled = False
+        self._persistence = SqlitePersistence(path, self._committed) if path is not None else None
+        self._unit_of_work = UnitOfWork(self._persistence.commit) if self._persistence is not None else None
+        rights = access.permissions if access is not None else lambda _: ALL_PERMISSIONS
+        self._core = BrokerCore(limits, unit_of_work=self._unit_of_work, permissions=rights)
+        self._restored = False
         self._outgoing: deque[Publish] = deque()
         self._scheduled = self._open = False
-        self._settled = self._settling = 0
+        self._acknowledged = self._acknowledging = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,17 +113,17 @@ class EmbeddedBroker:
     @property
     def counters(self) -> Counters:
         """What happened since it was made."""
-        return self._exchange.counters
+        return self._core.counters
 
     @property
-    def offered(self) -> int:
+    def last_delivery_tag(self) -> int:
         """The receipt of the last arrival that the tap has taken."""
-        return self._exchange.offered
+        return self._core.last_delivery_tag
 
     @property
     def lost(self) -> int:
         """Messages and sessions that went because of a limit."""
-        return self._exchange.lost
+        return self._core.lost
 
     def trouble(self, patience: float = 0.0) -> str:
         """Whether its thread serves is known at once."""
@@ -137,10 +137,12 @@ class EmbeddedBroker:
         with self._lock:
             if self.alive:
                 return
-            known = self._passwords is not None or (self._secure is not None and self._secure.certified)
-            if not known and not is_loopback(self._outside):
-                raise BrokerError(f"MQTT on {self._outside} is open to other machines: that needs a password file")
-            self._recall()
+            known = self._passwords is not None or (self._secure is not None and self._secure.client_certs_required)
+            if not known and not is_loopback(self._requested_host):
+                raise BrokerError(
+                    f"MQTT on {self._requested_host} is open to other machines: that needs a password file"
+                )
+            self._restore()
             listeners = self._listen()
             serving: Future[None] = Future()
             self._thread = threading.Thread(target=self._run, args=(listeners, serving), name="broker", daemon=True)
@@ -148,12 +150,12 @@ class EmbeddedBroker:
             serving.result()
 
     def _listen(self) -> list[tuple[socket.socket, ssl.SSLContext | None]]:
-        plain = listen(self._host, self._port)
+        plain = bind(self._host, self._port)
         self._port = plain.getsockname()[1]
         if self._secure is None:
             return [(plain, None)]
         try:
-            further = listen(self._outside, self._secure.port)
+            further = bind(self._requested_host, self._secure.port)
         except BrokerError:
             plain.close()
             raise
@@ -170,46 +172,46 @@ class EmbeddedBroker:
                 thread.join()
             self._thread = self._loop = None
             self._commit()
-            if self._ledger is not None:
-                self._ledger.close()
+            if self._persistence is not None:
+                self._persistence.close()
 
-    def _recall(self) -> None:
+    def _restore(self) -> None:
         """Remember what a process before this one remembered. Errors: StoreError, StoreCorrupt."""
-        if self._ledger is None:
+        if self._persistence is None:
             return
-        self._ledger.open()
-        if not self._recalled:
-            self._recalled = True
-            self._exchange.recall(self._ledger.load())
+        self._persistence.open()
+        if not self._restored:
+            self._restored = True
+            self._core.restore(self._persistence.load())
         self._commit()
 
     def _commit(self) -> None:
         """While there is no thread: commit what is left, and nobody waits for it any more."""
-        if self._ledger is not None and self._journal is not None:
-            self._journal.end_turn()
-            self._ledger.flush()
-            self._exchange.committed(self._journal.turn - 1)
+        if self._persistence is not None and self._unit_of_work is not None:
+            self._unit_of_work.end_turn()
+            self._persistence.flush()
+            self._core.committed(self._unit_of_work.turn - 1)
 
-    def listen(self, tap: Tap, source: int = 0) -> None:
-        """Offer arrivals to `tap`."""
-        self._exchange.tap, self._exchange.source = tap, source
+    def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
+        """Offer arrivals to `handler`."""
+        self._core.handler, self._core.broker_id = handler, broker_id
 
-    def settle(self, receipt: int) -> None:
+    def acknowledge(self, up_to: int) -> None:
         """Acknowledge what clients said up to this receipt."""
-        self._settled = max(receipt, self._settled)
-        if self._settled != self._settling:
-            self._settling = self._settled
-            self._call(lambda: self._exchange.settle(self._settled))
+        self._acknowledged = max(up_to, self._acknowledged)
+        if self._acknowledged != self._acknowledging:
+            self._acknowledging = self._acknowledged
+            self._call(lambda: self._core.acknowledge(self._acknowledged))
 
     def subscribe(self, filter: str) -> None:
         """Offer what clients publish on topics that match."""
         if not valid_filter(filter):
             raise BrokerError(f"{filter!r} is not a filter of MQTT topics")
-        self._call(lambda: self._exchange.listen(filter, True))
+        self._call(lambda: self._core.set_handler_filter(filter, True))
 
     def unsubscribe(self, filter: str) -> None:
         """The reverse of subscribe."""
-        self._call(lambda: self._exchange.listen(filter, False))
+        self._call(lambda: self._core.set_handler_filter(filter, False))
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Say it to the clients that subscribed."""
@@ -230,7 +232,7 @@ class EmbeddedBroker:
 
     def _wait_for_room(self) -> None:
         """Give the broker's thread, which never waits for anybody, a chance to catch up."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_SECONDS
         while len(self._outgoing) >= WAITING and self.alive:
             if time.monotonic() > deadline:
                 raise BrokerError("the embedded broker does not keep up")
@@ -238,17 +240,17 @@ class EmbeddedBroker:
 
     def _drain(self) -> None:
         self._scheduled = False
-        outgoing, exchange = self._outgoing, self._exchange
+        outgoing, core = self._outgoing, self._core
         while outgoing:
-            for _ in range(min(len(outgoing), AT_ONCE)):
-                exchange.publish(outgoing.popleft())
-            exchange.flush()
+            for _ in range(min(len(outgoing), PUBLISH_BATCH)):
+                core.publish(outgoing.popleft())
+            core.flush()
 
     def _committed(self, turn: int) -> None:
         loop = self._loop
         if loop is not None:  # otherwise nobody waits, and `_commit` tells the exchange
             with suppress(RuntimeError):  # the loop has ended since
-                loop.call_soon_threadsafe(self._exchange.committed, turn)
+                loop.call_soon_threadsafe(self._core.committed, turn)
 
     def _call(self, change: Callable[[], None]) -> None:
         """Make a change where the exchange lives: on the broker's thread, or here while there is none."""
@@ -275,10 +277,10 @@ class EmbeddedBroker:
 
     async def _serve(self, listeners: list[tuple[socket.socket, ssl.SSLContext | None]], serving: Future[None]) -> None:
         self._ending = asyncio.Event()
-        connections = Connections(self._exchange, self._passwords)
+        connections = Connections(self._core, self._passwords)
         with ExitStack() as stack:
             for listener, context in listeners:
-                server = await asyncio.start_server(connections.welcome, sock=listener, ssl=context)
+                server = await asyncio.start_server(connections.handle, sock=listener, ssl=context)
                 stack.callback(server.close)
             self._loop, self._open = asyncio.get_running_loop(), True
             self._drain()  # what a thread before this one has left

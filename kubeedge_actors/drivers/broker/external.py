@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.base import Arrival, Tap
-from kubeedge_actors.drivers.broker.outbox import LAST_ID, Limits, Outbox
+from kubeedge_actors.drivers.broker.base import InboundMessage, MessageHandler
+from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits, OutgoingQueue
+from kubeedge_actors.drivers.broker.packet_stream import KEEPALIVE, PacketStream, Waker
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
-from kubeedge_actors.drivers.broker.talk import KEEPALIVE, Bell, Talk
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import BrokerError, UsageError
 from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
@@ -36,9 +36,9 @@ QOS = 1
 CONNECT_WITHIN = 10.0
 RETRY = (0.25, 5.0)
 """Seconds before the first and at most before any further try to connect."""
-ERRAND = LAST_ID + 1
+SUBSCRIBE_PACKET_ID = MAX_PACKET_ID + 1
 """The number of our own subscriptions; nobody waits for their answers."""
-LIMITS = Limits(window=256, longest=10_000, bytes=16 * 1024 * 1024)
+EXTERNAL_LIMITS = Limits(max_inflight=256, max_queued=10_000, max_queued_bytes=16 * 1024 * 1024)
 
 
 class Login(NamedTuple):
@@ -49,7 +49,7 @@ class Login(NamedTuple):
     password: str | None = None
 
 
-NOBODY = Login()
+ANONYMOUS = Login()
 
 
 class ExternalBroker:
@@ -59,30 +59,30 @@ class ExternalBroker:
         self,
         host: str,
         port: int = 1883,
-        login: Login = NOBODY,
+        login: Login = ANONYMOUS,
         tls: ssl.SSLContext | None = None,
-        limits: Limits = LIMITS,
+        limits: Limits = EXTERNAL_LIMITS,
     ) -> None:
         self._host, self._port, self._login, self._tls = host, port, login, tls
         self._lock = threading.Lock()
-        self._outbox = Outbox(limits)
+        self._queue = OutgoingQueue(limits)
         self._wanted: set[str] = set()
         self._unwanted: set[str] = set()
-        self._errands: deque[bytes] = deque()
-        self._tap: Tap | None = None
-        self._source = self._receipt = self._handled = 0
+        self._control_packets: deque[bytes] = deque()
+        self._handler: MessageHandler | None = None
+        self._broker_id = self._delivery_tag = self._handled = 0
         self._unsettled: deque[tuple[int, bytes]] = deque()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        self._bell: Bell | None = None  # while there is a connection whose thread can be woken
+        self._waker: Waker | None = None  # while there is a connection whose thread can be woken
         self._chance = random.Random()
-        self._complaint = ""
+        self._last_error = ""
         self._tried = threading.Event()
         self.connected = threading.Event()
         """Set while the broker can be reached and our subscriptions count."""
 
     @classmethod
-    def at(cls, url: str, login: Login = NOBODY, tls: ssl.SSLContext | None = None) -> ExternalBroker:
+    def at(cls, url: str, login: Login = ANONYMOUS, tls: ssl.SSLContext | None = None) -> ExternalBroker:
         """The broker of `tcp://[user:password@]host[:port]`, or `ssl://`, with the system's authorities if `tls` is not given.
 
         Error: UsageError.
@@ -111,19 +111,19 @@ class ExternalBroker:
         return f"{self._host}:{self._port}"
 
     @property
-    def offered(self) -> int:
+    def last_delivery_tag(self) -> int:
         """The receipt of the last arrival that the tap has taken."""
-        return self._receipt
+        return self._delivery_tag
 
     @property
     def lost(self) -> int:
         """Publications that did not fit while the broker was away."""
-        return self._outbox.dropped
+        return self._queue.dropped
 
     def trouble(self, patience: float = 0.0) -> str:
         """Why it can not be reached or refuses us."""
         self._tried.wait(patience)
-        return "" if self.connected.is_set() else self._complaint or "no answer yet"
+        return "" if self.connected.is_set() else self._last_error or "no answer yet"
 
     def start(self) -> None:
         """Connect, and again whenever the connection is lost, until `close`. Returns at once."""
@@ -139,16 +139,16 @@ class ExternalBroker:
         if self._thread is not None:
             self._thread.join()
 
-    def listen(self, tap: Tap, source: int = 0) -> None:
-        """Offer arrivals to `tap`."""
-        self._tap, self._source = tap, source
+    def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
+        """Offer arrivals to `handler`."""
+        self._handler, self._broker_id = handler, broker_id
 
-    def settle(self, receipt: int) -> None:
+    def acknowledge(self, up_to: int) -> None:
         """Acknowledge what the broker sent up to this receipt."""
         with self._lock:
-            self._handled = max(receipt, self._handled)
+            self._handled = max(up_to, self._handled)
             while self._unsettled and self._unsettled[0][0] <= self._handled:
-                self._errands.append(self._unsettled.popleft()[1])
+                self._control_packets.append(self._unsettled.popleft()[1])
         self._ring()
 
     def subscribe(self, filter: str) -> None:
@@ -159,7 +159,7 @@ class ExternalBroker:
             if filter not in self._wanted:
                 self._wanted.add(filter)
                 self._unwanted.discard(filter)
-                self._errands.append(packets.subscribe(ERRAND, [(filter, QOS)]))
+                self._control_packets.append(packets.subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS)]))
         self._ring()
 
     def unsubscribe(self, filter: str) -> None:
@@ -168,7 +168,7 @@ class ExternalBroker:
             if filter in self._wanted:
                 self._wanted.discard(filter)
                 self._unwanted.add(filter)
-                self._errands.append(packets.unsubscribe(ERRAND, [filter]))
+                self._control_packets.append(packets.unsubscribe(SUBSCRIBE_PACKET_ID, [filter]))
         self._ring()
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
@@ -176,23 +176,23 @@ class ExternalBroker:
         if not valid_topic(topic):
             raise BrokerError(f"{topic!r} is not an MQTT topic")
         with self._lock:
-            self._outbox.push(Publish(topic, payload, max(qos, QOS), retain))
+            self._queue.push(Publish(topic, payload, max(qos, QOS), retain))
         self._ring()
 
     def _ring(self) -> None:
         with self._lock:
-            if self._bell is not None:
-                self._bell.ring()
+            if self._waker is not None:
+                self._waker.wake()
 
     def _run(self) -> None:
         delay = RETRY[0]
         while not self._closing.is_set():
             try:
-                self._converse(self._connect())
+                self._session(self._connect())
             except (OSError, ProtocolError) as error:
                 reason = str((isinstance(error, OSError) and error.strerror) or error)
-                if reason != self._complaint:  # once per outage and reason
-                    self._complaint = reason
+                if reason != self._last_error:  # once per outage and reason
+                    self._last_error = reason
                     log.warning("the MQTT broker at %s can not be used: %s", self.address, reason)
                 self._tried.set()
             if self.connected.is_set():
@@ -211,109 +211,111 @@ class ExternalBroker:
             raise
 
     @contextmanager
-    def _own_bell(self) -> Iterator[Bell]:
+    def _own_bell(self) -> Iterator[Waker]:
         """A bell that rings until the end of the block."""
-        bell = Bell()
+        waker = Waker()
         with self._lock:
-            self._bell = bell
+            self._waker = waker
         try:
-            yield bell
+            yield waker
         finally:
             with self._lock:
-                self._bell = None
-            bell.close()
+                self._waker = None
+            waker.close()
 
-    def _converse(self, peer: socket.socket) -> None:
-        with peer, self._own_bell() as bell:
+    def _session(self, peer: socket.socket) -> None:
+        with peer, self._own_bell() as waker:
             login = self._login
-            hello = packets.connect(login.client_id, KEEPALIVE, login.user, login.password, clean=not login.client_id)
+            hello = packets.connect(
+                login.client_id, KEEPALIVE, login.user, login.password, clean_session=not login.client_id
+            )
             peer.sendall(hello)
-            talk = Talk(peer, bell)
-            self._enter(talk)
+            stream = PacketStream(peer, waker)
+            self._handshake(stream)
             try:
                 while not self._closing.is_set():
-                    self._take(talk)
+                    self._take(stream)
                     with self._lock:
-                        while self._errands:
-                            talk.say(self._errands.popleft())
-                        talk.say(self._outbox.due())
-                    talk.turn()
-                talk.say(packets.GOODBYE)
+                        while self._control_packets:
+                            stream.send(self._control_packets.popleft())
+                        stream.send(self._queue.next_packets())
+                    stream.poll_once()
+                stream.send(packets.DISCONNECT_PACKET)
             finally:
-                talk.end()
+                stream.terminate()
 
-    def _enter(self, talk: Talk) -> None:
+    def _handshake(self, stream: PacketStream) -> None:
         """Wait for the CONNACK, then say what a broker that forgot us has to know.
 
         Error: ProtocolError when it refuses us.
         """
         deadline = time.monotonic() + CONNECT_WITHIN
-        while not talk.arrived:
+        while not stream.arrived:
             if time.monotonic() > deadline:
                 raise ProtocolError("it does not answer")
-            talk.turn()
-        if refusal := packets.read_connack(talk.arrived.popleft()):
+            stream.poll_once()
+        if refusal := packets.read_connack(stream.arrived.popleft()):
             raise ProtocolError(refusal)
         with self._lock:
             wanted = bool(self._wanted)
-            self._errands.clear()
+            self._control_packets.clear()
             self._unsettled.clear()  # the broker says them again
             if self._unwanted:
-                talk.say(packets.unsubscribe(ERRAND, sorted(self._unwanted)))
+                stream.send(packets.unsubscribe(SUBSCRIBE_PACKET_ID, sorted(self._unwanted)))
             if self._wanted:
-                talk.say(packets.subscribe(ERRAND, [(each, QOS) for each in sorted(self._wanted)]))
-            talk.say(self._outbox.resume())
+                stream.send(packets.subscribe(SUBSCRIBE_PACKET_ID, [(each, QOS) for each in sorted(self._wanted)]))
+            stream.send(self._queue.resume())
         if not wanted:
             self._usable()
 
     def _usable(self) -> None:
         self.connected.set()
         self._tried.set()
-        if self._complaint:
+        if self._last_error:
             log.warning("the MQTT broker at %s can be used again", self.address)
-            self._complaint = ""
+            self._last_error = ""
 
-    def _take(self, talk: Talk) -> None:
+    def _take(self, stream: PacketStream) -> None:
         """Handle what arrived, up to the first arrival that the tap does not take now."""
-        while talk.arrived:
-            packet = talk.arrived[0]
+        while stream.arrived:
+            packet = stream.arrived[0]
             if packet.kind == packets.PUBLISH:
-                if not self._published(talk, packets.read_publish(packet)):
+                if not self._published(stream, packets.read_publish(packet)):
                     return
             else:
-                self._answered(talk, packet)
-            talk.arrived.popleft()
+                self._answered(stream, packet)
+            stream.arrived.popleft()
 
-    def _published(self, talk: Talk, message: Publish) -> bool:
-        receipt = self._receipt + 1 if message.qos and self._source and self._tap is not None else 0
-        arrival = Arrival(message.topic, message.payload, message.qos, message.retain, receipt, self._source)
+    def _published(self, stream: PacketStream, message: Publish) -> bool:
+        receipt = self._delivery_tag + 1 if message.qos and self._broker_id and self._handler is not None else 0
+        arrival = InboundMessage(message.topic, message.payload, message.qos, message.retain, receipt, self._broker_id)
         ack = packets.ack(packets.PUBACK if message.qos == 1 else packets.PUBREC, message.packet_id)
         with self._lock:
             # noted before it is offered: it may be settled before the tap returns
             if receipt:
                 self._unsettled.append((receipt, ack))
-        if self._tap is not None and not self._tap(arrival):
+        if self._handler is not None and not self._handler(arrival):
             with self._lock:
                 if receipt:
                     self._unsettled.pop()
             return False
         if receipt:
-            self._receipt = receipt
+            self._delivery_tag = receipt
         elif message.qos:
-            talk.say(ack)
+            stream.send(ack)
         return True
 
-    def _answered(self, talk: Talk, packet: Packet) -> None:
+    def _answered(self, stream: PacketStream, packet: Packet) -> None:
         kind = packet.kind
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             with self._lock:
-                self._outbox.acknowledged(packets.read_ack(packet))
+                self._queue.on_puback_or_pubcomp(packets.read_ack(packet))
         elif kind == packets.PUBREC:
             with self._lock:
-                talk.say(self._outbox.received(packets.read_ack(packet)))
+                stream.send(self._queue.on_pubrec(packets.read_ack(packet)))
         elif kind == packets.PUBREL:
-            talk.say(packets.ack(packets.PUBCOMP, packets.read_ack(packet)))
+            stream.send(packets.ack(packets.PUBCOMP, packets.read_ack(packet)))
         elif kind == packets.SUBACK:
             self._usable()
-            if packets.REFUSED in packets.read_suback(packet)[1]:
+            if packets.SUBACK_FAILURE in packets.read_suback(packet)[1]:
                 log.warning("the MQTT broker at %s refuses a subscription", self.address)

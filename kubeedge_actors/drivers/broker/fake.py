@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from kubeedge_actors.drivers.broker.base import Arrival, Tap
-from kubeedge_actors.drivers.broker.exchange import Exchange
+from kubeedge_actors.drivers.broker.base import InboundMessage, MessageHandler
+from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.packets import (
     PUBACK,
     PUBLISH,
@@ -29,17 +29,17 @@ class FakeClient:
         self.heard: list[Publish] = []
         self.acknowledged = 0
         self._broker = broker
-        self._session: Session = broker.exchange.open(name, True)[0]
+        self._session: Session = broker.core.open(name, True)[0]
         self._session.attach(self._receive, lambda: 1 << 30)
         self._decoder = Decoder()
 
     def subscribe(self, filter: str, qos: int = 0) -> None:
         """Hear what matches."""
-        self._broker.take(self._session, subscribe(1, [(filter, qos)]))
+        self._broker.handle_packet(self._session, subscribe(1, [(filter, qos)]))
 
     def publish(self, topic: str, payload: bytes = b"x", qos: int = 0, retain: bool = False) -> None:
         """Say something. What the tap refuses is offered again by `FakeBroker.offer_again`."""
-        self._broker.take(self._session, publish(topic, payload, qos, retain, 1))
+        self._broker.handle_packet(self._session, publish(topic, payload, qos, retain, 1))
 
     def payloads(self) -> list[bytes]:
         """What was heard, without where."""
@@ -51,7 +51,7 @@ class FakeClient:
         heard = [read_publish(packet) for packet in found if packet.kind == PUBLISH]
         self.heard += heard
         for message in heard:
-            self._session.outbox.acknowledged(message.packet_id)
+            self._session.outgoing.on_puback_or_pubcomp(message.packet_id)
 
 
 class FakeBroker:
@@ -64,17 +64,17 @@ class FakeBroker:
     lost = 0
 
     def __init__(self) -> None:
-        self.exchange = Exchange()
-        self.published: list[Arrival] = []
+        self.core = BrokerCore()
+        self.published: list[InboundMessage] = []
         self.failure: BrokerError | None = None
         self.alive = False
         self._held: deque[tuple[Session, Packet]] = deque()
         self._clients = 0
 
     @property
-    def offered(self) -> int:
+    def last_delivery_tag(self) -> int:
         """The receipt of the last arrival that the tap has taken."""
-        return self.exchange.offered
+        return self.core.last_delivery_tag
 
     def client(self) -> FakeClient:
         """A new client."""
@@ -95,23 +95,23 @@ class FakeBroker:
         """It is not any more."""
         self.alive = False
 
-    def listen(self, tap: Tap, source: int = 0) -> None:
-        """Offer arrivals to `tap`."""
-        self.exchange.tap, self.exchange.source = tap, source
+    def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
+        """Offer arrivals to `handler`."""
+        self.core.handler, self.core.broker_id = handler, broker_id
 
-    def settle(self, receipt: int) -> None:
+    def acknowledge(self, up_to: int) -> None:
         """Clients hear that everything up to this receipt is handled."""
-        self.exchange.settle(receipt)
+        self.core.acknowledge(up_to)
 
     def subscribe(self, filter: str) -> None:
         """Offer what matches."""
         if not valid_filter(filter):
             raise BrokerError(f"{filter!r} is not a filter of MQTT topics")
-        self.exchange.listen(filter, True)
+        self.core.set_handler_filter(filter, True)
 
     def unsubscribe(self, filter: str) -> None:
         """The reverse of subscribe."""
-        self.exchange.listen(filter, False)
+        self.core.set_handler_filter(filter, False)
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Say it to the clients."""
@@ -119,11 +119,11 @@ class FakeBroker:
             raise BrokerError(f"{topic!r} is not an MQTT topic")
         if self.failure is not None:
             raise self.failure
-        self.published.append(Arrival(topic, payload, qos, retain))
-        self.exchange.publish(Publish(topic, payload, qos, retain))
-        self.exchange.flush()
+        self.published.append(InboundMessage(topic, payload, qos, retain))
+        self.core.publish(Publish(topic, payload, qos, retain))
+        self.core.flush()
 
-    def take(self, session: Session, data: bytes) -> None:
+    def handle_packet(self, session: Session, data: bytes) -> None:
         """A client sends packets."""
         self._held += [(session, packet) for packet in Decoder().feed(data)]
         self.offer_again()
@@ -131,7 +131,7 @@ class FakeBroker:
     def offer_again(self) -> None:
         """Offer what the tap refused, as the real ones do after a moment."""
         while self._held:
-            if not self.exchange.take(*self._held[0]):
+            if not self.core.handle_packet(*self._held[0]):
                 return
             self._held.popleft()
-            self.exchange.flush()
+            self.core.flush()

@@ -26,21 +26,21 @@ PINGREQ: Final = 12
 PINGRESP: Final = 13
 DISCONNECT: Final = 14
 
-REFUSED: Final = 0x80
+SUBACK_FAILURE: Final = 0x80
 """The return code of a subscription that is not granted."""
 
-LONGEST: Final = 4 * 1024 * 1024
+MAX_REMAINING_LENGTH: Final = 4 * 1024 * 1024
 """Bytes of the longest packet that is taken; the standard allows 256 MiB, an edge node can not afford it."""
 
 # the flags that a packet type must carry (2.2.2); PUBLISH has its own
 _FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
 
-BAD_LEVEL: Final = 1
-BAD_CLIENT_ID: Final = 2
-UNAVAILABLE: Final = 3
-NOT_ALLOWED: Final = 5
+UNACCEPTABLE_PROTOCOL_VERSION: Final = 1
+IDENTIFIER_REJECTED: Final = 2
+SERVER_UNAVAILABLE: Final = 3
+NOT_AUTHORIZED: Final = 5
 
-REFUSALS: Final = {
+CONNACK_REFUSALS: Final = {
     1: "it does not speak MQTT 3.1.1",
     2: "it does not like the client id",
     3: "it is not available",
@@ -76,7 +76,7 @@ class Publish(NamedTuple):
 class Decoder:
     """Bytes as they come off a stream -> packets."""
 
-    def __init__(self, longest: int = LONGEST) -> None:
+    def __init__(self, longest: int = MAX_REMAINING_LENGTH) -> None:
         self._rest = b""
         self._longest = longest
 
@@ -226,19 +226,19 @@ def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:
 
 
 def connect(
-    client_id: str, keepalive: int, user: str | None = None, password: str | None = None, *, clean: bool = True
+    client_id: str, keepalive: int, user: str | None = None, password: str | None = None, *, clean_session: bool = True
 ) -> bytes:
     """A CONNECT packet (3.1) without a will. `keepalive`: seconds."""
-    flags = clean << 1 | (user is not None) << 7 | (password is not None) << 6
+    flags = clean_session << 1 | (user is not None) << 7 | (password is not None) << 6
     body = _text("MQTT") + bytes((4, flags)) + keepalive.to_bytes(2, "big") + _text(client_id)
     for each in (user, password):
         body += _text(each) if each is not None else b""
     return _packet(CONNECT, 0, body)
 
 
-def connack(code: int, *, present: bool = False) -> bytes:
-    """A CONNACK packet (3.2). `present`: the session was remembered."""
-    return bytes((CONNACK << 4, 2, present and not code, code))
+def connack(code: int, *, session_present: bool = False) -> bytes:
+    """A CONNACK packet (3.2). `session_present`: the session was remembered."""
+    return bytes((CONNACK << 4, 2, session_present and not code, code))
 
 
 def read_connack(packet: Packet) -> str:
@@ -246,9 +246,9 @@ def read_connack(packet: Packet) -> str:
     if packet.kind != CONNACK or len(packet.body) != 2:
         raise ProtocolError("its first packet is not a CONNACK")
     code = packet.body[1]
-    return REFUSALS.get(code, f"it gives the code {code}") if code else ""
+    return CONNACK_REFUSALS.get(code, f"it gives the code {code}") if code else ""
 
 
-PING: Final = bytes((PINGREQ << 4, 0))
-PONG: Final = bytes((PINGRESP << 4, 0))
-GOODBYE: Final = bytes((DISCONNECT << 4, 0))
+PINGREQ_PACKET: Final = bytes((PINGREQ << 4, 0))
+PINGRESP_PACKET: Final = bytes((PINGRESP << 4, 0))
+DISCONNECT_PACKET: Final = bytes((DISCONNECT << 4, 0))

@@ -12,18 +12,18 @@ BYTES = 16 * 1024 * 1024
 """Of payload, all together."""
 
 
-class Retained:
-    """Messages by topic. `refused`: how many there was no room for."""
+class RetainedMessages:
+    """Messages by topic. `dropped`: how many there was no room for."""
 
     def __init__(self) -> None:
         self._messages: dict[str, Publish] = {}
         self._bytes = 0
-        self.refused = 0
+        self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def keep(self, message: Publish) -> bool:
+    def set(self, message: Publish) -> bool:
         """Put it in the place of the one before, or clear the topic if it is empty; whether anything changed."""
         before = self._messages.get(message.topic)
         if not message.payload and before is None:
@@ -31,7 +31,7 @@ class Retained:
         size = len(message.payload) - (len(before.payload) if before else 0)
         too_many = before is None and len(self._messages) >= MESSAGES
         if message.payload and (too_many or (size > 0 and self._bytes + size > BYTES)):
-            self.refused += 1
+            self.dropped += 1
             return False
         self._bytes += size
         if message.payload:

@@ -6,31 +6,31 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kubeedge_actors.drivers.broker.acl import UNLIMITED, Client
-from kubeedge_actors.drivers.broker.journal import FORGETFUL, Forgetful
-from kubeedge_actors.drivers.broker.outbox import Limits, Outbox, Pool
+from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity
+from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, NullRecorder
+from kubeedge_actors.drivers.broker.outgoing import ByteBudget, Limits, OutgoingQueue
 
 Send = Callable[[bytes], None]
-Room = Callable[[], int]
+FreeBytes = Callable[[], int]
 
 
-class Condition(NamedTuple):
+class AckCondition(NamedTuple):
     """What has to happen before the client is told that its publication is in good hands: the commit of this turn, and
     that everything up to this receipt was handled by whoever listens inside. 0: nothing.
     """
 
     turn: int = 0
-    receipt: int = 0
+    delivery_tag: int = 0
 
 
-AT_ONCE = Condition()
+NO_CONDITION = AckCondition()
 
 
 class Session:
     """One client. Connected while it has a `send`.
 
-    `receiving`: what it said with QoS 2 and has not released, with what its PUBREC waits for; None for what was said to a
-    process before this one. `owing`: acknowledgements that wait, in the order of what they acknowledge. `owed`: bytes that
+    `unreleased`: what it said with QoS 2 and has not released, with what its PUBREC waits for; None for what was said to a
+    process before this one. `pending_acks`: acknowledgements that wait, in the order of what they acknowledge. `unsent_bytes`: bytes that
     were said to it and have not been handed to its socket.
     """
 
@@ -38,42 +38,42 @@ class Session:
         "clean",
         "client",
         "filters",
-        "notes",
-        "outbox",
-        "owed",
-        "owing",
-        "pending",
-        "receiving",
-        "rights",
-        "room",
+        "free_bytes",
+        "outgoing",
+        "output",
+        "pending_acks",
+        "permissions",
+        "recorder",
         "send",
+        "unreleased",
+        "unsent_bytes",
     )
 
     def __init__(
         self,
-        client: Client,
+        client: ClientIdentity,
         clean: bool,
         limits: Limits,
-        notes: Forgetful = FORGETFUL,
-        pool: Pool | None = None,
+        recorder: NullRecorder = NULL_RECORDER,
+        budget: ByteBudget | None = None,
     ) -> None:
-        self.client, self.clean, self.notes = client, clean, notes
-        self.outbox = Outbox(limits, notes, pool)
+        self.client, self.clean, self.recorder = client, clean, recorder
+        self.outgoing = OutgoingQueue(limits, recorder, budget)
         self.filters: set[str] = set()
-        self.rights = UNLIMITED
-        self.receiving: dict[int, Condition | None] = {}
-        self.owing: deque[tuple[bytes, Condition]] = deque()
-        self.pending: list[bytes] = []
-        self.owed = 0
+        self.permissions = ALL_PERMISSIONS
+        self.unreleased: dict[int, AckCondition | None] = {}
+        self.pending_acks: deque[tuple[bytes, AckCondition]] = deque()
+        self.output: list[bytes] = []
+        self.unsent_bytes = 0
         self.send: Send | None = None
-        self.room: Room | None = None
+        self.free_bytes: FreeBytes | None = None
 
-    def attach(self, send: Send, room: Room) -> None:
-        """The client is here; `room()` says how many bytes more it may be sent before too much waits for it."""
-        self.send, self.room = send, room
+    def attach(self, send: Send, free_bytes: FreeBytes) -> None:
+        """The client is here; `free_bytes()` says how many bytes more it may be sent before too much waits for it."""
+        self.send, self.free_bytes = send, free_bytes
 
     def detach(self) -> None:
         """The client is gone."""
-        self.send = self.room = None
-        self.pending, self.owed = [], 0
-        self.owing.clear()
+        self.send = self.free_bytes = None
+        self.output, self.unsent_bytes = [], 0
+        self.pending_acks.clear()

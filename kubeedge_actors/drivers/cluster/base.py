@@ -1,6 +1,6 @@
 """A Kubernetes API as the cloud's controllers see it, and what every such driver promises.
 
-Promises of every Cluster
+Contract of every Cluster
 * Objects are plain JSON (`dict`), always with `apiVersion` and `kind`, never with `metadata.managedFields` (nobody
   here reads them, and they are a third of an object). Never change one: it is shared.
 * All methods may be called from any thread and block until the API has answered, at most the driver's time-out.
@@ -10,7 +10,7 @@ Promises of every Cluster
   object in order and nothing twice. A watch that breaks, or whose history is gone, repairs itself and tells exactly
   the difference; it never gives up.
 * The calls of one watch come one at a time, on a thread of the driver; an exception of theirs is logged and the watch
-  goes on. They must not block: put what comes into a ChangeBox. After `stop` has returned at most one more call comes.
+  goes on. They must not block: put what comes into a DeltaQueue. After `stop` has returned at most one more call comes.
 * Two watches of the same thing share one connection and one cache.
 """
 
@@ -27,14 +27,14 @@ from typing import Any, Literal, Protocol
 from kubeedge_actors.errors import ClusterError
 
 Json = dict[str, Any]
-PatchForm = Literal["merge", "strategic", "json", "apply"]
+PatchType = Literal["merge", "strategic", "json", "apply"]
 
 TEMPORARY = frozenset({0, 408, 429, 500, 502, 503, 504})
 """Status codes after which the same request may succeed later; 0 is Unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ResourceKind:
     """One kind of object: `group` is empty for the core group; `kind` is what stands in the object."""
 
     group: str
@@ -54,7 +54,7 @@ class Kind:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
-class Operation(enum.Enum):
+class EventType(enum.Enum):
     """What happened to an object."""
 
     ADDED = "ADDED"
@@ -63,7 +63,7 @@ class Operation(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WatchEvent:
     """One step of a watch.
 
     `object` is the state after it; of a deletion the last state, which is only `metadata` when the deletion happened
@@ -71,14 +71,14 @@ class Change:
     `initial`: it was there when this watch began.
     """
 
-    kind: Kind
-    operation: Operation
+    kind: ResourceKind
+    type: EventType
     object: Json
     old: Json | None = None
     initial: bool = False
 
 
-class ChangeBox:
+class DeltaQueue:
     """Changes on their way from a driver's thread to whoever takes them, in order; never blocks.
 
     What waits for one object is joined into one change from the first `old` to the last state, so that the box is
@@ -88,9 +88,9 @@ class ChangeBox:
     def __init__(self, wake: Callable[[], object] = lambda: None) -> None:
         self.wake = wake
         self._lock = threading.Lock()
-        self._waiting: dict[tuple[Kind, str], Change] = {}
+        self._waiting: dict[tuple[ResourceKind, str], WatchEvent] = {}
 
-    def put(self, change: Change) -> None:
+    def put(self, change: WatchEvent) -> None:
         """The `on_change` of a watch."""
         metadata = change.object["metadata"]
         key = (change.kind, str(metadata.get("uid") or metadata["name"]))
@@ -105,28 +105,28 @@ class ChangeBox:
         if was_empty:
             self.wake()
 
-    def take(self) -> list[Change]:
+    def take(self) -> list[WatchEvent]:
         """All that waits; the box is empty afterwards."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         return list(waiting.values())
 
 
-def _joined(first: Change, last: Change) -> Change | None:
+def _joined(first: WatchEvent, last: WatchEvent) -> WatchEvent | None:
     """One change for two; None when the taker never knew the object and need not hear of it."""
-    if last.operation is Operation.DELETED:
-        return None if first.operation is Operation.ADDED else dataclasses.replace(last, old=first.old)
-    if first.operation is Operation.DELETED:
-        return dataclasses.replace(last, operation=Operation.MODIFIED, old=first.old)
+    if last.type is EventType.DELETED:
+        return None if first.type is EventType.ADDED else dataclasses.replace(last, old=first.old)
+    if first.type is EventType.DELETED:
+        return dataclasses.replace(last, type=EventType.MODIFIED, old=first.old)
     return dataclasses.replace(first, object=last.object)
 
 
-OnChange = Callable[[Change], None]
+OnChange = Callable[[WatchEvent], None]
 OnSynced = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ObjectList:
     """The objects of one list, and the version a watch can go on from."""
 
     items: Sequence[Json]
@@ -153,26 +153,35 @@ class Watch(Protocol):
 class Cluster(Protocol):
     """One Kubernetes API. `namespace` is "" for cluster-scoped kinds and for "all namespaces" of a list or watch."""
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Json:
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
         """The object as it is now."""
 
-    def list(self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = "") -> Listing:
+    def list(self, kind: ResourceKind, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:
         """All objects that match the selectors."""
 
-    def create(self, kind: Kind, namespace: str, object: Json, *, name: str = "", subresource: str = "") -> Json:
+    def create(
+        self, kind: ResourceKind, namespace: str, object: Json, *, name: str = "", subresource: str = ""
+    ) -> Json:
         """Create it, or POST it to `subresource` (binding, token ...) of the object `name`; what the API answered,
         whole.
         """
 
-    def replace(self, kind: Kind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
+    def replace(self, kind: ResourceKind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
         """Put the object in place of the old one; Conflict when its resourceVersion is not the current one."""
 
     def patch(
-        self, kind: Kind, namespace: str, name: str, patch: Any, *, form: PatchForm = "merge", subresource: str = ""
+        self,
+        kind: ResourceKind,
+        namespace: str,
+        name: str,
+        patch: Any,
+        *,
+        form: PatchType = "merge",
+        subresource: str = "",
     ) -> Json:
         """Change parts of it; `patch` is JSON, or the JSON text of it. The object afterwards."""
 
-    def delete(self, kind: Kind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
+    def delete(self, kind: ResourceKind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
         """Ask for its end; Conflict when `uid` is given and is not its uid.
 
         `grace` in seconds, None for the object's own.
@@ -180,7 +189,7 @@ class Cluster(Protocol):
 
     def watch(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         on_change: OnChange,
         on_synced: OnSynced | None = None,
         *,
@@ -199,55 +208,55 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One watch of a Lookout. `awaited`: nothing may be taken for gone before its first list is complete.
+class InformerSpec:
+    """One watch of a Lookout. `wait_for_sync`: nothing may be taken for gone before its first list is complete.
 
     `namespace`: only of this one; empty: of all.
     """
 
-    kind: Kind
+    kind: ResourceKind
     labels: str = ""
     cache: bool = True
-    awaited: bool = True
+    wait_for_sync: bool = True
     namespace: str = ""
 
 
-class Lookout:
-    """The watches of one controller: begun once, they outlive its crashes, and what they tell waits in `box`."""
+class InformerSet:
+    """The watches of one controller: begun once, they outlive its crashes, and what they tell waits in `deltas`."""
 
-    def __init__(self, cluster: Cluster, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, cluster: Cluster, wanted: Sequence[InformerSpec]) -> None:
         self._cluster = cluster
-        self._wanted = wanted
-        self._missing = {each.kind for each in wanted if each.awaited}
-        self._watches: dict[Kind, Watch] = {}
-        self.box = ChangeBox()
+        self._specs = wanted
+        self._missing = {each.kind for each in wanted if each.wait_for_sync}
+        self._watches: dict[ResourceKind, Watch] = {}
+        self.deltas = DeltaQueue()
 
     @property
     def synced(self) -> bool:
         """Whether all that is awaited is known."""
         return not self._missing
 
-    def begin(self, wake: Callable[[], object]) -> bool:
+    def start(self, wake: Callable[[], object]) -> bool:
         """Begin the watches; False when they run already, and then something may be in the box.
 
         `wake` is called, on a thread of the driver, when there is something to take or a first list is complete.
         """
-        self.box.wake = wake
+        self.deltas.wake = wake
         if self._watches:
             return False
-        for each in self._wanted:
-            complete = functools.partial(self._complete, each.kind) if each.awaited else None
+        for each in self._specs:
+            complete = functools.partial(self._complete, each.kind) if each.wait_for_sync else None
             watch = self._cluster.watch(
-                each.kind, self.box.put, complete, namespace=each.namespace, labels=each.labels, cache=each.cache
+                each.kind, self.deltas.put, complete, namespace=each.namespace, labels=each.labels, cache=each.cache
             )
             self._watches[each.kind] = watch
         return True
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> Json | None:
         """An object as last seen."""
         return self._watches[kind].get(namespace, name)
 
-    def all(self, kind: Kind) -> list[Json]:
+    def all(self, kind: ResourceKind) -> list[Json]:
         """All objects of a kind as last seen."""
         return self._watches[kind].all()
 
@@ -256,13 +265,13 @@ class Lookout:
         for watch in self._watches.values():
             watch.stop()
 
-    def _complete(self, kind: Kind) -> None:
+    def _complete(self, kind: ResourceKind) -> None:
         self._missing.discard(kind)
-        self.box.wake()
+        self.deltas.wake()
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ObjectReference:
     """Which object, and which state of it.
 
     `namespace` is "" for cluster-scoped objects, `version` its resourceVersion.
@@ -274,10 +283,10 @@ class Identity:
     version: str
 
 
-def identity(object: Json) -> Identity:
+def object_reference(object: Json) -> ObjectReference:
     """Who an object says it is."""
     metadata = object["metadata"]
-    return Identity(
+    return ObjectReference(
         metadata.get("namespace", ""), metadata["name"], metadata.get("uid", ""), metadata.get("resourceVersion", "")
     )
 
@@ -288,16 +297,16 @@ def temporary(error: ClusterError) -> bool:
 
 
 # --- kinds that every Kubernetes has ---------------------------------------------------------------------------------
-NODE_KIND = Kind("", "v1", "nodes", "Node", namespaced=False)
-POD_KIND = Kind("", "v1", "pods", "Pod")
-CONFIGMAP_KIND = Kind("", "v1", "configmaps", "ConfigMap")
-SECRET_KIND = Kind("", "v1", "secrets", "Secret")
-EVENT_KIND = Kind("", "v1", "events", "Event")
-SERVICEACCOUNT_KIND = Kind("", "v1", "serviceaccounts", "ServiceAccount")
-PERSISTENTVOLUME_KIND = Kind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
-PERSISTENTVOLUMECLAIM_KIND = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-VOLUMEATTACHMENT_KIND = Kind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
-LEASE_KIND = Kind("coordination.k8s.io", "v1", "leases", "Lease")
-CSR_KIND = Kind(
+NODE_KIND = ResourceKind("", "v1", "nodes", "Node", namespaced=False)
+POD_KIND = ResourceKind("", "v1", "pods", "Pod")
+CONFIGMAP_KIND = ResourceKind("", "v1", "configmaps", "ConfigMap")
+SECRET_KIND = ResourceKind("", "v1", "secrets", "Secret")
+EVENT_KIND = ResourceKind("", "v1", "events", "Event")
+SERVICEACCOUNT_KIND = ResourceKind("", "v1", "serviceaccounts", "ServiceAccount")
+PERSISTENTVOLUME_KIND = ResourceKind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+PERSISTENTVOLUMECLAIM_KIND = ResourceKind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+VOLUMEATTACHMENT_KIND = ResourceKind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
+LEASE_KIND = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
+CSR_KIND = ResourceKind(
     "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced=False
 )

@@ -16,7 +16,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import Change, Json, Kind, Listing, OnChange, OnSynced, Operation, temporary
+from kubeedge_actors.drivers.cluster.base import (
+    EventType,
+    Json,
+    ObjectList,
+    OnChange,
+    OnSynced,
+    ResourceKind,
+    WatchEvent,
+    temporary,
+)
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.outages import Outage
 
@@ -31,7 +40,7 @@ SHORT_LIVED = 1.0
 Key = tuple[str, str]
 
 
-class Feed(Protocol):
+class WatchStream(Protocol):
     """A stream of event lines that another thread can end."""
 
     def lines(self, silence: float) -> Iterator[bytes]: ...
@@ -70,7 +79,7 @@ class Subscription:
         """No further call begins after this."""
         self._informer.unsubscribe(self)
 
-    def tell(self, change: Change) -> None:
+    def tell(self, change: WatchEvent) -> None:
         """Hand on one change; what the subscriber raises is logged."""
         if not self.stopped:
             _contained(self._on_change, change)
@@ -88,9 +97,9 @@ class Informer:
 
     def __init__(
         self,
-        kind: Kind,
-        lister: Callable[[], Listing],
-        follower: Callable[[str], AbstractContextManager[Feed]],
+        kind: ResourceKind,
+        list_objects: Callable[[], ObjectList],
+        watch_objects: Callable[[str], AbstractContextManager[WatchStream]],
         *,
         cache: bool = True,
         outage: Outage | None = None,
@@ -98,12 +107,12 @@ class Informer:
         """`outage`: of the API server, shared by all its watches."""
         self.kind = kind
         self._outage = outage or Outage()
-        self._lister = lister
-        self._follower = follower
+        self._list = list_objects
+        self._watch = watch_objects
         self._cache = cache
         self._chance = random.Random()
         self._turn = threading.Lock()  # held while changes are told: a subscriber joins between two of them
-        self._short = (
+        self._lock = (
             threading.Lock()
         )  # held for moments only; a reader or leaver never waits for a subscriber that blocks
         self._objects: dict[Key, Json] = {}
@@ -111,7 +120,7 @@ class Informer:
         self._version = ""
         self.synced = False
         self._stop = threading.Event()
-        self._feed: Feed | None = None
+        self._stream: WatchStream | None = None
         self._thread: threading.Thread | None = None
         self._failures = 0
 
@@ -130,7 +139,7 @@ class Informer:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Leave, without waiting for a call that has begun; the last one to leave ends the informer."""
-        with self._short:
+        with self._lock:
             subscription.stopped = True
             if subscription in self._subscribers:
                 self._subscribers.remove(subscription)
@@ -146,7 +155,7 @@ class Informer:
     def stop(self) -> None:
         """End the thread; returns at once."""
         self._stop.set()
-        feed = self._feed
+        feed = self._stream
         if feed is not None:
             feed.close()
 
@@ -156,21 +165,21 @@ class Informer:
 
     def all(self) -> list[Json]:
         """All objects as last seen."""
-        with self._short:
+        with self._lock:
             return list(self._objects.values())
 
     def _join(self, subscription: Subscription) -> None:
         with self._turn:
             for object in self.all():
-                subscription.tell(Change(self.kind, Operation.ADDED, object, initial=True))
+                subscription.tell(WatchEvent(self.kind, EventType.ADDED, object, initial=True))
             if self.synced:
                 subscription.tell_synced()
-            with self._short:
+            with self._lock:
                 if not subscription.stopped:
                     self._subscribers.append(subscription)
 
     def _members(self) -> list[Subscription]:
-        with self._short:
+        with self._lock:
             return list(self._subscribers)
 
     # --- the thread -------------------------------------------------------------------------------------------------
@@ -180,8 +189,8 @@ class Informer:
             began = time.monotonic()
             try:
                 if not self._version:
-                    self._replace(self._lister())
-                self._follow()
+                    self._replace(self._list())
+                self._run_watch()
                 short = time.monotonic() - began < SHORT_LIVED
                 self._failures = self._failures + 1 if short else 0
             except ClusterError as error:
@@ -216,7 +225,7 @@ class Informer:
             said = self._failures in (1, 10)
         return logging.WARNING if said else logging.DEBUG
 
-    def _replace(self, listing: Listing) -> None:
+    def _replace(self, listing: ObjectList) -> None:
         """Tell the difference between the picture and a new list."""
         with self._turn:
             vanished = dict(self._objects)
@@ -224,32 +233,32 @@ class Informer:
                 key = _key(object)
                 old = vanished.pop(key, None)
                 if old is not None and _uid(old) != _uid(object):
-                    self._apply(Operation.DELETED, old)
+                    self._apply(EventType.DELETED, old)
                     old = None
                 if old is None or _version(old) != _version(object):
-                    self._apply(Operation.MODIFIED if old is not None else Operation.ADDED, object)
+                    self._apply(EventType.MODIFIED if old is not None else EventType.ADDED, object)
             for object in vanished.values():
-                self._apply(Operation.DELETED, object)
+                self._apply(EventType.DELETED, object)
             self._version = listing.version
             self.synced = True
             for subscriber in self._members():
                 subscriber.tell_synced()
 
-    def _follow(self) -> None:
-        with self._follower(self._version) as feed:
-            self._feed = feed
+    def _run_watch(self) -> None:
+        with self._watch(self._version) as feed:
+            self._stream = feed
             try:
                 if self._stop.is_set():
                     return
                 for line in feed.lines(SILENCE):
                     if self._stop.is_set():
                         return
-                    self._take(msgspec.json.decode(line, type=_Event))
+                    self._handle_line(msgspec.json.decode(line, type=_Event))
                     self._failures = 0
             finally:
-                self._feed = None
+                self._stream = None
 
-    def _take(self, event: _Event) -> None:
+    def _handle_line(self, event: _Event) -> None:
         if event.type == "ERROR":
             error = ClusterError(event.object)
             if error.code != GONE:
@@ -257,24 +266,24 @@ class Informer:
             raise error
         if event.type != "BOOKMARK":
             with self._turn:
-                self._apply(Operation(event.type), event.object)
+                self._apply(EventType(event.type), event.object)
         self._version = _version(event.object)
 
-    def _apply(self, operation: Operation, object: Json) -> None:
+    def _apply(self, operation: EventType, object: Json) -> None:
         object.get("metadata", {}).pop("managedFields", None)
         key = _key(object)
         old = self._objects.get(key)
-        if operation is Operation.DELETED:
-            with self._short:
+        if operation is EventType.DELETED:
+            with self._lock:
                 self._objects.pop(key, None)
         else:
             # an event that tells again what is known (a server may do so after a reconnect) is not a change
             if old is not None and _version(old) == _version(object):
                 return
-            operation = Operation.MODIFIED if old is not None else Operation.ADDED
-            with self._short:
-                self._objects[key] = object if self._cache else _outline(object)
-        change = Change(self.kind, operation, object, old if self._cache else None, initial=not self.synced)
+            operation = EventType.MODIFIED if old is not None else EventType.ADDED
+            with self._lock:
+                self._objects[key] = object if self._cache else _partial_metadata(object)
+        change = WatchEvent(self.kind, operation, object, old if self._cache else None, initial=not self.synced)
         for subscriber in self._members():
             subscriber.tell(change)
 
@@ -291,7 +300,7 @@ def _contained(call: Callable[..., None], *arguments: Any) -> None:
         log.exception("a subscriber of a watch failed; the watch goes on")
 
 
-def _outline(object: Json) -> Json:
+def _partial_metadata(object: Json) -> Json:
     metadata = object["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion")
     return {**object_header(object), "metadata": {key: metadata[key] for key in kept if key in metadata}}

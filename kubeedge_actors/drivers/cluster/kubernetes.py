@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.access import Access
-from kubeedge_actors.drivers.cluster.base import Json, Kind, Listing, OnChange, OnSynced, PatchForm, Watch
-from kubeedge_actors.drivers.cluster.informer import GONE, Feed, Informer
+from kubeedge_actors.drivers.cluster.base import Json, ObjectList, OnChange, OnSynced, PatchType, ResourceKind, Watch
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig
+from kubeedge_actors.drivers.cluster.informer import GONE, Informer, WatchStream
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.outages import Outage
@@ -23,7 +23,7 @@ from kubeedge_actors.outages import Outage
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
-PATCH_TYPES: dict[PatchForm, str] = {
+PATCH_TYPES: dict[PatchType, str] = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
@@ -31,9 +31,9 @@ PATCH_TYPES: dict[PatchForm, str] = {
 }
 PAGE = 500
 WATCH_SECONDS = 290
-MANAGER = "kubeedge-actors"
+FIELD_MANAGER = "kubeedge-actors"
 
-_Shared = tuple[Kind, str, str, str, bool]
+_Shared = tuple[ResourceKind, str, str, str, bool]
 
 
 class KubernetesCluster:
@@ -42,54 +42,65 @@ class KubernetesCluster:
     `timeout` in seconds is for each step of a request. Connects when it is first used.
     """
 
-    def __init__(self, access: Access, timeout: float = 10.0) -> None:
-        self._transport = Transport(access, timeout)
+    def __init__(self, config: ClientConfig, timeout: float = 10.0) -> None:
+        self._transport = Transport(config, timeout)
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
-        self._outage, self._url = Outage(), access.url
+        self._outage, self._url = Outage(), config.url
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Json:
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
         """The object as it is now."""
-        return self._object(kind, "GET", target(kind, namespace, name))
+        return self._object(kind, "GET", resource_path(kind, namespace, name))
 
-    def list(self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = "") -> Listing:
+    def list(self, kind: ResourceKind, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:
         """All objects that match, page by page; in one piece when the pages ran out of history in between."""
         query = _selectors(labels, fields)
         try:
-            return self._pages(kind, target(kind, namespace), {**query, "limit": str(PAGE)})
+            return self._pages(kind, resource_path(kind, namespace), {**query, "limit": str(PAGE)})
         except ClusterError as error:
             if error.code != GONE:
                 raise
-        return self._pages(kind, target(kind, namespace), query)
+        return self._pages(kind, resource_path(kind, namespace), query)
 
-    def create(self, kind: Kind, namespace: str, object: Json, *, name: str = "", subresource: str = "") -> Json:
+    def create(
+        self, kind: ResourceKind, namespace: str, object: Json, *, name: str = "", subresource: str = ""
+    ) -> Json:
         """Create it, or POST it to a subresource."""
-        body = object if subresource else _headed(kind, object)
-        return self._object(kind, "POST", target(kind, namespace, name, subresource), body)
+        body = object if subresource else _with_type_meta(kind, object)
+        return self._object(kind, "POST", resource_path(kind, namespace, name, subresource), body)
 
-    def replace(self, kind: Kind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
+    def replace(self, kind: ResourceKind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
         """Put the object in place of the old one."""
-        return self._object(kind, "PUT", target(kind, namespace, name, subresource), _headed(kind, object))
+        return self._object(
+            kind, "PUT", resource_path(kind, namespace, name, subresource), _with_type_meta(kind, object)
+        )
 
     def patch(
-        self, kind: Kind, namespace: str, name: str, patch: Any, *, form: PatchForm = "merge", subresource: str = ""
+        self,
+        kind: ResourceKind,
+        namespace: str,
+        name: str,
+        patch: Any,
+        *,
+        form: PatchType = "merge",
+        subresource: str = "",
     ) -> Json:
         """Change parts of it."""
-        path = target(kind, namespace, name, subresource)
+        path = resource_path(kind, namespace, name, subresource)
         if form == "apply":
-            path += f"?fieldManager={MANAGER}&force=true"
+            path += f"?fieldManager={FIELD_MANAGER}&force=true"
         return self._object(kind, "PATCH", path, patch, PATCH_TYPES[form])
 
-    def delete(self, kind: Kind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
+    def delete(self, kind: ResourceKind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
         """Ask for its end."""
         options: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
         if uid:
             options["preconditions"] = {"uid": uid}
-        self._request("DELETE", target(kind, namespace, name), options)
+        self._request("DELETE", resource_path(kind, namespace, name), options)
 
     def served(self, group: str, version: str) -> set[str]:
         """The plurals of the kinds that the API serves of a group version; empty when it knows none."""
@@ -103,21 +114,21 @@ class KubernetesCluster:
         """What the API server says made it."""
         return str(self._request("GET", "/version").get("compiler") or "")
 
-    def _pages(self, kind: Kind, path: str, query: dict[str, str]) -> Listing:
+    def _pages(self, kind: ResourceKind, path: str, query: dict[str, str]) -> ObjectList:
         items: list[Json] = []
         version, following = "", ""
         while True:
             page = {**query, "continue": following} if following else query
-            answer = self._request("GET", _with(path, page))
-            items.extend(_complete(kind, item) for item in answer.get("items") or ())
+            answer = self._request("GET", _with_query(path, page))
+            items.extend(_fill_type_meta(kind, item) for item in answer.get("items") or ())
             metadata = answer.get("metadata") or {}
             version = version or str(metadata.get("resourceVersion", ""))
             following = str(metadata.get("continue") or "")
             if not following:
-                return Listing(items, version)
+                return ObjectList(items, version)
 
-    def _object(self, kind: Kind, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
-        return _complete(kind, self._request(method, path, body, content_type))
+    def _object(self, kind: ResourceKind, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
+        return _fill_type_meta(kind, self._request(method, path, body, content_type))
 
     def _request(self, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
         encoded = body.encode() if isinstance(body, str) else msgspec.json.encode(body) if body is not None else None
@@ -131,7 +142,7 @@ class KubernetesCluster:
 
     def watch(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         on_change: OnChange,
         on_synced: OnSynced | None = None,
         *,
@@ -156,13 +167,13 @@ class KubernetesCluster:
             informer.stop()
         self._transport.close()
 
-    def _informer(self, kind: Kind, namespace: str, labels: str, fields: str, cache: bool) -> Informer:
-        path, query = target(kind, namespace), _selectors(labels, fields)
+    def _informer(self, kind: ResourceKind, namespace: str, labels: str, fields: str, cache: bool) -> Informer:
+        path, query = resource_path(kind, namespace), _selectors(labels, fields)
         following = {**query, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
 
         @contextlib.contextmanager
-        def follow(version: str) -> Iterator[Feed]:
-            with self._transport.stream(_with(path, {**following, "resourceVersion": version})) as stream:
+        def follow(version: str) -> Iterator[WatchStream]:
+            with self._transport.stream(_with_query(path, {**following, "resourceVersion": version})) as stream:
                 if stream.status >= 300:
                     raise error_of(stream.status, _decoded(stream.status, stream.read()))
                 self._outage.ended(log, f"the API server at {self._url} answers again", time.monotonic())
@@ -172,7 +183,7 @@ class KubernetesCluster:
         return Informer(kind, lister, follow, cache=cache, outage=self._outage)
 
 
-def target(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
+def resource_path(kind: ResourceKind, namespace: str, name: str = "", subresource: str = "") -> str:
     """The path of a list, an object or a subresource.
 
     A name that cannot be one is refused before it changes the path.
@@ -215,7 +226,7 @@ def _decoded(status: int, content: bytes) -> Json:
     return {"status": "Failure", "code": status, "message": text or f"HTTP status {status}"}
 
 
-def _complete(kind: Kind, object: Json) -> Json:
+def _fill_type_meta(kind: ResourceKind, object: Json) -> Json:
     """The object with its kind; a subresource (a token request, the Status of a binding) brings its own."""
     object.setdefault("apiVersion", kind.api_version)
     object.setdefault("kind", kind.kind)
@@ -223,7 +234,7 @@ def _complete(kind: Kind, object: Json) -> Json:
     return object
 
 
-def _headed(kind: Kind, object: Json) -> Json:
+def _with_type_meta(kind: ResourceKind, object: Json) -> Json:
     """The object with its kind, without which the API takes no custom resource."""
     return {"apiVersion": kind.api_version, "kind": kind.kind, **object}
 
@@ -232,5 +243,5 @@ def _selectors(labels: str, fields: str) -> dict[str, str]:
     return {key: text for key, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
 
 
-def _with(path: str, query: dict[str, str]) -> str:
+def _with_query(path: str, query: dict[str, str]) -> str:
     return f"{path}?{urllib.parse.urlencode(query)}" if query else path

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from kubeedge_actors.drivers.cluster.access import Access
-from kubeedge_actors.drivers.cluster.credentials import Credentials
+from kubeedge_actors.drivers.cluster.auth_headers import AuthHeaders
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.errors import Unreachable, UsageError
 
 log = logging.getLogger(__name__)
@@ -37,19 +37,19 @@ class Transport:
     Unreachable.
     """
 
-    def __init__(self, access: Access, timeout: float = 10.0) -> None:
-        parts = urllib.parse.urlsplit(access.url)
+    def __init__(self, config: ClientConfig, timeout: float = 10.0) -> None:
+        parts = urllib.parse.urlsplit(config.url)
         self._host = parts.hostname or ""
         self._secure = parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
         self._prefix = parts.path.rstrip("/")
-        self._access = access
+        self._config = config
         self._timeout = timeout
-        self._context = _context(access) if self._secure else None
+        self._context = _context(config) if self._secure else None
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
         self._closed = False
-        self._credentials = Credentials(access)
+        self._credentials = AuthHeaders(config)
 
     def request(self, method: str, target: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
         """Status and body of the answer to one request.
@@ -59,7 +59,7 @@ class Transport:
         """
         renewed = False
         for left in reversed(range(TRIES)):
-            proof = self._proof()
+            proof = self._auth_headers()
             status, content, pause = self._once(method, target, body, content_type, proof)
             if status == UNAUTHORIZED and not renewed and self._credentials.refused(proof):
                 renewed = True
@@ -79,24 +79,24 @@ class Transport:
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise Unreachable(self._why(error)) from error
+            raise Unreachable(self._error_text(error)) from error
         except BaseException:
             connection.close()
             raise
-        self._give_back(connection, answer.will_close)
+        self._release(connection, answer.will_close)
         pause = answer.getheader("Retry-After", "")
         return answer.status, content, float(pause) if pause.isdecimal() else None
 
     def stream(self, target: str) -> Stream:
         """Begin a GET whose answer does not end; the caller closes it. The status has arrived when this returns."""
-        proof = self._proof()
+        proof = self._auth_headers()
         connection = self._connect()
         held = connection.sock  # an answer that closes the connection takes the socket away from it
         try:
             answer = self._send(connection, "GET", target, None, "", proof)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise Unreachable(self._why(error)) from error
+            raise Unreachable(self._error_text(error)) from error
         if answer.status == UNAUTHORIZED:
             self._credentials.refused(proof)  # the next attempt brings a new token, if there is one
         return Stream(held, connection, answer)
@@ -124,7 +124,7 @@ class Transport:
         try:
             connection.sock = self._open()
         except OSError as error:
-            raise Unreachable(self._why(error)) from error
+            raise Unreachable(self._error_text(error)) from error
         return connection
 
     def _open(self) -> socket.socket:
@@ -137,16 +137,16 @@ class Transport:
                     plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
             if self._context is None:
                 return plain
-            return self._context.wrap_socket(plain, server_hostname=self._access.server_name or self._host)
+            return self._context.wrap_socket(plain, server_hostname=self._config.server_name or self._host)
         except BaseException:
             plain.close()
             raise
 
-    def _proof(self) -> dict[str, str]:
+    def _auth_headers(self) -> dict[str, str]:
         try:
             return self._credentials.headers()
         except (OSError, ValueError) as error:
-            raise Unreachable(f"the token for {self._access.url} can not be read: {error}") from error
+            raise Unreachable(f"the token for {self._config.url} can not be read: {error}") from error
 
     def _send(
         self,
@@ -163,7 +163,7 @@ class Transport:
         connection.request(method, self._prefix + target, body=body, headers=headers)
         return connection.getresponse()
 
-    def _give_back(self, connection: http.client.HTTPConnection, will_close: bool) -> None:
+    def _release(self, connection: http.client.HTTPConnection, will_close: bool) -> None:
         with self._lock:
             keep = not will_close and not self._closed and len(self._idle) < IDLE_CONNECTIONS
             if keep:
@@ -171,8 +171,8 @@ class Transport:
         if not keep:
             connection.close()
 
-    def _why(self, error: BaseException) -> str:
-        return f"{self._access.url} does not answer: {error or type(error).__name__}"
+    def _error_text(self, error: BaseException) -> str:
+        return f"{self._config.url} does not answer: {error or type(error).__name__}"
 
 
 class Stream:
@@ -241,27 +241,27 @@ def _dropped(connection: http.client.HTTPConnection) -> bool:
         return True
 
 
-def _context(access: Access) -> ssl.SSLContext:
+def _context(config: ClientConfig) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        if not access.verify:
+        if not config.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        elif access.ca:
-            context.load_verify_locations(cadata=access.ca.decode("ascii"))
+        elif config.ca:
+            context.load_verify_locations(cadata=config.ca.decode("ascii"))
         else:
             context.load_default_certs()
-        if access.certificate:
-            _load_identity(context, access)
+        if config.certificate:
+            _load_identity(context, config)
     except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
-        raise UsageError(f"the certificates for {access.url} cannot be used: {error}") from None
+        raise UsageError(f"the certificates for {config.url} cannot be used: {error}") from None
     return context
 
 
-def _load_identity(context: ssl.SSLContext, access: Access) -> None:
+def _load_identity(context: ssl.SSLContext, config: ClientConfig) -> None:
     # the ssl module reads a certificate and its key from files only; the file is private and gone before this returns
     with tempfile.NamedTemporaryFile() as file:
-        file.write(access.certificate.rstrip() + b"\n" + access.key)
+        file.write(config.certificate.rstrip() + b"\n" + config.key)
         file.flush()
         context.load_cert_chain(file.name)

@@ -1,16 +1,16 @@
 """What a container engine promises; Docker, the process runtime and the fake pass one contract suite.
 
-Promises of every ContainerRuntime
+Contract of every ContainerRuntime
 * All methods may be called from any thread. `stop` and `kill` return at once; the end of a container comes to the
   watcher.
 * Containers outlive the process that started them: after `kill -9` a new runtime object lists them, running or ended,
   with exit codes.
 * Nothing is doubled: a second `create` for the same pod, name and restart count gives the container that is there,
   unless it has ended.
-* Every end is told to the watcher without polling, at least once. `EngineBack` means: what happened before is not
+* Every end is told to the watcher without polling, at least once. `RuntimeRecovered` means: what happened before is not
   known, list again.
 * A container that can not be started has ended: reason StartError, with the text of the error that `start` raised.
-* `stop`, `kill`, `remove` and `close_pod` of something that is gone are no errors.
+* `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
 """
@@ -30,11 +30,11 @@ LOG_LIMIT = 10 * 1024 * 1024
 """Bytes of log that a container may fill before the oldest half is dropped."""
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True):
+class DriverValue(msgspec.Struct, frozen=True, kw_only=True):
     """Plain data that crosses the border of a driver."""
 
 
-class PodName(Value, frozen=True):
+class PodName(DriverValue, frozen=True):
     """Which pod a container belongs to."""
 
     namespace: str
@@ -42,7 +42,7 @@ class PodName(Value, frozen=True):
     uid: str
 
 
-class Mount(Value, frozen=True):
+class Mount(DriverValue, frozen=True):
     """A file or folder of the machine at a path of the container. `name` is the volume's."""
 
     name: str
@@ -51,7 +51,7 @@ class Mount(Value, frozen=True):
     read_only: bool = False
 
 
-class Port(Value, frozen=True):
+class Port(DriverValue, frozen=True):
     """A port of the container that the machine forwards; `protocol` is tcp, udp or sctp."""
 
     container: int
@@ -60,7 +60,7 @@ class Port(Value, frozen=True):
     address: str = ""
 
 
-class PodNetwork(Value, frozen=True):
+class PodNetwork(DriverValue, frozen=True):
     """A network that all containers of a pod share."""
 
     pod: PodName
@@ -68,7 +68,7 @@ class PodNetwork(Value, frozen=True):
     ports: tuple[Port, ...] = ()
 
 
-class ContainerSpec(Value, frozen=True):
+class ContainerSpec(DriverValue, frozen=True):
     """One container to be made. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
     `hosts` names with their addresses.
 
@@ -100,7 +100,7 @@ class ContainerSpec(Value, frozen=True):
     hosts: tuple[tuple[str, str], ...] = ()
 
 
-class Container(Value, frozen=True):
+class Container(DriverValue, frozen=True):
     """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the
     host's network.
 
@@ -124,35 +124,35 @@ class Container(Value, frozen=True):
     ip: str = ""
 
 
-class ContainerEnded(Value, frozen=True):
+class ContainerEnded(DriverValue, frozen=True):
     """A container has ended, for whatever reason."""
 
     id: str
     pod_uid: str
 
 
-class EngineLost(Value, frozen=True):
+class RuntimeLost(DriverValue, frozen=True):
     """The engine does not answer any more."""
 
     reason: str
 
 
-class EngineBack(Value, frozen=True):
+class RuntimeRecovered(DriverValue, frozen=True):
     """The engine answers again."""
 
 
-RuntimeEvent = ContainerEnded | EngineLost | EngineBack
+RuntimeEvent = ContainerEnded | RuntimeLost | RuntimeRecovered
 Watcher = Callable[[RuntimeEvent], None]
 
 
-class LogText(Iterator[bytes], Protocol):
+class LogStream(Iterator[bytes], Protocol):
     """A log while it is read."""
 
     def close(self) -> None:
         """Enough: it ends, also for a thread that waits for the next piece. Idempotent; any thread."""
 
 
-class Command(Protocol):
+class ExecStream(Protocol):
     """A command in a container while it runs. One thread reads, another writes."""
 
     def read(self) -> tuple[int, bytes]:
@@ -174,28 +174,14 @@ class Command(Protocol):
         """Kill it and let go of it; no other thread may be in it."""
 
 
-class Executed(Value, frozen=True):
+class ExecResult(DriverValue, frozen=True):
     """What a command in a container came to; `exit_code` is None when its time was over."""
 
     exit_code: int | None
     output: bytes = b""
 
 
-class Probe(Value, frozen=True):
-    """What is asked of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives
-    200-399.
-    """
-
-    command: tuple[str, ...] = ()
-    host: str = ""
-    port: int = 0
-    path: str = "/"
-    headers: tuple[tuple[str, str], ...] = ()
-    tls: bool = False
-    http: bool = False
-
-
-class Credentials(Value, frozen=True):
+class RegistryAuth(DriverValue, frozen=True):
     """Who we are to a registry."""
 
     username: str
@@ -240,112 +226,34 @@ class ContainerRuntime(Protocol):
         follow: bool = False,
         *,
         timestamps: bool = False,
-    ) -> LogText:
+    ) -> LogStream:
         """What it wrote: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end
         anywhere. `timestamps`: each line begins with when it was written (RFC 3339); ContainerError where nobody knows.
         """
 
-    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+    def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run a command inside and collect up to 64 KiB of what it writes."""
 
-    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
         """Run a command inside, for as long as it takes, with both its ends in hand."""
 
-    def open_pod(self, network: PodNetwork) -> str:
+    def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Make the network of a pod, or find it; its address, empty on the host's network."""
 
-    def close_pod(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the network of a pod."""
 
-    def open_pods(self) -> set[str]:
+    def pod_sandboxes(self) -> set[str]:
         """The uids of the pods whose networks are open."""
 
     def image_id(self, image: str) -> str:
         """The id of an image that is present, else an empty text."""
 
-    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+    def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Fetch an image; returns when it is present."""
 
-    def tidy(self) -> None:
+    def rotate_logs(self) -> None:
         """Keep logs within LOG_LIMIT where the engine does not. To be called once a minute."""
 
     def close(self) -> None:
         """Stop watching and let go of the engine; containers go on."""
-
-
-class VolumeFile(Value, frozen=True):
-    """One file of a volume; `mode` as in chmod."""
-
-    data: bytes
-    mode: int = 0o644
-
-
-class Folders(Protocol):
-    """The folders of pods on this machine. Errors: ContainerError, with a text fit for a pod's status."""
-
-    def volume(self, pod_uid: str, name: str) -> str:
-        """The path of a volume's folder, which is made empty when it is not there."""
-
-    def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
-        """Make the volume hold these files (paths relative to it) and no others, all at once for whoever reads; its
-        path.
-
-        `group`: who else may read them.
-        """
-
-    def host_path(self, path: str, type: str) -> str:
-        """A path of the machine, checked and made as Kubernetes' hostPath types say."""
-
-    def within(self, volume: str, path: str) -> str:
-        """A path inside a volume, made as a folder when it is not there; it can not lead out of the volume."""
-
-    def uids(self) -> set[str]:
-        """Pods that have a folder."""
-
-    def remove(self, pod_uid: str) -> None:
-        """Remove the folder of a pod with all that is in it."""
-
-
-class Prober(Protocol):
-    """Asks containers from outside."""
-
-    def ask(self, probe: Probe, timeout: float) -> str:
-        """Empty when the answer is good, else why not. Not for commands: those run inside."""
-
-
-class Manifests(Protocol):
-    """A folder of pod manifests that somebody may change at any time."""
-
-    def changed(self) -> bool:
-        """Whether anything has changed since `read`; cheap."""
-
-    def read(self) -> list[tuple[str, dict[str, object]]]:
-        """Each pod with the path of its file. A file that can not be read is told in a warning and left out."""
-
-
-class HostFacts(Value, frozen=True):
-    """What the machine is. Bytes, cores and counts; `huge_pages`: page size in KiB as text -> bytes reserved in such
-    pages.
-    """
-
-    architecture: str
-    operating_system: str
-    os_image: str
-    kernel: str
-    machine_id: str
-    system_uuid: str
-    boot_id: str
-    cpus: int
-    huge_pages: dict[str, int] = {}
-    memory: int = 0
-    memory_available: int = 0
-    disk: int = 0
-    disk_available: int = 0
-    pids_available: int = 0
-
-
-class Host(Protocol):
-    """Reads the machine."""
-
-    def facts(self) -> HostFacts:
-        """The machine as it is now; cheap enough for every ten seconds."""

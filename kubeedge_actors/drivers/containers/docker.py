@@ -20,22 +20,22 @@ import msgspec
 import requests.exceptions
 import urllib3.exceptions
 
-from kubeedge_actors.drivers.containers import docker_forms as forms
+from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import pause
 from kubeedge_actors.drivers.containers.base import (
-    Command,
     Container,
     ContainerEnded,
     ContainerSpec,
-    Credentials,
-    EngineBack,
-    EngineLost,
-    Executed,
+    ExecResult,
+    ExecStream,
     PodNetwork,
+    RegistryAuth,
+    RuntimeLost,
+    RuntimeRecovered,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.commands import SocketCommand
-from kubeedge_actors.drivers.containers.reading import Reading
+from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
+from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class DockerRuntime:
         self, owner: str, address: str = DEFAULT_ADDRESS, pause_image: str = "", timeout: float = 60.0
     ) -> None:
         self._owner, self._pause_image = owner, pause_image
-        _knock(address)
+        _check_reachable(address)
         with _translated():  # the library's stubs leave the low-level client half untyped
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
         self._lock, self._opening = threading.Lock(), threading.Lock()
@@ -119,7 +119,7 @@ class DockerRuntime:
                 self._listen()
             except Exception as error:  # noqa: BLE001 - whatever an engine that breaks down says, it is followed again
                 if not self._closing.is_set():
-                    self._watcher(EngineLost(reason=f"the Docker engine does not answer: {forms.cause(error)}"))
+                    self._watcher(RuntimeLost(reason=f"the Docker engine does not answer: {forms.cause(error)}"))
                     self._reconnect()
 
     def _listen(self) -> None:
@@ -148,10 +148,10 @@ class DockerRuntime:
         for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
             if self._closing.wait(pause_seconds):
                 return
-            with suppress(ContainerError, *_BROKEN):  # still away: EngineLost has been told
+            with suppress(ContainerError, *_BROKEN):  # still away: RuntimeLost has been told
                 self._client.ping()
                 self._stream = self._events()
-                self._watcher(EngineBack())
+                self._watcher(RuntimeRecovered())
                 return
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -273,19 +273,19 @@ class DockerRuntime:
         follow: bool = False,
         *,
         timestamps: bool = False,
-    ) -> Reading:
+    ) -> InterruptibleLogStream:
         """Standard output and error, in the order of the engine."""
         wanted = forms.log_options(tail, since, follow, timestamps)
         with _translated():
             answer = self._open(f"/containers/{container_id}/logs", params=wanted, timeout=None)
-        return Reading(_closing(answer), lambda: _hang_up(answer))
+        return InterruptibleLogStream(_closing(answer), lambda: _hang_up(answer))
 
-    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
         with _translated():
-            return SocketCommand(self._client, container_id, command, stdin=stdin)
+            return SocketExecStream(self._client, container_id, command, stdin=stdin)
 
-    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+    def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
         deadline = time.monotonic() + timeout
         with _translated():
@@ -294,8 +294,8 @@ class DockerRuntime:
             try:
                 self._collect(one, output, deadline)
             except (urllib3.exceptions.ReadTimeoutError, requests.exceptions.ReadTimeout, TimeoutError):
-                return Executed(exit_code=None, output=bytes(output))
-            return Executed(exit_code=self._client.exec_inspect(one)["ExitCode"], output=bytes(output))
+                return ExecResult(exit_code=None, output=bytes(output))
+            return ExecResult(exit_code=self._client.exec_inspect(one)["ExitCode"], output=bytes(output))
 
     def _collect(self, one: str, output: bytearray, deadline: float) -> None:
         left = max(deadline - time.monotonic(), 0.001)
@@ -308,7 +308,7 @@ class DockerRuntime:
 
     # --- pods and images --------------------------------------------------------------------------------------------
 
-    def open_pod(self, network: PodNetwork) -> str:
+    def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Start the pause container of the pod, unless it runs. One at a time: containers of a pod start side by side."""
         name = forms.engine_name(network.pod, forms.SANDBOX_NAME)
         with self._opening, _translated():
@@ -337,12 +337,12 @@ class DockerRuntime:
                 )
         return PAUSE_IMAGE
 
-    def close_pod(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the pod's pause container."""
         for row in self._rows(forms.SANDBOX, pod_uid):
             self.remove(row["Id"])
 
-    def open_pods(self) -> set[str]:
+    def pod_sandboxes(self) -> set[str]:
         """Pods with a pause container."""
         return {forms.pod_of(row["Labels"]).uid for row in self._rows(forms.SANDBOX)}
 
@@ -354,7 +354,7 @@ class DockerRuntime:
             except docker.errors.NotFound:
                 return ""
 
-    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+    def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Fetch from the image's registry."""
         auth = None if credentials is None else {"username": credentials.username, "password": credentials.password}
         repository, tag = forms.split(image)
@@ -363,7 +363,7 @@ class DockerRuntime:
                 if "error" in line:
                     raise ContainerError(str(line["error"]))
 
-    def tidy(self) -> None:
+    def rotate_logs(self) -> None:
         """The engine keeps logs within the limit that each container was given."""
 
     def close(self) -> None:
@@ -376,7 +376,7 @@ class DockerRuntime:
         self._client.close()
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Find out cheaply that nobody listens at a local socket: the library leaks one for each try."""
     if address.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as door, _translated():

@@ -23,7 +23,7 @@ def environment(spec: ContainerSpec) -> dict[str, str]:
     return {key: value for key, value in {**env, **spec.env}.items() if key and "=" not in key}
 
 
-def prefixed(spec: ContainerSpec) -> tuple[str, ...]:
+def command_line(spec: ContainerSpec) -> tuple[str, ...]:
     """Command and arguments, run as `spec.user` where one is given. ContainerError when we may not."""
     command = spec.command + spec.args
     uid, _, gid = spec.user.partition(":")

@@ -12,20 +12,19 @@ import msgspec
 from kubeedge_actors.drivers.containers.base import (
     START_ERROR,
     START_ERROR_CODE,
-    Command,
     Container,
     ContainerEnded,
     ContainerSpec,
-    Credentials,
-    EngineBack,
-    EngineLost,
-    Executed,
-    HostFacts,
+    ExecResult,
+    ExecStream,
     PodNetwork,
+    RegistryAuth,
     RuntimeEvent,
+    RuntimeLost,
+    RuntimeRecovered,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.reading import FOLLOW_SECONDS, Reading
+from kubeedge_actors.drivers.containers.log_stream import FOLLOW_SECONDS, InterruptibleLogStream
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 STOPPED, KILLED = 143, 137
@@ -38,10 +37,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     output: bytes = b""
     exit_code: int | None = None
-    deaf: bool = False
+    ignores_stop: bool = False
 
 
-class FakeEngine:
+class FakeContainers:
     """The machine: it outlives runtimes as a real engine does.
 
     Knobs: `program` (spec -> Program), `execute` (container, command -> Executed), `images` (None: all are present),
@@ -59,14 +58,14 @@ class FakeEngine:
         self.networks: dict[str, PodNetwork] = {}
         self.watchers: list[Watcher] = []
         self.program: Callable[[ContainerSpec], Program] = lambda spec: Program()
-        self.execute: Callable[[Container, tuple[str, ...]], Executed] = lambda one, command: Executed(exit_code=0)
+        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda one, command: ExecResult(exit_code=0)
         self.images: set[str] | None = None
         self.refused: dict[str, str] = {}
         self.unstartable: dict[str, str] = {}
         self.unpullable: dict[str, str] = {}
         self.pulled: list[str] = []
-        self.credentials: list[Credentials | None] = []
-        self.away = ""
+        self.credentials: list[RegistryAuth | None] = []
+        self.unavailable = ""
 
     def finish(self, container_id: str, exit_code: int = 0, reason: str = "") -> None:
         """End a running container."""
@@ -89,15 +88,15 @@ class FakeEngine:
         with self.lock:
             return [one for one in self.containers.values() if one.phase == "running"]
 
-    def lose(self, why: str) -> None:
+    def disconnect(self, why: str) -> None:
         """The engine stops answering; its containers go on."""
-        self.away = why
-        self.tell(EngineLost(reason=why))
+        self.unavailable = why
+        self.tell(RuntimeLost(reason=why))
 
-    def come_back(self) -> None:
+    def reconnect(self) -> None:
         """The engine answers again."""
-        self.away = ""
-        self.tell(EngineBack())
+        self.unavailable = ""
+        self.tell(RuntimeRecovered())
 
     def tell(self, event: RuntimeEvent) -> None:
         """Tell all watchers."""
@@ -105,10 +104,10 @@ class FakeEngine:
             watcher(event)
 
 
-class FakeCommand:
+class FakeExecStream:
     """A command that has ended already."""
 
-    def __init__(self, executed: Executed) -> None:
+    def __init__(self, executed: ExecResult) -> None:
         self._executed, self._left = executed, executed.output
 
     def read(self) -> tuple[int, bytes]:
@@ -134,10 +133,10 @@ class FakeCommand:
 
 
 class FakeRuntime:
-    """A ContainerRuntime on a FakeEngine."""
+    """A ContainerRuntime on a FakeContainers."""
 
-    def __init__(self, engine: FakeEngine | None = None) -> None:
-        self.engine = engine or FakeEngine()
+    def __init__(self, engine: FakeContainers | None = None) -> None:
+        self.containers = engine or FakeContainers()
         self._watchers: list[Watcher] = []
 
     def version(self) -> str:
@@ -146,26 +145,26 @@ class FakeRuntime:
         return "fake://1"
 
     def _check(self) -> None:
-        if self.engine.away:
-            raise RuntimeUnavailable(self.engine.away)
+        if self.containers.unavailable:
+            raise RuntimeUnavailable(self.containers.unavailable)
 
     def watch(self, watcher: Watcher) -> None:
         """From now on tell `watcher`, in the thread that makes the event."""
         self._check()
         self._unwatch()
         self._watchers.append(watcher)
-        self.engine.watchers.append(watcher)
+        self.containers.watchers.append(watcher)
 
     def list(self, pod_uid: str = "") -> list[Container]:
         """All containers, of one pod if given."""
         self._check()
-        with self.engine.lock:
-            return [one for one in self.engine.containers.values() if pod_uid in ("", one.pod.uid)]
+        with self.containers.lock:
+            return [one for one in self.containers.containers.values() if pod_uid in ("", one.pod.uid)]
 
     def create(self, spec: ContainerSpec) -> Container:
         """Make it, or find it."""
         self._check()
-        engine = self.engine
+        engine = self.containers
         if spec.name in engine.refused:
             raise ContainerError(engine.refused[spec.name])
         if not self.image_id(spec.image):
@@ -189,13 +188,17 @@ class FakeRuntime:
             restart_count=spec.restart_count,
             image_id=self.image_id(spec.image),
         )
-        self.engine.containers[one.id], self.engine.specs[one.id], self.engine.written[one.id] = one, spec, b""
+        self.containers.containers[one.id], self.containers.specs[one.id], self.containers.written[one.id] = (
+            one,
+            spec,
+            b"",
+        )
         return one
 
     def start(self, container_id: str) -> Container:
         """Run it; a program that ends at once has ended when this returns."""
         self._check()
-        engine = self.engine
+        engine = self.containers
         with engine.lock:
             one = self._found(container_id)
             if one.phase == "running":
@@ -213,8 +216,8 @@ class FakeRuntime:
         return started
 
     def _fail(self, one: Container, why: str) -> None:
-        now = self.engine.clock()
-        self.engine.containers[one.id] = msgspec.structs.replace(
+        now = self.containers.clock()
+        self.containers.containers[one.id] = msgspec.structs.replace(
             one,
             phase="exited",
             exit_code=START_ERROR_CODE,
@@ -226,7 +229,7 @@ class FakeRuntime:
         raise ContainerError(why)
 
     def _found(self, container_id: str) -> Container:
-        one = self.engine.containers.get(container_id)
+        one = self.containers.containers.get(container_id)
         if one is None:
             raise ContainerError(f"there is no container {container_id}")
         return one
@@ -234,20 +237,20 @@ class FakeRuntime:
     def stop(self, container_id: str) -> None:
         """End it, unless its program is deaf."""
         self._check()
-        spec = self.engine.specs.get(container_id)
-        if spec is not None and not self.engine.program(spec).deaf:
-            self.engine.finish(container_id, STOPPED)
+        spec = self.containers.specs.get(container_id)
+        if spec is not None and not self.containers.program(spec).ignores_stop:
+            self.containers.finish(container_id, STOPPED)
 
     def kill(self, container_id: str) -> None:
         """End it."""
         self._check()
-        self.engine.finish(container_id, KILLED)
+        self.containers.finish(container_id, KILLED)
 
     def remove(self, container_id: str) -> None:
         """Forget it."""
         self.kill(container_id)
-        with self.engine.lock:
-            for kept in (self.engine.containers, self.engine.specs, self.engine.written):
+        with self.containers.lock:
+            for kept in (self.containers.containers, self.containers.specs, self.containers.written):
                 kept.pop(container_id, None)
 
     def logs(
@@ -258,72 +261,72 @@ class FakeRuntime:
         follow: bool = False,
         *,
         timestamps: bool = False,
-    ) -> Reading:
+    ) -> InterruptibleLogStream:
         """What its program wrote, all of it at its start."""
-        return Reading(self._logs(container_id, tail, since, follow, timestamps))
+        return InterruptibleLogStream(self._logs(container_id, tail, since, follow, timestamps))
 
     def _logs(
         self, container_id: str, tail: int | None, since: float | None, follow: bool, timestamps: bool
     ) -> Generator[bytes, None, None]:
-        with self.engine.lock:
+        with self.containers.lock:
             one = self._found(container_id)
-            lines = self.engine.written[container_id].splitlines(keepends=True)
+            lines = self.containers.written[container_id].splitlines(keepends=True)
         if timestamps:
             lines = [
                 time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime(one.started_at)).encode() + line for line in lines
             ]
         if since is None or one.started_at >= since:
             yield b"".join(lines if tail is None else lines[max(len(lines) - tail, 0) :])
-        with self.engine.ended:
-            while follow and self.engine.containers.get(container_id, one).phase == "running":
-                self.engine.ended.wait(FOLLOW_SECONDS)
+        with self.containers.ended:
+            while follow and self.containers.containers.get(container_id, one).phase == "running":
+                self.containers.ended.wait(FOLLOW_SECONDS)
                 yield b""
 
-    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+    def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """What the knob says."""
         self._check()
         one = self._found(container_id)
         if one.phase != "running":
             raise ContainerError("the container does not run")
-        return self.engine.execute(one, command)
+        return self.containers.execute(one, command)
 
-    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
         """What the knob says, at once; input is taken and forgotten."""
-        return FakeCommand(self.execute(container_id, command, 0.0))
+        return FakeExecStream(self.exec_sync(container_id, command, 0.0))
 
-    def open_pod(self, network: PodNetwork) -> str:
+    def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Remember the network; the address is of RFC 5737's documentation range."""
         self._check()
-        self.engine.networks[network.pod.uid] = network
+        self.containers.networks[network.pod.uid] = network
         return "203.0.113.7"
 
-    def close_pod(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Forget the network."""
         self._check()
-        self.engine.networks.pop(pod_uid, None)
+        self.containers.networks.pop(pod_uid, None)
 
-    def open_pods(self) -> set[str]:
+    def pod_sandboxes(self) -> set[str]:
         """Pods with a network."""
         self._check()
-        return set(self.engine.networks)
+        return set(self.containers.networks)
 
     def image_id(self, image: str) -> str:
         """`sha256:` and the name, when it is present."""
         self._check()
-        present = self.engine.images is None or image in self.engine.images
+        present = self.containers.images is None or image in self.containers.images
         return f"sha256:{image}" if present else ""
 
-    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+    def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Make it present, or fail as the knob says."""
         self._check()
-        self.engine.pulled.append(image)
-        self.engine.credentials.append(credentials)
-        if image in self.engine.unpullable:
-            raise ContainerError(self.engine.unpullable[image])
-        if self.engine.images is not None:
-            self.engine.images.add(image)
+        self.containers.pulled.append(image)
+        self.containers.credentials.append(credentials)
+        if image in self.containers.unpullable:
+            raise ContainerError(self.containers.unpullable[image])
+        if self.containers.images is not None:
+            self.containers.images.add(image)
 
-    def tidy(self) -> None:
+    def rotate_logs(self) -> None:
         """Logs are small here."""
 
     def close(self) -> None:
@@ -332,31 +335,5 @@ class FakeRuntime:
 
     def _unwatch(self) -> None:
         for watcher in self._watchers:
-            self.engine.watchers.remove(watcher)
+            self.containers.watchers.remove(watcher)
         self._watchers.clear()
-
-
-class FakeHost:
-    """A machine with two cores and four gibibytes; change `now` to change the machine."""
-
-    def __init__(self) -> None:
-        self.now = HostFacts(
-            architecture="amd64",
-            operating_system="linux",
-            os_image="Debian GNU/Linux 12 (bookworm)",
-            kernel="6.1.0",
-            machine_id="00000000000000000000000000000001",
-            system_uuid="00000000-0000-4000-8000-000000000001",
-            boot_id="00000000-0000-4000-8000-000000000002",
-            cpus=2,
-            huge_pages={"2048": 0, "1048576": 0},
-            memory=4 << 30,
-            memory_available=3 << 30,
-            disk=64 << 30,
-            disk_available=32 << 30,
-            pids_available=30000,
-        )
-
-    def facts(self) -> HostFacts:
-        """What `now` says."""
-        return self.now

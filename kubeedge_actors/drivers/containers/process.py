@@ -25,18 +25,18 @@ from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import (
     START_ERROR,
     START_ERROR_CODE,
-    Command,
     Container,
     ContainerEnded,
     ContainerSpec,
-    Credentials,
-    Executed,
+    ExecResult,
+    ExecStream,
     PodNetwork,
+    RegistryAuth,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.ends import Ends
-from kubeedge_actors.drivers.containers.environment import environment, prefixed
-from kubeedge_actors.drivers.containers.reading import Reading
+from kubeedge_actors.drivers.containers.environment import command_line, environment
+from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.process_exits import ExitWatcher
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ class ProcessRuntime:
         self._lock = threading.RLock()
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         self._watcher: Watcher = lambda event: None
-        self._ends = Ends(self._ended)
-        self._ends.check()
+        self._exits = ExitWatcher(self._ended)
+        self._exits.check()
         self._processes: dict[str, _Process] = {}
         log.warning(
             "the process runtime isolates nothing: containers are plain processes of this machine, with its files and network"
@@ -176,12 +176,12 @@ class ProcessRuntime:
             raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
         if not os.path.isdir(cwd):
             raise ContainerError(f'workingDir "{cwd}" is not a folder of this machine')
-        process.popen = shim.spawn(process.folder, prefixed(spec), env, cwd)
+        process.popen = shim.spawn(process.folder, command_line(spec), env, cwd)
         process.pid = process.popen.pid
         started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         process.container, process.spec = started, None
         self._write(process.folder, started)
-        self._ends.expect(started.id, process.pid)
+        self._exits.watch(started.id, process.pid)
 
     # --- adoption ---------------------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class ProcessRuntime:
     def _adopt_one(self, process: _Process, boot_id: str) -> None:
         self._processes[process.container.id] = process
         who = shim.alive(process.folder) if boot_id == self._boot_id else None
-        if who is not None and self._ends.expect(process.container.id, who.pid):
+        if who is not None and self._exits.watch(process.container.id, who.pid):
             process.pid = who.pid
             if process.container.phase == "created":  # its end began between its start and its record
                 process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
@@ -277,26 +277,26 @@ class ProcessRuntime:
         follow: bool = False,
         *,
         timestamps: bool = False,
-    ) -> Reading:
+    ) -> InterruptibleLogStream:
         """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time."""
         with self._lock:
             process = self._found(container_id)
         if timestamps:
             raise ContainerError("the process runtime does not know when a line was written: no timestamps")
         if not process.log.exists():
-            return Reading(_nothing())
+            return InterruptibleLogStream(_nothing())
         if follow:
-            return Reading(logfile.follow(process.log, process.pid or None, tail, since))
-        return Reading(logfile.read(process.log, tail, since))
+            return InterruptibleLogStream(logfile.follow(process.log, process.pid or None, tail, since))
+        return InterruptibleLogStream(logfile.read(process.log, tail, since))
 
-    def open_command(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Command:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
         """Run `command` on the machine, with the environment and the folder of the container's process."""
-        from kubeedge_actors.drivers.containers.commands import ProcessCommand
+        from kubeedge_actors.drivers.containers.exec_streams import ProcessExecStream
 
-        env, cwd = self._surroundings(container_id)
-        return ProcessCommand(command, env, cwd, stdin=stdin)
+        env, cwd = self._exec_environment(container_id)
+        return ProcessExecStream(command, env, cwd, stdin=stdin)
 
-    def _surroundings(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
+    def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
         with self._lock:
             pid = self._found(container_id).pid
         if not pid:
@@ -307,9 +307,9 @@ class ProcessRuntime:
             raise ContainerError("the container does not run") from error
         return dict(line.split(b"=", 1) for line in lines if b"=" in line), f"/proc/{pid}/cwd"
 
-    def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Executed:
+    def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._surroundings(container_id)
+        env, cwd = self._exec_environment(container_id)
         try:
             one = subprocess.Popen(
                 command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -319,7 +319,7 @@ class ProcessRuntime:
             raise ContainerError(f"{command[0] if command else 'nothing'} can not be run: {error}") from error
         return _collect(one, timeout)
 
-    def tidy(self) -> None:
+    def rotate_logs(self) -> None:
         """Cut logs that have grown."""
         with self._lock:
             logs = [process.log for process in self._processes.values() if process.pid]
@@ -331,14 +331,14 @@ class ProcessRuntime:
 
     # --- what processes do not have ---------------------------------------------------------------------------------
 
-    def open_pod(self, network: PodNetwork) -> str:
+    def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Processes share the machine's network."""
         return ""
 
-    def close_pod(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Nothing was opened."""
 
-    def open_pods(self) -> set[str]:
+    def pod_sandboxes(self) -> set[str]:
         """None, ever."""
         return set()
 
@@ -346,12 +346,12 @@ class ProcessRuntime:
         """Every image is present: it is only a name."""
         return image
 
-    def pull(self, image: str, credentials: Credentials | None = None) -> None:
+    def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Nothing to fetch."""
 
     def close(self) -> None:
         """Stop watching; the processes go on, in the care of init."""
-        self._ends.close()
+        self._exits.close()
         with self._lock:
             for process in self._processes.values():
                 if process.popen is not None and process.popen.poll() is None:
@@ -362,12 +362,12 @@ def _nothing() -> Generator[bytes, None, None]:
     yield b""
 
 
-def _collect(one: subprocess.Popen[bytes], timeout: float) -> Executed:
+def _collect(one: subprocess.Popen[bytes], timeout: float) -> ExecResult:
     try:
         output, _ = one.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         shim.signal_group(one.pid, signal.SIGKILL)
         output, _ = one.communicate()
-        return Executed(exit_code=None, output=output[:OUTPUT_LIMIT])
+        return ExecResult(exit_code=None, output=output[:OUTPUT_LIMIT])
     code = one.returncode
-    return Executed(exit_code=code if code >= 0 else 128 - code, output=output[:OUTPUT_LIMIT])
+    return ExecResult(exit_code=code if code >= 0 else 128 - code, output=output[:OUTPUT_LIMIT])

@@ -1,6 +1,6 @@
 """The mappers of an edge node as the actor sees them, and what is promised.
 
-Promises of every Mappers
+Contract of every Mappers
 * What mappers say comes to the Upcalls on a thread of the driver, which waits for the answer; an error of ours is told
   to the mapper as the text of its error.
 * `call` may be called from any thread and never waits. `done` is called once, on a thread of the driver: with None,
@@ -34,7 +34,7 @@ class Mapper:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PropertyReport:
     """What a mapper says of one property: what it was asked to make of it, and what it is."""
 
     property: str
@@ -61,26 +61,26 @@ class Verb(Enum):
     REMOVE = "RemoveDevice"
 
 
-class Upcalls(Protocol):
+class MapperHandler(Protocol):
     """What mappers may ask. Each method waits until it is done; a KubeEdgeActorsError says why it is not."""
 
     def register(self, mapper: Mapper, with_data: bool) -> Inventory:
         """A mapper is there; what it is to serve if it wants to know."""
 
-    def report(self, namespace: str, name: str, readings: Sequence[Reading]) -> None:
+    def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         """A mapper reports properties of a device; committed when it returns."""
 
     def state(self, namespace: str, name: str, state: str) -> None:
         """A mapper says how a device is; committed when it returns."""
 
 
-class Mappers(Protocol):
+class DmiServer(Protocol):
     """The interface: a socket that mappers call, and calls to theirs."""
 
     def start(self) -> None:
         """Serve. Error: MapperError with one plain sentence when the socket can not be had."""
 
-    def listen(self, upcalls: Upcalls) -> None:
+    def listen(self, upcalls: MapperHandler) -> None:
         """Who answers mappers from now on, instead of the one before."""
 
     def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kubeedge_actors.drivers.dmi.base import Done, Json, Upcalls, Verb
+from kubeedge_actors.drivers.dmi.base import Done, Json, MapperHandler, Verb
 from kubeedge_actors.errors import MapperAway, MapperError
 
 
-class FakeMappers:
+class FakeDmiServer:
     """All mappers of a node. `away`: addresses where nobody answers; `refusing`: what mappers say no to, and why.
 
     `held`: with a list, calls do not end before the test says so, by what is put there or by `last`, the newest of them.
     """
 
     def __init__(self) -> None:
-        self.upcalls: Upcalls | None = None
+        self.upcalls: MapperHandler | None = None
         self.calls: list[tuple[str, Verb, Json]] = []
         self.away: set[str] = set()
         self.refusing: dict[Verb, str] = {}
@@ -27,7 +27,7 @@ class FakeMappers:
         """Serve."""
         self.serving = True
 
-    def listen(self, upcalls: Upcalls) -> None:
+    def listen(self, upcalls: MapperHandler) -> None:
         """Who answers mappers."""
         self.upcalls = upcalls
 

@@ -1,16 +1,16 @@
 """Plain HTTP as ServiceBus needs it, and what it promises.
 
-Promises of every Client
+Contract of every Client
 * `call` returns what the service said, whatever its status; HttpError when there was no answer within the time-out.
 * It may be called from several threads at once. The body of an answer is cut off at BODY_LIMIT.
 
-Promises of every Server
+Contract of every Server
 * The handler is called on a thread of its own for each request, with the body; what it returns is the body of the
   answer, status 200.
 * A body that is too long or can not be read is given to the handler as None.
 * HttpError with one plain sentence when the port can not be had. `close` waits for no request.
 
-Promises of every Site
+Contract of every Site
 * `bind` has the port when it returns, HttpError otherwise; questions wait until `serve`, which may be called again with another handler.
 * The handler is called on a thread of its own for each question. A reply's `stream` is sent piece by piece as it comes, and closed
   when the client is gone.
@@ -30,7 +30,7 @@ Headers = Mapping[str, Sequence[str]]
 Handler = Callable[[bytes | None], bytes]
 
 
-class Request(msgspec.Struct, frozen=True):
+class ClientRequest(msgspec.Struct, frozen=True):
     """What to ask of a service on `host`:`port`. `path` begins with a slash and may have a query."""
 
     method: str
@@ -41,7 +41,7 @@ class Request(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ClientResponse(msgspec.Struct, frozen=True):
     """What a service said."""
 
     status: int
@@ -52,7 +52,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Client(Protocol):
     """Calls services."""
 
-    def call(self, request: Request, timeout: float) -> Answer:
+    def call(self, request: ClientRequest, timeout: float) -> ClientResponse:
         """Ask and wait for the answer, at most `timeout` seconds for each step. Error: HttpError."""
 
 
@@ -70,7 +70,7 @@ class Server(Protocol):
         """Serve no more."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class ServerRequest(msgspec.Struct, frozen=True):
     """A request as a site gets it: `path` without the query, header names in lower case."""
 
     method: str
@@ -79,7 +79,7 @@ class Question(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-class Reply(msgspec.Struct, frozen=True):
+class ServerResponse(msgspec.Struct, frozen=True):
     """What a site says: a `body`, or a `stream` of pieces."""
 
     status: int
@@ -88,10 +88,10 @@ class Reply(msgspec.Struct, frozen=True):
     stream: Generator[bytes, None, None] | None = None
 
 
-Answering = Callable[[Question], Reply]
+RequestHandler = Callable[[ServerRequest], ServerResponse]
 
 
-class Site(Protocol):
+class HttpServer(Protocol):
     """Serves pages to programs of this machine; reads only."""
 
     @property
@@ -101,7 +101,7 @@ class Site(Protocol):
     def bind(self) -> None:
         """Take the port. Error: HttpError."""
 
-    def serve(self, handler: Answering) -> None:
+    def serve(self, handler: RequestHandler) -> None:
         """Answer from now on."""
 
     def close(self) -> None:

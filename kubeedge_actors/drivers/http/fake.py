@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kubeedge_actors.drivers.http.base import Answer, Handler, Request
+from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse, Handler
 from kubeedge_actors.errors import HttpError
 
 
@@ -12,10 +12,10 @@ class FakeClient:
     """A Client. `services`: what answers on which port. `called`: every request, in order."""
 
     def __init__(self) -> None:
-        self.services: dict[int, Callable[[Request], Answer]] = {}
-        self.called: list[Request] = []
+        self.services: dict[int, Callable[[ClientRequest], ClientResponse]] = {}
+        self.called: list[ClientRequest] = []
 
-    def call(self, request: Request, timeout: float) -> Answer:
+    def call(self, request: ClientRequest, timeout: float) -> ClientResponse:
         """The service's answer; HttpError when there is none on that port."""
         self.called.append(request)
         service = self.services.get(request.port)

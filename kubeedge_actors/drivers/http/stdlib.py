@@ -9,7 +9,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from kubeedge_actors.drivers.http.base import BODY_LIMIT, Answer, Handler, Request
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, ClientResponse, Handler
 from kubeedge_actors.errors import HttpError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OUR_OWN = frozenset({"content-length", "transfer-encoding", "connection", "host"
 class StdlibClient:
     """A Client that opens a connection for each call."""
 
-    def call(self, request: Request, timeout: float) -> Answer:
+    def call(self, request: ClientRequest, timeout: float) -> ClientResponse:
         """Ask and wait."""
         from http.client import HTTPConnection, HTTPException
 
@@ -44,7 +44,7 @@ class StdlibClient:
             headers: dict[str, list[str]] = {}
             for name, value in response.getheaders():
                 headers.setdefault(name, []).append(value)
-            return Answer(response.status, headers, response.read(BODY_LIMIT))
+            return ClientResponse(response.status, headers, response.read(BODY_LIMIT))
         except (OSError, HTTPException, ValueError) as error:
             raise HttpError(f"{request.host}:{request.port}{request.path} gives no answer: {error}") from error
         finally:

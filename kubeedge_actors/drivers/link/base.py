@@ -1,6 +1,6 @@
 """Both ends of a link as protocols, and what they promise.
 
-Promises of every Link (client end; one object is one attempt to connect and, if that succeeds, one connection)
+Contract of every Link (client end; one object is one attempt to connect and, if that succeeds, one connection)
 * `open` and `send` never block and never raise for the network's sake; failures arrive as `on_close`.
 * Events come one at a time, in order, on the driver's own thread: `on_open` at most once, before any text; `on_close` exactly
   once, last, also when `open` failed or `close` was called. A text sent after that is dropped.
@@ -8,7 +8,7 @@ Promises of every Link (client end; one object is one attempt to connect and, if
   in the order of `send`; what was sent and not named when `on_close` comes may or may not have arrived.
 * A slow event handler slows the peer down (TCP), it does not fill memory.
 
-Promises of every LinkServer
+Contract of every LinkServer
 * `start` returns when the port is bound (`LinkError`: taken, bad certificate) and `stop` when every connection is closed.
 * Events come on the driver's own thread and must not block. For a peer: `admit`, then `on_connect`, texts, `on_close` exactly once (only
   if `on_connect` came). `send` and `close` may be called from any thread, also for a peer that is gone (nothing happens).
@@ -23,29 +23,23 @@ from typing import Protocol
 
 import msgspec
 
-
-class LinkTls(msgspec.Struct, frozen=True):
-    """Paths of three PEM files: the CA that the other side must chain to, our certificate, our private key."""
-
-    ca: str
-    cert: str
-    key: str
+from kubeedge_actors.drivers.pki.base import TlsPaths
 
 
-class Credentials(Protocol):
+class CertificateSource(Protocol):
     """Where the client end has its certificates from.
 
     All methods may block for seconds; call them off the link's thread.
     `CertificateError`: a person must act (wrong or expired token, another CA). Any other `LinkError`: try again later.
     """
 
-    def obtain(self) -> LinkTls:
+    def obtain(self) -> TlsPaths:
         """Files that are valid now: those kept from last time, or new ones from the cloud."""
 
     def renew_at(self) -> float:
         """When to call `renew`, epoch seconds; 0 when there is nothing to renew."""
 
-    def renew(self) -> LinkTls:
+    def renew(self) -> TlsPaths:
         """A new certificate, asked for with the current one; the link has to be opened anew with it."""
 
 
@@ -79,12 +73,12 @@ class Link(Protocol):
         self,
         url: str,
         headers: Mapping[str, str],
-        tls: LinkTls | None,
+        tls: TlsPaths | None,
         events: LinkEvents,
     ) -> None:
         """Begin to connect, once per object; `url` is ws:// (tls None) or wss://."""
 
-    def send(self, text: str, mark: str = "") -> None:
+    def send(self, text: str, message_id: str = "") -> None:
         """Queue one text message; its mark comes back through `on_written`."""
 
     def close(self) -> None:
@@ -102,7 +96,7 @@ class Peer(msgspec.Struct, frozen=True):
     address: str = ""
 
 
-class Admission(msgspec.Struct, frozen=True):
+class UpgradeResponse(msgspec.Struct, frozen=True):
     """Answer to a peer that asks in: 101 with these extra headers, or an HTTP error with a sentence (`Retry-After` is a header)."""
 
     status: int = 101
@@ -113,7 +107,7 @@ class Admission(msgspec.Struct, frozen=True):
 class ServerEvents(Protocol):
     """What the owner of a link server is told, on the driver's thread."""
 
-    def admit(self, peer: Peer) -> Admission:
+    def admit(self, peer: Peer) -> UpgradeResponse:
         """Decide before the upgrade is answered."""
 
     def on_connect(self, peer: Peer) -> None:
@@ -129,7 +123,7 @@ class ServerEvents(Protocol):
 class LinkServer(Protocol):
     """The server end: many peers."""
 
-    def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
+    def start(self, host: str, port: int, tls: TlsPaths | None, events: ServerEvents) -> int:
         """Listen; the answer is the bound port (for `port` 0). With `tls` client certificates are required and verified."""
 
     def peers(self) -> list[Peer]:

@@ -21,21 +21,22 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from kubeedge_actors.drivers.link.base import Closed, LinkEvents, LinkTls
-from kubeedge_actors.drivers.link.listening import Listening, Verdict
-from kubeedge_actors.drivers.link.outqueue import OutQueue
-from kubeedge_actors.drivers.link.trust import Trust, dial
+from kubeedge_actors.drivers.link.base import Closed, LinkEvents
+from kubeedge_actors.drivers.link.keepalive import Keepalive, KeepaliveAction
+from kubeedge_actors.drivers.link.send_queue import SendQueue
+from kubeedge_actors.drivers.link.tls_client import PinnedTls, dial
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import LinkError
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 10.0
-STALL_SECONDS = 30.0
-QUIET_SECONDS, ANSWER_SECONDS = 10.0, 8.0
+CONNECT_TIMEOUT = 10.0
+WRITE_TIMEOUT = 30.0
+PING_INTERVAL, PONG_TIMEOUT = 10.0, 8.0
 """A connection on which nothing came for so long is asked by a ping, and given up when nothing comes after it: what
 keeps a TCP connection alive may be something in between.
 """
-FAREWELL_SECONDS = 1.0
+CLOSE_TIMEOUT = 1.0
 READS_PER_TURN = 64
 WRITES_PER_TURN = 4
 WRITE_SIZE = 64 * 1024
@@ -52,44 +53,44 @@ class WebSocketLinks:
     """
 
     def __init__(self, encoding: str = "utf-8") -> None:
-        self._trust = Trust()
+        self._tls_client = PinnedTls()
         self._encoding = encoding
 
     def __call__(self) -> WebSocketLink:
-        return WebSocketLink(self._trust, self._encoding)
+        return WebSocketLink(self._tls_client, self._encoding)
 
 
 class WebSocketLink:
     """A Link over one WebSocket."""
 
-    def __init__(self, trust: Trust | None = None, encoding: str = "utf-8") -> None:
-        self._trust = trust or Trust()
+    def __init__(self, tls_client: PinnedTls | None = None, encoding: str = "utf-8") -> None:
+        self._tls_client = tls_client or PinnedTls()
         self._encoding = encoding
-        self._queue = OutQueue()
+        self._queue = SendQueue()
 
-    def open(self, url: str, headers: Mapping[str, str], tls: LinkTls | None, events: LinkEvents) -> None:
+    def open(self, url: str, headers: Mapping[str, str], tls: TlsPaths | None, events: LinkEvents) -> None:
         """See the protocol."""
         run = _Run(self._queue, events, self._encoding)
-        connect = _Connect(url, dict(headers), tls, self._trust)
+        connect = _Connect(url, dict(headers), tls, self._tls_client)
         threading.Thread(target=run, args=(connect,), name="link", daemon=True).start()
 
-    def send(self, text: str, mark: str = "") -> None:
+    def send(self, text: str, message_id: str = "") -> None:
         """See the protocol."""
-        self._queue.put(text, mark)
+        self._queue.put(text, message_id)
 
     def close(self) -> None:
         """See the protocol."""
-        self._queue.end()
+        self._queue.terminate()
 
 
 class _Connect:
     """How to come to an open WebSocket."""
 
-    def __init__(self, url: str, headers: dict[str, str], tls: LinkTls | None, trust: Trust) -> None:
+    def __init__(self, url: str, headers: dict[str, str], tls: TlsPaths | None, tls_client: PinnedTls) -> None:
         self._url = url
         self._headers = headers
         self._tls = tls
-        self._trust = trust
+        self._tls_client = tls_client
 
     def __call__(self) -> websocket.WebSocket:
         opened = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
@@ -106,14 +107,14 @@ class _Connect:
         address = urlsplit(self._url)
         host = address.hostname or ""
         if self._tls is None:
-            return dial(host, address.port or 80, CONNECT_SECONDS)
-        return self._trust.connect(host, address.port or 443, self._tls, CONNECT_SECONDS)
+            return dial(host, address.port or 80, CONNECT_TIMEOUT)
+        return self._tls_client.connect(host, address.port or 443, self._tls, CONNECT_TIMEOUT)
 
 
 class _Run:
     """The life of one link, on its own thread."""
 
-    def __init__(self, queue: OutQueue, events: LinkEvents, encoding: str) -> None:
+    def __init__(self, queue: SendQueue, events: LinkEvents, encoding: str) -> None:
         self._queue = queue
         self._events = events
         self._encoding = encoding
@@ -121,10 +122,10 @@ class _Run:
         self._buffer = memoryview(b"")
         self._marks: list[str] = []
         self._controls: list[bytes] = []
-        self._listening = Listening(QUIET_SECONDS, ANSWER_SECONDS, time.monotonic())
+        self._keepalive = Keepalive(PING_INTERVAL, PONG_TIMEOUT, time.monotonic())
         self._parts: list[bytes] | None = None
         self._progress = 0.0
-        self._farewell = 0.0
+        self._closing_since = 0.0
         self._more = False
 
     def __call__(self, connect: _Connect) -> None:
@@ -149,39 +150,39 @@ class _Run:
     def _serve(self, connection: socket.socket) -> Closed:
         poll = select.poll()
         poll.register(self._queue.wake, select.POLLIN)
-        self._listening.heard(time.monotonic())
+        self._keepalive.received(time.monotonic())
         while True:
             self._write(connection)
             if (closed := self._ended()) is not None:
                 return closed
             poll.register(connection, select.POLLIN | (select.POLLOUT if self._buffer else 0))
-            poll.poll(self._patience())
+            poll.poll(self._wait_time())
             self._queue.heard()
-            if (closed := self._read(connection) or self._ask()) is not None:
+            if (closed := self._read(connection) or self._ping()) is not None:
                 return closed
 
-    def _ask(self) -> Closed | None:
+    def _ping(self) -> Closed | None:
         """Ask who is silent; the end when nothing came of it."""
-        verdict = Verdict.WAIT if self._more else self._listening.step(time.monotonic())
-        if verdict is Verdict.ASK:
+        verdict = KeepaliveAction.WAIT if self._more else self._keepalive.step(time.monotonic())
+        if verdict is KeepaliveAction.PING:
             self._controls.append(_frame(b"", ABNF.OPCODE_PING))
-        return Closed("the other side is silent") if verdict is Verdict.GONE else None
+        return Closed("the other side is silent") if verdict is KeepaliveAction.CLOSE else None
 
-    def _patience(self) -> int:
+    def _wait_time(self) -> int:
         """How long to wait for the socket or a wake-up, in ms."""
         if self._more or ((self._queue or self._controls) and not self._buffer):
             return 0
-        longest = FAREWELL_SECONDS if self._farewell else STALL_SECONDS
-        return int(min(longest, self._listening.wait(time.monotonic())) * 1000) + 1
+        longest = CLOSE_TIMEOUT if self._closing_since else WRITE_TIMEOUT
+        return int(min(longest, self._keepalive.wait(time.monotonic())) * 1000) + 1
 
     def _ended(self) -> Closed | None:
         now = time.monotonic()
         if self._queue.ending:
-            self._farewell = self._farewell or now + FAREWELL_SECONDS
-            if now >= self._farewell or not (self._buffer or self._queue):
+            self._closing_since = self._closing_since or now + CLOSE_TIMEOUT
+            if now >= self._closing_since or not (self._buffer or self._queue):
                 return Closed("closed by this side")
-        if self._buffer and now - self._progress >= STALL_SECONDS:
-            return Closed(f"the other side took nothing for {STALL_SECONDS:.0f} s")
+        if self._buffer and now - self._progress >= WRITE_TIMEOUT:
+            return Closed(f"the other side took nothing for {WRITE_TIMEOUT:.0f} s")
         return None
 
     def _write(self, connection: socket.socket) -> None:
@@ -216,7 +217,7 @@ class _Run:
             if frame.opcode == ABNF.OPCODE_CLOSE:
                 return self._answer_close(connection, frame.data)
             self._take(frame)
-            self._listening.heard(time.monotonic())
+            self._keepalive.received(time.monotonic())
         return None
 
     def _take(self, frame: websocket.ABNF) -> None:

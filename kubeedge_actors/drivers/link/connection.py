@@ -18,7 +18,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from kubeedge_actors.drivers.link.base import Admission, Peer
+from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 
 log = logging.getLogger(__name__)
 quiet = logging.getLogger(f"{__name__}.library")
@@ -41,11 +41,11 @@ class Owner(Protocol):
     backlog: int
     encoding: str
 
-    def made(self, connection: Connection) -> None: ...
-    def admit(self, peer: Peer) -> Admission: ...
-    def joined(self, connection: Connection, peer: Peer) -> None: ...
-    def text(self, peer: Peer, text: str) -> bool: ...
-    def left(self, connection: Connection, reason: str) -> None: ...
+    def on_connected(self, connection: Connection) -> None: ...
+    def admit(self, peer: Peer) -> UpgradeResponse: ...
+    def on_open(self, connection: Connection, peer: Peer) -> None: ...
+    def on_message(self, peer: Peer, text: str) -> bool: ...
+    def on_closed(self, connection: Connection, reason: str) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         """TLS is up; the request for the upgrade has to come soon."""
         self._transport = cast(asyncio.Transport, transport)
         self._timer = self._loop.call_later(OPENING_TIMEOUT, self.end, "no request came")
-        self._owner.made(self)
+        self._owner.on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes; whatever they are, at worst this connection ends."""
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self.peer = peer
-        self._owner.joined(self, peer)
+        self._owner.on_open(self, peer)
 
     def _peer(self, request: Request) -> Peer:
         subject = subject_of(self._transport.get_extra_info("peercert"))
@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
         assert self.peer is not None
         if self._waiting is not None:
             self._waiting.append(text)
-        elif not self._owner.text(self.peer, text):
+        elif not self._owner.on_message(self.peer, text):
             self._waiting = deque((text,))
             self._transport.pause_reading()
             self._timer = self._loop.call_later(RETRY, self._retry)
@@ -195,7 +195,7 @@ class Connection(asyncio.Protocol):
         """Offer again what the owner had no room for; go on reading when all of it was taken."""
         assert self.peer is not None and self._waiting is not None
         while self._waiting:
-            if not self._owner.text(self.peer, self._waiting[0]):
+            if not self._owner.on_message(self.peer, self._waiting[0]):
                 self._timer = self._loop.call_later(RETRY, self._retry)
                 return
             self._waiting.popleft()
@@ -208,15 +208,15 @@ class Connection(asyncio.Protocol):
     def _leave(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._owner.left(self, self._reason)
+        self._owner.on_closed(self, self._reason)
 
 
-def foreign_origin(request: Request) -> Admission | None:
+def foreign_origin(request: Request) -> UpgradeResponse | None:
     """The refusal of a request that a web page of another host makes; None when it may go on."""
     origin = next(iter(request.headers.get_all("Origin")), "")
     host = next(iter(request.headers.get_all("Host")), "")
     if origin and urlsplit(origin).netloc.lower() != host.lower():
-        return Admission(403, reason="the Origin is another host")
+        return UpgradeResponse(403, reason="the Origin is another host")
     return None
 
 

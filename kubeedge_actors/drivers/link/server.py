@@ -9,18 +9,19 @@ import socket
 import ssl
 from collections import deque
 
-from kubeedge_actors.drivers.link.base import Admission, LinkTls, Peer, ServerEvents
+from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
 from kubeedge_actors.drivers.link.connection import Connection
-from kubeedge_actors.drivers.link.loop import BACKLOG, LoopThread, listening
-from kubeedge_actors.drivers.link.tls import channel_context, renew
+from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
+from kubeedge_actors.drivers.link.tls_server import channel_context, renew
+from kubeedge_actors.drivers.pki.base import TlsPaths
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 40 << 20
 MAX_BACKLOG = 8 << 20
-TURN = 500
+SENDS_PER_TURN = 500
 HANDSHAKE_TIMEOUT = 60.0
-GOODBYE = 1.0
+CLOSE_TIMEOUT = 1.0
 
 
 class WebSocketServer:
@@ -51,21 +52,21 @@ class WebSocketServer:
         self._all: set[Connection] = set()
         self._in: dict[int, Connection] = {}
         self._outgoing: deque[tuple[int, str, bool, int]] = deque()
-        self._awake = False
-        self._accepted = self._shaken = 0
+        self._drain_scheduled = False
+        self._accepted = self._handshakes = 0
 
     @property
     def unfinished(self) -> int:
         """TCP connections whose TLS handshake never ended well, or has not yet: wrong or no certificates, scanners."""
-        return self._accepted - self._shaken
+        return self._accepted - self._handshakes
 
     def bind(self, host: str, port: int) -> int:
         """Take the port now, accept later (at `start`); the bound port. `LinkError`: it can not be had."""
         if self._socket is None:
-            self._socket = listening(host, port)
+            self._socket = bind_socket(host, port)
         return int(self._socket.getsockname()[1])
 
-    def start(self, host: str, port: int, tls: LinkTls | None, events: ServerEvents) -> int:
+    def start(self, host: str, port: int, tls: TlsPaths | None, events: ServerEvents) -> int:
         """Accept peers, those of `bind` if that was called; or hand those that are in to new events."""
         bound = self.bind(host, port)
         self._events = events
@@ -73,7 +74,7 @@ class WebSocketServer:
             self._loop.run(self._serve(tls))
         return bound
 
-    def renew(self, tls: LinkTls) -> None:
+    def renew(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
         if self._context is not None:
             self._loop.run(self._renew(self._context, tls))
@@ -102,28 +103,28 @@ class WebSocketServer:
 
     # --- what connections tell, in the loop's thread
 
-    def made(self, connection: Connection) -> None:
+    def on_connected(self, connection: Connection) -> None:
         """TLS is up."""
-        self._shaken += 1
+        self._handshakes += 1
         self._all.add(connection)
 
-    def admit(self, peer: Peer) -> Admission:
+    def admit(self, peer: Peer) -> UpgradeResponse:
         """Ask the owner."""
         if self._events is None:
-            return Admission(503, reason="not ready")
+            return UpgradeResponse(503, reason="not ready")
         return self._events.admit(peer)
 
-    def joined(self, connection: Connection, peer: Peer) -> None:
+    def on_open(self, connection: Connection, peer: Peer) -> None:
         """The upgrade was answered."""
         self._in[peer.id] = connection
         if self._events is not None:
             self._events.on_connect(peer)
 
-    def text(self, peer: Peer, text: str) -> bool:
+    def on_message(self, peer: Peer, text: str) -> bool:
         """Hand a text on."""
         return self._events is None or self._events.on_text(peer, text)
 
-    def left(self, connection: Connection, reason: str) -> None:
+    def on_closed(self, connection: Connection, reason: str) -> None:
         """The socket is gone."""
         self._all.discard(connection)
         if connection.peer is None:
@@ -135,13 +136,13 @@ class WebSocketServer:
 
     def _put(self, number: int, text: str, *, last: bool, code: int = 0) -> None:
         self._outgoing.append((number, text, last, code))
-        if not self._awake:
-            self._awake = True
+        if not self._drain_scheduled:
+            self._drain_scheduled = True
             self._loop.call(self._drain)
 
     def _drain(self) -> None:
-        self._awake = False  # before the first is taken: what is put after the last was taken wakes us again
-        for _ in range(TURN):
+        self._drain_scheduled = False  # before the first is taken: what is put after the last was taken wakes us again
+        for _ in range(SENDS_PER_TURN):
             if not self._outgoing:
                 return
             number, text, last, code = self._outgoing.popleft()
@@ -152,7 +153,7 @@ class WebSocketServer:
                 connection.end(text, code=code)
             else:
                 connection.send(text)
-        self._awake = True
+        self._drain_scheduled = True
         self._loop.loop.call_soon(self._drain)  # others want their turn, too
 
     def _connection(self) -> Connection:
@@ -160,10 +161,10 @@ class WebSocketServer:
         return Connection(self, next(self._numbers), self._loop.loop)
 
     @staticmethod
-    async def _renew(context: ssl.SSLContext, tls: LinkTls) -> None:
+    async def _renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
         renew(context, tls)
 
-    async def _serve(self, tls: LinkTls | None) -> None:
+    async def _serve(self, tls: TlsPaths | None) -> None:
         assert self._socket is not None
         self._context = channel_context(tls) if tls else None
         self._server = await self._loop.loop.create_server(
@@ -172,7 +173,7 @@ class WebSocketServer:
             backlog=BACKLOG,
             ssl=self._context,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT if tls else None,
-            ssl_shutdown_timeout=GOODBYE if tls else None,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT if tls else None,
         )
 
     async def _end(self) -> None:
@@ -180,7 +181,7 @@ class WebSocketServer:
         self._server.close()
         for connection in list(self._all):
             connection.end("the server stops")
-        until = self._loop.loop.time() + GOODBYE
+        until = self._loop.loop.time() + CLOSE_TIMEOUT
         while self._all and self._loop.loop.time() < until:
             await asyncio.sleep(0.01)
         for connection in list(self._all):

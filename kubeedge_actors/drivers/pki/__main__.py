@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from kubeedge_actors.drivers.pki.orders import Order, fulfil
+from kubeedge_actors.drivers.pki.requests import PkiRequest, execute
 
 IDLE = 30.0
 
@@ -19,11 +19,11 @@ def main() -> int:
         if not line:
             return 0
         try:
-            order = msgspec.json.decode(line, type=Order)
+            order = msgspec.json.decode(line, type=PkiRequest)
         except msgspec.DecodeError as error:
             print(f"not an order: {error}", file=sys.stderr)
             return 1
-        sys.stdout.buffer.write(msgspec.json.encode(fulfil(order)) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.encode(execute(order)) + b"\n")
         sys.stdout.buffer.flush()
     return 0
 

@@ -1,6 +1,6 @@
 """Names, promises and plain values of the certificates that both sides share.
 
-Promises of every Authority
+Contract of every Authority
 * The CA survives restarts; what it signed stays valid. Private keys are written with mode 0600, each file whole or
   not at all.
 * `CertificateError` with one plain sentence for what was refused or can not be read; methods may be called from any
@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 SERVER_AUTH, CLIENT_AUTH = 1, 2
 """Extended key usages, numbered as on the wire (source: Go crypto/x509 ExtKeyUsage)."""
@@ -45,26 +47,26 @@ def node_of(common_name: str, organizations: Sequence[str]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CertificateInfo:
     """What one reads off a certificate.
 
-    Times are epoch seconds; `names` are the subject alternative names, addresses included; `key_id` identifies the
-    certificate's key, `authority_id` that of its issuer (empty when the certificate does not say).
+    Times are epoch seconds; `sans` are the subject alternative names, addresses included; `key_id` identifies the
+    certificate's key, `authority_key_id` that of its issuer (empty when the certificate does not say).
     """
 
     common_name: str
     organizations: tuple[str, ...]
     not_before: float
     not_after: float
-    names: tuple[str, ...] = ()
+    sans: tuple[str, ...] = ()
     key_id: bytes = b""
-    authority_id: bytes = b""
+    authority_key_id: bytes = b""
 
     def valid(self, now: float, margin: float = 0.0) -> bool:
         """True when it may be used now and for `margin` seconds more."""
         return self.not_before <= now < self.not_after - margin
 
-    def age(self, fraction: float) -> float:
+    def time_at(self, fraction: float) -> float:
         """The moment (epoch seconds) at which `fraction` of its life is over."""
         return self.not_before + fraction * (self.not_after - self.not_before)
 
@@ -77,7 +79,7 @@ class KeyPair:
     key: bytes
 
 
-class Authority(Protocol):
+class CertificateAuthority(Protocol):
     """What signs for edge nodes."""
 
     @property
@@ -92,3 +94,11 @@ class Authority(Protocol):
 
     def check_token(self, jwt: str) -> None:
         """Nothing when the token is genuine and not expired, otherwise `CertificateError`."""
+
+
+class TlsPaths(msgspec.Struct, frozen=True):
+    """Paths of three PEM files: the CA that the other side must chain to, our certificate, our private key."""
+
+    ca: str
+    cert: str
+    key: str

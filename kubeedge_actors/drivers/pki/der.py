@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from kubeedge_actors.drivers.pki.base import Facts
+from kubeedge_actors.drivers.pki.base import CertificateInfo
 from kubeedge_actors.errors import CertificateError
 
 SEQUENCE, UTC_TIME, OCTETS = 0x30, 0x17, 0x04
 VERSION, EXTENSIONS = 0xA0, 0xA3
 COMMON_NAME, ORGANIZATION = b"\x55\x04\x03", b"\x55\x04\x0a"
-KEY_ID, ALTERNATIVE_NAMES, AUTHORITY_ID = (
+SUBJECT_KEY_ID, SUBJECT_ALT_NAMES, AUTHORITY_KEY_ID = (
     b"\x55\x1d\x0e",
     b"\x55\x1d\x11",
     b"\x55\x1d\x23",
@@ -26,29 +26,29 @@ DNS_NAME, IP_ADDRESS, ISSUER_KEY = 0x82, 0x87, 0x80
 Element = tuple[int, bytes]
 
 
-def facts(certificate: bytes) -> Facts:
+def parse_certificate(certificate: bytes) -> CertificateInfo:
     """The facts of a DER certificate; `CertificateError` when it is not one."""
     try:
-        return _facts(certificate)
+        return _parse(certificate)
     except (ValueError, IndexError, StopIteration) as error:
         raise CertificateError("this is not a certificate") from error
 
 
-def _facts(certificate: bytes) -> Facts:
+def _parse(certificate: bytes) -> CertificateInfo:
     whole = _only(certificate, SEQUENCE)
     fields = [field for field in _elements(_only(whole, SEQUENCE)) if field[0] != VERSION]
     _serial, _algorithm, _issuer, validity, subject, key, *rest = fields
     (before_tag, before), (after_tag, after) = _elements(validity[1])
     attributes = list(_attributes(subject[1]))
     extensions = dict(_extensions(rest))
-    return Facts(
+    return CertificateInfo(
         common_name=next((text for oid, text in attributes if oid == COMMON_NAME), ""),
         organizations=tuple(text for oid, text in attributes if oid == ORGANIZATION),
         not_before=_time(before_tag, before),
         not_after=_time(after_tag, after),
-        names=tuple(_names(extensions[ALTERNATIVE_NAMES])) if ALTERNATIVE_NAMES in extensions else (),
-        key_id=_only(extensions[KEY_ID], OCTETS) if KEY_ID in extensions else _usual_key_id(key[1]),
-        authority_id=_authority_id(extensions[AUTHORITY_ID]) if AUTHORITY_ID in extensions else b"",
+        sans=tuple(_sans(extensions[SUBJECT_ALT_NAMES])) if SUBJECT_ALT_NAMES in extensions else (),
+        key_id=_only(extensions[SUBJECT_KEY_ID], OCTETS) if SUBJECT_KEY_ID in extensions else _usual_key_id(key[1]),
+        authority_key_id=_authority_key_id(extensions[AUTHORITY_KEY_ID]) if AUTHORITY_KEY_ID in extensions else b"",
     )
 
 
@@ -100,7 +100,7 @@ def _extensions(fields: list[Element]) -> Iterator[tuple[bytes, bytes]]:
             yield oid, value
 
 
-def _names(extension: bytes) -> Iterator[str]:
+def _sans(extension: bytes) -> Iterator[str]:
     import ipaddress  # a node's certificate has no names: an edge never gets here
 
     for tag, content in _elements(_only(extension, SEQUENCE)):
@@ -116,5 +116,5 @@ def _usual_key_id(key: bytes) -> bytes:
     return hashlib.sha1(bits[1:], usedforsecurity=False).digest()
 
 
-def _authority_id(extension: bytes) -> bytes:
+def _authority_key_id(extension: bytes) -> bytes:
     return dict(_elements(_only(extension, SEQUENCE))).get(ISSUER_KEY, b"")

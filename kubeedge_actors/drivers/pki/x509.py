@@ -61,7 +61,7 @@ def issue(
     )
 
 
-def new_request(subject: Subject) -> tuple[bytes, bytes]:
+def new_csr(subject: Subject) -> tuple[bytes, bytes]:
     """A certificate request and its new private key (source: KubeEdge edge/pkg/edgehub/certificate/certmanager.go)."""
     key = ec.generate_private_key(ec.SECP256R1())
     parts = [
@@ -76,7 +76,7 @@ def new_request(subject: Subject) -> tuple[bytes, bytes]:
     return request.public_bytes(serialization.Encoding.DER), _key_der(key)
 
 
-def sign_request(
+def sign_csr(
     ca: KeyPair,
     csr: bytes,
     subject: Subject,

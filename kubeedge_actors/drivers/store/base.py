@@ -1,6 +1,6 @@
 """Durable memory of one edge node: what its modules need from a database, and what it promises.
 
-Promises of every Store
+Contract of every Store
 * A method that writes has committed when it returns; after `kill -9` the write is there, or the call never returned.
 * A list of changes is one transaction: all of it or none of it.
 * All methods may be called from any thread; writers wait for each other.
@@ -200,10 +200,10 @@ class OutboxStore(Protocol):
     def apply(self, added: Sequence[OutboxRow], removed: Sequence[str]) -> None:
         """One transaction: remove the rows with these message ids, then add rows."""
 
-    def holds(self, msg_ids: Sequence[str]) -> set[str]:
+    def contains(self, msg_ids: Sequence[str]) -> set[str]:
         """Which of these message ids are in the outbox."""
 
-    def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
+    def pending(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
         """Rows in the order of their numbers: those with (without) a key, behind a number, at most `limit` (0: all)."""
 
     def count(self) -> int:
@@ -228,7 +228,7 @@ class Store(Protocol):
     @property
     def outbox(self) -> OutboxStore: ...
     @property
-    def topics(self) -> NameStore: ...
+    def subscribed_topics(self) -> NameStore: ...
     @property
-    def targets(self) -> NameStore: ...
+    def target_urls(self) -> NameStore: ...
     def close(self) -> None: ...

@@ -19,9 +19,9 @@ def migrate(path: Path, version: int, patience: float) -> None:
     database: Any = peewee.SqliteDatabase(str(path), timeout=patience, pragmas={"synchronous": "full"})
     try:
         with database.connection_context():
-            for number in range(version, len(schema.STEPS)):
+            for number in range(version, len(schema.MIGRATIONS)):
                 with database.atomic("IMMEDIATE"):
-                    for statement in schema.statements(schema.STEPS[number]):
+                    for statement in schema.statements(schema.MIGRATIONS[number]):
                         database.execute_sql(statement)
                     database.execute_sql(f"PRAGMA user_version = {number + 1}")
     except peewee.PeeweeException as error:

@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS sub_topics (topic text, PRIMARY KEY (topic));
 CREATE TABLE IF NOT EXISTS target_urls (url text, PRIMARY KEY (url));
 """
 # In a database of the original a property may stand twice (it has no such index), and "" is what was never given.
-_ADOPTED: Final = """
+_FROM_KUBEEDGE: Final = """
 DELETE FROM device_attr WHERE id NOT IN (SELECT max(id) FROM device_attr GROUP BY deviceid, name);
 DELETE FROM device_twin WHERE id NOT IN (SELECT max(id) FROM device_twin GROUP BY deviceid, name);
 UPDATE device_twin SET expected = NULL WHERE expected = '' AND coalesce(expected_meta, '') = '';
@@ -61,7 +61,7 @@ CREATE UNIQUE INDEX device_attr_identity ON device_attr (deviceid, name);
 CREATE UNIQUE INDEX device_twin_identity ON device_twin (deviceid, name);
 CREATE INDEX meta_type ON meta (type);
 """
-_OURS: Final = """
+_ADDED: Final = """
 CREATE TABLE desired (deviceid text NOT NULL, name text NOT NULL, value text NOT NULL, PRIMARY KEY (deviceid, name));
 CREATE TABLE outbox (
     number integer PRIMARY KEY AUTOINCREMENT, msg_id text NOT NULL UNIQUE, frame text NOT NULL, key text NOT NULL
@@ -75,7 +75,7 @@ CREATE TABLE twin_history (
 ) WITHOUT ROWID;
 """
 
-STEPS: Final = (_KUBEEDGE + _ADOPTED + _OURS, _HISTORY)
+MIGRATIONS: Final = (_KUBEEDGE + _FROM_KUBEEDGE + _ADDED, _HISTORY)
 """Step n takes `PRAGMA user_version` n to n + 1; its statements end with a semicolon and hold none."""
 
 

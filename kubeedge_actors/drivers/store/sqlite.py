@@ -1,4 +1,4 @@
-"""A Store in one SQLite file (file.py): what each part of it reads and writes, as plain statements.
+"""A Store in one SQLite file (database.py): what each part of it reads and writes, as plain statements.
 
 An ORM would cost 100-120 us a row, more than a commit shared by many rows, and 3 MB of memory.
 """
@@ -23,7 +23,7 @@ from kubeedge_actors.drivers.store.base import (
     TwinChanges,
     TwinRow,
 )
-from kubeedge_actors.drivers.store.file import DatabaseFile
+from kubeedge_actors.drivers.store.database import DatabaseFile
 
 IDS_PER_QUERY = 500  # SQLite's limit of variables is 999 in old builds
 
@@ -77,8 +77,8 @@ class SqliteStore:
         self.meta = _Meta(self._file)
         self.twin = _Twin(self._file)
         self.outbox = _Outbox(self._file)
-        self.topics = _Names(self._file, "sub_topics", "topic")
-        self.targets = _Names(self._file, "target_urls", "url")
+        self.subscribed_topics = _Names(self._file, "sub_topics", "topic")
+        self.target_urls = _Names(self._file, "target_urls", "url")
 
     def close(self) -> None:
         """Give the file back; every later call is a StoreError."""
@@ -221,7 +221,7 @@ class _Outbox:
             (PUT_OUTBOX, _outbox_values(added)),
         )
 
-    def holds(self, msg_ids: Sequence[str]) -> set[str]:
+    def contains(self, msg_ids: Sequence[str]) -> set[str]:
         found: set[str] = set()
         for start in range(0, len(msg_ids), IDS_PER_QUERY):
             asked = list(msg_ids[start : start + IDS_PER_QUERY])
@@ -230,7 +230,7 @@ class _Outbox:
             found.update(msg_id for (msg_id,) in rows)
         return found
 
-    def waiting(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
+    def pending(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
         wanted = "" if keyed is None else f"AND (key != '') = {keyed:d}"
         query = f"{OUTBOX} WHERE number > ? {wanted} ORDER BY number LIMIT ?"
         return [OutboxRow(*row) for row in self._file.rows(query, (after, limit or -1))]

@@ -13,17 +13,17 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Actor
-from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.events import Events
+from kubeedge_actors.supervisors.future import LocalFuture
 from kubeedge_actors.supervisors.incarnation import Incarnation
-from kubeedge_actors.supervisors.lifecycle import LIVE, State
-from kubeedge_actors.supervisors.mailbox import Mailbox, Room
-from kubeedge_actors.supervisors.promise import LocalPromise
+from kubeedge_actors.supervisors.lifecycle import ACTIVE_STATES, State
+from kubeedge_actors.supervisors.mailbox import Mailbox, WaitResult
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry
+from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.tracing import Tracer
 
 
@@ -39,38 +39,38 @@ class System(Protocol):
     def engine(self) -> Engine: ...
     @property
     def lock(self) -> threading.RLock: ...
-    def deciding(self) -> AbstractContextManager[None]: ...
-    def chance(self) -> float: ...
+    def decision_lock(self) -> AbstractContextManager[None]: ...
+    def random(self) -> float: ...
     def publish(self, message: object, sender: str = "") -> int: ...
     def root_started(self) -> None: ...
     def root_stopped(self, error: str) -> None: ...
-    def bury(
-        self, recipient: str, message: object, reason: Reason, sender: str = "", deliveries: int = 0, error: str = "",
+    def to_dead_letters(
+        self, recipient: str, message: object, reason: Reason, sender: str = "", failed_deliveries: int = 0, error: str = "",
         text: str = "", trace: str = "",
     ) -> None: ...  # fmt: skip
 
 
 class Runnable(Protocol):
-    """A cell, as an engine and what runs in it see it. `seat`: who may run it now; the engine's own affair."""
+    """A cell, as an engine and what runs in it see it. `worker`: who may run it now; the engine's own affair."""
 
     name: str
     spec: ChildSpec
-    runtime: System
-    box: Mailbox
+    system: System
+    mailbox: Mailbox
     ref: Ref
     clock: Clock
     log: logging.Logger
     state: State
     incarnation: Incarnation | None
-    seat: object
+    worker: object
 
     @property
     def engine(self) -> Engine: ...
     @property
-    def stopping(self) -> bool: ...
+    def is_stopping_or_stopped(self) -> bool: ...
     def run(self, limit: int, /) -> bool: ...
     def has_work(self) -> bool: ...
-    def bury(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
+    def to_dead_letters(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
     def inject_failure(self, error: BaseException) -> None: ...
 
 
@@ -87,16 +87,16 @@ class Scheduler(Protocol):
 class Dispatcher(Protocol):
     """Runs cells: one whose mailbox calls `wake` gets `run` soon after, never twice at once with the same seat."""
 
-    def open(self, cell: Runnable) -> None:
+    def attach(self, cell: Runnable) -> None:
         """Give the cell a new seat and its mailbox a `wake`: it gets turns. Who held an earlier seat gets no more."""
 
-    def close(self, cell: Runnable) -> None:
+    def detach(self, cell: Runnable) -> None:
         """The cell needs no more turns."""
 
     def current(self) -> Runnable | None:
         """The cell whose turn it is in this thread."""
 
-    def stack(self, cell: Runnable) -> str:
+    def stack_trace(self, cell: Runnable) -> str:
         """Where the cell's code is at the moment, as text; empty when that is not known."""
 
     def shut_down(self) -> None:
@@ -106,13 +106,13 @@ class Dispatcher(Protocol):
 class Waiting(Protocol):
     """Makes whoever runs here wait, without waiting for ever for itself."""
 
-    def wait(self, promise: LocalPromise, timeout: float) -> None:
+    def wait(self, future: LocalFuture, timeout: float) -> None:
         """Return when the promise is settled or the time is over."""
 
-    def await_room(self, cell: Runnable) -> Room:
+    def await_room(self, cell: Runnable) -> WaitResult:
         """Wait until the cell's mailbox may have room, unless that would be for ever."""
 
-    def release(self, cell: Runnable) -> None:
+    def unblock(self, cell: Runnable) -> None:
         """The cell is to stop: if its handler waits for room somewhere, let it in."""
 
 
@@ -122,13 +122,13 @@ class Placement(Protocol):
     def check(self, spec: ChildSpec) -> None:
         """RegistrationError when such an actor can not be run here."""
 
-    def make(self, cell: Runnable) -> Actor:
+    def create_actor(self, cell: Runnable) -> Actor:
         """A new instance, or what stands for it here; raises whatever the factory does. In a turn of the cell."""
 
-    def abandon(self, incarnation: Incarnation) -> None:
+    def kill(self, incarnation: Incarnation) -> None:
         """It was replaced because its turn did not end: end what can be ended."""
 
-    def where(self, cell: Runnable) -> dict[str, Any]:
+    def location(self, cell: Runnable) -> dict[str, Any]:
         """Where the actor lives, as plain data for the tree: `isolation`, and for a process `pid` and `host`."""
 
 
@@ -138,6 +138,6 @@ class Engine(Dispatcher, Scheduler, Waiting, Placement, Protocol):
     """
 
 
-def starts_before(me: Runnable, other: Runnable) -> bool:
+def would_deadlock_on_start(me: Runnable, other: Runnable) -> bool:
     """True when `other` may be waiting for `me` to start: then `me` can not wait for it."""
-    return me.state is State.STARTING and other.state not in LIVE
+    return me.state is State.STARTING and other.state not in ACTIVE_STATES

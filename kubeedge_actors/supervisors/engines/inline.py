@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any
 
 from kubeedge_actors.supervisors.actor import Actor
-from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.clock import Clock, ManualClock
-from kubeedge_actors.supervisors.engines.base import Runnable, starts_before
-from kubeedge_actors.supervisors.engines.timers import Schedule
+from kubeedge_actors.supervisors.engines.base import Runnable, would_deadlock_on_start
+from kubeedge_actors.supervisors.engines.timers import TimerQueue
+from kubeedge_actors.supervisors.future import LocalFuture
 from kubeedge_actors.supervisors.incarnation import Incarnation
-from kubeedge_actors.supervisors.mailbox import Room
-from kubeedge_actors.supervisors.promise import LocalPromise
+from kubeedge_actors.supervisors.mailbox import WaitResult
+from kubeedge_actors.supervisors.specs import ChildSpec
 
 
 class InlineEngine:
     """Runs actors in the thread that calls `run` or `advance`; they take turns, one message each.
 
-    Where another thread would wait (`Promise.get`, a full mailbox) it runs the other actors meanwhile, and moves the
+    Where another thread would wait (`Future.get`, a full mailbox) it runs the other actors meanwhile, and moves the
     clock to the next timer when only time can help.
     """
 
@@ -29,8 +29,8 @@ class InlineEngine:
         self._ready: deque[Runnable] = deque()
         self._queued: set[Runnable] = set()
         self._stack: list[Runnable] = []
-        self._seats: list[object] = []
-        self._schedule = Schedule()
+        self._workers: list[object] = []
+        self._timers = TimerQueue()
 
     def use_clock(self, clock: Clock | None) -> Clock:
         """The engine's clock, unless another manual one is given."""
@@ -62,11 +62,11 @@ class InlineEngine:
             self.clock.advance(ahead)
 
     def _fire_next(self, until: float) -> bool:
-        due = self._schedule.first_due()
+        due = self._timers.first_due()
         if due is None or due > until:
             return False
         self._move_to(due)
-        action = self._schedule.take(max(due, self.clock.monotonic()))
+        action = self._timers.pop_due(max(due, self.clock.monotonic()))
         if action is not None:
             action()
         return True
@@ -83,17 +83,17 @@ class InlineEngine:
         return False
 
     def _turn(self, cell: Runnable) -> None:
-        cell.box.idle = False
+        cell.mailbox.idle = False
         self._stack.append(cell)
-        self._seats.append(cell.seat)
+        self._workers.append(cell.worker)
         try:
             more = cell.run(1)
         finally:
             self._stack.pop()
-            self._seats.pop()
-        if cell.seat is None:
+            self._workers.pop()
+        if cell.worker is None:
             return
-        cell.box.idle = True
+        cell.mailbox.idle = True
         if more or cell.has_work():
             self._wake(cell)
 
@@ -105,61 +105,61 @@ class InlineEngine:
     def check(self, spec: ChildSpec) -> None:
         """Any will do."""
 
-    def make(self, cell: Runnable) -> Actor:
+    def create_actor(self, cell: Runnable) -> Actor:
         """The instance itself, whatever isolation it asks for: a test wants to look at it."""
         return cell.spec.factory()
 
-    def abandon(self, incarnation: Incarnation) -> None:
+    def kill(self, incarnation: Incarnation) -> None:
         """Nothing can be ended: who asks is further up the same stack."""
 
-    def where(self, cell: Runnable) -> dict[str, Any]:
+    def location(self, cell: Runnable) -> dict[str, Any]:
         """In the thread of whoever runs the engine."""
         return {"isolation": "inline"}
 
-    def open(self, cell: Runnable) -> None:
+    def attach(self, cell: Runnable) -> None:
         """Give the cell turns."""
-        cell.seat = object()
-        cell.box.wake = partial(self._wake, cell)
-        cell.box.idle = True
+        cell.worker = object()
+        cell.mailbox.wake = partial(self._wake, cell)
+        cell.mailbox.idle = True
         self._wake(cell)
 
-    def close(self, cell: Runnable) -> None:
+    def detach(self, cell: Runnable) -> None:
         """Nothing to do: without a seat it gets no turns."""
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Keep the action until `advance` passes its time."""
-        return partial(self._schedule.cancel, self._schedule.add(self.clock.monotonic() + seconds, action))
+        return partial(self._timers.cancel, self._timers.add(self.clock.monotonic() + seconds, action))
 
-    def wait(self, promise: LocalPromise, timeout: float) -> None:
+    def wait(self, future: LocalFuture, timeout: float) -> None:
         """Run the others until the promise is settled, moving the clock when only time can help."""
         until = self.clock.monotonic() + timeout
-        while not promise.done:
+        while not future.done:
             if not self._step() and not self._fire_next(until):
                 self._move_to(until)
                 return
 
-    def await_room(self, cell: Runnable) -> Room:
+    def await_room(self, cell: Runnable) -> WaitResult:
         """Let the actor with the full mailbox work; one that is waiting itself can not."""
-        while cell.box.full():
+        while cell.mailbox.full():
             me = self.current()
-            if cell in self._stack or (me is not None and starts_before(me, cell)):
-                return Room.WOULD_BE_FOR_EVER
+            if cell in self._stack or (me is not None and would_deadlock_on_start(me, cell)):
+                return WaitResult.DEADLOCK
             if not cell.has_work():
-                return Room.CANNOT_WAIT
+                return WaitResult.IMPOSSIBLE
             self._turn(cell)
-        return Room.LOOK_AGAIN
+        return WaitResult.RETRY
 
-    def release(self, cell: Runnable) -> None:
+    def unblock(self, cell: Runnable) -> None:
         """Nobody waits: there is one thread."""
 
     def current(self) -> Runnable | None:
         """The innermost running cell; None when its incarnation was replaced, and what runs is nobody's any more."""
-        return self._stack[-1] if self._stack and self._stack[-1].seat is self._seats[-1] else None
+        return self._stack[-1] if self._stack and self._stack[-1].worker is self._workers[-1] else None
 
-    def stack(self, cell: Runnable) -> str:
+    def stack_trace(self, cell: Runnable) -> str:
         """Not known: who asks is further up the same stack."""
         return ""
 
     def shut_down(self) -> None:
         """Forget the timers."""
-        self._schedule.clear()
+        self._timers.clear()

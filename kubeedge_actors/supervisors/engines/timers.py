@@ -15,11 +15,11 @@ Action = Callable[[], object]
 
 JOIN = 1.0
 """Seconds that the end of the thread is waited for; it is a daemon."""
-TIDY = 64
+COMPACT_AT = 64
 """Cancelled entries are only worth a sweep when there are more than this many, and more than live ones."""
 
 
-class Entry:
+class TimerHandle:
     """One action; `action` is None once it was taken or cancelled."""
 
     __slots__ = ("action", "due", "number")
@@ -28,16 +28,16 @@ class Entry:
         self.due, self.number = due, number
         self.action: Action | None = action
 
-    def __lt__(self, other: Entry) -> bool:
+    def __lt__(self, other: TimerHandle) -> bool:
         return (self.due, self.number) < (other.due, other.number)
 
 
-class Schedule:
+class TimerQueue:
     """Actions in the order of their times, and of their adding at the same time.
 
     `cancel` may be called at any moment, from any thread and from a finalizer; the others one at a time.
 
-    >>> schedule = Schedule()
+    >>> schedule = TimerQueue()
     >>> late, early = schedule.add(2.0, print), schedule.add(1.0, print)
     >>> schedule.first_due(), schedule.take(0.5) is None, schedule.take(1.0) is print
     (1.0, True, True)
@@ -46,26 +46,26 @@ class Schedule:
     """
 
     def __init__(self) -> None:
-        self._heap: list[Entry] = []
+        self._heap: list[TimerHandle] = []
         self._number = 0
         self._cancelled = 0
 
-    def add(self, due: float, action: Action) -> Entry:
+    def add(self, due: float, action: Action) -> TimerHandle:
         """Have `action` taken at `due`."""
-        if self._cancelled > max(TIDY, len(self._heap) // 2):
-            self._tidy()
+        if self._cancelled > max(COMPACT_AT, len(self._heap) // 2):
+            self._compact()
         self._number += 1
-        entry = Entry(due, self._number, action)
+        entry = TimerHandle(due, self._number, action)
         heapq.heappush(self._heap, entry)
         return entry
 
-    def cancel(self, entry: Entry) -> None:
+    def cancel(self, entry: TimerHandle) -> None:
         """Not any more; harmless when it was taken."""
         if entry.action is not None:
             entry.action = None
             self._cancelled += 1
 
-    def _tidy(self) -> None:
+    def _compact(self) -> None:
         self._heap = [each for each in self._heap if each.action is not None]
         heapq.heapify(self._heap)
         self._cancelled = 0
@@ -77,7 +77,7 @@ class Schedule:
             self._cancelled = max(0, self._cancelled - 1)
         return self._heap[0].due if self._heap else None
 
-    def take(self, now: float) -> Action | None:
+    def pop_due(self, now: float) -> Action | None:
         """The next action that is due, or None."""
         due = self.first_due()
         if due is None or due > now:
@@ -95,22 +95,22 @@ class Schedule:
         self._cancelled = 0
 
 
-class Timers:
+class TimerThread:
     """A schedule, and the thread that waits for what is first in it."""
 
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
-        self._schedule = Schedule()
+        self._queue = TimerQueue()
         self._changed = threading.Condition(threading.Lock())
         self._thread: threading.Thread | None = None
         self._ended = False
 
-    def add(self, seconds: float, action: Action) -> Entry:
+    def add(self, seconds: float, action: Action) -> TimerHandle:
         """Call `action` in `seconds`."""
         due = self.clock.monotonic() + seconds
         with self._changed:
-            first = self._schedule.first_due()
-            entry = self._schedule.add(due, action)
+            first = self._queue.first_due()
+            entry = self._queue.add(due, action)
             if self._thread is None and not self._ended:
                 self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
                 self._thread.start()
@@ -118,15 +118,15 @@ class Timers:
                 self._changed.notify()
         return entry
 
-    def cancel(self, entry: Entry) -> None:
+    def cancel(self, entry: TimerHandle) -> None:
         """Not any more. Takes no lock: a reply that is garbage-collected cancels too, wherever that happens."""
-        self._schedule.cancel(entry)
+        self._queue.cancel(entry)
 
     def current(self) -> bool:
         """True in the timer thread."""
         return threading.current_thread() is self._thread
 
-    def look(self) -> None:
+    def clock_moved(self) -> None:
         """The clock was moved."""
         with self._changed:
             self._changed.notify()
@@ -135,7 +135,7 @@ class Timers:
         """End the thread and forget what was to come."""
         with self._changed:
             self._ended = True
-            self._schedule.clear()
+            self._queue.clear()
             self._changed.notify()
         if self._thread is not None and not self.current():
             self._thread.join(JOIN)
@@ -147,9 +147,9 @@ class Timers:
                 if self._ended:
                     return
                 now = self.clock.monotonic()
-                action = self._schedule.take(now)
+                action = self._queue.pop_due(now)
                 if action is None:
-                    due = self._schedule.first_due()
+                    due = self._queue.first_due()
                     self._changed.wait(None if due is None or by_hand else due - now)
                     continue
             try:

@@ -12,14 +12,14 @@ import msgspec
 
 from kubeedge_actors import __version__
 from kubeedge_actors.actors.metamanager.metaserver import discovery
-from kubeedge_actors.actors.metamanager.metaserver.discovery import Known
-from kubeedge_actors.actors.metamanager.metaserver.paths import Named, parse
-from kubeedge_actors.actors.metamanager.metaserver.tables import table
-from kubeedge_actors.actors.metamanager.metaserver.watching import events
-from kubeedge_actors.drivers.http.base import Question, Reply
+from kubeedge_actors.actors.metamanager.metaserver.discovery import APIResource
+from kubeedge_actors.actors.metamanager.metaserver.printers import table
+from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
+from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
+from kubeedge_actors.drivers.http.base import ServerRequest, ServerResponse
 from kubeedge_actors.drivers.store.base import MetaStore, ObjectRow
 from kubeedge_actors.errors import ClusterError, StoreError
-from kubeedge_actors.wire import names
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json
 
 Matching = Callable[[str, str], Callable[[Json], bool]]
@@ -37,21 +37,21 @@ class Api:
         self._matching = matching
         self._now = now
 
-    def __call__(self, question: Question) -> Reply:
+    def __call__(self, question: ServerRequest) -> ServerResponse:
         """The reply; never an exception for the client's or the store's sake."""
         try:
             return self._answer(question)
         except ClusterError as error:
             return _reply(error.status, error.code)
         except StoreError as error:
-            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", str(error))
+            return error_reply(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", str(error))
 
-    def _answer(self, question: Question) -> Reply:
+    def _answer(self, question: ServerRequest) -> ServerResponse:
         if question.method not in READS:
             sentence = "this API of an edge node can only be read: change objects in the cloud"
-            return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", sentence)
+            return error_reply(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", sentence)
         if question.path.startswith(HEALTH):
-            return Reply(200, b"ok", "text/plain")
+            return ServerResponse(200, b"ok", "text/plain")
         asked = parse(question.path)
         if asked is None or not asked.plural:
             found = self._discover(question.path.rstrip("/"), asked)
@@ -60,18 +60,18 @@ class Api:
 
     # --- discovery ------------------------------------------------------------------------------------------------
 
-    def _known(self) -> dict[tuple[str, str, str], Known]:
-        return discovery.known(_known_of(row) for row in self._store.resources())
+    def _api_resources(self) -> dict[tuple[str, str, str], APIResource]:
+        return discovery.api_resources(_api_resource_of(row) for row in self._store.resources())
 
-    def _discover(self, path: str, asked: Named | None) -> Json | None:
+    def _discover(self, path: str, asked: RequestInfo | None) -> Json | None:
         if asked is not None:
-            return discovery.resources(asked, self._known().values())
+            return discovery.resources(asked, self._api_resources().values())
         if path == "/version":
             major, minor = GIT_VERSION[1:].split(".")[:2]
             return {"major": major, "minor": minor, "gitVersion": f"{GIT_VERSION}{__version__}", "platform": "linux"}
         if path == "/api":
             return discovery.versions()
-        listed = discovery.groups(self._known().values())
+        listed = discovery.groups(self._api_resources().values())
         if path == "/apis":
             return listed
         one = [each for each in listed["groups"] if path == f"/apis/{each['name']}"]
@@ -79,17 +79,17 @@ class Api:
 
     # --- objects --------------------------------------------------------------------------------------------------
 
-    def _read(self, question: Question, asked: Named) -> Reply:
-        resource = self._known().get((asked.group, asked.version, asked.plural))
+    def _read(self, question: ServerRequest, asked: RequestInfo) -> ServerResponse:
+        resource = self._api_resources().get((asked.group, asked.version, asked.plural))
         if resource is None or asked.subresource:
             return unknown_path()
         if asked.name:
-            row = self._store.object(asked.key(asked.namespace or names.CLUSTER_SCOPE))
+            row = self._store.object(asked.key(asked.namespace or constants.CLUSTER_SCOPE))
             if row is None:
                 return not_found(asked)
-            return _reply(self._shown(question, asked, [whole(row, resource)], "") or whole(row, resource))
+            return _reply(self._shown(question, asked, [full_object(row, resource)], "") or full_object(row, resource))
         if question.query.get("watch") in ("1", "true"):
-            return Reply(200, stream=self._watch(question, asked, resource))
+            return ServerResponse(200, stream=self._watch(question, asked, resource))
         objects, version = self._list(question, asked, resource)
         listed = {
             "kind": f"{resource.kind}List",
@@ -99,57 +99,59 @@ class Api:
         }
         return _reply(self._shown(question, asked, objects, version) or listed)
 
-    def _list(self, question: Question, asked: Named, resource: Known) -> tuple[list[Json], str]:
+    def _list(self, question: ServerRequest, asked: RequestInfo, resource: APIResource) -> tuple[list[Json], str]:
         matches = self._matching(question.query.get("labelSelector", ""), question.query.get("fieldSelector", ""))
         rows = self._store.objects(asked.resource, asked.namespace)
         version = str(max((row.resource_version for row in rows), default=0))
-        return [each for row in rows if matches(each := whole(row, resource))], version
+        return [each for row in rows if matches(each := full_object(row, resource))], version
 
-    def _shown(self, question: Question, asked: Named, objects: list[Json], version: str) -> Json | None:
+    def _shown(self, question: ServerRequest, asked: RequestInfo, objects: list[Json], version: str) -> Json | None:
         """A table if the client prefers one."""
         wants_table = "as=Table" in question.headers.get("accept", "").partition(",application/json,")[0]
         return table(asked.plural, objects, self._now(), version) if wants_table else None
 
-    def _watch(self, question: Question, asked: Named, resource: Known) -> Generator[bytes, None, None]:
+    def _watch(
+        self, question: ServerRequest, asked: RequestInfo, resource: APIResource
+    ) -> Generator[bytes, None, None]:
         def shape(each: Json) -> Json:
             return self._shown(question, asked, [each], str(each["metadata"].get("resourceVersion", ""))) or each
 
         since = question.query.get("resourceVersion", "")
         seconds = float(question.query.get("timeoutSeconds") or 3600)
-        return events(lambda: self._list(question, asked, resource)[0], shape, since, seconds)
+        return watch_events(lambda: self._list(question, asked, resource)[0], shape, since, seconds)
 
 
-def whole(row: ObjectRow, resource: Known) -> Json:
+def full_object(row: ObjectRow, resource: APIResource) -> Json:
     """The object of a row; what was stored says itself what it is, in any case it says it here."""
     found: Json = msgspec.json.decode(row.value)
     version = f"{resource.group}/{resource.version}" if resource.group else resource.version
     return {"kind": resource.kind, "apiVersion": version, **found}
 
 
-def _known_of(row: ObjectRow) -> Known:
+def _api_resource_of(row: ObjectRow) -> APIResource:
     group_version, _, plural = row.group_version_resource.partition(", Resource=")
     group, _, version = group_version.rpartition("/")
     kind = str(msgspec.json.decode(row.value).get("kind") or plural)
-    return Known(group, version, plural, kind, row.namespace != names.CLUSTER_SCOPE)
+    return APIResource(group, version, plural, kind, row.namespace != constants.CLUSTER_SCOPE)
 
 
-def _reply(content: Json, status: int = 200) -> Reply:
-    return Reply(status, msgspec.json.encode(content) + b"\n")
+def _reply(content: Json, status: int = 200) -> ServerResponse:
+    return ServerResponse(status, msgspec.json.encode(content) + b"\n")
 
 
-def refusal(status: int, reason: str, sentence: str, **more: Json) -> Reply:
+def error_reply(status: int, reason: str, sentence: str, **more: Json) -> ServerResponse:
     """An error as a Status."""
     head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
     return _reply({**head, "message": sentence, "reason": reason, **more, "code": int(status)}, status)
 
 
-def unknown_path() -> Reply:
+def unknown_path() -> ServerResponse:
     """There is no such resource."""
-    return refusal(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource", details={})
+    return error_reply(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource", details={})
 
 
-def not_found(asked: Named) -> Reply:
+def not_found(asked: RequestInfo) -> ServerResponse:
     """There is no such object."""
     what = f"{asked.plural}.{asked.group}" if asked.group else asked.plural
     details = {"name": asked.name, "kind": asked.plural, **({"group": asked.group} if asked.group else {})}
-    return refusal(HTTPStatus.NOT_FOUND, "NotFound", f'{what} "{asked.name}" not found', details=details)
+    return error_reply(HTTPStatus.NOT_FOUND, "NotFound", f'{what} "{asked.name}" not found', details=details)

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kubeedge_actors.actors.metamanager.metaserver.paths import Named
-from kubeedge_actors.wire.kinds import BY_TYPE
+from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo
+from kubeedge_actors.wire.gvr import BY_TYPE
 from kubeedge_actors.wire.messages import Json
 
 VERBS = ["get", "list", "watch"]
-SHORT = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persistentvolumes": ["pv"]}
+SHORT_NAMES = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persistentvolumes": ["pv"]}
 
 
-class Known(msgspec.Struct, frozen=True):
+class APIResource(msgspec.Struct, frozen=True):
     """One resource."""
 
     group: str
@@ -27,16 +27,16 @@ class Known(msgspec.Struct, frozen=True):
     namespaced: bool
 
 
-def known(stored: Iterable[Known]) -> dict[tuple[str, str, str], Known]:
+def api_resources(stored: Iterable[APIResource]) -> dict[tuple[str, str, str], APIResource]:
     """All resources by group, version and plural."""
     found = {(one.group, one.version, one.plural): one for one in stored}
     for kind in BY_TYPE.values():
-        one = Known(*kind)
+        one = APIResource(*kind)
         found.setdefault((one.group, one.version, one.plural), one)
     return found
 
 
-def groups(resources: Iterable[Known]) -> Json:
+def groups(resources: Iterable[APIResource]) -> Json:
     """/apis."""
     versions: dict[str, set[str]] = {}
     for one in resources:
@@ -56,7 +56,7 @@ def versions() -> Json:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
 
 
-def resources(asked: Named, all_known: Iterable[Known]) -> Json | None:
+def resources(asked: RequestInfo, all_known: Iterable[APIResource]) -> Json | None:
     """/api/<version> and /apis/<group>/<version>; None when there is no such group."""
     found = [
         {
@@ -65,7 +65,7 @@ def resources(asked: Named, all_known: Iterable[Known]) -> Json | None:
             "namespaced": one.namespaced,
             "kind": one.kind,
             "verbs": VERBS,
-            **({"shortNames": SHORT[one.plural]} if one.plural in SHORT else {}),
+            **({"shortNames": SHORT_NAMES[one.plural]} if one.plural in SHORT_NAMES else {}),
         }
         for one in all_known
         if (one.group, one.version) == (asked.group, asked.version)

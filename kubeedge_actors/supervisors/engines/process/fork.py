@@ -8,30 +8,30 @@ import threading
 from collections.abc import Collection
 from typing import Any
 
-from kubeedge_actors.supervisors.engines.process.far import far_side
+from kubeedge_actors.supervisors.engines.process.worker import worker_main
 
 DESCRIPTORS = 1024
 """So many a process that starts others may have open; they are not for those."""
 _KEEP = "KUBEEDGE_ACTORS_LIFELINE"
 
 
-def hang_on(lifeline: Collection[int], private: Collection[int]) -> None:
+def exit_when_closed(pipe: Collection[int], close_in_child: Collection[int]) -> None:
     """Have every process that is forked from now on end with the lifeline (the first of the two descriptors that it keeps), and not
-    hold the `private` ones.
+    hold the `close_in_child` ones.
     """
-    keep = tuple(lifeline)
+    keep = tuple(pipe)
     os.environ[_KEEP] = ",".join(map(str, keep))
-    left = list(private)
+    left = list(close_in_child)
 
     def watch() -> None:
         while left:  # once: what is forked from a forked one has none of them
             os.close(left.pop())
-        threading.Thread(target=_end_with, args=(keep[0],), name="lifeline", daemon=True).start()
+        threading.Thread(target=_exit_with, args=(keep[0],), name="lifeline", daemon=True).start()
 
     os.register_at_fork(after_in_child=watch)
 
 
-def _end_with(lifeline: int) -> None:
+def _exit_with(lifeline: int) -> None:
     while os.read(lifeline, 1):
         continue
     os._exit(0)
@@ -44,7 +44,7 @@ def fork_actor(call: dict[str, Any]) -> None:
         return
     try:
         _make_a_process_of_its_own()
-        far_side(**call)
+        worker_main(**call)
     finally:
         os._exit(1)
 

@@ -15,9 +15,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kubeedge_actors.errors import Stopped
-from kubeedge_actors.supervisors.engines.process.carry import Carrier, Pickled
-from kubeedge_actors.supervisors.engines.process.line import TICKET, Line, answer_call
+from kubeedge_actors.errors import ActorStopped
+from kubeedge_actors.supervisors.engines.process.channel import SESSION_ID, Channel, accept
+from kubeedge_actors.supervisors.engines.process.serialization import PickleSerializer, Serializer
 
 STARTING = 10.0
 """Seconds that a process may take to call home; a host of the convention that does not answer takes that long."""
@@ -37,78 +37,78 @@ class Convention:
 
 
 class Launcher:
-    """Starts processes for one engine. The first one costs the start of a warden (see warden.py) as well."""
+    """Starts processes for one engine. The first one costs the start of a fork server (see forkserver.py) as well."""
 
-    def __init__(self, convention: Convention | None = None, carrier: Carrier | None = None) -> None:
-        self.carrier: Carrier = Pickled() if carrier is None else carrier
+    def __init__(self, convention: Convention | None = None, serializer: Serializer | None = None) -> None:
+        self.serializer: Serializer = PickleSerializer() if serializer is None else serializer
         self._convention = Convention() if convention is None else convention
         self._lock = threading.Lock()
-        self._expected: dict[bytes, tuple[bytes, queue.SimpleQueue[Line | str]]] = {}
-        self._wardens: list[Warden] = []
-        self._doors: dict[bool, socket.socket] = {}
+        self._expected: dict[bytes, tuple[bytes, queue.SimpleQueue[Channel | str]]] = {}
+        self._fork_servers: list[ForkServer] = []
+        self._listeners: dict[bool, socket.socket] = {}
         self._closed = False
 
-    def launch(self, name: str, host: str) -> Line:
+    def launch(self, name: str, host: str) -> Channel:
         """The line of a new process, here or on that host. OSError, Stopped or TimeoutError when there is none."""
-        ticket, key = secrets.token_bytes(TICKET), secrets.token_bytes(32)
-        arrived: queue.SimpleQueue[Line | str] = queue.SimpleQueue()
-        self._expected[ticket] = (key, arrived)
+        session_id, key = secrets.token_bytes(SESSION_ID), secrets.token_bytes(32)
+        arrived: queue.SimpleQueue[Channel | str] = queue.SimpleQueue()
+        self._expected[session_id] = (key, arrived)
         try:
             with self._lock:
                 if self._closed:
-                    raise Stopped("the engine has been shut down")
-                address = self._door(bool(host))
+                    raise ActorStopped("the engine has been shut down")
+                address = self._listener(bool(host))
                 call = {
                     "address": address,
-                    "ticket": ticket.hex(),
+                    "session_id": session_id.hex(),
                     "key": key.hex(),
                     "path": search_path(),
                     "name": name,
                 }
-                self._open_warden().order(host, call)
+                self._open_fork_server().order(host, call)
             found = arrived.get(timeout=STARTING)
         except queue.Empty:
             if host:
-                self._wardens[-1].order(host, None)
+                self._fork_servers[-1].order(host, None)
             raise TimeoutError(f"it did not call home within {STARTING:g} s") from None
         finally:
-            self._expected.pop(ticket, None)
-            _turn_away(arrived)
+            self._expected.pop(session_id, None)
+            _close_late(arrived)
         if isinstance(found, str):
             raise OSError(found)
         return found
 
-    def _open_warden(self) -> Warden:
-        # what a warden started lives on without it: one that was killed is replaced, its lifeline kept
-        if not self._wardens or not self._wardens[-1].alive:
-            self._wardens.append(Warden(self._convention, self._failed))
-        return self._wardens[-1]
+    def _open_fork_server(self) -> ForkServer:
+        # what a fork server started lives on without it: one that was killed is replaced, its lifeline kept
+        if not self._fork_servers or not self._fork_servers[-1].alive:
+            self._fork_servers.append(ForkServer(self._convention, self._failed))
+        return self._fork_servers[-1]
 
-    def _failed(self, ticket: str, error: str) -> None:
+    def _failed(self, session_id: str, error: str) -> None:
         """No process will come for that ticket (empty: for any)."""
         for each, (_, arrived) in list(self._expected.items()):
-            if ticket in ("", each.hex()):
+            if session_id in ("", each.hex()):
                 arrived.put(error)
 
-    def _door(self, far: bool) -> str | tuple[str, int]:
+    def _listener(self, far: bool) -> str | tuple[str, int]:
         """Where a new process finds us: an abstract socket of this machine, or a port for those from elsewhere."""
-        door = self._doors.get(far)
-        if door is None:
-            door = self._doors[far] = socket.socket(socket.AF_INET if far else socket.AF_UNIX)
-            door.bind((self._convention.address, 0) if far else f"\0kubeedge-actors-{secrets.token_hex(8)}")
-            door.listen()
-            threading.Thread(target=self._meet, args=(door,), name="door", daemon=True).start()
-        where = door.getsockname()
+        listener = self._listeners.get(far)
+        if listener is None:
+            listener = self._listeners[far] = socket.socket(socket.AF_INET if far else socket.AF_UNIX)
+            listener.bind((self._convention.address, 0) if far else f"\0kubeedge-actors-{secrets.token_hex(8)}")
+            listener.listen()
+            threading.Thread(target=self._accept_loop, args=(listener,), name="door", daemon=True).start()
+        where = listener.getsockname()
         return (where[0], where[1]) if far else where.decode("ascii")
 
-    def _meet(self, door: socket.socket) -> None:
+    def _accept_loop(self, listener: socket.socket) -> None:
         while True:
             try:
-                sock, _ = door.accept()
+                sock, _ = listener.accept()
             except OSError:  # the door was closed
                 return
             try:
-                met = answer_call(sock, self._key_of)
+                met = accept(sock, self._key_of)
             except OSError:  # somebody who did not go on, or went away
                 met = None
             expected = None if met is None else self._expected.get(met[0])
@@ -117,27 +117,27 @@ class Launcher:
             else:
                 expected[1].put(met[1])
 
-    def _key_of(self, ticket: bytes) -> bytes | None:
-        expected = self._expected.get(ticket)
+    def _key_of(self, session_id: bytes) -> bytes | None:
+        expected = self._expected.get(session_id)
         return None if expected is None else expected[0]
 
     def close(self) -> None:
         """End all processes; returns when they have ended."""
         with self._lock:
             self._closed = True
-            for door in self._doors.values():
+            for listener in self._listeners.values():
                 with contextlib.suppress(OSError):  # nobody was connecting
-                    door.shutdown(socket.SHUT_RDWR)
-                door.close()
-            for warden in self._wardens:
-                warden.close()
+                    listener.shutdown(socket.SHUT_RDWR)
+                listener.close()
+            for fork_server in self._fork_servers:
+                fork_server.close()
 
 
-def _turn_away(arrived: queue.SimpleQueue[Line | str]) -> None:
+def _close_late(arrived: queue.SimpleQueue[Channel | str]) -> None:
     """One that called home at the very moment when nobody waited for it any more."""
     with contextlib.suppress(queue.Empty):  # nobody did
         late = arrived.get_nowait()
-        if isinstance(late, Line):
+        if isinstance(late, Channel):
             late.close()
 
 
@@ -146,7 +146,7 @@ def search_path() -> list[str]:
     return [os.path.abspath(each) for each in sys.path]
 
 
-class Warden:
+class ForkServer:
     """The program that starts processes, and the lifeline on which it and they hang."""
 
     def __init__(self, convention: Convention, failed: Callable[[str, str], None]) -> None:
@@ -154,13 +154,13 @@ class Warden:
         lifeline, self._held = os.pipe()
         self._alive, alive = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.warden"],
+            [sys.executable, "-P", "-m", f"{__package__}.forkserver"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(lifeline, alive), start_new_session=True, text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(search_path())},
         )  # fmt: skip
         os.close(lifeline)
-        os.close(alive)  # all that come from the warden hold it: when nobody does, all have ended
-        self._hearing = threading.Thread(target=self._hear, name="warden", daemon=True)
+        os.close(alive)  # all that come from the fork server hold it: when nobody does, all have ended
+        self._hearing = threading.Thread(target=self._hear, name="forkserver", daemon=True)
         # its own way to our code is not that of programs that modules start
         path = os.environ.get("PYTHONPATH")
         self._say(
@@ -173,7 +173,7 @@ class Warden:
         assert self._process.stdout is not None
         there = select.select([self._process.stdout], [], [], STARTING)[0]
         said = json.loads(
-            (self._process.stdout.readline() if there else "") or '{"error": "the warden does not start"}'
+            (self._process.stdout.readline() if there else "") or '{"error": "the fork server does not start"}'
         )
         if "error" in said:
             self.close()
@@ -197,8 +197,8 @@ class Warden:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             said = json.loads(line)
-            self._failed(said["ticket"], said["error"])
-        self._failed("", "the warden has ended")
+            self._failed(said["session_id"], said["error"])
+        self._failed("", "the fork server has ended")
 
     def close(self) -> None:
         """End it and all that came from it; returns when they have ended."""

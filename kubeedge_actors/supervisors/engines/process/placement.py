@@ -8,11 +8,11 @@ from typing import Any
 from kubeedge_actors.errors import RegistrationError
 from kubeedge_actors.installing import install_hint
 from kubeedge_actors.supervisors.actor import Actor
-from kubeedge_actors.supervisors.child import ChildSpec
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
-from kubeedge_actors.supervisors.engines.process.standin import StandIn
+from kubeedge_actors.supervisors.engines.process.proxy import WorkerProxy
 from kubeedge_actors.supervisors.incarnation import Incarnation
+from kubeedge_actors.supervisors.specs import ChildSpec
 
 
 class ProcessPlacement:
@@ -27,25 +27,25 @@ class ProcessPlacement:
             where = f"{spec.name} is to run on the host {spec.host}"
             raise RegistrationError(f"{where}, which needs Thespian: {install_hint('hosts')}")
         try:
-            self.launcher.carrier.dumps(spec.factory)
+            self.launcher.serializer.dumps(spec.factory)
         except Exception as error:
             raise RegistrationError(
                 f"{spec.name} is to run in a process of its own, so what makes it has to be importable there: {error}"
             ) from error
 
-    def make(self, cell: Runnable) -> Actor:
+    def create_actor(self, cell: Runnable) -> Actor:
         """The stand-in; the process starts with its `on_start`."""
-        return StandIn(cell, self.launcher)
+        return WorkerProxy(cell, self.launcher)
 
-    def abandon(self, incarnation: Incarnation) -> None:
+    def kill(self, incarnation: Incarnation) -> None:
         """End the process of an incarnation that was replaced."""
-        if isinstance(incarnation.actor, StandIn):
+        if isinstance(incarnation.actor, WorkerProxy):
             incarnation.actor.kill()
 
-    def where(self, cell: Runnable) -> dict[str, Any]:
+    def location(self, cell: Runnable) -> dict[str, Any]:
         """The process that it has at the moment; `pid` 0: none."""
         actor = None if cell.incarnation is None else cell.incarnation.actor
-        pid = actor.pid if isinstance(actor, StandIn) else 0
+        pid = actor.pid if isinstance(actor, WorkerProxy) else 0
         return {"isolation": "process", "pid": pid, "host": cell.spec.host}
 
     def close(self) -> None:

@@ -1,0 +1,404 @@
+"""The shell of CloudHub: the link server's events and the controllers' messages in, frames and typed messages out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.cloudhub.authorization import (
+    JoinRateLimiter,
+    claims_to_be_the_cloud,
+    cloud_renews_lease,
+    is_ours,
+    may_send,
+    node_of,
+    wants_upstream_acks,
+)
+from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
+from kubeedge_actors.actors.cloudhub.messages import (
+    HUB_MESSAGES,
+    AcksDue,
+    DownstreamMessage,
+    FrameReceived,
+    PeerJoined,
+    PeerLeft,
+    SessionCheckDue,
+)
+from kubeedge_actors.actors.cloudhub.rate_limits import OncePerInterval, Quota
+from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, NodeSession
+from kubeedge_actors.actors.cloudhub.takeover_detector import TakeoverDetector
+from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, TrafficCounters
+from kubeedge_actors.actors.cloudhub.upstream import (
+    DURABLE,
+    FanOutAck,
+    UpstreamInbox,
+    acked_object,
+    control_response,
+    is_empty,
+)
+from kubeedge_actors.drivers.link.base import LinkServer, Peer
+from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.errors import FrameError, WireError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref
+from kubeedge_actors.wire import beehive, constants, mapping
+from kubeedge_actors.wire.messages import (
+    ErrorResponse,
+    KeepAlive,
+    KeepaliveReceived,
+    LinkMessage,
+    NodeDuplicated,
+    NodeRemoved,
+    ObjectAcked,
+    ObjectPushed,
+    OutboxAcknowledged,
+    QueryClusterCa,
+    Response,
+    SessionClosed,
+    SessionOpened,
+    UnknownMessage,
+)
+
+CHECK_SECONDS = 0.25
+ACK_DELAY, METRICS_INTERVAL = 0.02, 5.0
+UNKNOWN_PER_MINUTE = 600
+"""Messages of unknown meaning that a node may say in a minute: who takes none keeps each as a dead letter."""
+MAILBOX = 20_000
+CLOSED, TAKEN_OVER = 4000, 4409
+"""Codes with which a WebSocket is closed, for programs; the reason is for people."""
+HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa})
+"""Upward types that end here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """Where the hub serves, and with which certificate; `tls` None only in tests."""
+
+    host: str
+    port: int
+    tls: TlsPaths | None
+
+
+class CloudHub(Module):
+    """One session for each node.
+
+    `accepting`: who accepts a type (the registry's method), so that a durable message is acknowledged when it was
+    handled; without it, when it was told. The server outlives a crash of the hub: its connections go over to the
+    next incarnation. Whoever made the server stops it.
+    """
+
+    name = constants.CLOUDHUB
+    group = constants.GROUP_HUB
+    emits = (
+        *sorted(mapping.UPWARD - HANDLED_HERE, key=lambda said: said.__name__),
+        *(UnknownMessage, SessionOpened, SessionClosed, ObjectAcked, KeepaliveReceived, NodeDuplicated),
+        *HUB_MESSAGES,
+    )
+
+    def __init__(
+        self,
+        server: LinkServer,
+        listen: ListenConfig,
+        *,
+        cluster_ca: str = "",
+        node_limit: int = 5000,
+        keepalive: float = KEEPALIVE,
+        accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+        join_limiter: JoinRateLimiter | None = None,
+        traffic: TrafficCounters | None = None,
+    ) -> None:
+        self._server = server
+        self._listen = listen
+        self._cluster_ca = cluster_ca
+        self._limit = node_limit
+        self._keepalive = keepalive
+        self._accepting = accepting
+        self._join_limiter = join_limiter or JoinRateLimiter()
+        self._traffic = traffic or TrafficCounters()
+        self._sessions: dict[str, NodeSession] = {}
+        self._by_peer: dict[int, NodeSession] = {}
+        self._inbox = UpstreamInbox(self._fan_out, lambda: self.after(ACK_DELAY, AcksDue()))
+        self._measure_at = 0.0
+        self._takeovers = TakeoverDetector()
+        self._warned = OncePerInterval()
+        self._unknown_quota = Quota(UNKNOWN_PER_MINUTE, 60.0)
+
+    @classmethod
+    def spec(cls, factory: Callable[[], Any] | None = None, **overrides: Any) -> ChildSpec:
+        """As every module's, with a mailbox that holds a burst of a whole fleet."""
+        return super().spec(factory, **{"mailbox": MailboxSpec(capacity=MAILBOX), **overrides})
+
+    def on_start(self) -> None:
+        """Serve; take over who is connected."""
+        gate = ServerEventsAdapter(self.ref, self.clock, self._join_limiter, self._traffic, self._full)
+        self._server.start(self._listen.host, self._listen.port, self._listen.tls, gate)
+        for peer in self._server.peers():
+            self._join(peer)
+        self.after(CHECK_SECONDS, SessionCheckDue(due=self.clock.monotonic() + CHECK_SECONDS))
+
+    # --- sessions
+
+    @on
+    def on_peer_joined(self, event: PeerJoined) -> None:
+        """A session, before anything of this node is read."""
+        self._join(event.peer)
+
+    @on
+    def on_peer_left(self, event: PeerLeft) -> None:
+        """The end of its session, unless that is over already."""
+        session = self._by_peer.get(event.peer.id)
+        if session is not None:
+            self._traffic.count_outcome("closed: connection lost")
+            self._end(session, event.reason)
+
+    @on
+    def on_node_removed(self, message: NodeRemoved) -> None:
+        """Forget the node."""
+        session = self._sessions.get(message.node)
+        if session is not None:
+            self._close(session, "the node was deleted")
+        self._inbox.forget(message.node)
+
+    @on
+    def on_session_check_due(self, tick: SessionCheckDue) -> None:
+        """End sessions without heart-beat, say again what was not acknowledged."""
+        now = self.clock.monotonic()
+        self.after(CHECK_SECONDS, SessionCheckDue(due=now + CHECK_SECONDS))
+        self._measure(now)
+        for session in list(self._sessions.values()):
+            # at `due`, not now: what came before `due` has been handled, while a late tick proves nothing
+            if session.is_expired(tick.due):
+                self._close(session, "no heart-beat")
+            elif session.deadline <= now:
+                self._send_all(session, session.resend(now))
+
+    def _measure(self, now: float) -> None:
+        self._traffic.sessions = len(self._sessions)
+        if now >= self._measure_at:
+            self._measure_at = now + METRICS_INTERVAL
+            self._traffic.pending = sum(session.pending for session in self._sessions.values())
+
+    def _full(self, peer: Peer) -> bool:
+        return len(self._sessions) >= self._limit and node_of(peer) not in self._sessions
+
+    def _join(self, peer: Peer) -> None:
+        node = node_of(peer)
+        old = self._sessions.get(node)
+        if old is not None and old.peer.id == peer.id:
+            return
+        if self._full(peer):  # several came through the door at the same time
+            self._traffic.count_outcome("refused: node limit")
+            self._part(peer, "the node limit is reached", CLOSED)
+            return
+        now = self.clock.monotonic()
+        if old is not None:
+            self._take_over(old, peer, now)
+        acknowledging = wants_upstream_acks(peer)
+        session = NodeSession(node, peer, now, acknowledging=acknowledging, keepalive=self._keepalive)
+        self._sessions[node] = self._by_peer[peer.id] = session
+        self.publish(SessionOpened(node=node))
+
+    def _take_over(self, old: NodeSession, peer: Peer, now: float) -> None:
+        said = f"another connection from {peer.address} took over node {old.node}: do two edges have this name?"
+        self._close(old, "a newer connection of the same node", said, TAKEN_OVER)
+        if sentence := self._takeovers.took_over(old.node, old.peer.address, peer.address, now):
+            self._warn_limited(sentence)
+            self.publish(NodeDuplicated(node=old.node, text=sentence))
+
+    def _warn_limited(self, sentence: str, about: str = "") -> None:
+        """Say it at WARNING, what is `about` the same thing once a minute; a hostile node must not fill the log."""
+        if not about or self._warned.allow(about, self.clock.monotonic()):
+            self.log.warning("%s", sentence)
+
+    def _close(self, session: NodeSession, reason: str, said: str = "", code: int = CLOSED) -> None:
+        """End it; `said`: what its node is told, if that is more than the reason."""
+        self._traffic.count_outcome(f"closed: {reason}")
+        self.log.info("the session of %s is closed: %s", session.node, reason)
+        self._part(session.peer, said or reason, code)
+        self._end(session, reason)
+
+    def _part(self, peer: Peer, reason: str, code: int) -> None:
+        # a genuine edge sees what it has always seen: a connection that ends
+        self._server.close(peer, reason, code if is_ours(peer) else 0)
+
+    def _end(self, session: NodeSession, reason: str) -> None:
+        del self._by_peer[session.peer.id]
+        if self._sessions.get(session.node) is session:
+            del self._sessions[session.node]
+        self._inbox.session_closed(session.node)
+        self.publish(SessionClosed(node=session.node, reason=reason))
+
+    # --- up
+
+    @on(batch=256)
+    def on_frame_received(self, events: list[FrameReceived]) -> None:
+        """Read what nodes say."""
+        for event in events:
+            session = self._by_peer.get(event.peer.id)
+            if session is None:
+                self._traffic.count_outcome("dropped: said after the session's end")
+                continue
+            message = self._read(session, event.text)
+            if message is not None:
+                self._on_message(session, message, event.at)
+
+    def _read(self, session: NodeSession, text: str) -> LinkMessage | None:
+        try:
+            record = beehive.decode(text)
+            message = mapping.from_beehive(record, session.node)
+        except FrameError as error:
+            self._warn_limited(f"node {session.node} sent what is no message: {error}", session.node)
+        except Exception:  # a defect of ours in reading must not let one node stop all others
+            self.log.exception("what node %s sent can not be read", session.node)
+        else:
+            self._traffic.count(UP, record.route, text)
+            return message
+        self._close(session, "a malformed message")
+        return None
+
+    def _on_message(self, session: NodeSession, message: LinkMessage, at: float) -> None:
+        match message:
+            case KeepAlive():
+                session.on_keepalive(at)
+                if cloud_renews_lease(session.peer):
+                    self.publish(KeepaliveReceived(node=session.node))
+            case Response():
+                self._acknowledged(session, message)
+            case ErrorResponse():
+                self._traffic.count_outcome("refused by a node")
+                self.log.debug("%s could not do %s: %s", session.node, message.parent_msg_id, message.reason)
+            case QueryClusterCa():
+                self._answer_ca(session, message)
+            case UnknownMessage():
+                self._unknown(session, message)
+            case _ if type(message) in mapping.UPWARD and may_send(message):
+                self._publish_upstream(session, message)
+            case _:
+                self._traffic.count_outcome("dropped: not a node's to say")
+                self._warn_limited(
+                    f"node {session.node} said a {type(message).__name__}, which is not its to say", session.node
+                )
+
+    def _publish_upstream(self, session: NodeSession, message: LinkMessage) -> None:
+        if not session.acknowledging or type(message) not in DURABLE or not message.msg_id:
+            self.publish(message)
+        elif not self._inbox.accept(message):
+            self._traffic.count_outcome("dropped: said twice")
+
+    def _fan_out(self, message: LinkMessage, settled: Callable[[bool], None]) -> None:
+        receivers = self._accepting(type(message)) if self._accepting is not None else ()
+        if receivers:
+            FanOutAck(settled).send(message, receivers, self.ask)
+        else:
+            self.publish(message)
+            settled(True)
+
+    @on
+    def on_acks_due(self, message: AcksDue) -> None:
+        """Acknowledge what was handled."""
+        for node, ids in self._inbox.ready_acks():
+            session = self._sessions.get(node)
+            if session is not None:
+                self._send_all(session, [OutboxAcknowledged(node=node, ids=ids)])
+
+    def _acknowledged(self, session: NodeSession, ack: Response) -> None:
+        released, following = session.acknowledged(ack, self.clock.monotonic())
+        pushed = acked_object(released)
+        if pushed is not None:
+            self.publish(ObjectAcked(node=session.node, pushed=pushed))
+        self._send_all(session, following)
+
+    def _answer_ca(self, session: NodeSession, query: QueryClusterCa) -> None:
+        answer = Response(
+            node=session.node,
+            parent_msg_id=query.msg_id,
+            resource=constants.PATH_CLUSTER_CA,
+            content=self._cluster_ca,
+            source=constants.CLOUDHUB,
+        )
+        self._send_all(session, [answer])
+
+    def _unknown(self, session: NodeSession, message: UnknownMessage) -> None:
+        answer = control_response(message)
+        if answer is not None:
+            self._send_all(session, [answer])
+        elif claims_to_be_the_cloud(message.message):
+            self._traffic.count_outcome("dropped: in the name of a cloud module")
+        elif not is_empty(message):
+            self._publish_unknown(session, message)
+
+    def _publish_unknown(self, session: NodeSession, message: UnknownMessage) -> None:
+        taken = self._accepting is not None and self._accepting(UnknownMessage)
+        if taken or self._unknown_quota.allow(session.node, self.clock.monotonic()):
+            self.publish(message)
+        else:
+            self._traffic.count_outcome("dropped: too many of unknown meaning")
+            self._warn_limited(
+                f"node {session.node} says much that nobody understands; most of it is dropped", session.node
+            )
+
+    # --- down
+
+    @on(batch=256)
+    def on_object_pushed(self, messages: list[ObjectPushed]) -> None:
+        """Deliver objects."""
+        for message in messages:
+            if message.type == constants.NODE and message.operation == constants.DELETE:
+                self.on_node_removed(NodeRemoved(node=message.node))
+                continue
+            session = self._send_down(message)
+            if session is not None and session.is_acked(message):
+                self.publish(ObjectAcked(node=session.node, pushed=message))
+
+    @on
+    def on_downstream_message(self, message: DownstreamMessage) -> None:
+        """Deliver everything else."""
+        self._send_down(message)
+
+    def _send_down(self, message: LinkMessage) -> NodeSession | None:
+        """Say it to its node. The session when it turns out to be old news there."""
+        session = self._sessions.get(message.node)
+        if session is None:
+            self._traffic.count_outcome("dropped: node without session")
+            return None
+        if not message.timestamp:
+            message = msgspec.structs.replace(message, timestamp=self._now_ms())
+        try:
+            sending = session.send(message, self.clock.monotonic())
+        except WireError as error:
+            self._encode_failed(session, message, error)
+            return None
+        if sending is None:
+            self._traffic.count_outcome("dropped: old news")
+            return session
+        self._send_all(session, sending)
+        if session.is_backlogged:
+            self._close(session, "it acknowledges nothing")
+        return None
+
+    def _send_all(self, session: NodeSession, messages: Iterable[LinkMessage]) -> None:
+        waiting = deque(messages)
+        while waiting:
+            message = waiting.popleft()
+            try:
+                self._write(session.peer, message)
+            except WireError as error:
+                self._encode_failed(session, message, error)
+                waiting.extend(session.drop(message, self.clock.monotonic()))
+
+    def _write(self, peer: Peer, message: LinkMessage) -> None:
+        record = mapping.to_beehive(message, self._now_ms())
+        text = beehive.encode(record)
+        self._traffic.count(DOWN, record.route, text)
+        self._server.send(peer, text)
+
+    def _encode_failed(self, session: NodeSession, message: LinkMessage, error: WireError) -> None:
+        self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)
+        self._traffic.count_outcome("dropped: can not be written")
+
+    def _now_ms(self) -> int:
+        return int(self.clock.now() * 1000)

@@ -1,0 +1,74 @@
+"""Between the link server's thread and the hub's mailbox: events become messages, and nothing here ever blocks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter
+from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
+from kubeedge_actors.actors.cloudhub.rate_limits import OncePerInterval
+from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
+from kubeedge_actors.supervisors import Clock, Ref
+
+log = logging.getLogger(__name__)
+RETRY_LATER, FULL = "told to come later", "node limit"
+BAD_REQUEST, FORBIDDEN, UNAVAILABLE = 400, 403, 503
+REASONS = {BAD_REQUEST: "no node's handshake", FORBIDDEN: "another's certificate", UNAVAILABLE: RETRY_LATER}
+ADMITTED = 101
+
+
+class ServerEventsAdapter:
+    """The link server's events for the hub behind `ref`; it works on while the hub is being restarted.
+
+    `full`: whether there is no room for this peer's node.
+    """
+
+    def __init__(
+        self,
+        ref: Ref,
+        clock: Clock,
+        join_limiter: JoinRateLimiter,
+        traffic: TrafficCounters,
+        full: Callable[[Peer], bool],
+    ) -> None:
+        self._ref = ref
+        self._clock = clock
+        self._join_limiter = join_limiter
+        self._traffic = traffic
+        self._full = full
+        self._warned = OncePerInterval()
+        self._unannounced: set[int] = set()
+
+    def admit(self, peer: Peer) -> UpgradeResponse:
+        """Decide at the door; who is refused is counted, and said to the operator if it will not mend by itself."""
+        now = self._clock.monotonic()
+        full = self._full(peer)
+        admission = self._join_limiter.admit(peer, now, full=full)
+        if admission.status != ADMITTED:
+            why = FULL if full and admission.status == UNAVAILABLE else REASONS[admission.status]
+            self._traffic.count_outcome(f"refused: {why}")
+            if why != RETRY_LATER and self._warned.allow(f"{why} {peer.common_name}", now):
+                log.warning("a connection from %s is refused: %s", peer.address, admission.reason)
+        return admission
+
+    def on_connect(self, peer: Peer) -> None:
+        """Announce a node; if the mailbox is full, with its first text."""
+        if not self._ref.offer(PeerJoined(peer=peer)):
+            self._unannounced.add(peer.id)
+
+    def on_text(self, peer: Peer, text: str) -> bool:
+        """Hand a text on; False while the mailbox is full."""
+        if peer.id in self._unannounced:
+            if not self._ref.offer(PeerJoined(peer=peer)):
+                return False
+            self._unannounced.discard(peer.id)
+        return self._ref.offer(FrameReceived(peer=peer, text=text, at=self._clock.monotonic()))
+
+    def on_close(self, peer: Peer, reason: str) -> None:
+        """Say that a node is gone; if the mailbox is full, the hub finds out when no heart-beat comes."""
+        if peer.id in self._unannounced:
+            self._unannounced.discard(peer.id)
+        else:
+            self._ref.offer(PeerLeft(peer=peer, reason=reason))

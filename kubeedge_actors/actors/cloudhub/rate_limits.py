@@ -1,0 +1,44 @@
+"""How often one of many may have something done. Pure: monotonic seconds come in; the memory is bounded."""
+
+from __future__ import annotations
+
+WARN_INTERVAL = 60.0
+
+
+class OncePerInterval:
+    """Lets one of many equal things through in `seconds`: warnings about one node do not drown those about others.
+
+    Of more than `max_keys` different things in that time, the first ones are forgotten.
+    """
+
+    def __init__(self, seconds: float = WARN_INTERVAL, max_keys: int = 10_000) -> None:
+        self._seconds = seconds
+        self._max_keys = max_keys
+        self._next: dict[str, float] = {}
+
+    def allow(self, key: str, now: float) -> bool:
+        """Whether it is its time."""
+        if now < self._next.get(key, now):
+            return False
+        self._next.pop(key, None)  # so that the oldest is always the first
+        while len(self._next) >= self._max_keys:
+            del self._next[next(iter(self._next))]
+        self._next[key] = now + self._seconds
+        return True
+
+
+class Quota:
+    """Lets each of many through `limit` times in a window of `seconds`."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._until = 0.0
+        self._used: dict[str, int] = {}
+
+    def allow(self, key: str, now: float) -> bool:
+        """Whether it has not had its share yet."""
+        if now >= self._until:
+            self._until, self._used = now + self._seconds, {}
+        self._used[key] = self._used.get(key, 0) + 1
+        return self._used[key] <= self._limit

@@ -1,0 +1,234 @@
+"""Durable messages of nodes that want them acknowledged: each is handled once, and acknowledged when it was."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from kubeedge_actors.errors import AskTimeout
+from kubeedge_actors.supervisors import Future, Ref
+from kubeedge_actors.wire import constants, resource
+from kubeedge_actors.wire.beehive import BeehiveMessage
+from kubeedge_actors.wire.messages import (
+    BusUploaded,
+    DeletePod,
+    DeviceStateReported,
+    LinkMessage,
+    ObjectPushed,
+    ReportEvent,
+    Response,
+    TwinReported,
+    UnknownMessage,
+)
+
+OnHandled = Callable[[bool], None]
+
+
+class UpstreamInbox:
+    """Takes each durable message once, and says which to acknowledge.
+
+    `fan_out(message, settled)` brings a message to its receivers and says whether it is kept; `schedule_ack` asks for
+    `ready_acks` to be looked at soon.
+
+    It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
+    """
+
+    def __init__(self, fan_out: Callable[[LinkMessage, OnHandled], None], schedule_ack: Callable[[], object]) -> None:
+        self._fan_out = fan_out
+        self._schedule_ack = schedule_ack
+        self._windows: dict[str, DedupWindow] = {}
+        self._nodes_with_acks: set[str] = set()
+
+    def accept(self, message: LinkMessage) -> bool:
+        """Hand a message over; False when it came before."""
+        node = message.node
+        receipts = self._windows.setdefault(node, DedupWindow())
+        standing = receipts.begin(message)
+        if standing is DeliveryState.DONE:
+            self._ack_ready(node)
+        if standing is not DeliveryState.NEW:
+            return False
+
+        def settled(kept: bool) -> None:
+            if kept:
+                receipts.done(message.msg_id)
+                self._ack_ready(node)
+            else:
+                receipts.abandon(message.msg_id)
+
+        self._fan_out(message, settled)
+        return True
+
+    def ready_acks(self) -> Iterator[tuple[str, list[str]]]:
+        """Nodes, each with ids to acknowledge; what is given counts as acknowledged."""
+        owing, self._nodes_with_acks = self._nodes_with_acks, set()
+        for node in owing:
+            receipts = self._windows.get(node)
+            while receipts is not None and (ids := receipts.take_acks()):
+                yield node, ids
+
+    def session_closed(self, node: str) -> None:
+        """The node's session is over: what is owed to it will be asked for again."""
+        if node in self._windows:
+            self._windows[node].session_closed()
+
+    def forget(self, node: str) -> None:
+        """The node is no more."""
+        self._windows.pop(node, None)
+
+    def _ack_ready(self, node: str) -> None:
+        if not self._nodes_with_acks:
+            self._schedule_ack()
+        self._nodes_with_acks.add(node)
+
+
+# --- deduplication of message ids -------------------------------------------------------------------------------------
+
+
+DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod})
+WINDOW_SIZE = 2048
+
+
+class DeliveryState(enum.Enum):
+    """What is known of a message that comes in."""
+
+    NEW = "new"
+    IN_PROGRESS = "in work"
+    DONE = "done"
+
+
+class DedupWindow:
+    """A bounded memory of message ids: the last `size` that were done, and all that are in work."""
+
+    def __init__(self, size: int = WINDOW_SIZE) -> None:
+        self._size = size
+        self._done: dict[str, None] = {}
+        self._in_progress: set[str] = set()
+        self._unsent_acks: deque[str] = deque()
+
+    def begin(self, message: LinkMessage) -> DeliveryState:
+        """Look at a durable message that came in; a new one is in work from now on."""
+        if message.msg_id in self._done:
+            self._unsent_acks.append(message.msg_id)  # it was acknowledged before, and that was lost
+            return DeliveryState.DONE
+        if message.msg_id in self._in_progress:
+            return DeliveryState.IN_PROGRESS
+        self._in_progress.add(message.msg_id)
+        return DeliveryState.NEW
+
+    def done(self, msg_id: str) -> None:
+        """It was handled: the node may forget it."""
+        self._in_progress.discard(msg_id)
+        self._done[msg_id] = None
+        self._unsent_acks.append(msg_id)
+        while len(self._done) > self._size:
+            del self._done[next(iter(self._done))]
+
+    def abandon(self, msg_id: str) -> None:
+        """It was not handled: when it comes again it is new."""
+        self._in_progress.discard(msg_id)
+
+    def take_acks(self, limit: int = 500) -> list[str]:
+        """Ids to acknowledge now; they are not given again."""
+        return [self._unsent_acks.popleft() for _ in range(min(limit, len(self._unsent_acks)))]
+
+    def session_closed(self) -> None:
+        """The session is over: what is owed will be asked for again."""
+        self._unsent_acks.clear()
+
+
+# --- ack when all receivers have handled a message --------------------------------------------------------------------
+
+
+HANDLE_TIMEOUT = 300.0
+
+
+class AskFunction(Protocol):
+    """How an actor asks."""
+
+    def __call__(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future: ...
+
+
+class FanOutAck:
+    """One message on its way to its receivers.
+
+    `on_done(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a
+    dead letter, which is kept as well; `on_done(False)` when one of them did not say within five minutes.
+    """
+
+    def __init__(self, on_done: Callable[[bool], None]) -> None:
+        self._on_done = on_done
+        self._pending = 0
+        self._all_handled = True
+
+    def send(self, message: LinkMessage, receivers: Iterable[Ref], ask: AskFunction) -> None:
+        """Ask each receiver."""
+        promises = [ask(receiver, message, HANDLE_TIMEOUT) for receiver in receivers]
+        self._pending = len(promises)
+        for future in promises:
+            future.then(
+                lambda _: self._on_handled(handled=True),
+                lambda error: self._on_handled(handled=not isinstance(error, AskTimeout)),
+            )
+
+    def _on_handled(self, *, handled: bool) -> None:
+        self._pending -= 1
+        self._all_handled = self._all_handled and handled
+        if self._pending == 0:
+            self._on_done(self._all_handled)
+
+
+# --- control operations, and which object an ack is about -------------------------------------------------------------
+
+
+CONTROL = frozenset({constants.CONTROL_CONFIG, constants.CONTROL_PING, constants.CONTROL_PONG})
+
+
+def control_response(message: UnknownMessage) -> Response | None:
+    """The answer to a control operation (source: KubeEdge pkg/viaduct/pkg/conn/ws.go); None when it is none."""
+    route = message.message.route
+    if route.operation not in CONTROL:
+        return None
+    return Response(
+        node=message.node,
+        parent_msg_id=message.msg_id,
+        resource=route.resource,
+        source=route.source,
+        group=route.group,
+        content=constants.CONTROL_ACK,
+    )
+
+
+def is_empty(message: UnknownMessage) -> bool:
+    """Whether it is the message without content that an edge says last."""
+    record: BeehiveMessage = message.message
+    return not record.header.msg_id and not record.route.operation and not record.route.resource
+
+
+def acked_object(released: LinkMessage | None) -> ObjectPushed | None:
+    """The object that a node has, now that it acknowledged this; None when it was no object of the cluster.
+
+    An answer that held an object counts as the push of it: from now on the node has to be told when it changes.
+    """
+    if isinstance(released, ObjectPushed):
+        return released
+    if not isinstance(released, Response) or released.group != constants.GROUP_RESOURCE:
+        return None
+    found = resource.try_parse(released.resource)
+    content = released.content
+    if found is None or not found.name or not released.resource_version or not isinstance(content, dict):
+        return None
+    return ObjectPushed(
+        node=released.node,
+        msg_id=released.msg_id,
+        timestamp=released.timestamp,
+        operation=constants.UPDATE,
+        type=found.type,
+        namespace=found.namespace,
+        name=found.name,
+        object=content,
+        resource_version=released.resource_version,
+        source=released.source,
+    )

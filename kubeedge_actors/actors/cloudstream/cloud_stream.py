@@ -1,0 +1,89 @@
+"""CloudStream as an actor: it serves the tunnels while it runs, and writes into a Node's status that it can be asked for streams.
+
+Source: KubeEdge cloud/pkg/cloudstream. Different on purpose: a node comes in under its own certificate only.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.drivers.cluster.base import NODE_KIND, TEMPORARY, Cluster
+from kubeedge_actors.drivers.link.base import LinkServer
+from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.errors import ClusterError, NotFound
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import Message
+
+RETRY_SECONDS, MAX_TRIES = 20.0, 6
+
+
+class TunnelListenConfig(msgspec.Struct, frozen=True):
+    """Where to serve the tunnels."""
+
+    host: str
+    port: int
+    tls: TlsPaths
+
+
+class TunnelOpened(Message, frozen=True, kw_only=True):
+    """A node has a tunnel; `tries`: how often its Node object could not be written."""
+
+    node: str
+    tries: int = 0
+
+
+class CloudStream(Module):
+    """Streams from the nodes. `tunnels` is shared with those who open them.
+
+    `port`: what stands in the status of a node with a tunnel as the port of its kubelet, 0 for nothing; a cluster's API server asks there.
+    """
+
+    name = constants.CLOUDSTREAM
+    group = "stream"
+    emits = (TunnelOpened,)
+
+    def __init__(
+        self, server: LinkServer, listen: TunnelListenConfig, tunnels: TunnelRegistry, cluster: Cluster, port: int
+    ) -> None:
+        self._server, self._listen, self._tunnels = server, listen, tunnels
+        self._cluster, self._port = cluster, port
+
+    def on_start(self) -> None:
+        """Serve; tunnels that are there already stay."""
+        ref = self.ref
+
+        def opened(node: str) -> None:
+            ref.offer(TunnelOpened(node=node))
+
+        self._tunnels.attach(self._server.send, self._server.close, opened)
+        self._server.start(self._listen.host, self._listen.port, self._listen.tls, self._tunnels)
+
+    @on
+    def on_tunnel_opened(self, message: TunnelOpened) -> None:
+        """Write the port into the status of the Node, if it is another."""
+        if not self._port:
+            return
+        try:
+            self._write(message.node)
+        except NotFound:
+            self._later(message, "there is no such Node yet")
+        except ClusterError as error:
+            if error.code not in TEMPORARY:
+                self.log.warning("the port of node %s could not be written: %s", message.node, error)
+                return
+            self._later(message, str(error))
+
+    def _write(self, node: str) -> None:
+        status = self._cluster.get(NODE_KIND, "", node).get("status") or {}
+        wanted = {"kubeletEndpoint": {"Port": self._port}}
+        if status.get("daemonEndpoints") != wanted:
+            patch = {"status": {"daemonEndpoints": wanted}}
+            self._cluster.patch(NODE_KIND, "", node, patch, form="strategic", subresource="status")
+
+    def _later(self, message: TunnelOpened, why: str) -> None:
+        if message.tries + 1 < MAX_TRIES:
+            self.after(RETRY_SECONDS, TunnelOpened(node=message.node, tries=message.tries + 1))
+        else:
+            self.log.warning("the port of node %s could not be written: %s", message.node, why)

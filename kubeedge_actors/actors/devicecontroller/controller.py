@@ -1,0 +1,310 @@
+"""The shell of DeviceController: devices and models down, reports up; it decides and never waits."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
+from kubeedge_actors.actors.devicecontroller.upstream import (
+    DEVICE_KIND,
+    Batch,
+    DeviceStatusQueue,
+    RemoveStatus,
+    ReportAck,
+    StatusWriter,
+    StatusWriterState,
+    WriteStatus,
+    read_state,
+    read_twins,
+)
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
+from kubeedge_actors.drivers.cluster.base import (
+    Cluster,
+    EventType,
+    InformerSet,
+    InformerSpec,
+    ResourceKind,
+    WatchEvent,
+)
+from kubeedge_actors.errors import AskTimeout
+from kubeedge_actors.module import on
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo
+from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire.messages import (
+    DeviceStateReported,
+    LinkMessage,
+    MembershipDetail,
+    MembershipRequest,
+    MembershipUpdate,
+    ObjectPushed,
+    ReportStored,
+    TwinReported,
+)
+
+MODEL_KIND = ResourceKind(*gvr.DEVICEMODEL)
+WRITERS = 2
+MAILBOX = 20_000
+CHECK_SECONDS = 1.0
+WRITE_TIMEOUT = 60.0
+UNKNOWN_DEVICE_SECONDS = 60.0
+"""Seconds after which a report of a device that nobody knows is confirmed all the same, so that it does not block its
+edge's outbox for ever.
+"""
+MAX_DEFERRED = 10_000
+WRONG_NODE = "the device is not on that node"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceWriteDue:
+    """It is time to write what waits for this device."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryCheckDue:
+    """A second has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredMessage:
+    """A report or question that waits until the devices are known, and the right to say that it was handled."""
+
+    message: LinkMessage
+    reply: ReplyTo | None
+
+
+class DeviceControllerState(InformerSet):
+    """What DeviceController keeps over its crashes: its watches, who is where, the reports on their way, counters."""
+
+    def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
+        super().__init__(cluster, [InformerSpec(MODEL_KIND), InformerSpec(DEVICE_KIND)])
+        self.downstream = DeviceDownstream()
+        self.status_queue = DeviceStatusQueue()
+        self.deferred: deque[DeferredMessage] = deque()
+        self.counts: Counter[str] = Counter() if counts is None else counts
+        self.warned: set[str] = set()
+
+
+class DeviceController(Controller):
+    """Tells nodes of their devices and writes what they report of them.
+
+    What was there before this process began, or changed while a node was away, is SyncController's to push; who is a
+    member is answered here whenever a node asks, which it does at each connect.
+    """
+
+    name = constants.DEVICECONTROLLER
+    group = constants.DEVICECONTROLLER
+    emits = (
+        ObjectPushed,
+        MembershipUpdate,
+        MembershipDetail,
+        ReportStored,
+        *CONTROLLER_EMITS,
+        DeviceWriteDue,
+        ExpiryCheckDue,
+    )
+
+    def __init__(self, state: DeviceControllerState, writers: Sequence[str]) -> None:
+        super().__init__(state, state.counts)
+        self._state = state
+        self._writers = writers
+        self._scheduled: set[str] = set()
+
+    def on_start(self) -> None:
+        """Watch; make again the writes that were under way when a crash came."""
+        super().on_start()
+        self.every(CHECK_SECONDS, ExpiryCheckDue())
+        for device in self._state.status_queue.requeue_in_flight():
+            self._write_next(device)
+
+    # --- down ---------------------------------------------------------------------------------------------------------
+
+    def changes_taken(self) -> None:
+        """Do what waited until the devices were known."""
+        while self._state.synced and self._state.deferred:
+            held = self._state.deferred.popleft()
+            self._handle(held.message, held.reply)
+
+    def take_change(self, change: WatchEvent) -> None:
+        """Take in one change and tell nodes of it."""
+        said = self._model(change) if change.kind == MODEL_KIND else self._device(change)
+        for message in said:
+            self.publish(message)
+
+    def _model(self, change: WatchEvent) -> list[LinkMessage]:
+        roster = self._state.downstream
+        if change.type is EventType.DELETED:
+            roster.remove_model(change.object)
+        elif change.initial:
+            roster.add_existing_model(change.object)
+        else:
+            return roster.put_model(change.object)
+        return []
+
+    def _device(self, change: WatchEvent) -> list[LinkMessage]:
+        roster, device, now = self._state.downstream, change.object, self.clock.now()
+        if change.type is EventType.DELETED:
+            self.tell(self._writer(device_id(device)), RemoveStatus(device))
+            return roster.remove_device(device, now)
+        if change.initial:
+            roster.add_existing(device)
+            return []
+        said = roster.put_device(device, now)
+        if change.type is EventType.ADDED:
+            self.tell(self._writer(device_id(device)), WriteStatus(device, {}, {}))
+        self._write_next(device_id(device))
+        return said
+
+    @on
+    def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
+        """Let no device wait for ever for its model, and no report for its device."""
+        for late in self._state.downstream.expired_waits(self.clock.now()):
+            self.publish(late)
+        now = self.clock.monotonic()
+        for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():
+            self._state.counts["reports of unknown devices"] += len(senders)
+            self.log.warning("%d reports of device %s are dropped: there is no such device", len(senders), device)
+            self._confirm(senders)
+        self._state.status_queue.remove_idle(now)
+
+    # --- up -----------------------------------------------------------------------------------------------------------
+
+    @on
+    def on_report(self, message: TwinReported | DeviceStateReported) -> None:
+        """Store what an edge reports; it is told when that is done."""
+        self._defer_or_handle(message, self.reply_later())
+
+    @on
+    def on_membership_request(self, question: MembershipRequest) -> None:
+        """Say which devices the node has."""
+        self._defer_or_handle(question, None)
+
+    def _defer_or_handle(self, said: LinkMessage, reply_to: ReplyTo | None) -> None:
+        if self._state.synced:
+            self._handle(said, reply_to)
+            return
+        self._state.deferred.append(DeferredMessage(said, reply_to))
+        if len(self._state.deferred) > MAX_DEFERRED:
+            oldest = self._state.deferred.popleft()
+            self._state.counts["dropped: devices not known yet"] += 1
+            self.log.warning(
+                "%s of %s is dropped: the devices are not known yet", type(oldest.message).__name__, oldest.message.node
+            )
+            if oldest.reply is not None:
+                oldest.reply.fail(AskTimeout("the devices are not known yet"))
+
+    def _handle(self, said: LinkMessage, reply_to: ReplyTo | None) -> None:
+        if isinstance(said, MembershipRequest):
+            self.publish(self._state.downstream.membership_detail(said.node, self.clock.now()))
+        elif isinstance(said, TwinReported | DeviceStateReported):
+            self._report(said, ReportAck(said.node, said.msg_id, _report_ack(reply_to)))
+
+    def _report(self, said: TwinReported | DeviceStateReported, sender: ReportAck) -> None:
+        known = self._state.downstream.devices.get(said.device)
+        batch = _batch(said, sender)
+        refusal = "it can not be understood" if batch is None else ""
+        if known is not None and node_of(known) != said.node:
+            refusal = WRONG_NODE
+        if refusal or batch is None:
+            self._reject(said.device, [sender], refusal)
+            return
+        for forgotten in self._state.status_queue.add(said.device, batch):
+            forgotten.done(False)
+        self._write_next(said.device)
+
+    def _reject(self, device: str, senders: Sequence[ReportAck], why: str = WRONG_NODE) -> None:
+        """Confirmed, because saying it again would change nothing; only we know that it was not stored."""
+        nodes = sorted({sender.node for sender in senders})
+        self._state.counts[f"reports dropped: {why}"] += len(senders)
+        if set(nodes) <= self._state.warned:
+            self.log.debug("a report of %s by %s is dropped: %s", device, ", ".join(nodes), why)
+        else:
+            self._state.warned.update(nodes)
+            self.log.warning(
+                "a report of %s by %s is dropped: %s (more of this node are counted and said at DEBUG)",
+                *(device, ", ".join(nodes), why),
+            )
+        self._confirm(senders)
+
+    def _write_next(self, device: str) -> None:
+        """Write what waits for a device, now or when it is time."""
+        now = self.clock.monotonic()
+        delay = self._state.status_queue.delay(device, now)
+        if delay is None:
+            return
+        known = self._state.downstream.devices.get(device)
+        if known is None:
+            self._state.status_queue.unknown(device, now)
+            return
+        strangers = self._state.status_queue.drop_wrong_node(device, node_of(known))
+        if strangers:
+            self._reject(device, strangers)
+        batch = self._state.status_queue.take(device, now)
+        if batch is None:
+            if device not in self._scheduled:
+                self._scheduled.add(device)
+                self.after(delay, DeviceWriteDue(device))
+            return
+        future = self.ask(self._writer(device), WriteStatus(known, batch.twins, batch.state), WRITE_TIMEOUT)
+        future.then(
+            lambda refusal: self._on_write_done(device, refusal), lambda error: self._on_write_done(device, error)
+        )
+
+    @on
+    def on_device_write_due(self, message: DeviceWriteDue) -> None:
+        """It is time."""
+        self._scheduled.discard(message.device)
+        self._write_next(message.device)
+
+    def _on_write_done(self, device: str, error: Exception | None) -> None:
+        now = self.clock.monotonic()
+        if error is None:
+            self._confirm(self._state.status_queue.written(device, now))
+        else:
+            self._state.counts["writes failed"] += 1
+            self.log.warning("the status of device %s could not be written and is tried again: %s", device, error)
+            self._state.status_queue.failed(device, now)
+        self._write_next(device)
+
+    def _confirm(self, senders: Sequence[ReportAck]) -> None:
+        for sender in senders:
+            self.publish(ReportStored(node=sender.node, parent_msg_id=sender.msg_id))
+            sender.done(True)
+
+    def _writer(self, device: str) -> str:
+        return self._writers[zlib.crc32(device.encode()) % len(self._writers)]
+
+
+def _batch(said: TwinReported | DeviceStateReported, sender: ReportAck) -> Batch | None:
+    if isinstance(said, TwinReported):
+        twins = read_twins(said.report)
+        return None if twins is None else Batch(twins=twins, acks=[sender])
+    state = read_state(said.report)
+    return None if state is None else Batch(state=state, acks=[sender])
+
+
+def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
+    def settle(stored: bool) -> object:
+        if reply_to is None:
+            return None
+        return reply_to.send(None) if stored else reply_to.fail(AskTimeout("the report was not stored"))
+
+    return settle
+
+
+def specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
+    """DeviceController and its writers, writers first. `counts`: where it counts what it drops."""
+    desk, shelf = DeviceControllerState(cluster, counts), StatusWriterState()
+    writer_names = [f"{constants.DEVICECONTROLLER}-{number}" for number in range(1, writers + 1)]
+    mailbox = MailboxSpec(capacity=MAILBOX)
+    return [
+        *(
+            ChildSpec(name, lambda: StatusWriter(cluster, shelf), mailbox=mailbox, group=StatusWriter.group)
+            for name in writer_names
+        ),
+        DeviceController.spec(lambda: DeviceController(desk, writer_names), mailbox=mailbox),
+    ]

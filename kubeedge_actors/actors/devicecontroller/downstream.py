@@ -1,0 +1,182 @@
+"""Which device is on which node with which model, and what a change of that means for nodes. Pure: the time comes in.
+
+Source: KubeEdge cloud/pkg/devicecontroller/controller/downstream.go. A device whose model is not there yet waits for
+it, so that a mapper gets the model first, but not for long.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.kubernetes.objects import differs_beyond_status
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import LinkMessage, MembershipDetail, MembershipUpdate, ObjectPushed
+
+Json = dict[str, Any]
+
+MODEL_WAIT_SECONDS = 10.0
+"""Seconds for which a new device waits for its model."""
+
+
+class DeviceDownstream:
+    """All devices and models. Each method that changes it gives the messages that follow."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, Json] = {}
+        self._models: dict[str, Json] = {}
+        self._on_node: dict[str, set[str]] = {}
+        self._waiting: dict[str, float] = {}  # devices that wait for their model -> until when
+
+    # --- devices ------------------------------------------------------------------------------------------------------
+
+    def add_existing(self, device: Json) -> None:
+        """A device that was there before: it is remembered, nobody has to be told."""
+        self._remember(device_id(device), device)
+
+    def put_device(self, device: Json, now: float) -> list[LinkMessage]:
+        """A device as it is now."""
+        id = device_id(device)
+        old = self.devices.get(id)
+        if old is not None and node_of(old) != node_of(device):
+            return [*self.remove_device(old, now), *self.put_device(device, now)]
+        self._remember(id, device)
+        node = node_of(device)
+        if not node or (old is not None and not differs_beyond_status(old, device)):
+            return []
+        if old is not None:
+            return [] if id in self._waiting else [push(constants.UPDATE, constants.DEVICE, node, device)]
+        return [self._membership(node, now, added=device), *self._introduce(id, device, now)]
+
+    def remove_device(self, device: Json, now: float) -> list[LinkMessage]:
+        """A device is gone, or gone to another node; `device` is its last state."""
+        id = device_id(device)
+        old = self.devices.pop(id, None)
+        node = node_of(old or device)
+        self._on_node.get(node, set()).discard(id)
+        waited = self._waiting.pop(id, None) is not None
+        if not node or old is None:
+            return []
+        said: list[LinkMessage] = [self._membership(node, now, removed=device)]
+        if waited:
+            return said
+        model = self._models.get(model_id(old))
+        if model is not None and not self._users(model_id(old), node):
+            said.append(push(constants.DELETE, constants.DEVICEMODEL, node, model))
+        return [*said, push(constants.DELETE, constants.DEVICE, node, device)]
+
+    def membership_detail(self, node: str, now: float) -> MembershipDetail:
+        """All devices of a node."""
+        devices = [_member(self.devices[id]) for id in sorted(self._on_node.get(node, ()))]
+        content = {"event_id": str(uuid.uuid4()), "timestamp": int(now * 1000), "devices": devices}
+        return MembershipDetail(node=node, content=content)
+
+    def expired_waits(self, now: float) -> list[LinkMessage]:
+        """Introduce the devices that have waited long enough for their models."""
+        late = [id for id, until in self._waiting.items() if until <= now]
+        for id in late:
+            del self._waiting[id]
+        return [push(constants.INSERT, constants.DEVICE, node_of(self.devices[id]), self.devices[id]) for id in late]
+
+    def _remember(self, id: str, device: Json) -> None:
+        self.devices[id] = device
+        if node := node_of(device):
+            self._on_node.setdefault(node, set()).add(id)
+
+    def _introduce(self, id: str, device: Json, now: float) -> list[LinkMessage]:
+        node, wanted = node_of(device), model_id(device)
+        model = self._models.get(wanted)
+        if wanted and model is None:
+            self._waiting[id] = now + MODEL_WAIT_SECONDS
+            return []
+        said: list[LinkMessage] = []
+        if model is not None and self._users(wanted, node) <= {id}:
+            said.append(push(constants.INSERT, constants.DEVICEMODEL, node, model))
+        return [*said, push(constants.INSERT, constants.DEVICE, node, device)]
+
+    # --- models -------------------------------------------------------------------------------------------------------
+
+    def add_existing_model(self, model: Json) -> None:
+        """A model that was there before."""
+        self._models[device_id(model)] = model
+
+    def put_model(self, model: Json) -> list[LinkMessage]:
+        """A model as it is now: told to the nodes that use it; a new one brings the devices that waited for it."""
+        id = device_id(model)
+        old = self._models.get(id)
+        self._models[id] = model
+        if old is not None and not differs_beyond_status(old, model):
+            return []
+        operation = constants.INSERT if old is None else constants.UPDATE
+        nodes = sorted({node_of(device) for device in self.devices.values() if model_id(device) == id} - {""})
+        said: list[LinkMessage] = [push(operation, constants.DEVICEMODEL, node, model) for node in nodes]
+        for waiting in [each for each in self._waiting if model_id(self.devices[each]) == id]:
+            del self._waiting[waiting]
+            device = self.devices[waiting]
+            said.append(push(constants.INSERT, constants.DEVICE, node_of(device), device))
+        return said
+
+    def remove_model(self, model: Json) -> None:
+        """A model is gone; SyncController tells the nodes that still have it."""
+        self._models.pop(device_id(model), None)
+
+    def _users(self, model: str, node: str) -> set[str]:
+        return {id for id in self._on_node.get(node, ()) if model_id(self.devices[id]) == model}
+
+    def _membership(
+        self, node: str, now: float, added: Json | None = None, removed: Json | None = None
+    ) -> MembershipUpdate:
+        content = {
+            "event_id": str(uuid.uuid4()),
+            "timestamp": int(now * 1000),
+            "added_devices": [_member(added)] if added is not None else None,
+            "removed_devices": [_member(removed)] if removed is not None else None,
+        }
+        return MembershipUpdate(node=node, content=content)
+
+
+def push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
+    """The object as a message to a node; devices with an empty status, as a genuine cloud says them."""
+    who = object_reference(object)
+    if type == constants.DEVICE:
+        object = {**object, "status": {}}
+    return ObjectPushed(
+        node=node,
+        operation=operation,
+        type=type,
+        namespace=who.namespace,
+        name=who.name,
+        object=object,
+        resource_version=who.version,
+        source=constants.DEVICECONTROLLER,
+    )
+
+
+def device_id(object: Json) -> str:
+    """<namespace>/<name>, of a model too."""
+    who = object_reference(object)
+    return f"{who.namespace}/{who.name}"
+
+
+def node_of(device: Json) -> str:
+    """The node that a device is attached to; empty for none."""
+    return str((device.get("spec") or {}).get("nodeName") or "")
+
+
+def model_id(device: Json) -> str:
+    """The model of a device, in the device's namespace; empty for none."""
+    name = ((device.get("spec") or {}).get("deviceModelRef") or {}).get("name")
+    return f"{object_reference(device).namespace}/{name}" if name else ""
+
+
+def property_names(device: Json) -> frozenset[str]:
+    """What a device says it has."""
+    return frozenset(str(each.get("name")) for each in (device.get("spec") or {}).get("properties") or ())
+
+
+def _member(device: Json) -> Json:
+    who = object_reference(device)
+    description = (device["metadata"].get("labels") or {}).get("description")
+    member = {"id": f"{who.namespace}/{who.name}", "name": who.name}
+    return {**member, "description": description} if description else member

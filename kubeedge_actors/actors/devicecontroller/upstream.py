@@ -1,0 +1,374 @@
+"""Reports on their way into the API: joined per device, confirmed when they are written. Pure.
+
+The last value always arrives, however many came before it: what comes while a write is under way is one write
+afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors import nesting
+from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
+from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, object_reference
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.wire import constants, gvr
+
+Json = dict[str, Any]
+WRITE_INTERVAL = 0.2
+"""Seconds between two writes of one device."""
+BACKOFF_INITIAL, BACKOFF_MAX = 0.5, 30.0
+MAX_ACKS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAck:
+    """Who is told when a report is stored.
+
+    Its node, under its id, and CloudHub, which keeps it in the edge's outbox until it is `done`d.
+    """
+
+    node: str
+    msg_id: str
+    done: Callable[[bool], object]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one write stores."""
+
+    twins: dict[str, Json] = field(default_factory=dict)
+    state: Json = field(default_factory=dict)
+    acks: list[ReportAck] = field(default_factory=list)
+
+    def add(self, newer: Batch) -> None:
+        """Put a newer batch on top."""
+        self.twins = merge_reports(self.twins, newer.twins)
+        self.state = {**self.state, **newer.state}
+        self.acks += newer.acks
+
+    def trim(self) -> list[ReportAck]:
+        """Let go of the oldest senders when they are too many.
+
+        Theirs is stored with the others', but nobody remembers whom to tell. Those who were let go.
+        """
+        surplus, self.acks = self.acks[:-MAX_ACKS], self.acks[-MAX_ACKS:]
+        return surplus
+
+
+@dataclass(slots=True)
+class _DeviceQueue:
+    waiting: Batch | None = None
+    in_flight: Batch | None = None
+    not_before: float = 0.0
+    failures: int = 0
+    unknown_since: float | None = None
+
+
+class DeviceStatusQueue:
+    """All lines, by device. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, _DeviceQueue] = {}
+
+    def add(self, device: str, batch: Batch) -> list[ReportAck]:
+        """A report; the senders that are forgotten because there are too many."""
+        line = self._queues.setdefault(device, _DeviceQueue())
+        if line.waiting is None:
+            line.waiting = batch
+        else:
+            line.waiting.add(batch)
+        return line.waiting.trim()
+
+    def take(self, device: str, now: float) -> Batch | None:
+        """What to write now; None when there is nothing, a write is under way, or it is too early."""
+        line = self._queues.get(device)
+        if line is None or line.waiting is None or line.in_flight is not None or now < line.not_before:
+            return None
+        line.in_flight, line.waiting = line.waiting, None
+        line.unknown_since = None
+        return line.in_flight
+
+    def delay(self, device: str, now: float) -> float | None:
+        """Seconds until `take` may give something; None when nothing waits or a write is under way."""
+        line = self._queues.get(device)
+        if line is None or line.waiting is None or line.in_flight is not None:
+            return None
+        return max(0.0, line.not_before - now)
+
+    def written(self, device: str, now: float) -> list[ReportAck]:
+        """The write succeeded: whom to tell."""
+        line = self._queues.get(device)
+        if line is None or line.in_flight is None:
+            return []
+        senders = line.in_flight.acks
+        line.in_flight, line.failures, line.not_before = None, 0, now + WRITE_INTERVAL
+        return senders
+
+    def failed(self, device: str, now: float) -> None:
+        """The write failed: it goes under what came since, and again after a pause."""
+        line = self._queues.get(device)
+        if line is None or line.in_flight is None:
+            return
+        line.failures += 1
+        line.not_before = now + min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(line.failures - 1, 10))
+        self._requeue(line)
+
+    def requeue_in_flight(self) -> list[str]:
+        """Make the writes again that were under way at a crash. The devices with something to write."""
+        for line in self._queues.values():
+            if line.in_flight is not None:
+                self._requeue(line)
+        return [device for device, line in self._queues.items() if line.waiting is not None]
+
+    def drop_wrong_node(self, device: str, node: str) -> list[ReportAck]:
+        """Forget what waits for a device if others than its node have a part in it; who had reported that.
+
+        Only what was said before the device was known can be like that.
+        """
+        line = self._queues.get(device)
+        if line is None or line.waiting is None or all(sender.node == node for sender in line.waiting.acks):
+            return []
+        senders, line.waiting = line.waiting.acks, None
+        return senders
+
+    def unknown(self, device: str, now: float) -> None:
+        """Note that this device is not known (yet)."""
+        line = self._queues[device]
+        if line.unknown_since is None:
+            line.unknown_since = now
+
+    def expire_unknown(self, now: float, patience: float) -> dict[str, list[ReportAck]]:
+        """The devices that stayed unknown for `patience` seconds, forgotten now, and who had reported of them."""
+        late = {
+            device: line
+            for device, line in self._queues.items()
+            if line.unknown_since is not None and now - line.unknown_since >= patience
+        }
+        for device in late:
+            del self._queues[device]
+        return {device: line.waiting.acks if line.waiting is not None else [] for device, line in late.items()}
+
+    def remove_idle(self, now: float) -> None:
+        """Forget the lines on which nothing has moved for a while."""
+        still = [d for d, line in self._queues.items() if line.waiting is None and line.in_flight is None]
+        for device in [device for device in still if now > self._queues[device].not_before]:
+            del self._queues[device]
+
+    def __len__(self) -> int:
+        return sum(line.waiting is not None or line.in_flight is not None for line in self._queues.values())
+
+    @staticmethod
+    def _requeue(line: _DeviceQueue) -> None:
+        assert line.in_flight is not None
+        if line.waiting is not None:
+            line.in_flight.add(line.waiting)
+        line.waiting, line.in_flight = line.in_flight, None
+
+
+# --- what a report makes of a DeviceStatus ----------------------------------------------------------------------------
+
+
+REPORTED_SIDES = (("reported", "actual"), ("observedDesired", "expected"))
+DELETED = "deleted"
+STATE_FIELDS = ("state", "lastOnlineTime")
+
+
+def read_twins(report: Json) -> dict[str, Json] | None:
+    """The twins of a report by property; None when it is no report."""
+    twins = report.get("twin")
+    if not isinstance(twins, dict):
+        return None
+    return {str(name): entry for name, entry in twins.items() if isinstance(entry, dict)}
+
+
+def read_state(text: str) -> Json | None:
+    """State and last time online of a state report; None when it is no report."""
+    try:
+        report = msgspec.json.decode(nesting.checked(text))
+    except msgspec.DecodeError:
+        return None
+    device = report.get("device") if isinstance(report, dict) else None
+    if not isinstance(device, dict) or not isinstance(device.get("state"), str):
+        return None
+    return {field: device[field] for field in STATE_FIELDS if isinstance(device.get(field), str)}
+
+
+def merge_reports(older: dict[str, Json], newer: dict[str, Json]) -> dict[str, Json]:
+    """Two reports as one: of each property and side the newer word."""
+    return {**older, **{name: {**older.get(name, {}), **entry} for name, entry in newer.items()}}
+
+
+def apply_report(twins: list[Json], report: dict[str, Json], properties: Collection[str]) -> list[Json]:
+    """The `status.twins` that follow from a report; keys that the device does not have are left out."""
+    result = {str(twin.get("propertyName")): twin for twin in twins}
+    for name, entry in report.items():
+        if name not in properties:
+            continue
+        if _type(entry) == DELETED:
+            result.pop(name, None)
+        else:
+            result[name] = _with(result.get(name) or _empty(name), entry)
+    return list(result.values())
+
+
+def _with(twin: Json, entry: Json) -> Json:
+    changed = dict(twin)
+    for key, side in REPORTED_SIDES:
+        said = entry.get(side)
+        if isinstance(said, dict) and said.get("value") is not None:
+            changed[key] = {"value": str(said["value"]), "metadata": _metadata(said, _type(entry))}
+    return changed
+
+
+def _empty(name: str) -> Json:
+    return {"propertyName": name, "observedDesired": {"value": ""}, "reported": {"value": ""}}
+
+
+def _metadata(said: Json, type: str) -> dict[str, str]:
+    metadata = said.get("metadata")
+    timestamp = metadata.get("timestamp") if isinstance(metadata, dict) else None
+    found = {"timestamp": str(timestamp) if timestamp is not None else "", "type": type}
+    return {key: value for key, value in found.items() if value}
+
+
+def _type(entry: Json) -> str:
+    metadata = entry.get("metadata")
+    return str(metadata.get("type", "")) if isinstance(metadata, dict) else ""
+
+
+# --- the actors that write DeviceStatus objects -----------------------------------------------------------------------
+
+
+DEVICE_KIND, STATUS_KIND = ResourceKind(*gvr.DEVICE), ResourceKind(*gvr.DEVICESTATUS)
+MAX_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Store what was reported of `device` (the object); answered when it is done.
+
+    Nothing reported: see that its DeviceStatus exists.
+    """
+
+    device: Json
+    twins: dict[str, Json]
+    state: Json
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveStatus:
+    """The device is gone: so has its DeviceStatus to be."""
+
+    device: Json
+
+
+class StatusWriterState:
+    """What the writers share and keep over their crashes.
+
+    The statuses as they were last written, and whether Devices take a copy of them.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, Json] = {}
+        self.copying = True
+
+
+class StatusWriter(Module):
+    """Writes one status after the other; one device's stay in order because they come to the same writer."""
+
+    group = constants.DEVICECONTROLLER
+
+    def __init__(self, cluster: Cluster, state: StatusWriterState) -> None:
+        self._cluster = cluster
+        self._state = state
+
+    @on
+    def on_write_status(self, order: WriteStatus) -> ClusterError | None:
+        """Write it; the answer is None, or what the API refused."""
+        refusal: ClusterError | None = None
+        for _ in range(MAX_TRIES):
+            try:
+                status = self._write(order)
+            except (Conflict, NotFound, AlreadyExists) as race:
+                # what we remember is not what is there: somebody else wrote, deleted or made it
+                self._state.known.pop(device_id(order.device), None)
+                refusal = race
+            except ClusterError as error:
+                return error
+            else:
+                self._copy(order.device, status)
+                return None
+        return refusal
+
+    @on
+    def on_remove_status(self, order: RemoveStatus) -> None:
+        """Delete it, unless it belongs to a successor of the device already."""
+        who = object_reference(order.device)
+        self._state.known.pop(device_id(order.device), None)
+        try:
+            status = self._cluster.get(STATUS_KIND, who.namespace, who.name)
+            owners = {owner.get("uid") for owner in status["metadata"].get("ownerReferences") or ()}
+            if not owners or who.uid in owners:
+                self._cluster.delete(STATUS_KIND, who.namespace, who.name, uid=object_reference(status).uid)
+        except NotFound:
+            return
+        except ClusterError as error:
+            self.log.warning("the status of device %s could not be deleted: %s", device_id(order.device), error)
+
+    def _write(self, order: WriteStatus) -> Json:
+        who, id = object_reference(order.device), device_id(order.device)
+        known = self._state.known.get(id)
+        if known is None:
+            try:
+                known = self._cluster.get(STATUS_KIND, who.namespace, who.name)
+            except NotFound:
+                known = None
+        if known is None:
+            status = _updated_status({}, order)
+            body = {
+                "metadata": {"name": who.name, "ownerReferences": [_owner_reference(order.device)]},
+                "status": status,
+            }
+            written = self._cluster.create(STATUS_KIND, who.namespace, body)
+        elif order.twins or order.state:
+            status = _updated_status(known.get("status") or {}, order)
+            patch = {"metadata": {"resourceVersion": object_reference(known).version}, "status": status}
+            written = self._cluster.patch(STATUS_KIND, who.namespace, who.name, patch)
+        else:
+            written = known
+        self._state.known[id] = {"metadata": written["metadata"], "status": written.get("status") or {}}
+        return self._state.known[id]["status"]  # type: ignore[no-any-return]
+
+    def _copy(self, device: Json, status: Json) -> None:
+        """The same beside the Device's spec, for those who look there.
+
+        An API whose schema does not know it drops it: then no more.
+        """
+        if not self._state.copying or not status:
+            return
+        who = object_reference(device)
+        try:
+            answer = self._cluster.patch(DEVICE_KIND, who.namespace, who.name, {"status": status})
+        except ClusterError as error:
+            self.log.debug("no copy of the status in device %s: %s", device_id(device), error)
+            return
+        if "twins" in status and "twins" not in (answer.get("status") or {}):
+            self._state.copying = False
+
+
+def _updated_status(status: Json, order: WriteStatus) -> Json:
+    if not order.twins:
+        return order.state
+    return {**order.state, "twins": apply_report(status.get("twins") or [], order.twins, property_names(order.device))}
+
+
+def _owner_reference(device: Json) -> Json:
+    who = object_reference(device)
+    return owner_reference(DEVICE_KIND.api_version, DEVICE_KIND.kind, who.name, who.uid)

@@ -1,0 +1,189 @@
+"""Device and DeviceModel objects: who is a member, what is desired, of which types, under which rules.
+
+They come one by one when the cloud says them, and all at once at the start: an object that was stored just before the
+power failed is acted on then, and the types of models need no table of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.devicetwin import membership
+from kubeedge_actors.actors.devicetwin.desired import desired_values, property_types
+from kubeedge_actors.actors.devicetwin.dttypes import Member
+from kubeedge_actors.actors.devicetwin.history import resize
+from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
+from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers
+from kubeedge_actors.actors.devicetwin.twin_settings import TwinSettings, settings_of
+from kubeedge_actors.drivers.store.base import MetaRow, MetaStore, TwinStore
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import Json
+
+OWN_ANNOTATIONS = {constants.TWIN_CONFLICT_ANNOTATION, constants.TWIN_HISTORY_ANNOTATION}
+PAGE = 1024
+"""Objects that are read at a time at the start."""
+
+
+class _Value(msgspec.Struct, frozen=True):
+    value: str = ""
+
+
+class _Property(msgspec.Struct, frozen=True):
+    name: str = ""
+    desired: _Value = _Value()
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    properties: list[_Property] = []
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    name: str = ""
+    namespace: str = ""
+    annotations: dict[str, str] = {}
+
+
+class _Peek(msgspec.Struct, frozen=True):
+    """As much of a Device as tells whether there is anything new in it: a tenth of the time that all of it takes."""
+
+    metadata: _Metadata = _Metadata()
+    spec: _Spec = _Spec()
+
+
+class _DesiredField(msgspec.Struct, frozen=True):
+    value: Any = None
+    metadata: dict[str, Any] | None = None
+
+
+class _Feature(msgspec.Struct, frozen=True):
+    name: str | None = None
+    type: str | None = None
+    desired: _DesiredField | None = None
+
+
+class _Features(msgspec.Struct, frozen=True, rename="camel"):
+    properties: list[_Feature] | None = None
+    device_model_ref: dict[str, Any] | None = None
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    name: str = ""
+    namespace: str | None = None
+    labels: dict[str, Any] | None = None
+    annotations: dict[str, Any] | None = None
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    metadata: _Identity
+    spec: _Features | None = None
+
+
+def well_formed(object: Json) -> bool:
+    """Whether a Device or DeviceModel has the shape that its schema gives it, as far as it is looked at here."""
+    try:
+        msgspec.convert(object, _Shape)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+_peeks = msgspec.json.Decoder(_Peek)
+
+
+class DeviceObjects:
+    """What the cloud's objects do to the mirror. `errors`: what is wrong with them, a sentence each, for the log."""
+
+    def __init__(self, mirror: TwinHandlers) -> None:
+        self._mirror = mirror
+        self._types: dict[str, dict[str, str]] = {}
+        self.errors: list[str] = []
+
+    def changed(self, changes: TwinTransaction, type: str, operation: str, object: Json, now: int) -> None:
+        """The cloud has said an object."""
+        member = membership.member_of(object) if well_formed(object) else None
+        if member is None:
+            self.errors.append(f"a {type} object of a strange shape or name is passed over")
+        elif type == constants.DEVICE:
+            self._device(changes, operation, object, member, now)
+        elif operation == constants.DELETE:
+            self._types.pop(member.id, None)
+        else:
+            self._types[member.id] = property_types(object)
+
+    def stored(self, meta: MetaStore, twins: TwinStore, now: int) -> Iterator[TwinTransaction]:
+        """What follows from all stored objects that was not done yet, page by page. Error: StoreError."""
+        for rows in _pages(meta, constants.DEVICEMODEL):
+            for model in filter(None, map(_object, rows)):
+                self.changed(TwinTransaction(), constants.DEVICEMODEL, constants.INSERT, model, now)
+        last: dict[str, dict[str, str]] = {}
+        for known in twins.desired():
+            if known.value:
+                last.setdefault(known.device, {})[known.name] = known.value
+        for rows in _pages(meta, constants.DEVICE):
+            changes = TwinTransaction()
+            for row in rows:
+                if not self._known(row, last) and (device := _object(row)) is not None:
+                    self.changed(changes, constants.DEVICE, constants.INSERT, device, now)
+            yield changes
+
+    def _known(self, row: MetaRow, last: dict[str, dict[str, str]]) -> bool:
+        """Whether nothing follows from a stored object: its device is a member, and what it desires was taken before."""
+        try:
+            glance = _peeks.decode(row.value)
+        except msgspec.MsgspecError:
+            return False  # of a strange shape: let it be looked at in full
+        id = f"{glance.metadata.namespace or constants.DEFAULT_NAMESPACE}/{glance.metadata.name}"
+        if id not in self._mirror.devices:
+            return False
+        if OWN_ANNOTATIONS & glance.metadata.annotations.keys():
+            annotated = {"metadata": {"annotations": glance.metadata.annotations}}
+            self._mirror.devices.want(id, self._settings(id, annotated))
+        wanted = {each.name: each.desired.value for each in glance.spec.properties if each.desired.value}
+        return wanted == last.get(id, {})
+
+    def _device(self, changes: TwinTransaction, operation: str, object: Json, member: Member, now: int) -> None:
+        if operation == constants.DELETE:
+            membership.remove(self._mirror, changes, member, now)
+            return
+        settings = self._settings(member.id, object)
+        before = self._mirror.devices.want(member.id, settings)
+        membership.add(self._mirror, changes, member, now)
+        if before.retentions != settings.retentions:
+            self._resize(changes, member.id, settings)
+        model = ((object.get("spec") or {}).get("deviceModelRef") or {}).get("name") or ""
+        types = self._types.get(f"{member.id.partition('/')[0]}/{model}", {})
+        device = self._mirror.devices.get(member.id)
+        assert device is not None
+        for prop, fault in self._mirror.apply_desired(changes, device, desired_values(object, types), now).items():
+            self.errors.append(f"the desired {prop} of {member.id} is not taken: {fault}")
+
+    def _settings(self, id: str, object: Json) -> TwinSettings:
+        settings, faults = settings_of(object)
+        self.errors += [f"an annotation of {id} is not taken: {each}" for each in faults]
+        return settings
+
+    def _resize(self, changes: TwinTransaction, device: str, settings: TwinSettings) -> None:
+        for name in self._mirror.devices.names(device):
+            retention = settings.retention(name)
+            known = self._mirror.devices.history(device, name)
+            changes.removed_history.append((device, name))
+            for row in resize(known, retention.count if retention else 0):
+                changes.history[device, name, row.slot] = row
+
+
+def _pages(meta: MetaStore, type: str) -> Iterator[list[MetaRow]]:
+    after = ""
+    while rows := meta.of_type(type, after=after, limit=PAGE):
+        after = rows[-1].key
+        yield rows
+
+
+def _object(row: MetaRow) -> Json | None:
+    try:
+        found = msgspec.json.decode(row.value)
+    except msgspec.MsgspecError:
+        return None  # what MetaManager could not read either
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,166 @@
+"""The devices of this node, and what each message does to them. It fills Changes and waits for nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kubeedge_actors.actors.devicetwin import twin
+from kubeedge_actors.actors.devicetwin.cloud_sync import sync
+from kubeedge_actors.actors.devicetwin.desired import DesiredValue, apply_desired
+from kubeedge_actors.actors.devicetwin.devices import Device, Devices
+from kubeedge_actors.actors.devicetwin.dttypes import (
+    BAD_REQUEST,
+    NOT_FOUND,
+    BaseMessage,
+    DeviceState,
+    ErrorResult,
+    MsgTwin,
+    Rejection,
+    StateRequest,
+    StateResult,
+    builtins,
+    encode,
+    last_online,
+    parse,
+    parse_update,
+)
+from kubeedge_actors.actors.devicetwin.history import keep
+from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
+from kubeedge_actors.actors.devicetwin.twin import TwinChange
+from kubeedge_actors.drivers.store.base import DesiredRow
+from kubeedge_actors.wire import constants, topics
+from kubeedge_actors.wire.messages import DeviceStateReported, MqttPublish, TwinUpdated, new_id
+
+UNKNOWN_DEVICE = Rejection(NOT_FOUND, "update rejected due to the device is not existed")
+BAD_SYNC = Rejection(BAD_REQUEST, "unmarshal update request body failed, Please check the request")
+NO_DEVICE = ""
+"""The device and event of a request that could not be read: KubeEdge answers on the topic of a device without name."""
+
+
+class TwinHandlers:
+    """The software mirror of all devices of `node`.
+
+    `publish_updates`: whether TwinUpdated is said for each change. `event`: gives a fresh event id. Times (`now`) are ms since
+    the epoch.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        devices: Devices,
+        *,
+        publish_updates: Callable[[], bool] | bool = True,
+        event: Callable[[], str] = new_id,
+    ) -> None:
+        self.node = node
+        self.devices = devices
+        self.event = event
+        self._publish_updates = publish_updates if callable(publish_updates) else lambda: bool(publish_updates)
+
+    def update(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> None:
+        """A device or application changes twins: result, document, delta, report."""
+        request = parse_update(payload)
+        if isinstance(request, Rejection):
+            return changes.add_rejection(error_result(NO_DEVICE, NO_DEVICE, request, now))
+        event_id = request.event_id or ""
+        device = self.devices.get(device_id)
+        if device is None:
+            return changes.add_rejection(error_result(device_id, event_id, UNKNOWN_DEVICE, now))
+        outcome = twin.update(device.twins, request.twin or {}, now)
+        if isinstance(outcome, Rejection):
+            return changes.add_rejection(error_result(device_id, event_id, outcome, now))
+        changes.pending_results.append((device_id, event_id))
+        self._publish(changes, device_id, constants.TWIN_UPDATE_RESULT, twin.result(event_id, now, outcome.result))
+        return self._take(changes, device, outcome, event_id, now)
+
+    def sync(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> None:
+        """The cloud changes twins by message: document, delta, and a report of what was rejected."""
+        request = parse_update(payload)
+        if isinstance(request, Rejection):
+            return changes.add_rejection(error_result(NO_DEVICE, NO_DEVICE, BAD_SYNC, now))
+        return self.sync_entries(changes, device_id, request.twin or {}, request.event_id or "", now)
+
+    def sync_entries(
+        self, changes: TwinTransaction, device_id: str, entries: Mapping[str, MsgTwin | None], event_id: str, now: int
+    ) -> None:
+        """Sync the twins of a device with what the cloud says of them."""
+        device = self.devices.get(device_id)
+        if device is None:
+            return changes.add_rejection(error_result(device_id, event_id, UNKNOWN_DEVICE, now))
+        outcome = sync(device.twins, entries, now, device.settings)
+        if isinstance(outcome, Rejection):
+            return changes.add_rejection(error_result(device_id, event_id, outcome, now))
+        return self._take(changes, device, outcome, event_id, now)
+
+    def apply_desired(
+        self, changes: TwinTransaction, device: Device, wanted: Mapping[str, DesiredValue], now: int
+    ) -> dict[str, str]:
+        """The cloud wants values: document, delta, report. The properties whose value does not fit, and why."""
+        wishes = apply_desired(device.twins, device.desired, wanted, now, device.settings)
+        changes.desired += [DesiredRow(device.id, name, value) for name, value in wishes.desired.items()]
+        device.desired.update(wishes.desired)
+        if wishes.change.changed or wishes.change.report:
+            self._take(changes, device, wishes.change, self.event(), now)
+        return wishes.invalid
+
+    def _take(self, changes: TwinTransaction, device: Device, outcome: TwinChange, event_id: str, now: int) -> None:
+        device.twins.update(outcome.changed)
+        for key, known in outcome.changed.items():
+            changes.twins[device.id, key] = known
+            if device.settings.retentions:
+                keep(changes, device, key, known, now)
+        if outcome.document:
+            text = twin.document(event_id, now, outcome.document)
+            self._publish(changes, device.id, constants.TWIN_UPDATE_DOCUMENT, text)
+        delta = twin.delta(self.event, now, device.twins)
+        if delta is not None:
+            self._publish(changes, device.id, constants.TWIN_UPDATE_DELTA, delta)
+        if outcome.document and self._publish_updates():
+            current = {key: each.current for key, each in outcome.document.items()}
+            changes.messages.append(TwinUpdated(device=device.id, twin=builtins(current)))
+        if outcome.report:
+            changes.report(device.id, outcome.report)
+
+    def get(self, device_id: str, payload: bytes, now: int) -> MqttPublish:
+        """The answer to `twin/get`."""
+        request, device = parse(payload, BaseMessage), self.devices.get(device_id)
+        if isinstance(request, str):
+            text = f"Unmarshal twin info {payload.decode(errors='replace')} failed , err: {request}"
+            answer = encode(ErrorResult("", now, BAD_REQUEST, text))
+        elif device is None:
+            text = f"Device {device_id} not found while getting twin"
+            answer = encode(ErrorResult(request.event_id, now, NOT_FOUND, text))
+        else:
+            answer = twin.everything(request.event_id or "", now, device.twins)
+        return MqttPublish(topic=topics.device_topic(device_id, constants.TWIN_GET_RESULT), payload=answer)
+
+    def state(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> str:
+        """A device says how it is: result and report.
+
+        Returns why it is passed over, which KubeEdge does without an answer; or nothing.
+        """
+        request, device = parse(payload, StateRequest), self.devices.get(device_id)
+        if isinstance(request, str):
+            return request
+        if device is None:
+            return "no such device"
+        state = request.state or ""
+        online = last_online(state, now / 1000)
+        if online is None:
+            return "no such state"
+        device.state, device.last_online = state, online
+        changes.devices[device.id] = device.row
+        self.devices.changed(device)
+        result = encode(StateResult(self.event(), now, DeviceState(device.name, state, online)))
+        self._publish(changes, device_id, constants.STATE_UPDATE_RESULT, result)
+        changes.states.append(DeviceStateReported(device=device_id, report=result.decode()))
+        return ""
+
+    def _publish(self, changes: TwinTransaction, device_id: str, kind: str, payload: bytes) -> None:
+        changes.messages.append(MqttPublish(topic=topics.device_topic(device_id, kind), payload=payload))
+
+
+def error_result(device_id: str, event_id: str, rejection: Rejection, now: int) -> MqttPublish:
+    """The result of an update that was not done."""
+    payload = encode(ErrorResult(event_id, now, rejection.code, rejection.reason))
+    return MqttPublish(topic=topics.device_topic(device_id, constants.TWIN_UPDATE_RESULT), payload=payload)

@@ -1,0 +1,118 @@
+"""The Devices and DeviceModels of this node as mappers have to know them. Pure.
+
+A device is told with the configuration of its model under its own (source: KubeEdge
+edge/pkg/devicetwin/dmicache/dmicache.go); without its model it is not told at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kubeedge_actors.drivers.dmi.base import Verb
+from kubeedge_actors.wire import constants
+
+Json = dict[str, Any]
+
+
+class DmiCache:
+    """All devices and models, by "<namespace>/<name>", and the form in which each device was told last."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, Json] = {}
+        self.models: dict[str, Json] = {}
+        self._told: dict[str, Json] = {}
+
+    def put_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+        """A device as it is now; what its mapper has to be told."""
+        self.devices[id_of(object)] = object
+        yield from self._due(id_of(object))
+
+    def remove_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+        """A device is gone."""
+        id = id_of(object)
+        known = self.devices.pop(id, object)
+        if self._told.pop(id, None) is not None:
+            yield Verb.REMOVE, known
+
+    def put_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+        """A model as it is now; it brings the devices that waited for it, and changes those that use it."""
+        id = id_of(object)
+        yield (Verb.UPDATE_MODEL if id in self.models else Verb.CREATE_MODEL), object
+        self.models[id] = object
+        for device in [each for each, found in self.devices.items() if model_of(found) == id]:
+            yield from self._due(device)
+
+    def remove_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+        """A model is gone."""
+        known = self.models.pop(id_of(object), None)
+        if known is not None:
+            yield Verb.REMOVE_MODEL, known
+
+    def of(self, protocol: str) -> tuple[list[Json], list[Json]]:
+        """The devices that speak a protocol, merged, and their models. They count as told."""
+        devices, models = [], dict[str, Json]()
+        for id, device in self.devices.items():
+            merged = self._merged(device)
+            if protocol_of(device) == protocol and merged is not None:
+                devices.append(merged)
+                self._told[id] = merged
+                models[model_of(device)] = self.models[model_of(device)]
+        return devices, list(models.values())
+
+    def _due(self, id: str) -> Iterator[tuple[Verb, Json]]:
+        merged, told = self._merged(self.devices[id]), self._told.get(id)
+        if merged is None or (told is not None and told["spec"] == merged["spec"]):
+            return
+        self._told[id] = merged
+        if told is not None and protocol_of(told) != protocol_of(merged):
+            yield Verb.REMOVE, told
+            told = None
+        yield (Verb.REGISTER if told is None else Verb.UPDATE), merged
+
+    def _merged(self, device: Json) -> Json | None:
+        model = self.models.get(model_of(device))
+        if model is None:
+            return None
+        spec, defaults = _spec(device), _spec(model)
+        visitors = {each.get("name"): each.get("visitors") for each in defaults.get("properties") or ()}
+        return {
+            **device,
+            "spec": {
+                **spec,
+                "protocol": _under(spec.get("protocol"), {"configData": defaults.get("protocolConfigData")}),
+                "properties": [
+                    {**each, "visitors": _under(each.get("visitors"), visitors.get(each.get("name")))}
+                    for each in spec.get("properties") or ()
+                ],
+            },
+        }
+
+
+def _under(own: Json | None, default: Json | None) -> Json:
+    """A protocol or visitor over that of the model: the configuration of both, the device's keys win."""
+    mine, model = own or {}, default or {}
+    config = {**(model.get("configData") or {}), **(mine.get("configData") or {})}
+    return {"protocolName": model.get("protocolName") or mine.get("protocolName") or "", "configData": config}
+
+
+def id_of(object: Json) -> str:
+    """<namespace>/<name>."""
+    metadata = object.get("metadata") or {}
+    return f"{metadata.get('namespace') or constants.DEFAULT_NAMESPACE}/{metadata.get('name') or ''}"
+
+
+def model_of(device: Json) -> str:
+    """The id of a device's model; empty for none."""
+    name = (_spec(device).get("deviceModelRef") or {}).get("name")
+    return f"{id_of(device).partition('/')[0]}/{name}" if name else ""
+
+
+def protocol_of(object: Json) -> str:
+    """The protocol of a device or model, which is what a mapper serves."""
+    protocol = _spec(object).get("protocol")
+    return str((protocol.get("protocolName") if isinstance(protocol, dict) else protocol) or "")
+
+
+def _spec(object: Json) -> Json:
+    return object.get("spec") or {}

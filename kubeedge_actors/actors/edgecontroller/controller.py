@@ -1,0 +1,247 @@
+"""The shell of EdgeController: sorts changes of the API and requests of nodes, and never waits for either."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from kubeedge_actors.actors.edgecontroller import downstream
+from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
+from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference
+from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
+from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
+from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection
+from kubeedge_actors.actors.edgecontroller.upstream import Upstream
+from kubeedge_actors.actors.edgecontroller.upstream_worker import (
+    UpstreamRequest,
+    UpstreamWorker,
+    UpstreamWorkerState,
+    nack,
+)
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
+from kubeedge_actors.drivers.cluster.base import (
+    CONFIGMAP_KIND,
+    NODE_KIND,
+    POD_KIND,
+    SECRET_KIND,
+    Cluster,
+    EventType,
+    InformerSet,
+    InformerSpec,
+    WatchEvent,
+    object_reference,
+)
+from kubeedge_actors.module import on
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import (
+    DeletePod,
+    InsertPod,
+    LinkMessage,
+    NodeRemoved,
+    ObjectPushed,
+    PatchNode,
+    PatchPod,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    ReportNodeStatus,
+    ReportPodStatus,
+    RequestCertificate,
+    RequestToken,
+    Response,
+    UpdateNode,
+    WriteLease,
+)
+
+WORKERS, LEASE_WORKERS = 4, 2
+MAX_DEFERRED = 10_000
+"""Requests that wait at most for the first list of pods to be complete."""
+MAILBOX = 20_000
+
+NodeRequest = (
+    RegisterNode | UpdateNode | PatchNode | ReportNodeStatus | QueryLease | WriteLease | InsertPod | RequestCertificate
+)
+PodRequest = PatchPod | ReportPodStatus | DeletePod | QueryObject | RequestToken | ReportEvent
+DURABLE_AT_EDGE = (ReportEvent, DeletePod)
+"""Requests that stay in the edge's outbox until they are answered here."""
+TYPES = {CONFIGMAP_KIND: constants.CONFIGMAP, SECRET_KIND: constants.SECRET}
+
+
+class EdgeControllerState(InformerSet):
+    """What EdgeController keeps over its crashes: watches, who uses what, requests that wait, counters."""
+
+    def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
+        super().__init__(
+            cluster,
+            [
+                InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL, wait_for_sync=False),
+                InformerSpec(POD_KIND),
+                InformerSpec(CONFIGMAP_KIND, cache=False, wait_for_sync=False),
+                InformerSpec(SECRET_KIND, cache=False, wait_for_sync=False),
+            ],
+        )
+        self.location_cache = LocationCache()
+        self.nodes: set[str] = set()
+        self.deferred: deque[UpstreamRequest] = deque()
+        self.early: list[WatchEvent] = []
+        self.counts: Counter[str] = Counter() if counts is None else counts
+        self.warned: set[str] = set()
+
+
+class EdgeController(Controller):
+    """Pushes what changes for a node and hands its requests to workers.
+
+    What was there before this process began, or changed while a node was away, is SyncController's to push.
+    """
+
+    name = constants.EDGECONTROLLER
+    group = constants.EDGECONTROLLER
+    emits = (ObjectPushed, Response, NodeRemoved, *CONTROLLER_EMITS)
+
+    def __init__(self, state: EdgeControllerState, workers: Sequence[str], lease_workers: Sequence[str]) -> None:
+        super().__init__(state, state.counts)
+        self._state = state
+        self._workers = workers
+        self._lease_workers = lease_workers
+
+    def on_start(self) -> None:
+        """Watch."""
+        super().on_start()
+
+    # --- down ---------------------------------------------------------------------------------------------------------
+
+    def changes_taken(self) -> None:
+        """Do what waited until the pods were known."""
+        if self._state.synced:
+            early, self._state.early = self._state.early, []
+            for change in early:
+                for push in self._object(change):
+                    self.publish(push)
+            while self._state.deferred:
+                self._admit(self._state.deferred.popleft())
+
+    def take_change(self, change: WatchEvent) -> None:
+        """Take in one change and tell nodes of it."""
+        if change.kind not in TYPES:
+            pushes = self._pod(change) if change.kind == POD_KIND else self._node(change)
+            if change.initial:
+                return  # SyncController knows by itself whose it is
+        elif self._state.synced:
+            pushes = self._object(change)
+        else:
+            self._state.early.append(change)  # whose it is turns out when all pods are known
+            return
+        for push in pushes:
+            self.publish(push)
+
+    def _pod(self, change: WatchEvent) -> list[ObjectPushed]:
+        if change.type is EventType.DELETED:
+            self._state.location_cache.remove(change.object)
+        else:
+            self._state.location_cache.put(change.object)
+        return downstream.pod_pushes(change, self._state.nodes)
+
+    def _node(self, change: WatchEvent) -> list[ObjectPushed]:
+        name = change.object["metadata"]["name"]
+        if change.type is not EventType.DELETED:
+            self._state.nodes.add(name)
+            return downstream.node_pushes(change)
+        self._state.nodes.discard(name)
+        self._state.location_cache.forget_node(name)
+        self._state.warned.discard(name)
+        self.publish(NodeRemoved(node=name))
+        return []
+
+    def _object(self, change: WatchEvent) -> list[ObjectPushed]:
+        pushes = downstream.object_pushes(change, TYPES[change.kind], self._state.location_cache)
+        if change.type is EventType.DELETED:
+            who = object_reference(change.object)
+            self._state.location_cache.deleted(Reference(TYPES[change.kind], who.namespace, who.name))
+        return pushes
+
+    # --- up -----------------------------------------------------------------------------------------------------------
+
+    @on
+    def on_node_request(self, request: NodeRequest) -> None:
+        """What a node says of itself: nothing has to be known for that."""
+        self._admit(UpstreamRequest(request, None, self.clock.monotonic()))
+
+    @on
+    def on_pod_request(self, request: PodRequest) -> None:
+        """What a node says of pods or wants for them: only when it is known whose they are."""
+        reply_to = self.reply_later() if isinstance(request, DURABLE_AT_EDGE) else None
+        asked = UpstreamRequest(request, reply_to, self.clock.monotonic())
+        if self._state.synced:
+            self._admit(asked)
+            return
+        self._state.deferred.append(asked)
+        if len(self._state.deferred) > MAX_DEFERRED:
+            oldest = self._state.deferred.popleft()
+            self._state.counts["dropped: pods not known yet"] += 1
+            self.log.warning(
+                "%s of %s is dropped: the pods are not known yet", type(oldest.request).__name__, oldest.request.node
+            )
+            nack(oldest)
+
+    def _admit(self, asked: UpstreamRequest) -> None:
+        refusal = authorize(asked.request.node, asked.request, self._state.location_cache)
+        if refusal is None:
+            self.tell(self._worker(asked.request), asked)
+            return
+        self._state.counts[f"refused: {type(asked.request).__name__}"] += 1
+        self._warn_rejected(asked.request.node, refusal.sentence)
+        if not isinstance(asked.request, OBJECT_QUERIES):
+            for answer in error_responses(asked.request, rejection(refusal.sentence)):
+                self.publish(answer)
+        if asked.reply is not None:
+            asked.reply.send(None)
+
+    def _warn_rejected(self, node: str, sentence: str) -> None:
+        """Once a node: whoever asks for what is not its own asks often."""
+        if node in self._state.warned:
+            self.log.debug("%s", sentence)
+            return
+        self._state.warned.add(node)
+        self.log.warning("%s (more refusals of this node are counted and said at DEBUG)", sentence)
+
+    def _worker(self, request: LinkMessage) -> str:
+        workers = self._lease_workers if isinstance(request, QueryLease | WriteLease) else self._workers
+        return workers[zlib.crc32(request.node.encode()) % len(workers)]
+
+
+def specs(
+    cluster: Cluster,
+    address: str,
+    workers: int = WORKERS,
+    lease_workers: int = LEASE_WORKERS,
+    counts: Counter[str] | None = None,
+) -> list[ChildSpec]:
+    """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node;
+    `counts`: where it counts what it refuses and drops.
+    """
+    desk = EdgeControllerState(cluster, counts)
+    upstream = Upstream(cluster, desk.location_cache, address)
+    plain = [f"{constants.EDGECONTROLLER}-{number}" for number in range(1, workers + 1)]
+    leases = [f"{constants.EDGECONTROLLER}-lease-{number}" for number in range(1, lease_workers + 1)]
+    return [
+        *(_worker_spec(name, upstream) for name in plain + leases),
+        NodeLeaseRenewer.of(cluster),
+        CloudCoreAnnotator.of(cluster, address),
+        DuplicateReporter.spec(lambda: DuplicateReporter(cluster)),
+        EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
+    ]
+
+
+def _worker_spec(name: str, upstream: Upstream) -> ChildSpec:
+    bench = UpstreamWorkerState()
+    return ChildSpec(
+        name,
+        lambda: UpstreamWorker(upstream, bench),
+        mailbox=MailboxSpec(capacity=MAILBOX),
+        emits=UpstreamWorker.emits,
+        group=UpstreamWorker.group,
+    )

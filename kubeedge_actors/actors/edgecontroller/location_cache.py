@@ -1,0 +1,143 @@
+"""What a pod needs besides itself, and which nodes therefore have to hear of which objects. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.wire import constants
+
+Json = dict[str, Any]
+
+# Names of a secret in volume sources that have their own field for it (source: Kubernetes pkg/api/v1/pod/util.go)
+_SECRET_REFS = ("secretRef", "nodePublishSecretRef")
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+
+
+class Reference(NamedTuple):
+    """One object that a pod uses; `type` as in the resource grammar."""
+
+    type: str
+    namespace: str
+    name: str
+
+
+def references(pod: Json) -> frozenset[Reference]:
+    """The config maps, secrets and volume claims that a pod names."""
+    spec = pod.get("spec") or {}
+    namespace = str(pod["metadata"].get("namespace", ""))
+    found = [*_of_volumes(spec), *_of_containers(spec)]
+    found += [(constants.SECRET, secret.get("name")) for secret in spec.get("imagePullSecrets") or ()]
+    return frozenset(Reference(type, namespace, str(name)) for type, name in found if name)
+
+
+def _of_volumes(spec: Json) -> Iterator[tuple[str, Any]]:
+    for volume in spec.get("volumes") or ():
+        yield from _of_source(volume)
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            yield constants.CONFIGMAP, (source.get("configMap") or {}).get("name")
+            yield constants.SECRET, (source.get("secret") or {}).get("name")
+        claim = volume.get("persistentVolumeClaim") or {}
+        yield constants.PERSISTENTVOLUMECLAIM, claim.get("claimName")
+
+
+def _of_source(volume: Json) -> Iterator[tuple[str, Any]]:
+    yield constants.CONFIGMAP, (volume.get("configMap") or {}).get("name")
+    for source in volume.values():
+        if isinstance(source, dict):
+            yield constants.SECRET, source.get("secretName")
+            for field in _SECRET_REFS:
+                yield constants.SECRET, (source.get(field) or {}).get("name")
+
+
+def _of_containers(spec: Json) -> Iterator[tuple[str, Any]]:
+    for container in (each for field in _CONTAINERS for each in spec.get(field) or ()):
+        for source in container.get("envFrom") or ():
+            yield constants.CONFIGMAP, (source.get("configMapRef") or {}).get("name")
+            yield constants.SECRET, (source.get("secretRef") or {}).get("name")
+        for variable in container.get("env") or ():
+            value = variable.get("valueFrom") or {}
+            yield constants.CONFIGMAP, (value.get("configMapKeyRef") or {}).get("name")
+            yield constants.SECRET, (value.get("secretKeyRef") or {}).get("name")
+
+
+class _Bound(NamedTuple):
+    node: str
+    account: str
+    references: frozenset[Reference]
+
+
+class LocationCache:
+    """Which pod uses what on which node.
+
+    A node that once had a use for an object hears of it until the object is deleted, even when its pods are gone: it
+    keeps a copy and would give that to the next pod. What a node may *ask* for is only what its pods use now.
+    """
+
+    def __init__(self) -> None:
+        self._pods: dict[tuple[str, str], _Bound] = {}
+        self._users: dict[Reference, dict[str, int]] = {}
+        self._holders: dict[Reference, set[str]] = {}
+
+    def put(self, pod: Json) -> None:
+        """A pod as it is now; one without a node counts as gone."""
+        self.remove(pod)
+        node = str((pod.get("spec") or {}).get("nodeName") or "")
+        if not node:
+            return
+        bound = _Bound(node, service_account(pod.get("spec") or {}), references(pod))
+        self._pods[_key(pod)] = bound
+        for reference in bound.references:
+            users = self._users.setdefault(reference, {})
+            users[node] = users.get(node, 0) + 1
+            self._holders.setdefault(reference, set()).add(node)
+
+    def remove(self, pod: Json) -> None:
+        """The pod is gone."""
+        bound = self._pods.pop(_key(pod), None)
+        for reference in bound.references if bound is not None else ():
+            assert bound is not None
+            users = self._users[reference]
+            users[bound.node] -= 1
+            if not users[bound.node]:
+                del users[bound.node]
+            if not users:
+                del self._users[reference]
+
+    def node_of(self, namespace: str, pod: str) -> str | None:
+        """The node of a bound pod; None for a pod that is not known or not bound."""
+        bound = self._pods.get((namespace, pod))
+        return bound.node if bound is not None else None
+
+    def account_of(self, namespace: str, pod: str) -> str | None:
+        """The service account of a bound pod."""
+        bound = self._pods.get((namespace, pod))
+        return bound.account if bound is not None else None
+
+    def uses(self, node: str, reference: Reference) -> bool:
+        """Whether a pod on this node names this object now."""
+        return node in self._users.get(reference, ())
+
+    def nodes_for(self, reference: Reference) -> list[str]:
+        """The nodes that have to hear of this object."""
+        return sorted(self._holders.get(reference, ()))
+
+    def deleted(self, reference: Reference) -> None:
+        """The object is gone: whoever has no pod for it any more need not hear of its successor."""
+        users = set(self._users.get(reference, ()))
+        if users:
+            self._holders[reference] = users
+        else:
+            self._holders.pop(reference, None)
+
+    def forget_node(self, node: str) -> None:
+        """The node is gone, and its copies with it."""
+        for reference in [reference for reference, nodes in self._holders.items() if node in nodes]:
+            if not self.uses(node, reference):
+                self._holders[reference].discard(node)
+
+
+def _key(pod: Json) -> tuple[str, str]:
+    metadata = pod["metadata"]
+    return str(metadata.get("namespace", "")), str(metadata["name"])

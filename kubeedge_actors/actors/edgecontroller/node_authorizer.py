@@ -1,0 +1,174 @@
+"""Whether a node may say what it says: only what is its own, and read only what its pods use. Pure.
+
+The rules are those of Kubernetes' node authoriser and NodeRestriction, as far as they concern what crosses the link.
+What a look at the known pods cannot decide (a volume, a signing request) is decided once the object has been read:
+`authorize_object`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kubeedge_actors.actors.edgecontroller.location_cache import Reference
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import (
+    DeletePod,
+    InsertPod,
+    LinkMessage,
+    PatchNode,
+    PatchPod,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    ReportNodeStatus,
+    ReportPodStatus,
+    RequestCertificate,
+    RequestToken,
+    UpdateNode,
+    WriteLease,
+)
+
+Json = dict[str, Any]
+
+NODE_ANNOTATION = "kubeedge-actors.io/node"
+"""On a certificate signing request: the node that asked for it."""
+SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
+READABLE_IF_USED = frozenset({constants.CONFIGMAP, constants.SECRET, constants.PERSISTENTVOLUMECLAIM})
+READ_THEN_AUTHORIZE = frozenset(
+    {constants.PERSISTENTVOLUME, constants.VOLUMEATTACHMENT, constants.CERTIFICATESIGNINGREQUEST}
+)
+
+
+class PodLookup(Protocol):
+    """What is known of pods; `references.LocationCache` is one."""
+
+    def node_of(self, namespace: str, pod: str) -> str | None: ...
+    def account_of(self, namespace: str, pod: str) -> str | None: ...
+    def uses(self, node: str, reference: Reference) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why not; a sentence."""
+
+    sentence: str
+
+
+def authorize(node: str, request: LinkMessage, pods: PodLookup) -> Rejection | None:
+    """None when the node may; the refusal otherwise. A request of an unknown type is refused."""
+    rule = _RULES.get(type(request))
+    if rule is None:
+        return Rejection(f"node {node} may not say {type(request).__name__}")
+    sentence = rule(node, request, pods)
+    return Rejection(f"node {node} may not {sentence}") if sentence else None
+
+
+def authorize_object(node: str, type: str, object: Json, pods: PodLookup) -> Rejection | None:
+    """The second look, at an object of a type in READ_FIRST."""
+    spec, metadata = object.get("spec") or {}, object["metadata"]
+    if type == constants.PERSISTENTVOLUME:
+        claim = spec.get("claimRef") or {}
+        reference = Reference(constants.PERSISTENTVOLUMECLAIM, claim.get("namespace", ""), claim.get("name", ""))
+        allowed = pods.uses(node, reference)
+    elif type == constants.VOLUMEATTACHMENT:
+        allowed = spec.get("nodeName") == node
+    else:
+        allowed = (metadata.get("annotations") or {}).get(NODE_ANNOTATION) == node
+    return None if allowed else Rejection(f"node {node} may not read {type} {metadata['name']}: it is not its own")
+
+
+def _own_name(node: str, request: Any, facts: PodLookup) -> str:
+    return "" if request.name == node else f"speak for node {request.name}"
+
+
+def _own_object(node: str, request: Any, facts: PodLookup) -> str:
+    metadata = request.object.get("metadata")
+    named = (metadata.get("name") or node) if isinstance(metadata, dict) else node
+    return _own_name(node, request, facts) or ("" if named == node else f"write an object of the name {named}")
+
+
+def _pod(node: str, request: Any, facts: PodLookup) -> str:
+    bound = facts.node_of(request.namespace, request.name)
+    # a pod that is not known is left to the API, which does not know it either or will be asked whose it is
+    return "" if bound in (None, node) else f"touch pod {request.namespace}/{request.name}, which is not its own"
+
+
+def _pods(node: str, request: ReportPodStatus, facts: PodLookup) -> str:
+    if request.name:
+        return _pod(node, request, facts)
+    for entry in request.content:
+        name = str(entry.get("Name", "")) if isinstance(entry, dict) else ""
+        if facts.node_of(request.namespace, name) not in (None, node):
+            return f"touch pod {request.namespace}/{name}, which is not its own"
+    return ""
+
+
+def _mirror(node: str, request: InsertPod, facts: PodLookup) -> str:
+    metadata, spec = request.object.get("metadata"), request.object.get("spec")
+    if not isinstance(metadata, dict) or not isinstance(spec, dict) or spec.get("nodeName") != node:
+        return "create a pod that does not run on it"
+    if constants.MIRROR_ANNOTATION not in (metadata.get("annotations") or {}):
+        return "create a pod that is no mirror of a static pod"
+    if metadata.get("name", request.name) != request.name:
+        return "create a pod under another name"
+    return "create a pod with a service account" if spec.get("serviceAccountName") else ""
+
+
+def _query(node: str, request: QueryObject, facts: PodLookup) -> str:
+    what = f"read {request.type} {request.namespace}/{request.name}"
+    if not request.name:
+        return f"list {request.type}"
+    if request.type in READ_THEN_AUTHORIZE:
+        return ""
+    if request.type == constants.NODE:
+        return "" if request.name == node else what
+    if request.type == constants.POD:
+        return "" if facts.node_of(request.namespace, request.name) == node else what
+    reference = Reference(request.type, request.namespace, request.name)
+    if request.type in READABLE_IF_USED and facts.uses(node, reference):
+        return ""
+    return f"{what}: no pod on it uses that"
+
+
+def _token(node: str, request: RequestToken, facts: PodLookup) -> str:
+    what = f"have a token of {request.namespace}/{request.name}"
+    spec = request.object.get("spec")
+    bound = spec.get("boundObjectRef") if isinstance(spec, dict) else None
+    pod = str(bound.get("name", "")) if isinstance(bound, dict) and bound.get("kind") == "Pod" else ""
+    if facts.node_of(request.namespace, pod) != node:
+        return f"{what} that is not bound to a pod on it"
+    return "" if facts.account_of(request.namespace, pod) == request.name else f"{what}: pod {pod} does not run as it"
+
+
+def _certificate(node: str, request: RequestCertificate, facts: PodLookup) -> str:
+    spec = request.object.get("spec")
+    signer = spec.get("signerName") if isinstance(spec, dict) else None
+    return "" if signer in SIGNERS else f"ask for a certificate of signer {signer}"
+
+
+def _event(node: str, request: ReportEvent, facts: PodLookup) -> str:
+    content = request.content.get("event") if request.operation == constants.PATCH else request.content
+    source = content.get("source") if isinstance(content, dict) else None
+    host = source.get("host") if isinstance(source, dict) else None
+    return "" if host in (None, "", node) else f"report an event in the name of {host}"
+
+
+_RULES: dict[type[LinkMessage], Callable[[str, Any, PodLookup], str]] = {
+    RegisterNode: _own_object,
+    UpdateNode: _own_object,
+    PatchNode: _own_name,
+    ReportNodeStatus: _own_name,
+    QueryLease: _own_name,
+    WriteLease: _own_object,
+    InsertPod: _mirror,
+    PatchPod: _pod,
+    ReportPodStatus: _pods,
+    DeletePod: _pod,
+    QueryObject: _query,
+    RequestToken: _token,
+    RequestCertificate: _certificate,
+    ReportEvent: _event,
+}

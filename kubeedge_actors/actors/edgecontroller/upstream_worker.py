@@ -1,0 +1,165 @@
+"""The actors that wait for the API: one node's requests in order, different nodes' side by side."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from kubeedge_actors.actors.edgecontroller.responses import NO_RESPONSE, RETRY_SECONDS, error_responses, rejection
+from kubeedge_actors.actors.edgecontroller.upstream import PodNotFound, Upstream
+from kubeedge_actors.drivers.cluster.base import temporary
+from kubeedge_actors.errors import AskTimeout, ClusterError, Unreachable
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import ReplyTo
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed, ObjectVersionReturned, Response
+
+BACKOFF_INITIAL, BACKOFF_MAX = 0.5, 15.0
+MAX_WAITING = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request that its node may make. `reply`: who waits until it is done; `since`: monotonic seconds."""
+
+    request: LinkMessage
+    reply: ReplyTo | None
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """The back-off is over."""
+
+
+def nack(asked: UpstreamRequest) -> None:
+    """Have CloudHub forget that it ever got the request, so that the edge, which kept it, says it again."""
+    if asked.reply is not None:
+        asked.reply.fail(AskTimeout("the API server is away"))
+
+
+class UpstreamWorkerState:
+    """What one worker keeps over its crashes: the requests that wait for the API to come back, and counters."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[UpstreamRequest] = deque()
+        self.counts: Counter[str] = Counter()
+        self.warned: set[str] = set()
+        self.chance = random.Random()
+        self.failures = 0
+        self.not_before = 0.0
+
+
+class UpstreamWorker(Module):
+    """Performs requests one by one.
+
+    While the API is away it asks it once per back-off and lets nobody wait for a time-out in between.
+    """
+
+    group = constants.EDGECONTROLLER
+    emits = (Response, ObjectPushed, ObjectVersionReturned)
+
+    def __init__(self, upstream: Upstream, state: UpstreamWorkerState) -> None:
+        self._upstream = upstream
+        self._state = state
+
+    def on_start(self) -> None:
+        """Go on with what waited before a crash."""
+        if self._state.waiting:
+            self.after(BACKOFF_INITIAL, RetryDue())
+
+    @on
+    def on_upstream_request(self, asked: UpstreamRequest) -> None:
+        """Perform it, or put it behind those of its sort that wait already."""
+        if type(asked.request) in RETRY_SECONDS and self._state.waiting:
+            self._keep(asked)
+        elif (error := self._perform(asked)) is not None:
+            self._keep(asked)
+            self.after(self._delay(), RetryDue())
+            self.log.warning("%s; %s of %s is tried again", error, type(asked.request).__name__, asked.request.node)
+
+    @on
+    def on_retry_due(self, message: RetryDue) -> None:
+        """Perform what waits, in order, until the API fails again."""
+        waiting = self._state.waiting
+        while waiting:
+            asked = (
+                waiting.popleft()
+            )  # out of the line while it is performed: one that crashes this actor must not come back for ever
+            if self._is_expired(asked):
+                self._give_up(asked)
+            elif self._perform(asked) is not None:
+                waiting.appendleft(asked)
+                self.after(self._delay(), RetryDue())
+                return
+
+    def _perform(self, asked: UpstreamRequest) -> ClusterError | None:
+        """Do it and say what follows; the error when it has to be tried again."""
+        request, now = asked.request, self.clock.monotonic()
+        try:
+            if now < self._state.not_before:
+                raise Unreachable("the API server did not answer a moment ago")
+            messages = self._upstream.perform(request)
+            self._state.failures = 0
+        except ClusterError as error:
+            self._note(error, now)
+            if temporary(error) and type(request) in RETRY_SECONDS:
+                return error
+            if isinstance(error, PodNotFound) and error.stub:
+                self._warn_unknown_pod(request.node, error.stub)
+            messages = [
+                *error_responses(request, error),
+                *([error.stub] if isinstance(error, PodNotFound) and error.stub else []),
+            ]
+            if isinstance(request, NO_RESPONSE) or not messages:
+                self.log.warning("%s of %s failed: %s", type(request).__name__, request.node, error)
+        except (TypeError, ValueError, AttributeError, KeyError) as defect:
+            # what a node said had a shape that nobody expected: its own mistake must not crash what works for others
+            self._state.counts["malformed"] += 1
+            self.log.warning("%s of %s can not be understood: %r", type(request).__name__, request.node, defect)
+            messages = [*error_responses(request, rejection(f"malformed: {defect}", 400, "BadRequest"))]
+        for message in messages:
+            self.publish(message)
+        if asked.reply is not None:
+            asked.reply.send(None)
+        return None
+
+    def _warn_unknown_pod(self, node: str, stub: ObjectPushed) -> None:
+        """An operator should see when a node has what the API does not know: at worst a whole cloud was set up anew."""
+        self._state.counts["pods that the API does not know"] += 1
+        pod = f"{stub.namespace}/{stub.name}"
+        if node in self._state.warned:
+            self.log.debug("node %s has pod %s, which the API does not know", node, pod)
+            return
+        self._state.warned.add(node)
+        self.log.warning(
+            "node %s has pod %s, which the API does not know (deleted while the node was away, or this cloud lost its "
+            "data): the node is told to remove it and whatever else is unknown here",
+            *(node, pod),
+        )
+
+    def _note(self, error: ClusterError, now: float) -> None:
+        self._state.counts[error.reason or str(error.code)] += 1
+        if isinstance(error, Unreachable) and now >= self._state.not_before:
+            self._state.failures += 1
+            self._state.not_before = now + self._delay()
+
+    def _delay(self) -> float:
+        longest = min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._state.failures, 10))
+        return longest * self._state.chance.uniform(0.5, 1.0)
+
+    def _keep(self, asked: UpstreamRequest) -> None:
+        self._state.waiting.append(asked)
+        if len(self._state.waiting) > MAX_WAITING:
+            self._give_up(self._state.waiting.popleft())
+
+    def _is_expired(self, asked: UpstreamRequest) -> bool:
+        return self.clock.monotonic() - asked.since > RETRY_SECONDS[type(asked.request)]
+
+    def _give_up(self, asked: UpstreamRequest) -> None:
+        self._state.counts["given up"] += 1
+        self.log.warning("%s of %s was given up", type(asked.request).__name__, asked.request.node)
+        for message in error_responses(asked.request, Unreachable("the API server is away")):
+            self.publish(message)
+        nack(asked)

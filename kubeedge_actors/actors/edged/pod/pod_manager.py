@@ -1,0 +1,149 @@
+"""The pods of this node as the shell holds them: which there are, which are no more, and who waits for which answer.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from kubeedge_actors.actors.edged.pod.pod_spec import Json, PodView, parse_pod
+from kubeedge_actors.actors.edged.pod.pod_state import PodState, orphaned_pod
+from kubeedge_actors.actors.edged.pod.static_pods import static_pod, static_pod_uid
+from kubeedge_actors.drivers.containers.base import Container, PodName
+from kubeedge_actors.kubernetes.time import parse_time
+from kubeedge_actors.wire.messages import DeletePod
+
+
+class PodManager:
+    """Records by uid."""
+
+    def __init__(self, node_name: str) -> None:
+        self._node_name = node_name
+        self._records: dict[str, PodState] = {}
+
+    def __iter__(self) -> Iterator[PodState]:
+        return iter(list(self._records.values()))
+
+    def get(self, uid: str) -> PodState | None:
+        """The record of that uid."""
+        return self._records.get(uid)
+
+    def forget(self, uid: str) -> None:
+        """Nothing is left of it."""
+        self._records.pop(uid, None)
+
+    def is_bound_here(self, pod: Json) -> bool:
+        """Whether the pod is to run on this node."""
+        return bool((pod.get("spec") or {}).get("nodeName") == self._node_name)
+
+    # --- what the cluster says --------------------------------------------------------------------------------------
+
+    def add_or_update(self, pod: Json, now: float) -> list[PodState]:
+        """Take a pod as the cluster says it is; the records that this changes.
+
+        Errors: KeyError, TypeError or ValueError when it is no pod.
+        """
+        view = parse_pod(pod)
+        known = self._records.get(view.name.uid)
+        if known is not None and not known.is_orphaned:
+            known.learn(pod)
+            return [known]
+        record = PodState(view, (parse_time(view.status.get("startTime") or "") or 0.0) or now)
+        replaced = self._of_name(view)
+        if known is not None:
+            record.containers, record.runtime.sandbox_running = known.containers, known.runtime.sandbox_running
+        self._records[record.uid] = record
+        return [*(each for each in replaced if each is not known), record]
+
+    def _of_name(self, view: PodView) -> list[PodState]:
+        """Pods of the same name: the cluster has room for one, so the others are gone."""
+        same = (view.name.namespace, view.name.name)
+        found = [each for each in self if not each.static and (each.view.name.namespace, each.view.name.name) == same]
+        for each in found:
+            each.runtime.is_deleted = True
+        return found
+
+    def remove(self, pod: Json) -> list[PodState]:
+        """The object of this pod is gone."""
+        metadata = pod.get("metadata") or {}
+        record = self._records.get(metadata.get("uid") or "")
+        if record is None or record.static:
+            return []
+        record.runtime.is_deleted = True
+        return [record]
+
+    def prune(self, pods: Iterable[Json]) -> list[PodState]:
+        """Every pod that is not among these is gone; the records that this changes."""
+        kept = {(pod.get("metadata") or {}).get("uid") for pod in pods}
+        lost = [each for each in self if not each.static and not each.runtime.is_deleted and each.uid not in kept]
+        for each in lost:
+            each.runtime.is_deleted = True
+        return lost
+
+    # --- what is found on the machine -------------------------------------------------------------------------------
+
+    def adopt(self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float) -> None:
+        """Give every record its containers; what belongs to no pod gets a record that ends it."""
+        names = {uid: PodName(namespace="", name=uid, uid=uid) for uid in networks | folders}
+        names |= {one.pod.uid: one.pod for one in containers}
+        for uid, name in names.items():
+            if uid not in self._records:
+                self._records[uid] = orphaned_pod(name, now)
+        for record in self:
+            record.containers = [one for one in containers if one.pod.uid == record.uid]
+            record.runtime.sandbox_running = record.uid in networks
+            record.needs_listing = record.listing  # what is under way may be older
+
+    # --- static pods ------------------------------------------------------------------------------------------------
+
+    def set_static_pods(self, manifests: Iterable[tuple[str, Json]], now: float) -> tuple[list[PodState], list[str]]:
+        """The manifests are these now: the records that this changes, and sentences about those that are wrong."""
+        wanted: dict[str, Json] = {}
+        wrong = []
+        for path, manifest in manifests:
+            try:
+                pod = static_pod(manifest, path, self._node_name, now)
+                parse_pod(pod)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                wrong.append(f"the manifest {path} is no pod: {error}")
+                continue
+            wanted[pod["metadata"]["uid"]] = pod
+        changed = [each for each in self if each.static and each.uid not in wanted and not each.runtime.is_deleted]
+        for each in changed:
+            each.runtime.is_deleted = True
+        return changed + [self._static(uid, pod, now) for uid, pod in wanted.items()], wrong
+
+    def _static(self, uid: str, pod: Json, now: float) -> PodState:
+        record = self._records.get(uid)
+        if record is None or not record.static:
+            record = self._records[uid] = PodState(parse_pod(pod), now, static=True)
+        record.runtime.is_deleted = False
+        return record
+
+    def on_mirror_pod(self, pod: Json, *, deleted: bool) -> tuple[list[PodState], DeletePod | None]:
+        """The cluster has said something about the mirror of a static pod; a mirror of nothing is to be deleted."""
+        record = self._records.get(static_pod_uid(pod))
+        metadata = pod.get("metadata") or {}
+        if (
+            record is not None
+            and record.static
+            and not record.runtime.is_deleted
+            and not metadata.get("deletionTimestamp")
+        ):
+            if deleted:
+                record.status_reporter.on_mirror_deleted()
+            else:
+                record.status_reporter.on_pod(pod)
+            return [record], None
+        if deleted:
+            if record is not None and record.static:
+                record.status_reporter.on_mirror_deleted()
+            return ([record] if record is not None else []), None
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata.get("uid", "")}}
+        name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace") or "default")
+        return [], DeletePod(namespace=namespace, name=name, options=options)
+
+
+def has_no_spec(pod: Json) -> bool:
+    """Whether it stands for a pod without saying what it was."""
+    return not (pod.get("spec") or {}).get("containers") or not (pod.get("metadata") or {}).get("uid")

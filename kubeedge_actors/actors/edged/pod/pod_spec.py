@@ -1,0 +1,131 @@
+"""A Pod object as the planner reads it: who it is, its containers in start order, and how it is to end."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+from kubeedge_actors.drivers.containers.base import PodName
+from kubeedge_actors.wire.constants import MIRROR_ANNOTATION
+
+Json = dict[str, Any]
+ContainerKind = Literal["init", "sidecar", "main"]
+
+DEFAULT_GRACE, MIN_GRACE = 30.0, 2.0
+TERMINAL = ("Succeeded", "Failed")
+HASH_ANNOTATION = "kubernetes.io/config.hash"
+
+
+class ContainerView(msgspec.Struct, frozen=True):
+    """One container. An init container ends before the next begins, a sidecar runs before and beside the main ones."""
+
+    name: str
+    kind: ContainerKind
+    image: str
+    hash: str
+    policy: str
+    raw: Json
+
+    def probe(self, kind: str) -> Json | None:
+        """The probe of that kind (startup, liveness, readiness); init containers have none."""
+        return None if self.kind == "init" else self.raw.get(f"{kind}Probe")
+
+    def hook(self, kind: str) -> Json | None:
+        """The hook of that kind (postStart, preStop)."""
+        found: Json | None = (self.raw.get("lifecycle") or {}).get(kind)
+        return found
+
+
+class PodView(msgspec.Struct, frozen=True):
+    """One pod. `deleting`: the cluster wants it to end, within `grace` seconds; `active_deadline_seconds`: seconds it may run at all.
+
+    `terminal`: the phase in which it ended, for good.
+    """
+
+    name: PodName
+    raw: Json
+    containers: tuple[ContainerView, ...]
+    policy: str
+    grace: float
+    deleting: bool
+    active_deadline_seconds: float | None
+    host_network: bool
+    terminal: str
+
+    @property
+    def spec(self) -> Json:
+        """Its specification."""
+        return self.raw.get("spec") or {}
+
+    @property
+    def metadata(self) -> Json:
+        """Its metadata."""
+        return self.raw.get("metadata") or {}
+
+    @property
+    def status(self) -> Json:
+        """Its status as the cluster last said."""
+        return self.raw.get("status") or {}
+
+    @property
+    def app_containers(self) -> tuple[ContainerView, ...]:
+        """The containers whose ends decide how the pod ends."""
+        return tuple(each for each in self.containers if each.kind == "main")
+
+    @property
+    def init_containers(self) -> tuple[ContainerView, ...]:
+        """Init containers and sidecars, in start order."""
+        return tuple(each for each in self.containers if each.kind != "main")
+
+    def container(self, name: str) -> ContainerView | None:
+        """The container of that name."""
+        return next((each for each in self.containers if each.name == name), None)
+
+
+def parse_pod(pod: Json) -> PodView:
+    """The view of a Pod object. Errors: KeyError or ValueError when it has no name or its numbers are none."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    policy = spec.get("restartPolicy") or "Always"
+    inits = tuple(_container(each, policy, init=True) for each in spec.get("initContainers") or ())
+    mains = tuple(_container(each, policy, init=False) for each in spec.get("containers") or ())
+    phase = (pod.get("status") or {}).get("phase", "")
+    active = spec.get("activeDeadlineSeconds")
+    return PodView(
+        name=PodName(
+            namespace=metadata.get("namespace") or "default", name=metadata["name"], uid=metadata.get("uid") or ""
+        ),
+        raw=pod,
+        containers=inits + mains,
+        policy=policy,
+        grace=_grace(metadata, spec),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        active_deadline_seconds=None if active is None else float(active),
+        host_network=bool(spec.get("hostNetwork")),
+        terminal=phase if phase in TERMINAL else "",
+    )
+
+
+def _grace(metadata: Json, spec: Json) -> float:
+    given = metadata.get("deletionGracePeriodSeconds") if metadata.get("deletionTimestamp") else None
+    if given is None:
+        given = spec.get("terminationGracePeriodSeconds")
+    return max(float(DEFAULT_GRACE if given is None else given), MIN_GRACE)
+
+
+def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:
+    kind: ContainerKind = "main"
+    if init:
+        kind = "sidecar" if raw.get("restartPolicy") == "Always" else "init"
+    policies = {"main": policy, "sidecar": "Always", "init": "Never" if policy == "Never" else "OnFailure"}
+    image = str(raw.get("image") or "")
+    # only the image of a container may change in a pod, so name and image tell its versions apart (source: kubelet
+    # HashContainer)
+    version = hashlib.sha256(f"{raw['name']}\0{image}".encode()).hexdigest()[:8]
+    return ContainerView(str(raw["name"]), kind, image, version, policies[kind], raw)
+
+
+def is_mirror(pod: Json) -> bool:
+    """Whether it only shows a static pod to the cluster."""
+    return MIRROR_ANNOTATION in ((pod.get("metadata") or {}).get("annotations") or {})

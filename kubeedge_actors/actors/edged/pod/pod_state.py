@@ -1,0 +1,63 @@
+"""What the shell holds of one pod: the pod, what runs of it, what is under way, and what is said about it."""
+
+from __future__ import annotations
+
+from kubeedge_actors.actors.edged.pod.pod_runtime_state import PodRuntimeState
+from kubeedge_actors.actors.edged.pod.pod_spec import Json, PodView, parse_pod
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigSource, Objects
+from kubeedge_actors.actors.edged.status.status_manager import PodStatusReporter
+from kubeedge_actors.drivers.containers.base import Container, PodName
+from kubeedge_actors.supervisors.timer import Timer
+
+
+class PodState:
+    """One pod of this node. `busy`: keys of operations under way; `listing`, `needs_listing`: its containers are being
+    listed, or have to be, and until then nothing is planned; `pending_sources`: references that are being asked for, by message
+    id; `unsupported_unlogged`: nobody has been warned of its fields that have no effect; `config_changed`: something that it refers to has changed;
+    `announced_waits`: for what its containers wait, as last told; `no_effect_announced`: it was said what of it has no effect here.
+    """
+
+    def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
+        self.view, self.static = view, static
+        self.runtime = PodRuntimeState(started=now)
+        self.status_reporter = PodStatusReporter(view, static=static)
+        self.containers: list[Container] = []
+        self.busy: set[str] = set()
+        self.listing, self.needs_listing = False, True
+        self.pending_sources: dict[str, ConfigSource] = {}
+        self.sources_requested_at = 0.0
+        self.objects: Objects = {}
+        self.paths: dict[str, str] = {}
+        self.timer: Timer | None = None
+        self.unsupported_unlogged, self.is_orphaned, self.config_changed = True, False, False
+        self.announced_waits: dict[str, tuple[str, int]] = {}
+        self.no_effect_announced = False
+
+    @property
+    def uid(self) -> str:
+        """The pod's uid, which is also the name of its folder."""
+        return self.view.name.uid
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it runs or is being started."""
+        running = any(one.phase == "running" for one in self.containers)
+        return not running and not any(key.startswith("start:") for key in self.busy)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is to go."""
+        return self.runtime.is_deleted or self.view.deleting
+
+    def learn(self, pod: Json) -> None:
+        """The cluster has said what the pod is now."""
+        if self.status_reporter.on_pod(pod):
+            self.view = parse_pod(pod)
+
+
+def orphaned_pod(pod: PodName, now: float) -> PodState:
+    """The record of a pod that no longer exists, but has left something behind."""
+    metadata = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
+    record = PodState(parse_pod({"metadata": metadata}), now)
+    record.runtime.is_deleted = record.is_orphaned = True
+    return record

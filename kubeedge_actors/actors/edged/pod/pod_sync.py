@@ -1,0 +1,293 @@
+"""What has to be done so that a pod becomes as it should be: pod, containers and memory in, operations out.
+
+The planner may be called at any time and plans nothing twice: whatever is already under way is named in `busy`. When
+nothing is left to do now, `wake` says when there will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
+from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.drivers.containers.base import Container
+
+Verb = Literal["mount", "start", "stop", "kill", "remove", "probe", "stop_sandbox", "cleanup"]
+KILL_RETRY_SECONDS = 5.0
+"""Seconds after which an order to kill is given again."""
+FAILURE_SHOWN_SECONDS = 2.0
+"""Seconds after which a failure is shown as waiting for the next try."""
+PROBES: tuple[prober.ProbeKind, ...] = ("startup", "liveness", "readiness")
+
+
+class Action(msgspec.Struct, frozen=True):
+    """One thing to do.
+
+    prepare: get what the pod refers to and write its volumes. launch: make and start `name`. stop, kill, discard: end
+    or remove `container_id`. probe: ask it. release: close the pod's network. forget: remove the pod's folder and its
+    record.
+    """
+
+    verb: Verb
+    name: str = ""
+    container_id: str = ""
+    restart_count: int = 0
+    grace: float = 0.0
+    probe: str = ""
+
+    @property
+    def key(self) -> str:
+        """What can be under way only once."""
+        return f"{self.verb}:{self.probe}:{self.container_id or self.name}"
+
+
+class PodActions(msgspec.Struct, frozen=True):
+    """What to do now, and when to plan again if nothing happens; `phase` is set when the pod has ended for good.
+
+    `deadline_exceeded`: it has run longer than it may.
+    """
+
+    actions: tuple[Action, ...]
+    next_due: float | None
+    phase: str = ""
+    deadline_exceeded: bool = False
+
+
+def newest_first(containers: Sequence[Container], name: str) -> list[Container]:
+    """The containers of that name, the newest first."""
+    return sorted((each for each in containers if each.name == name), key=lambda each: -each.restart_count)
+
+
+def compute_actions(
+    pod: PodView,
+    containers: Sequence[Container],
+    memory: PodRuntimeState,
+    now: float,
+    busy: frozenset[str] = frozenset(),
+) -> PodActions:
+    """What to do about one pod at `now`."""
+    planner = _Planner(pod, containers, memory, now, busy)
+    phase = planner.pod()
+    return PodActions(tuple(planner.actions), planner.next_due, phase, planner.deadline_exceeded)
+
+
+class _Planner:
+    def __init__(
+        self, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float, busy: frozenset[str]
+    ) -> None:
+        self.view, self.containers, self.memory, self.now, self.busy = pod, containers, memory, now, busy
+        self.actions: list[Action] = []
+        self.next_due: float | None = None
+        self.deadline_exceeded = False
+
+    def pod(self) -> str:
+        """Plan all of it; the phase in which the pod has ended, if it has."""
+        phase = self.ended_phase()
+        if self.memory.is_cleaned_up:
+            return phase
+        if phase or self.memory.is_deleted or self.view.deleting:
+            self.terminate()
+        else:
+            self.run()
+        return phase
+
+    def do(self, operation: Action) -> None:
+        if operation.key not in self.busy:
+            self.actions.append(operation)
+
+    def requeue_at(self, when: float) -> None:
+        if when > self.now and (self.next_due is None or when < self.next_due):
+            self.next_due = when
+
+    # --- has it ended? ----------------------------------------------------------------------------------------------
+
+    def ended_phase(self) -> str:
+        """Succeeded or Failed when no container will run again, else empty."""
+        if self.memory.phase or self.view.terminal:
+            return self.memory.phase or self.view.terminal
+        if self.past_deadline():
+            return "Failed"
+        news = {each.name: self.newest(each) for each in self.view.containers}
+        for init in self.view.init_containers:
+            one = news[init.name]
+            if init.kind == "init" and init.policy == "Never" and one is not None and self.failed(one):
+                return "Failed"
+        ends = [news[main.name] for main in self.view.app_containers]
+        if not ends or any(one is None or one.phase != "exited" or self.should_restart(one) for one in ends):
+            return ""
+        return "Succeeded" if all(one is not None and one.exit_code == 0 for one in ends) else "Failed"
+
+    def past_deadline(self) -> bool:
+        if self.view.active_deadline_seconds is None:
+            return False
+        deadline = self.memory.started + self.view.active_deadline_seconds
+        self.requeue_at(deadline)
+        self.deadline_exceeded = self.now >= deadline
+        return self.deadline_exceeded
+
+    @staticmethod
+    def failed(one: Container) -> bool:
+        return one.phase == "exited" and one.exit_code != 0
+
+    def should_restart(self, one: Container) -> bool:
+        view = self.view.container(one.name)
+        return view is not None and (one.hash != view.hash or should_restart(view.policy, one))
+
+    def newest(self, view: ContainerView) -> Container | None:
+        return next(iter(newest_first(self.containers, view.name)), None)
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    def terminate(self) -> None:
+        """Stop the main containers, then the others; when the object is gone, leave nothing behind."""
+        running = [each for each in self.containers if each.phase == "running"]
+        mains = [each for each in running if self.kind_of(each) == "main"]
+        for each in mains or running:
+            self.stop(each, self.view.grace)
+        if running or any(key.startswith(("start:", "mount:")) for key in self.busy):
+            return
+        if self.memory.sandbox_running:
+            self.do(Action("stop_sandbox", name="pod"))
+        elif self.memory.is_deleted:
+            for each in self.containers:
+                self.do(Action("remove", name=each.name, container_id=each.id))
+            if not self.containers and not self.busy:
+                self.do(Action("cleanup", name="pod"))
+
+    def kind_of(self, one: Container) -> str:
+        view = self.view.container(one.name)
+        return "main" if view is None else view.kind
+
+    def stop(self, one: Container, grace: float) -> None:
+        """Ask it to end; when it was asked `grace` seconds ago, end it."""
+        kill_at = self.memory.kill_deadlines.get(one.id)
+        if kill_at is None:
+            self.do(Action("stop", name=one.name, container_id=one.id, grace=grace))
+            self.requeue_at(self.now + grace)
+        elif self.now >= kill_at:
+            self.do(Action("kill", name=one.name, container_id=one.id))
+        else:
+            self.requeue_at(kill_at)
+
+    # --- going on ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        self.clean_up()
+        self.mount()
+        if self.initialized():
+            for main in self.view.app_containers:
+                self.ensure_running(main)
+
+    def clean_up(self) -> None:
+        """End what does not belong here, and remove all but the two newest of each name."""
+        for name in {each.name for each in self.containers}:
+            view, found = self.view.container(name), newest_first(self.containers, name)
+            launching = Action("start", name=name).key in self.busy
+            for place, each in enumerate(found):
+                if each.phase == "running":
+                    if view is None or each.hash != view.hash or place > 0:
+                        self.stop(each, self.view.grace)
+                elif view is None or place > 1 or (each.phase == "created" and not launching):
+                    self.do(Action("remove", name=name, container_id=each.id))
+
+    def mount(self) -> None:
+        failure = self.memory.mount_failure
+        if self.memory.mounted:
+            return
+        if failure is not None and self.now < failure.due:
+            self.requeue_at(failure.due)
+        else:
+            self.do(Action("mount", name="pod"))
+
+    def initialized(self) -> bool:
+        """Whether the main containers may run; brings the init containers there, one after the other."""
+        begun = any(self.newest(main) is not None for main in self.view.app_containers)
+        for view in self.view.init_containers:
+            one = self.newest(view)
+            if view.kind == "sidecar":
+                self.ensure_running(view)
+                up = one is not None and one.phase == "running" and one.hash == view.hash
+                if not begun and not (up and one is not None and self.memory.has_started(self.view, view.name, one.id)):
+                    return False
+            elif not begun and (one is None or one.phase != "exited" or one.exit_code != 0):
+                self.ensure_running(view)
+                return False
+        return True
+
+    def ensure_running(self, view: ContainerView) -> None:
+        """Have this container run."""
+        one = self.newest(view)
+        if one is not None and one.phase == "running" and one.hash == view.hash:
+            self.run_probes(view, one)
+        if any(each.name == view.name and each.phase != "exited" for each in self.containers):
+            return  # what is there has to go first
+        if one is None:
+            self.start(view, 0)
+        elif self.should_restart(one):
+            due = self.memory.backoffs.get(view.name, CrashLoopBackoff()).due(one.finished_at)
+            if one.hash == view.hash and self.now < due:
+                self.requeue_at(due)
+            else:
+                self.start(view, one.restart_count + 1)
+
+    def start(self, view: ContainerView, restart_count: int) -> None:
+        failure = self.memory.failures.get(view.name)
+        if failure is not None and self.now < failure.due:
+            self.requeue_at(failure.due)
+            self.requeue_at(failure.at + FAILURE_SHOWN_SECONDS)
+        elif self.memory.mounted:
+            self.do(Action("start", name=view.name, restart_count=restart_count))
+
+    def run_probes(self, view: ContainerView, one: Container) -> None:
+        """Ask its probes, and restart it when it is doomed."""
+        if one.id in self.memory.to_restart:
+            self.stop(one, self.view.grace)
+            return
+        for kind in self.probes_now(view, one):
+            probe = view.probe(kind)
+            if probe is None:
+                continue
+            state = self.memory.probes.get((one.id, kind)) or prober.first_probing(probe, one.started_at)
+            if self.now >= state.due:
+                self.do(Action("probe", name=view.name, container_id=one.id, probe=kind))
+                self.requeue_at(self.now + prober.period_seconds(probe))
+            else:
+                self.requeue_at(state.due)
+
+    def probes_now(self, view: ContainerView, one: Container) -> tuple[prober.ProbeKind, ...]:
+        return PROBES[1:] if self.memory.has_started(self.view, view.name, one.id) else PROBES[:1]
+
+
+def mark_started(
+    operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
+) -> None:
+    """Remember that an operation is under way, so that later plans build on it."""
+    one, name = operation.container_id, operation.name
+    if operation.verb == "stop":
+        memory.kill_deadlines[one] = now + operation.grace
+    elif operation.verb == "kill":
+        memory.kill_deadlines[one] = now + KILL_RETRY_SECONDS
+    elif operation.verb == "remove":
+        memory.forget_container(one)
+    elif operation.verb == "probe":
+        _mark_probe_started(operation, pod, containers, memory, now)
+    elif operation.verb == "start":
+        before = next(iter(newest_first(containers, name)), None)
+        if before is not None and before.phase == "exited":
+            memory.backoffs[name] = memory.backoffs.get(name, CrashLoopBackoff()).restarted(before.finished_at, now)
+
+
+def _mark_probe_started(
+    operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
+) -> None:
+    view = pod.container(operation.name)
+    started = next((each.started_at for each in containers if each.id == operation.container_id), now)
+    for kind in PROBES:
+        probe = view.probe(kind) if view is not None and kind == operation.probe else None
+        if probe is not None:
+            key = (operation.container_id, kind)
+            memory.probes[key] = (memory.probes.get(key) or prober.first_probing(probe, started)).started(probe, now)

@@ -1,0 +1,58 @@
+"""Static pods: what a manifest of this node becomes, and the mirror that shows it to the cluster (source: kubelet
+config, pod).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edged.pod.pod_spec import HASH_ANNOTATION
+from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.kubernetes.time import format_time
+from kubeedge_actors.wire.constants import MIRROR_ANNOTATION
+
+Json = dict[str, Any]
+
+SOURCE_ANNOTATION, SEEN_ANNOTATION = "kubernetes.io/config.source", "kubernetes.io/config.seen"
+ALL_TAINTS = {"operator": "Exists", "effect": "NoExecute"}
+
+
+def static_pod(manifest: Json, path: str, node_name: str, now: float) -> Json:
+    """The pod of a manifest: of this node, with a name and uid that no other node's has. A changed manifest is another
+    pod.
+
+    Errors: KeyError, TypeError or ValueError when it has no name or no containers.
+    """
+    metadata, spec = dict(manifest["metadata"]), dict(manifest["spec"])
+    if not metadata["name"] or not spec["containers"]:
+        raise ValueError("it has no name or no containers")
+    text = msgspec.json.encode([manifest, path, node_name], order="sorted")
+    uid = hashlib.md5(text, usedforsecurity=False).hexdigest()
+    annotations = {HASH_ANNOTATION: uid, SEEN_ANNOTATION: format_time(now), SOURCE_ANNOTATION: "file"}
+    metadata |= {
+        "name": f"{metadata['name']}-{node_name}",
+        "namespace": metadata.get("namespace") or "default",
+        "uid": uid,
+        "annotations": {**(metadata.get("annotations") or {}), **annotations},
+    }
+    spec |= {"nodeName": node_name, "tolerations": [*(spec.get("tolerations") or ()), ALL_TAINTS]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
+
+
+def make_mirror_pod(pod: Json, node_uid: str) -> Json:
+    """The object that shows a static pod to the cluster."""
+    metadata = {key: value for key, value in pod["metadata"].items() if key != "uid"}
+    metadata["annotations"] = {**metadata["annotations"], MIRROR_ANNOTATION: pod["metadata"]["uid"]}
+    if node_uid:
+        name = pod["spec"]["nodeName"]
+        owner = owner_reference("v1", "Node", name, node_uid, controller=True)
+        metadata["ownerReferences"] = [owner]
+    return {**pod, "metadata": metadata}
+
+
+def static_pod_uid(mirror: Json) -> str:
+    """The uid of the static pod that a mirror shows."""
+    return str(((mirror.get("metadata") or {}).get("annotations") or {}).get(MIRROR_ANNOTATION, ""))

@@ -1,0 +1,102 @@
+"""What goes to worker threads, and how it comes back: as a message to the actor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from kubeedge_actors.actors.edged.messages import (
+    ManifestsRead,
+    PodContainersListed,
+    RuntimeEventReceived,
+    RuntimeRelisted,
+)
+from kubeedge_actors.actors.edged.pod.pod_sync import Action
+from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionInput, RuntimeManager
+from kubeedge_actors.actors.edged.runtime.worker_pool import WorkerPool
+from kubeedge_actors.drivers.containers.base import ContainerRuntime, RuntimeEvent
+from kubeedge_actors.drivers.machine.base import PodVolumes, Prober, StaticPodSource
+from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.wire.messages import new_id
+
+log = logging.getLogger(__name__)
+
+
+class ActionExecutor:
+    """Hands jobs to two pools: one for what is quick, one for what may take minutes (pulling images).
+
+    `hear`: who is told. Outcomes carry the `incarnation` of this object, so that those of an earlier one are known as such.
+    """
+
+    def __init__(
+        self, runtime: ContainerRuntime, folders: PodVolumes, prober: Prober, workers: Callable[[int], WorkerPool]
+    ) -> None:
+        self._runtime, self._folders = runtime, folders
+        self._runtime_manager = RuntimeManager(runtime, folders, prober)
+        self._fast, self._slow = workers(4), workers(1)
+        self.incarnation = new_id()
+
+    def relist(self, reply_to: Ref) -> None:
+        """Find out all that is on the machine. The watcher comes first, so that no end is missed."""
+
+        def watcher(event: RuntimeEvent) -> None:
+            reply_to.tell(RuntimeEventReceived(event=event))
+
+        def job() -> None:
+            try:
+                self._runtime.watch(watcher)
+                found = RuntimeRelisted(
+                    engine=self._runtime.version(),
+                    containers=self._runtime.list(),
+                    networks=self._runtime.pod_sandboxes(),
+                    folders=self._folders.uids(),
+                )
+            except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
+                found = RuntimeRelisted(error=_error_text(error))
+            reply_to.tell(found)
+
+        self._fast.submit(job)
+
+    def list_pod(self, uid: str, reply_to: Ref) -> None:
+        """List the containers of one pod."""
+
+        def job() -> None:
+            try:
+                found = PodContainersListed(uid=uid, containers=self._runtime.list(uid))
+            except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
+                found = PodContainersListed(uid=uid, containers=None, error=_error_text(error))
+            reply_to.tell(found)
+
+        self._fast.submit(job)
+
+    def execute(self, operation: Action, action_input: ActionInput, reply_to: Ref, *, pull: bool = False) -> None:
+        """Do one operation; with `pull` an image may be fetched for it."""
+
+        def job() -> None:
+            done = self._runtime_manager.execute(operation, action_input, pull=pull)
+            reply_to.tell(msgspec.structs.replace(done, incarnation=self.incarnation))
+
+        (self._slow if pull else self._fast).submit(job)
+
+    def read_manifests(self, manifests: StaticPodSource, reply_to: Ref) -> None:
+        """Read the static pods."""
+        self._slow.submit(lambda: reply_to.tell(ManifestsRead(manifests=manifests.read())))
+
+    def rotate_logs(self) -> None:
+        """Let the engine keep its logs small."""
+        self._slow.submit(self._runtime.rotate_logs)
+
+    def close(self) -> None:
+        """No more jobs; those that run are not waited for."""
+        self._fast.close()
+        self._slow.close()
+
+
+def _error_text(error: Exception) -> str:
+    if isinstance(error, RuntimeUnavailable | ContainerError):
+        return str(error)
+    log.error("the driver of containers has a defect", exc_info=error)
+    return f"a defect: {type(error).__name__}: {error}"

@@ -1,0 +1,298 @@
+"""A container of a pod as a driver wants it described: ContainerSpec and PodNetwork."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects
+from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port
+from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.kubernetes.quantity import parse_quantity
+from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
+
+Json = dict[str, Any]
+Within = Callable[[str, str], str]
+UNSUPPORTED = (
+    "dnsConfig",
+    "ephemeralContainers",
+    "hostUsers",
+    "resourceClaims",
+    "runtimeClassName",
+    "shareProcessNamespace",
+)
+UNSUPPORTED_CONTAINER = ("stdin", "tty", "volumeDevices", "resizePolicy")
+
+
+def network_mode(pod: PodView) -> Network:
+    """A pod of one container needs no network of its own beside the container's."""
+    if pod.host_network:
+        return "host"
+    shared = len(pod.app_containers) + sum(view.kind == "sidecar" for view in pod.init_containers) > 1
+    return "pod" if shared or uses_pod_address(pod) else "own"
+
+
+def pod_network(pod: PodView) -> PodNetwork:
+    """The network that the pod's containers share, with all their ports."""
+    ports = tuple(port for view in pod.containers for port in _ports(view.raw))
+    return PodNetwork(pod=pod.name, hostname=_hostname(pod), ports=ports)
+
+
+def _hostname(pod: PodView) -> str:
+    return str(pod.spec.get("hostname") or pod.name.name)[:63]
+
+
+def _ports(container: Json) -> tuple[Port, ...]:
+    return tuple(
+        Port(
+            container=int(each["containerPort"]),
+            host=int(each.get("hostPort") or 0),
+            protocol=str(each.get("protocol") or "TCP").lower(),
+            address=str(each.get("hostIP") or ""),
+        )
+        for each in container.get("ports") or ()
+    )
+
+
+def container_spec(
+    pod: PodView, view: ContainerView, restart_count: int, env: dict[str, str], paths: Mapping[str, str], within: Within
+) -> ContainerSpec:
+    """The description of one container. `paths`: volume name -> its path; `within`: makes a path inside a volume.
+
+    Errors: Missing, fit for CreateContainerConfigError.
+    """
+    raw, limits = view.raw, (view.raw.get("resources") or {}).get("limits") or {}
+    context = _context(pod, view)
+    capabilities = context.get("capabilities") or {}
+    return ContainerSpec(
+        pod=pod.name,
+        name=view.name,
+        image=view.image,
+        hash=view.hash,
+        restart_count=restart_count,
+        command=tuple(expand(str(each), env) for each in raw.get("command") or ()),
+        args=tuple(expand(str(each), env) for each in raw.get("args") or ()),
+        env=env,
+        working_dir=str(raw.get("workingDir") or ""),
+        hostname=_hostname(pod),
+        mounts=tuple(_mount(each, paths, env, within) for each in raw.get("volumeMounts") or ()),
+        ports=_ports(raw),
+        network=network_mode(pod),
+        memory=int(_limit(limits, "memory")),
+        cpu=_limit(limits, "cpu"),
+        privileged=bool(context.get("privileged")),
+        capabilities_added=tuple(capabilities.get("add") or ()),
+        capabilities_dropped=tuple(capabilities.get("drop") or ()),
+        user=_user(view, context),
+        read_only_root=bool(context.get("readOnlyRootFilesystem")),
+        no_new_privileges=context.get("allowPrivilegeEscalation") is False,
+        host_pids=bool(pod.spec.get("hostPID")),
+        hosts=tuple(
+            (str(name), str(each["ip"]))
+            for each in pod.spec.get("hostAliases") or ()
+            for name in each.get("hostnames") or ()
+        ),
+    )
+
+
+def _context(pod: PodView, view: ContainerView) -> Json:
+    inherited = {
+        key: value for key, value in (pod.spec.get("securityContext") or {}).items() if key.startswith("runAs")
+    }
+    return inherited | {
+        key: value for key, value in (view.raw.get("securityContext") or {}).items() if value is not None
+    }
+
+
+def _user(view: ContainerView, context: Json) -> str:
+    user, group = context.get("runAsUser"), context.get("runAsGroup")
+    if context.get("runAsNonRoot") and user == 0:
+        raise ConfigError(f'container\'s runAsUser breaks non-root policy (container: "{view.name}")')
+    if user is None:
+        return ""
+    return str(user) if group is None else f"{user}:{group}"
+
+
+def _limit(limits: Json, name: str) -> float:
+    try:
+        return parse_quantity(limits[name]) if name in limits else 0.0
+    except ValueError as error:
+        raise ConfigError(f"the limit of {name} is wrong: {error}") from error
+
+
+def _mount(mount: Json, paths: Mapping[str, str], env: Mapping[str, str], within: Within) -> Mount:
+    name = mount["name"]
+    if name not in paths:
+        raise ConfigError(f'the pod has no volume "{name}"')
+    inside = expand(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
+    return Mount(
+        name=name,
+        source=within(paths[name], inside) if inside else paths[name],
+        target=mount["mountPath"],
+        read_only=bool(mount.get("readOnly")),
+    )
+
+
+def unsupported_fields(pod: PodView) -> list[str]:
+    """Fields of the pod that have no effect on this node: an operator ought to know."""
+    found = [f"spec.{key}" for key in UNSUPPORTED if pod.spec.get(key)]
+    return found + [
+        f"{view.name}.{key}" for view in pod.containers for key in UNSUPPORTED_CONTAINER if view.raw.get(key)
+    ]
+
+
+# --- environment variables --------------------------------------------------------------------------------------------
+
+
+_REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
+
+
+def expand(text: str, env: Mapping[str, str]) -> str:
+    """The text with `$(VAR)` replaced where VAR is known; `$$` is a dollar sign.
+
+    >>> expand("$(A)-$(B)-$$(A)", {"A": "1"})
+    '1-$(B)-$(A)'
+    """
+    return _REFERENCE.sub(lambda found: "$" if found[0] == "$$" else env.get(found[1], found[0]), text)
+
+
+def string_data(found: Json, type: str) -> dict[str, str]:
+    """The values of a config map or secret as text."""
+    plain = {key: str(value) for key, value in (found.get("data") or {}).items()}
+    if type == SECRET:
+        return {key: _decoded(value).decode("utf-8", "surrogateescape") for key, value in plain.items()}
+    return plain
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except ValueError as error:
+        raise ConfigError(f"a secret's value is not base64: {error}") from error
+
+
+def binary_data(found: Json, type: str) -> dict[str, bytes]:
+    """The values of a config map or secret as bytes."""
+    if type == SECRET:
+        return {key: _decoded(str(value)) for key, value in (found.get("data") or {}).items()}
+    plain = {key: str(value).encode() for key, value in (found.get("data") or {}).items()}
+    return plain | {key: _decoded(str(value)) for key, value in (found.get("binaryData") or {}).items()}
+
+
+def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeContext) -> dict[str, str]:
+    """All variables of a container. Errors: Missing, as CreateContainerConfigError says it."""
+    env: dict[str, str] = {}
+    for each in view.raw.get("envFrom") or ():
+        prefix = each.get("prefix") or ""
+        for type, key in ((CONFIGMAP, "configMapRef"), (SECRET, "secretRef")):
+            if each.get(key):
+                found = _object(objects, type, each[key])
+                env |= {f"{prefix}{name}": value for name, value in string_data(found, type).items()}
+    for each in view.raw.get("env") or ():
+        value = _value(pod, view, each, objects, node, env)
+        if value is not None:
+            env[str(each["name"])] = value
+    return env
+
+
+def _object(objects: Objects, type: str, reference: Json) -> Json:
+    found = objects.get(ConfigSource(type, reference["name"]))
+    if found is None:
+        if reference.get("optional"):
+            return {}
+        raise ConfigError(f'{type} "{reference["name"]}" not found')
+    return found
+
+
+def _value(
+    pod: PodView, view: ContainerView, each: Json, objects: Objects, around: NodeContext, env: dict[str, str]
+) -> str | None:
+    source = each.get("valueFrom")
+    if not source:
+        return expand(str(each.get("value") or ""), env)
+    if source.get("fieldRef"):
+        return field_ref(pod, source["fieldRef"].get("fieldPath", ""), around)
+    if source.get("resourceFieldRef"):
+        return resource_field_ref(pod, view.name, source["resourceFieldRef"], around)
+    for type, key, kind in ((CONFIGMAP, "configMapKeyRef", "ConfigMap"), (SECRET, "secretKeyRef", "Secret")):
+        if source.get(key):
+            return _of_key(pod, type, kind, source[key], objects)
+    raise ConfigError(f"the source of the variable {each.get('name')} is not supported")
+
+
+def _of_key(pod: PodView, type: str, kind: str, reference: Json, objects: Objects) -> str | None:
+    values = string_data(_object(objects, type, reference), type)
+    key = reference.get("key", "")
+    if key in values:
+        return values[key]
+    if reference.get("optional"):
+        return None
+    raise ConfigError(f"couldn't find key {key} in {kind} {pod.name.namespace}/{reference['name']}")
+
+
+# --- downward API: fieldRef and resourceFieldRef ----------------------------------------------------------------------
+
+
+_ONE_OF = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
+
+
+class NodeContext(msgspec.Struct, frozen=True):
+    """Where the pod runs. `cpus` cores and `memory` bytes are what a container without limits may use."""
+
+    node_name: str
+    host_ip: str
+    pod_ip: str = ""
+    cpus: int = 1
+    memory: int = 0
+
+
+def field_ref(pod: PodView, path: str, node: NodeContext) -> str:
+    """The value of a fieldRef. Errors: Missing when there is no such field."""
+    one = _ONE_OF.fullmatch(path)
+    if one:
+        return str((pod.metadata.get(one[1]) or {}).get(one[2], ""))
+    if path in ("metadata.labels", "metadata.annotations"):
+        pairs = (pod.metadata.get(path.partition(".")[2]) or {}).items()
+        return "\n".join(f"{key}={msgspec.json.encode(value).decode()}" for key, value in sorted(pairs))
+    values = {
+        "metadata.name": pod.name.name,
+        "metadata.namespace": pod.name.namespace,
+        "metadata.uid": pod.name.uid,
+        "spec.nodeName": node.node_name,
+        "spec.serviceAccountName": service_account(pod.spec),
+        "status.hostIP": node.host_ip,
+        "status.hostIPs": node.host_ip,
+        "status.podIP": node.pod_ip,
+        "status.podIPs": node.pod_ip,
+    }
+    if path not in values:
+        raise ConfigError(f"unsupported fieldPath: {path}")
+    return values[path]
+
+
+def resource_field_ref(pod: PodView, container: str, reference: Json, node: NodeContext) -> str:
+    """The value of a resourceFieldRef, in units of its divisor, rounded up. Errors: Missing."""
+    view = pod.container(reference.get("containerName") or container)
+    kind, _, name = str(reference.get("resource", "")).partition(".")
+    if view is None or kind not in ("limits", "requests") or not name:
+        raise ConfigError(f"unsupported container resource: {reference.get('resource')}")
+    resources = view.raw.get("resources") or {}
+    most = {"cpu": node.cpus, "memory": node.memory}
+    given = (resources.get(kind) or {}).get(name, most.get(name, 0) if kind == "limits" else 0)
+    try:
+        divisor = parse_quantity(reference.get("divisor") or 1) or 1.0
+        return str(math.ceil(parse_quantity(given) / divisor - 1e-9))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def uses_pod_address(pod: PodView) -> bool:
+    """Whether a container wants to know the pod's address before it starts."""
+    refs = (each.get("valueFrom") or {} for view in pod.containers for each in view.raw.get("env") or ())
+    return any((ref.get("fieldRef") or {}).get("fieldPath", "").startswith("status.podIP") for ref in refs)

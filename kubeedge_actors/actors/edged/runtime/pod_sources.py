@@ -1,0 +1,107 @@
+"""What a pod refers to: config maps, secrets and service account tokens, and where in the pod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView
+from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.wire.constants import CONFIGMAP, SECRET, SERVICEACCOUNTTOKEN
+
+Json = dict[str, Any]
+
+DEFAULT_TOKEN_SECONDS = 3607
+
+
+class ConfigError(Exception):
+    """Something that a pod refers to is not there, or can not be used; the text is fit for the pod's status."""
+
+
+class ConfigSource(msgspec.Struct, frozen=True):
+    """One object of the pod's namespace. A token has an audience and a life in seconds; a pull secret may be missing."""
+
+    type: str
+    name: str
+    audience: str = ""
+    seconds: int = 0
+
+    def token_request(self, pod: PodView) -> Json:
+        """The TokenRequest that asks for this token, bound to the pod (as a kubelet words it)."""
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": pod.name.name, "uid": pod.name.uid}
+        audiences = [self.audience] if self.audience else None
+        spec = {"audiences": audiences, "expirationSeconds": self.seconds, "boundObjectRef": bound}
+        return {
+            "metadata": {"creationTimestamp": None},
+            "spec": spec,
+            "status": {"token": "", "expirationTimestamp": None},
+        }
+
+
+Objects = dict[ConfigSource, Json]
+"""What was found of them; what is missing is not in it."""
+
+
+def token_source(source: Json, account: str) -> ConfigSource:
+    """The token that a projected source asks for."""
+    seconds = int(source.get("expirationSeconds") or DEFAULT_TOKEN_SECONDS)
+    return ConfigSource(SERVICEACCOUNTTOKEN, account, source.get("audience") or "", seconds)
+
+
+def config_sources(pod: PodView) -> list[ConfigSource]:
+    """Everything that the pod refers to, each once."""
+    found = [*_of_volumes(pod), *_of_containers(pod), *pull_secrets(pod)]
+    return list(dict.fromkeys(found))
+
+
+def pull_secrets(pod: PodView) -> list[ConfigSource]:
+    """The secrets with credentials for registries."""
+    return [ConfigSource(SECRET, each["name"]) for each in pod.spec.get("imagePullSecrets") or () if each.get("name")]
+
+
+def refers_to(pod: PodView, type: str, name: str) -> bool:
+    """Whether the pod refers to this object of its namespace."""
+    return any(each.type == type and each.name == name for each in config_sources(pod))
+
+
+def has_config_volumes(pod: PodView) -> bool:
+    """Whether a volume shows objects that may change."""
+    return any(_of_volumes(pod))
+
+
+def _of_volumes(pod: PodView) -> Iterator[ConfigSource]:
+    for volume in pod.spec.get("volumes") or ():
+        yield from _of_sources([{**volume, "secret": _renamed(volume.get("secret"))}], pod)
+        yield from _of_sources((volume.get("projected") or {}).get("sources") or (), pod)
+
+
+def _renamed(secret: Json | None) -> Json | None:
+    """A volume names its secret `secretName`, a projected source `name`."""
+    return None if secret is None else {**secret, "name": secret.get("secretName", "")}
+
+
+def _of_sources(sources: Any, pod: PodView) -> Iterator[ConfigSource]:
+    for source in sources:
+        if source.get("configMap"):
+            yield ConfigSource(CONFIGMAP, source["configMap"].get("name", ""))
+        if source.get("secret"):
+            yield ConfigSource(SECRET, source["secret"].get("name", ""))
+        if source.get("serviceAccountToken"):
+            yield token_source(source["serviceAccountToken"], service_account(pod.spec))
+
+
+def _of_containers(pod: PodView) -> Iterator[ConfigSource]:
+    for view in pod.containers:
+        for each in view.raw.get("envFrom") or ():
+            yield from _named(each, "configMapRef", "secretRef")
+        for each in view.raw.get("env") or ():
+            yield from _named(each.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
+
+
+def _named(holder: Json, configmap: str, secret: str) -> Iterator[ConfigSource]:
+    for type, key in ((CONFIGMAP, configmap), (SECRET, secret)):
+        name = (holder.get(key) or {}).get("name")
+        if name:
+            yield ConfigSource(type, name)

@@ -1,0 +1,237 @@
+"""What is done about pods in worker threads: the only place where Edged waits for an engine, a file or a socket.
+
+A job takes a snapshot of what it needs, and ends with one `ActionResult`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, Json, PodView
+from kubeedge_actors.actors.edged.pod.pod_sync import Action
+from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime.container_spec import (
+    NodeContext,
+    container_spec,
+    environment,
+    network_mode,
+    pod_network,
+)
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secrets
+from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, volumes
+from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
+from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
+from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+
+log = logging.getLogger(__name__)
+
+CONFIG_ERROR, CREATE_ERROR = "CreateContainerConfigError", "CreateContainerError"
+PULL_ERROR, NEVER_PULL_ERROR = "ErrImagePull", "ErrImageNeverPull"
+CREATING = "ContainerCreating"
+HOOK_SECONDS = 30.0
+
+
+class ActionInput(msgspec.Struct, frozen=True):
+    """What a job may know of its pod."""
+
+    pod: PodView
+    objects: Objects
+    paths: dict[str, str]
+    containers: tuple[Container, ...]
+    node: NodeContext
+
+
+class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an operation.
+
+    `reason` and `message`: why it failed, as a container's waiting state says it. `needs_pull`: the image has to be fetched
+    first, which is for the lane of slow jobs; `pulled`: it was, or was looked for. `source_missing`: something that the pod refers to is not there. `succeeded`: what a
+    probe found. `unavailable`: no engine answers. `sandbox_started`: the pod has a network now.
+    """
+
+    uid: str
+    operation: Action
+    incarnation: str = ""
+    reason: str = ""
+    message: str = ""
+    needs_pull: bool = False
+    source_missing: bool = False
+    succeeded: bool = True
+    unavailable: bool = False
+    sandbox_started: bool = False
+    pulled: bool = False
+    paths: dict[str, str] = {}
+
+
+class ActionError(Exception):
+    """An operation failed in a way that the pod's status shows."""
+
+    def __init__(self, reason: str, message: object, *, source_missing: bool = False) -> None:
+        super().__init__(str(message))
+        self.reason, self.source_missing = reason, source_missing
+
+
+class RuntimeManager:
+    """Does operations with the drivers."""
+
+    def __init__(self, runtime: ContainerRuntime, folders: PodVolumes, prober: Prober) -> None:
+        self._runtime, self._folders, self._prober = runtime, folders, prober
+
+    def execute(self, operation: Action, action_input: ActionInput, *, pull: bool = False) -> ActionResult:
+        """Do it; errors of drivers become part of the outcome. `pull`: an image may be fetched."""
+        done = ActionResult(uid=action_input.pod.name.uid, operation=operation)
+        try:
+            if operation.verb == "start":
+                return self._start_container(operation, action_input, done, pull)
+            if operation.verb == "mount":
+                return msgspec.structs.replace(done, paths=self._mount(action_input))
+            if operation.verb == "probe":
+                return self._probe(operation, action_input, done)
+            self._simple(operation, action_input)
+        except ActionError as error:
+            return msgspec.structs.replace(
+                done, reason=error.reason, message=str(error), source_missing=error.source_missing, succeeded=False
+            )
+        except RuntimeUnavailable as error:
+            return msgspec.structs.replace(done, unavailable=True, message=str(error), succeeded=False)
+        except ContainerError as error:
+            return msgspec.structs.replace(done, reason=CREATE_ERROR, message=str(error), succeeded=False)
+        except Exception as error:  # a defect: the pod shows it and the operation is tried again, not awaited for ever
+            log.exception("%s of pod %s failed", operation.verb, action_input.pod.name.name)
+            text = f"a defect: {type(error).__name__}: {error}"
+            return msgspec.structs.replace(done, reason=CREATE_ERROR, message=text, succeeded=False)
+        return done
+
+    def _simple(self, operation: Action, shot: ActionInput) -> None:
+        one, uid = operation.container_id, shot.pod.name.uid
+        actions: dict[str, Callable[[], None]] = {
+            "stop": lambda: self._stop(operation, shot),
+            "kill": lambda: self._runtime.kill(one),
+            "remove": lambda: self._runtime.remove(one),
+            "stop_sandbox": lambda: self._runtime.remove_pod_sandbox(uid),
+            "cleanup": lambda: self._folders.remove(uid),
+        }
+        actions[operation.verb]()
+
+    # --- beginning --------------------------------------------------------------------------------------------------
+
+    def _mount(self, shot: ActionInput) -> dict[str, str]:
+        """Make the pod's volumes; their paths by name."""
+        uid, paths = shot.pod.name.uid, {}
+        try:
+            for volume in volumes(shot.pod, shot.objects, shot.node):
+                if volume.kind == "path":
+                    paths[volume.name] = self._folders.host_path(volume.path, volume.type)
+                elif volume.kind == "files":
+                    paths[volume.name] = self._folders.write(uid, volume.name, volume.files, fs_group(shot.pod))
+                else:
+                    paths[volume.name] = self._folders.volume(uid, volume.name)
+        except (ConfigError, ContainerError) as error:
+            raise ActionError(CREATING, error, source_missing=isinstance(error, ConfigError)) from error
+        return paths
+
+    def _start_container(self, operation: Action, shot: ActionInput, done: ActionResult, pull: bool) -> ActionResult:
+        view = shot.pod.container(operation.name)
+        if view is None:
+            return done  # the pod has changed meanwhile
+        self._check_supported(view)
+        if not self._ensure_image(view, shot, pull):
+            return msgspec.structs.replace(done, needs_pull=True)
+        shared, address = network_mode(shot.pod) == "pod", ""
+        if shared:
+            address = self._runtime.run_pod_sandbox(pod_network(shot.pod))
+        try:
+            around = msgspec.structs.replace(shot.node, pod_ip=address or shot.node.host_ip)
+            env = environment(shot.pod, view, shot.objects, around)
+            spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.within)
+        except (ConfigError, ContainerError) as error:
+            raise ActionError(CONFIG_ERROR, error, source_missing=isinstance(error, ConfigError)) from error
+        one, why = self._runtime.create(spec), ""
+        try:
+            one = self._runtime.start(one.id)
+        except ContainerError as error:
+            why = str(error)  # it is listed as ended, with this text
+        else:
+            self._after_start(view, one, shot)
+        return msgspec.structs.replace(done, sandbox_started=shared, pulled=pull, message=why)
+
+    def _check_supported(self, view: ContainerView) -> None:
+        actions = [view.probe(kind) for kind in ("startup", "liveness", "readiness")]
+        actions += [view.hook("postStart"), view.hook("preStop")]
+        for action in actions:
+            if action:
+                self._handler(action, view, "")
+
+    @staticmethod
+    def _handler(action: Json, view: ContainerView, address: str) -> HealthProbe:
+        try:
+            return prober.probe_request(action, prober.ports_of(view.raw), address)
+        except ValueError as error:
+            raise ActionError(CONFIG_ERROR, error) from error
+
+    def _ensure_image(self, view: ContainerView, shot: ActionInput, pull: bool) -> bool:
+        """Have the image; False when it has to be fetched and this is not the place for it."""
+        policy = images.pull_policy(view.raw)
+        present = policy != images.ALWAYS and bool(self._runtime.image_id(view.image))
+        if present:
+            return True
+        if policy == images.NEVER:
+            text = f'Container image "{view.image}" is not present with pull policy of Never'
+            raise ActionError(NEVER_PULL_ERROR, text)
+        if not pull:
+            return False
+        secrets = [shot.objects[each] for each in pull_secrets(shot.pod) if each in shot.objects]
+        try:
+            self._runtime.pull(view.image, images.credentials(view.image, secrets))
+        except ContainerError as error:
+            raise ActionError(PULL_ERROR, error) from error
+        return True
+
+    def _after_start(self, view: ContainerView, one: Container, shot: ActionInput) -> None:
+        hook = view.hook("postStart")
+        if hook is None:
+            return
+        why = self._run_probe(self._handler(hook, view, one.ip or shot.node.host_ip), one.id, HOOK_SECONDS)
+        if why:
+            log.warning("the postStart hook of %s in pod %s failed: %s", view.name, shot.pod.name.name, why)
+            self._runtime.kill(one.id)
+
+    # --- while it runs, and ending ----------------------------------------------------------------------------------
+
+    def _run_probe(self, probe: HealthProbe, container_id: str, timeout: float) -> str:
+        """Empty when the answer is good, else why not."""
+        if not probe.command:
+            return self._prober.ask(probe, timeout)
+        try:
+            result = self._runtime.exec_sync(container_id, probe.command, timeout)
+        except ContainerError as error:
+            return str(error)
+        if result.exit_code is None:
+            return f'command "{" ".join(probe.command)}" timed out'
+        return "" if result.exit_code == 0 else result.output.decode("utf-8", "replace")[:1024].strip() or "it failed"
+
+    def _probe(self, operation: Action, shot: ActionInput, done: ActionResult) -> ActionResult:
+        view = shot.pod.container(operation.name)
+        probe = view.probe(operation.probe) if view is not None else None
+        if view is None or probe is None:
+            return done
+        ip = next((one.ip for one in shot.containers if one.id == operation.container_id and one.ip), "")
+        asked = self._handler(probe, view, ip or shot.node.host_ip)
+        why = self._run_probe(asked, operation.container_id, prober.timeout_seconds(probe))
+        return msgspec.structs.replace(done, succeeded=not why, message=why)
+
+    def _stop(self, operation: Action, shot: ActionInput) -> None:
+        """The preStop hook, for as long as there is time, then the stop signal."""
+        view = shot.pod.container(operation.name)
+        hook = view.hook("preStop") if view is not None else None
+        if view is not None and hook is not None:
+            ip = next((one.ip for one in shot.containers if one.id == operation.container_id and one.ip), "")
+            asked = self._handler(hook, view, ip or shot.node.host_ip)
+            why = self._run_probe(asked, operation.container_id, operation.grace)
+            if why:
+                log.warning("the preStop hook of %s in pod %s failed: %s", view.name, shot.pod.name.name, why)
+        self._runtime.stop(operation.container_id)

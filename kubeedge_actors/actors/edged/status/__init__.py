@@ -1,0 +1,1 @@
+"""TODO: what belongs here, and what does not."""

@@ -1,0 +1,150 @@
+"""Kubernetes Events about pods, in a kubelet's words: what `kubectl describe pod` shows. Pure: facts in, messages out.
+
+What happens again is the same Event with a higher count, told at the first, second, fourth, eighth ... time: a pod that
+fails for weeks costs a few messages. (Words: kubelet events, source kubernetes pkg/kubelet/events/event.go.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.actors.edged.pod.pod_sync import Action
+from kubeedge_actors.actors.edged.runtime.runtime_manager import NEVER_PULL_ERROR, PULL_ERROR, ActionResult
+from kubeedge_actors.kubernetes.time import format_time
+from kubeedge_actors.wire.constants import INSERT, UPDATE
+from kubeedge_actors.wire.messages import ReportEvent, new_id
+
+Json = dict[str, Any]
+NORMAL, WARNING = "Normal", "Warning"
+COMPONENT = "kubelet"
+MAX_MESSAGE = 1024
+"""Characters of a message (the API refuses more)."""
+REMEMBERED = 512
+BACK_OFF = {"CrashLoopBackOff": "Back-off restarting failed container {container} in pod {pod}"}
+BACK_OFF["ImagePullBackOff"] = 'Back-off pulling image "{image}"'
+
+
+class EventSeries(msgspec.Struct):
+    """One Event: its name, since when, how often."""
+
+    name: str
+    first: str
+    count: int = 0
+
+
+class EventRecorder:
+    """The Events of one node's pods."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._series: dict[tuple[str, str, str, str], EventSeries] = {}
+
+    def event(
+        self, pod: PodView, kind: str, reason: str, message: str, now: float, container: str = ""
+    ) -> list[ReportEvent]:
+        """Something has happened to a pod or one of its containers: what to tell of it, at most one message."""
+        if not pod.spec.get("containers"):
+            return []  # nobody knows what it was: it is being cleared away
+        key = (pod.name.uid, container, reason, message)
+        seen = self._series.pop(key, None) or EventSeries(
+            f"{pod.name.name}.{new_id().replace('-', '')[:16]}", format_time(now)
+        )
+        seen.count += 1
+        self._series[key] = seen
+        if len(self._series) > REMEMBERED:
+            del self._series[next(iter(self._series))]
+        if seen.count & (seen.count - 1):
+            return []
+        content = self._event(pod, kind, reason, message[:MAX_MESSAGE], seen, format_time(now), container)
+        operation = INSERT if seen.count == 1 else UPDATE
+        return [ReportEvent(operation=operation, namespace=pod.name.namespace, name=seen.name, content=content)]
+
+    def _event(
+        self, pod: PodView, kind: str, reason: str, message: str, seen: EventSeries, last: str, container: str
+    ) -> Json:
+        about = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.name.namespace, "name": pod.name.name}
+        view = pod.container(container)
+        if view is not None:
+            place = "spec.containers" if view.kind == "main" else "spec.initContainers"
+            about["fieldPath"] = f"{place}{{{container}}}"
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": seen.name, "namespace": pod.name.namespace},
+            "involvedObject": {**about, "uid": pod.name.uid},
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "source": {"component": COMPONENT, "host": self._node},
+            "firstTimestamp": seen.first,
+            "lastTimestamp": last,
+            "count": seen.count,
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._node,
+        }
+
+
+def no_effect_message(pod: PodView) -> str:
+    """What of a pod has no effect where its containers are plain processes; the text of one Event, empty for nothing."""
+    images = sorted({view.image for view in pod.containers if view.image})
+    mounts = sorted({each["name"] for view in pod.containers for each in view.raw.get("volumeMounts") or ()})
+    parts = (
+        [f"images are only names ({', '.join(images)}): command and args run on the machine itself"] if images else []
+    )
+    if mounts:
+        places = ", ".join(f"$MOUNT_{name.upper().replace('-', '_')}" for name in mounts)
+        parts.append(f"volumes are not mounted: their paths are in {places}")
+    return f"This node runs containers as processes: {'; '.join(parts)}" if parts else ""
+
+
+def back_off_message(pod: PodView, view: ContainerView, reason: str) -> str:
+    """The text of the Event for a container that waits for its next try for this reason; empty when it is none."""
+    text = BACK_OFF.get(reason, "")
+    who = f"{pod.name.name}_{pod.name.namespace}({pod.name.uid})"
+    return text.format(container=view.name, pod=who, image=view.image)
+
+
+# --- Events for the result of an action -------------------------------------------------------------------------------
+
+
+EventFields = tuple[str, str, str, str]
+PROCESS_RUNTIME = "process"
+
+
+def events_for_result(pod: PodView, operation: Action, done: ActionResult, engine: str) -> Iterator[EventFields]:
+    """The Events of one outcome, in order. `engine`: name and version of what runs containers."""
+    view, name = pod.container(operation.name), operation.name
+    if operation.verb == "start" and view is not None:
+        yield from _start_events(view, done, images=not engine.startswith(PROCESS_RUNTIME))
+    elif operation.verb == "mount" and not done.succeeded:
+        yield WARNING, "FailedMount", done.message, ""
+    elif operation.verb == "probe" and not done.succeeded and not done.unavailable:
+        yield WARNING, "Unhealthy", f"{operation.probe.capitalize()} probe failed: {done.message}", name
+    elif operation.verb == "stop" and done.succeeded:
+        yield NORMAL, "Killing", f"Stopping container {name}", name
+
+
+def _start_events(view: ContainerView, done: ActionResult, *, images: bool) -> Iterator[EventFields]:
+    name = view.name
+    if done.needs_pull:
+        if images:
+            yield NORMAL, "Pulling", f'Pulling image "{view.image}"', name
+    elif done.reason == PULL_ERROR:
+        yield WARNING, "Failed", f'Failed to pull image "{view.image}": {done.message}', name
+    elif done.reason == NEVER_PULL_ERROR:
+        yield WARNING, NEVER_PULL_ERROR, done.message, name
+    elif done.reason:
+        yield WARNING, "Failed", f"Error: {done.message}", name
+    elif done.succeeded:
+        if images:
+            there = f'Container image "{view.image}" already present on machine'
+            yield NORMAL, "Pulled", f'Successfully pulled image "{view.image}"' if done.pulled else there, name
+        yield NORMAL, "Created", f"Created container: {name}", name
+        if done.message:
+            yield WARNING, "Failed", f'Error: failed to start container "{name}": {done.message}', name
+        else:
+            yield NORMAL, "Started", f"Started container {name}", name

@@ -1,0 +1,176 @@
+"""The Node object of this machine and its status, as KubeEdge's kubelet words them (source: KubeEdge
+nodestatus/setters.go).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.drivers.machine.base import MachineInfo
+from kubeedge_actors.kubernetes.quantity import format_kibibytes
+from kubeedge_actors.kubernetes.time import format_time
+from kubeedge_actors.wire.constants import AGENT_LABEL, EDGE_LABEL
+
+Json = dict[str, Any]
+
+KUBELET_VERSION = "v1.32.10-kubeedge-"
+KUBELET_PORT = 10350
+MAX_PODS = 110
+RESERVED_MEMORY = 100 << 20
+MIN_MEMORY = 100 << 20
+MIN_PIDS = 100
+DISK_SHARE = struct.unpack("f", struct.pack("f", 0.1))[0]
+"""The part of the disk that pods may not have: a tenth as the kubelet computes it, with 32 bits."""
+ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
+
+
+class NodeDescription(msgspec.Struct, frozen=True):
+    """Who this node is. `runtime_version` is the container engine with its version, `runtime_error` why no container can run, else
+    empty.
+    """
+
+    name: str
+    address: str
+    version: str
+    runtime_version: str
+    host: MachineInfo
+    runtime_error: str = ""
+    labels: dict[str, str] = {}
+
+
+def node_labels(description: NodeDescription) -> dict[str, str]:
+    """The labels that the node gives itself."""
+    system, machine = description.host.operating_system, description.host.architecture
+    own = {
+        "beta.kubernetes.io/arch": machine,
+        "beta.kubernetes.io/os": system,
+        "kubernetes.io/arch": machine,
+        "kubernetes.io/hostname": description.name,
+        "kubernetes.io/os": system,
+        AGENT_LABEL: "",
+        EDGE_LABEL: "",
+    }
+    return own | description.labels
+
+
+def node_object(description: NodeDescription, now: float) -> Json:
+    """The Node object to register."""
+    metadata = {
+        "name": description.name,
+        "creationTimestamp": None,
+        "labels": node_labels(description),
+        "annotations": {ATTACH_ANNOTATION: "true"},
+    }
+    return {"metadata": metadata, "spec": {}, "status": node_status(description, {}, now)}
+
+
+def node_status(description: NodeDescription, previous: Json, now: float) -> Json:
+    """The whole status, laid over the cluster's `previous` one. Heart-beat times are `now`."""
+    before = {each.get("type"): each for each in previous.get("conditions") or ()}
+    ours = _conditions(description)
+    conditions = [_with_transition_time(said, before.get(said["type"]), now) for said in ours]
+    others = [each for kind, each in before.items() if kind not in {said["type"] for said in ours}]
+    status = {
+        "capacity": _capacity(description.host),
+        "allocatable": _allocatable(description.host),
+        "conditions": others + conditions,
+        "addresses": [
+            {"type": "InternalIP", "address": description.address},
+            {"type": "Hostname", "address": description.name},
+        ],
+        "nodeInfo": _info(description),
+    }
+    endpoints = previous.get("daemonEndpoints") or {"kubeletEndpoint": {"Port": KUBELET_PORT}}
+    return previous | status | {"daemonEndpoints": endpoints}  # a tunnel may have set another port
+
+
+def equal_ignoring_heartbeats(old: Json, new: Json) -> bool:
+    """Whether two statuses tell the same apart from heart-beat times."""
+    return _without_heartbeats(old) == _without_heartbeats(new)
+
+
+def _without_heartbeats(status: Json) -> Json:
+    conditions = [
+        {key: value for key, value in each.items() if key != "lastHeartbeatTime"}
+        for each in status.get("conditions") or ()
+    ]
+    return {**status, "conditions": conditions}
+
+
+def _capacity(host: MachineInfo) -> Json:
+    return {
+        "cpu": str(host.cpus),
+        "ephemeral-storage": format_kibibytes(host.disk),
+        **_huge_pages(host),
+        "memory": format_kibibytes(host.memory),
+        "pods": str(MAX_PODS),
+    }
+
+
+def _allocatable(host: MachineInfo) -> Json:
+    reserved = sum(host.huge_pages.values()) + RESERVED_MEMORY
+    return _capacity(host) | {
+        "ephemeral-storage": str(host.disk - int(host.disk * DISK_SHARE)),
+        "memory": format_kibibytes(max(host.memory - reserved, 0)),
+    }
+
+
+def _huge_pages(host: MachineInfo) -> Json:
+    names = {"2048": "2Mi", "1048576": "1Gi"}
+    return {f"hugepages-{names.get(size, f'{size}Ki')}": str(held) for size, held in sorted(host.huge_pages.items())}
+
+
+def _info(facts: NodeDescription) -> Json:
+    return {
+        "machineID": facts.host.machine_id,
+        "systemUUID": facts.host.system_uuid,
+        "bootID": facts.host.boot_id,
+        "kernelVersion": facts.host.kernel,
+        "osImage": facts.host.os_image,
+        "containerRuntimeVersion": facts.runtime_version,
+        "kubeletVersion": f"{KUBELET_VERSION}v{facts.version}",
+        "kubeProxyVersion": f"v{facts.version}",
+        "operatingSystem": facts.host.operating_system,
+        "architecture": facts.host.architecture,
+    }
+
+
+def _conditions(facts: NodeDescription) -> list[Json]:
+    host = facts.host
+    ready = ("True", "EdgeReady", "edge is posting ready status")
+    if facts.runtime_error:
+        ready = ("False", "KubeletNotReady", facts.runtime_error)
+    rows = (
+        ("MemoryPressure", *_memory(host.memory_available < MIN_MEMORY)),
+        ("DiskPressure", *_disk(host.disk_available < host.disk * DISK_SHARE)),
+        ("PIDPressure", *_pids(host.pids_available < MIN_PIDS)),
+        ("Ready", *ready),
+    )
+    return [{"type": kind, "status": status, "reason": reason, "message": text} for kind, status, reason, text in rows]
+
+
+def _memory(scarce: bool) -> tuple[str, str, str]:
+    if scarce:
+        return "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"
+    return "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"
+
+
+def _disk(scarce: bool) -> tuple[str, str, str]:
+    if scarce:
+        return "True", "KubeletHasDiskPressure", "kubelet has disk pressure"
+    return "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"
+
+
+def _pids(scarce: bool) -> tuple[str, str, str]:
+    if scarce:
+        return "True", "KubeletHasInsufficientPID", "kubelet has insufficient PID available"
+    return "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"
+
+
+def _with_transition_time(said: Json, before: Json | None, now: float) -> Json:
+    same = before is not None and before.get("status") == said["status"]
+    since = before.get("lastTransitionTime") if same and before is not None else None
+    return {**said, "lastHeartbeatTime": format_time(now), "lastTransitionTime": since or format_time(now)}

@@ -1,0 +1,47 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubeedge_actors.wire.messages import LinkMessage
+
+RESPONSE_TIMEOUT = 60.0
+"""Seconds after which an answer is not awaited any more."""
+
+
+RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 7.0)
+
+
+class PendingRequest(msgspec.Struct):
+    """One line of the conversation: what was asked last, and when the next thing may be said."""
+
+    due: float = 0.0
+    msg_id: str = ""
+    sent_at: float = 0.0
+    failures: int = 0
+
+    def is_free(self, now: float) -> bool:
+        """Whether something may be said now."""
+        if self.msg_id and now - self.sent_at >= RESPONSE_TIMEOUT:
+            self.msg_id = ""
+        return not self.msg_id and now >= self.due
+
+    def sent(self, message: LinkMessage, now: float) -> LinkMessage:
+        """Remember that this was said."""
+        self.msg_id, self.sent_at = message.msg_id, now
+        return message
+
+    def succeeded(self, due: float) -> None:
+        """The answer was good; the next thing is due at `due`."""
+        self.msg_id, self.failures, self.due = "", 0, due
+
+    def succeeded_continue(self, now: float) -> None:
+        """The answer leads to the next thing. Failures are not forgotten: if that fails each time, it is said ever less often."""
+        self.msg_id, self.due = "", now
+
+    def failed(self, now: float) -> None:
+        """The answer was bad: again, later each time."""
+        self.msg_id = ""
+        self.due = now + RETRY_DELAYS[min(self.failures, len(RETRY_DELAYS) - 1)]
+        self.failures += 1

@@ -1,0 +1,307 @@
+"""The status of a pod, as a kubelet of Kubernetes 1.32 words it: what we own of it, laid over what the cluster last
+said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
+from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, ContainerView, PodView
+from kubeedge_actors.actors.edged.pod.pod_sync import FAILURE_SHOWN_SECONDS, newest_first
+from kubeedge_actors.drivers.containers.base import Container
+from kubeedge_actors.kubernetes.time import format_time
+
+Json = dict[str, Any]
+OWNED_FIELDS = ("containerStatuses", "initContainerStatuses", "podIP", "podIPs", "reason", "message")
+"""What goes when we no longer say it; anything else in a status belongs to others."""
+DEADLINE_EXCEEDED = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+
+def pod_status(
+    pod: PodView,
+    containers: Sequence[Container],
+    memory: PodRuntimeState,
+    previous: Json,
+    address: str,
+    now: float,
+    scheme: str,
+) -> Json:
+    """The whole status.
+
+    `previous`: the one we built before, or the cluster's; `address`: the node's; `scheme`: what container ids begin
+    with.
+    """
+    ended = pod.deleting or memory.is_deleted
+    quiet = not any(each.phase == "running" for each in containers)
+    over = bool(memory.phase or pod.terminal) or (ended and quiet)
+    shown = {
+        view.name: container_status(view, pod, containers, memory, now, scheme, over=over, ending=ended)
+        for view in pod.containers
+    }
+    phase = memory.phase or pod.terminal or _phase(pod, shown, over=over)
+    status = {key: value for key, value in previous.items() if key not in OWNED_FIELDS}
+    status |= {"phase": phase, "hostIP": address, "hostIPs": [{"ip": address}]}
+    status["startTime"] = previous.get("startTime") or format_time(memory.started)
+    status |= _reason(memory, previous, phase) | _address(pod, containers, previous, address)
+    inits = [shown[view.name] for view in pod.init_containers]
+    mains = [shown[view.name] for view in pod.app_containers]
+    status |= {"initContainerStatuses": inits} if inits else {}
+    status |= {"containerStatuses": mains} if mains else {}
+    status["conditions"] = pod_conditions(pod, inits, mains, phase, containers, status, now)
+    return status
+
+
+def _reason(memory: PodRuntimeState, previous: Json, phase: str) -> Json:
+    if memory.reason:
+        return {"reason": memory.reason, "message": memory.message}
+    if phase in TERMINAL and previous.get("phase") == phase:
+        return {key: previous[key] for key in ("reason", "message") if key in previous}
+    return {}
+
+
+def _address(pod: PodView, containers: Sequence[Container], previous: Json, address: str) -> Json:
+    running = [each for each in containers if each.phase == "running"]
+    found = next((each.ip for each in running if each.ip), "")
+    if not found and (running or pod.host_network):
+        found = address  # a container without an address of its own is on the node's network
+    found = found or previous.get("podIP") or ""
+    return {"podIP": found, "podIPs": [{"ip": found}]} if found else {}
+
+
+def _phase(pod: PodView, shown: dict[str, Json], *, over: bool) -> str:
+    """Kubernetes' phase of what is shown (source: kubelet getPhase). `over`: nothing of it will run again."""
+    inits = [(view, shown[view.name]) for view in pod.init_containers]
+    mains = [shown[view.name] for view in pod.app_containers]
+    begun = any("waiting" not in each["state"] or each["lastState"] for each in mains)
+    if not begun and any(not _init_done(view, each) for view, each in inits):
+        broken = any(
+            view.kind == "init" and view.policy == "Never" and _code(each) not in (None, 0) for view, each in inits
+        )
+        return "Failed" if broken or over else "Pending"
+    waiting = [each for each in mains if "waiting" in each["state"] and not each["lastState"]]
+    if waiting:
+        return "Failed" if over else "Pending"
+    if any("running" in each["state"] for each in mains):
+        return "Running"
+    codes = [_code(each) for each in mains]
+    return ("Succeeded" if all(code == 0 for code in codes) else "Failed") if over else "Running"
+
+
+def _init_done(view: ContainerView, shown: Json) -> bool:
+    if view.kind == "sidecar":
+        return bool(shown["started"])
+    return _code(shown) == 0
+
+
+def _code(shown: Json) -> int | None:
+    ended = shown["state"].get("terminated") or shown["lastState"].get("terminated")
+    return None if ended is None else int(ended["exitCode"])
+
+
+# --- container statuses -----------------------------------------------------------------------------------------------
+
+
+PULL_FAILED, PULL_BACK_OFF = "ErrImagePull", "ImagePullBackOff"
+LOST_STATE = {
+    "exitCode": 137,
+    "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was terminated",
+    "startedAt": None,
+    "finishedAt": None,
+}
+
+
+def container_status(
+    view: ContainerView,
+    pod: PodView,
+    containers: Sequence[Container],
+    memory: PodRuntimeState,
+    now: float,
+    scheme: str,
+    *,
+    over: bool,
+    ending: bool,
+) -> Json:
+    """What is shown of one container. `over`: nothing of the pod will run again; `ending`: it is being stopped."""
+    found = [each for each in newest_first(containers, view.name) if each.phase != "created"]
+    one = found[0] if found else None
+    running = one is not None and one.phase == "running"
+    state, last = _states(view, pod, found, memory, now, scheme, stays=over or ending)
+    if one is None and over and not pod.init_containers:
+        state = {"terminated": LOST_STATE}
+    started = running and one is not None and memory.has_started(pod, view.name, one.id)
+    ready = running and one is not None and memory.is_ready(pod, view.name, one.id)
+    if view.kind == "init":
+        ready = one is not None and one.phase == "exited" and one.exit_code == 0
+    shown: Json = {
+        "name": view.name,
+        "state": state,
+        "lastState": last,
+        "ready": ready,
+        "restartCount": one.restart_count if one is not None else 0,
+        "image": view.image,
+        "imageID": one.image_id if one is not None else "",
+        "started": started,
+    }
+    shown |= {"containerID": f"{scheme}://{one.id}"} if one is not None else {}
+    mounts = [_mount(each) for each in view.raw.get("volumeMounts") or ()]
+    return shown | ({"volumeMounts": mounts} if mounts else {})
+
+
+def _mount(mount: Json) -> Json:
+    shown = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    return shown | ({"readOnly": True, "recursiveReadOnly": "Disabled"} if mount.get("readOnly") else {})
+
+
+def _states(
+    view: ContainerView,
+    pod: PodView,
+    found: Sequence[Container],
+    memory: PodRuntimeState,
+    now: float,
+    scheme: str,
+    *,
+    stays: bool,
+) -> tuple[Json, Json]:
+    """State and last state. `found`: what was started of it, the newest first; `stays`: an ended one does not run
+    again.
+    """
+    if not found:
+        return {"waiting": _waiting(view, pod, memory, now)}, {}
+    one = found[0]
+    before = _terminated(found[1], scheme) if len(found) > 1 else {}
+    if one.phase == "running":
+        return {"running": {"startedAt": format_time(one.started_at)}}, before
+    waiting = None if stays or not should_restart(view.policy, one) else _back_off_state(view, pod, one, memory, now)
+    if waiting is None:
+        return _terminated(one, scheme), before
+    return {"waiting": waiting}, _terminated(one, scheme)
+
+
+def _back_off_state(
+    view: ContainerView, pod: PodView, one: Container, memory: PodRuntimeState, now: float
+) -> Json | None:
+    if view.name in memory.failures:
+        return _waiting(view, pod, memory, now)
+    backoff = memory.backoffs.get(view.name, CrashLoopBackoff())
+    if now >= backoff.due(one.finished_at):
+        return None
+    who = f"{view.name} pod={pod.name.name}_{pod.name.namespace}({pod.name.uid})"
+    text = f"back-off {_duration(backoff.delay)} restarting failed container={who}"
+    return {"reason": "CrashLoopBackOff", "message": text}
+
+
+def _duration(seconds: float) -> str:
+    """As Go prints it: 40s, 2m40s."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _waiting(view: ContainerView, pod: PodView, memory: PodRuntimeState, now: float) -> Json:
+    failure = memory.failures.get(view.name) or memory.mount_failure
+    if failure is None:
+        reason = (
+            "PodInitializing"
+            if pod.init_containers and (view.kind == "main" or view is not pod.init_containers[0])
+            else "ContainerCreating"
+        )
+        return {"reason": reason}
+    if failure.reason == PULL_FAILED and now - failure.at >= FAILURE_SHOWN_SECONDS:
+        return {"reason": PULL_BACK_OFF, "message": f'Back-off pulling image "{view.image}": {failure.message}'}
+    return {"reason": failure.reason, "message": failure.message}
+
+
+def _terminated(one: Container, scheme: str) -> Json:
+    ended: Json = {
+        "exitCode": one.exit_code,
+        "reason": one.reason or "Error",
+        "startedAt": format_time(one.started_at),
+        "finishedAt": format_time(one.finished_at),
+        "containerID": f"{scheme}://{one.id}",
+    }
+    return {"terminated": ended | ({"message": one.message} if one.message else {})}
+
+
+# --- pod conditions ---------------------------------------------------------------------------------------------------
+
+
+ORDER = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+COMPLETED = "PodCompleted"
+
+
+def pod_conditions(
+    pod: PodView,
+    init_statuses: Sequence[Json],
+    app_statuses: Sequence[Json],
+    phase: str,
+    containers: Sequence[Container],
+    status: Json,
+    now: float,
+) -> list[Json]:
+    """All conditions: ours in Kubernetes' order, then those of others in `status`."""
+    before = {each.get("type"): each for each in status.get("conditions") or ()}
+    containers_ready = _containers_ready(init_statuses, app_statuses, phase, pod)
+    ours = {
+        "PodReadyToStartContainers": {"status": _bool_status(bool(containers) and phase not in TERMINAL)},
+        "Initialized": _initialized(pod, init_statuses, app_statuses, phase),
+        "Ready": _ready(pod, containers_ready, before),
+        "ContainersReady": containers_ready,
+        "PodScheduled": {"status": "True"},
+    }
+    shown = [_with_transition_time(kind, ours[kind], before.get(kind), now) for kind in ORDER]
+    return shown + [each for kind, each in before.items() if kind not in ORDER]
+
+
+def _with_transition_time(kind: str, said: Json, before: Json | None, now: float) -> Json:
+    same = before is not None and before.get("status") == said["status"]
+    since = before.get("lastTransitionTime") if same and before is not None else None
+    return {"type": kind, "lastProbeTime": None, "lastTransitionTime": since or format_time(now), **said}
+
+
+def _bool_status(value: bool) -> str:
+    return "True" if value else "False"
+
+
+def _initialized(pod: PodView, inits: Sequence[Json], mains: Sequence[Json], phase: str) -> Json:
+    views = dict(zip((view.name for view in pod.init_containers), pod.init_containers, strict=True))
+    if phase == "Succeeded":
+        return {"status": "True", "reason": COMPLETED}
+    begun = any("waiting" not in each["state"] or each["lastState"] for each in mains)
+    open_ones = [
+        each["name"] for each in inits if not (each["ready"] if views[each["name"]].kind == "init" else each["started"])
+    ]
+    if not open_ones or begun:
+        return {"status": "True"}
+    text = f"containers with incomplete status: [{' '.join(open_ones)}]"
+    return {"status": "False", "reason": "ContainersNotInitialized", "message": text}
+
+
+def _containers_ready(inits: Sequence[Json], mains: Sequence[Json], phase: str, pod: PodView) -> Json:
+    if phase in TERMINAL:
+        return {"status": "False", "reason": COMPLETED if phase == "Succeeded" else "PodFailed"}
+    sidecars = {view.name for view in pod.init_containers if view.kind == "sidecar"}
+    counted = [each for each in inits if each["name"] in sidecars] + list(mains)
+    unready = [each["name"] for each in counted if not each["ready"]]
+    if not unready:
+        return {"status": "True"}
+    text = f"containers with unready status: [{' '.join(unready)}]"
+    return {"status": "False", "reason": "ContainersNotReady", "message": text}
+
+
+def _ready(pod: PodView, containers_ready: Json, before: dict[Any, Json]) -> Json:
+    """Ready is all containers ready and all readiness gates open."""
+    if containers_ready["status"] != "True":
+        return containers_ready
+    closed = []
+    for gate in pod.spec.get("readinessGates") or ():
+        kind = gate["conditionType"]
+        found = before.get(kind)
+        if found is None:
+            closed.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif found.get("status") != "True":
+            closed.append(f'the status of pod readiness gate "{kind}" is not "True", but {found.get("status")}')
+    if not closed:
+        return {"status": "True"}
+    return {"status": "False", "reason": "ReadinessGatesNotReady", "message": ", ".join(closed)}

@@ -1,0 +1,180 @@
+"""The conversation about one pod: its status, and its end. Pure: answers in, messages out, level-triggered.
+
+What was acknowledged is the status in the newest object the cluster has sent; what differs from it is reported, one
+patch at a time. Of a pod of which nothing differs the cloud is told all the same, once after each begin of the link:
+whether it still knows it. What nobody there knows, whatever records were lost, is answered with its end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, PodView
+from kubeedge_actors.actors.edged.pod.static_pods import make_mirror_pod
+from kubeedge_actors.actors.edged.status import strategic_diff
+from kubeedge_actors.actors.edged.status.node_status_manager import parse_object_resp
+from kubeedge_actors.actors.edged.status.pending_request import RESPONSE_TIMEOUT, PendingRequest
+from kubeedge_actors.actors.edged.status.pod_status import ORDER
+from kubeedge_actors.wire.constants import OK
+from kubeedge_actors.wire.messages import DeletePod, InsertPod, LinkMessage, PatchPod
+
+Json = dict[str, Any]
+
+EXISTENCE_CHECK_SPREAD = 30.0
+"""Seconds after the begin of the link within which each pod has been named; the pods of many nodes not all at once."""
+KEPT_FIELDS = ("startTime", "phase", "reason", "message", "podIP")
+INFINITY = float("inf")
+
+
+class PodStatusReporter:
+    """What is said about one pod. For a static pod the object in the cluster is its mirror, which is made first."""
+
+    def __init__(self, pod: PodView, *, static: bool = False) -> None:
+        self.static = static
+        self.uid = "" if static else pod.name.uid
+        self.acked: Json = {} if static else dict(pod.status)
+        self.built: Json = {}
+        self._version = _version(pod.raw)
+        self._namespace, self._name, self._raw = pod.name.namespace, pod.name.name, pod.raw
+        self._gone = False
+        self._last_patch = ""
+        self._exists_check_at = 0.0
+        self._patch_request, self._insert_request, self._delete_request = (
+            PendingRequest(),
+            PendingRequest(),
+            PendingRequest(),
+        )
+
+    def on_pod(self, pod: Json) -> bool:
+        """The cluster has said what the object is now; False when we have had newer news."""
+        version = _version(pod)
+        if version and self._version and version < self._version:
+            return False
+        self._version = version
+        self.uid = (pod.get("metadata") or {}).get("uid") or self.uid
+        self.acked = pod.get("status") or {}
+        self._gone = False
+        return True
+
+    def on_mirror_deleted(self) -> None:
+        """The object of a static pod has gone from the cluster: it is made again."""
+        self.uid, self.acked, self._version, self._gone = "", {}, 0, False
+        self._insert_request.succeeded(0.0)
+
+    def on_link_change(self, now: float, *, check_exists: bool) -> None:
+        """The link came up or went down: what was said before is not answered, and may have been lost.
+
+        `check_exists`: the cloud is one of ours and answers the name of a pod that it does not know.
+        """
+        share = crc32(f"{self._namespace}/{self._name}".encode()) % 1000 / 1000
+        self._exists_check_at = now + EXISTENCE_CHECK_SPREAD * share if check_exists else INFINITY
+        for thread in (self._patch_request, self._insert_request, self._delete_request):
+            thread.succeeded(0.0)
+        self._gone, self._last_patch = False, ""
+
+    def previous(self) -> Json:
+        """The status to build the next one on: the cluster's, with what we have said or wanted to say of our own."""
+        ours = {each["type"]: each for each in self.built.get("conditions") or () if each["type"] in ORDER}
+        theirs = {each.get("type"): each for each in self.acked.get("conditions") or ()}
+        own: Json = {key: self.built[key] for key in KEPT_FIELDS if key in self.built}
+        return {**self.acked, **own, "conditions": list((theirs | ours).values())}
+
+    def next_due(self) -> float:
+        """When something may be said again if nothing happens."""
+        threads = (self._patch_request, self._insert_request, self._delete_request)
+        waits = [thread.sent_at + RESPONSE_TIMEOUT if thread.msg_id else thread.due for thread in threads]
+        if self.uid and not self._patch_request.msg_id and not self._gone:
+            waits.append(max(self._exists_check_at, self._patch_request.due))
+        return min((wait for wait in waits if wait > 0.0), default=INFINITY)
+
+    # --- speaking ---------------------------------------------------------------------------------------------------
+
+    def next_messages(self, status: Json, now: float, *, ended: bool, node_uid: str) -> list[LinkMessage]:
+        """What has to be said: `status` is the pod's now; `ended`: it was to go, and all its containers have ended."""
+        self.built = status
+        if self._gone:
+            return []
+        if not self.uid:
+            return self._insert(now, node_uid) if self.static and not ended else []
+        changes = strategic_diff.status_patch(self.acked, status)
+        patches = (self._patch(changes, now) if changes else []) or self._existence_check(now)
+        if patches or not self._patch_request.is_free(now):
+            return patches
+        if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._delete_request.is_free(now):
+            return [self._delete_request.sent(self.deletion(), now)]
+        return []
+
+    def _patch(self, changes: Json, now: float) -> list[LinkMessage]:
+        """Say what differs. What was acknowledged and still differs is not kept by the cluster: it is not said for
+        ever.
+        """
+        said = strategic_diff.patch_text({"metadata": {"uid": self.uid}, **changes})
+        if not self._patch_request.is_free(now) or said == self._last_patch:
+            return []
+        self._last_patch = said
+        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
+
+    def _existence_check(self, now: float) -> list[LinkMessage]:
+        """Ask whether the cluster still knows the pod: a patch that changes nothing."""
+        if now < self._exists_check_at or not self._patch_request.is_free(now):
+            return []
+        said = strategic_diff.patch_text({"metadata": {"uid": self.uid}})
+        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
+
+    def deletion(self) -> DeletePod:
+        """Remove the object, if it is still the one we mean."""
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
+        return DeletePod(namespace=self._namespace, name=self._name, options=options)
+
+    def _insert(self, now: float, node_uid: str) -> list[LinkMessage]:
+        if not self._insert_request.is_free(now):
+            return []
+        message = InsertPod(namespace=self._namespace, name=self._name, object=make_mirror_pod(self._raw, node_uid))
+        return [self._insert_request.sent(message, now)]
+
+    # --- listening --------------------------------------------------------------------------------------------------
+
+    def on_response(self, parent: str, content: Any, now: float) -> bool:
+        """Take an answer; False when it answers nothing that was asked here."""
+        if parent and self._patch_request.msg_id == parent:
+            self._on_object_resp(self._patch_request, content, now)
+        elif parent and self._insert_request.msg_id == parent:
+            self._on_object_resp(self._insert_request, content, now)
+        elif parent and self._delete_request.msg_id == parent:
+            if content == OK:
+                self._delete_request.succeeded(INFINITY)  # what follows is the news that the object is gone
+            else:
+                self._delete_request.failed(now)
+        else:
+            return False
+        return True
+
+    def on_error(self, parent: str, now: float) -> bool:
+        """The question could not be asked; False when it was not asked here."""
+        for thread in (self._patch_request, self._insert_request, self._delete_request):
+            if parent and thread.msg_id == parent:
+                thread.failed(now)
+                self._last_patch = ""
+                return True
+        return False
+
+    def _on_object_resp(self, thread: PendingRequest, content: Any, now: float) -> None:
+        found, error = parse_object_resp(content)
+        if error is None and found:
+            thread.succeeded(0.0)
+            self._exists_check_at = INFINITY
+            self.on_pod(found)
+            return
+        thread.failed(now)
+        self._last_patch = ""
+        if error is not None and error.get("reason") in ("NotFound", "Conflict") and thread is self._patch_request:
+            self._gone = not self.static
+            if self.static:
+                self.on_mirror_deleted()
+
+
+def _version(pod: Json) -> int:
+    """The object's version as a number, which etcd's are; 0 when it is none."""
+    text = str((pod.get("metadata") or {}).get("resourceVersion") or "")
+    return int(text) if text.isdigit() else 0

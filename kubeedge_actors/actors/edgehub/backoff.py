@@ -1,0 +1,46 @@
+"""When to try again: pure arithmetic of waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+INITIAL, MAXIMUM = 0.5, 30.0
+RESET_AFTER = 10.0
+
+
+class ReconnectBackoff:
+    """Exponential back-off with full jitter, in seconds; the other side's wish goes first.
+
+    `random`: a number from 0 to 1. A link that lasted STEADY seconds makes us start over.
+
+    >>> patience = ReconnectBackoff(lambda: 1.0)
+    >>> [patience.next() for _ in range(8)]
+    [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    >>> patience.next(wish=90.0)
+    90.5
+    >>> patience.connected_for(60.0)
+    >>> patience.next()
+    0.5
+    """
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._tries = 0
+
+    def next_delay(self, retry_after: float | None = None) -> float:
+        """How long to wait now."""
+        ceiling = min(MAXIMUM, INITIAL * 2.0 ** min(self._tries, 16))
+        self._tries += 1
+        if retry_after is not None:
+            return retry_after + INITIAL * self._random()
+        return ceiling * self._random()
+
+    def connected_for(self, seconds: float) -> None:
+        """A link was up for so long."""
+        if seconds >= RESET_AFTER:
+            self._tries = 0
+
+
+def retry_due(since: float, tries: int, now: float, initial: float = 60.0, maximum: float = 3600.0) -> bool:
+    """Whether what was said `tries` times, last at `since`, and not confirmed should be said again."""
+    return now - since >= min(maximum, initial * 2.0 ** (min(tries, 16) - 1))

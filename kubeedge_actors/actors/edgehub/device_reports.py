@@ -1,0 +1,234 @@
+"""Reports about devices that wait for the cloud: one line a device, the newest value counts. Pure.
+
+A report stays until the cloud confirms it by its id. While the link is up each is sent as it is, up to WINDOW unconfirmed ones a
+device; what comes on top, or while the link is down, is joined into one that says the same. What has to be said again is joined too,
+so that an older value never comes after a newer one, and gets a new id: a cloud that drops what it has handled before, and whose
+confirmation was lost, would never confirm the old one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.edgehub.backoff import retry_due
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import DeviceStateReported, Json, TwinReported, new_id
+
+Report = TwinReported | DeviceStateReported
+WINDOW = 16
+DELETED = "deleted"
+"""The type of a property that was removed; what was said of it before no longer counts."""
+SIDES = ("expected", "actual")
+
+
+@dataclass(slots=True)
+class QueuedReport:
+    """One report to say, and the ids of the stored messages that it stands for. `changed`: the store has it otherwise."""
+
+    report: Report
+    stored: list[str]
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class _InFlight:
+    entry: QueuedReport
+    at: float
+    tries: int = 1
+
+
+@dataclass(slots=True)
+class _DeviceQueue:
+    waiting: deque[QueuedReport] = field(default_factory=deque)
+    sent: dict[str, _InFlight] = field(default_factory=dict)
+
+    def entries(self) -> list[QueuedReport]:
+        return [*(flight.entry for flight in self.sent.values()), *self.waiting]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """What the store has to be told: reports to add, ids to remove first."""
+
+    added: list[Report]
+    removed: list[str]
+
+
+class DeviceReportQueue:
+    """All lines. `linked`: whether the cloud can be reached, which `up` and `down` set."""
+
+    def __init__(self) -> None:
+        self.linked = False
+        self._queues: dict[str, _DeviceQueue] = {}
+        self._of: dict[str, str] = {}
+        self._changed: dict[str, None] = {}
+        self._ready: dict[str, None] = {}
+
+    def knows(self, msg_id: str) -> bool:
+        """Whether this report waits or is under way."""
+        return msg_id in self._of
+
+    def load(self, reports: Iterable[Report]) -> None:
+        """Take up what the store has after a restart; nobody knows what of it was said."""
+        for report in reports:
+            self.add(report, stored=True)
+        for key, line in self._queues.items():
+            line.waiting = deque(self._replace(key, [entry], anew=True) for entry in line.waiting)
+
+    def add(self, report: Report, *, stored: bool) -> None:
+        """Take a report; `stored`: the store has it already."""
+        key = coalescing_key(report)
+        line = self._queues.setdefault(key, _DeviceQueue())
+        entries = [QueuedReport(report, [report.msg_id] if stored else [], changed=not stored)]
+        if line.waiting and not (self.linked and len(line.waiting) + len(line.sent) < WINDOW):
+            entries.insert(0, line.waiting.pop())
+        line.waiting.append(self._replace(key, entries))
+        self._ready[key] = None
+
+    def unsaved(self) -> Unsaved:
+        """What has changed since `saved`."""
+        lines = [self._queues[key] for key in self._changed if key in self._queues]
+        entries = [entry for line in lines for entry in line.entries() if entry.changed]
+        return Unsaved([entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored])
+
+    def saved(self) -> None:
+        """The store was told."""
+        for key in self._changed:
+            line = self._queues.get(key)
+            for entry in line.entries() if line else ():
+                if entry.changed:
+                    self._forget(entry)
+                    entry.stored, entry.changed = [entry.report.msg_id], False
+                    self._of[entry.report.msg_id] = key
+        self._changed.clear()
+
+    def take(self, now: float) -> Report | None:
+        """The next report to send, which is under way from now on; None when there is none or nobody to send it to."""
+        while self.linked and self._ready:
+            key = next(iter(self._ready))
+            line = self._queues.get(key)
+            if line is not None and line.waiting and len(line.sent) < WINDOW:
+                entry = line.waiting.popleft()
+                line.sent[entry.report.msg_id] = _InFlight(entry, now)
+                return entry.report
+            del self._ready[key]
+        return None
+
+    def confirmed(self, msg_id: str) -> list[str]:
+        """The cloud has it: the ids that the store may forget; none for an id that is not under way."""
+        key = self._of.get(msg_id, "")
+        line = self._queues.get(key)
+        flight = line.sent.get(msg_id) if line else None
+        if line is None or flight is None:
+            return []
+        for older in line.sent.values():
+            if older is flight:
+                break
+            # said again, it must not undo what the cloud has got since
+            older.entry.report = _with_id(
+                merge_reports(older.entry.report, flight.entry.report), older.entry.report.msg_id
+            )
+            older.entry.changed = True
+            self._changed[key] = None
+        del line.sent[msg_id]
+        self._forget(flight.entry)
+        if line.waiting:
+            self._ready[key] = None
+        elif not line.sent:
+            del self._queues[key]
+        return flight.entry.stored
+
+    def due_resends(self, now: float) -> list[Report]:
+        """What is overdue, to be sent again: one report for each device, which says all that is under way."""
+        found = []
+        for key, line in self._queues.items():
+            if not any(retry_due(flight.at, flight.tries, now) for flight in line.sent.values()):
+                continue
+            tries = max(flight.tries for flight in line.sent.values())
+            entry = self._replace(key, [flight.entry for flight in line.sent.values()], anew=True)
+            line.sent = {entry.report.msg_id: _InFlight(entry, now, tries + 1)}
+            found.append(entry.report)
+        return found
+
+    def up(self) -> None:
+        """The link is up."""
+        self.linked = True
+        self._ready = dict.fromkeys(self._queues)
+
+    def down(self) -> None:
+        """The link is down: what is under way is joined with what waits."""
+        self.linked = False
+        for key, line in self._queues.items():
+            line.waiting, line.sent = deque([self._replace(key, line.entries(), anew=bool(line.sent))]), {}
+
+    def _replace(self, key: str, entries: list[QueuedReport], *, anew: bool = False) -> QueuedReport:
+        """One entry in the place of these. `anew`: it was said before, so it needs another id."""
+        for entry in entries:
+            self._forget(entry)
+        joined = reduce(_merge_entries, entries)
+        if anew:
+            joined.report = _with_id(joined.report, new_id())
+        for msg_id in (joined.report.msg_id, *joined.stored):
+            self._of[msg_id] = key
+        if joined.changed:
+            self._changed[key] = None
+        return joined
+
+    def _forget(self, entry: QueuedReport) -> None:
+        for msg_id in (entry.report.msg_id, *entry.stored):
+            self._of.pop(msg_id, None)
+
+
+def _with_id(report: Report, msg_id: str) -> Report:
+    return msgspec.structs.replace(report, msg_id=msg_id)
+
+
+def _merge_entries(older: QueuedReport, newer: QueuedReport) -> QueuedReport:
+    return QueuedReport(merge_reports(older.report, newer.report), [*older.stored, *newer.stored], changed=True)
+
+
+def coalescing_key(report: Report) -> str:
+    """What a report is about: reports of the same key can be joined."""
+    about = constants.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else constants.PATH_STATE_REPORTED
+    return f"{report.device}/{about}"
+
+
+def merge_reports(older: Report, newer: Report) -> Report:
+    """One report, with the id of the newer, that says what both say."""
+    if not isinstance(older, TwinReported) or not isinstance(newer, TwinReported):
+        return newer  # a state is whole
+    twin = _merge_twins(older.report.get("twin") or {}, newer.report.get("twin") or {})
+    return msgspec.structs.replace(newer, report={**older.report, **newer.report, "twin": twin})
+
+
+def _merge_twins(older: Json, newer: Json) -> Json:
+    twin = dict(older)
+    for name, entry in newer.items():
+        known = twin.get(name)
+        twin[name] = _property(known, entry) if isinstance(known, dict) and isinstance(entry, dict) else entry
+    return twin
+
+
+def _property(older: Json, newer: Json) -> Json:
+    """One property. Each side is taken from where its version is higher, whichever came later; a deletion is not mixed."""
+    overtaken = [side for side in SIDES if _version(older, side) > _version(newer, side)]
+    if DELETED in (_kind(older), _kind(newer)):
+        return older if overtaken else newer
+    kept = {key: older[key] for side in overtaken for key in (side, f"{side}_version") if key in older}
+    return {**older, **newer, **kept}
+
+
+def _version(entry: Json, side: str) -> int:
+    """How often the edge has set a side; -1 when the entry does not say, so that the later entry counts."""
+    version = entry.get(f"{side}_version")
+    return int(version.get("edge", -1)) if isinstance(version, dict) and side in entry else -1
+
+
+def _kind(entry: Json) -> Any:
+    return (entry.get("metadata") or {}).get("type")

@@ -1,0 +1,199 @@
+"""What waits for the cloud and survives a crash: reports and a queue of messages, over the outbox of the store."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from kubeedge_actors.actors.edgehub.backoff import retry_due
+from kubeedge_actors.actors.edgehub.device_reports import DeviceReportQueue, Report, coalescing_key
+from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
+from kubeedge_actors.errors import FrameError, StoreError
+from kubeedge_actors.wire import beehive, mapping
+from kubeedge_actors.wire.messages import DeviceStateReported, LinkMessage, TwinReported
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Everything durable on its way up.
+
+    `encode` makes the text of a message. Rows leave the store when the cloud has them: reports when it confirms them, the others
+    when they are written, or acknowledged if the cloud said that it does so. `capacity`: how many of the others are kept.
+    """
+
+    def __init__(self, outbox: OutboxStore, encode: Callable[[LinkMessage], str], capacity: int) -> None:
+        self._outbox = outbox
+        self._encode = encode
+        self._capacity = capacity
+        self._reports = DeviceReportQueue()
+        self._cursor = OutboxCursor()
+        self._size = 0
+        self._removals: list[str] = []
+        self._refusing = False
+
+    @property
+    def has_removals(self) -> bool:
+        """Whether the store holds rows that the cloud has; `write` removes them."""
+        return bool(self._removals)
+
+    def load(self) -> list[OutboxRow]:
+        """Take up what the store has; the rows that can not be read, which are removed."""
+        rows = self._outbox.pending(keyed=True)
+        found = [(row, _report(row)) for row in rows]
+        self._reports.load(report for _, report in found if report)
+        unreadable = [row for row, report in found if report is None]
+        self._size = self._outbox.count() - len(rows)
+        self._removals += [row.msg_id for row in unreadable]
+        return unreadable
+
+    def add_reports(self, reports: Sequence[Report]) -> None:
+        """Keep what devices have become; the newest counts. Those that the store has already are not written again."""
+        fresh = {report.msg_id: report for report in reports if not self._reports.knows(report.msg_id)}
+        held = self._outbox.contains(list(fresh))
+        for report in fresh.values():
+            self._reports.add(report, stored=report.msg_id in held)
+        self.write()
+
+    def add(self, rows: Sequence[OutboxRow]) -> bool:
+        """Keep messages, in order; False when there is no room or the store refuses."""
+        if self._size + len(rows) > self._capacity or not self.write(rows):
+            return False
+        self._size += len(rows)
+        self._cursor.rows_added()
+        return True
+
+    def next_frame(self, now: float) -> tuple[str, str]:
+        """The next frame to send and its id; two empty texts when there is none."""
+        report = self._reports.take(now)
+        if report is not None:
+            return self._encode(report), report.msg_id
+        if self._cursor.needs_rows:
+            self._cursor.load(self._outbox.pending(keyed=False, after=self._cursor.cursor, limit=PAGE))
+        row = self._cursor.take(now)
+        return (row.frame, row.msg_id) if row else ("", "")
+
+    def confirmed(self, msg_id: str) -> None:
+        """The cloud has stored a report."""
+        self._removals += self._reports.confirmed(msg_id)
+
+    def acked(self, msg_ids: Iterable[str]) -> None:
+        """The cloud has these messages; a report has to be confirmed as well and is passed over."""
+        done = [msg_id for msg_id in msg_ids if self._cursor.acked(msg_id)]
+        self._size -= len(done)
+        self._removals += done
+
+    def due_resends(self, now: float) -> list[str]:
+        """Frames of reports to send again; messages of the queue come again by themselves."""
+        self.write()
+        self._cursor.rewind_if_due(now)
+        return [self._encode(report) for report in self._reports.due_resends(now)]
+
+    def up(self) -> None:
+        """The cloud can be reached."""
+        self._reports.up()
+
+    def down(self) -> None:
+        """The link is gone: what was not confirmed will be said again."""
+        self._reports.down()
+        self.write()
+        self._cursor.rewind()
+
+    def write(self, rows: Sequence[OutboxRow] = ()) -> bool:
+        """One transaction: these rows, changed reports, and what the cloud has. False when the store refuses."""
+        unsaved = self._reports.unsaved()
+        reports = [OutboxRow(each.msg_id, self._encode(each), coalescing_key(each)) for each in unsaved.added]
+        removed = [*self._removals, *unsaved.removed]
+        if not rows and not reports and not removed:
+            return True
+        try:
+            self._outbox.apply([*rows, *reports], removed)
+        except StoreError as error:
+            if not self._refusing:
+                log.warning("what waits for the cloud can not be stored: %s", error)
+            self._refusing = True
+            return False
+        if self._refusing:
+            log.warning("what waits for the cloud can be stored again")
+        self._refusing = False
+        self._reports.saved()
+        self._removals.clear()
+        return True
+
+
+def _report(row: OutboxRow) -> Report | None:
+    try:
+        message = mapping.from_beehive(beehive.decode(row.frame))
+    except FrameError:
+        return None
+    return message if isinstance(message, TwinReported | DeviceStateReported) else None
+
+
+# --- cursor over the rows of the FIFO ---------------------------------------------------------------------------------
+
+
+WINDOW = 256
+PAGE = 64
+
+
+class OutboxCursor:
+    """A cursor over the rows of the store; at most WINDOW of them are under way."""
+
+    def __init__(self) -> None:
+        self.cursor = 0
+        self._page: deque[OutboxRow] = deque()
+        self._more = True
+        self._in_flight: dict[str, tuple[int, float]] = {}
+        self._rounds = 1
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether `load` should be called with the next rows behind `cursor`."""
+        return self._more and not self._page and len(self._in_flight) < WINDOW
+
+    def load(self, rows: Sequence[OutboxRow]) -> None:
+        """The next rows, PAGE of them unless there are no more."""
+        self._page.extend(rows)
+        self._more = len(rows) == PAGE
+        if rows:
+            self.cursor = rows[-1].number
+
+    def rows_added(self) -> None:
+        """The store has new rows."""
+        self._more = True
+
+    def take(self, now: float) -> OutboxRow | None:
+        """The next row to send, which is under way from now on; None when there is none, or too many are."""
+        if not self._page or len(self._in_flight) >= WINDOW:
+            return None
+        row = self._page.popleft()
+        self._in_flight[row.msg_id] = (row.number, now)
+        return row
+
+    def acked(self, msg_id: str) -> bool:
+        """The cloud has it: True when it was under way and the store may forget it."""
+        found = self._in_flight.pop(msg_id, None) is not None
+        if found:
+            self._rounds = 1
+        return found
+
+    def rewind(self) -> None:
+        """Begin again with the first that was under way: the link is down."""
+        if self._in_flight:
+            self._back_to(min(number for number, _ in self._in_flight.values()))
+        elif self._page:
+            self._back_to(self._page[0].number)
+
+    def rewind_if_due(self, now: float) -> None:
+        """Begin again with the first that was not confirmed in time, if there is one."""
+        oldest = min((at for _, at in self._in_flight.values()), default=now)
+        if retry_due(oldest, self._rounds, now):
+            self._rounds += 1
+            self.rewind()
+
+    def _back_to(self, number: int) -> None:
+        self.cursor = number - 1
+        self._page.clear()
+        self._in_flight.clear()
+        self._more = True

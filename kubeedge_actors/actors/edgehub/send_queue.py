@@ -1,0 +1,103 @@
+"""Who goes first on the link: frames that are said once, in lanes, and how much of what was sent is still on its way. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+
+from kubeedge_actors.wire.messages import (
+    ApplicationRequest,
+    ErrorResponse,
+    InsertPod,
+    MembershipRequest,
+    PatchNode,
+    PatchPod,
+    QueryClusterCa,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    RequestCertificate,
+    RequestToken,
+    Response,
+    UpdateNode,
+    WriteLease,
+)
+
+Request = (
+    RegisterNode
+    | UpdateNode
+    | PatchNode
+    | QueryLease
+    | WriteLease
+    | InsertPod
+    | PatchPod
+    | QueryObject
+    | RequestToken
+    | RequestCertificate
+    | QueryClusterCa
+    | ApplicationRequest
+)
+"""What is said now or refused: somebody waits for the answer."""
+OneWayMessage = Response | ErrorResponse | MembershipRequest
+"""What is said now or not at all: it will be asked for again."""
+
+MAX_UNWRITTEN = 128 * 1024
+CAPACITY = 2000
+
+
+class Priority(enum.IntEnum):
+    """The order of frames that are said once; what is durable comes after them."""
+
+    KEEPALIVE = 0
+    STATUS = 1
+
+
+def priority_of(message: Request) -> Priority:
+    """A lease is a heart-beat in the eyes of the cluster."""
+    return Priority.KEEPALIVE if isinstance(message, QueryLease | WriteLease) else Priority.STATUS
+
+
+class PrioritySendQueue:
+    """Frames that wait for their turn, and the sizes of those that the link has not written yet."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Priority, deque[str]] = {lane: deque() for lane in Priority}
+        self._unwritten: deque[int] = deque()
+        self._size = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the link should be given more; little is given at a time, so that who goes first need not wait long."""
+        return self._size < MAX_UNWRITTEN
+
+    def is_full(self, lane: Priority) -> bool:
+        """Whether a lane takes no more."""
+        return len(self._waiting[lane]) >= CAPACITY
+
+    def put(self, lane: Priority, frame: str) -> None:
+        """Add a frame."""
+        self._waiting[lane].append(frame)
+
+    def take(self) -> str | None:
+        """The next frame; None when all lanes are empty."""
+        for waiting in self._waiting.values():
+            if waiting:
+                return waiting.popleft()
+        return None
+
+    def sent(self, frame: str) -> None:
+        """A frame was given to the link."""
+        self._unwritten.append(len(frame))
+        self._size += len(frame)
+
+    def written(self, count: int) -> None:
+        """The link has written so many frames, in the order they were given."""
+        for _ in range(min(count, len(self._unwritten))):
+            self._size -= self._unwritten.popleft()
+
+    def clear(self) -> None:
+        """The link is gone, and what was to be said on it."""
+        for waiting in self._waiting.values():
+            waiting.clear()
+        self._unwritten.clear()
+        self._size = 0

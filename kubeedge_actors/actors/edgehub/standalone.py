@@ -1,0 +1,42 @@
+"""In EdgeHub's place on a node without a cloud: whoever asks is refused at once, what would be reported is not kept."""
+
+from __future__ import annotations
+
+from kubeedge_actors.actors.edgehub.send_queue import OneWayMessage, Request
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import (
+    BusUploaded,
+    DeletePod,
+    DeviceStateReported,
+    ErrorResponse,
+    FlushRequest,
+    ReportEvent,
+    TwinReported,
+)
+
+REASON = "this node works without a cloud"
+
+
+class OfflineEdgeHub(Module):
+    """Takes what EdgeHub takes. There is nobody to keep reports for: they end here, on purpose."""
+
+    name = constants.EDGEHUB
+    group = constants.GROUP_HUB
+    emits = (ErrorResponse,)
+
+    @on
+    def on_request(self, message: Request) -> None:
+        """As EdgeHub does while the link is down."""
+        self.tell(constants.METAMANAGER, ErrorResponse(parent_msg_id=message.msg_id, resource="", reason=REASON))
+
+    @on
+    def on_message_to_cloud(
+        self, message: OneWayMessage | TwinReported | DeviceStateReported | ReportEvent | BusUploaded | DeletePod
+    ) -> None:
+        """Nobody is to be told."""
+        self.log.debug("%s is not told: there is no cloud", type(message).__name__)
+
+    @on
+    def on_flush_request(self, message: FlushRequest) -> None:
+        """There is nothing to wait for."""

@@ -1,0 +1,136 @@
+"""EdgeStream as an actor: a tunnel to the cloud, opened when the link of the hubs is up and opened again when it breaks.
+
+Source: KubeEdge edge/pkg/edgestream. Different on purpose: the server is verified, and attempts become rarer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubeedge_actors.actors.edgestream.tunnel import Tunnel
+from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.link.base import CertificateSource, Link
+from kubeedge_actors.errors import LinkError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.outages import Outage
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import LinkDown, LinkUp, Message
+
+RETRY_INITIAL, RETRY_MAX = 2.0, 120.0
+
+
+class TunnelOpened(Message, frozen=True, kw_only=True):
+    """The tunnel that was opened as number `attempt` stands."""
+
+    attempt: int
+
+
+class TunnelClosed(Message, frozen=True, kw_only=True):
+    """The tunnel that was opened as number `attempt` is no more; `was_open`: it was open."""
+
+    attempt: int
+    reason: str
+    was_open: bool
+
+
+class TunnelConnectDue(Message, frozen=True, kw_only=True):
+    """Time to open one."""
+
+
+class EdgeStreamState:
+    """Whether the hubs' link is up; it outlives the actor."""
+
+    up = False
+
+
+class EdgeStream(Module):
+    """Answers the cloud's requests for streams from the containers of `runtime`.
+
+    `address` is the node's, `url` the tunnel's: wss://HOST:PORT.
+    """
+
+    name = constants.EDGESTREAM
+    group = "stream"
+    emits = (TunnelOpened, TunnelClosed, TunnelConnectDue)
+
+    def __init__(
+        self, node: str, address: str, url: str, link_factory: Callable[[], Link], credentials: CertificateSource,
+        runtime: ContainerRuntime, state: EdgeStreamState,
+    ) -> None:  # fmt: skip
+        self._headers = {constants.HEADER_TUNNEL_NODE: node, constants.HEADER_TUNNEL_ADDRESS: address}
+        self._url, self._links, self._credentials = url + constants.PATH_TUNNEL, link_factory, credentials
+        self._runtime, self._seen = runtime, state
+        self._tunnel: Tunnel | None = None
+        self._attempt = 0
+        self._wait = RETRY_INITIAL
+        self._outage = Outage()
+
+    def on_start(self) -> None:
+        """After a crash: go on."""
+        if self._seen.up:
+            self._open()
+
+    def on_stop(self) -> None:
+        """End the tunnel with all that runs in it."""
+        if self._tunnel is not None:
+            self._tunnel.close()
+
+    @on
+    def on_link_up(self, message: LinkUp) -> None:
+        """The cloud is there."""
+        self._seen.up, self._wait = True, RETRY_INITIAL
+        self._open()
+
+    @on
+    def on_link_down(self, message: LinkDown) -> None:
+        """No more attempts; a tunnel that still stands may stay."""
+        self._seen.up = False
+
+    @on
+    def on_tunnel_connect_due(self, message: TunnelConnectDue) -> None:
+        """The next attempt."""
+        if self._seen.up:
+            self._open()
+
+    @on
+    def on_tunnel_opened(self, message: TunnelOpened) -> None:
+        """Say that an outage is over."""
+        if message.attempt == self._attempt:
+            self._outage.ended(self.log, f"the stream tunnel to {self._url} is back", self.clock.monotonic())
+
+    @on
+    def on_tunnel_closed(self, message: TunnelClosed) -> None:
+        """Try again, the later the more often it failed."""
+        if message.attempt != self._attempt:
+            return
+        self._tunnel = None
+        if message.was_open:
+            self._wait = RETRY_INITIAL
+        self._warn_once(message.reason)
+        self.after(self._wait, TunnelConnectDue())
+        self._wait = min(2 * self._wait, RETRY_MAX)
+
+    def _open(self) -> None:
+        if self._tunnel is not None:
+            return
+        self._attempt += 1
+        attempt, ref = self._attempt, self.ref
+        try:
+            tls = self._credentials.obtain()
+        except LinkError as error:
+            ref.offer(TunnelClosed(attempt=attempt, reason=str(error), was_open=False))
+            return
+
+        def over(reason: str, lived: bool) -> None:
+            ref.offer(TunnelClosed(attempt=attempt, reason=reason, was_open=lived))
+
+        link = self._links()
+        self._tunnel = Tunnel(link, self._runtime, over, lambda: ref.offer(TunnelOpened(attempt=attempt)))
+        link.open(self._url, self._headers, tls, self._tunnel)
+
+    def _warn_once(self, reason: str) -> None:
+        tried = self._seen.up and self._wait > RETRY_INITIAL
+        if tried and self._outage.gone(reason, self.clock.monotonic()):
+            self.log.warning(
+                "no stream tunnel to %s, so the cloud can read no logs of this node: %s", self._url, reason
+            )

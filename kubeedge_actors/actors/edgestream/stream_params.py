@@ -1,0 +1,94 @@
+"""What a request for a stream asks for. Pure; the words are those of Kubernetes' kubelet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from kubeedge_actors.drivers.containers.base import Container
+from kubeedge_actors.errors import ContainerError
+from kubeedge_actors.wire.tunnel import Url
+
+TRUE = ("1", "true", "t")
+Query = Mapping[str, Sequence[str]]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A container of a pod; `what` is the first part of the path."""
+
+    what: str
+    namespace: str
+    pod: str
+    container: str
+
+
+class LogOptions(msgspec.Struct, frozen=True):
+    """Which part of a log. `since`: epoch seconds; None and 0: not asked for."""
+
+    follow: bool = False
+    previous: bool = False
+    timestamps: bool = False
+    tail: int | None = None
+    since: float | None = None
+    limit: int = 0
+
+
+def parse_target(url: Url) -> Target:
+    """The container that a path names: /what/namespace/pod/[uid/]container. ContainerError."""
+    parts = [unquote(part) for part in url.Path.strip("/").split("/")]
+    if len(parts) not in (4, 5) or not all(parts):
+        raise ContainerError(f"there is nothing at {url.Path}")
+    return Target(parts[0], parts[1], parts[2], parts[-1])
+
+
+def parse_query(url: Url) -> Query:
+    """The parameters, each with its values."""
+    return parse_qs(url.RawQuery, keep_blank_values=True)
+
+
+def flag(found: Query, name: str) -> bool:
+    """Whether a parameter says yes."""
+    return found.get(name, [""])[-1].lower() in TRUE
+
+
+def log_options(found: Query, now: float) -> LogOptions:
+    """ContainerError for a value that does not fit; `now`: epoch seconds."""
+    seconds, moment = found.get("sinceSeconds", [""])[-1], found.get("sinceTime", [""])[-1]
+    tail, limit = found.get("tailLines", [""])[-1], found.get("limitBytes", [""])[-1]
+    try:
+        since = now - int(seconds) if seconds else _epoch(moment) if moment else None
+        return LogOptions(
+            follow=flag(found, "follow"),
+            previous=flag(found, "previous"),
+            timestamps=flag(found, "timestamps"),
+            tail=max(int(tail), 0) if tail and tail != "all" else None,
+            since=since,
+            limit=max(int(limit), 0) if limit else 0,
+        )
+    except ValueError as error:
+        raise ContainerError(f"a parameter of the request does not fit: {error}") from error
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def find_container(containers: Sequence[Container], wanted: Target, *, previous: bool = False) -> Container:
+    """The container that is meant: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
+    found = [
+        one
+        for one in containers
+        if (one.pod.namespace, one.pod.name, one.name) == (wanted.namespace, wanted.pod, wanted.container)
+    ]
+    found.sort(key=lambda one: (one.started_at, one.restart_count))
+    where = f'container "{wanted.container}" in pod "{wanted.pod}"'
+    if previous:
+        if len(found) < 2 or found[-1].pod.uid != found[-2].pod.uid:
+            raise ContainerError(f"previous terminated {where} not found")
+        return found[-2]
+    if not found or found[-1].phase == "created":
+        raise ContainerError(f"{where} is waiting to start")
+    return found[-1]

@@ -1,0 +1,269 @@
+"""What becomes of the objects that the cloud pushes: rows to write, modules to tell, acknowledgements. Pure.
+
+Source: KubeEdge edge/pkg/metamanager/process.go (processInsert, processUpdate, processDelete).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, ObjectRow
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import (
+    DeviceChanged,
+    Json,
+    Message,
+    ObjectPushed,
+    PodChanged,
+    PodConfigChanged,
+    Response,
+)
+from kubeedge_actors.wire.resource import object_path
+
+PUSH_SOURCES = frozenset(
+    {
+        constants.EDGECONTROLLER,
+        constants.SOURCE_DYNAMICCONTROLLER,
+        constants.DEVICECONTROLLER,
+        constants.SOURCE_POLICYCONTROLLER,
+    }
+)
+"""Whose updates are acknowledged. An update of anybody else is stored and said again until the cloud gives up."""
+DEVICE_TYPES = frozenset({constants.DEVICE, constants.DEVICEMODEL})
+POD_CONFIG_TYPES = frozenset({constants.CONFIGMAP, constants.SECRET})
+MAX_REMEMBERED = 1000
+Read = Callable[[str], MetaRow | None]
+
+
+class ObjectVersion(NamedTuple):
+    """How far an object is known: its uid, its version, and whether it is gone."""
+
+    uid: str
+    version: int | None
+    gone: bool = False
+
+    def covers(self, other: ObjectVersion) -> bool:
+        """Whether `other` brings nothing new: said before, or overtaken by something newer."""
+        if self.uid != other.uid or not self.uid:
+            return False
+        if other.gone:
+            return self.gone
+        if self.version is None or other.version is None:
+            return False
+        return other.version <= self.version
+
+
+@dataclass(slots=True)
+class DownstreamPlan:
+    """What a batch of pushes comes to, in order."""
+
+    rows: dict[str, MetaRow | None] = field(default_factory=dict)
+    objects: dict[str, ObjectRow | None] = field(default_factory=dict)
+    notifications: list[Message] = field(default_factory=list)
+    acks: list[Response] = field(default_factory=list)
+    versions: dict[str, ObjectVersion] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> MetaChanges:
+        """All writes as one transaction."""
+        return MetaChanges(
+            put=[row for row in self.rows.values() if row],
+            removed=[key for key, row in self.rows.items() if row is None],
+            objects=[row for row in self.objects.values() if row],
+            removed_objects=[key for key, row in self.objects.items() if row is None],
+        )
+
+
+class DownstreamPlanner:
+    """Remembers what it has told since it was made, so that what the cloud says again is acknowledged and nothing more.
+
+    Nothing of this is durable on purpose: after a crash an object is told again rather than not at all.
+    """
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._versions: dict[str, ObjectVersion] = {}
+
+    def plan(self, pushes: Sequence[ObjectPushed]) -> DownstreamPlan:
+        """What to do with these pushes; `committed` once it is committed."""
+        outcome = DownstreamPlan()
+        for push in pushes:
+            key = object_path(push.type, push.namespace, push.name)
+            gone = push.operation == constants.DELETE
+            standing = ObjectVersion(uid_of(push.object), version_of(push.object, push.resource_version), gone)
+            known = outcome.versions.get(key) or self._versions.get(key)
+            if known is None or not known.covers(standing):
+                self._take(outcome, key, push, self._keep_version(known, standing))
+            if gone or push.operation == constants.INSERT or push.source in PUSH_SOURCES:
+                outcome.acks.append(ack_response(push, key))
+        return outcome
+
+    def committed(self, outcome: DownstreamPlan) -> None:
+        """The outcome is committed."""
+        for key, standing in outcome.versions.items():
+            self._versions.pop(key, None)
+            self._versions[key] = standing
+        gone = [key for key, standing in self._versions.items() if standing.gone]
+        for key in gone[: max(0, len(gone) - MAX_REMEMBERED)]:
+            del self._versions[key]
+
+    @staticmethod
+    def _keep_version(known: ObjectVersion | None, standing: ObjectVersion) -> ObjectVersion:
+        """A stub that is gone has no version: what was known last is as far as its object ever got."""
+        if standing.gone and standing.version is None and known is not None and known.uid == standing.uid:
+            return standing._replace(version=known.version)
+        return standing
+
+    def _take(self, outcome: DownstreamPlan, key: str, push: ObjectPushed, standing: ObjectVersion) -> None:
+        if standing.gone and self._is_other_object(outcome, key, standing):
+            if push.type == constants.POD:
+                _notify(outcome, push)  # what runs of that pod has to end, whoever has its name now
+            return
+        (self._remove if standing.gone else self._put)(outcome, key, push)
+        outcome.versions[key] = standing
+        _notify(outcome, push)
+
+    def _is_other_object(self, outcome: DownstreamPlan, key: str, standing: ObjectVersion) -> bool:
+        """Whether what is stored under this key is another object than the one that is gone."""
+        stored = outcome.rows[key] if key in outcome.rows else self._read(key)
+        found = object_of(stored) if stored else None
+        return bool(standing.uid and found and uid_of(found) and uid_of(found) != standing.uid)
+
+    def _put(self, outcome: DownstreamPlan, key: str, push: ObjectPushed) -> None:
+        text = text_of(push.object)
+        outcome.rows[key] = MetaRow(key, push.type, text)
+        row = object_row(push.object, text)
+        if row is not None:
+            outcome.objects[row.key] = row
+
+    def _remove(self, outcome: DownstreamPlan, key: str, push: ObjectPushed) -> None:
+        stored = outcome.rows[key] if key in outcome.rows else self._read(key)
+        if stored is None:
+            return  # gone already
+        outcome.rows[key] = None
+        if push.type == constants.POD:
+            outcome.rows[object_path(constants.PODPATCH, push.namespace, push.name)] = None
+        row = object_row(object_of(stored) or push.object, "")
+        if row is not None:
+            outcome.objects[row.key] = None
+
+
+def _notify(outcome: DownstreamPlan, push: ObjectPushed) -> None:
+    if push.source == constants.SOURCE_POLICYCONTROLLER:
+        return
+    if push.operation == constants.UPDATE and push.source not in PUSH_SOURCES:
+        return
+    if push.type == constants.POD:
+        outcome.notifications.append(PodChanged(operation=push.operation, object=push.object))
+    elif push.type in DEVICE_TYPES:
+        outcome.notifications.append(DeviceChanged(operation=push.operation, type=push.type, object=push.object))
+    elif push.type in POD_CONFIG_TYPES:
+        about = {"type": push.type, "namespace": push.namespace, "name": push.name}
+        outcome.notifications.append(PodConfigChanged(operation=push.operation, **about))
+
+
+def ack_response(push: ObjectPushed, key: str) -> Response:
+    """The acknowledgement of a push. Devices are handed on before they are acknowledged, which shows in the address."""
+    handed_on = (
+        push.type in DEVICE_TYPES
+        and push.source == constants.DEVICECONTROLLER
+        and push.operation in (constants.INSERT, constants.DELETE)
+    )
+    return Response(
+        parent_msg_id=push.msg_id,
+        resource=key,
+        source=constants.SOURCE_META if handed_on else push.source,
+        group=constants.GROUP_TWIN if handed_on else constants.GROUP_RESOURCE,
+    )
+
+
+# --- Kubernetes objects as rows ---------------------------------------------------------------------------------------
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_IRREGULAR = ("endpoints",)
+
+
+def text_of(content: Any) -> str:
+    """What is stored for a content: a JSON string without its quotes, everything else as JSON.
+
+    >>> text_of({"a": 1}), text_of("raw")
+    ('{"a":1}', 'raw')
+    """
+    raw = (
+        content if isinstance(content, str) else getattr(content, "text", None)
+    )  # an object that came as text keeps it
+    return raw if isinstance(raw, str) else _encode(content).decode()
+
+
+def object_of(row: MetaRow) -> Json | None:
+    """The object in a row; None when there is none, or only the error that stood in for it."""
+    try:
+        value = _decode(row.value)
+    except msgspec.MsgspecError:
+        return None
+    return value if isinstance(value, dict) and not is_error(value) else None
+
+
+def objects_of(rows: list[MetaRow]) -> Iterator[Json]:
+    """The objects in rows."""
+    return (found for row in rows if (found := object_of(row)) is not None)
+
+
+def is_error(content: Any) -> bool:
+    """Whether a content is the error that a cloud answers in place of an object."""
+    return isinstance(content, dict) and content.keys() == {constants.ERR_STATUS}
+
+
+def uid_of(content: Json) -> str:
+    """The uid of an object, or empty."""
+    return str(_metadata(content).get("uid") or "")
+
+
+def version_of(content: Json, given: str = "") -> int | None:
+    """The resource version of an object, the one `given` first; None when there is none."""
+    text = str(given or _metadata(content).get("resourceVersion") or "")
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _metadata(content: Json) -> Json:
+    found = content.get("metadata")
+    return found if isinstance(found, dict) else {}
+
+
+def object_row(content: Json, text: str) -> ObjectRow | None:
+    """The row of an object for the read API; None for one that does not say what it is."""
+    api, kind, metadata = content.get("apiVersion"), content.get("kind"), _metadata(content)
+    name = metadata.get("name")
+    if not (isinstance(api, str) and isinstance(kind, str) and isinstance(name, str) and api and kind and name):
+        return None
+    group, _, version = api.rpartition("/")
+    namespace = str(metadata.get("namespace") or constants.CLUSTER_SCOPE)
+    many = plural(kind)
+    return ObjectRow(
+        key=f"/{group or 'core'}/{version}/{many}/{namespace}/{name}",
+        group_version_resource=f"{group}/{version}, Resource={many}",
+        namespace=namespace,
+        name=name,
+        resource_version=version_of(content) or 0,
+        value=text,
+    )
+
+
+def plural(kind: str) -> str:
+    """The resource of a kind, as Kubernetes guesses it (source: apimachinery, UnsafeGuessKindToResource).
+
+    >>> [plural(kind) for kind in ("Pod", "Endpoints", "Ingress", "NetworkPolicy")]
+    ['pods', 'endpoints', 'ingresses', 'networkpolicies']
+    """
+    one = kind.lower()
+    if one.endswith(_IRREGULAR):
+        return one
+    if one.endswith("s"):
+        return one + "es"
+    return one[:-1] + "ies" if one.endswith("y") else one + "s"

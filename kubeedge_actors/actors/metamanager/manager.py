@@ -1,0 +1,320 @@
+"""MetaManager, the shell: stores, then tells, then acknowledges; asks the cloud, or the store when the cloud is away."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubeedge_actors.actors.metamanager.downstream import (
+    DownstreamPlan,
+    DownstreamPlanner,
+    object_row,
+    objects_of,
+    text_of,
+    uid_of,
+)
+from kubeedge_actors.actors.metamanager.pending_queries import PendingQueries, PendingQuery
+from kubeedge_actors.actors.metamanager.remote_query import (
+    ASK_CLOUD,
+    ASK_CLOUD_ONCE,
+    ack_expected,
+    is_fresh,
+    local_response,
+    storable_object,
+    token_key,
+)
+from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, MetaStore
+from kubeedge_actors.errors import StoreError
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.wire import constants, mapping
+from kubeedge_actors.wire.messages import (
+    DeletePod,
+    DeviceChanged,
+    ErrorResponse,
+    InsertPod,
+    Json,
+    LinkDown,
+    LinkMessage,
+    ListPods,
+    Message,
+    ObjectPushed,
+    PatchNode,
+    PatchPod,
+    PodChanged,
+    PodConfigChanged,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    RequestCertificate,
+    RequestToken,
+    Response,
+    UpdateNode,
+    WriteLease,
+    new_id,
+)
+from kubeedge_actors.wire.resource import Resource, parse
+
+BATCH_SIZE = 256
+REMOTE_SECONDS = 60.0
+NOT_CONNECTED = "failed to process remote: not connected"
+LOST = "connection lost between EdgeCore and CloudCore"
+TOO_LATE = "the cloud did not answer in time"
+POD_KIND, NODE_KIND = "Pod", "Node"
+CRASHED = "the question was lost in a restart"
+
+CloudOnlyRequest = RegisterNode | InsertPod | QueryLease | WriteLease | RequestCertificate
+
+
+class QueryTimeout(Message, frozen=True, kw_only=True):
+    """Time to look which questions the cloud has not answered."""
+
+
+class MetaManager(Module):
+    """The memory of what the cloud said.
+
+    `remote_seconds`: how long the cloud may take to answer. `has_cloud` False: the node works alone, the store answers or nobody does.
+    """
+
+    name = constants.METAMANAGER
+    group = constants.GROUP_META
+    emits = (
+        *(PodChanged, PodConfigChanged, DeviceChanged, Response, ErrorResponse, QueryTimeout),
+        *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod, QueryObject),
+        *(RequestToken, RequestCertificate, ReportEvent),
+    )
+
+    def __init__(self, store: MetaStore, *, has_cloud: bool = True, remote_seconds: float = REMOTE_SECONDS) -> None:
+        self._store = store
+        self._cloud = has_cloud
+        self._remote_seconds = remote_seconds
+        self._downstream = DownstreamPlanner(store.get)
+        self._pending = PendingQueries()
+        self._timer_set = self._store_failing = False
+
+    def on_stop(self) -> None:
+        """Whoever waits for an answer learns that it will not come."""
+        for call in self._pending.take_all():
+            self._respond_error(call.request, CRASHED)
+
+    # --- what the cloud pushes ------------------------------------------------------------------------------------
+
+    @on(batch=BATCH_SIZE)
+    def on_object_pushed(self, pushes: list[ObjectPushed]) -> None:
+        """Store, tell, acknowledge, in this order, many at a time."""
+        outcome = self._downstream.plan(pushes)
+        try:
+            self._store.apply(outcome.changes)
+        except StoreError as error:
+            self._not_stored(pushes, error)
+        else:
+            self._stored(outcome)
+
+    def _stored(self, outcome: DownstreamPlan) -> None:
+        self._store_ok()
+        self._downstream.committed(outcome)
+        for message in outcome.notifications:
+            self.publish(message)
+        for ack in outcome.acks:
+            self.tell(constants.EDGEHUB, ack)
+
+    def _not_stored(self, pushes: list[ObjectPushed], error: StoreError) -> None:
+        self._store_failed(error)
+        for push in pushes:
+            resource = mapping.route_of(push).resource
+            self.tell(constants.EDGEHUB, ErrorResponse(parent_msg_id=push.msg_id, resource=resource, reason=str(error)))
+
+    def _store_failed(self, error: StoreError) -> None:
+        """The store refuses: said once, until it works again."""
+        if not self._store_failing:
+            self.log.warning("what the cloud and this node say can not be stored, and comes again: %s", error)
+        self._store_failing = True
+
+    def _store_ok(self) -> None:
+        if self._store_failing:
+            self.log.warning("the database takes what is said again")
+        self._store_failing = False
+
+    # --- what edged asks the cloud --------------------------------------------------------------------------------
+
+    @on
+    def on_cloud_only_request(self, message: CloudOnlyRequest) -> None:
+        """Ask the cloud; its answer is stored and passed on."""
+        self._query_cloud(message, mapping.route_of(message).resource)
+
+    @on
+    def on_query_object(self, message: QueryObject) -> None:
+        """An object: from the store if the cloud pushes it, else from the cloud, else from the store."""
+        key = Resource(message.namespace, message.type, message.name).path
+        if message.type not in ASK_CLOUD or (message.type in ASK_CLOUD_ONCE and message.name):
+            answer = local_response(message, key, self._rows(message, key))
+            if answer is not None:
+                self.tell(constants.EDGED, answer)
+                return
+        self._query_cloud(message, key)
+
+    @on
+    def on_request_token(self, message: RequestToken) -> None:
+        """A token: the stored one while it is fresh."""
+        key = token_key(message)
+        row = self._store.get(key)
+        answer = local_response(message, key, [row]) if row and is_fresh(row, self.clock.now()) else None
+        if answer is not None:
+            self.tell(constants.EDGED, answer)
+        else:
+            self._query_cloud(message, key)
+
+    @on
+    def on_patch(self, message: PatchNode | PatchPod) -> None:
+        """Store the patch and pass it through; so is the answer. A full disk must not keep the cloud from hearing of it."""
+        key = mapping.route_of(message).resource
+        try:
+            self._store.put([MetaRow(key, parse(key).type, message.patch)])
+            self._store_ok()
+        except StoreError as error:
+            self._store_failed(error)
+        kind = POD_KIND if isinstance(message, PatchPod) else NODE_KIND
+        self._send(message, PendingQuery(message, "", self._deadline(), kind), LOST)
+
+    @on
+    def on_update_node(self, message: UpdateNode) -> None:
+        """Store it and pass it on; the answer does not wait for the cloud."""
+        key = mapping.route_of(message).resource
+        try:
+            self._store.apply(_row_changes(key, message.object))
+        except StoreError as error:
+            self._respond_error(message, str(error))
+            return
+        self._forward(message)
+        self.tell(constants.EDGED, Response(parent_msg_id=message.msg_id, resource=key, source=constants.METAMANAGER))
+
+    @on
+    def on_delete_pod(self, message: DeletePod) -> None:
+        """Pass it on; the row goes when the cloud says that the pod is gone."""
+        self._send(message, PendingQuery(message, "", self._deadline()), LOST)
+
+    @on
+    def on_report_event(self, message: ReportEvent) -> None:
+        """Pass it on; nobody answers."""
+        self._forward(message)
+
+    @on
+    def on_list_pods(self, message: ListPods) -> list[Json]:
+        """All pods of this node."""
+        return list(objects_of(self._store.of_type(constants.POD)))
+
+    def _query_cloud(self, message: LinkMessage, key: str) -> None:
+        sent = msgspec.structs.replace(message, msg_id=new_id())
+        self._send(sent, PendingQuery(message, key, self._deadline()), NOT_CONNECTED)
+
+    def _send(self, message: LinkMessage, call: PendingQuery, error_text: str) -> None:
+        """Say it to the cloud and wait for the answer; without a cloud there is none, for the reason `error_text`."""
+        if not self._cloud:
+            self._answer_locally(call, error_text)
+            return
+        self._pending.add(message.msg_id, call)
+        self._set_timer()
+        self._forward(message)
+
+    def _forward(self, message: LinkMessage) -> None:
+        if self._cloud:
+            self.tell(constants.EDGEHUB, message)
+
+    def _deadline(self) -> float:
+        return self.clock.monotonic() + self._remote_seconds
+
+    # --- what comes back ------------------------------------------------------------------------------------------
+
+    @on
+    def on_response(self, answer: Response) -> None:
+        """Store what is worth it, pass the answer on, acknowledge."""
+        call = self._pending.take(answer.parent_msg_id)
+        if call is None:
+            self.log.debug("nobody waits for the answer to %s about %s", answer.parent_msg_id, answer.resource)
+            if ack_expected(answer):
+                self._acknowledge(answer)
+            return
+        if call.key or call.kind:
+            found = storable_object(answer.content)
+            try:
+                self._store.apply(_row_changes(call.key, found) if call.key else self._patched(call.kind, found))
+            except StoreError as error:
+                if call.key:
+                    self._respond_error(call.request, str(error))
+                    return  # not acknowledged: the cloud says it again
+                self._store_failed(error)
+        self.tell(constants.EDGED, msgspec.structs.replace(answer, parent_msg_id=call.request.msg_id))
+        if call.key:
+            self._acknowledge(answer)
+
+    def _patched(self, kind: str, found: object) -> MetaChanges:
+        """The object as a patch has made it, for the read API: the cloud does not push what the node itself has said."""
+        if not isinstance(found, dict):
+            return MetaChanges()
+        content = {"kind": kind, "apiVersion": "v1", **found}
+        row = object_row(content, text_of(content))
+        known = self._store.object(row.key) if row else None
+        same = known is not None and uid_of(found) in known.value
+        return MetaChanges(objects=[row] if row and same and uid_of(found) else [])
+
+    @on
+    def on_error_response(self, refusal: ErrorResponse) -> None:
+        """EdgeHub could not say it."""
+        call = self._pending.take(refusal.parent_msg_id)
+        if call is not None:
+            self._answer_locally(call, LOST if isinstance(call.request, PatchNode | PatchPod) else NOT_CONNECTED)
+
+    @on
+    def on_link_down(self, message: LinkDown) -> None:
+        """Answers to what was said on this link will not come."""
+        for call in self._pending.take_all():
+            if not isinstance(call.request, DeletePod):  # that one is kept until the cloud has it
+                self._answer_locally(call, LOST)
+
+    @on
+    def on_query_timeout(self, message: QueryTimeout) -> None:
+        """The cloud did not answer in time."""
+        self._timer_set = False
+        for call in self._pending.take_expired(self.clock.monotonic()):
+            if not isinstance(call.request, DeletePod):
+                self._respond_error(call.request, TOO_LATE)
+        self._set_timer()
+
+    def _answer_locally(self, call: PendingQuery, reason: str) -> None:
+        """Answer from the store in the cloud's place, or refuse."""
+        answer = None
+        if isinstance(call.request, QueryObject | QueryLease | RequestToken):
+            answer = local_response(call.request, call.key, self._rows(call.request, call.key))
+        if answer is not None:
+            self.tell(constants.EDGED, answer)
+        else:
+            self._respond_error(call.request, reason)
+
+    def _rows(self, asked: LinkMessage, key: str) -> list[MetaRow]:
+        if isinstance(asked, QueryObject) and not asked.name:
+            return self._store.of_type(asked.type)
+        row = self._store.get(key)
+        return [row] if row else []
+
+    def _acknowledge(self, answer: Response) -> None:
+        ack = Response(parent_msg_id=answer.msg_id, resource=answer.resource, source=answer.source, group=answer.group)
+        self.tell(constants.EDGEHUB, ack)
+
+    def _respond_error(self, asked: LinkMessage, reason: str) -> None:
+        resource = mapping.route_of(asked).resource
+        self.tell(constants.EDGED, ErrorResponse(parent_msg_id=asked.msg_id, resource=resource, reason=reason))
+
+    def _set_timer(self) -> None:
+        """Wake up for the first deadline; one timer for all."""
+        deadline = self._pending.next_deadline
+        if deadline is not None and not self._timer_set:
+            self._timer_set = True
+            self.after(max(0.0, deadline - self.clock.monotonic()), QueryTimeout())
+
+
+def _row_changes(key: str, content: object) -> MetaChanges:
+    """The rows of an object that edged or an answer brought; none without a content."""
+    if content is None:
+        return MetaChanges()
+    text = text_of(content)
+    row = object_row(content, text) if isinstance(content, dict) else None
+    return MetaChanges(put=[MetaRow(key, key.split("/")[1], text)], objects=[row] if row else [])

@@ -1,0 +1,88 @@
+"""Lists as kubectl shows them: pods and nodes with what people look for, everything else with name and age. Pure."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kubeedge_actors.wire.messages import Json
+
+Cells = Callable[[Json, float], list[Any]]
+
+
+def table(plural: str, objects: Sequence[Json], now: float, version: str) -> Json:
+    """The objects as a meta.k8s.io Table; `now` in epoch seconds."""
+    columns, cells = PRINTERS.get(plural, (("Name", "Age"), _default_cells))
+    kinds = {"Restarts": "integer"}
+    definitions = [
+        {"name": name, "type": kinds.get(name, "string"), "format": "name" if name == "Name" else "", "priority": 0}
+        for name in columns
+    ]
+    rows = [{"cells": cells(each, now), "object": _partial(each)} for each in objects]
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": version},
+        "columnDefinitions": definitions,
+        "rows": rows,
+    }
+
+
+def _partial(each: Json) -> Json:
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": each["metadata"]}
+
+
+def _default_cells(each: Json, now: float) -> list[Any]:
+    return [each["metadata"].get("name", ""), age(each, now)]
+
+
+def _pod(each: Json, now: float) -> list[Any]:
+    status = each.get("status") or {}
+    containers = status.get("containerStatuses") or []
+    ready = sum(1 for one in containers if one.get("ready"))
+    total = len((each.get("spec") or {}).get("containers") or containers)
+    reasons = [
+        detail["reason"]
+        for one in containers
+        for detail in (one.get("state") or {}).values()
+        if isinstance(detail, dict) and detail.get("reason")
+    ]
+    shown = status.get("reason") or (reasons[0] if reasons else status.get("phase") or "Unknown")
+    if each["metadata"].get("deletionTimestamp"):
+        shown = "Terminating"
+    restarts = sum(int(one.get("restartCount") or 0) for one in containers)
+    return [each["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, age(each, now)]
+
+
+def _node(each: Json, now: float) -> list[Any]:
+    status, labels = each.get("status") or {}, each["metadata"].get("labels") or {}
+    ready = [one.get("status") for one in status.get("conditions") or () if one.get("type") == "Ready"]
+    prefix = "node-role.kubernetes.io/"
+    roles = ",".join(sorted(key.removeprefix(prefix) for key in labels if key.startswith(prefix))) or "<none>"
+    version = (status.get("nodeInfo") or {}).get("kubeletVersion", "")
+    shown = {"True": "Ready", "False": "NotReady"}.get(ready[0] if ready else "", "Unknown")
+    return [each["metadata"].get("name", ""), shown, roles, age(each, now), version]
+
+
+PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
+    "pods": (("Name", "Ready", "Status", "Restarts", "Age"), _pod),
+    "nodes": (("Name", "Status", "Roles", "Age", "Version"), _node),
+}
+
+
+def age(each: Json, now: float) -> str:
+    """How old an object is, as a person says it.
+
+    >>> age({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}, 1767225600.0 + 7300)
+    '121m'
+    """
+    try:
+        born = datetime.datetime.fromisoformat(str(each["metadata"]["creationTimestamp"])).timestamp()
+    except (KeyError, ValueError):
+        return "<unknown>"
+    seconds = max(0, int(now - born))
+    for limit, size, unit in ((120, 1, "s"), (3 * 3600, 60, "m"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 86400}d"

@@ -1,0 +1,61 @@
+"""A watch as a stream of lines: what the store holds is compared with what was told. Nothing is held for a client that is slow."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+
+import msgspec
+
+from kubeedge_actors.wire.messages import Json
+
+POLL_SECONDS = 1.0
+
+Listing = Callable[[], list[Json]]
+
+
+def watch_events(
+    list_objects: Listing, render: Callable[[Json], Json], since: str, seconds: float
+) -> Generator[bytes, None, None]:
+    """Lines of watch events; an empty line of bytes is a moment in which nothing happened.
+
+    `since`: the version from which on changes are wanted; empty or 0: everything there is comes first, as added. What there is is
+    looked at before this returns.
+    """
+    newer = int(since) if since.isdecimal() else 0
+    told = {_identity(each): each for each in list_objects() if newer and _version(each) <= newer}
+    return _lines(list_objects, render, told, seconds)
+
+
+def _lines(
+    look: Listing, shape: Callable[[Json], Json], told: dict[str, Json], seconds: float
+) -> Generator[bytes, None, None]:
+    until, pause = time.monotonic() + seconds, threading.Event()
+    while time.monotonic() < until:
+        now = {_identity(each): each for each in look()}
+        changes = list(_changes(told, now))
+        yield b"".join(msgspec.json.encode({"type": kind, "object": shape(each)}) + b"\n" for kind, each in changes)
+        told = now
+        pause.wait(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
+
+
+def _changes(told: dict[str, Json], now: dict[str, Json]) -> Generator[tuple[str, Json], None, None]:
+    for key, each in told.items():
+        if key not in now:
+            yield "DELETED", each
+    for key, each in now.items():
+        if key not in told:
+            yield "ADDED", each
+        elif each != told[key]:
+            yield "MODIFIED", each
+
+
+def _identity(each: Json) -> str:
+    metadata = each["metadata"]
+    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}/{metadata.get('uid', '')}"
+
+
+def _version(each: Json) -> int:
+    text = str(each["metadata"].get("resourceVersion") or "0")
+    return int(text) if text.isdecimal() else 0

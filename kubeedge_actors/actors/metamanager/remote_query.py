@@ -1,0 +1,100 @@
+"""What an answer of the cloud comes to, and what is answered in its place. Pure.
+
+Source: KubeEdge edge/pkg/metamanager/process.go (processRemote, requireRemoteQuery).
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.actors.metamanager.downstream import is_error, object_of, objects_of
+from kubeedge_actors.drivers.store.base import MetaRow
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import Json, LinkMessage, QueryLease, QueryObject, RequestToken, Response
+from kubeedge_actors.wire.resource import object_path, try_parse
+
+ASK_CLOUD = frozenset(
+    {
+        constants.CONFIGMAP,
+        constants.SECRET,
+        constants.PERSISTENTVOLUME,
+        constants.PERSISTENTVOLUMECLAIM,
+        constants.VOLUMEATTACHMENT,
+        constants.SERVICEACCOUNTTOKEN,
+        constants.LEASE,
+        constants.CERTIFICATESIGNINGREQUEST,
+    }
+)
+"""Types that the cloud is asked for. Pods and nodes are never: it pushes them."""
+ASK_CLOUD_ONCE = frozenset({constants.CONFIGMAP, constants.SECRET})
+"""Types that the cloud is asked for once: it pushes what changes."""
+PATCHES = frozenset({constants.NODEPATCH, constants.PODPATCH})
+NOT_FOUND = 404
+TOKEN_AGE = datetime.timedelta(hours=24)
+
+
+def storable_object(content: Any) -> Any:
+    """The object in an answer; None when there is none: an acknowledgement, an error, nothing."""
+    if content is None or content == constants.OK or is_error(content):
+        return None
+    if isinstance(content, dict) and content.keys() == {constants.OBJECT, constants.ERR}:
+        return content[constants.OBJECT] if content[constants.ERR] is None else None
+    return content
+
+
+def ack_expected(answer: Response) -> bool:
+    """Whether the cloud may be waiting for the acknowledgement of an answer that nobody here waits for."""
+    about = try_parse(answer.resource)
+    return answer.content != constants.OK and (about is None or about.type not in PATCHES)
+
+
+def local_response(request: LinkMessage, key: str, rows: list[MetaRow]) -> Response | None:
+    """The answer from the store, of the form that the cloud's would have; None when the store does not know either."""
+    if isinstance(request, QueryObject) and not request.name:
+        return _answer(request, key, list(objects_of(rows)))
+    found = next(objects_of(rows), None)
+    if found is not None:
+        wrapped = {constants.OBJECT: found, constants.ERR: None} if isinstance(request, QueryLease) else found
+        return _answer(request, key, wrapped)
+    if isinstance(request, QueryObject) and request.type not in ASK_CLOUD:
+        return _answer(request, key, not_found(request))
+    return None
+
+
+def _answer(asked: LinkMessage, key: str, content: Any) -> Response:
+    return Response(parent_msg_id=asked.msg_id, resource=key, content=content, source=constants.METAMANAGER)
+
+
+def not_found(request: QueryObject) -> Json:
+    """The error that a Kubernetes API gives for an object that is not there."""
+    status = {
+        "metadata": {},
+        "status": "Failure",
+        "message": f'{request.type} "{request.name}" not found',
+        "reason": "NotFound",
+        "details": {"name": request.name, "kind": request.type},
+        "code": NOT_FOUND,
+    }
+    return {constants.ERR_STATUS: status}
+
+
+def token_key(request: RequestToken) -> str:
+    """Where a token is stored: one row for each account and each way to ask."""
+    spec = msgspec.json.encode(request.object.get("spec"), order="deterministic")
+    path = object_path(constants.SERVICEACCOUNTTOKEN, request.namespace, request.name)
+    return f"{path}/{hashlib.sha256(spec).hexdigest()[:16]}"
+
+
+def is_fresh(token: MetaRow, now: float) -> bool:
+    """Whether a stored token may still be given out: younger than a day and than 80 % of its life. `now` in epoch seconds."""
+    answer = object_of(token) or {}
+    try:
+        ends = datetime.datetime.fromisoformat(str(answer["status"]["expirationTimestamp"])).timestamp()
+        life = float(answer["spec"]["expirationSeconds"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return now < min(ends - 0.2 * life, ends - life + TOKEN_AGE.total_seconds())

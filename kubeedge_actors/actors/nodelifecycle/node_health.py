@@ -1,0 +1,94 @@
+"""Which nodes have gone silent, by the moments at which this process saw a sign of life. Pure.
+
+The times that a node writes are compared with each other only, never with a clock of ours: its clock may be wrong by years. A sign of life
+is a lease with another renewTime, or a Ready condition with another lastHeartbeatTime (edges without leases).
+"""
+
+from __future__ import annotations
+
+GRACE_PERIOD = 40.0
+"""Seconds of silence after which a node counts as lost (source: Kubernetes' node-monitor-grace-period; 50 s since 1.32)."""
+
+
+class NodeHealth:
+    """One node. `last_seen`: monotonic seconds of the last sign of life; `unknown`: it was judged since."""
+
+    __slots__ = ("heartbeat", "last_seen", "unknown")
+
+    def __init__(self, heartbeat: str, now: float) -> None:
+        self.heartbeat = heartbeat
+        self.last_seen = now
+        self.unknown = False
+
+    def renew(self, now: float) -> None:
+        """A sign of life."""
+        self.last_seen, self.unknown = now, False
+
+
+class NodeHealthMap:
+    """All nodes; `grace` in seconds."""
+
+    def __init__(self, grace: float = GRACE_PERIOD) -> None:
+        self._grace = grace
+        self._nodes: dict[str, NodeHealth] = {}
+        self._renewed: dict[str, str] = {}
+
+    def on_node(self, name: str, heartbeat: str, now: float) -> bool:
+        """A node as it is now; `heartbeat` is empty when it tells none. Whether that is a sign of life."""
+        pulse = self._nodes.get(name)
+        if pulse is None:
+            self._nodes[name] = NodeHealth(heartbeat, now)
+            return True
+        if heartbeat in ("", pulse.heartbeat):
+            return False
+        pulse.heartbeat = heartbeat
+        pulse.renew(now)
+        return True
+
+    def on_lease(self, name: str, renewed: str, now: float) -> bool:
+        """A node's lease as it is now. Whether that is a sign of life."""
+        if not renewed or self._renewed.get(name) == renewed:
+            return False
+        self._renewed[name] = renewed
+        pulse = self._nodes.get(name)
+        if pulse is not None:
+            pulse.renew(now)
+        return True
+
+    def forget_lease(self, name: str) -> None:
+        """The lease is gone; the next one is a sign of life whatever it says."""
+        self._renewed.pop(name, None)
+
+    def forget(self, name: str) -> None:
+        """The node is gone."""
+        self._nodes.pop(name, None)
+
+    def is_expired(self, name: str, now: float) -> bool:
+        """Whether nothing was heard of this node for too long."""
+        pulse = self._nodes.get(name)
+        return pulse is not None and now - pulse.last_seen > self._grace
+
+    def to_monitor(self, now: float) -> list[str]:
+        """The nodes that have gone silent and were not judged for it."""
+        return [
+            name for name, pulse in self._nodes.items() if not pulse.unknown and now - pulse.last_seen > self._grace
+        ]
+
+    def mark_unknown(self, name: str) -> None:
+        """The node was found lost."""
+        if name in self._nodes:
+            self._nodes[name].unknown = True
+
+    def is_unknown(self, name: str) -> bool:
+        """Whether it was found lost and has been silent since."""
+        return name in self._nodes and self._nodes[name].unknown
+
+    def forgive_outage(self, now: float) -> None:
+        """Leave out the time since the last sign of anybody: the API was away, so nobody could have given one.
+
+        Who had been silent before that stays as silent as it was then.
+        """
+        heard = max((pulse.last_seen for pulse in self._nodes.values()), default=now)
+        for pulse in self._nodes.values():
+            if not pulse.unknown:
+                pulse.last_seen += now - heard

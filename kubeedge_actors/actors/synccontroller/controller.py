@@ -1,0 +1,291 @@
+"""The shell of SyncController: compares what nodes should have with what they have; it never waits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from kubeedge_actors.actors.synccontroller.object_index import KEPT_ONCE_GIVEN, NodeObjectIndex
+from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncStore, ObjectSyncWrite, OutOfSync
+from kubeedge_actors.actors.synccontroller.objectsync_api import (
+    CLUSTER_SYNC_KIND,
+    OBJECTSYNC_WRITER,
+    SYNC_KIND,
+    SYNCED_TYPES,
+    ObjectSyncWriter,
+    PushAgain,
+    WriteRecords,
+    deletion,
+    make_record,
+    parse_record,
+    pushed_record,
+    update,
+)
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
+from kubeedge_actors.drivers.cluster.base import (
+    Cluster,
+    EventType,
+    InformerSet,
+    InformerSpec,
+    ResourceKind,
+    WatchEvent,
+)
+from kubeedge_actors.module import on
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
+from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire.messages import (
+    LeadershipChanged,
+    NodeRemoved,
+    ObjectAcked,
+    ObjectPushed,
+    ObjectVersionReturned,
+    SessionClosed,
+    SessionOpened,
+)
+
+RESYNC_PERIOD, GC_PERIOD = 5.0, 60.0
+WRITE_BATCH = 100
+WRITE_RETRY_SECONDS = 5.0
+WRITE_TIMEOUT = 120.0
+MAILBOX = 20_000
+TYPES = {ResourceKind(*gvr.BY_TYPE[type]): type for type in sorted(SYNCED_TYPES)}
+RECORD_KINDS = (SYNC_KIND, CLUSTER_SYNC_KIND)
+
+
+@dataclass(frozen=True, slots=True)
+class ResyncDue:
+    """Five seconds have passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GcDue:
+    """A minute has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDue:
+    """Something is due to be written down."""
+
+
+class SyncControllerState(InformerSet):
+    """What SyncController keeps over its crashes: its watches, who has what, who is connected, counters."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster, [_wanted(kind) for kind in (*TYPES, *RECORD_KINDS)])
+        self.index = NodeObjectIndex()
+        self.objectsyncs = ObjectSyncStore()
+        self.connected: set[str] = set()
+        self.leading = True
+        self.counts: Counter[str] = Counter()
+
+
+def _wanted(kind: ResourceKind) -> InformerSpec:
+    cache = kind not in RECORD_KINDS and TYPES[kind] not in KEPT_ONCE_GIVEN
+    return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
+
+
+class SyncController(Controller):
+    """Owns what a node missed: at each session's begin and every five seconds."""
+
+    name = constants.SYNCCONTROLLER
+    group = constants.SYNCCONTROLLER
+    emits = (ObjectPushed, *CONTROLLER_EMITS, ResyncDue, GcDue, WriteDue)
+
+    def __init__(self, state: SyncControllerState) -> None:
+        super().__init__(state, state.counts)
+        self._state = state
+        self._store = state.objectsyncs
+        self._ready = False
+        self._write_in_flight = False
+        self._write_at: float | None = None
+
+    def on_start(self) -> None:
+        """Watch; go on with what was not written down when a crash came."""
+        self._store.requeue_in_flight(self.clock.monotonic())
+        super().on_start()
+        self.every(RESYNC_PERIOD, ResyncDue())
+        self.every(GC_PERIOD, GcDue())
+
+    # --- what is learnt -----------------------------------------------------------------------------------------------
+
+    def changes_taken(self) -> None:
+        """With the last of the first lists the comparing begins."""
+        if self._state.synced and not self._ready:
+            self._ready = True
+            self.on_gc_due(GcDue())
+            self.on_resync_due(ResyncDue())
+        self._schedule_write()
+
+    def take_change(self, change: WatchEvent) -> None:
+        """Note what an object or a record is now."""
+        gone = change.type is EventType.DELETED
+        if change.kind not in RECORD_KINDS:
+            type = TYPES[change.kind]
+            if gone:
+                self._state.index.remove(type, change.object)
+            else:
+                whole = type not in KEPT_ONCE_GIVEN
+                self._state.index.put(type, change.object, self.clock.monotonic(), whole=whole)
+            return
+        found = parse_record(change.object)
+        if found is not None:
+            node, record = found
+            if gone and node in self._state.connected:
+                self._store.unload(node, record.uid)
+            elif gone:
+                self._store.drop(node, record.uid)
+            else:
+                self._store.load(node, record)
+
+    @on(batch=256)
+    def on_object_pushed(self, messages: list[ObjectPushed]) -> None:
+        """Remember that a node will have it, if all goes well."""
+        now = self.clock.monotonic()
+        for push in messages:
+            if push.status_only:
+                continue  # perhaps it is not said
+            version = NO_VERSION if push.operation == constants.DELETE else push.resource_version
+            record = pushed_record(push, pushed_version=version)
+            if record is not None:
+                # another replica may have the node's session: it writes first, and its record makes ours needless
+                self._store.pushed(push.node, record, now, mine=push.node in self._state.connected)
+        self._schedule_write()
+
+    @on(batch=256)
+    def on_object_acked(self, messages: list[ObjectAcked]) -> None:
+        """Remember that a node has it, or has it no more."""
+        now = self.clock.monotonic()
+        for message in messages:
+            record = pushed_record(message.pushed, version=message.pushed.resource_version)
+            if record is None:
+                continue
+            if message.pushed.operation == constants.DELETE:
+                self._store.deleted(message.node, record.uid, now)
+            else:
+                self._store.acked(message.node, record, now)
+        self._schedule_write()
+
+    @on
+    def on_object_version_returned(self, message: ObjectVersionReturned) -> None:
+        """Remember what a node got as an answer."""
+        record = make_record(
+            message.type, message.namespace, message.name, message.uid, returned_version=message.resource_version
+        )
+        if record is not None:
+            self._store.version_returned(message.node, record, self.clock.monotonic())
+            self._schedule_write()
+
+    # --- what is said again -------------------------------------------------------------------------------------------
+
+    @on
+    def on_session_opened(self, message: SessionOpened) -> None:
+        """Say what the node missed."""
+        self._state.connected.add(message.node)
+        self._store.session_opened(message.node)
+        if self._ready:
+            self._resync(message.node)
+            self._schedule_write()
+
+    @on
+    def on_session_closed(self, message: SessionClosed) -> None:
+        """Say nothing until it is back."""
+        self._state.connected.discard(message.node)
+
+    @on
+    def on_node_removed(self, message: NodeRemoved) -> None:
+        """Forget what it had."""
+        self._store.forget_node(message.node, self.clock.monotonic())
+        self._schedule_write()
+
+    @on
+    def on_resync_due(self, message: ResyncDue) -> None:
+        """Say what connected nodes miss."""
+        if self._ready:
+            for node in sorted(self._state.connected):
+                self._resync(node)
+            self._schedule_write()
+
+    @on
+    def on_gc_due(self, message: GcDue) -> None:
+        """Forget nodes that nobody knows; the replica that leads does it for all."""
+        if not self._ready or not self._state.leading:
+            return
+        for node in self._store.nodes():
+            if node not in self._state.connected and not self._state.index.has_node(node):
+                self._store.forget_node(node, self.clock.monotonic())
+        self._schedule_write()
+
+    @on
+    def on_leadership_changed(self, message: LeadershipChanged) -> None:
+        """Remember whether this replica leads."""
+        self._state.leading = message.leading
+
+    def _resync(self, node: str) -> None:
+        now = self.clock.monotonic()
+        for missing in list(self._store.out_of_sync(node, self._state.index, now)):
+            self._push_again(node, missing, now)
+
+    def _push_again(self, node: str, missing: OutOfSync, now: float) -> None:
+        record, item = missing.record, missing.item
+        if item is None and record.type == constants.NODE:
+            self._store.deleted(node, record.uid, now)  # an older incarnation of the node itself: no news for it
+            return
+        self._state.counts["said again"] += 1
+        record.pushed_version = NO_VERSION if item is None else item.version
+        record.pushed_at = now
+        if item is None:
+            self.publish(deletion(node, record))
+        elif item.object is None:
+            self.tell(OBJECTSYNC_WRITER, PushAgain(node, record))
+        else:
+            self.publish(update(node, record.type, item.object))
+
+    # --- what is written down -----------------------------------------------------------------------------------------
+
+    def _schedule_write(self) -> None:
+        """Have `on_write_due` called when the next write is due."""
+        due = self._store.next_due()
+        if due is None or self._write_in_flight or (self._write_at is not None and self._write_at <= due):
+            return
+        self._write_at = due
+        self.after(max(0.0, due - self.clock.monotonic()), WriteDue())
+
+    @on
+    def on_write_due(self, message: WriteDue) -> None:
+        """Have the clerk write down what is due; one batch at a time."""
+        self._write_at = None
+        if self._write_in_flight:
+            return
+        writes = self._store.due(self.clock.monotonic(), WRITE_BATCH)
+        if not writes:
+            self._schedule_write()
+            return
+        self._write_in_flight = True
+        future = self.ask(OBJECTSYNC_WRITER, WriteRecords(writes), WRITE_TIMEOUT)
+        future.then(lambda done: self._on_written(writes, done), lambda error: self._on_written(writes, []))
+
+    def _on_written(self, writes: list[ObjectSyncWrite], done: list[ObjectSyncWrite]) -> None:
+        self._write_in_flight = False
+        finished = {(write.node, write.uid) for write in done}
+        for write in writes:
+            if (write.node, write.uid) in finished:
+                self._store.written(write)
+            else:
+                self._store.retry(write, self.clock.monotonic(), WRITE_RETRY_SECONDS)
+        self._schedule_write()
+
+
+def specs(cluster: Cluster) -> list[ChildSpec]:
+    """SyncController and its clerk, the clerk first."""
+    desk = SyncControllerState(cluster)
+    mailbox = MailboxSpec(capacity=MAILBOX)
+    return [
+        ChildSpec(
+            OBJECTSYNC_WRITER,
+            lambda: ObjectSyncWriter(cluster),
+            mailbox=mailbox,
+            emits=ObjectSyncWriter.emits,
+            group=ObjectSyncWriter.group,
+        ),
+        SyncController.spec(lambda: SyncController(desk), mailbox=mailbox),
+    ]

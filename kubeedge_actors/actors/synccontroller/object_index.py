@@ -1,0 +1,135 @@
+"""What belongs to which node: its Node object, its pods, its devices and their models. Pure.
+
+Of each object two versions are kept: the current one, and the last in which something changed that a node acts upon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
+from kubeedge_actors.wire import constants
+
+Json = dict[str, Any]
+
+STATUS_TYPES = frozenset({constants.POD, constants.NODE})
+"""Types whose status others may change, and whose node has to learn of that."""
+KEPT_ONCE_GIVEN = frozenset({constants.CONFIGMAP, constants.SECRET})
+"""Types that belong to a node because it was given them once."""
+
+
+@dataclass(slots=True)
+class IndexedObject:
+    """One object as it is now, since `at` (monotonic s).
+
+    `node`: the node that it is bound to; `model`: of a device, its model's name.
+    """
+
+    type: str
+    namespace: str
+    name: str
+    uid: str
+    version: str
+    relevant_version: str
+    at: float
+    node: str = ""
+    model: str = ""
+    object: Json | None = None
+
+
+class NodeObjectIndex:
+    """All objects that are watched, by uid, by path and by node."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, IndexedObject] = {}
+        self._paths: dict[tuple[str, str, str], str] = {}
+        self._by_node: dict[str, set[str]] = {}
+
+    def put(self, type: str, object: Json, now: float, *, whole: bool) -> str:
+        """An object as it is now; `whole`: keep it, so that it can be said again. The node it is bound to."""
+        who = object_reference(object)
+        old = self._items.get(who.uid)
+        self.remove(type, object)
+        relevant = old.relevant_version if old is not None and not _differs(old.object, object) else who.version
+        item = IndexedObject(type, who.namespace, who.name, who.uid, who.version, relevant, now)
+        item.object = object if whole else None
+        item.node, item.model = _node_of(type, object), _model_uid(type, object)
+        self._items[who.uid] = item
+        self._paths[type, who.namespace, who.name] = who.uid
+        if item.node:
+            self._by_node.setdefault(item.node, set()).add(who.uid)
+        return item.node
+
+    def remove(self, type: str, object: Json) -> str:
+        """The object is gone. The node that it was bound to."""
+        who = object_reference(object)
+        item = self._items.pop(who.uid, None)
+        if item is None:
+            return ""
+        path = (type, who.namespace, who.name)
+        if self._paths.get(path) == who.uid:
+            del self._paths[path]
+        self._by_node.get(item.node, set()).discard(who.uid)
+        return item.node
+
+    def get(self, uid: str) -> IndexedObject | None:
+        """The object of this uid."""
+        return self._items.get(uid)
+
+    def of_node(self, node: str) -> Iterator[IndexedObject]:
+        """What is bound to a node, models before their devices."""
+        devices: list[IndexedObject] = []
+        models: dict[str, IndexedObject] = {}
+        for uid in self._by_node.get(node, ()):
+            item = self._items[uid]
+            if item.type != constants.DEVICE:
+                yield item
+                continue
+            devices.append(item)
+            model = self._model_of(item)
+            if model is not None:
+                models[model.uid] = model
+        yield from models.values()
+        yield from devices
+
+    def is_bound_to(self, item: IndexedObject, node: str) -> bool:
+        """Whether a node that was given this object should still have it."""
+        if item.type in KEPT_ONCE_GIVEN:
+            return True
+        if item.type == constants.DEVICEMODEL:
+            return any(self._model_of(self._items[uid]) is item for uid in self._by_node.get(node, ()))
+        return item.node == node
+
+    def has_node(self, node: str) -> bool:
+        """Whether there is a Node object of this name."""
+        return (constants.NODE, "", node) in self._paths
+
+    def _model_of(self, device: IndexedObject) -> IndexedObject | None:
+        if not device.model:
+            return None
+        uid = self._paths.get((constants.DEVICEMODEL, device.namespace, device.model))
+        return self._items.get(uid) if uid is not None else None
+
+
+def _differs(old: Json | None, new: Json) -> bool:
+    """Whether more than the status is different; of an object that was not kept everything counts."""
+    if old is None or "spec" not in new:
+        return True
+    return differs_beyond_status(old, new)
+
+
+def _node_of(type: str, object: Json) -> str:
+    if type == constants.NODE:
+        return str(object["metadata"]["name"])
+    if type in (constants.POD, constants.DEVICE):
+        return node_name(object)
+    return ""
+
+
+def _model_uid(type: str, object: Json) -> str:
+    if type != constants.DEVICE:
+        return ""
+    return str(((object.get("spec") or {}).get("deviceModelRef") or {}).get("name") or "")

@@ -1,0 +1,267 @@
+"""Which version of which object each node has, what is to be said again, and what is to be written down.
+
+Pure: the time comes in.
+
+A record is what a node has of one object. It is kept in memory at once and in the API a little later: that there is a
+record soon, because a deletion is told only to those of whom it is known that they have the object; its version at
+leisure, because losing one costs a repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kubeedge_actors.actors.synccontroller.object_index import STATUS_TYPES, IndexedObject, NodeObjectIndex
+from kubeedge_actors.wire import constants
+
+CREATE_DELAY, VERSION_DELAY, STATUS_DELAY = 0.2, 5.0, 60.0
+"""Seconds until a record, a delivered version, a version without consequence is written."""
+REPUSH_SECONDS = 30.0
+"""Seconds after which an unacknowledged push is said again within a session (CloudHub repeats it meanwhile)."""
+STATUS_SETTLE_SECONDS = 1.0
+"""Seconds that a change of status is given to turn out to be the node's own."""
+NO_VERSION = "0"
+
+
+@dataclass(slots=True)
+class ObjectSyncRecord:
+    """What a node has of an object. `stored_version`: the version in the API, None when the API has no record; `returned_version`: the
+    newest version that the node got as the answer to its own write.
+    """
+
+    type: str
+    namespace: str
+    name: str
+    uid: str
+    version: str = NO_VERSION
+    stored_version: str | None = None
+    returned_version: str = NO_VERSION
+    pushed_version: str = ""
+    pushed_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSyncWrite:
+    """One change of a record in the API. `version` None: the record is to go. `known`: the API has it."""
+
+    node: str
+    uid: str
+    type: str
+    namespace: str
+    name: str
+    version: str | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfSync:
+    """Something that a node misses.
+
+    `item`: it as it is now; None when `record` is of an object that is gone or no longer the node's.
+    """
+
+    record: ObjectSyncRecord
+    item: IndexedObject | None
+
+
+class ObjectSyncStore:
+    """All records, by node and uid."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, dict[str, ObjectSyncRecord]] = {}
+        self._due: dict[tuple[str, str], float] = {}
+        self._gone: dict[tuple[str, str], ObjectSyncRecord] = {}
+        self._in_flight: dict[tuple[str, str], ObjectSyncWrite] = {}
+
+    # --- what is learnt -----------------------------------------------------------------------------------------------
+
+    def load(self, node: str, record: ObjectSyncRecord) -> None:
+        """A record as the API has it."""
+        mine = self._records.setdefault(node, {}).setdefault(record.uid, record)
+        mine.stored_version = record.stored_version
+        if newer(record.version, mine.version):
+            mine.version = record.version
+
+    def unload(self, node: str, uid: str) -> None:
+        """The API's record is gone, by whoever's hand: if the node still has the object it has to be made again."""
+        record = self._records.get(node, {}).get(uid)
+        if record is not None and record.stored_version is not None:
+            record.stored_version = None
+
+    def drop(self, node: str, uid: str) -> None:
+        """The API's record of a node that is not connected here is gone: whoever has its session knows why."""
+        self._records.get(node, {}).pop(uid, None)
+
+    def pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
+        """The object was pushed; `record.offered` is the version. `mine`: the node is connected here."""
+        if not mine and record.pushed_version == NO_VERSION and record.uid not in self._records.get(node, {}):
+            return
+        kept = self._record(node, record, now, CREATE_DELAY if mine else VERSION_DELAY)
+        kept.pushed_version, kept.pushed_at = record.pushed_version, now
+
+    def acked(self, node: str, record: ObjectSyncRecord, now: float) -> None:
+        """The node has acknowledged `record.version`."""
+        mine = self._record(node, record, now)
+        if newer(record.version, mine.version):
+            mine.version = record.version
+            self._schedule(node, mine.uid, now + VERSION_DELAY)
+
+    def deleted(self, node: str, uid: str, now: float) -> None:
+        """The node has acknowledged the deletion."""
+        record = self._records.get(node, {}).pop(uid, None)
+        if record is not None:
+            self._gone[node, uid] = record
+            self._schedule(node, uid, now + CREATE_DELAY)
+
+    def version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
+        """The node got `record.seen` as an answer."""
+        mine = self._record(node, record, now)
+        if newer(record.returned_version, mine.returned_version):
+            mine.returned_version = record.returned_version
+
+    def forget_node(self, node: str, now: float) -> None:
+        """The node is gone, and all that it had."""
+        for uid, record in self._records.pop(node, {}).items():
+            self._gone[node, uid] = record
+            self._schedule(node, uid, now + CREATE_DELAY)
+
+    def session_opened(self, node: str) -> None:
+        """A session begins: what was said before it may not have arrived."""
+        for record in self._records.get(node, {}).values():
+            record.pushed_version = ""
+
+    def nodes(self) -> list[str]:
+        """The nodes of which there are records."""
+        return [node for node, records in self._records.items() if records]
+
+    def records(self, node: str) -> list[ObjectSyncRecord]:
+        """The records of a node."""
+        return list(self._records.get(node, {}).values())
+
+    # --- what a node misses -------------------------------------------------------------------------------------------
+
+    def out_of_sync(self, node: str, holdings: NodeObjectIndex, now: float) -> Iterator[OutOfSync]:
+        """What to say to a node now: what is gone first, as the node knows objects by name and one made anew has its
+        predecessor's.
+        """
+        own = {item.uid: item for item in holdings.of_node(node)}
+        left: list[tuple[ObjectSyncRecord, IndexedObject]] = []
+        for record in self.records(node):
+            found = holdings.get(record.uid)
+            if found is None or not holdings.is_bound_to(found, node):
+                if self._has_successor(node, record):
+                    self.deleted(node, record.uid, now)
+                elif _push_due(record, NO_VERSION, now):
+                    yield OutOfSync(record, None)
+            elif record.uid not in own:
+                left.append((record, found))
+        for item in own.values():
+            record = self._record(node, ObjectSyncRecord(item.type, item.namespace, item.name, item.uid), now)
+            yield from self._compare(node, record, item, now)
+        for record, found in left:
+            yield from self._compare(node, record, found, now)
+
+    def _has_successor(self, node: str, record: ObjectSyncRecord) -> bool:
+        """Whether the node has a newer object in this one's place: it knows all but pods by name, so a deletion that is
+        said now would take that one.
+        """
+        if record.type == constants.POD:
+            return False
+        place = (record.type, record.namespace, record.name)
+        others = (other for other in self._records[node].values() if other.uid != record.uid)
+        return any(
+            (other.type, other.namespace, other.name) == place and newer(other.version, record.version)
+            for other in others
+        )
+
+    def _compare(self, node: str, record: ObjectSyncRecord, item: IndexedObject, now: float) -> Iterator[OutOfSync]:
+        if _is_in_sync(record, item):
+            if record.version != item.version:
+                record.version = item.version
+                self._schedule(node, record.uid, now + STATUS_DELAY)
+        elif _push_due(record, item.version, now) and (
+            newer(item.relevant_version, record.version) or now - item.at >= STATUS_SETTLE_SECONDS
+        ):
+            yield OutOfSync(record, item)
+
+    # --- what is written down -----------------------------------------------------------------------------------------
+
+    def due(self, now: float, most: int) -> list[ObjectSyncWrite]:
+        """What to write into the API now; each is given once, `written` or `retry` has to follow."""
+        ready = [key for key, when in self._due.items() if when <= now and key not in self._in_flight][:most]
+        writes = []
+        for node, uid in ready:
+            del self._due[node, uid]
+            gone = self._gone.pop((node, uid), None)
+            record = self._records.get(node, {}).get(uid)
+            if record is not None:
+                if record.stored_version != record.version:
+                    writes.append(_write(node, record, record.version))
+            elif gone is not None and gone.stored_version is not None:
+                writes.append(_write(node, gone, None))
+        self._in_flight.update({(write.node, write.uid): write for write in writes})
+        return writes
+
+    def written(self, write: ObjectSyncWrite) -> None:
+        """The API has it now."""
+        self._in_flight.pop((write.node, write.uid), None)
+        record = self._records.get(write.node, {}).get(write.uid)
+        if record is not None:
+            record.stored_version = write.version
+
+    def retry(self, write: ObjectSyncWrite, now: float, pause: float) -> None:
+        """The API has it not, or nobody knows; it is due again after a pause."""
+        self._in_flight.pop((write.node, write.uid), None)
+        if write.version is None and write.uid not in self._records.get(write.node, {}):
+            gone = ObjectSyncRecord(write.type, write.namespace, write.name, write.uid, stored_version=NO_VERSION)
+            self._gone[write.node, write.uid] = gone
+        self._schedule(write.node, write.uid, now + pause)
+
+    def requeue_in_flight(self, now: float) -> None:
+        """After a crash nobody knows of the writes under way: they are due again."""
+        for write in list(self._in_flight.values()):
+            self.retry(write, now, CREATE_DELAY)
+
+    def next_due(self) -> float | None:
+        """When `due` has something, None for never (or not before what is under way has come back)."""
+        return min((when for key, when in self._due.items() if key not in self._in_flight), default=None)
+
+    def _record(self, node: str, record: ObjectSyncRecord, now: float, delay: float = CREATE_DELAY) -> ObjectSyncRecord:
+        records = self._records.setdefault(node, {})
+        mine = records.get(record.uid)
+        if mine is None:
+            mine = ObjectSyncRecord(record.type, record.namespace, record.name, record.uid)
+            gone = self._gone.pop((node, record.uid), None)
+            mine.stored_version = gone.stored_version if gone is not None else None
+            records[record.uid] = mine
+            self._schedule(node, record.uid, now + delay)
+        return mine
+
+    def _schedule(self, node: str, uid: str, when: float) -> None:
+        self._due[node, uid] = min(when, self._due.get((node, uid), when))
+
+
+def _is_in_sync(record: ObjectSyncRecord, item: IndexedObject) -> bool:
+    """Whether the node has all of the object that concerns it."""
+    if newer(item.relevant_version, record.version):
+        return False
+    if item.type not in STATUS_TYPES:
+        return True
+    return not newer(item.version, record.version) or not newer(item.version, record.returned_version)
+
+
+def _push_due(record: ObjectSyncRecord, version: str, now: float) -> bool:
+    return record.pushed_version != version or now - record.pushed_at >= REPUSH_SECONDS
+
+
+def _write(node: str, record: ObjectSyncRecord, version: str | None) -> ObjectSyncWrite:
+    known = record.stored_version is not None
+    return ObjectSyncWrite(node, record.uid, record.type, record.namespace, record.name, version, known)
+
+
+def newer(version: str, than: str) -> bool:
+    """Whether one version is newer than another; one that is no number is newer than any other."""
+    if version.isdecimal() and than.isdecimal():
+        return int(version) > int(than)
+    return version != than

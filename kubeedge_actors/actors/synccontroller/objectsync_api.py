@@ -1,0 +1,186 @@
+"""The messages that say an object again, and the records as the API has them. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncWrite
+from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, object_reference, temporary
+from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire.messages import ObjectPushed
+
+Json = dict[str, Any]
+SYNCED_TYPES = frozenset(
+    {constants.NODE, constants.POD, constants.CONFIGMAP, constants.SECRET, constants.DEVICE, constants.DEVICEMODEL}
+)
+"""Types of which nodes are told changes; what a node has asked for beside them it asks for again."""
+SYNC_KIND, CLUSTER_SYNC_KIND = ResourceKind(*gvr.OBJECTSYNC), ResourceKind(*gvr.CLUSTEROBJECTSYNC)
+_DEVICE_TYPES = frozenset({constants.DEVICE, constants.DEVICEMODEL})
+_TYPES = {ResourceKind(*kind).kind: type for type, kind in gvr.BY_TYPE.items() if type in SYNCED_TYPES}
+
+
+def update(node: str, type: str, object: Json) -> ObjectPushed:
+    """The object as it is now. Devices keep the source on which an edge hands them to DeviceTwin."""
+    who = object_reference(object)
+    return ObjectPushed(
+        node=node,
+        operation=constants.UPDATE,
+        type=type,
+        namespace=who.namespace or constants.CLUSTER_SCOPE,
+        name=who.name,
+        object=object,
+        resource_version=who.version,
+        source=_source(type),
+    )
+
+
+def deletion(node: str, record: ObjectSyncRecord) -> ObjectPushed:
+    """The object is gone, or not the node's any more: a stub with just its identity."""
+    kind = ResourceKind(*gvr.BY_TYPE[record.type])
+    metadata = {"name": record.name, "uid": record.uid}
+    if record.namespace:
+        metadata["namespace"] = record.namespace
+    return ObjectPushed(
+        node=node,
+        operation=constants.DELETE,
+        type=record.type,
+        namespace=record.namespace or constants.CLUSTER_SCOPE,
+        name=record.name,
+        object={"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata},
+        source=_source(record.type),
+    )
+
+
+def make_record(type: str, namespace: str, name: str, uid: str, **versions: Any) -> ObjectSyncRecord | None:
+    """A record of an object on the wire; None when it is not tracked or nobody knows which one it is."""
+    if type not in SYNCED_TYPES or not uid:
+        return None
+    return ObjectSyncRecord(type, "" if namespace == constants.CLUSTER_SCOPE else namespace, name, uid, **versions)
+
+
+def pushed_record(push: ObjectPushed, **versions: Any) -> ObjectSyncRecord | None:
+    """The record of a push."""
+    metadata = push.object.get("metadata")
+    uid = str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
+    return make_record(push.type, push.namespace, push.name, uid, **versions)
+
+
+def record_location(write: ObjectSyncWrite) -> tuple[ResourceKind, str, str]:
+    """Kind, namespace and name of the API's record."""
+    kind = SYNC_KIND if write.namespace else CLUSTER_SYNC_KIND
+    return kind, write.namespace, f"{write.node}.{write.uid}"
+
+
+def record_object(write: ObjectSyncWrite) -> Json:
+    """The API's record when it is made."""
+    kind = ResourceKind(*gvr.BY_TYPE[write.type])
+    spec = {"objectAPIVersion": kind.api_version, "objectKind": kind.kind, "objectName": write.name}
+    return {"metadata": {"name": f"{write.node}.{write.uid}"}, "spec": spec}
+
+
+def record_status(version: str) -> Json:
+    """The part of it that changes."""
+    return {"status": {"objectResourceVersion": version}}
+
+
+def parse_record(object: Json) -> tuple[str, ObjectSyncRecord] | None:
+    """Node and record of one in the API; None for objects that are not tracked here."""
+    who = object_reference(object)
+    node, dot, uid = who.name.rpartition(".")
+    spec, status = object.get("spec") or {}, object.get("status") or {}
+    type = _TYPES.get(str(spec.get("objectKind", "")))
+    if not dot or type is None:
+        return None
+    version = str(status.get("objectResourceVersion") or "0")
+    record = ObjectSyncRecord(
+        type, who.namespace, str(spec.get("objectName", "")), uid, version=version, stored_version=version
+    )
+    return node, record
+
+
+def _source(type: str) -> str:
+    return constants.DEVICECONTROLLER if type in _DEVICE_TYPES else constants.EDGECONTROLLER
+
+
+# --- the actor that makes the API calls -------------------------------------------------------------------------------
+
+
+OBJECTSYNC_WRITER = f"{constants.SYNCCONTROLLER}-clerk"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecords:
+    """Make these changes of records; the answer is the list of those that the API has now (or will never take)."""
+
+    writes: list[ObjectSyncWrite]
+
+
+@dataclass(frozen=True, slots=True)
+class PushAgain:
+    """Fetch the object of this record and push it to the node."""
+
+    node: str
+    record: ObjectSyncRecord
+
+
+class ObjectSyncWriter(Module):
+    """One API call after the other."""
+
+    group = constants.SYNCCONTROLLER
+    emits = (ObjectPushed,)
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    @on
+    def on_write_records(self, order: WriteRecords) -> list[ObjectSyncWrite]:
+        """Write until the API fails for a while; what is left is not in the answer."""
+        done: list[ObjectSyncWrite] = []
+        for write in order.writes:
+            try:
+                self._write(write)
+            except ClusterError as error:
+                if temporary(error):
+                    self.log.warning("what nodes have can not be written down at the moment: %s", error)
+                    break
+                self.log.warning("the record of %s %s on %s is not kept: %s", write.type, write.name, write.node, error)
+            done.append(write)
+        return done
+
+    @on
+    def on_push_again(self, order: PushAgain) -> None:
+        """Push it as it is now; when the API is away SyncController asks again."""
+        kind = ResourceKind(*gvr.BY_TYPE[order.record.type])
+        try:
+            object = self._cluster.get(kind, order.record.namespace, order.record.name)
+        except NotFound:
+            self.publish(deletion(order.node, order.record))
+        except ClusterError as error:
+            self.log.warning(
+                "%s %s can not be fetched for %s: %s", order.record.type, order.record.name, order.node, error
+            )
+        else:
+            self.publish(update(order.node, order.record.type, object))
+
+    def _write(self, write: ObjectSyncWrite) -> None:
+        kind, namespace, name = record_location(write)
+        if write.version is None:
+            with contextlib.suppress(NotFound):  # somebody else was quicker
+                self._cluster.delete(kind, namespace, name)
+            return
+        if write.known:
+            try:
+                self._cluster.patch(kind, namespace, name, record_status(write.version), subresource="status")
+                return
+            except NotFound:
+                self.log.debug("the record %s is gone and made again", name)
+        try:
+            self._cluster.create(kind, namespace, record_object(write))
+        except AlreadyExists:
+            if write.version == NO_VERSION:
+                return  # another cloud has made it, and may know more
+        self._cluster.patch(kind, namespace, name, record_status(write.version), subresource="status")

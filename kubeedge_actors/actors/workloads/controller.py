@@ -1,0 +1,286 @@
+"""The shell of Workloads: hears what changes, and carries out one plan against the API at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+import msgspec
+
+from kubeedge_actors.actors.workloads import controller_utils, daemonsets, deployments, replicasets
+from kubeedge_actors.actors.workloads.controller_utils import (
+    DAEMONSET_KIND,
+    DEPLOYMENT_KIND,
+    EXPECTATION_TIMEOUT,
+    REPLICASET_KIND,
+    Expectations,
+)
+from kubeedge_actors.actors.workloads.pod_gc import GC_PERIOD, PodGarbageCollector
+from kubeedge_actors.controller import API_BACKOFF_LONGEST, API_CONTROLLER_EMITS, ApiController
+from kubeedge_actors.drivers.cluster.base import (
+    NODE_KIND,
+    POD_KIND,
+    Cluster,
+    EventType,
+    InformerSet,
+    InformerSpec,
+    Json,
+    ResourceKind,
+    WatchEvent,
+    object_reference,
+    temporary,
+)
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.module import on
+from kubeedge_actors.supervisors import Timer
+from kubeedge_actors.wire import constants
+
+BURST_REPLICAS = 50
+"""Pods that are created or deleted in one turn at most."""
+CONFLICT_RETRY = 0.5
+"""Seconds until an owner is looked at again when somebody else was quicker."""
+
+Key = tuple[ResourceKind, str, str]
+
+
+class SyncDue(msgspec.Struct, frozen=True):
+    """It is time to look at an owner again."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class PodGcDue(msgspec.Struct, frozen=True):
+    """Time to look for pods whose node is gone."""
+
+
+class Workloads(ApiController):
+    """Makes what deployments and daemon sets ask for.
+
+    What it decides by is the watches' picture; an owner whose last changes are not in it yet waits.
+    """
+
+    name = constants.WORKLOADS
+    group = constants.WORKLOADS
+    emits = (*API_CONTROLLER_EMITS, SyncDue, PodGcDue)
+
+    def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
+        kinds = (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND, POD_KIND, NODE_KIND)
+        informers = InformerSet(cluster, [InformerSpec(kind) for kind in kinds])
+        super().__init__(informers, Random().random if random is None else random)
+        self._cluster = cluster
+        self._kinds = {kind.kind: kind for kind in (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND)}
+        self._expectations = Expectations()
+        self._pod_gc = PodGarbageCollector()
+        self._queue: dict[Key, None] = {}
+        self._timers: dict[Key, Timer] = {}
+        self._at: Key | None = None
+
+    def on_start(self) -> None:
+        """Watch."""
+        super().on_start()
+        self.every(GC_PERIOD, PodGcDue())
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    @on
+    def on_sync_due(self, message: SyncDue) -> None:
+        """Look at an owner again."""
+        key = (self._kinds[message.kind], message.namespace, message.name)
+        self._timers.pop(key, None)
+        self._queue[key] = None
+        self.schedule()
+
+    @on
+    def on_pod_gc_due(self, message: PodGcDue) -> None:
+        """Delete pods whose node is gone: nobody else could say that they have ended."""
+        if not self.informers.synced or self.backing_off:
+            return
+        for pod in self._pod_gc.orphaned_pods(
+            self.informers.all(POD_KIND), self.informers.all(NODE_KIND), self.clock.monotonic()
+        ):
+            self.attempt(partial(self._delete_orphaned_pod, pod))
+
+    def has_calls(self) -> bool:
+        """Owners to look at, once all is known."""
+        return bool(self._queue) and self.informers.synced
+
+    def call_api(self) -> None:
+        """Look at one owner and do what is missing."""
+        key = self._at = next(iter(self._queue))
+        del self._queue[key]
+        self._sync(key)
+
+    def attempt(self, call: Callable[[], object]) -> None:
+        """Make a call; nobody is looked at when it is over."""
+        super().attempt(call)
+        self._at = None
+
+    def on_api_error(self, error: ClusterError) -> None:
+        """Look at the owner again: at once, after a moment when somebody else was quicker, later when it is refused."""
+        key = self._at
+        if isinstance(error, Conflict | NotFound | AlreadyExists):
+            self.api_answered()
+            self.log.debug("somebody else was quicker: %s", error)
+            if key is not None:
+                self._later(key, CONFLICT_RETRY)
+            return
+        super().on_api_error(error)
+        if key is not None and temporary(error):
+            self._queue[key] = None
+        elif key is not None:
+            self.log.warning("%s", error)
+            self._later(key, API_BACKOFF_LONGEST)
+
+    # --- who is concerned ---------------------------------------------------------------------------------------------
+
+    def take_change(self, change: WatchEvent) -> None:
+        """Note who is concerned by it."""
+        if change.kind == NODE_KIND:
+            if change.type is EventType.DELETED:
+                self._pod_gc.node_deleted(str(change.object["metadata"]["name"]), self.clock.monotonic())
+            self._queue.update(dict.fromkeys(map(self._key, self.informers.all(DAEMONSET_KIND))))
+            return
+        if change.kind.kind in self._kinds:
+            self._queue[self._key(change.object)] = None
+        for object in (change.object, change.old):
+            owner = controller_utils.owner_of(object) if object is not None else None
+            if object is not None and owner is not None and owner.get("kind") in self._kinds:
+                namespace = str(object["metadata"].get("namespace", ""))
+                self._queue[self._kinds[str(owner["kind"])], namespace, str(owner.get("name"))] = None
+                if change.kind == POD_KIND and change.type is EventType.DELETED:
+                    self._enqueue_deployment(namespace, str(owner.get("name")))
+
+    def _enqueue_deployment(self, namespace: str, replica_set: str) -> None:
+        """One that recreates waits for the last old pod."""
+        found = self.informers.get(REPLICASET_KIND, namespace, replica_set)
+        owner = controller_utils.owner_of(found) if found is not None else None
+        if owner is not None:
+            self._queue[DEPLOYMENT_KIND, namespace, str(owner.get("name"))] = None
+
+    def _key(self, object: Json) -> Key:
+        who = object_reference(object)
+        return self._kinds[str(object["kind"])], who.namespace, who.name
+
+    def _later(self, key: Key, seconds: float) -> None:
+        old = self._timers.pop(key, None)
+        if old is not None:
+            old.cancel()
+        self._timers[key] = self.after(seconds, SyncDue(key[0].kind, key[1], key[2]))
+
+    # --- plans --------------------------------------------------------------------------------------------------------
+
+    def _sync(self, key: Key) -> None:
+        kind, namespace, name = key
+        object = self.informers.get(kind, namespace, name)
+        if object is None:
+            return
+        if kind == DEPLOYMENT_KIND:
+            self._deployment(key, object)
+            return
+        pods = [pod for pod in self.informers.all(POD_KIND) if controller_utils.is_controlled_by(pod, object)]
+        alive = {controller_utils.uid_of(pod) for pod in pods if not controller_utils.is_terminating(pod)}
+        if self._expectations.pending(controller_utils.uid_of(object), alive, self.clock.monotonic()):
+            self._later(key, EXPECTATION_TIMEOUT)  # at the latest; what it waits for brings it back
+        elif kind == REPLICASET_KIND:
+            self._replica_set(key, object, pods)
+        else:
+            self._daemon_set(key, object, pods)
+
+    def _replica_set(self, key: Key, object: Json, pods: list[Json]) -> None:
+        made = replicasets.plan(object, pods, self.clock.now())
+        self._status(key, object, made.status)
+        for pod in made.delete[:BURST_REPLICAS]:
+            self._delete(object, pod)
+        for _ in range(min(made.create, BURST_REPLICAS)):
+            self._create(object, controller_utils.pod_from_template(REPLICASET_KIND, object))
+        self._finish(key, made.again, max(made.create, len(made.delete)))
+
+    def _daemon_set(self, key: Key, object: Json, pods: list[Json]) -> None:
+        nodes = [
+            node
+            for node in self.informers.all(NODE_KIND)
+            if constants.EDGE_LABEL in (node["metadata"].get("labels") or {})
+        ]
+        made = daemonsets.plan(object, nodes, pods, self.clock.now())
+        self._status(key, object, made.status)
+        for pod in made.delete[:BURST_REPLICAS]:
+            self._delete(object, pod)
+        for node in made.create[:BURST_REPLICAS]:
+            self._create(object, controller_utils.pod_from_template(DAEMONSET_KIND, object, made.labels, nodeName=node))
+        self._finish(key, None, max(len(made.create), len(made.delete)))
+
+    def _deployment(self, key: Key, object: Json) -> None:
+        sets = [one for one in self.informers.all(REPLICASET_KIND) if controller_utils.is_controlled_by(one, object)]
+        made = deployments.plan(object, sets, self.clock.now(), self._busy())
+        namespace = object_reference(object).namespace
+        if made.create is not None:
+            self._cluster.create(REPLICASET_KIND, namespace, made.create)
+        for one, size, revision in made.sizes:
+            metadata = {
+                "resourceVersion": object_reference(one).version,
+                "annotations": {deployments.REVISION: revision},
+            }
+            patch = {"metadata": metadata, "spec": {"replicas": size}}
+            self._cluster.patch(REPLICASET_KIND, namespace, object_reference(one).name, patch)
+        for one in made.delete:
+            self._cluster.delete(
+                REPLICASET_KIND, namespace, object_reference(one).name, uid=controller_utils.uid_of(one)
+            )
+        object = self._revise(object, made.revision)
+        self._status(key, object, made.status)
+        self._finish(key, made.again, 0)
+
+    def _busy(self) -> set[str]:
+        """The owners of pods that have not ended, be they on their way out."""
+        pods = (
+            pod
+            for pod in self.informers.all(POD_KIND)
+            if (pod.get("status") or {}).get("phase") not in controller_utils.FINISHED
+        )
+        return {str(owner.get("uid")) for pod in pods if (owner := controller_utils.owner_of(pod)) is not None}
+
+    def _revise(self, deployment: Json, revision: str) -> Json:
+        has = (deployment["metadata"].get("annotations") or {}).get(deployments.REVISION)
+        if not revision or has == revision:
+            return deployment
+        who = object_reference(deployment)
+        patch = {"metadata": {"resourceVersion": who.version, "annotations": {deployments.REVISION: revision}}}
+        return self._cluster.patch(DEPLOYMENT_KIND, who.namespace, who.name, patch)
+
+    def _finish(self, key: Key, again: float | None, steps: int) -> None:
+        if steps > BURST_REPLICAS:
+            self._queue[key] = None
+        elif again is not None:
+            self._later(key, again + 0.1)
+
+    # --- calls: errors that leave these are for `on_api_error` ----------------------------------------------------------
+
+    def _create(self, owner: Json, pod: Json) -> None:
+        made = self._cluster.create(POD_KIND, object_reference(owner).namespace, pod)
+        self._expectations.created(
+            controller_utils.uid_of(owner), controller_utils.uid_of(made), self.clock.monotonic()
+        )
+        self.counts["pods created"] += 1
+
+    def _delete(self, owner: Json, pod: Json) -> None:
+        who = object_reference(pod)
+        self._expectations.deleted(controller_utils.uid_of(owner), who.uid, self.clock.monotonic())
+        self._cluster.delete(POD_KIND, who.namespace, who.name, uid=who.uid)
+        self.counts["pods deleted"] += 1
+
+    def _delete_orphaned_pod(self, pod: Json) -> None:
+        who = object_reference(pod)
+        try:
+            self._cluster.get(NODE_KIND, "", str(pod["spec"]["nodeName"]))
+        except NotFound:
+            self._cluster.delete(POD_KIND, who.namespace, who.name, grace=0, uid=who.uid)
+            self.counts["pods of gone nodes"] += 1
+            self.log.warning("pod %s/%s goes with its node %s", who.namespace, who.name, pod["spec"]["nodeName"])
+
+    def _status(self, key: Key, object: Json, status: Json) -> None:
+        patch = controller_utils.status_patch(object, status)
+        if patch is not None:
+            self._cluster.patch(key[0], key[1], key[2], patch, subresource="status")

@@ -1,0 +1,152 @@
+"""The ASGI application: reads a request, has it answered, and answers only what is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.errors import StoreError
+
+from .auth import User, authenticate
+from .errors import ApiError, PlainNotFound
+from .handlers.exec import Upgrade
+from .request import (
+    JSON_TYPE,
+    Receive,
+    Request,
+    Response,
+    Send,
+    Stream,
+    headers_of,
+    query_of,
+    read_body,
+    text_response,
+)
+from .routes import Answer, Routes
+from .storage.commit import GroupCommit
+
+log = logging.getLogger(__name__)
+EMPTY = frozenset({204, 304})
+NO_CACHE = ("Cache-Control", "no-cache, private")
+
+
+class Application:
+    """Serves `routes`. `local_admin`: plain HTTP on loopback, where whoever comes is an administrator."""
+
+    def __init__(
+        self, routes: Routes, commits: GroupCommit, tokens: Mapping[str, User], local_admin: bool, address: str
+    ) -> None:
+        self._routes, self._commits, self._tokens = routes, commits, tokens
+        self._open_door, self._address = local_admin, address
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """One request."""
+        answer = await self._answer(scope, receive)
+        if isinstance(answer, Upgrade):
+            scope["state"]["take_over"](answer.duplex)
+        elif isinstance(answer, Response):
+            await send_whole(answer, send, scope["method"])
+        else:
+            await send_stream(answer, receive, send)
+
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> Answer:
+        try:
+            request = await self._request(scope, receive)
+            answer = self._routes.answer(request)
+            await self._commits.settle()
+            return answer
+        except ApiError as error:
+            return error_response(error)
+        except PlainNotFound:
+            return text_response("404 page not found\n", 404)
+        except StoreError as error:
+            log.warning("%s %s: %s", scope["method"], scope["path"], error)
+            return error_response(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
+        except Exception as error:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            return error_response(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
+
+    async def _request(self, scope: Mapping[str, Any], receive: Receive) -> Request:
+        headers = headers_of(scope)
+        user = authenticate(headers, scope["state"].get("user"), self._tokens, self._open_door)
+        body = await read_body(receive)
+        return Request(
+            scope["method"],
+            scope["path"],
+            query_of(scope),
+            headers,
+            body,
+            user,
+            self._address,
+            scope["query_string"].decode("latin-1"),
+        )
+
+
+def error_response(error: ApiError) -> Response:
+    """The Status of an error."""
+    return Response(msgspec.json.encode(error.body()), error.code, JSON_TYPE, error.headers)
+
+
+def start(status: int, media: str, headers: Mapping[str, str], length: int | None = None) -> dict[str, Any]:
+    """The message that begins an answer."""
+    # A 304 that named a type would replace the one of the client's cached answer.
+    pairs = [*headers.items()] if status in EMPTY else [("Content-Type", media), *headers.items()]
+    if "Cache-Control" not in headers:
+        pairs.append(NO_CACHE)
+    if length is not None:
+        pairs.append(("Content-Length", str(length)))
+    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs]
+    return {"type": "http.response.start", "status": status, "headers": raw}
+
+
+async def send_whole(answer: Response, send: Send, method: str) -> None:
+    """A whole answer."""
+    empty = answer.status in EMPTY
+    await send(start(answer.status, answer.content_type, answer.headers, None if empty else len(answer.body)))
+    await send({"type": "http.response.body", "body": b"" if empty or method == "HEAD" else answer.body})
+
+
+async def send_stream(answer: Stream, receive: Receive, send: Send) -> None:
+    """An answer that goes on until it ends or the client leaves."""
+    pump = asyncio.ensure_future(pump_chunks(answer, send))
+    gone = asyncio.ensure_future(left(receive))
+    await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+    for task in (pump, gone):
+        task.cancel()
+    results = await asyncio.gather(pump, gone, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            log.warning("a stream ended early: %s", result)
+
+
+async def pump_chunks(answer: Stream, send: Send) -> None:
+    """Sends every piece as it comes."""
+    chunks = answer.chunks()
+    first = b""
+    if answer.patient:
+        try:
+            first = await anext(chunks, b"")
+        except ApiError as error:
+            await send_whole(error_response(error), send, "GET")
+            return
+    await send(start(200, answer.content_type, answer.headers))
+    if first:
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+    try:
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def left(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        continue

@@ -1,0 +1,140 @@
+"""Who asks, and what they may do: administrators everything, everybody else nearly nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from .errors import ApiError, Json, details_of
+
+MASTERS, AUTHENTICATED, UNAUTHENTICATED = "system:masters", "system:authenticated", "system:unauthenticated"
+OPEN_PATHS = frozenset({"/version", "/healthz", "/livez", "/readyz"})
+KNOWN_PATHS = ("/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz")
+REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})
+NODES = "system:nodes"
+NODE_RESOURCES = frozenset(
+    {"nodes", "leases", "pods", "events", "configmaps", "secrets", "serviceaccounts", "certificatesigningrequests"}
+    | {"persistentvolumes", "persistentvolumeclaims", "volumeattachments", "devices", "devicestatuses"}
+)
+"""What a node uses, when an administrator speaks for it: a cloudcore that authorises its nodes itself does so."""
+
+
+class User(msgspec.Struct, frozen=True):
+    """An identity: `name` and `groups` as in Kubernetes; `fingerprint` is the SHA-256 of the certificate, if any.
+
+    `vouched`: an administrator speaks in this name.
+    """
+
+    name: str
+    groups: tuple[str, ...] = ()
+    fingerprint: str = ""
+    vouched: bool = False
+
+    @property
+    def administrator(self) -> bool:
+        """Whether everything is allowed."""
+        return MASTERS in self.groups
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether no credential was given."""
+        return UNAUTHENTICATED in self.groups
+
+    def info(self) -> Json:
+        """`userInfo` of a review."""
+        info: Json = {"username": self.name, "groups": list(self.groups)}
+        if self.fingerprint:
+            info["extra"] = {"authentication.kubernetes.io/credential-id": [f"X509SHA256={self.fingerprint}"]}
+        return info
+
+
+ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
+LOCAL_ADMIN = User("admin", (MASTERS, AUTHENTICATED))
+
+
+def from_certificate(certificate: Mapping[str, Any], fingerprint: str) -> User | None:
+    """The user of a verified client certificate (as `getpeercert` gives it): CN is the name, each O a group."""
+    pairs = [pair for relative in certificate.get("subject", ()) for pair in relative]
+    names = [value for key, value in pairs if key == "commonName"]
+    groups = [value for key, value in pairs if key == "organizationName"]
+    return User(names[0], (*groups, AUTHENTICATED), fingerprint) if names else None
+
+
+def authenticate(
+    headers: Mapping[str, str], certificate: User | None, tokens: Mapping[str, User], local_admin: bool
+) -> User:
+    """The user of a request. `local_admin`: plain HTTP on loopback, where whoever comes is an administrator. Raises 401."""
+    if local_admin and is_cross_site(headers):
+        raise ApiError(403, "Forbidden", "plain HTTP is served to programs of this machine, not to web pages", {})
+    user = certificate or (LOCAL_ADMIN if local_admin else ANONYMOUS)
+    authorization = headers.get("authorization", "")
+    if authorization.lower().startswith("bearer ") and certificate is None:
+        known = tokens.get(authorization[7:].strip())
+        if known is not None:
+            user = User(known.name, tuple(dict.fromkeys((*known.groups, AUTHENTICATED))))
+        elif not local_admin:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+    return impersonated(user, headers)
+
+
+def is_cross_site(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sends the request for a page of another site, which could reach loopback as well."""
+    places = [f"//{headers.get('host', 'localhost')}", headers.get("origin", "//localhost")]
+    try:
+        return not all(loopback(urlsplit(place).hostname or "") for place in places)
+    except ValueError:  # no address at all
+        return True
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def impersonated(user: User, headers: Mapping[str, str]) -> User:
+    """Whom an administrator wants to be taken for."""
+    name = headers.get("impersonate-user")
+    if not name or not user.administrator:
+        return user
+    groups = [group for group in headers.get("impersonate-group", "").split(",") if group]
+    return User(name, (*groups, AUTHENTICATED), vouched=True)
+
+
+def is_path_allowed(user: User, path: str) -> bool:
+    """Whether a path that is no resource may be read."""
+    if user.administrator or path.rstrip("/") in OPEN_PATHS:
+        return True
+    return not user.anonymous and any(path == known or path.startswith(known + "/") for known in KNOWN_PATHS)
+
+
+def is_resource_allowed(user: User, plural: str) -> bool:
+    """Whether a resource may be used."""
+    if user.administrator or (user.vouched and NODES in user.groups and plural in NODE_RESOURCES):
+        return True
+    return not user.anonymous and plural in REVIEWS
+
+
+def path_forbidden(user: User, verb: str, path: str) -> ApiError:
+    """403 of a path that is no resource."""
+    return ApiError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {verb} path "{path}"', {})
+
+
+def resource_forbidden(user: User, verb: str, group: str, plural: str, name: str, namespace: str) -> ApiError:
+    """403 of a resource; `plural` may carry a subresource."""
+    subject = f"{plural}.{group}" if group else plural
+    if name:
+        subject += f' "{name}"'
+    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    text = (
+        f'{subject} is forbidden: User "{user.name}" cannot {verb} resource "{plural}" in API group "{group}" {where}'
+    )
+    return ApiError(403, "Forbidden", text, details_of(group, plural.partition("/")[0], name))

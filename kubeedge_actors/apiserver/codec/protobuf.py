@@ -1,0 +1,199 @@
+"""Decodes protobuf request bodies by the table in `messages.json`.
+
+A message there is `<number> <field> <type>, ...`: string, bytes, int, bool, time, microtime, intstr, quantity, map, bytesmap,
+quantities, another message, `[x]` for repeated. Go sends unset scalars as zero: they are left out, unless `?` says that JSON
+would carry the zero as well. `+` puts the fields of an embedded message into the outer one. Every kind of the typed clients
+of Kubernetes 1.32 is there: KubeEdge's cloudcore writes nodes, leases, pods and events like this by default.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors.kubernetes.time import format_time
+
+from ..errors import Json, bad_request
+
+MAGIC = b"k8s\x00"
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+Field = tuple[str, str]
+
+
+class Table(dict[str, dict[int, Field]]):
+    """The fields of each message, by number; a message is parsed when it is first needed."""
+
+    def __init__(self, lines: dict[str, str]) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def __missing__(self, name: str) -> dict[int, Field]:
+        self[name] = found = dict(parsed(self.lines[name]))
+        return found
+
+
+class MalformedProtobuf(Exception):
+    """The bytes are no protobuf message."""
+
+
+def decode(body: bytes, kind: str) -> Json:
+    """The object in a request body; `kind` is what the path expects. Raises 400."""
+    table = messages()
+    try:
+        if body[:4] != MAGIC:
+            raise MalformedProtobuf("the body has no Kubernetes protobuf prefix")
+        envelope = message(memoryview(body)[4:], "Unknown", table)
+        about = envelope.get("typeMeta", {})
+        name = about.get("kind", kind)
+        of_group = f"{about.get('apiVersion', '').partition('.')[0]}/{name}"
+        name = of_group if of_group in table.lines else name
+        if name not in table.lines:
+            raise MalformedProtobuf(f"{name} is not decoded from protobuf by this server; send JSON")
+        found = message(memoryview(base64.b64decode(envelope.get("raw", ""))), name, table)
+        return {**about, **found} if name != "DeleteOptions" else found
+    except (MalformedProtobuf, IndexError, UnicodeDecodeError) as error:
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {error}") from error
+
+
+def messages() -> Table:
+    """The table, read once a request: 0.2 ms, and no memory for who never sees protobuf."""
+    data = files(__package__).joinpath("messages.json").read_bytes()
+    return Table(msgspec.json.decode(data, type=dict[str, str]))
+
+
+def parsed(text: str) -> Iterator[tuple[int, Field]]:
+    """The fields of one line of the table."""
+    for part in filter(None, text.split(", ")):
+        number, *rest = part.split(" ")
+        yield int(number), (rest[0], rest[-1]) if len(rest) > 1 else ("", rest[0])
+
+
+def pieces(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(field number, value) of everything in a message."""
+    at = 0
+    while at < len(data):
+        key, at = varint(data, at)
+        number, wire = key >> 3, key & 7
+        if wire == VARINT:
+            value, at = varint(data, at)
+            yield number, value
+        elif wire == BYTES:
+            length, at = varint(data, at)
+            if at + length > len(data):
+                raise MalformedProtobuf("a field is longer than its message")
+            yield number, data[at : at + length]
+            at += length
+        elif wire in (FIXED64, FIXED32):
+            at += 8 if wire == FIXED64 else 4
+        else:
+            raise MalformedProtobuf(f"wire type {wire} is not used by Kubernetes")
+
+
+def varint(data: memoryview, at: int) -> tuple[int, int]:
+    """A variable-length number and the position after it."""
+    value = shift = 0
+    while shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+        shift += 7
+    raise MalformedProtobuf("a number is too long")
+
+
+def message(data: memoryview, name: str, table: Table) -> Json:
+    """One message as an object; fields that the table does not know are left out."""
+    fields, found = table[name], {}
+    for number, raw in pieces(data):
+        if number not in fields:
+            continue
+        field, kind = fields[number]
+        if kind[0] == "+":
+            found.update(message(view(raw), kind[1:], table))
+        elif kind[0] == "[":
+            found.setdefault(field, []).append(value_of(raw, kind[1:-1], table))
+        elif kind in MAPS:
+            key, value = entry(view(raw), MAPS[kind])
+            found.setdefault(field, {})[key] = value
+        else:
+            value = value_of(raw, kind.rstrip("?"), table)
+            if kind[-1] == "?" or value not in ("", 0, False, None) or isinstance(value, dict):
+                found[field] = value
+    return found
+
+
+def value_of(raw: int | memoryview, kind: str, table: Table) -> Any:
+    """One value of a type."""
+    if kind in table.lines:
+        return message(view(raw), kind, table)
+    if kind == "int":
+        number = int(raw) if isinstance(raw, int) else 0
+        return number - (1 << 64) if number >> 63 else number
+    if kind == "bool":
+        return bool(raw)
+    return LEAVES[kind](view(raw))
+
+
+def view(raw: int | memoryview) -> memoryview:
+    """The bytes of a length-delimited value."""
+    if isinstance(raw, int):
+        raise MalformedProtobuf("a number stands where bytes belong")
+    return raw
+
+
+def text(data: memoryview) -> str:
+    """A string."""
+    return str(data, "utf-8")
+
+
+def encoded(data: memoryview) -> str:
+    """Bytes as JSON carries them."""
+    return base64.b64encode(data).decode()
+
+
+def time(data: memoryview) -> str | None:
+    """A time; None when it is unset."""
+    seconds = dict(pieces(data)).get(1, 0)
+    return format_time(seconds) if isinstance(seconds, int) and 0 < seconds < 1 << 40 else None
+
+
+def microtime(data: memoryview) -> str | None:
+    """A time with microseconds; None when it is unset."""
+    found = dict(pieces(data))
+    whole, nanos = time(data), found.get(2, 0)
+    return f"{whole[:-1]}.{nanos // 1000:06d}Z" if whole and isinstance(nanos, int) else whole
+
+
+def int_or_string(data: memoryview) -> int | str:
+    """A value that is a number or a text."""
+    found = dict(pieces(data))
+    number = found.get(2, 0)
+    return text(view(found.get(3, memoryview(b"")))) if found.get(1) == 1 else number if isinstance(number, int) else 0
+
+
+def quantity(data: memoryview) -> str:
+    """A quantity such as `100m`."""
+    return text(view(dict(pieces(data)).get(1, memoryview(b""))))
+
+
+def entry(data: memoryview, leaf: Callable[[memoryview], Any]) -> tuple[str, Any]:
+    """One entry of a map."""
+    found = dict(pieces(data))
+    empty = memoryview(b"")
+    return text(view(found.get(1, empty))), leaf(view(found.get(2, empty)))
+
+
+LEAVES: dict[str, Callable[[memoryview], Any]] = {
+    "string": text,
+    "bytes": encoded,
+    "time": time,
+    "microtime": microtime,
+    "intstr": int_or_string,
+    "quantity": quantity,
+}
+MAPS: dict[str, Callable[[memoryview], Any]] = {"map": text, "bytesmap": encoded, "quantities": quantity}

@@ -1,0 +1,99 @@
+"""Keeps the registry in step with the stored CustomResourceDefinitions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..crd import bundled, definition
+from ..crd.structural import StructuralSchema
+from ..errors import Json
+from ..printers import core
+from ..printers.by_kind import PRINTERS
+from ..printers.columns import TablePrinter
+from ..printers.custom import custom_printer
+from ..registry.builtin import Resource
+from ..registry.object_meta import created
+from ..registry.registry import Registry
+from ..storage.collection import Collection
+from ..storage.store import Store
+
+Place = tuple[str, str, str]
+
+
+class CrdController:
+    """Serves what is defined; answers the schema and the table of a resource."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float] = time.time) -> None:
+        self._registry, self._clock = registry, clock
+        self._known: dict[str, tuple[int, str]] = {}
+        self._schemas: dict[str, dict[Place, StructuralSchema]] = {}
+        self._tables: dict[str, dict[Place, TablePrinter]] = {}
+        self._schema_at: dict[Place, StructuralSchema] = {}
+        self._table_at: dict[Place, TablePrinter] = {}
+
+    def structural(self, resource: Resource) -> StructuralSchema | None:
+        """The schema of a custom resource."""
+        return self._schema_at.get(place(resource))
+
+    def table(self, resource: Resource) -> TablePrinter:
+        """The table of a resource."""
+        if not resource.custom:
+            return PRINTERS.get(resource.key, core.DEFAULT_PRINTER)
+        return self._table_at.get(place(resource), core.CUSTOM_RESOURCE_PRINTER)
+
+    def converted(self, resource: Resource) -> bool:
+        """Whether objects may be stored in another version than that of `resource`: the resource has several."""
+        return resource.custom and len(self._schemas.get(f"{resource.plural}.{resource.group}", ())) > 1
+
+    def install_bundled(self, store: Store) -> None:
+        """Stores the definitions that come with the program, and serves all that are stored."""
+        resource = self._registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+        for body in bundled.definitions():
+            old = store.get(definition.KEY, "", body["metadata"]["name"])
+            definition.default(body)
+            if old is None and resource is not None:
+                definition.prepare(body)
+                store.put(definition.KEY, created(resource, body, "", self._clock()))
+            elif old is not None and (found := old.object())["spec"] != body["spec"]:
+                store.put(definition.KEY, {**found, "spec": body["spec"]}, old.managed_fields)
+        self.refresh(store)
+
+    def published(self, store: Store, collection: Collection) -> None:
+        """Follows changes of the definitions."""
+        if collection.resource == definition.KEY:
+            self.refresh(store)
+
+    def refresh(self, store: Store) -> None:
+        """Serves what the stored definitions say now, and marks new ones as established."""
+        entries = {entry.name: entry for entry in store.collection(definition.KEY).scan()}
+        for name in [name for name in self._known if name not in entries]:
+            self._withdraw(store, name)
+        for name, entry in entries.items():
+            if self._known.get(name, (0, ""))[0] != entry.revision:
+                self._serve(store, name, entry.revision, entry.object())
+        self._schema_at = {at: schema for found in self._schemas.values() for at, schema in found.items()}
+        self._table_at = {at: table for found in self._tables.values() for at, table in found.items()}
+
+    def _serve(self, store: Store, name: str, revision: int, body: Json) -> None:
+        resources = definition.resources(body)
+        key = resources[0].key if resources else ""
+        self._known[name] = (revision, key)
+        self._schemas[name] = definition.schemas(body)
+        self._tables[name] = {at: custom_printer(printed) for at, printed in definition.columns(body).items()}
+        self._registry.serve(name, resources)
+        if not (body.get("status") or {}).get("conditions"):
+            event = store.put(definition.KEY, {**body, "status": definition.established(body, self._clock())})
+            self._known[name] = (event.revision, key)
+
+    def _withdraw(self, store: Store, name: str) -> None:
+        _, key = self._known.pop(name)
+        for entry in store.collection(key).scan() if key else ():
+            store.remove(key, entry)
+        self._registry.serve(name, ())
+        del self._schemas[name], self._tables[name]
+
+
+def place(resource: Resource) -> Place:
+    """Where a resource is served."""
+    return resource.group, resource.version, resource.plural

@@ -1,0 +1,48 @@
+"""Forgets events after an hour, and history after its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubeedge_actors.kubernetes.time import parse_time
+
+from ..storage.entry import Entry
+from ..storage.store import Store
+
+TTL_SECONDS = 3600.0
+KEY = "events"
+BATCH = 500
+
+
+class EventTtl:
+    """To be called now and then."""
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        self._store, self._clock = store, clock
+        self._written: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def tick(self) -> None:
+        """Removes what is too old."""
+        self._store.trim()
+        now = self._clock()
+        entries = self._store.collection(KEY).scan()
+        seen: dict[tuple[str, str], tuple[int, float]] = {}
+        removed = 0
+        for entry in entries:
+            key = (entry.namespace, entry.name)
+            known = self._written.get(key)
+            if known is None or known[0] != entry.revision:
+                known = (entry.revision, now if known is not None else last_written(entry, now))
+            seen[key] = known
+            if now - known[1] > TTL_SECONDS and removed < BATCH:
+                self._store.remove(KEY, entry)
+                removed += 1
+        self._written = seen
+
+
+def last_written(entry: Entry, now: float) -> float:
+    """When an event was written last, as far as it tells."""
+    body = entry.object()
+    times = (body.get("lastTimestamp"), body.get("eventTime"), body["metadata"].get("creationTimestamp"))
+    found = [time for text in times if text and (time := parse_time(text)) is not None]
+    return min(max(found), now) if found else now

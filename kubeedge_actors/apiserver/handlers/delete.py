@@ -1,0 +1,237 @@
+"""DELETE: preconditions, grace periods, finalizers, and what goes at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from kubeedge_actors import nesting
+from kubeedge_actors.kubernetes.time import format_time, parse_time
+
+from ..codec.decoder import PROTOBUF_TYPE
+from ..codec.response import MANY, ONE, Renderings
+from ..errors import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
+from ..registry.builtin import Resource
+from ..registry.object_meta import META_ORDER, is_removable
+from ..request import Request, Response, json_response
+from ..request_info import RequestInfo
+from ..storage.entry import Entry
+from ..storage.store import Store
+from .read import select, selection
+
+POLICIES = ("Foreground", "Background", "Orphan")
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+FINISHED = ("Succeeded", "Failed")
+
+
+class Preconditions(msgspec.Struct, frozen=True):
+    """What must still hold."""
+
+    uid: str | None = None
+    resourceVersion: str | None = None
+
+
+class DeleteOptions(msgspec.Struct, frozen=True):
+    """How to delete."""
+
+    gracePeriodSeconds: int | None = None
+    propagationPolicy: str | None = None
+    orphanDependents: bool | None = None
+    preconditions: Preconditions | None = None
+    dryRun: list[str] | None = None
+
+    @property
+    def policy(self) -> str:
+        """The propagation policy; Background when nothing is said."""
+        if self.propagationPolicy:
+            return self.propagationPolicy
+        return "Orphan" if self.orphanDependents else "Background"
+
+
+BACKGROUND = DeleteOptions()
+
+
+class Deleter:
+    """Answers delete and deletecollection; also the hands of whoever deletes in the background."""
+
+    def __init__(self, store: Store, renderings: Renderings, clock: Callable[[], float] = time.time) -> None:
+        self._store, self._renderings, self._clock = store, renderings, clock
+
+    def delete(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        """DELETE of one object."""
+        options = read_options(request)
+        entry = self._store.get(resource.key, target.namespace, target.name)
+        if entry is None:
+            raise not_found(resource.group, resource.plural, target.name)
+        check_preconditions(options, entry, resource)
+        if request.dry_run or options.dryRun:
+            return self._answer(request, resource, entry, gone=True)
+        last, gone = self.remove(resource, entry, options)
+        return self._answer(request, resource, last, gone)
+
+    def _answer(self, request: Request, resource: Resource, entry: Entry, gone: bool) -> Response:
+        if not gone or resource.delete_returns_object:
+            return Response(self._renderings.choose(request, resource, ONE).one(entry))
+        details = details_of(resource.group, resource.plural, entry.name) | {"uid": entry.uid}
+        return json_response(success(details))
+
+    def delete_collection(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        """DELETE of all objects that a selection fits; answers the list of them."""
+        options = read_options(request)
+        rendering = self._renderings.choose(request, resource, MANY)
+        chosen = selection(request, target, resource)
+        entries = list(select(self._store.collection(resource.key).scan(chosen.namespace), chosen))
+        if not (request.dry_run or options.dryRun):
+            entries = [self.remove(resource, entry, options)[0] for entry in entries]
+        return Response(rendering.many(entries, {"resourceVersion": str(self._store.revision)}))
+
+    def remove(self, resource: Resource, entry: Entry, options: DeleteOptions = BACKGROUND) -> tuple[Entry, bool]:
+        """Deletes an object or begins to; answers its last state and whether it is gone."""
+        body = entry.object()
+        if resource.key == "namespaces":
+            return self._namespace(resource, entry, body)
+        finalizers = finalizers_after(body, options)
+        grace = grace_of(body, options) if resource.key == "pods" else 0
+        meta = body["metadata"]
+        if "deletionTimestamp" in meta:
+            return self._again(resource, entry, body, grace, finalizers)
+        bound_pod = resource.key == "pods" and "nodeName" in body.get("spec", {})
+        if grace == 0 and not finalizers and not bound_pod:
+            return self._store.remove(resource.key, entry).new, True
+        self._mark(body, grace, finalizers)
+        return self._go_on(resource, entry, body)
+
+    def _namespace(self, resource: Resource, entry: Entry, body: Json) -> tuple[Entry, bool]:
+        meta = body["metadata"]
+        if "deletionTimestamp" in meta:
+            return entry, False
+        meta["deletionTimestamp"] = format_time(self._clock())
+        body["metadata"] = ordered_meta(meta)
+        body.setdefault("status", {})["phase"] = "Terminating"
+        return self._go_on(resource, entry, body)
+
+    def _again(
+        self, resource: Resource, entry: Entry, body: Json, grace: int, finalizers: list[str]
+    ) -> tuple[Entry, bool]:
+        """A further delete: a shorter grace counts, a longer one does not."""
+        meta = body["metadata"]
+        before = meta.get("deletionGracePeriodSeconds", 0)
+        if grace >= before and finalizers == meta.get("finalizers", []):
+            return entry, False
+        if grace < before:
+            began = (parse_time(meta["deletionTimestamp"]) or self._clock()) - before
+            meta["deletionTimestamp"] = format_time(began + grace if grace else self._clock())
+            meta["deletionGracePeriodSeconds"] = grace
+        set_finalizers(meta, finalizers)
+        return self._go_on(resource, entry, body)
+
+    def _mark(self, body: Json, grace: int, finalizers: list[str]) -> None:
+        meta = body["metadata"]
+        meta["deletionTimestamp"] = format_time(self._clock() + grace)
+        meta["deletionGracePeriodSeconds"] = grace
+        if meta.get("generation"):
+            meta["generation"] += 1
+        set_finalizers(meta, finalizers)
+        body["metadata"] = ordered_meta(meta)
+
+    def _go_on(self, resource: Resource, entry: Entry, body: Json) -> tuple[Entry, bool]:
+        """Stores the marked object; it goes when nothing holds it."""
+        event = self._store.put(resource.key, body, entry.managed_fields)
+        if is_removable(body):
+            return self._store.remove(resource.key, event.new).new, True
+        return event.new, False
+
+
+def ordered_meta(meta: Json) -> Json:
+    """Metadata in Kubernetes' order."""
+    return {key: meta[key] for key in META_ORDER if key in meta}
+
+
+def set_finalizers(meta: Json, finalizers: list[str]) -> None:
+    """The finalizers of an object, left out when there are none."""
+    meta.pop("finalizers", None)
+    if finalizers:
+        meta["finalizers"] = finalizers
+
+
+def finalizers_after(body: Json, options: DeleteOptions) -> list[str]:
+    """The finalizers with the one that the policy asks for."""
+    found = list(body["metadata"].get("finalizers", ()))
+    wanted = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(options.policy)
+    if wanted and wanted not in found:
+        found.append(wanted)
+    return found
+
+
+def grace_of(pod: Json, options: DeleteOptions) -> int:
+    """How long a pod may take to end: nothing when no node runs it."""
+    spec, phase = pod.get("spec", {}), pod.get("status", {}).get("phase")
+    if "nodeName" not in spec or phase in FINISHED:
+        return 0
+    asked = options.gracePeriodSeconds
+    if asked is None:
+        asked = pod["metadata"].get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
+    return max(0, int(asked))
+
+
+def read_options(request: Request) -> DeleteOptions:
+    """Delete options from the query and the body; the body wins. Raises 400 and 422."""
+    found: Json = {}
+    query = request.query
+    if "gracePeriodSeconds" in query:
+        found["gracePeriodSeconds"] = number(query["gracePeriodSeconds"])
+    for field in ("propagationPolicy",):
+        if query.get(field):
+            found[field] = query[field]
+    if request.body:
+        found |= body_options(request)
+    try:
+        options = msgspec.convert(found, DeleteOptions)
+    except msgspec.ValidationError as error:
+        raise bad_request(f"DeleteOptions cannot be handled: {error}") from error
+    if options.policy not in POLICIES:
+        allowed = (*POLICIES, "nil")
+        raise invalid_options("DeleteOptions", unsupported_value("propagationPolicy", options.policy, allowed))
+    return options
+
+
+def body_options(request: Request) -> Json:
+    """Delete options of a body."""
+    if request.headers.get("content-type", "").startswith(PROTOBUF_TYPE):
+        from ..codec.protobuf import decode  # late: only old clients send it
+
+        return decode(request.body, "DeleteOptions")
+    try:
+        found = msgspec.json.decode(nesting.checked(request.body))
+    except msgspec.DecodeError as error:
+        raise bad_request(f"error decoding DeleteOptions: {error}") from error
+    if not isinstance(found, dict):
+        raise bad_request("error decoding DeleteOptions: not an object")
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def number(text: str) -> int:
+    """A number from the query. Raises 400."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+
+
+def check_preconditions(options: DeleteOptions, entry: Entry, resource: Resource) -> None:
+    """Raises 409 when a precondition does not hold."""
+    wanted = options.preconditions
+    if wanted is None:
+        return
+    for what, value, actual in (
+        ("UID", wanted.uid, entry.uid),
+        ("ResourceVersion", wanted.resourceVersion, str(entry.revision)),
+    ):
+        if value is not None and value != actual:
+            why = f"the {what} in the precondition ({value}) does not match the {what} in record ({actual}). "
+            why += "The object might have been deleted and then recreated"
+            if what == "ResourceVersion":
+                why = why.replace("deleted and then recreated", "modified")
+            raise conflict(resource.group, resource.kind, entry.name, why)

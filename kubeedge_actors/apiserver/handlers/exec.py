@@ -1,0 +1,173 @@
+"""`pods/exec`: the API's side. The connection of a client who asks for an upgrade is handed, byte by byte, to whoever serves the container."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from kubeedge_actors.errors import DriverError
+
+from ..errors import ApiError, Json, bad_request
+from ..request import Request
+from .logs import container_of, unavailable
+
+RETRY_SECONDS = 0.02
+"""Seconds after which a client who was stopped for writing too fast is listened to again."""
+FORWARDED_HEADERS = ("upgrade", "connection", "sec-websocket-", "x-stream-protocol-version")
+
+
+class Duplex(Protocol):
+    """A stream of bytes in both directions that never blocks. Any thread."""
+
+    def read(self, timeout: float | None = None) -> bytes | None:
+        """What came; b"": nothing within `timeout` seconds, None: the end. DriverError: it broke, or was refused."""
+
+    def write(self, data: bytes) -> None:
+        """Send this."""
+
+    def congested(self) -> bool:
+        """Whether to send nothing more for now."""
+
+    def close(self) -> None:
+        """Enough. Idempotent."""
+
+    def on_change(self, callback: Callable[[], None] | None) -> None:
+        """Have `callback` called when `read` has something new to say, and now."""
+
+
+class ExecQuery(msgspec.Struct, frozen=True):
+    """Which container, and the request to carry there: `query` is the query string, `headers` those of the upgrade."""
+
+    namespace: str
+    pod: str
+    node: str
+    container: str
+    method: str
+    query: str
+    headers: Mapping[str, list[str]]
+
+
+ExecSource = Callable[[ExecQuery], Duplex]
+
+
+class Upgrade(msgspec.Struct):
+    """An answer that is whatever `duplex` says, from the status line on."""
+
+    duplex: Duplex
+
+
+def exec_answer(request: Request, pod: Json, source: ExecSource | None) -> Upgrade:
+    """The answer to a request for a command in a container. Raises 400, 501, 503."""
+    meta, spec = pod["metadata"], pod.get("spec", {})
+    if not spec.get("nodeName"):
+        raise bad_request(f"pod {meta['name']} does not have a host assigned")
+    if "upgrade" not in request.headers:
+        raise bad_request("Upgrade request required")
+    if source is None:
+        raise ApiError(501, "NotImplemented", "exec is not served by this API server")
+    container = container_of(request, meta["name"], spec)
+    headers = {name.title(): [value] for name, value in request.headers.items() if name.startswith(FORWARDED_HEADERS)}
+    query = ExecQuery(
+        meta["namespace"], meta["name"], spec["nodeName"], container, request.method, request.query_string, headers
+    )
+    try:
+        return Upgrade(source(query))
+    except DriverError as error:
+        raise unavailable(error) from error
+
+
+class Pipe(asyncio.Protocol):
+    """Joins a client's connection and a Duplex; `gone` is called when it is over."""
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        duplex: Duplex,
+        loop: asyncio.AbstractEventLoop,
+        gone: Callable[[Pipe], None],
+    ) -> None:
+        self._transport, self._duplex, self._loop, self._gone = transport, duplex, loop, gone
+        self._answered = self._paused = False
+
+    def begin(self) -> None:
+        """Go on from here."""
+        self._duplex.on_change(self._alarm)
+
+    def _alarm(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and this connection with it
+            self._loop.call_soon_threadsafe(self._pump)
+
+    def data_received(self, data: bytes) -> None:
+        """From the client."""
+        self._duplex.write(data)
+        if self._duplex.congested():
+            self._transport.pause_reading()
+            self._loop.call_later(RETRY_SECONDS, self._listen)
+
+    def _listen(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self._duplex.congested():
+            self._loop.call_later(RETRY_SECONDS, self._listen)
+        else:
+            self._transport.resume_reading()
+
+    def _pump(self) -> None:
+        """To the client, as long as it takes it."""
+        try:
+            while not (self._paused or self._transport.is_closing()):
+                data = self._duplex.read(0)
+                if data is None:
+                    self._transport.close()
+                elif data:
+                    self._answered = True
+                    self._transport.write(data)
+                else:
+                    return
+        except DriverError as error:
+            if not self._answered:
+                self._transport.write(error_bytes(unavailable(error)))
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        """The client is slow."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._paused = False
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left, or we have hung up."""
+        self._duplex.on_change(None)
+        self._duplex.close()
+        self._gone(self)
+
+    def shutdown(self) -> None:
+        """The server ends."""
+        self._transport.close()
+
+
+def error_bytes(error: ApiError) -> bytes:
+    """A whole HTTP answer."""
+    body = msgspec.json.encode(error.body())
+    head = f"HTTP/1.1 {error.code} {HTTPStatus(error.code).phrase}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+def upgrade_connection(protocol: Any, duplex: Duplex) -> None:
+    """Hand the connection of a uvicorn protocol, in the middle of a request, to `duplex`."""
+    connections: set[Any] = protocol.connections
+    pipe = Pipe(cast(asyncio.Transport, protocol.transport), duplex, protocol.loop, connections.discard)
+    protocol.cycle.disconnected = True  # uvicorn expects no answer any more
+    protocol.transport.set_protocol(pipe)
+    connections.discard(protocol)
+    connections.add(pipe)
+    protocol.transport.resume_reading()
+    pipe.begin()

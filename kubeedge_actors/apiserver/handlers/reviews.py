@@ -1,0 +1,60 @@
+"""Reviews: may I, what may I, who am I. They are answered and never stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kubeedge_actors.kubernetes.time import format_time
+
+from ..auth import KNOWN_PATHS, User
+from ..codec.decoder import ObjectDecoder
+from ..errors import Json
+from ..registry.builtin import Resource
+from ..request import Request, Response, json_response
+
+EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+OWN_RULES = [
+    {
+        "verbs": ["create"],
+        "apiGroups": ["authorization.k8s.io"],
+        "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+    },
+    {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]},
+]
+
+
+class Reviews:
+    """Answers the creation of reviews."""
+
+    def __init__(self, intake: ObjectDecoder, clock: Callable[[], float] = time.time) -> None:
+        self._intake, self._clock = intake, clock
+
+    def create(self, request: Request, resource: Resource) -> Response:
+        """POST of a review."""
+        body = self._intake.prune(self._intake.decode(request, resource), resource).body
+        head: Json = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {}}
+        if resource.plural == "selfsubjectreviews":
+            head["metadata"] = {"creationTimestamp": format_time(self._clock())}
+            return json_response({**head, "status": {"userInfo": request.user.info()}}, 201)
+        spec = body.get("spec", {})
+        if resource.plural == "selfsubjectrulesreviews":
+            return json_response({**head, "spec": {}, "status": rules(request.user)}, 201)
+        return json_response({**head, "spec": spec, "status": {"allowed": allowed(request.user, spec)}}, 201)
+
+
+def allowed(user: User, spec: Json) -> bool:
+    """Whether the asked action is allowed."""
+    if user.administrator:
+        return True
+    path = spec.get("nonResourceAttributes", {}).get("path", "")
+    return any(path == known or path.startswith(known + "/") for known in KNOWN_PATHS)
+
+
+def rules(user: User) -> Json:
+    """All that a user may do."""
+    paths = [{"verbs": ["get"], "nonResourceURLs": [part for path in KNOWN_PATHS for part in (path, path + "/*")]}]
+    resources = [*OWN_RULES, EVERYTHING] if user.administrator else OWN_RULES
+    if user.administrator:
+        paths.insert(0, {"verbs": ["*"], "nonResourceURLs": ["*"]})
+    return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}

@@ -1,0 +1,152 @@
+"""Subresources that are more than a part of their object: scale, binding, eviction, finalize."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from kubeedge_actors.kubernetes.time import format_time
+
+from ..codec.decoder import ObjectDecoder
+from ..errors import (
+    Json,
+    bad_request,
+    conflict,
+    details_of,
+    invalid,
+    invalid_value,
+    method_not_allowed,
+    required,
+    success,
+)
+from ..patch.dispatch import Patcher
+from ..registry.builtin import Resource
+from ..registry.registry import Registry
+from ..request import Request, Response, json_response
+from ..request_info import RequestInfo
+from ..storage.store import Store
+from ..strategies.workloads import selector_text
+from .delete import DeleteOptions, Deleter, Preconditions, check_preconditions
+from .write import Writer
+
+BINDING = Resource("", "v1", "bindings", "Binding", type="Binding")
+EVICTION = Resource("policy", "v1", "evictions", "Eviction", type="Eviction")
+SCALE = Resource("autoscaling", "v1", "scales", "Scale", type="Scale")
+
+
+class Subresources:
+    """Answers requests to subresources; `status` is the Writer's."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        intake: ObjectDecoder,
+        patcher: Patcher,
+        writer: Writer,
+        remover: Deleter,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._registry, self._intake, self._patcher = (store, registry, intake, patcher)
+        self._writer, self._remover, self._clock = writer, remover, clock
+
+    def scale(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        """GET, PUT and PATCH of scale."""
+        entry = self._writer.entry(target, resource)
+        if request.method == "GET":
+            return json_response(scale_of(entry.object()))
+        if request.method == "PUT":
+            given = self._intake.prune(self._intake.decode(request, SCALE), SCALE).body
+        else:
+            given = self._patcher.change(request, SCALE)(scale_of(entry.object()))
+        wanted = given.get("spec", {}).get("replicas", 0)
+        if not isinstance(wanted, int) or wanted < 0:
+            complaint = invalid_value("spec.replicas", wanted, "must be greater than or equal to 0")
+            raise invalid("autoscaling", "Scale", target.name, [complaint])
+        version = (given.get("metadata") or {}).get("resourceVersion", "")
+
+        def scaled(old: Json) -> Json:
+            meta = {**old["metadata"], "resourceVersion": version or old["metadata"]["resourceVersion"]}
+            return {**old, "metadata": meta, "spec": {**old.get("spec", {}), "replicas": wanted}}
+
+        answer = self._writer.change(request, target, resource, scaled, {})
+        return json_response(scale_of(msgspec.json.decode(answer.body)))
+
+    def bind(self, request: Request, target: RequestInfo) -> Response:
+        """POST of a binding, to a pod or to the namespace's bindings."""
+        given = self._intake.prune(self._intake.decode(request, BINDING), BINDING).body
+        name = target.name if target.plural == "pods" else (given.get("metadata") or {}).get("name", "")
+        where = given.get("target", {})
+        if not where.get("name"):
+            raise invalid("", "Binding", name, [required("target.name")])
+        if where.get("kind") not in (None, "", "Node"):
+            raise bad_request(f"a pod cannot be bound to a {where['kind']}")
+        pods = self._pods()
+        pod = RequestInfo("", "v1", "pods", target.namespace, name)
+        entry = self._writer.entry(pod, pods)
+        body = entry.object()
+        uid = (given.get("metadata") or {}).get("uid")
+        check_preconditions(DeleteOptions(preconditions=Preconditions(uid=uid or None)), entry, pods)
+        if "deletionTimestamp" in body["metadata"]:
+            raise conflict("", "pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host")
+        if body["spec"].get("nodeName"):
+            why = f'pod {name} is already assigned to node "{body["spec"]["nodeName"]}"'
+            raise conflict("", "pods/binding", name, why)
+        if not request.dry_run:
+            self._store.put("pods", bound(body, where["name"], format_time(self._clock())), entry.managed_fields)
+        return json_response(success(code=201), 201)
+
+    def evict(self, request: Request, target: RequestInfo) -> Response:
+        """POST of an eviction: a delete with the options in the body."""
+        given = self._intake.prune(self._intake.decode(request, EVICTION), EVICTION).body
+        pods = self._pods()
+        entry = self._writer.entry(target, pods)
+        try:
+            options = msgspec.convert(given.get("deleteOptions") or {}, DeleteOptions)
+        except msgspec.ValidationError as error:
+            raise bad_request(f"DeleteOptions cannot be handled: {error}") from error
+        check_preconditions(options, entry, pods)
+        if not (request.dry_run or options.dryRun):
+            self._remover.remove(pods, entry, options)
+        return json_response(success(code=201), 201)
+
+    def finalize(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        """PUT of a namespace's finalizers."""
+        if request.method != "PUT":
+            raise method_not_allowed()
+        given = self._intake.prune(self._intake.decode(request, resource), resource).body
+        wanted = given.get("spec", {}).get("finalizers", [])
+
+        def finalized(old: Json) -> Json:
+            spec = {key: value for key, value in old.get("spec", {}).items() if key != "finalizers"}
+            return {**old, "spec": {**spec, **({"finalizers": wanted} if wanted else {})}}
+
+        return self._writer.change(request, target, resource, finalized, {})
+
+    def _pods(self) -> Resource:
+        found = self._registry.find("", "v1", "pods")
+        if found is None:
+            raise bad_request(f"no {details_of('', 'pods')} are served")
+        return found
+
+
+def scale_of(body: Json) -> Json:
+    """The Scale of a workload."""
+    spec, status = body.get("spec", {}), body.get("status", {})
+    fields = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    found: Json = {"replicas": status.get("replicas", 0)}
+    if text := selector_text(spec.get("selector", {})):
+        found["selector"] = text
+    wanted = {"replicas": spec["replicas"]} if spec.get("replicas") else {}
+    meta = {field: body["metadata"][field] for field in fields if field in body["metadata"]}
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": wanted, "status": found}
+
+
+def bound(pod: Json, node: str, now: str) -> Json:
+    """The pod on its node, and scheduled."""
+    status = pod.get("status", {})
+    conditions = [c for c in status.get("conditions", ()) if c.get("type") != "PodScheduled"]
+    conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now})
+    return {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": {**status, "conditions": conditions}}

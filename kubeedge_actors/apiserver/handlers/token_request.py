@@ -1,0 +1,71 @@
+"""Tokens of service accounts: made on request, known to nobody else; this server does not take them as credentials."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from kubeedge_actors.kubernetes.time import format_time
+
+from ..codec.decoder import ObjectDecoder
+from ..errors import Json, invalid, invalid_value
+from ..registry.builtin import Resource
+from ..request import Request, Response, json_response
+from ..storage.entry import Entry
+
+AUDIENCE = "https://kubernetes.default.svc.cluster.local"
+MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 600, 3600, 1 << 32
+REQUEST = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest", type="TokenRequest")
+
+
+class TokenRequests:
+    """Answers POST to `serviceaccounts/<name>/token`. The key lives as long as the server."""
+
+    def __init__(self, intake: ObjectDecoder, clock: Callable[[], float] = time.time) -> None:
+        self._intake, self._clock, self._key = intake, clock, secrets.token_bytes(32)
+
+    def create(self, request: Request, account: Entry) -> Response:
+        """A TokenRequest with its token. Raises 422 for a life that is too short."""
+        body = self._intake.prune(self._intake.decode(request, REQUEST), REQUEST).body
+        spec = body.get("spec", {})
+        seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
+        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+            complaint = invalid_value(
+                "spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"
+            )
+            raise invalid("authentication.k8s.io", "TokenRequest", "", [complaint])
+        now = int(self._clock())
+        audiences = spec.get("audiences") or [AUDIENCE]
+        claims = {"aud": audiences, "iat": now, "nbf": now, "exp": now + seconds, "sub": subject(account)}
+        spec = {**spec, "audiences": audiences, "expirationSeconds": seconds}
+        status = {"token": self._signed(claims), "expirationTimestamp": format_time(now + seconds)}
+        head = {"kind": REQUEST.kind, "apiVersion": REQUEST.api_version}
+        meta = {"name": account.name, "namespace": account.namespace, "creationTimestamp": format_time(now)}
+        return json_response({**head, "metadata": meta, "spec": spec, "status": status}, 201)
+
+    def _signed(self, claims: Json) -> str:
+        """A JSON web token, HS256."""
+        parts = [part({"alg": "HS256", "typ": "JWT"}), part(claims)]
+        signature = hmac.new(self._key, ".".join(parts).encode(), hashlib.sha256).digest()
+        return ".".join([*parts, unpadded(signature)])
+
+
+def subject(account: Entry) -> str:
+    """The user that a service account is."""
+    return f"system:serviceaccount:{account.namespace}:{account.name}"
+
+
+def part(content: Json) -> str:
+    """One part of a JSON web token."""
+    return unpadded(msgspec.json.encode(content))
+
+
+def unpadded(data: bytes) -> str:
+    """URL-safe base64 without padding."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -1,0 +1,284 @@
+"""Create, update and patch: from a request to a stored object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from ..codec.decoder import DecodedObject, ObjectDecoder, strict_error, strictness, warnings
+from ..codec.response import ONE, Renderings
+from ..errors import (
+    MODIFIED,
+    ApiError,
+    FieldError,
+    Json,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    invalid_value,
+    method_not_allowed,
+    not_found,
+)
+from ..patch.dispatch import Patcher
+from ..registry.builtin import Resource
+from ..registry.object_meta import created, is_removable, is_unchanged, new_finalizers, update_generation, updated
+from ..request import Request, Response
+from ..request_info import RequestInfo
+from ..storage.entry import Entry
+from ..storage.store import Store
+from ..strategies.validation import metadata as metadata_complaints
+
+# Built-in kinds whose status writes also take labels and the like.
+STATUS_WITH_METADATA = frozenset({"pods", "nodes", "namespaces"})
+Change = Callable[[Json], Json]
+
+
+class Writer:
+    """Answers create, update and patch."""
+
+    def __init__(
+        self,
+        store: Store,
+        intake: ObjectDecoder,
+        patcher: Patcher,
+        renderings: Renderings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._intake, self._patcher = store, intake, patcher
+        self._renderings, self._clock = renderings, clock
+
+    def create(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        """POST."""
+        if resource.namespaced != bool(target.namespace):
+            raise method_not_allowed()
+        body = self._intake.decode(request, resource)
+        return self.create_object(request, target.namespace, resource, body)
+
+    def create_object(self, request: Request, namespace: str, resource: Resource, body: Json) -> Response:
+        """Stores a new object of the right kind; it is checked and defaulted first."""
+        shaped = self._decoded(request, resource, body)
+        self._check_new(shaped.body, namespace)
+        new = created(resource, shaped.body, namespace, self._clock())
+        if namespace:
+            self._check_namespace(namespace, resource, new)
+        self._complete(resource, new)
+        name = new["metadata"].get("name", "")
+        self._raise_invalid(resource, name, self._intake.validate(new, resource))
+        if self._store.get(resource.key, namespace, name) is not None:
+            raise already_exists(resource.group, resource.plural, name)
+        return self._store_new(request, resource, new, None, warnings(shaped.unknown))
+
+    def _store_new(
+        self, request: Request, resource: Resource, new: Json, managed_fields: bytes | None, headers: dict[str, str]
+    ) -> Response:
+        rendering = self._renderings.choose(request, resource, ONE)
+        if request.dry_run:
+            return Response(rendering.one(unstored(new)), 201, headers=headers)
+        event = self._store.put(resource.key, new, managed_fields)
+        return Response(rendering.one(event.new), 201, headers=headers)
+
+    def _complete(self, resource: Resource, new: Json) -> None:
+        """What only a creation does, and defaults."""
+        if not resource.custom:
+            self._intake.strategy(resource).prepare(new)
+        elif resource.has_status:
+            new.pop("status", None)
+        self._intake.default(new, resource)
+
+    def _decoded(self, request: Request, resource: Resource, body: Json) -> DecodedObject:
+        shaped = self._intake.prune(body, resource)
+        mode = strictness(request)
+        if shaped.unknown and mode == "Strict":
+            text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            raise bad_request(text + strict_error(shaped.unknown))
+        if mode == "Ignore":
+            shaped.unknown.clear()
+        return shaped
+
+    def _check_new(self, body: Json, namespace: str) -> None:
+        meta = body.get("metadata") or {}
+        check_namespace_field(meta, namespace)
+        if meta.get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+
+    def _check_namespace(self, namespace: str, resource: Resource, new: Json) -> None:
+        home = self._store.get("namespaces", "", namespace)
+        if home is None:
+            raise not_found("", "namespaces", namespace)
+        if home.fields.get("status.phase") == "Terminating":
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            text = f"namespace {namespace} is being terminated"
+            cause = FieldError("metadata.namespace", "NamespaceTerminating", text)
+            raise forbidden(resource.group, resource.plural, new["metadata"].get("name", ""), why, [cause])
+
+    def update(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        """PUT."""
+        body = self._intake.decode(request, resource)
+        meta = body.get("metadata") or {}
+        name = meta.get("name", target.name) or target.name
+        check_name(name, target)
+        check_namespace_field(meta, target.namespace)
+        if self._store.get(resource.key, target.namespace, target.name) is None and resource.allow_create_on_update:
+            body["metadata"] = {**meta, "name": name}
+            body["metadata"].pop("resourceVersion", None)
+            return self.create_object(request, target.namespace, resource, body)
+        if resource.custom and not meta.get("resourceVersion") and not target.subresource:
+            error = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            self.entry(target, resource)
+            raise invalid(resource.group, resource.plural, target.name, [error])
+        shaped = self._decoded(request, resource, body)
+        return self.change(request, target, resource, lambda old: shaped.body, warnings(shaped.unknown))
+
+    def patch(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        """PATCH."""
+        if self._patcher.is_apply(request):
+            return self._apply(request, target, resource)
+        change = self._patcher.change(request, resource)
+        headers: dict[str, str] = {}
+
+        def patched(old: Json) -> Json:
+            shaped = self._intake.prune(change(old), resource)
+            if shaped.unknown and strictness(request) == "Strict":
+                shown = request.body.decode(errors="replace")
+                error = invalid_value("patch", shown, strict_error(shaped.unknown))
+                raise invalid(resource.group, resource.kind, target.name, [error])
+            headers.update(warnings(shaped.unknown) if strictness(request) == "Warn" else {})
+            return shaped.body
+
+        if self._store.get(resource.key, target.namespace, target.name) is None and resource.allow_create_on_update:
+            start = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"name": target.name}}
+            return self.create_object(request, target.namespace, resource, change(start))
+        return self.change(request, target, resource, patched, headers)
+
+    def _apply(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
+        entry = self._store.get(resource.key, target.namespace, target.name)
+        applied = self._patcher.apply(request, target, resource, entry)
+        shaped = self._decoded(request, resource, applied.body)
+        headers = warnings(shaped.unknown)
+        if entry is not None:
+            return self.change(request, target, resource, lambda old: shaped.body, headers, applied.managed_fields)
+        if target.subresource:
+            raise not_found(resource.group, resource.plural, target.name)
+        new = created(resource, shaped.body, target.namespace, self._clock())
+        if target.namespace:
+            self._check_namespace(target.namespace, resource, new)
+        self._complete(resource, new)
+        self._raise_invalid(resource, target.name, self._intake.validate(new, resource))
+        return self._store_new(request, resource, new, applied.managed_fields, headers)
+
+    def entry(self, target: RequestInfo, resource: Resource) -> Entry:
+        """The object of a path. Raises 404."""
+        entry = self._store.get(resource.key, target.namespace, target.name)
+        if entry is None:
+            raise not_found(resource.group, resource.plural, target.name)
+        return entry
+
+    def change(
+        self,
+        request: Request,
+        target: RequestInfo,
+        resource: Resource,
+        change: Change,
+        headers: dict[str, str],
+        managed_fields: bytes | None = None,
+    ) -> Response:
+        """Stores what `change` makes of an object, unless nothing changes. Raises 404, 409, 422."""
+        entry = self.entry(target, resource)
+        old = entry.object()
+        given = change(entry.object())
+        check_preconditions(given, old, resource)
+        new = self._next(target, resource, given, old)
+        rendering = self._renderings.choose(request, resource, ONE)
+        managed_fields = (
+            self._patcher.managed_fields_after(entry, new, request, target, resource)
+            if managed_fields is None
+            else managed_fields
+        )
+        if is_unchanged(new, old) and managed_fields == entry.managed_fields:
+            return Response(rendering.one(entry), headers=headers)
+        if request.dry_run:
+            return Response(rendering.one(unstored(new)), headers=headers)
+        return Response(rendering.one(self.store_change(resource, entry, new, managed_fields)), headers=headers)
+
+    def _next(self, target: RequestInfo, resource: Resource, given: Json, old: Json) -> Json:
+        if target.subresource == "status":
+            new = status_change(resource, given, old)
+            if not resource.custom:
+                self._intake.default(new, resource)
+            complaints = [*metadata_complaints(new["metadata"], False), *new_finalizers(new, old)]
+            complaints.extend(self._intake.validate(new, resource) if resource.custom else ())
+            self._raise_invalid(resource, target.name, complaints)
+            return new
+        new = updated(resource, given, old)
+        if resource.has_status:
+            new.pop("status", None)
+            if "status" in old:
+                new["status"] = old["status"]
+        self._intake.default(new, resource)
+        complaints = [*self._intake.validate(new, resource), *new_finalizers(new, old)]
+        if not resource.custom:
+            complaints.extend(self._intake.strategy(resource).validate_update(new, old))
+        self._raise_invalid(resource, target.name, complaints)
+        update_generation(resource, new, old)
+        return new
+
+    def store_change(self, resource: Resource, entry: Entry, new: Json, managed_fields: bytes | None) -> Entry:
+        """Stores the next version; an object that only waited for its finalizers goes."""
+        event = self._store.put(resource.key, new, managed_fields)
+        if is_removable(new):
+            event = self._store.remove(resource.key, event.new)
+        return event.new
+
+    def _raise_invalid(self, resource: Resource, name: str, errors: list[FieldError]) -> None:
+        if errors:
+            raise invalid(resource.group, resource.kind, name, errors)
+
+
+def status_change(resource: Resource, given: Json, old: Json) -> Json:
+    """The object with another status; of pods and nodes also with other labels and the like."""
+    new = updated(resource, given, old) if resource.key in STATUS_WITH_METADATA else old
+    kept = {key: value for key, value in old.items() if key not in ("metadata", "status")}
+    new = {**kept, "metadata": new["metadata"]}
+    if "status" in given:
+        new["status"] = given["status"]
+    return new
+
+
+def unstored(body: Json) -> Entry:
+    """What a dry run shows: the object without a version."""
+    meta = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
+    data = msgspec.json.encode({**body, "metadata": meta})
+    return Entry(meta.get("namespace", ""), meta.get("name", ""), meta.get("uid", ""), 0, data, {}, {})
+
+
+def check_name(name: str, target: RequestInfo) -> None:
+    """The body's name is the path's."""
+    if name != target.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
+
+
+def check_namespace_field(meta: Json, namespace: str) -> None:
+    """The body's namespace is the path's."""
+    if namespace and meta.get("namespace") not in (None, "", namespace):
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def check_preconditions(given: Json, old: Json, resource: Resource) -> None:
+    """The version and the uid that the client knows are still those of the object."""
+    meta, known = given.get("metadata") or {}, old["metadata"]
+    name = known["name"]
+    check = RequestInfo(resource.group, resource.version, resource.plural, known.get("namespace", ""), name)
+    check_name(meta.get("name") or name, check)
+    uid = meta.get("uid")
+    if uid and uid != known["uid"]:
+        key = "/".join(part for part in ("/registry", resource.plural, check.namespace, name) if part)
+        why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        why += f"Precondition failed: UID in precondition: {uid}, UID in object meta: {known['uid']}"
+        raise conflict(resource.group, resource.plural, name, why)
+    version = meta.get("resourceVersion")
+    if version and version not in ("0", known["resourceVersion"]):
+        raise conflict(resource.group, resource.plural, name, MODIFIED)

@@ -1,0 +1,120 @@
+"""Server-side apply: who owns which field, conflicts, and what an apply makes of an object."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import msgspec
+
+from ..errors import ApiError, Json
+from ..registry.object_meta import is_equal
+from ..storage.entry import Entry
+from .field_set import MISSING, FieldsOf, Path, Walk, remove, shown
+
+BEFORE_FIRST_APPLY = "before-first-apply"
+
+
+class FieldManager(msgspec.Struct, frozen=True, order=True):
+    """Somebody who writes: its name, how it writes (Apply or Update), and through which subresource."""
+
+    name: str
+    operation: str
+    subresource: str = ""
+
+
+class ManagedFields:
+    """Which manager owns which paths of one object."""
+
+    def __init__(self, walk: Walk, kind: str, sets: dict[FieldManager, set[Path]]) -> None:
+        self._walk, self._kind, self.sets = walk, kind, sets
+
+    @classmethod
+    def of(cls, entry: Entry | None, kind: str, fields_of: FieldsOf) -> ManagedFields:
+        """The owners of a stored object; what nobody has applied yet belongs to whoever wrote it before."""
+        walk = Walk(fields_of)
+        if entry is None:
+            return cls(walk, kind, {})
+        if entry.managed_fields is None:
+            body = {key: value for key, value in entry.object().items() if key != "status"}
+            return cls(walk, kind, {FieldManager(BEFORE_FIRST_APPLY, "Update"): set(walk.leaves(body, kind))})
+        stored = msgspec.json.decode(entry.managed_fields, type=list[tuple[FieldManager, list[Path]]])
+        return cls(walk, kind, {manager: set(paths) for manager, paths in stored})
+
+    def encode(self) -> bytes:
+        """JSON that is the same for the same owners."""
+        return msgspec.json.encode([(manager, sorted(self.sets[manager])) for manager in sorted(self.sets)])
+
+    def after_update(self, old: Json, new: Json, name: str, subresource: str) -> ManagedFields:
+        """Owners after a write that was no apply: what changed belongs to the writer alone."""
+        before, after = self._walk.leaves(old, self._kind), self._walk.leaves(new, self._kind)
+        changed = {path for path, value in after.items() if not same_value(before.get(path, MISSING), value)}
+        gone = {path for path in before if path not in after}
+        sets = {manager: paths - changed - gone for manager, paths in self.sets.items()}
+        if changed:
+            writer = FieldManager(name, "Update", subresource)
+            sets[writer] = sets.get(writer, set()) | changed
+        return ManagedFields(self._walk, self._kind, {manager: paths for manager, paths in sets.items() if paths})
+
+    def conflicts(self, manager: FieldManager, wanted: dict[Path, object], old: Json) -> dict[FieldManager, list[Path]]:
+        """Paths of other managers that an apply would change."""
+        current = self._walk.leaves(old, self._kind)
+        differing = {path for path, value in wanted.items() if not same_value(current.get(path, MISSING), value)}
+        found = {other: sorted(paths & differing) for other, paths in self.sets.items() if other != manager}
+        return {other: paths for other, paths in sorted(found.items()) if paths}
+
+    def apply(self, old: Json | None, config: Json, manager: FieldManager, force: bool) -> tuple[Json, ManagedFields]:
+        """The object and its owners after an apply. Raises 409."""
+        wanted = self._walk.leaves(config, self._kind)
+        sets = {other: set(paths) for other, paths in self.sets.items()}
+        if old is None:
+            body = config
+        else:
+            conflicting = self.conflicts(manager, wanted, old)
+            if conflicting and not force:
+                raise conflict(conflicting, config["apiVersion"])
+            for other, paths in conflicting.items():
+                sets[other] -= set(paths)
+            others = set().union(*(paths for other, paths in sets.items() if other != manager))
+            start = deepcopy(old)
+            # Only what is a leaf now: others may have filled a container that the manager applied empty.
+            dropped = (sets.get(manager, set()) & set(self._walk.leaves(old, self._kind))) - set(wanted) - others
+            for path in sorted(dropped, key=deepest_first):
+                remove(start, path)
+            body = self._walk.merge(start, config, self._kind)
+        sets[manager] = set(wanted)
+        kept = {other: paths for other, paths in sets.items() if paths or other == manager}
+        return body, ManagedFields(self._walk, self._kind, kept)
+
+
+def applied_object(
+    owners: ManagedFields, old: Json | None, config: Json, name: str, subresource: str, force: bool
+) -> tuple[Json, ManagedFields]:
+    """What a server-side apply of `config` by the manager `name` makes of an object (None: there is none yet)."""
+    return owners.apply(old, config, FieldManager(name, "Apply", subresource), force)
+
+
+def deepest_first(path: Path) -> tuple[int, Path]:
+    """Deeper paths first, so that an item is emptied before it goes."""
+    return -len(path), path
+
+
+def same_value(one: object, other: object) -> bool:
+    """Whether two leaves are equal; an absent one equals nothing."""
+    return one is not MISSING and other is not MISSING and is_equal(one, other)
+
+
+def conflict(found: dict[FieldManager, list[Path]], version: str) -> ApiError:
+    """409 that names every field and its owner."""
+    causes, texts, count = [], [], 0
+    for manager, paths in found.items():
+        who = f'"{manager.name}"' + (f" using {version}" if manager.operation == "Update" else "")
+        count += len(paths)
+        for path in paths:
+            cause = {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": shown(path)}
+            causes.append(cause)
+        if len(paths) == 1:
+            texts.append(f"conflict with {who}: {shown(paths[0])}")
+        else:
+            texts.append(f"conflicts with {who}:" + "".join(f"\n- {shown(path)}" for path in paths))
+    text = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: " + "\n".join(texts)
+    return ApiError(409, "Conflict", text, {"causes": causes})

@@ -1,0 +1,134 @@
+"""JSON patch (RFC 6902), as lenient as the genuine server: `replace` of an absent key adds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
+
+
+class MalformedPatch(Exception):
+    """The patch is no JSON patch."""
+
+
+class PatchFailed(Exception):
+    """The patch does not fit the object."""
+
+
+def apply(original: Any, operations: Any) -> Any:
+    """The original after all operations, in order. Raises Malformed and Refused."""
+    if not isinstance(operations, list):
+        raise MalformedPatch("json: cannot unmarshal into Go value of type jsonpatch.Patch")
+    document = deepcopy(original)
+    for operation in operations:
+        document = apply_one(document, operation)
+    return document
+
+
+def apply_one(document: Any, operation: Any) -> Any:
+    """The document after one operation."""
+    if not isinstance(operation, dict) or operation.get("op") not in OPERATIONS or "path" not in operation:
+        raise MalformedPatch(f"Unexpected kind: {operation}")
+    kind, path = operation["op"], pointer(operation["path"])
+    if kind in ("move", "copy"):
+        source = pointer(operation.get("from"))
+        value = deepcopy(lookup(document, source))
+        document = write(document, source, None, "remove") if kind == "move" else document
+        return write(document, path, value, "add")
+    if kind == "remove":
+        return write(document, path, None, "remove")
+    if "value" not in operation and kind != "test":
+        raise MalformedPatch(f"operation {kind} has no value")
+    value = operation.get("value")
+    if kind == "test":
+        if not equal(lookup(document, path, absent=None), value):
+            raise PatchFailed(f"testing value {operation['path']} failed")
+        return document
+    return write(document, path, deepcopy(value), kind)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """JSON equality: true is not 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(equal(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def pointer(text: Any) -> list[str]:
+    """The steps of a JSON pointer."""
+    if text == "":
+        return []
+    if not isinstance(text, str) or not text.startswith("/"):
+        raise MalformedPatch(f"{text} is no JSON pointer")
+    return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
+
+
+MISSING = object()
+
+
+def lookup(document: Any, path: Sequence[str], absent: Any = MISSING) -> Any:
+    """The value at a path; `absent`, if given, when only the last step is missing."""
+    value = document
+    for index, step in enumerate(path):
+        try:
+            value = value[position(value, step)] if isinstance(value, list) else value[step]
+        except (KeyError, IndexError, TypeError) as error:
+            if absent is not MISSING and index == len(path) - 1:
+                return absent
+            raise PatchFailed(f"path /{'/'.join(path)} does not exist") from error
+    return value
+
+
+def position(items: list[Any], step: str) -> int:
+    """An index of a list; `-` and numbers past the end do not exist."""
+    if not step.lstrip("-").isdigit():
+        raise PatchFailed(f"{step} is no index")
+    at = int(step)
+    if not -len(items) <= at < len(items):
+        raise IndexError(step)
+    return at
+
+
+def write(document: Any, path: Sequence[str], value: Any, kind: str) -> Any:
+    """The document after an add, replace or remove at a path."""
+    if not path:
+        if kind == "remove":
+            raise PatchFailed("the whole document cannot be removed")
+        return value
+    parent, last = lookup(document, path[:-1]), path[-1]
+    try:
+        if isinstance(parent, dict):
+            write_key(parent, last, value, kind)
+        elif isinstance(parent, list):
+            write_item(parent, last, value, kind)
+        else:
+            raise PatchFailed(f"path /{'/'.join(path)} does not exist")
+    except (KeyError, IndexError) as error:
+        raise PatchFailed(f"path /{'/'.join(path)} does not exist") from error
+    return document
+
+
+def write_key(parent: dict[str, Any], key: str, value: Any, kind: str) -> None:
+    """Changes one key of an object."""
+    if kind == "remove":
+        del parent[key]
+    else:
+        parent[key] = value
+
+
+def write_item(parent: list[Any], step: str, value: Any, kind: str) -> None:
+    """Changes one item of a list; an add inserts before it, `-` at the end."""
+    if kind == "add" and (step == "-" or step == str(len(parent))):
+        parent.append(value)
+    elif kind == "add":
+        parent.insert(position(parent, step), value)
+    elif kind == "remove":
+        del parent[position(parent, step)]
+    else:
+        parent[position(parent, step)] = value

@@ -1,0 +1,143 @@
+"""Strategic merge patch: lists of built-in types merge by the key of their items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..codec.merge_keys import MERGE_KEYS
+from ..errors import Json
+
+DIRECTIVE, RETAIN = "$patch", "$retainKeys"
+ORDER, DELETE_ITEMS = "$setElementOrder/", "$deleteFromPrimitiveList/"
+FieldsOf = Callable[[str], Mapping[str, str] | None]
+
+
+class BadPatch(Exception):
+    """The patch is no strategic merge patch."""
+
+
+class StrategicMerge:
+    """Merges by the field types that `fields_of(type)` tells."""
+
+    def __init__(self, fields_of: FieldsOf) -> None:
+        self._fields_of = fields_of
+
+    def merge(self, original: Json, patch: Json, kind: str) -> Json:
+        """The original with the patch merged in; `kind` names the type of both (empty: a plain map)."""
+        directive = patch.get(DIRECTIVE)
+        if directive == "replace":
+            return {key: self._clean(value) for key, value in patch.items() if key[0] != "$" and value is not None}
+        if directive == "delete":
+            return {}
+        if directive not in (None, "merge"):
+            raise BadPatch(f"unrecognized directive {directive}")
+        merged = dict(original)
+        fields = self._fields_of(kind) or {}
+        for key, value in patch.items():
+            if key.startswith(DELETE_ITEMS):
+                remove_items(merged, key[len(DELETE_ITEMS) :], value)
+            elif not key.startswith("$"):
+                self._field(merged, key, value, fields.get(key, ""), kind, patch)
+        for key, order in patch.items():
+            if key.startswith(ORDER) and key[len(ORDER) :] not in patch:
+                name = key[len(ORDER) :]
+                merge_key = MERGE_KEYS.get((kind, name))
+                if isinstance(merged.get(name), list) and merge_key is not None:
+                    merged[name] = arranged([], merged[name], order, merge_key)
+        return retained(merged, patch)
+
+    def _field(self, merged: Json, key: str, value: Any, compact: str, kind: str, patch: Json) -> None:
+        old = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            start = old if isinstance(old, dict) else {}
+            inner = self.merge(start, value, compact.strip("[]{}"))
+            merged[key] = inner
+            if value.get(DIRECTIVE) == "delete":
+                del merged[key]
+        elif isinstance(value, list):
+            start_list = old if isinstance(old, list) else []
+            merge_key = MERGE_KEYS.get((kind, key))
+            merged[key] = self._list(start_list, value, merge_key, compact.strip("[]"), patch.get(ORDER + key))
+        else:
+            merged[key] = value
+
+    def _list(self, old: list[Any], patch: list[Any], key: str | None, kind: str, order: list[Any] | None) -> list[Any]:
+        if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" and len(item) == 1 for item in patch):
+            rest = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
+            return [self._clean(item) for item in rest]
+        if key is None:
+            return [self._clean(item) for item in patch]
+        if key == "":
+            merged = [*old, *(item for item in patch if item not in old)]
+            touched = [item for item in merged if item in patch]
+        else:
+            merged, touched = self._keyed(old, patch, key, kind)
+        if order is None:
+            return merged
+        return arranged(touched, merged, order, key)
+
+    def _keyed(self, old: list[Any], patch: list[Any], key: str, kind: str) -> tuple[list[Any], list[Any]]:
+        merged = [item for item in old if isinstance(item, dict)]
+        touched: list[Any] = []
+        for item in patch:
+            if not isinstance(item, dict) or key not in item:
+                raise BadPatch(f"map: {item} does not contain declared merge key: {key}")
+            at = next((index for index, found in enumerate(merged) if found.get(key) == item[key]), None)
+            if item.get(DIRECTIVE) == "delete":
+                merged = [found for found in merged if found.get(key) != item[key]]
+                continue
+            result = self.merge(merged[at] if at is not None else {}, item, kind)
+            if at is None:
+                merged.append(result)
+            else:
+                merged[at] = result
+            touched.append(result)
+        return merged, touched
+
+    def _clean(self, value: Any) -> Any:
+        """A value that is new to the object: without directives and nulls."""
+        if isinstance(value, dict):
+            kept = {k: v for k, v in value.items() if not k.startswith("$") and v is not None}
+            return {key: self._clean(inner) for key, inner in kept.items()}
+        return [self._clean(item) for item in value] if isinstance(value, list) else value
+
+
+def remove_items(merged: Json, field: str, gone: list[Any]) -> None:
+    """Takes plain values out of a list."""
+    if isinstance(merged.get(field), list):
+        merged[field] = [item for item in merged[field] if item not in gone]
+
+
+def retained(merged: Json, patch: Json) -> Json:
+    """Only the keys that `$retainKeys` names, if it is there."""
+    keep = patch.get(RETAIN)
+    return merged if keep is None else {key: value for key, value in merged.items() if key in keep}
+
+
+def identity(item: Any, key: str) -> Any:
+    """What a list item is known by."""
+    return item.get(key) if key and isinstance(item, dict) else item
+
+
+def arranged(touched: list[Any], merged: list[Any], order: list[Any], key: str) -> list[Any]:
+    """The merged list in the order that the patch sets; items that it does not name keep their place among the others."""
+    wanted = [identity(item, key) for item in order]
+    named = [item for item in merged if identity(item, key) in wanted]
+    named.sort(key=lambda item: wanted.index(identity(item, key)))
+    others = [item for item in merged if identity(item, key) not in wanted]
+    before = {index_key(identity(item, key)): index for index, item in enumerate(merged)}
+    new = {index_key(identity(item, key)) for item in touched}
+    result: list[Any] = []
+    while named and others:
+        left, right = index_key(identity(others[0], key)), index_key(identity(named[0], key))
+        first_is_old = right not in new or before[left] < before[right]
+        result.append(others.pop(0) if first_is_old and before[left] < before[right] else named.pop(0))
+    return [*result, *named, *others]
+
+
+def index_key(value: Any) -> str:
+    """A value as a dictionary key."""
+    return f"{type(value).__name__}:{value}"

@@ -1,0 +1,24 @@
+"""Which kind has which table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import core, nodes, pods, workloads
+from .columns import TablePrinter
+
+# By the name of the collection; anything else shows name and age.
+PRINTERS: Mapping[str, TablePrinter] = {
+    "pods": pods.PODS,
+    "nodes": nodes.NODES,
+    "namespaces": core.NAMESPACES,
+    "configmaps": core.CONFIG_MAPS,
+    "secrets": core.SECRETS,
+    "events": core.EVENTS,
+    "services": core.SERVICES,
+    "coordination.k8s.io/leases": core.LEASES,
+    "apps/deployments": workloads.DEPLOYMENTS,
+    "apps/replicasets": workloads.REPLICA_SETS,
+    "apps/daemonsets": workloads.DAEMON_SETS,
+    "apiextensions.k8s.io/customresourcedefinitions": core.DEFINITIONS,
+}

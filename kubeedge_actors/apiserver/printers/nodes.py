@@ -1,0 +1,73 @@
+"""The table of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import Json
+from .columns import TablePrinter, columns
+from .durations import NONE, UNKNOWN, age
+
+ROLE = "node-role.kubernetes.io/"
+COLUMNS = columns(
+    "Name",
+    "Status",
+    "Roles",
+    "Age",
+    "Version",
+    "Internal-IP*",
+    "External-IP*",
+    "OS-Image*",
+    "Kernel-Version*",
+    "Container-Runtime*",
+)
+
+
+def cells(node: Json, now: float) -> Sequence[Any]:
+    """The row of a node."""
+    meta, status = node["metadata"], node.get("status", {})
+    info = status.get("nodeInfo", {})
+    return (
+        meta["name"],
+        state(node),
+        roles(meta.get("labels", {})),
+        age(meta.get("creationTimestamp"), now),
+        info.get("kubeletVersion", ""),
+        address(status, "InternalIP"),
+        address(status, "ExternalIP"),
+        info.get("osImage") or UNKNOWN,
+        kernel(info),
+        info.get("containerRuntimeVersion") or UNKNOWN,
+    )
+
+
+def state(node: Json) -> str:
+    """Ready or not, and whether pods are kept away."""
+    ready = [c for c in node.get("status", {}).get("conditions", ()) if c.get("type") == "Ready"]
+    text = "Unknown" if not ready else "Ready" if ready[0].get("status") == "True" else "NotReady"
+    return text + (",SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else "")
+
+
+def roles(labels: Json) -> str:
+    """The roles that labels give."""
+    found = {key[len(ROLE) :] for key in labels if key.startswith(ROLE) and len(key) > len(ROLE)}
+    if labels.get("kubernetes.io/role"):
+        found.add(labels["kubernetes.io/role"])
+    return ",".join(sorted(found)) or NONE
+
+
+def address(status: Json, kind: str) -> str:
+    """The first address of a type."""
+    return next((a.get("address", NONE) for a in status.get("addresses", ()) if a.get("type") == kind), NONE)
+
+
+def kernel(info: Json) -> str:
+    """The kernel, and the architecture when the node tells it."""
+    version = info.get("kernelVersion")
+    if not version:
+        return UNKNOWN
+    return f"{version} ({info['architecture']})" if info.get("architecture") else str(version)
+
+
+NODES = TablePrinter(COLUMNS, cells)

@@ -1,0 +1,54 @@
+"""The tables of deployments, replica sets and daemon sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import Json
+from ..strategies.workloads import selector_text
+from .columns import TablePrinter, columns
+from .core import age_of
+from .durations import NONE
+
+Row = Sequence[Any]
+WIDE_COLUMNS = ("Containers*", "Images*", "Selector*")
+
+
+def wide_columns(spec: Json) -> Row:
+    """Containers, images and selector."""
+    containers = spec.get("template", {}).get("spec", {}).get("containers", ())
+    names = ",".join(container.get("name", "") for container in containers)
+    images = ",".join(container.get("image", "") for container in containers)
+    return names, images, selector_text(spec.get("selector", {})) or NONE
+
+
+def deployment(body: Json, now: float) -> Row:
+    """The row of a deployment."""
+    spec, status = body.get("spec", {}), body.get("status", {})
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
+    counts = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+    return body["metadata"]["name"], ready, *counts, age_of(body, now), *wide_columns(spec)
+
+
+def replica_set(body: Json, now: float) -> Row:
+    """The row of a replica set."""
+    spec, status = body.get("spec", {}), body.get("status", {})
+    counts = (spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0))
+    return body["metadata"]["name"], *counts, age_of(body, now), *wide_columns(spec)
+
+
+def daemon_set(body: Json, now: float) -> Row:
+    """The row of a daemon set."""
+    spec, status = body.get("spec", {}), body.get("status", {})
+    fields = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled")
+    counts = [status.get(field, 0) for field in (*fields, "numberAvailable")]
+    selector = spec.get("template", {}).get("spec", {}).get("nodeSelector", {})
+    nodes = ",".join(f"{key}={value}" for key, value in sorted(selector.items())) or NONE
+    return body["metadata"]["name"], *counts, nodes, age_of(body, now), *wide_columns(spec)
+
+
+DEPLOYMENTS = TablePrinter(columns("Name", "Ready", "Up-to-date", "Available", "Age", *WIDE_COLUMNS), deployment)
+REPLICA_SETS = TablePrinter(columns("Name", "Desired#", "Current#", "Ready#", "Age", *WIDE_COLUMNS), replica_set)
+DAEMON_COUNTS = ("Desired#", "Current#", "Ready#", "Up-to-date#", "Available#")
+DAEMON_SETS = TablePrinter(columns("Name", *DAEMON_COUNTS, "Node Selector", "Age", *WIDE_COLUMNS), daemon_set)

@@ -1,0 +1,97 @@
+"""Names, labels and annotations: what strings may look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..errors import FieldError, Json, invalid_value, required
+
+LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
+LABEL_RE, SUBDOMAIN_RE = re.compile(LABEL), re.compile(SUBDOMAIN)
+QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+QUALIFIED_RE = re.compile(QUALIFIED)
+VALUE_RE = re.compile(rf"({QUALIFIED})?")
+SUBDOMAIN_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    f"end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{SUBDOMAIN}')"
+)
+LABEL_TEXT = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    f"an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{LABEL}')"
+)
+VALUE_TEXT = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    f"'({QUALIFIED})?')"
+)
+KEY_TEXT = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    f"'{QUALIFIED}')"
+)
+CONFIG_KEY_RE = re.compile(r"[-._a-zA-Z0-9]+")
+CONFIG_KEY_TEXT = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
+    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+OWNER_PARTS = ("apiVersion", "kind", "name", "uid")
+TOO_LONG = "must be no more than {} characters"
+
+
+def subdomain(field: str, value: str) -> Iterator[FieldError]:
+    """Complaints about a DNS subdomain, as most names are."""
+    if len(value) > 253:
+        yield invalid_value(field, value, TOO_LONG.format(253))
+    elif not SUBDOMAIN_RE.fullmatch(value):
+        yield invalid_value(field, value, SUBDOMAIN_TEXT)
+
+
+def dns_label(field: str, value: str) -> Iterator[FieldError]:
+    """Complaints about a DNS label, as names of containers and namespaces are."""
+    if len(value) > 63:
+        yield invalid_value(field, value, TOO_LONG.format(63))
+    elif not LABEL_RE.fullmatch(value):
+        yield invalid_value(field, value, LABEL_TEXT)
+
+
+def label_key(field: str, key: str) -> Iterator[FieldError]:
+    """Complaints about the key of a label or annotation."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and not SUBDOMAIN_RE.fullmatch(prefix):
+        yield invalid_value(field, key, f"prefix part {SUBDOMAIN_TEXT}")
+    if not name:
+        yield invalid_value(field, key, "name part must be non-empty")
+    elif len(name) > 63:
+        yield invalid_value(field, key, "name part " + TOO_LONG.format(63))
+    elif not QUALIFIED_RE.fullmatch(name):
+        yield invalid_value(field, key, KEY_TEXT)
+
+
+def labels(field: str, found: Json) -> Iterator[FieldError]:
+    """Complaints about a map of labels."""
+    for key, value in found.items():
+        yield from label_key(field, key)
+        if len(value) > 63:
+            yield invalid_value(field, value, TOO_LONG.format(63))
+        elif not VALUE_RE.fullmatch(value):
+            yield invalid_value(field, value, VALUE_TEXT)
+
+
+def metadata(meta: Json, short_name: bool) -> Iterator[FieldError]:
+    """Complaints about name, labels, annotations and finalizers. `short_name`: the name is one DNS label."""
+    name = meta.get("name", "")
+    if not name:
+        yield required("metadata.name", "name or generateName is required")
+    else:
+        yield from (dns_label if short_name else subdomain)("metadata.name", name)
+    if found := meta.get("labels"):
+        yield from labels("metadata.labels", found)
+    for key in meta.get("annotations", ()):
+        yield from label_key("metadata.annotations", key.lower())
+    for finalizer in meta.get("finalizers", ()):
+        yield from label_key("metadata.finalizers", finalizer)
+    for index, owner in enumerate(meta.get("ownerReferences", ())):
+        missing = [part for part in OWNER_PARTS if not owner.get(part)]
+        yield from (required(f"metadata.ownerReferences[{index}].{part}") for part in missing)

@@ -1,0 +1,222 @@
+"""What an edge node is made of: drivers as the config wants them, and the modules over them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kubeedge_actors import __version__
+from kubeedge_actors.actors.devicetwin.device_twin import DeviceTwin
+from kubeedge_actors.actors.edged.edged import Edged
+from kubeedge_actors.actors.edged.messages import LinkState
+from kubeedge_actors.actors.edgehub.hub import EdgeHub
+from kubeedge_actors.actors.edgehub.standalone import OfflineEdgeHub
+from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
+from kubeedge_actors.actors.edgestream.edge_stream import EdgeStream, EdgeStreamState
+from kubeedge_actors.actors.eventbus import EventBus, EventBusState
+from kubeedge_actors.actors.metamanager.manager import MetaManager
+from kubeedge_actors.actors.servicebus import ServiceBus
+from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, yaml_documents
+from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
+from kubeedge_actors.drivers.broker.base import Broker
+from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
+from kubeedge_actors.drivers.link.base import CertificateSource, Link
+from kubeedge_actors.drivers.link.client import WebSocketLinks
+from kubeedge_actors.drivers.machine.linux import LinuxMachine
+from kubeedge_actors.drivers.machine.probes import NetworkProber
+from kubeedge_actors.drivers.machine.static_pods import StaticPodFolder
+from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
+from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
+from kubeedge_actors.entrypoint import Shutdown
+from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
+from kubeedge_actors.installing import install_hint
+from kubeedge_actors.ports import Chosen, chosen_by, trouble
+from kubeedge_actors.supervisors import ChildSpec
+
+log = logging.getLogger(__name__)
+
+
+def tree(
+    config: EdgeConfig,
+    store: Store,
+    containers: ContainerRuntime,
+    mqtt: Sequence[Broker],
+    credentials: CertificateSource,
+    shutdown: Shutdown,
+    tally: TrafficCounters,
+    links: Callable[[], Link],
+    *,
+    twin_updates_wanted: Callable[[], bool],
+) -> list[ChildSpec]:
+    """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
+    standing, seen, cloud = EventBusState(), LinkState(), bool(config.cloud)
+    modules = [
+        MetaManager.spec(lambda: MetaManager(store.meta, has_cloud=cloud, remote_seconds=config.remote_query_timeout)),
+        DeviceTwin.spec(
+            lambda: DeviceTwin(
+                config.name, store.twin, has_cloud=cloud, publish_updates=twin_updates_wanted, meta=store.meta
+            )
+        ),
+        ServiceBus.spec(lambda: service_bus(config, store)),
+        EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, standing)),
+        Edged.spec(lambda: edged(config, containers, seen)),
+    ]
+    if not config.cloud:
+        modules.append(OfflineEdgeHub.spec())
+    else:
+        modules.append(
+            EdgeHub.spec(
+                lambda: EdgeHub(
+                    node_name=config.name,
+                    url=config.hub_url,
+                    link_factory=links,
+                    credentials=credentials,
+                    outbox=store.outbox,
+                    heartbeat=config.heartbeat,
+                    project=config.project,
+                    on_rejected=shutdown_if_never_joined(config, shutdown),
+                    traffic=tally,
+                )
+            )
+        )
+    return modules
+
+
+def shutdown_if_never_joined(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str], object] | None:
+    """What ends the command when the cloud refuses this node; None when it has joined before: then it says so and works offline."""
+    return None if has_joined(config.data_dir / "certs", config.name) else shutdown.request
+
+
+def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
+    """ServiceBus with the HTTP of the standard library."""
+    server = StdlibServer(config.service_host, config.service_port)
+    return ServiceBus(store.target_urls, StdlibClient(), server, timeout=config.service_timeout)
+
+
+def service_trouble(config: EdgeConfig, targets: NameStore) -> str:
+    """What the ready line says when local programs may call the cloud, and the port for that can not be had yet."""
+    if not targets.all():
+        return ""
+    why = trouble(Chosen("service-port", config.service_port, "service-host", config.service_host))
+    return f"; local programs can not call the cloud yet: {why}" if why else ""
+
+
+def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkState) -> Edged:
+    """Edged with the drivers of this machine; `seen` outlives it."""
+    pods = config.data_dir / "pods"
+    return Edged(
+        node_name=config.name,
+        runtime=containers,
+        folders=LocalPodVolumes(pods),
+        host=LinuxMachine(config.data_dir),
+        prober=NetworkProber(),
+        address=config.node_ip or _address(config.cloud),
+        product=__version__,
+        manifests=StaticPodFolder(Path(config.manifests), yaml_documents) if config.manifests else None,
+        labels=dict(label.split("=", 1) for label in config.labels),
+        link=seen,
+        events=config.report_events,
+    )
+
+
+def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
+    """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
+    if config.runtime != "process":
+        named = config.docker_host or os.environ.get("DOCKER_HOST", "")
+        address = named or "unix:///var/run/docker.sock"
+        try:
+            from kubeedge_actors.drivers.containers.docker import DockerRuntime
+
+            # two nodes of one name may share an engine, their data directories differ
+            return DockerRuntime(f"{config.name}@{config.data_dir}", address)
+        except ImportError as error:
+            if config.runtime == "docker":
+                raise UsageError(f"the Docker runtime needs its library: {install_hint('docker')}") from error
+        except RuntimeUnavailable as error:
+            if config.runtime == "docker":
+                raise RuntimeUnavailable(f"no Docker engine answers at {address}") from error
+            if named:
+                log.warning("no Docker engine answers at %s: pods run as processes of this machine", address)
+    from kubeedge_actors.drivers.containers.process import ProcessRuntime
+
+    return ProcessRuntime(pods)
+
+
+def device_mappers(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
+    """The interface to device mappers, serving until `stack` is closed, if it is wanted; imported only then."""
+    if not config.dmi:
+        return []
+    from kubeedge_actors.actors.dmi.call_queue import MapperCallQueues
+    from kubeedge_actors.actors.dmi.dmi import Dmi
+
+    try:
+        from kubeedge_actors.drivers.dmi.grpc_server import GrpcDmiServer
+    except ImportError as error:
+        raise UsageError(f"--dmi needs its libraries: {install_hint('dmi')}") from error
+    mappers, lines = GrpcDmiServer(config.data_dir / config.dmi), MapperCallQueues()
+    try:
+        mappers.start()
+    except MapperError as error:
+        raise MapperError(f"--dmi: {error}") from error
+    stack.callback(mappers.close)
+    return [Dmi.spec(lambda: Dmi(meta, mappers, lines))]
+
+
+def meta_server(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
+    """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
+    if not config.metaserver:
+        return []
+    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
+    from kubeedge_actors.drivers.cluster.selectors import Selector
+    from kubeedge_actors.drivers.http.server import StdlibHttpServer
+
+    where = urlsplit(f"//{config.metaserver}")
+    host, port = where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port
+    site = StdlibHttpServer(host, port)
+    with chosen_by(Chosen("--metaserver", port, "--metaserver", host)):
+        site.bind()
+    stack.callback(site.close)
+    return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time))]
+
+
+def streams(config: EdgeConfig, containers: ContainerRuntime, credentials: CertificateSource) -> list[ChildSpec]:
+    """The way for logs to the cloud, if there is one; a link of its own, so that EdgeHub's never waits for a reader of logs."""
+    if not (config.cloud and config.streams):
+        return []
+    address, links, seen = config.node_ip or _address(config.cloud), WebSocketLinks("latin-1"), EdgeStreamState()
+    return [
+        EdgeStream.spec(
+            lambda: EdgeStream(config.name, address, config.tunnel_url, links, credentials, containers, seen)
+        )
+    ]
+
+
+def reading_token(config: EdgeConfig) -> Callable[[], str]:
+    """How to get the join token when one is needed; a token file may change, so it is read each time."""
+    path = Path(config.token_file)
+
+    def read() -> str:
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CertificateError(f"the token file {path} can not be read: {error}") from error
+
+    return (lambda: config.token) if config.token or not config.token_file else read
+
+
+def _address(cloud: str) -> str:
+    """This machine's address as the cloud sees it; a UDP socket finds the route without sending anything."""
+    where = urlsplit(cloud)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((where.hostname or "192.0.2.1", where.port or 9))
+        except OSError:
+            return "127.0.0.1"  # no route at all: the node works alone
+        return str(probe.getsockname()[0])

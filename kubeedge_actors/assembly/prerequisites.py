@@ -1,0 +1,95 @@
+"""What a cluster must have before the cloud serves its edge nodes: found, or made where that is allowed.
+
+Nothing that is there is ever changed: the definitions of a genuine KubeEdge stay as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from kubeedge_actors import deploy
+from kubeedge_actors.drivers.cluster.base import Json, ResourceKind
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.errors import AlreadyExists, ClusterError, DriverError, NotFound, Unreachable, UsageError
+from kubeedge_actors.wire import constants, gvr
+
+log = logging.getLogger(__name__)
+
+NAMESPACE_KIND = ResourceKind("", "v1", "namespaces", "Namespace", namespaced=False)
+CRD_KIND = ResourceKind(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+NEEDED = (gvr.DEVICE, gvr.DEVICEMODEL, gvr.DEVICESTATUS, gvr.OBJECTSYNC, gvr.CLUSTEROBJECTSYNC)
+"""Without these the controllers cannot work; the other definitions are made beside them."""
+SERVED_WITHIN, LOOK_EVERY = 30.0, 0.2
+ANSWER_WITHIN = 30.0
+"""Seconds that the API is given to come up; then whatever started us should start us again."""
+REFUSED = {401: "does not accept these credentials", 403: "does not allow it"}
+
+
+def prepare(cluster: KubernetesCluster, asked_to_end: Callable[[], bool] = lambda: False) -> None:
+    """See that namespace and definitions are there; wait for an API that comes up, unless asked to end.
+
+    Errors: UsageError names the command that an administrator has to run; Unreachable when the API does not answer.
+    """
+    _patiently(lambda: _namespace(cluster), asked_to_end)
+    missing = _missing(cluster)
+    if not missing:
+        return
+    log.warning("the cluster lacks %s: made from %s", ", ".join(kind.qualified for kind in missing), deploy.CRDS)
+    _make(cluster, CRD_KIND, deploy.documents(deploy.CRDS))
+    deadline = time.monotonic() + SERVED_WITHIN
+    while missing := _missing(cluster):
+        if time.monotonic() > deadline:
+            raise DriverError(f"the cluster has {missing[0].qualified} and does not serve it")
+        time.sleep(LOOK_EVERY)
+
+
+def _patiently(step: Callable[[], None], asked_to_end: Callable[[], bool]) -> None:
+    deadline, level = time.monotonic() + ANSWER_WITHIN, logging.WARNING
+    while True:
+        try:
+            return step()
+        except Unreachable as error:
+            if time.monotonic() > deadline or asked_to_end():
+                raise
+            log.log(level, "%s; trying again", error)
+            level = logging.DEBUG
+            time.sleep(LOOK_EVERY)
+
+
+def _namespace(cluster: KubernetesCluster) -> None:
+    try:
+        cluster.get(NAMESPACE_KIND, "", constants.SYSTEM_NAMESPACE)
+    except NotFound:
+        _make(cluster, NAMESPACE_KIND, deploy.documents(deploy.NAMESPACE))
+    except ClusterError as error:
+        raise _refusal(error, f"reading the namespace {constants.SYSTEM_NAMESPACE}") from error
+
+
+def _missing(cluster: KubernetesCluster) -> list[ResourceKind]:
+    wanted = [ResourceKind(*kind) for kind in NEEDED]
+    served = {key: cluster.served(*key) for key in {(kind.group, kind.version) for kind in wanted}}
+    return [kind for kind in wanted if kind.plural not in served[kind.group, kind.version]]
+
+
+def _make(cluster: KubernetesCluster, kind: ResourceKind, objects: Iterable[Json]) -> None:
+    for object in objects:
+        name = object["metadata"]["name"]
+        try:
+            cluster.create(kind, "", object)
+        except AlreadyExists:
+            log.debug("%s %s is there", kind.kind, name)
+        except ClusterError as error:
+            raise _refusal(error, f"making {kind.kind} {name}") from error
+
+
+def _refusal(error: ClusterError, what: str) -> Exception:
+    if isinstance(error, Unreachable) or error.code not in REFUSED:
+        return error
+    sources = " ".join(f"-f {source}" for source in (deploy.NAMESPACE, deploy.CRDS, deploy.RBAC))
+    return UsageError(
+        f"{what}: the API server {REFUSED[error.code]}; an administrator has to run: kubectl apply {sources}"
+    )

@@ -1,0 +1,110 @@
+"""Streams from pods on nodes: what joins the embedded API, and the API server of a cluster, to CloudStream's tunnels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import parse_qsl, urlencode
+
+from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig
+from kubeedge_actors.actors.cloudstream.streams import Stream
+from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.apiserver import ExecQuery, ExecSource, LogQuery, LogSource
+from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
+from kubeedge_actors.drivers.cluster.base import Cluster
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
+from kubeedge_actors.drivers.link.server import WebSocketServer
+from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.errors import LinkError
+from kubeedge_actors.ports import Chosen, chosen_by
+from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.tunnel import BYTES, MAX_DATA, FrameType
+
+log = logging.getLogger(__name__)
+
+FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5
+SWITCHES = {"input": "stdin", "output": "stdout", "error": "stderr", "tty": "tty"}
+IN_A_KUBELET = {api: kubelet for kubelet, api in SWITCHES.items()} | {"command": "command"}
+KUBELET_PORT = 10351
+"""What stands in the status of a node with a tunnel; on a cluster this port of the nodes is to be led to the cloud's stream port."""
+
+
+def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> WebSocketServer | None:
+    """The server of the tunnels, bound; None when none is wanted, or the default port is taken. Error: LinkError."""
+    if config.tunnel_port == 0:
+        return None
+    server = WebSocketServer(loop, max_message=2 * MAX_DATA, encoding=BYTES)
+    port = TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port
+    try:
+        with chosen_by(Chosen("--tunnel-port", port, "--host", config.host)):
+            server.bind(config.host, port)
+    except LinkError as error:
+        if config.tunnel_port > 0:
+            raise
+        log.warning("no stream tunnels, so no kubectl logs and exec: %s", error)
+        return None
+    stack.callback(server.stop)
+    return server
+
+
+def cloud_streams(
+    config: CloudConfig, server: WebSocketServer | None, tls: TlsPaths, tunnels: TunnelRegistry, cluster: Cluster
+) -> list[ChildSpec]:
+    """CloudStream, if there is a server for it."""
+    if server is None:
+        return []
+    port = TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port
+    listen = TunnelListenConfig(config.host, port, tls)
+    return [CloudStream.spec(lambda: CloudStream(server, listen, tunnels, cluster, KUBELET_PORT))]
+
+
+def log_source(tunnels: TunnelRegistry) -> LogSource:
+    """Container logs for the embedded API."""
+
+    def source(query: LogQuery) -> Iterator[bytes]:
+        stream = tunnels.open(query.node, FrameType.LOGS, kubelet_path(query), kubelet_log_query(query))
+        patience = FIRST_SECONDS  # a refusal comes soon, and is worth waiting for: it becomes the answer's status
+        try:
+            while (piece := stream.read(patience)) is not None:
+                patience = NEXT_SECONDS
+                yield piece
+        finally:
+            stream.close()
+
+    return source
+
+
+def exec_source(tunnels: TunnelRegistry) -> ExecSource:
+    """Commands in containers for the embedded API."""
+
+    def source(query: ExecQuery) -> Stream:
+        path = f"/{constants.PATH_EXEC}/{query.namespace}/{query.pod}/{query.container}"
+        return tunnels.open(query.node, FrameType.EXEC, path, kubelet_query(query.query), query.headers, query.method)
+
+    return source
+
+
+def kubelet_query(query: str) -> str:
+    """The options of an exec in a kubelet's words."""
+    pairs = [(IN_A_KUBELET.get(name, ""), value) for name, value in parse_qsl(query, keep_blank_values=True)]
+    return urlencode([(name, "1" if name in SWITCHES else value) for name, value in pairs if name and value != "false"])
+
+
+def kubelet_path(query: LogQuery) -> str:
+    """The path of the log, as of a kubelet."""
+    return f"/{constants.PATH_LOGS}/{query.namespace}/{query.pod}/{query.container}"
+
+
+def kubelet_log_query(query: LogQuery) -> str:
+    """The options of the log, as of a kubelet."""
+    flags = {"follow": query.follow, "previous": query.previous, "timestamps": query.timestamps}
+    numbers = {
+        "sinceSeconds": query.since_seconds,
+        "sinceTime": query.since_time or None,
+        "tailLines": query.tail_lines,
+        "limitBytes": query.limit_bytes,
+    }
+    found = {name: "true" for name, value in flags.items() if value}
+    return urlencode(found | {name: value for name, value in numbers.items() if value is not None})

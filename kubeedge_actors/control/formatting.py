@@ -1,0 +1,177 @@
+"""Figures, facts and hops in words. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+SPARKS = "▁▂▃▄▅▆▇█"
+CONNECTED = "connected"
+BUSIEST = 3
+"""Kinds of traffic that have room in a line."""
+
+
+def seconds(value: float | None) -> str:
+    """A duration in three or four characters.
+
+    >>> [seconds(x) for x in (None, 0.0, 0.0000012, 0.00123, 0.5, 12.3, 4000, 90000, 9e5)]
+    ['', '0us', '1us', '1.2ms', '500ms', '12s', '67m', '25h', '10d']
+    """
+    if value is None:
+        return ""
+    for limit, scale, unit in ((1e-3, 1e6, "us"), (1e-2, 1e3, "ms"), (1.0, 1e3, "ms"), (120.0, 1.0, "s")):
+        if value < limit:
+            digits = 1 if limit == 1e-2 else 0
+            return f"{value * scale:.{digits}f}{unit}"
+    if value < 7200:
+        return f"{value / 60:.0f}m"
+    return f"{value / 3600:.0f}h" if value < 172_800 else f"{value / 86_400:.0f}d"
+
+
+def size(value: float) -> str:
+    """Bytes in a few characters.
+
+    >>> [size(x) for x in (0, 999, 12_345, 3_400_000, 5e9)]
+    ['0 B', '999 B', '12 kB', '3.4 MB', '5.0 GB']
+    """
+    if value < 1000:
+        return f"{value:.0f} B"
+    for limit, unit in ((1e6, "kB"), (1e9, "MB"), (1e12, "GB")):
+        if value < limit:
+            number = value / limit * 1000
+            return f"{number:.0f} {unit}" if number >= 10 else f"{number:.1f} {unit}"
+    return f"{value / 1e12:.0f} TB"
+
+
+def sparkline(values: Sequence[float], width: int = 20) -> str:
+    """The last `width` values as a line of blocks.
+
+    >>> sparkline([0, 1, 2, 4])
+    '▁▃▅█'
+    """
+    recent = list(values)[-width:]
+    top = max(recent, default=0.0) or 1.0
+    return "".join(SPARKS[min(len(SPARKS) - 1, round(value / top * (len(SPARKS) - 1)))] for value in recent)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A table as plain text; the last column is as long as it is.
+
+    >>> print(aligned([("a", "b"), ("long", "c")]))
+    a     b
+    long  c
+    """
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in lines
+    )
+
+
+# --- facts ----------------------------------------------------------------------------------------------------------
+
+
+def link(answer: Mapping[str, Any], now: float | None = None) -> str:
+    """Whether the link is up, since when, after how many attempts.
+
+    >>> link({"link": {"state": "connected", "since": 100.0, "attempts": 3}}, 160.0)
+    'link connected for 60s (attempt 3)'
+    """
+    told = answer.get("link") or {}
+    if "sessions" in told:
+        return f"{told['sessions']} nodes connected" if told["sessions"] != 1 else "1 node connected"
+    if "attempts" not in told:
+        return "no cloud" if told else ""
+    age = seconds(max(0.0, (time.time() if now is None else now) - told["since"]))
+    if told["state"] == CONNECTED:
+        return f"link connected for {age} (attempt {told['attempts']})"
+    reason = f": {told['reason']}" if told.get("reason") else ""
+    return f"link down for {age}, {told['attempts']} attempts{reason}"
+
+
+def process(answer: Mapping[str, Any]) -> str:
+    """Which process this is, and its memory."""
+    told = answer.get("process") or {}
+    return f"{told['side']} {told['name']}   {size(told['rss'])} RSS" if told else ""
+
+
+def databases(answer: Mapping[str, Any]) -> str:
+    """Their sizes."""
+    return "  ".join(f"{name} {size(each)}" for name, each in (answer.get("databases") or {}).items())
+
+
+def totals(answer: Mapping[str, Any]) -> str:
+    """What went over the link, by direction."""
+    traffic = answer.get("traffic") or {}
+    sums = {direction: sum(each["bytes"] for each in kinds.values()) for direction, kinds in traffic.items()}
+    return "  ".join(f"{direction} {size(total)}" for direction, total in sums.items())
+
+
+def traffic(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A table of what went over the link, most bytes first: direction, module, kind, frames, bytes."""
+    found = [
+        (each["bytes"], direction, *subject.partition("/")[::2], each["messages"])
+        for direction, kinds in (answer.get("traffic") or {}).items()
+        for subject, each in kinds.items()
+    ]
+    return [
+        (direction, module, kind, str(messages), size(total))
+        for total, direction, module, kind, messages in sorted(found, reverse=True)
+    ]
+
+
+def process_summary(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What is not in the tree, a line each."""
+    yield f"dead letters: {answer.get('dead_letters', 0)}"
+    for words in (process, link, totals, databases):
+        if text := words(answer):
+            yield text
+    for line in traffic(answer):
+        yield "  " + "  ".join(line)
+    yield from (f"warning: {text}" for text in answer.get("findings", ()))
+    known = ("tree", "health", "dead_letters", "process", "link", "traffic", "databases", "findings")
+    yield from (f"{key.replace('_', ' ')}: {value}" for key, value in answer.items() if key not in known)
+
+
+# --- hops -----------------------------------------------------------------------------------------------------------
+
+SPAN_HEADINGS = ("time", "from", "to", "message", "wait", "took", "outcome")
+SPAN_WIDTHS = (12, 12, 12, 13, 5, 5, 10)
+"""With a space between they fit 80 columns."""
+SPAN_HEADING = f"{'id':<6}{'time':<13}{'from':<13}{'to':<13}{'message':<21}{'wait':>5} {'took':>5}  outcome"
+
+
+def span_cells(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one hop of a followed message, in the order of HOP_HEADINGS."""
+    at = time.strftime("%H:%M:%S", time.localtime(told["told"])) + f".{int(told['told'] % 1 * 1000):03d}"
+    again = f" (delivery {told['delivery']})" if told["delivery"] > 1 else ""
+    who, to = told["from"] or "(outside)", told["to"] or "(nobody)"
+    return (at, who, to, told["type"], seconds(told["wait"]), seconds(told["took"]), told["outcome"] + again)
+
+
+def span_line(told: Mapping[str, Any]) -> str:
+    """One hop in one line, with the id that the message has of its own, if it has one."""
+    at, who, to, kind, wait, took, outcome = span_cells(told)
+    own = f"  {told['names'][0]}" if told.get("names") else ""
+    actors = f"{ellipsize_middle(who, 12):<13}{ellipsize_middle(to, 12):<13}"
+    return f"{told['id']:<6}{at:<13}{actors}{ellipsize(kind, 20):<21}{wait:>5} {took:>5}  {outcome}{own}"
+
+
+def ellipsize_middle(text: str, width: int) -> str:
+    """The text, or its beginning and its end when it is longer: names often differ in the end.
+
+    >>> ellipsize_middle("edgecontroller-lease-1", 15)
+    'edgecon…lease-1'
+    """
+    tail = (width - 1) // 2
+    return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[-tail:]}"
+
+
+def ellipsize(text: str, width: int) -> str:
+    """The text, or its beginning when it is longer.
+
+    >>> ellipsize("devicecontroller", 8)
+    'devicec…'
+    """
+    return text if len(text) <= width else text[: width - 1] + "…"

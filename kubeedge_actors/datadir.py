@@ -1,0 +1,50 @@
+"""The data directory of an edge or a cloud: made, locked, written."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from pathlib import Path
+
+from kubeedge_actors.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+
+class DataDir:
+    """The directory that holds all state, locked for this process as long as it lives.
+
+    The lock file holds the process's id until `close`: what finds one there knows that its owner was killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """UsageError when it can not be made or another process uses it."""
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(f"the data directory {path} can not be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise UsageError(f"the data directory {path} is in use by another process") from error
+        if before := os.pread(self._lock, 20, 0).decode("ascii", "replace").strip():
+            log.warning(
+                "process %s, which used %s before, was killed or lost its power: it ended without a word", before, path
+            )
+        self._write(str(os.getpid()))
+
+    def _write(self, text: str) -> None:
+        try:
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, text.encode(), 0)
+        except OSError as error:  # a full disk; the lock holds all the same
+            log.debug("the lock of %s can not be written: %s", self.path, error)
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self._write("")
+        os.close(self._lock)

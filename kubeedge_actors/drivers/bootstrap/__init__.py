@@ -1,0 +1,1 @@
+"""Joining a cloud: certificates over HTTPS, the rules of both sides, and where a node keeps what it got."""

@@ -1,0 +1,152 @@
+"""Joining a cloud, done once in a process of its own: `python -m kubeedge_actors.drivers.bootstrap.client`.
+
+It takes a `Join` as JSON on standard input and gives a `Joined` on standard output. HTTP and cryptography cost 20
+MB, which an edge does not want to keep (drivers/bootstrap/node_credentials.py is the side that stays). Steps: source KubeEdge
+edge/pkg/edgehub/certificate/certmanager.go.
+"""
+
+from __future__ import annotations
+
+import hmac
+import http.client
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from kubeedge_actors.drivers.bootstrap.protocol import (
+    CA_PATH,
+    CERTIFICATE_PATH,
+    MAX_BODY,
+    NODE_HEADER,
+    TOKEN_HEADER,
+    Join,
+    Joined,
+)
+from kubeedge_actors.drivers.link import hosts
+from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
+from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
+from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_pem, save_pair, write_pem
+from kubeedge_actors.drivers.pki.requests import NewCsr, PkiRequest, Result, execute
+from kubeedge_actors.errors import CertificateError, LinkError
+
+TIMEOUT = 10.0
+
+
+def join(order: Join, make: Callable[[PkiRequest], Result] = execute) -> None:
+    """Write the three files. `CertificateError`: a person must act; another `LinkError`: try again later."""
+    ca = _named_by_token(order) if order.token else b""
+    context = _trusting(ca) if ca else _with_certificate(order)
+    made = make(NewCsr(node_subject(order.node)))
+    headers = {NODE_HEADER: order.node}
+    if order.token:
+        headers[TOKEN_HEADER] = f"Bearer {split_token(order.token)[1]}"
+    certificate = _get(order, CERTIFICATE_PATH, context, made.cert, headers)
+    if parse_certificate(certificate).common_name != node_subject(order.node).common_name:
+        raise CertificateError(f"the cloud at {order.cloud} gave a certificate for somebody else")
+    if ca:  # not before: what was good until now is to stay good when a cloud refuses
+        write_pem(Path(order.ca), ca, CERTIFICATE)
+    save_pair(Path(order.cert), Path(order.key), KeyPair(certificate, made.key))
+    check_pair(Path(order.cert), Path(order.key))
+
+
+def _named_by_token(order: Join) -> bytes:
+    """The cloud's CA (DER), which nobody vouches for but its hash in the token."""
+    expected, _ = split_token(order.token)
+    unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    ca = _get(order, CA_PATH, unverified)
+    if not hmac.compare_digest(ca_hash(ca), expected):
+        raise CertificateError(
+            f"the CA of the cloud at {order.cloud} is not the one that the token names: "
+            "it is another cloud, or it was set up anew since"
+        )
+    return ca
+
+
+def _with_certificate(order: Join) -> ssl.SSLContext:
+    context = _trusting(read_pem(Path(order.ca), CERTIFICATE))
+    try:
+        context.load_cert_chain(order.cert, order.key)
+    except OSError as error:
+        raise CertificateError(
+            f"the certificate {order.cert} with the key {order.key} does not serve: {error}"
+        ) from error
+    return context
+
+
+def _trusting(ca: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=ca)
+    except ssl.SSLError as error:
+        raise CertificateError(f"the CA's certificate does not serve: {error}") from error
+    return context
+
+
+def _get(
+    order: Join, path: str, context: ssl.SSLContext, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> bytes:
+    """The body of a good answer. The request is a GET, with a body where the protocol wants one."""
+    address = urlsplit(order.cloud)
+    if address.scheme != "https" or not address.hostname:
+        raise CertificateError(f"the cloud's address has to be https://HOST:PORT, not {order.cloud}")
+    connection = http.client.HTTPSConnection(address.hostname, address.port or 443, timeout=TIMEOUT, context=context)
+    try:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        connection.request("GET", path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        content = answer.read(MAX_BODY)
+    except ssl.SSLCertVerificationError as error:
+        raise CertificateError(_distrust(order, context, error)) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise LinkError(f"the cloud at {order.cloud} can not be reached: {reason}") from error
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise _refusal(order, path, answer.status, content.decode("utf-8", "replace").strip()[:300])
+    return content
+
+
+def _distrust(order: Join, context: ssl.SSLContext, error: ssl.SSLCertVerificationError) -> str:
+    cloud, address = f"the cloud at {order.cloud}", urlsplit(order.cloud)
+    if not hosts.has_another_name(error):
+        return f"the certificate of {cloud} is not accepted: {error.verify_message}"
+    host, port = address.hostname or "", address.port or 443
+    names = hosts.names_of(lambda: socket.create_connection((host, port), TIMEOUT), context)
+    return hosts.sentence(cloud, host, names)
+
+
+def _refusal(order: Join, path: str, status: int, text: str) -> LinkError:
+    if status == http.client.UNAUTHORIZED and "expired" in text:
+        return CertificateError(f"the token has expired; ask the cloud at {order.cloud} for a new one")
+    if status == http.client.UNAUTHORIZED:
+        return CertificateError(f"the cloud at {order.cloud} does not let {order.node} join: {text}")
+    if status == http.client.NOT_FOUND:
+        return CertificateError(f"{order.cloud} is not the certificate address of a cloud: it does not know {path}")
+    return LinkError(f"the cloud at {order.cloud} could not give a certificate (HTTP status {status}): {text}")
+
+
+def main() -> int:
+    """One order from standard input, its outcome on standard output; always 0."""
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Join)
+    try:
+        join(order)
+        outcome = Joined()
+    except CertificateError as error:
+        outcome = Joined(str(error), final=True)
+    except LinkError as error:
+        outcome = Joined(str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""The CA, the servers' certificate and the join token in Secrets of the cluster: every replica of the cloud has the same.
+
+Names, keys and forms are the original's (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver/pre_server.go), so that
+a genuine cloudcore takes what we made and the other way round. What is in the cluster wins over files; of two clouds
+that make a Secret at the same time the first wins and the other takes the winner's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from kubeedge_actors.drivers.cluster.base import SECRET_KIND, Cluster, Json, ResourceKind
+from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
+from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, expiry_of, split_token
+from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
+from kubeedge_actors.drivers.pki.pem import write_atomically
+from kubeedge_actors.errors import AlreadyExists, CertificateError, ClusterError, Conflict, NotFound, Unreachable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CA, CA_CERT, CA_KEY = "casecret", "cadata", "cakeydata"
+SERVER, SERVER_CERT, SERVER_KEY = "cloudcoresecret", "cloudcoredata", "cloudcorekeydata"
+TOKEN, TOKEN_TEXT = "tokensecret", "tokendata"
+NAMESPACE_KIND = ResourceKind("", "v1", "namespaces", "Namespace", namespaced=False)
+TRIES = 5
+MAX_NAMES = 64
+"""In one certificate; each pod that a replica runs in brings another, and the oldest fall out."""
+FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True)
+class SecretData:
+    """The bytes in a Secret, and the version they are of."""
+
+    data: Mapping[str, bytes]
+    version: str
+
+
+class Secrets:
+    """Secrets of one namespace as maps of bytes."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self.namespace = namespace
+
+    def get(self, name: str) -> SecretData | None:
+        """What is there; `CertificateError` when it is damaged."""
+        try:
+            secret = self._cluster.get(SECRET_KIND, self.namespace, name)
+        except NotFound:
+            return None
+        try:
+            data = {key: base64.b64decode(str(text), validate=True) for key, text in (secret.get("data") or {}).items()}
+        except (binascii.Error, ValueError) as error:
+            raise CertificateError(f"the secret {self.namespace}/{name} is damaged: {error}") from error
+        return SecretData(data, str(secret["metadata"].get("resourceVersion", "")))
+
+    def put(self, name: str, data: Mapping[str, bytes], over: SecretData | None) -> bool:
+        """Create it, or replace the version that was found; False when somebody else was faster."""
+        metadata: Json = {"name": name, "namespace": self.namespace}
+        texts = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        secret: Json = {"metadata": metadata, "type": "Opaque", "data": texts}
+        try:
+            if over is None:
+                self._create(secret)
+            else:
+                metadata["resourceVersion"] = over.version
+                self._cluster.replace(SECRET_KIND, self.namespace, name, secret)
+        except (AlreadyExists, Conflict, NotFound):
+            return False
+        return True
+
+    def _create(self, secret: Json) -> None:
+        try:
+            self._cluster.create(SECRET_KIND, self.namespace, secret)
+        except NotFound:  # the namespace: the first cloud of this cluster makes it
+            try:
+                self._cluster.create(NAMESPACE_KIND, "", {"metadata": {"name": self.namespace}})
+            except AlreadyExists:
+                log.debug("somebody else made namespace %s", self.namespace)
+            self._cluster.create(SECRET_KIND, self.namespace, secret)
+
+
+class SecretBackedAuthority:
+    """Keeps an authority's files and the cluster's Secrets the same. Blocks until the API has answered."""
+
+    def __init__(self, authority: FileAuthority, cluster: Cluster, namespace: str) -> None:
+        self._authority = authority
+        self._secrets = Secrets(cluster, namespace)
+        self._alone = False
+
+    def sync_ca(self) -> bool:
+        """Agree on one CA; True when ours was replaced.
+
+        `CertificateError`: the Secret is damaged, or there is no answer and no CA of ours from earlier. Without the
+        right to these Secrets the cloud goes on alone, with a warning.
+        """
+        try:
+            return self._settled(CA, self._agree_on_ca)
+        except Unreachable as error:
+            if self._authority.fresh:
+                raise CertificateError(f"whether there is a CA already can not be asked: {error}") from error
+            log.warning("our CA is used; whether it is still that of %s can not be asked: %s", self._place(CA), error)
+            return False
+        except ClusterError as error:
+            if error.code != FORBIDDEN:
+                raise CertificateError(f"the CA can not be shared through {self._place(CA)}: {error}") from error
+            self._alone = True
+            log.warning("other replicas of the cloud can not have its CA and token: %s", error)
+            return False
+
+    def server_certificate(self, names: Iterable[str] = ()) -> TlsPaths:
+        """Files for the servers under these names; what other replicas are called is in the certificate as well.
+
+        Made anew, for all replicas, when it ends soon. While the API is away: what the files give.
+        """
+        own = tuple(names)
+        if self._alone:
+            return self._authority.server_certificate(own)
+        try:
+            return self._settled(SERVER, lambda: self._agree_on_server(own))
+        except (ClusterError, CertificateError) as error:
+            log.warning("the certificate of the servers is not shared through %s: %s", self._place(SERVER), error)
+            return self._authority.server_certificate(own)
+
+    def token(self) -> str:
+        """A token that is good for half a day at least: that of another replica, or a new one for all.
+
+        `ClusterError`: no answer; `CertificateError`: the CA of the cluster is another one by now.
+        """
+        return self._authority.token() if self._alone else self._settled(TOKEN, self._agree_on_token)
+
+    def write_token(self, path: Path) -> None:
+        """Put such a token into a file that only its owner can read. While the API is away: one of our own."""
+        try:
+            text = self.token()
+        except (ClusterError, CertificateError) as error:
+            log.warning("the join token is not shared through %s: %s", self._place(TOKEN), error)
+            text = self._authority.token()
+        write_atomically(path, text.encode() + b"\n")
+
+    # --- inside
+
+    def _settled(self, name: str, attempt: Callable[[], T | None]) -> T:
+        """The first answer that is not None; each None means that somebody else was faster."""
+        for _ in range(TRIES):
+            outcome = attempt()
+            if outcome is not None:
+                return outcome
+        raise Conflict({"message": f"{self._place(name)} changes all the time", "reason": "Conflict", "code": 409})
+
+    def _agree_on_ca(self) -> bool | None:
+        secret = self._secrets.get(CA)
+        ours = self._authority.pair
+        if secret is None:
+            put = self._secrets.put(CA, {CA_CERT: ours.cert, CA_KEY: ours.key}, None)
+            return False if put else None
+        theirs = _pair(secret, CA_CERT, CA_KEY)
+        if theirs is None:
+            raise CertificateError(f"the secret {self._place(CA)} is damaged: it has no {CA_CERT} and {CA_KEY}")
+        if theirs == ours:
+            return False
+        fresh = self._authority.fresh
+        self._authority.import_ca(theirs)
+        level = logging.INFO if fresh else logging.WARNING
+        log.log(level, "the CA of %s takes the place of the one in %s", self._place(CA), self._authority.ca_path)
+        return True
+
+    def _check_ca(self) -> None:
+        """`CertificateError` when the CA was exchanged while we run: then the rest is not ours to write. One that was
+        deleted is put back.
+        """
+        secret, ours = self._secrets.get(CA), self._authority.pair
+        if secret is None:
+            self._secrets.put(CA, {CA_CERT: ours.cert, CA_KEY: ours.key}, None)
+        elif _pair(secret, CA_CERT, CA_KEY) != ours:
+            raise CertificateError(
+                f"{self._place(CA)} holds another CA by now; restart this cloud, so that it takes it"
+            )
+
+    def _agree_on_server(self, own: tuple[str, ...]) -> TlsPaths | None:
+        self._check_ca()
+        secret = self._secrets.get(SERVER)
+        theirs = _pair(secret, SERVER_CERT, SERVER_KEY) if secret is not None else None
+        if theirs is not None and self._authority.import_server_pair(theirs, own):
+            return self._authority.server_certificate(own)
+        names = list(dict.fromkeys((*own, *_names(theirs))))
+        tls = self._authority.server_certificate(names[:MAX_NAMES])
+        pair = self._authority.server_pair()
+        return tls if self._secrets.put(SERVER, {SERVER_CERT: pair.cert, SERVER_KEY: pair.key}, secret) else None
+
+    def _agree_on_token(self) -> str | None:
+        self._check_ca()
+        secret = self._secrets.get(TOKEN)
+        theirs = secret.data.get(TOKEN_TEXT, b"").decode("ascii", "replace").strip() if secret is not None else ""
+        if self._good(theirs):
+            return theirs
+        ours = self._authority.token()
+        return ours if self._secrets.put(TOKEN, {TOKEN_TEXT: ours.encode()}, secret) else None
+
+    def _good(self, token: str) -> bool:
+        """Whether a token is of our CA and good for more than half a day."""
+        try:
+            named, jwt = split_token(token)
+            self._authority.check_token(jwt)
+            left = expiry_of(jwt) - self._authority.now()
+        except CertificateError:
+            return False
+        return named == ca_hash(self._authority.ca_der) and left > TOKEN_REFRESH
+
+    def _place(self, name: str) -> str:
+        return f"{self._secrets.namespace}/{name}"
+
+
+def _pair(secret: SecretData, cert: str, key: str) -> KeyPair | None:
+    if not secret.data.get(cert) or not secret.data.get(key):
+        return None
+    return KeyPair(secret.data[cert], secret.data[key])
+
+
+def _names(pair: KeyPair | None) -> tuple[str, ...]:
+    """What the servers of others are called."""
+    try:
+        return tuple(name for name in parse_certificate(pair.cert).sans if name) if pair is not None else ()
+    except CertificateError:
+        return ()

@@ -1,0 +1,397 @@
+"""A broker's mind: sessions, subscriptions, retained messages, and what each packet of a client leads to. Pure: bytes
+in, bytes out.
+
+Whoever owns the sockets calls `take` for each packet, and `flush` when it has no more for now: all that was said
+meanwhile to one client leaves as one piece, once what it rests upon is committed. Not thread-safe; everything is called
+from the broker's one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubeedge_actors.drivers.broker import packets
+from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity, Permissions
+from kubeedge_actors.drivers.broker.base import InboundMessage, MessageHandler
+from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, SessionRecorder, StoredState, UnitOfWork
+from kubeedge_actors.drivers.broker.outgoing import LIMITS, ByteBudget, Limits
+from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
+from kubeedge_actors.drivers.broker.retained import RetainedMessages
+from kubeedge_actors.drivers.broker.session import NO_CONDITION, AckCondition, Send, Session
+from kubeedge_actors.drivers.broker.topic_filters import SubscriptionTable
+from kubeedge_actors.mqtt_topics import valid_filter
+
+REMEMBERED = 1_000
+"""Clients that are away and whose sessions are kept; the one that left first is forgotten for a further one."""
+SUBSCRIPTIONS = 1_000
+"""Of one client."""
+UNRELEASED = 1_000
+"""Publications of QoS 2 that one client has said and not released."""
+
+
+@dataclass
+class Counters:
+    """What happened since the start.
+
+    `dropped`: for clients that do not keep up. `forgotten`: sessions of clients that were away. `denied`: publications that
+    the access list does not allow.
+    """
+
+    received: int = 0
+    sent: int = 0
+    dropped: int = 0
+    forgotten: int = 0
+    denied: int = 0
+
+
+class BrokerCore:
+    """Who hears what. `unit_of_work`: notes what has to be remembered over the end of the process; nothing is without.
+
+    `permissions`: what a client may do.
+    """
+
+    def __init__(
+        self,
+        limits: Limits = LIMITS,
+        remembered: int = REMEMBERED,
+        unit_of_work: UnitOfWork | None = None,
+        permissions: Callable[[ClientIdentity], Permissions] = lambda _: ALL_PERMISSIONS,
+    ) -> None:
+        self.counters = Counters()
+        self.sessions: dict[str, Session] = {}
+        self.handler: MessageHandler | None = None
+        self.broker_id = 0
+        self._limits, self._remembered, self._unit_of_work, self._budget = (
+            limits,
+            remembered,
+            unit_of_work,
+            ByteBudget(),
+        )
+        self._permissions = permissions
+        self._absent: dict[Session, None] = {}
+        self._subscribers: SubscriptionTable[Session] = SubscriptionTable()
+        self._handler_filters: SubscriptionTable[None] = SubscriptionTable()
+        self._retained = RetainedMessages()
+        self._touched: dict[Session, None] = {}
+        self._pending_acks: dict[Session, None] = {}
+        # what was said because of a turn that is not committed, with the connection it was said on
+        self._held: dict[int, list[tuple[Session, Send, bytes]]] = {}
+        self._last_delivery_tag = self._handled = 0
+
+    @property
+    def last_delivery_tag(self) -> int:
+        """The last receipt that was given out."""
+        return self._last_delivery_tag
+
+    @property
+    def lost(self) -> int:
+        """Messages and sessions that went because of a limit."""
+        return self.counters.dropped + self.counters.forgotten + self._retained.dropped
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    def restore(self, stored: StoredState) -> None:
+        """Take up what was remembered; before anything else."""
+        for client in stored.clients:
+            self._absent[self._make(client, clean=False)] = None
+        for client_id, filter, qos in stored.subscriptions:
+            session = self.sessions[client_id]
+            self._subscribers.add(filter, session, qos)
+            session.filters.add(filter)
+        for number, row in stored.messages:
+            self.sessions[row.client_id].outgoing.restore(number, row)
+        for client_id, packet_id in stored.received:
+            self.sessions[client_id].unreleased[packet_id] = None
+        for message in stored.retained:
+            self._retained.set(message)
+        if self._unit_of_work is not None and stored.messages:
+            self._unit_of_work.start_at(stored.messages[-1][0])
+
+    def open(self, client_id: str, clean: bool, user: str | None = None) -> tuple[Session, bool]:
+        """The session of a client that connects, and whether it was remembered: not for another user."""
+        client = ClientIdentity(client_id, user)
+        known = self.sessions.get(client_id)
+        if known is not None and not clean and not known.clean and known.client == client:
+            self._absent.pop(known, None)
+            return known, True
+        if known is not None:
+            self.drop_session(known)
+        session = self._make(client, clean)
+        session.recorder.opened()
+        return session, False
+
+    def _make(self, client: ClientIdentity, clean: bool) -> Session:
+        recorder = NULL_RECORDER if clean or self._unit_of_work is None else SessionRecorder(self._unit_of_work, client)
+        session = Session(client, clean, self._limits, recorder, self._budget)
+        session.permissions = self._permissions(client)
+        self.sessions[client.client_id] = session
+        return session
+
+    def disconnected(self, session: Session) -> None:
+        """The client is gone. What is not clean is remembered, but not more than so many of them."""
+        session.detach()
+        self._pending_acks.pop(session, None)
+        if session.clean:
+            self.drop_session(session)
+            return
+        self._absent[session] = None
+        if len(self._absent) > self._remembered:
+            self.counters.forgotten += 1
+            self.drop_session(next(iter(self._absent)))
+
+    def drop_session(self, session: Session) -> None:
+        """The session and its subscriptions are gone."""
+        self._absent.pop(session, None)
+        for filter in session.filters:
+            self._subscribers.discard(filter, session)
+            session.recorder.subscribed(filter, None)
+        session.filters.clear()
+        for packet_id in session.unreleased:
+            session.recorder.received(packet_id, False)
+        session.outgoing.clear()
+        session.recorder.closed()
+        self._touched.pop(session, None)
+        if self.sessions.get(session.client.client_id) is session:
+            del self.sessions[session.client.client_id]
+
+    def set_handler_filter(self, filter: str, wanted: bool) -> None:
+        """Whether publications that match are offered to the tap."""
+        if wanted:
+            self._handler_filters.add(filter, None, 2)
+        else:
+            self._handler_filters.discard(filter, None)
+
+    # --- packets ------------------------------------------------------------------------------------------------------
+
+    def handle_packet(self, session: Session, packet: Packet) -> bool:
+        """Do what a client's packet asks. False: not now, offer the same packet again.
+
+        Error: ProtocolError; the connection has to end.
+        """
+        kind = packet.kind
+        if kind == packets.PUBLISH:
+            return self._published(session, packets.read_publish(packet))
+        if kind == packets.PUBACK or kind == packets.PUBCOMP:
+            session.outgoing.on_puback_or_pubcomp(packets.read_ack(packet))
+            self._send(session, session.outgoing.next_packets())
+        elif kind == packets.PUBREC:
+            self._send(session, session.outgoing.on_pubrec(packets.read_ack(packet)))
+        elif kind == packets.PUBREL:
+            packet_id = packets.read_ack(packet)
+            if packet_id in session.unreleased:
+                del session.unreleased[packet_id]
+                session.recorder.received(packet_id, False)
+            self._send(session, packets.ack(packets.PUBCOMP, packet_id))
+        elif kind == packets.SUBSCRIBE:
+            self._subscribed(session, *packets.read_subscribe(packet))
+        elif kind == packets.UNSUBSCRIBE:
+            self._unsubscribed(session, *packets.read_unsubscribe(packet))
+        elif kind == packets.PINGREQ:
+            self._send(session, packets.PINGRESP_PACKET)
+        else:
+            raise ProtocolError(f"a packet of type {kind} from a client that is connected")
+        return True
+
+    def connected(self, session: Session, *, present: bool) -> None:
+        """A client is here, or back: then what it missed is due."""
+        self._send(session, packets.connack(0, session_present=present))
+        self._send(session, session.outgoing.resume())
+
+    def publish_from_client(self, message: Publish) -> AckCondition | None:
+        """A client says this, or had it said for when it is gone; when it is in good hands. None: not now, offer it again."""
+        unit_of_work = self._unit_of_work
+        if message.qos and unit_of_work is not None and unit_of_work.full:
+            return None
+        receipt = self._offer(message)
+        if receipt is None:
+            return None
+        self.counters.received += 1
+        noted = unit_of_work.noted if unit_of_work is not None else 0
+        self.publish(message)
+        if unit_of_work is None or not message.qos or unit_of_work.noted == noted:
+            return AckCondition(0, receipt)
+        return AckCondition(unit_of_work.turn, receipt)
+
+    def _offer(self, message: Publish) -> int | None:
+        """Offer it to whoever listens inside; the receipt to wait for, None when it can not be taken now."""
+        if self.handler is None or not self._handler_filters.match(message.topic):
+            return 0
+        receipt = self._last_delivery_tag + 1 if message.qos and self.broker_id else 0
+        arrival = InboundMessage(message.topic, message.payload, message.qos, message.retain, receipt, self.broker_id)
+        if not self.handler(arrival):
+            return None
+        self._last_delivery_tag = receipt or self._last_delivery_tag
+        return receipt
+
+    def _published(self, session: Session, message: Publish) -> bool:
+        if not session.permissions.may_write(message.topic):
+            # MQTT 3.1.1 has no way to say no: it is acknowledged, and goes nowhere (3.3.5)
+            self.counters.denied += 1
+            condition: AckCondition | None = NO_CONDITION
+        elif message.qos == 2 and message.packet_id in session.unreleased:
+            condition = session.unreleased[message.packet_id]
+            if condition is None:
+                # said to a process before this one, which may have ended before whoever listens inside had handled it
+                receipt = self._offer(message)
+                condition = None if receipt is None else AckCondition(0, receipt)
+        else:
+            if message.qos == 2 and len(session.unreleased) >= UNRELEASED:
+                raise ProtocolError(f"more than {UNRELEASED} publications that it does not release")
+            condition = self.publish_from_client(message)
+        if condition is None:
+            return False
+        if message.qos == 2:
+            self._acknowledge(session, packets.PUBREC, message.packet_id, self._receive(session, message, condition))
+        elif message.qos == 1:
+            self._acknowledge(session, packets.PUBACK, message.packet_id, condition)
+        return True
+
+    def _receive(self, session: Session, message: Publish, condition: AckCondition) -> AckCondition:
+        """Know it when it is said again; what its PUBREC waits for."""
+        known = message.packet_id in session.unreleased
+        if not known:
+            session.recorder.received(message.packet_id, True)
+            condition = AckCondition(max(condition.turn, session.recorder.due), condition.delivery_tag)
+        session.unreleased[message.packet_id] = condition
+        return condition
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    def publish(self, message: Publish) -> None:
+        """Say it to all who subscribed, and keep it if it is to be retained."""
+        if message.retain:
+            self._retain(message)
+        as_is = b""
+        for session, granted in self._subscribers.match(message.topic).items():
+            qos = min(message.qos, granted)
+            if not session.permissions.may_read(message.topic):
+                continue
+            if qos:
+                self._queue(session, Publish(message.topic, message.payload, qos))
+            elif session.free_bytes is not None and session.free_bytes() > session.unsent_bytes:
+                as_is = as_is or packets.publish(message.topic, message.payload)
+                self._send(session, as_is)
+                self.counters.sent += 1
+            elif session.free_bytes is not None:
+                self.counters.dropped += 1
+
+    def flush(self) -> None:
+        """Hand over what was noted and said since the last time."""
+        if self._unit_of_work is not None:
+            self._unit_of_work.end_turn()
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
+        for session in touched:
+            said, session.output = b"".join(session.output), []
+            if session.send is None or not said:
+                continue
+            if session.recorder.due > self._committed:
+                self._held.setdefault(session.recorder.due, []).append((session, session.send, said))
+            else:
+                session.unsent_bytes -= len(said)
+                session.send(said)
+
+    def committed(self, turn: int) -> None:
+        """Everything up to this turn is committed: who waited for it is told."""
+        if self._unit_of_work is not None:
+            self._unit_of_work.committed = turn
+        # a session's own order is kept: what it waits for only grows
+        for each in sorted(each for each in self._held if each <= turn):
+            for session, send, said in self._held.pop(each):
+                if session.send == send:
+                    session.unsent_bytes -= len(said)
+                    send(said)
+        self._send_pending_acks()
+
+    def acknowledge(self, receipt: int) -> None:
+        """Whoever listens inside has handled everything up to this receipt."""
+        self._handled = max(receipt, self._handled)
+        self._send_pending_acks()
+
+    @property
+    def _committed(self) -> int:
+        return self._unit_of_work.committed if self._unit_of_work is not None else 0
+
+    def _acknowledge(self, session: Session, kind: int, packet_id: int, condition: AckCondition) -> None:
+        """Acknowledge it in its turn: not before those that came before it."""
+        ack = packets.ack(kind, packet_id)
+        if not session.pending_acks and self._holds(condition):
+            self._send(session, ack)
+        else:
+            session.pending_acks.append((ack, condition))
+            self._pending_acks[session] = None
+
+    def _holds(self, condition: AckCondition) -> bool:
+        return condition.turn <= self._committed and condition.delivery_tag <= self._handled
+
+    def _send_pending_acks(self) -> None:
+        for session in list(self._pending_acks):
+            owing = session.pending_acks
+            while owing and self._holds(owing[0][1]):
+                self._send(session, owing.popleft()[0])
+            if not owing:
+                del self._pending_acks[session]
+        self.flush()
+
+    def _send(self, session: Session, said: bytes) -> None:
+        if said and session.send is not None:
+            session.output.append(said)
+            session.unsent_bytes += len(said)
+            self._touched[session] = None
+
+    def _queue(self, session: Session, message: Publish) -> None:
+        if session.outgoing.push(message):
+            self.counters.sent += 1
+        else:
+            self.counters.dropped += 1
+        if session.send is not None:
+            self._send(session, session.outgoing.next_packets())
+
+    # --- retained, subscriptions --------------------------------------------------------------------------------------
+
+    def _retain(self, message: Publish) -> None:
+        if self._retained.set(message) and self._unit_of_work is not None:
+            self._unit_of_work.retain(message)
+
+    def _subscribed(self, session: Session, packet_id: int, filters: list[tuple[str, int]]) -> None:
+        codes = [self._grant(session, filter, qos) for filter, qos in filters]
+        self._send(session, packets.suback(packet_id, codes))
+        for (filter, _), code in zip(filters, codes, strict=True):
+            if code != packets.SUBACK_FAILURE:
+                self._send_retained(session, filter, code)
+
+    def _grant(self, session: Session, filter: str, qos: int) -> int:
+        """Subscribe; the return code."""
+        full = len(session.filters) >= SUBSCRIPTIONS and filter not in session.filters
+        if full or not valid_filter(filter) or not session.permissions.may_subscribe(filter):
+            return packets.SUBACK_FAILURE
+        self._subscribers.add(filter, session, qos)
+        session.filters.add(filter)
+        session.recorder.subscribed(filter, qos)
+        return qos
+
+    def _send_retained(self, session: Session, filter: str, granted: int) -> None:
+        """Retained messages go to a new subscription, marked as such (3.3.1.3)."""
+        for message in self._retained.matching(filter):
+            if not session.permissions.may_read(message.topic):
+                continue
+            qos = min(message.qos, granted)
+            if qos:
+                self._queue(session, Publish(message.topic, message.payload, qos, True))
+            elif (
+                session.free_bytes is not None
+                and session.free_bytes() + self._limits.max_queued_bytes > session.unsent_bytes
+            ):
+                self._send(session, packets.publish(message.topic, message.payload, 0, True))
+            else:  # one packet may ask for all of them many times
+                self.counters.dropped += 1
+
+    def _unsubscribed(self, session: Session, packet_id: int, filters: list[str]) -> None:
+        for filter in filters:
+            if filter in session.filters:
+                session.filters.discard(filter)
+                self._subscribers.discard(filter, session)
+                session.recorder.subscribed(filter, None)
+        self._send(session, packets.ack(packets.UNSUBACK, packet_id))

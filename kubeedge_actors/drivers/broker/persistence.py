@@ -1,0 +1,223 @@
+"""The broker's memory in one SQLite file, written by a thread of its own: what comes while one commit runs is the next one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from kubeedge_actors.drivers.broker.acl import ClientIdentity
+from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, StoredState
+from kubeedge_actors.drivers.broker.packets import Publish
+from kubeedge_actors.errors import StoreCorrupt, StoreError
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+AGAIN = 1.0
+"""Seconds until a commit that was refused (disk full) is tried again; meanwhile nothing is acknowledged that rests upon it."""
+_PRAGMAS = (
+    "PRAGMA journal_mode = wal",
+    "PRAGMA synchronous = full",
+    "PRAGMA cache_size = -256",
+    "PRAGMA journal_size_limit = 4194304",
+)
+_SCHEMA = (
+    "CREATE TABLE client (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID",
+    "CREATE TABLE subscription (client TEXT, filter TEXT, qos INTEGER, PRIMARY KEY (client, filter)) WITHOUT ROWID",
+    "CREATE TABLE message (number INTEGER PRIMARY KEY, client TEXT, packet_id INTEGER, released INTEGER, topic TEXT,"
+    " payload BLOB, qos INTEGER, retain INTEGER)",
+    "CREATE TABLE received (client TEXT, packet_id INTEGER, PRIMARY KEY (client, packet_id)) WITHOUT ROWID",
+    "CREATE TABLE retained (topic TEXT PRIMARY KEY, payload BLOB, qos INTEGER) WITHOUT ROWID",
+    f"PRAGMA user_version = {VERSION}",
+)
+Committed = Callable[[int], None]
+
+
+class SqlitePersistence:
+    """The file at `path`, made with mode 0600 if it is not there. Errors: StoreError, StoreCorrupt, in one sentence.
+
+    `committed(turn)` is called, on the writer's thread, when everything up to this turn is committed.
+    """
+
+    def __init__(self, path: Path, committed: Committed) -> None:
+        self._path, self._committed = path, committed
+        self._lock = threading.Condition()
+        self._pending: ChangeSet | None = None
+        self._turn = 0
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Have the file; does nothing when it is had."""
+        if self._connection is not None:
+            return
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise self._named(error) from error
+        self._connection = connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise StoreCorrupt(f"the MQTT database {self._path} is damaged")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise StoreError(f"the MQTT database {self._path} was written by a newer version of this program")
+        if version == 0:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+
+    def load(self) -> StoredState:
+        """What is remembered; rows of clients that are not are left out."""
+
+        def rows(query: str) -> list[tuple[Any, ...]]:
+            assert self._connection is not None
+            with closing(self._connection.execute(query)) as cursor:
+                return cursor.fetchall()
+
+        try:
+            messages = rows(
+                "SELECT number, client, packet_id, released, topic, payload, qos, retain FROM message"
+                " WHERE client IN (SELECT id FROM client) ORDER BY number"
+            )
+            known = "WHERE client IN (SELECT id FROM client)"
+            return StoredState(
+                clients=[ClientIdentity(*row) for row in rows("SELECT id, user FROM client ORDER BY id")],
+                subscriptions=[(c, f, q) for c, f, q in rows(f"SELECT client, filter, qos FROM subscription {known}")],
+                messages=[(n, StoredMessage(c, i, bool(d), t, p, q, bool(r))) for n, c, i, d, t, p, q, r in messages],
+                received=[(client, number) for client, number in rows(f"SELECT * FROM received {known}")],
+                retained=[Publish(t, p, q, True) for t, p, q in rows("SELECT topic, payload, qos FROM retained")],
+            )
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+
+    def commit(self, turn: int, changes: ChangeSet) -> None:
+        """Have it committed soon. Turns come in order; never waits."""
+        with self._lock:
+            self._turn = turn
+            if self._pending is None:
+                self._pending = changes
+            else:
+                self._pending.merge(changes)
+            if self._thread is None:  # most nodes never remember anything: they need no thread for it
+                self._thread = threading.Thread(target=self._run, name="broker-persistence", daemon=True)
+                self._thread.start()
+            self._lock.notify()
+
+    def flush(self) -> None:
+        """Write what is left, and end the thread."""
+        with self._lock:
+            thread, self._closing = self._thread, True
+            self._lock.notify()
+        if thread is not None:
+            thread.join()
+        self._thread, self._closing = None, False
+
+    def close(self) -> None:
+        """Write what is left and give the file back; it may be opened again."""
+        self.flush()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _run(self) -> None:
+        said = ""
+        while True:
+            with self._lock:
+                while self._pending is None and not self._closing:
+                    self._lock.wait()
+                changes, turn, self._pending = self._pending, self._turn, None
+            if changes is None:
+                return
+            try:
+                self._write(changes)
+            except sqlite3.Error as error:
+                said = self._refused(error, said, changes)
+                if self._closing:
+                    return
+                time.sleep(AGAIN)
+            else:
+                if said:
+                    log.warning("the MQTT database %s can be used again", self._path)
+                said = ""
+                self._committed(turn)
+
+    def _refused(self, error: sqlite3.Error, said: str, changes: ChangeSet) -> str:
+        reason = str(self._named(error))
+        if reason != said:
+            log.warning("%s; MQTT messages that have to be kept are not acknowledged until it works again", reason)
+        with self._lock:
+            if self._pending is not None:
+                changes.merge(self._pending)
+            self._pending = changes
+        return reason
+
+    def _write(self, changes: ChangeSet) -> None:
+        connection = self._connection
+        assert connection is not None
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, rows in _steps(changes):
+                connection.executemany(statement, rows)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _named(self, error: Exception) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        return StoreError(f"the MQTT database {self._path} can not be used: {why}")
+
+
+def _steps(changes: ChangeSet) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
+    """The statements of one transaction; a number of a message is never used again, so additions come first."""
+    if changes.messages:
+        rows = [
+            (number, row.client_id, row.packet_id, row.released, row.topic, row.payload, row.qos, row.retain)
+            for number, row in changes.messages.items()
+        ]
+        yield "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+    if changes.updates:
+        flights = [(i, released, released, number) for number, (i, released) in changes.updates.items()]
+        yield (
+            "UPDATE message SET packet_id = ?, released = ?, payload = CASE WHEN ? THEN x'' ELSE payload END WHERE number = ?",
+            flights,
+        )
+    if changes.deleted:
+        yield "DELETE FROM message WHERE number = ?", [(number,) for number in changes.deleted]
+    if changes.clients:
+        yield "DELETE FROM client WHERE id = ?", [(each,) for each in changes.clients]
+        yield "INSERT INTO client VALUES (?, ?)", [(c.client_id, c.user) for c in changes.clients.values() if c]
+    if changes.subscriptions:
+        yield "DELETE FROM subscription WHERE client = ? AND filter = ?", list(changes.subscriptions)
+        kept = [(*key, qos) for key, qos in changes.subscriptions.items() if qos is not None]
+        yield "INSERT INTO subscription VALUES (?, ?, ?)", kept
+    if changes.received:
+        yield "DELETE FROM received WHERE client = ? AND packet_id = ?", list(changes.received)
+        yield "INSERT INTO received VALUES (?, ?)", [key for key, there in changes.received.items() if there]
+    if changes.retained:
+        yield "DELETE FROM retained WHERE topic = ?", [(topic,) for topic in changes.retained]
+        yield "INSERT INTO retained VALUES (?, ?, ?)", [(t, *row) for t, row in changes.retained.items() if row]

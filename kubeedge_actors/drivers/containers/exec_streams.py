@@ -1,0 +1,138 @@
+"""A command in a container while it runs: as a process of this machine, or behind a socket of an engine. Imported with the first one."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+from contextlib import suppress
+from typing import Any
+
+from kubeedge_actors.drivers.containers import shim
+from kubeedge_actors.errors import ContainerError
+
+PIECE = 16 * 1024
+
+
+class ProcessExecStream:
+    """A process with pipes; it leads a session of its own, so that all it started can be ended with it."""
+
+    def __init__(self, command: tuple[str, ...], env: dict[bytes, bytes], cwd: str, *, stdin: bool) -> None:
+        if not command:
+            raise ContainerError("no command was given")
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except (OSError, ValueError) as error:
+            raise ContainerError(f"{command[0]} can not be run: {error}") from error
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._channels = {self._process.stdout.fileno(): 1, self._process.stderr.fileno(): 2}
+        self._poll = select.poll()
+        for fd in self._channels:
+            self._poll.register(fd, select.POLLIN)
+
+    def read(self) -> tuple[int, bytes]:
+        """See the protocol."""
+        while self._channels:
+            for fd, _ in self._poll.poll():
+                if data := os.read(fd, PIECE):
+                    return self._channels[fd], data
+                self._poll.unregister(fd)
+                del self._channels[fd]
+        return 1, b""
+
+    def write(self, data: bytes) -> None:
+        """See the protocol."""
+        pipe = self._process.stdin
+        with suppress(OSError, ValueError):  # it reads no more, or has ended
+            while data and pipe is not None:
+                data = data[pipe.write(data) :]
+
+    def end_input(self) -> None:
+        """See the protocol."""
+        if self._process.stdin is not None:
+            with suppress(OSError):  # what was not read is lost with the process
+                self._process.stdin.close()
+
+    def exit_code(self) -> int:
+        """See the protocol."""
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
+
+    def kill(self) -> None:
+        """See the protocol."""
+        if self._process.poll() is None:
+            shim.signal_group(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """See the protocol."""
+        self.kill()
+        self._process.wait()
+        self.end_input()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+class SocketExecStream:
+    """What runs behind a socket of a Docker engine, in frames of stream, length and data; `client`: of the Docker library."""
+
+    def __init__(self, client: Any, container_id: str, command: tuple[str, ...], *, stdin: bool) -> None:
+        self._client = client
+        self._id = client.exec_create(container_id, list(command), stdin=stdin)["Id"]
+        self._ends = client.exec_start(self._id, socket=True)  # kept: the library closes the socket with it
+        self._socket: socket.socket = getattr(self._ends, "_sock", self._ends)
+        self._socket.settimeout(None)
+        if not stdin:
+            self.end_input()
+
+    def read(self) -> tuple[int, bytes]:
+        """See the protocol."""
+        head = self._exactly(8)
+        if len(head) < 8:
+            return 1, b""
+        channel, size = struct.unpack(">BxxxI", head)
+        return channel, self._exactly(size)
+
+    def _exactly(self, size: int) -> bytes:
+        found = b""
+        with suppress(OSError):  # closed by us: that is the end
+            while len(found) < size and (data := self._socket.recv(size - len(found))):
+                found += data
+        return found
+
+    def write(self, data: bytes) -> None:
+        """See the protocol."""
+        with suppress(OSError):  # it has ended
+            self._socket.sendall(data)
+
+    def end_input(self) -> None:
+        """See the protocol."""
+        with suppress(OSError):  # it has ended
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def exit_code(self) -> int:
+        """See the protocol."""
+        return int(self._client.exec_inspect(self._id)["ExitCode"])
+
+    def kill(self) -> None:
+        """See the protocol. The engine can not end what runs: it finds its input and output gone."""
+        with suppress(OSError):  # closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """See the protocol."""
+        self.kill()
+        self._ends.close()
+        self._socket.close()

@@ -1,0 +1,51 @@
+"""Whether the other side is still there: who has said nothing for a while is asked, who then says nothing is gone. Pure."""
+
+from __future__ import annotations
+
+import enum
+
+
+class KeepaliveAction(enum.Enum):
+    """What to do now."""
+
+    WAIT = enum.auto()
+    PING = enum.auto()
+    CLOSE = enum.auto()
+
+
+class Keepalive:
+    """One connection; all times in monotonic seconds. It is asked after `ping_after` seconds, and has `give_up_after` to answer.
+
+    >>> listening = Keepalive(10.0, 8.0, now=0.0)
+    >>> [listening.step(now).name for now in (9.0, 10.0, 17.0, 18.0)]
+    ['WAIT', 'PING', 'WAIT', 'CLOSE']
+    >>> listening.heard(18.0)
+    >>> listening.step(18.5).name, listening.wait(18.5)
+    ('WAIT', 9.5)
+    """
+
+    def __init__(self, ping_after: float, give_up_after: float, now: float) -> None:
+        self._ping_after = ping_after
+        self._give_up_after = give_up_after
+        self._last_received = now
+        self._pinged_at: float | None = None
+
+    def received(self, now: float) -> None:
+        """Something came."""
+        self._last_received, self._pinged_at = now, None
+
+    def step(self, now: float) -> KeepaliveAction:
+        """Look, after everything that came was heard."""
+        if self._pinged_at is not None:
+            return KeepaliveAction.CLOSE if now - self._pinged_at >= self._give_up_after else KeepaliveAction.WAIT
+        if now - self._last_received < self._ping_after:
+            return KeepaliveAction.WAIT
+        self._pinged_at = now
+        return KeepaliveAction.PING
+
+    def wait(self, now: float) -> float:
+        """Seconds until `step` may say something else."""
+        due = (
+            self._last_received + self._ping_after if self._pinged_at is None else self._pinged_at + self._give_up_after
+        )
+        return max(0.0, due - now)

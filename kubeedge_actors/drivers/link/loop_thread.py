@@ -1,0 +1,89 @@
+"""One thread that runs one uvloop: the servers of the cloud's link share it. uvloop is imported here and nowhere else.
+
+(asyncio's own loop costs about 300 KiB a TLS connection, uvloop a fifth of that.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+
+from kubeedge_actors.errors import LinkError
+
+T = TypeVar("T")
+BACKLOG = 4096
+
+
+class LoopThread:
+    """An event loop in a thread of its own, started at the first use. `stop` ends both for good."""
+
+    def __init__(self, name: str = "link") -> None:
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._lock = threading.Lock()
+        self._started = self._stopped = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop itself, for code that runs in it."""
+        return self._loop
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
+        """The result of a coroutine; blocks the caller, who must not be the loop's own thread."""
+        self._start()
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Have a function called in the loop soon; any thread. Nothing happens after `stop`."""
+        self._start()
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            if not self._stopped:
+                raise
+
+    def stop(self) -> None:
+        """End the loop and its thread. Idempotent."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+        if self._started:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(5)
+        else:
+            self._loop.close()
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._started and not self._stopped:
+                self._started = True
+                self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        finally:
+            self._loop.close()
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A bound TCP socket; `LinkError` with one sentence when the port is taken or the address is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.setblocking(False)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LinkError(f"port {port} of {host} can not be used: {reason}", port) from error
+    return listener

@@ -1,0 +1,99 @@
+"""What a machine offers to pods apart from a container runtime: volumes, probes, static pods, its figures."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kubeedge_actors.drivers.containers.base import DriverValue
+
+
+class VolumeFile(DriverValue, frozen=True):
+    """One file of a volume; `mode` as in chmod."""
+
+    data: bytes
+    mode: int = 0o644
+
+
+class PodVolumes(Protocol):
+    """The folders of pods on this machine. Errors: ContainerError, with a text fit for a pod's status."""
+
+    def volume(self, pod_uid: str, name: str) -> str:
+        """The path of a volume's folder, which is made empty when it is not there."""
+
+    def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
+        """Make the volume hold these files (paths relative to it) and no others, all at once for whoever reads; its
+        path.
+
+        `group`: who else may read them.
+        """
+
+    def host_path(self, path: str, type: str) -> str:
+        """A path of the machine, checked and made as Kubernetes' hostPath types say."""
+
+    def within(self, volume: str, path: str) -> str:
+        """A path inside a volume, made as a folder when it is not there; it can not lead out of the volume."""
+
+    def uids(self) -> set[str]:
+        """Pods that have a folder."""
+
+    def remove(self, pod_uid: str) -> None:
+        """Remove the folder of a pod with all that is in it."""
+
+
+class HealthProbe(DriverValue, frozen=True):
+    """What is asked of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives
+    200-399.
+    """
+
+    command: tuple[str, ...] = ()
+    host: str = ""
+    port: int = 0
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    tls: bool = False
+    http: bool = False
+
+
+class Prober(Protocol):
+    """Asks containers from outside."""
+
+    def ask(self, probe: HealthProbe, timeout: float) -> str:
+        """Empty when the answer is good, else why not. Not for commands: those run inside."""
+
+
+class StaticPodSource(Protocol):
+    """A folder of pod manifests that somebody may change at any time."""
+
+    def changed(self) -> bool:
+        """Whether anything has changed since `read`; cheap."""
+
+    def read(self) -> list[tuple[str, dict[str, object]]]:
+        """Each pod with the path of its file. A file that can not be read is told in a warning and left out."""
+
+
+class MachineInfo(DriverValue, frozen=True):
+    """What the machine is. Bytes, cores and counts; `huge_pages`: page size in KiB as text -> bytes reserved in such
+    pages.
+    """
+
+    architecture: str
+    operating_system: str
+    os_image: str
+    kernel: str
+    machine_id: str
+    system_uuid: str
+    boot_id: str
+    cpus: int
+    huge_pages: dict[str, int] = {}
+    memory: int = 0
+    memory_available: int = 0
+    disk: int = 0
+    disk_available: int = 0
+    pids_available: int = 0
+
+
+class Machine(Protocol):
+    """Reads the machine."""
+
+    def info(self) -> MachineInfo:
+        """The machine as it is now; cheap enough for every ten seconds."""

@@ -1,0 +1,116 @@
+"""PEM files: written whole or not at all, private ones for the owner only, each failure one plain sentence."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import ssl
+import threading
+from pathlib import Path
+
+from kubeedge_actors.drivers.pki.base import CertificateInfo, KeyPair
+from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.errors import CertificateError
+
+CERTIFICATE, EC_KEY = "CERTIFICATE", "EC PRIVATE KEY"
+
+
+def to_pem(der: bytes, label: str) -> str:
+    """PEM text of DER bytes, 64 characters a line."""
+    body = base64.b64encode(der).decode()
+    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
+
+
+def from_pem(text: str, label: str) -> bytes | None:
+    """DER bytes of the first block with this label; None when there is none, or it is damaged."""
+    _, begin, rest = text.partition(f"-----BEGIN {label}-----")
+    body, end, _ = rest.partition(f"-----END {label}-----")
+    if not begin or not end:
+        return None
+    try:
+        return base64.b64decode("".join(body.split()), validate=True) or None
+    except binascii.Error:
+        return None
+
+
+def read_pem(path: Path, label: str) -> bytes:
+    """DER bytes of a PEM file; `CertificateError` when it can not be read or is damaged."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except OSError as error:
+        raise CertificateError(f"{path} can not be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CertificateError(f"{path} is damaged: it is not a PEM file") from error
+    der = from_pem(text, label)
+    if der is None:
+        raise CertificateError(f"{path} is damaged: it holds no whole PEM block '{label}'")
+    return der
+
+
+def write_pem(path: Path, der: bytes, label: str) -> None:
+    """Write one PEM file; a private key is readable by its owner only."""
+    write_atomically(path, to_pem(der, label).encode(), 0o600 if label == EC_KEY else 0o644)
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file atomically and durably; `CertificateError` when the disk says no."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            _fill(handle, data, mode)
+            os.replace(name, path)
+        except OSError:
+            name.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+    except OSError as error:
+        raise CertificateError(f"{path} can not be written: {error.strerror}") from error
+
+
+def _fill(handle: int, data: bytes, mode: int) -> None:
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# --- key pairs in files -----------------------------------------------------------------------------------------------
+
+
+def save_pair(cert: Path, key: Path, pair: KeyPair) -> None:
+    """Write both files, the key first: a certificate without its key would be useless."""
+    write_pem(key, pair.key, EC_KEY)
+    write_pem(cert, pair.cert, CERTIFICATE)
+
+
+def check_pair(cert: Path, key: Path) -> None:
+    """Nothing when the key belongs to the certificate, otherwise `CertificateError`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except ssl.SSLError as error:
+        raise CertificateError(f"{cert} and {key} do not belong together, or one is damaged") from error
+    except OSError as error:
+        raise CertificateError(f"{cert} or {key} can not be read: {error.strerror}") from error
+
+
+def read_certificate(path: Path) -> CertificateInfo:
+    """The facts of a PEM file's certificate; `CertificateError` when it can not be read or is damaged."""
+    der = read_pem(path, CERTIFICATE)
+    try:
+        return parse_certificate(der)
+    except CertificateError as error:
+        raise CertificateError(f"{path} is damaged: {error}") from error

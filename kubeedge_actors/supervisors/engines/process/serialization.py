@@ -1,0 +1,133 @@
+"""How values cross the border between two processes: messages, answers, errors."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import traceback
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from kubeedge_actors.supervisors.actor import Unhandled
+from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, Reason, shorten
+from kubeedge_actors.supervisors.incarnation import summary_of
+from kubeedge_actors.supervisors.ref import Ref
+
+PROTOCOL = 5
+
+
+class RefResolver(Protocol):
+    """Who turns the name of a Ref into one that is good on this side."""
+
+    def ref(self, name: str) -> Ref:
+        """The Ref of that name."""
+
+
+class Serializer(Protocol):
+    """Makes bytes of a value and a value of bytes. It is sent to the far side itself, so its class is importable there."""
+
+    def dumps(self, value: object) -> bytes:
+        """The value as bytes; any Exception means that it can not be carried."""
+
+    def loads(self, data: bytes, resolver: RefResolver) -> Any:
+        """The value again; any Exception means that it can not be had on this side."""
+
+
+class PickleSerializer:
+    """Carries what `pickle` takes, msgspec structs and Refs among it: importable classes, no functions made on the spot.
+
+    >>> PickleSerializer().loads(PickleSerializer().dumps({"degrees": 81.5}), home=None)
+    {'degrees': 81.5}
+    """
+
+    def dumps(self, value: object) -> bytes:
+        """The value as bytes."""
+        out = io.BytesIO()
+        Packer(out, PROTOCOL).dump(value)
+        return out.getvalue()
+
+    def loads(self, data: bytes, resolver: RefResolver) -> Any:
+        """The value again."""
+        return Unpacker(data, resolver).load()
+
+
+class Packer(pickle.Pickler):
+    """A pickler to which a Ref is a name."""
+
+    def persistent_id(self, obj: object) -> str | None:
+        """The name, for a Ref."""
+        return obj.name if isinstance(obj, Ref) else None
+
+
+class Unpacker(pickle.Unpickler):
+    """Makes a Ref of a name again."""
+
+    def __init__(self, data: bytes, resolver: RefResolver) -> None:
+        super().__init__(io.BytesIO(data))
+        self._resolver = resolver
+
+    def persistent_load(self, name: str) -> Ref:
+        """The Ref of that name on this side."""
+        return self._resolver.ref(name)
+
+
+class NotSerializable(Unhandled):
+    """The message can not be brought to the actor's process, or not be understood there: a dead letter, no crash.
+
+    `indexes`: which ones of a batch.
+    """
+
+    reason = Reason.NOT_SERIALIZABLE
+
+    def __init__(self, why: str, indexes: Sequence[int] = (0,)) -> None:
+        super().__init__(why)
+        self.indexes = indexes
+
+
+class OpaqueMessage:
+    """Stands in a dead letter for a message that could not be carried out of its process: its type and its text."""
+
+    def __init__(self, message: object) -> None:
+        try:
+            self.text = shorten(repr(message), PAYLOAD_LIMIT)
+        except Exception as error:  # noqa: BLE001 - a repr() of somebody's message
+            self.text = f"({type(message).__qualname__} can not be shown: {type(error).__name__})"
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class RemoteTraceback(Exception):
+    """The cause of an error that was raised in another process: the traceback there, as text."""
+
+    def __str__(self) -> str:
+        return f"in another process:\n{self.args[0]}"
+
+
+SerializedError = tuple[bytes | None, str, str, str]
+"""An error on its way: itself if it can be carried, its type's name, its text, its traceback."""
+
+
+def dump_error(error: BaseException, serializer: Serializer) -> SerializedError:
+    """Make an error ready to be sent."""
+    text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
+    try:
+        blob: bytes | None = serializer.dumps(error)
+    except Exception:  # noqa: BLE001 - the name and the text of it will do
+        blob = None
+    return blob, type(error).__name__, summary_of(error).removeprefix(f"{type(error).__name__}: "), text
+
+
+def load_error(serialized: SerializedError, serializer: Serializer, resolver: RefResolver) -> BaseException:
+    """The error on this side: the same type if it is known here, otherwise one of the same name and text."""
+    blob, name, text, there = serialized
+    error: BaseException | None = None
+    if blob is not None:
+        try:
+            loaded = serializer.loads(blob, resolver)
+            error = loaded if isinstance(loaded, BaseException) else None
+        except Exception:  # noqa: BLE001 - an error whose arguments are not those of its class
+            error = None
+    found: BaseException = type(name, (Exception,), {})(text) if error is None else error
+    found.__cause__ = RemoteTraceback(there)
+    return found

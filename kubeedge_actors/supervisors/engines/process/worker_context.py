@@ -1,0 +1,221 @@
+"""What an actor sees of the world from its own process: each thing here stands for one beside its mailbox."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from kubeedge_actors.errors import AnswerLost
+from kubeedge_actors.supervisors.actor import Context
+from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.future import Future, Otherwise, ReplyTo, Then
+from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.strategy import ExitReason
+from kubeedge_actors.supervisors.timer import Timer
+
+
+class RuntimeChannel(Protocol):
+    """The way to the runtime's process, as what stands for its things sees it."""
+
+    current_messages: list[object]
+
+    def call(self, method: str, *details: object, answer: bool = True) -> Any: ...
+    def say(self, method: str, *details: object, message: object, answer: bool = False) -> Any: ...
+    def answer(self, number: int, value: object) -> Any: ...
+    def fail(self, number: int, error: Exception) -> Any: ...
+    def release(self, kind: str, number: int) -> None: ...
+    def number(self) -> int: ...
+    def keep(self, fn: Then, failed: Otherwise | None) -> int: ...
+    def log(self, name: str, level: int, text: str) -> None: ...
+
+
+class RemoteContext(Context):
+    """The context of an incarnation that lives in this process; its cell lives in another."""
+
+    __slots__ = ("_worker",)
+
+    def __init__(self, far: RuntimeChannel, name: str, clock: Clock, log: logging.Logger) -> None:
+        super().__init__(name, RemoteRef(far, name), clock, log)
+        self._worker = far
+
+    def tell(self, to: str | Ref, message: object) -> None:
+        """Tell somebody; a message that can not be carried is a dead letter."""
+        self._worker.say("tell", _name_of(to), message=message)
+
+    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
+        """Ask somebody; a message that can not be carried fails the promise."""
+        return RemoteFuture(self._worker, "ask", _name_of(to), message, timeout)
+
+    def publish(self, message: object) -> int:
+        """Tell everybody who accepts this type; how many they are."""
+        return int(self._worker.say("publish", message=message, answer=True) or 0)
+
+    def reply_later(self, message: object = None) -> ReplyTo:
+        """Take over the answer to the message in hand."""
+        held = self._worker.current_messages
+        index = next((at for at, each in enumerate(held) if message is None or each is message), None)
+        if index is None:
+            raise LookupError("reply_later is for a message that is in hand")
+        return RemoteReplyTo(self._worker, self._worker.call("reply_later", index))
+
+    def after(self, seconds: float, message: object) -> Timer:
+        """Tell yourself `message` in `seconds`."""
+        return RemoteTimer(self._worker, self._worker.say("timer", seconds, False, message=message, answer=True))
+
+    def every(self, seconds: float, message: object) -> Timer:
+        """Tell yourself `message` every `seconds`."""
+        return RemoteTimer(self._worker, self._worker.say("timer", seconds, True, message=message, answer=True))
+
+    def stop(self, reason: ExitReason = ExitReason.NORMAL) -> None:
+        """End after this message."""
+        self._worker.call("stop", reason, answer=False)
+
+
+def _name_of(to: str | Ref) -> str:
+    return to if isinstance(to, str) else to.name
+
+
+class RemoteRef(Ref):
+    """A Ref to an actor that is known by its name on the other side."""
+
+    __slots__ = ("_worker",)
+
+    def __init__(self, far: RuntimeChannel, name: str) -> None:
+        super().__init__(name)
+        self._worker = far
+
+    def tell(self, message: object, sender: str = "") -> None:
+        """Put a message into the mailbox."""
+        self._worker.say("ref_tell", self.name, sender, message=message)
+
+    def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
+        """Put a message in and get a promise of the answer."""
+        return RemoteFuture(self._worker, "ref_ask", self.name, message, timeout)
+
+    def offer(self, message: object, sender: str = "") -> bool:
+        """Put a message in if there is room."""
+        return bool(self._worker.say("offer", self.name, sender, message=message, answer=True))
+
+
+class RemoteFuture(Future):
+    """A promise that is kept on the other side; this one knows its number."""
+
+    __slots__ = ("_lost", "_number", "_worker")
+
+    def __init__(self, far: RuntimeChannel, method: str, to: str, message: object, timeout: float) -> None:
+        super().__init__(to, timeout)
+        self._worker = far
+        self._number = far.number()
+        self._lost = far.say(method, self._number, to, timeout, message=message) is False
+
+    @property
+    def done(self) -> bool:
+        """True when the answer or the error is there."""
+        return self._lost or bool(self._worker.call("done", self._number))
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Wait for the answer."""
+        if self._lost:
+            raise AnswerLost(f"the question to {self.responder} could not be carried to another process")
+        return self._worker.call("get", self._number, self.timeout if timeout is None else timeout)
+
+    def then(self, fn: Then, failed: Otherwise | None = None) -> None:
+        """Have `fn(answer)` called in a turn of this actor, or `failed(error)`."""
+        key = self._worker.keep(fn, failed)
+        if self._lost:
+            self._worker.call("lose", key, failed is not None, answer=False)
+        else:
+            self._worker.call("then", self._number, key, failed is not None, answer=False)
+
+    def __del__(self) -> None:
+        if not self._lost:
+            self._worker.release("promise", self._number)
+
+
+class RemoteReplyTo(ReplyTo):
+    """The right to answer, kept on the other side. Whoever lets go of it without answering makes it AnswerLost."""
+
+    __slots__ = ("__weakref__", "_number", "_worker")
+
+    def __init__(self, far: RuntimeChannel, number: int) -> None:
+        self._worker, self._number = far, number
+
+    def send(self, value: object = None) -> bool:
+        """Answer."""
+        return bool(self._worker.answer(self._number, value))
+
+    def fail(self, error: Exception) -> bool:
+        """Answer with an error."""
+        return bool(self._worker.fail(self._number, error))
+
+    def __del__(self) -> None:
+        self._worker.release("reply", self._number)
+
+
+class RemoteTimer(Timer):
+    """A timer of the other side."""
+
+    __slots__ = ("_number", "_worker")
+
+    def __init__(self, far: RuntimeChannel, number: int | None) -> None:
+        super().__init__(cancelled=number is None)
+        self._worker, self._number = far, number
+
+    def cancel(self) -> None:
+        """Not again."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._worker.call("cancel", self._number)
+
+
+class RemoteClock:
+    """The runtime's clock, asked each time: for one that is moved by hand."""
+
+    def __init__(self, far: RuntimeChannel) -> None:
+        self._worker = far
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return float(self._worker.call("now"))
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return float(self._worker.call("monotonic"))
+
+
+class RemoteLogHandler(logging.Handler):
+    """Sends what is logged to the runtime's process, where it is one log."""
+
+    def __init__(self, far: RuntimeChannel) -> None:
+        super().__init__()
+        self._worker = far
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send it, formatted."""
+        self._worker.log(record.name, record.levelno, self.format(record))
+
+
+class CallbackTable:
+    """Numbers, and functions under numbers."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._functions: dict[int, tuple[Then, Otherwise | None]] = {}
+
+    def number(self) -> int:
+        """One that was not given before."""
+        return next(self._numbers)
+
+    def keep(self, fn: Then, failed: Otherwise | None) -> int:
+        """The number under which the two can be taken, once."""
+        number = self.number()
+        self._functions[number] = (fn, failed)
+        return number
+
+    def take(self, number: int) -> tuple[Callable[[Any], object], Otherwise | None]:
+        """What was kept."""
+        return self._functions.pop(number)

@@ -1,0 +1,78 @@
+"""Which actor waits for which: finds the rings in which everybody would wait for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kubeedge_actors.supervisors.future import Asker
+
+
+class WaitEdge:
+    """One actor waits: for room in another's mailbox, or for its answer. `released`: it need not wait any longer."""
+
+    __slots__ = ("for_room", "released", "target")
+
+    def __init__(self, target: Asker, *, for_room: bool) -> None:
+        self.target, self.for_room = target, for_room
+        self.released = False
+
+
+class WaitForGraph:
+    """The waits of one engine. A new wait that closes a ring releases one that waits for room in it, if there is one.
+
+    An answer can not be forced, but a message can be let in over capacity: a ring with a full mailbox in it opens
+    there. A ring of asks alone ends with their time-outs.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waits: dict[Asker, WaitEdge] = {}
+
+    @contextmanager
+    def waiting(self, who: Asker | None, target: Asker | None, *, for_room: bool) -> Iterator[WaitEdge | None]:
+        """`who` waits for `target` inside the block; None is somebody from outside, for whom nobody can wait."""
+        if who is None or target is None:
+            yield None
+            return
+        wait = WaitEdge(target, for_room=for_room)
+        with self._lock:
+            self._waits[who] = wait
+            freed = self._break_cycle(who)
+        try:
+            if freed is not None:
+                freed.target.mailbox.notify_producers()
+            yield wait
+        finally:
+            with self._lock:
+                if self._waits.get(who) is wait:  # else a newer incarnation waits, and this one was replaced
+                    del self._waits[who]
+
+    def unblock(self, who: Asker) -> None:
+        """Whatever room `who` waits for, it is let in without."""
+        with self._lock:
+            wait = self._waits.get(who)
+            if wait is None or not wait.for_room:
+                return
+            wait.released = True
+        wait.target.mailbox.notify_producers()
+
+    def _break_cycle(self, who: Asker) -> WaitEdge | None:
+        ring, at = [], who
+        while at in self._waits:
+            wait = self._waits[at]
+            ring.append(wait)
+            at = wait.target
+            if at is who:
+                return self._release_one(ring)
+            if len(ring) > len(self._waits):  # it runs into a ring of others, which they dealt with
+                return None
+        return None
+
+    def _release_one(self, ring: list[WaitEdge]) -> WaitEdge | None:
+        for wait in ring:
+            if wait.for_room:
+                wait.released = True
+                return wait
+        return None

@@ -1,0 +1,52 @@
+"""What a supervisor is told about its children."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.mailbox import MailboxSpec
+from kubeedge_actors.supervisors.strategy import Backoff, OneForOne, Restart, Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One actor: how to make it, and what to do when it ends.
+
+    `max_deliveries`: how often a message may crash it before it is a dead letter. `shutdown`: seconds it may take to
+    drain and stop. `handler_deadline`: seconds after which a handler is hung; None never. `isolation`: "thread" or
+    "process" (then messages and `factory` have to be importable), empty for the engine's own way; `host`: the name of
+    another host of the convention, for a process there.
+    """
+
+    name: str
+    factory: Callable[[], Actor]
+    restart: Restart = Restart.PERMANENT
+    mailbox: MailboxSpec = field(default_factory=MailboxSpec)
+    max_deliveries: int = 3
+    backoff: Backoff = field(default_factory=Backoff)
+    shutdown: float = 5.0
+    handler_deadline: float | None = None
+    accepts: tuple[type, ...] = ()
+    emits: tuple[type, ...] = ()
+    group: str = ""
+    version: str = "1"
+    isolation: Literal["", "thread", "process"] = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSpec:
+    """A supervisor, its children in start order, its strategy; `restart` and `backoff` are its parent's to apply.
+
+    `start_timeout`: seconds after which a child that has not started yet no longer holds up those behind it; None: they wait.
+    """
+
+    name: str
+    children: Sequence[ChildSpec | SupervisorSpec] = ()
+    strategy: Strategy = field(default_factory=OneForOne)
+    restart: Restart = Restart.PERMANENT
+    backoff: Backoff = field(default_factory=Backoff)
+    start_timeout: float | None = None

@@ -1,0 +1,268 @@
+"""One running system: engine, registry, root supervisor, dead letters, events and clock, as an object."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from kubeedge_actors.errors import ActorStopped, RegistrationError
+from kubeedge_actors.supervisors import events as occurrences
+from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, DeadLetterSink, Reason
+from kubeedge_actors.supervisors.engines.base import Engine
+from kubeedge_actors.supervisors.events import Events
+from kubeedge_actors.supervisors.future import LocalFuture
+from kubeedge_actors.supervisors.lifecycle import State
+from kubeedge_actors.supervisors.ref import Ref
+from kubeedge_actors.supervisors.registry import Registry, WiringWarning
+from kubeedge_actors.supervisors.snapshot import snapshot
+from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
+from kubeedge_actors.supervisors.supervisor import Supervisor
+from kubeedge_actors.supervisors.tracing import Tracer
+
+log = logging.getLogger(__name__)
+
+GRACE = 5.0
+"""Seconds that whoever waits for a stop adds to the time that the actors have."""
+
+
+class ActorSystem:
+    """A supervision tree on an engine. Several can live in one process; nothing is shared between them.
+
+    `groups`: the group names that specs may use, None for any. `optional_types`: see Registry. `failure`: the reason, once the
+    root supervisor gave up.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock | None = None,
+        dead_letters: DeadLetterSink | None = None,
+        groups: Collection[str] | None = None,
+        seed: int | None = None,
+        optional_types: Collection[type] = (),
+    ) -> None:
+        self.engine = engine
+        self.clock = engine.use_clock(clock)
+        self.dead_letters: DeadLetterSink = DeadLetters() if dead_letters is None else dead_letters
+        self.events = Events()
+        self.events.subscribe(occurrences.log_event)
+        self.registry = Registry(groups, optional_types)
+        self.lock = threading.RLock()
+        self.tracer: Tracer | None = None
+        self.root: Supervisor | None = None
+        self.failure: str | None = None
+        self.wiring_warnings: list[WiringWarning] = []
+        self._random = random.Random(seed)
+        self._depth = 0
+        self._started = LocalFuture(engine, "the root supervisor", 60.0)
+        self._stopped = LocalFuture(engine, "the root supervisor", 60.0)
+
+    def start(self, spec: SupervisorSpec, timeout: float = 60.0) -> None:
+        """Register and start the tree. Returns when each child was started once (one that failed is being restarted),
+        or when the root gave up (see `failure`). RegistrationError when the specs do not fit together.
+        """
+        with self.decision_lock():
+            if self.root is not None:
+                raise RegistrationError("this runtime was started before")
+            root = self._build(spec, None)
+            self._check_wiring()
+            self.root = root
+            root.start()
+        self._started.get(timeout)
+        self.events.wait_delivered()
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Stop the tree, last child first; each may drain for its `shutdown`, all together for `timeout` seconds. Not
+        to be called by an actor. Idempotent.
+        """
+        with self.decision_lock():
+            root = self.root
+            if root is not None and root.state is not State.TERMINATED:
+                root.stop(terminate=True, deadline=self.clock.monotonic() + timeout)
+        try:
+            if root is not None:
+                self._stopped.get(timeout + GRACE)
+                self.events.wait_delivered()
+        finally:
+            self.engine.shut_down()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the tree has stopped, by order or because it gave up (see `failure`); False after `timeout`
+        seconds.
+        """
+        self.engine.wait(self._stopped, float("inf") if timeout is None else timeout)
+        return self._stopped.done
+
+    def add(self, spec: ChildSpec, to: str | None = None) -> Ref:
+        """Start one more actor, under the supervisor called `to` (default: the root)."""
+        with self.decision_lock():
+            cell = self._build_cell(spec, self._supervisor(to))
+            self._check_wiring()
+            cell.start()
+            return cell.ref
+
+    def remove(self, name: str, timeout: float = 30.0) -> None:
+        """Stop an actor for good: it drains, the rest is dead letters, its name is free again."""
+        with self.decision_lock():
+            cell = self.cell(name)
+            stopped = cell.when_stopped()
+            cell.stop(terminate=True, deadline=self.clock.monotonic() + timeout)
+        stopped.get(timeout + GRACE)
+        with self.decision_lock():
+            cell.parent.delete_child(cell)
+
+    def restart(self, name: str) -> None:
+        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again."""
+        with self.decision_lock():
+            cell = self.cell(name)
+            if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
+                raise ActorStopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
+            cell.restart()
+
+    def crash(self, name: str, error: BaseException) -> None:
+        """Make an actor crash with `error` between two messages: to see what happens."""
+        cell = self.cell(name)
+        if cell.state is State.TERMINATED:
+            raise ActorStopped(f"{name} has stopped")
+        cell.mailbox.post_system(partial(cell.inject_failure, error))
+
+    def snapshot(self, name: str, timeout: float = 5.0) -> LocalFuture:
+        """Ask an actor for its figures through the system lane: it answers before the next message, unless hung."""
+        cell = self.cell(name)
+        future = LocalFuture(self.engine, name, timeout, cell)
+        if cell.state is State.TERMINATED:
+            future.complete(None, ActorStopped(f"{name} has stopped"))
+        else:
+            cell.mailbox.post_system(lambda: future.complete(snapshot(cell)))
+        return future
+
+    def ref(self, name: str) -> Ref:
+        """The handle of an actor; RegistrationError when there is none of that name."""
+        ref = self.registry.get(name)
+        if ref is None:
+            raise RegistrationError(f"no actor is called {name!r}; there are: {', '.join(self.registry.names())}")
+        return ref
+
+    def publish(self, message: object, sender: str = "") -> int:
+        """Tell everybody who accepts exactly this type; how many. Nobody: a dead letter."""
+        refs = self.registry.subscribers(type(message))
+        for ref in refs:
+            ref.tell(message, sender)
+        if not refs:
+            self.to_dead_letters("", message, Reason.NO_SUBSCRIBER, sender)
+        return len(refs)
+
+    def tree(self) -> dict[str, Any]:
+        """The tree as plain data, for the control socket: names, states, figures."""
+        with self.lock:
+            return {} if self.root is None else snapshot(self.root)
+
+    def set_tracer(self, tracer: Tracer | None) -> None:
+        """Have a tracer follow messages from now on, None for nobody: no message pays for it then."""
+        with self.lock:
+            self.tracer = tracer
+            for node in self._nodes():
+                if isinstance(node, Cell):
+                    node.set_tracer(tracer)
+
+    # --- for the parts --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def decision_lock(self) -> Iterator[None]:
+        """Hold the lock of all decisions; events are handed out when the last holder of this thread lets go."""
+        with self.lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                outermost = self._depth == 0
+        if outermost:
+            self.events.flush()
+
+    def to_dead_letters(
+        self, recipient: str, message: object, reason: Reason, sender: str = "", failed_deliveries: int = 0, error: str = "",
+        text: str = "", trace: str = "",
+    ) -> None:  # fmt: skip
+        """Record a dead letter and say so."""
+        if self.tracer is not None:
+            self.tracer.dead_lettered(recipient, message, reason, sender, failed_deliveries, trace)
+        at = self.clock.now()
+        letter = DeadLetter(
+            recipient=recipient, message=message, reason=reason, at=at, sender=sender, failed_deliveries=failed_deliveries,
+            error=error, traceback=text,
+        )  # fmt: skip
+        try:
+            self.dead_letters.record(letter)
+        except Exception:
+            log.exception("a dead letter for %s could not be kept", recipient or "nobody")
+        self.events.emit(occurrences.DeadLettered(name=recipient, at=at, letter=letter))
+        if self._depth == 0:
+            self.events.flush()
+
+    def random(self) -> float:
+        """A random number in [0, 1), for jitter."""
+        return self._random.random()
+
+    def cell(self, name: str) -> Cell:
+        """The place of an actor in the tree; RegistrationError when there is none of that name."""
+        for node in self._nodes():
+            if isinstance(node, Cell) and node.name == name:
+                return node
+        raise RegistrationError(f"no actor is called {name!r}")
+
+    def root_started(self) -> None:
+        """The root's first plan is done."""
+        self._started.complete(None)
+
+    def root_stopped(self, error: str) -> None:
+        """The root has stopped: ordered, or because it gave up."""
+        self.failure = error or None
+        self._started.complete(None)
+        self._stopped.complete(None)
+
+    def _check_wiring(self) -> None:
+        known, self.wiring_warnings = self.wiring_warnings, self.registry.wiring_warnings()
+        for finding in self.wiring_warnings:
+            if finding not in known:
+                log.warning("%s", finding.text)
+
+    def _build(self, spec: SupervisorSpec, parent: Supervisor | None) -> Supervisor:
+        supervisor = Supervisor(spec, parent, self)
+        for child in spec.children:
+            if isinstance(child, SupervisorSpec):
+                supervisor.children.append(self._build(child, supervisor))
+            else:
+                self._build_cell(child, supervisor)
+        return supervisor
+
+    def _build_cell(self, spec: ChildSpec, parent: Supervisor) -> Cell:
+        self.registry.check(spec)
+        self.engine.check(spec)
+        cell = Cell(spec, parent, self)
+        self.registry.register(spec, cell.ref)
+        parent.children.append(cell)
+        return cell
+
+    def _nodes(self) -> Iterator[Cell | Supervisor]:
+        waiting: list[Cell | Supervisor] = [] if self.root is None else [self.root]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            if isinstance(node, Supervisor):
+                waiting += node.children
+
+    def _supervisor(self, name: str | None) -> Supervisor:
+        for node in self._nodes():
+            if isinstance(node, Supervisor) and name in (None, node.name):
+                if node.state in (State.STOPPING, State.TERMINATED):
+                    raise ActorStopped(f"the supervisor {node.name} takes no more children")
+                return node
+        raise RegistrationError(f"no supervisor is called {name!r}")

@@ -1,0 +1,211 @@
+"""The messages that stay inside one process. Import from messages.py, which has those that cross the link too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything that one module can tell another."""
+
+
+# --- inside the cloud ---------------------------------------------------------------------------------------------
+
+
+class SessionOpened(Message, frozen=True, kw_only=True):
+    """A node has joined; what is said to it from now on is delivered."""
+
+    node: str
+
+
+class SessionClosed(Message, frozen=True, kw_only=True):
+    """A node's session ended; what was not acknowledged has to be said again."""
+
+    node: str
+    reason: str
+
+
+class NodeRemoved(Message, frozen=True, kw_only=True):
+    """The Node object is gone: its session ends, its records are forgotten."""
+
+    node: str
+
+
+class KeepaliveReceived(Message, frozen=True, kw_only=True):
+    """A node that writes no lease of its own has given a heart-beat: its lease is to be renewed."""
+
+    node: str
+
+
+class NodeDuplicated(Message, frozen=True, kw_only=True):
+    """Two connections take one node from each other: `text` says who, and what may be wrong."""
+
+    node: str
+    text: str
+
+
+class ObjectVersionReturned(Message, frozen=True, kw_only=True):
+    """A node got this version of an object as the answer to its own write.
+
+    What others had changed in it before is pushed all the same: a node acts on pushes, not on answers.
+    """
+
+    node: str
+    type: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+class LeadershipChanged(Message, frozen=True, kw_only=True):
+    """Whether this process is the one of all replicas that does what must be done once; said at each change."""
+
+    leading: bool
+
+
+# --- inside the edge ----------------------------------------------------------------------------------------------
+
+
+class LinkUp(Message, frozen=True, kw_only=True):
+    """The cloud can be reached. `cloud_renews_lease`: it renews the node's lease with every heart-beat, so nobody need write it."""
+
+    cloud_renews_lease: bool = False
+
+
+class LinkDown(Message, frozen=True, kw_only=True):
+    """The cloud can not be reached any more."""
+
+    reason: str
+
+
+class ListPods(Message, frozen=True, kw_only=True):
+    """Ask MetaManager for all stored pods; the answer is a list of Pod objects."""
+
+
+class PodChanged(Message, frozen=True, kw_only=True):
+    """A pod of this node was stored.
+
+    `operation` is insert, update or delete; a delete may carry a stub without spec.
+    """
+
+    operation: str
+    object: Json
+
+
+class PodConfigChanged(Message, frozen=True, kw_only=True):
+    """Something that pods refer to, a config map or a secret, was stored or is gone; `operation` as of a PodChanged."""
+
+    operation: str
+    type: str
+    namespace: str
+    name: str
+
+
+class DeviceChanged(Message, frozen=True, kw_only=True):
+    """A Device or DeviceModel was stored; `type` is device or devicemodel."""
+
+    operation: str
+    type: str
+    object: Json
+
+
+class MqttReceived(Message, frozen=True, kw_only=True):
+    """A client published on the broker of this node."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+
+
+class MqttPublish(Message, frozen=True, kw_only=True):
+    """Publish on the broker of this node."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+
+
+class MqttSubscribe(Message, frozen=True, kw_only=True):
+    """From now on `MqttReceived` is published for topics that match `filter`."""
+
+    filter: str
+
+
+class MqttUnsubscribe(Message, frozen=True, kw_only=True):
+    """The reverse of MqttSubscribe."""
+
+    filter: str
+
+
+class FlushRequest(Message, frozen=True, kw_only=True):
+    """Ask a module: it answers when everything that it was told before is stored, or has ended as a dead letter."""
+
+
+class TwinUpdate(Message, frozen=True, kw_only=True):
+    """A device, mapper or application updates twins: the payload of `.../twin/update`, not yet looked at."""
+
+    device: str
+    payload: bytes
+
+
+class TwinGet(Message, frozen=True, kw_only=True):
+    """The payload of `.../twin/get`."""
+
+    device: str
+    payload: bytes
+
+
+class TwinHistoryGet(Message, frozen=True, kw_only=True):
+    """The payload of `.../twin/history/get`."""
+
+    device: str
+    payload: bytes
+
+
+class TwinCloudUpdated(Message, frozen=True, kw_only=True):
+    """The payload of `.../twin/cloud_updated`."""
+
+    device: str
+    payload: bytes
+
+
+class DeviceStateUpdate(Message, frozen=True, kw_only=True):
+    """The payload of `.../state/update`."""
+
+    device: str
+    payload: bytes
+
+
+class MembershipGet(Message, frozen=True, kw_only=True):
+    """The payload of `$hw/events/node/<node>/membership/get`."""
+
+    payload: bytes
+
+
+class TwinUpdated(Message, frozen=True, kw_only=True):
+    """Twins of a device changed and are stored.
+
+    `twin` holds the changed properties in full, as in the twin document.
+    """
+
+    device: str
+    twin: dict[str, Json | None]
+
+    def actual(self, property: str, default: str = "") -> str:
+        """The reported value of a property, or `default`."""
+        return self._value(property, "actual", default)
+
+    def expected(self, property: str, default: str = "") -> str:
+        """The desired value of a property, or `default`."""
+        return self._value(property, "expected", default)
+
+    def _value(self, property: str, side: str, default: str) -> str:
+        entry = self.twin.get(property) or {}
+        return str((entry.get(side) or {}).get("value", default))
