@@ -6,6 +6,7 @@ import of one part does not pay for the others (an idle edge counts its megabyte
 >>> from kubeedge_actors import Module, MqttPublish, TwinUpdated, on
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -89,8 +90,24 @@ __all__ = [
 
 _HOMES = ("module", "wire.messages", "errors", "supervisors")
 
+_RENAMED = {
+    "Answered": "Response",
+    "Promise": "Future",
+    "Refused": "ErrorResponse",
+    "Reply": "ReplyTo",
+    "Runtime": "ActorSystem",
+    "Stopped": "ActorStopped",
+    "UnknownRecord": "UnknownMessage",
+}
+"""Old names that are good for one more release (CHANGELOG)."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        import warnings
+
+        warnings.warn(f"{__name__}.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[__name__], _RENAMED[name])
     if name in __all__:
         import importlib
 

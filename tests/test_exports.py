@@ -54,6 +54,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         from kubeedge_actors import NoSuchThing  # noqa: F401
 
 
+def test_an_old_name_is_the_new_thing_for_one_release_and_says_so() -> None:
+    for old, new in kubeedge_actors._RENAMED.items():
+        with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+            assert getattr(kubeedge_actors, old) is getattr(kubeedge_actors, new)
+        assert old not in dir(kubeedge_actors)
+
+
 def test_a_star_import_works() -> None:
     found: dict[str, object] = {}
     exec("from kubeedge_actors import *", found)

@@ -14,7 +14,8 @@ import pytest
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout
 from kubeedge_actors.supervisors import Actor, Crashed, MailboxSpec, Reason, Ref, ReplyTo
-from tests.supervisors.test_processes import PATIENCE, Plant, close
+from tests.supervisors.test_processes import Plant, close
+from tests.support.waiting import PATIENCE
 
 
 class Do(NamedTuple):
