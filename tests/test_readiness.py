@@ -143,7 +143,7 @@ def test_who_ends_already_is_not_ready(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_tree_that_gave_up_before_anybody_listened_ends_the_program() -> None:
     class Listened:
-        failed = "cloudhub failed"
+        failure = "cloudhub failed"
 
         def subscribe(self, look: object) -> None: ...
 

@@ -87,7 +87,7 @@ class World:
             "link_factory": self.cloud.server.link,
             "credentials": None,
             "outbox": self.outbox,
-            "random": lambda: 1.0,
+            "chance": lambda: 1.0,
             "run_in_thread": lambda work: work(),
         }
         self.harness: Harness = inline(EdgeHub.spec(lambda: EdgeHub(**{**facts, **options})))

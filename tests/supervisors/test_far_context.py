@@ -216,7 +216,7 @@ def test_a_message_that_the_other_process_does_not_understand_is_a_dead_letter_a
     with pytest.raises(AnswerLost):
         plant.ask(OnlyThere())
     (letter,) = plant.runtime.dead_letters
-    assert (letter.reason, letter.error) == (Reason.NOT_SERIALIZABLE, "Uncarried: ValueError: not for this side")
+    assert (letter.reason, letter.error) == (Reason.NOT_SERIALIZABLE, "NotSerializable: ValueError: not for this side")
     assert plant.ask(1) == ("answer", 1)
 
 

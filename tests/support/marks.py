@@ -44,6 +44,8 @@ PROCESSES = (
     "tests/drivers/test_store_damage.py::*kill_9*",
     "tests/drivers/test_store_damage.py::*full_disk*",
     "tests/supervisors/test_convention.py::*",
+    "tests/supervisors/test_far_context.py::*",
+    "tests/test_mutants.py::*",
     "tests/supervisors/test_processes*",
 )
 """Tests, as patterns of their names without parameters."""
