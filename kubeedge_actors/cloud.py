@@ -24,7 +24,8 @@ except ModuleNotFoundError as missing:
     sys.exit(2)
 from kubeedge_actors import admin
 from kubeedge_actors.actors.cloudhub.credential_rotation import CredentialRotator
-from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.cloudhub.hub import CloudHub
+from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller

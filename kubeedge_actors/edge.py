@@ -152,11 +152,18 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         shut_down_with_root_supervisor(system, shutdown)
         show()
         deadline = Deadline()
-        offline = links.trouble(deadline.left()) if joined else "this node has not joined it"
-        cloud = with_trouble(f"cloud {config.cloud}", offline) if config.cloud else "cloud none"
-        parts = f"MQTT on {addresses(mqtt, deadline)}, pods by {containers.version()}, {cloud}"
-        ready(f"edge {config.name}: {parts}{unserved}{not_started(system.tree())}", shutdown)
+        where = f"MQTT on {addresses(mqtt, deadline)}, pods by {containers.version()}"
+        cloud = _cloud(config, links, deadline, joined=joined)
+        ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
         shutdown.wait()
+
+
+def _cloud(config: EdgeConfig, links: LinkMonitor, deadline: Deadline, *, joined: bool) -> str:
+    """The cloud, and why it is not there, for the ready line."""
+    if not config.cloud:
+        return "cloud none"
+    offline = links.trouble(deadline.left()) if joined else "this node has not joined it"
+    return with_trouble(f"cloud {config.cloud}", offline)
 
 
 def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:

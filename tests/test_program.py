@@ -22,7 +22,7 @@ log_to_stderr("warning")
 def thread(name):
     def fail():
         raise ValueError("boom")
-    it = threading.PendingRequest(target=fail, name=name)
+    it = threading.Thread(target=fail, name=name)
     it.start()
     it.join()
 def body(ending):

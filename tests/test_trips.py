@@ -17,7 +17,8 @@ import pytest
 
 import kubeedge_actors
 from kubeedge_actors import cloud, edge
-from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.cloudhub.hub import CloudHub
+from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.assembly import edge as edge_parts

@@ -2,5 +2,6 @@
 
 Belongs here: what a module decides, and which typed messages it takes and gives. Does not: sockets, files, databases, engines
 (`drivers/`, reached through the protocols in their `base.py`), how mailboxes work (`supervisors/`), how a frame looks (`wire/`).
-No actor imports another; they meet in messages only. In a folder, `actor.py` is the shell and the other files are pure.
+No actor imports another; they meet in messages only. In a folder one file is the shell, named after the module or `hub.py`, `controller.py`,
+`manager.py`; the other files are pure.
 """

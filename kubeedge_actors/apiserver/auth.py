@@ -1,4 +1,4 @@
-"""Who asks, and what they may do: administrators everything, everybody else nearly nothing."""
+"""Authentication and authorization: administrators may do everything, everybody else nearly nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubernetes `Status` objects: what the API answers when it does not answer an object."""
+"""API errors (apimachinery: api/errors): `Status` objects, and the exceptions that become them."""
 
 from __future__ import annotations
 

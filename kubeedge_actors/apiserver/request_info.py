@@ -1,4 +1,4 @@
-"""The URL grammar: which resource, object and subresource a path names."""
+"""RequestInfo (apiserver: request.RequestInfo): which resource, object and subresource a path names."""
 
 from __future__ import annotations
 

@@ -68,25 +68,32 @@ def tree(
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, standing)),
         Edged.spec(lambda: edged(config, containers, seen)),
     ]
+    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links)]
+
+
+def _edgehub(
+    config: EdgeConfig,
+    store: Store,
+    credentials: CertificateSource,
+    shutdown: Shutdown,
+    tally: TrafficCounters,
+    links: Callable[[], Link],
+) -> ChildSpec:
     if not config.cloud:
-        modules.append(OfflineEdgeHub.spec())
-    else:
-        modules.append(
-            EdgeHub.spec(
-                lambda: EdgeHub(
-                    node_name=config.name,
-                    url=config.hub_url,
-                    link_factory=links,
-                    credentials=credentials,
-                    outbox=store.outbox,
-                    heartbeat=config.heartbeat,
-                    project=config.project,
-                    on_rejected=shutdown_if_never_joined(config, shutdown),
-                    traffic=tally,
-                )
-            )
+        return OfflineEdgeHub.spec()
+    return EdgeHub.spec(
+        lambda: EdgeHub(
+            node_name=config.name,
+            url=config.hub_url,
+            link_factory=links,
+            credentials=credentials,
+            outbox=store.outbox,
+            heartbeat=config.heartbeat,
+            project=config.project,
+            on_rejected=shutdown_if_never_joined(config, shutdown),
+            traffic=tally,
         )
-    return modules
+    )
 
 
 def shutdown_if_never_joined(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str], object] | None:

@@ -1,5 +1,6 @@
-"""What any client of Kubernetes needs to know of its objects: times, quantities, taints, events, owners. Pure.
+"""Plain helpers for Kubernetes objects: times, quantities and what else every module would write for itself.
 
-Here belongs what the API conventions of Kubernetes define and more than one part of this project reads or writes. Nothing
-here does I/O, keeps state, or knows KubeEdge; if a file needs to, it belongs to the module that does.
+Belongs here: pure functions over values and JSON objects, in the words of apimachinery. Does not belong here: talking to an API
+(`drivers/cluster/`), what a module decides (`actors/`), anything of KubeEdge's own wire (`wire/`). It imports nothing of this package but
+`errors`.
 """

@@ -1,4 +1,4 @@
-"""Quantities of the Kubernetes API (`resource.Quantity`): `250m`, `64Mi`, `1e3`. Exact, by whole numbers."""
+"""resource.Quantity: `250m`, `64Mi`, `1e3`."""
 
 from __future__ import annotations
 

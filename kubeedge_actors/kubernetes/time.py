@@ -1,4 +1,4 @@
-"""Times as the Kubernetes API writes them: RFC 3339, UTC, in seconds (`metav1.Time`) or microseconds (`metav1.MicroTime`)."""
+"""metav1.Time and MicroTime: RFC 3339, UTC, seconds or microseconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What CloudHub must know of a downward message: whether the edge has to acknowledge it, and which object it is about.
+"""Which downstream messages the edge has to acknowledge, and by which key (source: KubeEdge
+cloud/pkg/cloudhub/dispatcher/message_dispatcher.go, noAckRequired; common/helper.go, AckMessageKeyFunc).
 
 Source: KubeEdge cloud/pkg/cloudhub/dispatcher/message_dispatcher.go (noAckRequired), common/helper.go. There the
 resource is searched for substrings; here its segments are compared, so that a ConfigMap called `membership` is

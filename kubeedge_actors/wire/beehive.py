@@ -1,4 +1,5 @@
-"""The KubeEdge envelope: one Record is one WebSocket text message (source: KubeEdge beehive, core/model/message.go).
+"""The KubeEdge envelope (beehive's model.Message) and its JSON text: one BeehiveMessage is one WebSocket text message
+(source: KubeEdge beehive, core/model/message.go).
 
 The order of the fields is the order on the wire. A field that is empty stays absent there, as Go's `omitempty` does;
 only `msg_id`, `timestamp` and the three parts are always written (a `default_factory` is what keeps msgspec from
@@ -53,6 +54,10 @@ class BeehiveMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 # --- JSON text of a message, as Go's encoding/json reads and writes it ------------------------------------------------
+#
+# Reading is tried in three steps, each only when the one before it failed. First msgspec on a strict struct: what
+# genuine programs send ends there. Then fields in another case, unknown fields, and null for a part. At last bytes
+# after the first value, and characters that are no Unicode.
 
 
 _decode = msgspec.json.Decoder(BeehiveMessage).decode

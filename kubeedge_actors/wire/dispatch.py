@@ -1,4 +1,5 @@
-"""The lane of a record: what its source, group and parent id say together, the same whichever way it travels.
+"""Classifies an incoming message by source, group and parent id, the same whichever way it travels (KubeEdge:
+CloudHub's dispatcher, EdgeHub's message handler).
 
 The order of the questions is that of KubeEdge's dispatchers (cloud/pkg/cloudhub/dispatcher,
 edge/pkg/edgehub/messagehandler).

@@ -1,4 +1,6 @@
-"""The kinds of object behind the resource types: group, version, plural, kind, and whether it lives in a namespace."""
+"""Group, version and resource behind the resource types of the wire, with kind and scope (Kubernetes:
+GroupVersionResource).
+"""
 
 from __future__ import annotations
 

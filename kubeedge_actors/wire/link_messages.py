@@ -1,4 +1,4 @@
-"""The messages that cross the link between cloud and edge, one frozen struct each; mapping_table.py has their wire forms.
+"""The messages that cross the link between cloud and edge, one frozen struct each; mapping_table.py has their routes.
 
 A `namespace` is the segment on the wire: `null` for a cluster-scoped object. What stands in fields of JSON text
 (`patch`, `report`, ...) is not looked at here. Import from messages.py, which has those inside one process too.

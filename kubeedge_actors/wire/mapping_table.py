@@ -1,4 +1,4 @@
-"""The one table that joins each typed message to its form on the wire.
+"""The one table that joins each typed message to its route on the wire.
 
 A row says: this type, in this lane, with one of these operations, on such a path, with such a content. The lane
 (dispatch.py) is the same for both directions, so a reader need not know which side it is on. Where KubeEdge's receivers do

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.cloudhub.hub import CloudHub
+from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.testing import Harness, inline

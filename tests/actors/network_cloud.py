@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.cloudhub.hub import CloudHub
+from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.hub import CloudHub, ListenConfig
+from kubeedge_actors.actors.cloudhub.hub import CloudHub
+from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import Subject, node_subject
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority

@@ -150,7 +150,7 @@ def test_it_tries_again_with_growing_patience_and_full_jitter() -> None:
         opened.append(world.harness.clock.monotonic())
         return cloud.server.link()
 
-    world = World(cloud=cloud, random=lambda: next(chances), link_factory=link)
+    world = World(cloud=cloud, chance=lambda: next(chances), link_factory=link)
     world.harness.advance(120.0)
     waits = [round(after - before, 3) for before, after in itertools.pairwise(opened)]
     assert waits[:8] == [0.5, 0.5, 2.0, 2.0, 8.0, 8.0, 30.0, 15.0]
@@ -206,7 +206,7 @@ def test_an_outage_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture
 
 
 def test_a_link_that_flaps_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(random=lambda: 0.1)
+    world = World(chance=lambda: 0.1)
     world.start()
     caplog.clear()
     began = world.harness.clock.monotonic()

@@ -1,4 +1,5 @@
-"""What one node has to acknowledge, in which order it is sent, and when again. Pure: monotonic seconds come in.
+"""Per-node queue of downstream messages that have to be acknowledged (KubeEdge: NodeMessagePool.AckMessageQueue):
+order, resend, latest version wins. Pure: monotonic seconds come in.
 
 The rules are the original's (source: KubeEdge cloud/pkg/cloudhub/session/node_session.go,
 dispatcher/message_dispatcher.go): per object only the newest push waits; a message is sent, then again every 5 s, 5

@@ -1,4 +1,5 @@
-"""Who may join, and what a node may say. Pure: a peer or a message comes in, a verdict goes out.
+"""Authorization of connections and of upstream messages (KubeEdge: cloudhub/authorization), and the rate at which nodes
+may join. Pure: a peer or a message comes in, a verdict goes out.
 
 Stricter than the original by default (source: KubeEdge cloud/pkg/cloudhub/authorization): there a node's name is
 compared with its certificate only when authorisation is switched on, and a socket that is refused stays open.

@@ -1,4 +1,4 @@
-"""Looks after what ends by itself: the join token and the servers' certificate. It may wait for the API; the hub may not."""
+"""Rotates the join token and the servers' certificate in time. It may wait for the API; the hub may not."""
 
 from __future__ import annotations
 

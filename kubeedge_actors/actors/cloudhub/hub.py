@@ -1,10 +1,9 @@
-"""The shell of CloudHub: the link server's events and the controllers' messages in, frames and typed messages out."""
+"""The shell of CloudHub: events of the link server and messages of the controllers in, frames and typed messages out."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from kubeedge_actors.actors.cloudhub.messages import (
     AcksDue,
     DownstreamMessage,
     FrameReceived,
+    ListenConfig,
     PeerJoined,
     PeerLeft,
     SessionCheckDue,
@@ -41,7 +41,6 @@ from kubeedge_actors.actors.cloudhub.upstream import (
     is_empty,
 )
 from kubeedge_actors.drivers.link.base import LinkServer, Peer
-from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref
@@ -72,15 +71,6 @@ CLOSED, TAKEN_OVER = 4000, 4409
 """Codes with which a WebSocket is closed, for programs; the reason is for people."""
 HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa})
 """Upward types that end here."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenConfig:
-    """Where the hub serves, and with which certificate; `tls` None only in tests."""
-
-    host: str
-    port: int
-    tls: TlsPaths | None
 
 
 class CloudHub(Module):

@@ -1,4 +1,4 @@
-"""Between the link server's thread and the hub's mailbox: events become messages, and nothing here ever blocks."""
+"""Adapter between the link server's thread and the hub's mailbox: events become messages, and nothing here ever blocks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
-"""What the hub is told: by itself, events of the link server and times that have come; by others, what to say to nodes."""
+"""CloudHub's messages to itself (events of the link server, timers), and the union of downstream messages; where it listens."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kubeedge_actors.drivers.link.base import Peer
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.wire.messages import (
     BusPublish,
     BusSubscribe,
@@ -17,6 +20,15 @@ from kubeedge_actors.wire.messages import (
     TargetUrlAdded,
     TargetUrlRemoved,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """Where the hub serves, and with which certificate; `tls` None only in tests."""
+
+    host: str
+    port: int
+    tls: TlsPaths | None
 
 
 class PeerJoined(Message, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""How often one of many may have something done. Pure: monotonic seconds come in; the memory is bounded."""
+"""Rate limits by key: a log limiter and a quota. Pure: monotonic seconds come in; the memory is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the hub knows of one joined node. Pure: what happens comes in with its monotonic time, what to send goes out."""
+"""One connected node (KubeEdge: NodeSession). Pure: what happens comes in with its monotonic time, what to send goes
+out.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notices connections that take one node from each other again and again. Pure: monotonic seconds come in."""
+"""Detects two connections that fight for one node id. Pure: monotonic seconds come in."""
 
 from __future__ import annotations
 

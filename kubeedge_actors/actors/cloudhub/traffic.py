@@ -1,4 +1,4 @@
-"""What the hub knows of its link: messages and bytes by direction, module and kind; what was refused, dropped, closed.
+"""Traffic counters of the hub: messages and bytes by direction, module and kind; what was rejected, dropped, closed.
 
 Counted by the hub and its link server's thread, read by whoever likes, from any thread: plain data for the control
 socket and for metrics.

@@ -1,4 +1,6 @@
-"""Durable messages of nodes that want them acknowledged: each is handled once, and acknowledged when it was."""
+"""Durable upstream messages of nodes: deduplicated, handed to all receivers, acknowledged when all have handled them.
+Pure, but for the requests to the receivers.
+"""
 
 from __future__ import annotations
 
@@ -85,6 +87,9 @@ class UpstreamInbox:
 
 
 # --- deduplication of message ids -------------------------------------------------------------------------------------
+#
+# Lives as long as the node is known, not as long as a session: what was handled and not yet acknowledged comes again
+# after a reconnect.
 
 
 DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod})

@@ -1,4 +1,6 @@
-"""Which nodes have a tunnel, and the streams through each. Thread-safe: the link's thread, the API's and the actor's come here."""
+"""Which nodes have a tunnel, and the streams through each. Thread-safe: the link's thread, the API's and the actor's
+all use it.
+"""
 
 from __future__ import annotations
 

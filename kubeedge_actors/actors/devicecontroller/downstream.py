@@ -1,4 +1,5 @@
-"""Which device is on which node with which model, and what a change of that means for nodes. Pure: the time comes in.
+"""Devices and models by node, and the pushes that follow from a change (KubeEdge:
+devicecontroller/controller/downstream.go). Pure: the time comes in.
 
 Source: KubeEdge cloud/pkg/devicecontroller/controller/downstream.go. A device whose model is not there yet waits for
 it, so that a mapper gets the model first, but not for long.

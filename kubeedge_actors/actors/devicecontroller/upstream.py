@@ -1,4 +1,5 @@
-"""Reports on their way into the API: joined per device, confirmed when they are written. Pure.
+"""Reports of devices on their way into DeviceStatus objects (KubeEdge: devicecontroller/controller/upstream.go): what a
+report means, the write queue of each device, and the actors that write.
 
 The last value always arrives, however many came before it: what comes while a write is under way is one write
 afterwards.
@@ -173,6 +174,9 @@ class DeviceStatusQueue:
 
 
 # --- what a report makes of a DeviceStatus ----------------------------------------------------------------------------
+#
+# Pure. Unlike the original the first report of a property is written with its value, and a twin that was deleted at the
+# edge disappears.
 
 
 REPORTED_SIDES = (("reported", "actual"), ("observedDesired", "expected"))

@@ -1,4 +1,5 @@
-"""What the cloud may say about twins: taken only when it knows of every change that was made here.
+"""Twin sync of the cloud by versions (KubeEdge: dealVersion): taken only when the cloud knows of every change that was
+made here.
 
 Version rule of KubeEdge (edge/pkg/devicetwin/dtmanager/twin.go, dealVersion): each side of the request carries a
 version; it is rejected when the local cloud or edge count is higher, otherwise the local version becomes that of the

@@ -1,5 +1,4 @@
-"""What the cloud wants of a device: `spec.properties[].desired` of its Device object becomes the expected value of the
-twin.
+"""Desired values: `spec.properties[].desired` of a Device becomes the expected value of the twin.
 
 KubeEdge hands desired values to mappers only (DMI); here they reach every MQTT device as document and delta. A desired
 value is taken when it differs from the one the cloud said before, so a push that changes something else does not

@@ -1,4 +1,4 @@
-"""Device and DeviceModel objects: who is a member, what is desired, of which types, under which rules.
+"""Device and DeviceModel objects of the cluster: membership, desired values, types, settings.
 
 They come one by one when the cloud says them, and all at once at the start: an object that was stored just before the
 power failed is acted on then, and the types of models need no table of their own.

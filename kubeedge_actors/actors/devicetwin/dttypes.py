@@ -1,4 +1,4 @@
-"""What devices, applications and the cloud say about twins, as JSON: one struct per payload (source: KubeEdge
+"""The JSON of twins, device states and membership, one struct per payload, and which values they take (source: KubeEdge
 edge/pkg/devicetwin/dttype).
 
 Field names are the wire's. A field at its default is absent from the text, except where the grammar always shows it.
@@ -239,6 +239,8 @@ def _entry_error(entry: MsgTwin | None) -> str:
 
 
 # --- which property names and values a twin takes ---------------------------------------------------------------------
+#
+# Source: KubeEdge edge/pkg/devicetwin/dtcommon/util.go.
 
 
 STRING: Final = "string"
@@ -305,6 +307,8 @@ def _is_float(value: str) -> bool:
 
 
 # --- states of a device -----------------------------------------------------------------------------------------------
+#
+# Source: KubeEdge edge/pkg/devicetwin/dtmanager/device.go.
 
 
 REACHABLE = ("ok", "online")

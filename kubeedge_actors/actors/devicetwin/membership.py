@@ -1,4 +1,4 @@
-"""Which devices belong to this node: what membership messages and Device objects do to the mirror.
+"""Which devices belong to this node, and their attributes: what membership messages and Device objects do to the twins.
 
 Source: KubeEdge edge/pkg/devicetwin/dtmanager/membership.go. Two things are different on purpose: adding a device that
 is a member already says nothing about twins or attributes when the message does not (KubeEdge publishes an error result
@@ -181,6 +181,8 @@ def _converted(content: Any, kind: type[M]) -> M | str:
 
 
 # --- attributes of a device -------------------------------------------------------------------------------------------
+#
+# Source: KubeEdge edge/pkg/devicetwin/dtmanager/device.go, DealMsgAttr.
 
 
 Attributes = Mapping[str, Attribute]

@@ -1,4 +1,4 @@
-"""What one turn of DeviceTwin stores, and what it says once that is committed: one transaction for many messages."""
+"""One database transaction of DeviceTwin for many messages, and what to publish after its commit (unit of work)."""
 
 from __future__ import annotations
 
@@ -129,6 +129,8 @@ def _outbox_row(report: Report, now: int) -> OutboxRow:
 
 
 # --- devices as rows of the database and back -------------------------------------------------------------------------
+#
+# Source: KubeEdge edge/pkg/metamanager/dao/models, tables device, device_attr, device_twin.
 
 
 _value_metadata = msgspec.json.Decoder(ValueMetadata)

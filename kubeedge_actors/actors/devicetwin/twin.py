@@ -219,6 +219,8 @@ def changed_property(
 
 
 # --- payloads that are published: result, document, delta -------------------------------------------------------------
+#
+# Source: KubeEdge edge/pkg/devicetwin/dttype/types_helper.go.
 
 
 def result(event_id: str, now: int, twin: Mapping[str, MsgTwin | None]) -> bytes:

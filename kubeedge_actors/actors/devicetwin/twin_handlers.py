@@ -1,4 +1,4 @@
-"""The devices of this node, and what each message does to them. It fills Changes and waits for nobody."""
+"""Handles twin and state requests (KubeEdge: dtmanager's TwinWorker). It fills a TwinTransaction and waits for nobody."""
 
 from __future__ import annotations
 

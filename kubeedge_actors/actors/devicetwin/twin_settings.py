@@ -1,4 +1,4 @@
-"""What a Device says about its twins by annotation: who wins a conflict, and how much history is kept. Pure.
+"""Settings of twins by annotation of the Device: who wins a conflict, and how much history is kept. Pure.
 
 `twin.kubeedge-actors/conflict: "power=edge-wins, *=last-writer"` and `twin.kubeedge-actors/history: "temperature=1000/24h"`:
 a list of `property=setting`; a setting without property, or with `*`, is for all others. KubeEdge has neither; without

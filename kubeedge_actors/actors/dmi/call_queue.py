@@ -1,4 +1,4 @@
-"""What mappers still have to be told: one line for each protocol, one call at a time, in order. Pure."""
+"""Queue of calls to each mapper: one call at a time, in order, with back-off (KubeEdge: dmiclient). Pure."""
 
 from __future__ import annotations
 

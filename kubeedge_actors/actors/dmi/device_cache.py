@@ -1,4 +1,4 @@
-"""The Devices and DeviceModels of this node as mappers have to know them. Pure.
+"""Devices and models of this node as mappers have to know them (KubeEdge: dmicache). Pure.
 
 A device is told with the configuration of its model under its own (source: KubeEdge
 edge/pkg/devicetwin/dmicache/dmicache.go); without its model it is not told at all.

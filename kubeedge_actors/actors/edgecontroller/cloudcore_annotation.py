@@ -1,4 +1,5 @@
-"""Writes on each Node which cloud its link is with: of several replicas, others have to find the one that holds it.
+"""Writes the annotation `cloudcore` on each Node: with several replicas, others have to find the one that holds its
+link.
 
 Source: KubeEdge cloud/pkg/cloudhub/handler/message_handler.go (the annotation `cloudcore`, three tries).
 """

@@ -1,4 +1,4 @@
-"""What a pod needs besides itself, and which nodes therefore have to hear of which objects. Pure."""
+"""Which node uses which ConfigMap, Secret and volume claim (KubeEdge: manager.LocationCache). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whether a node may say what it says: only what is its own, and read only what its pods use. Pure.
+"""Node authorizer: a node may write what is its own and read what its pods use (Kubernetes:
+plugin/pkg/auth/authorizer/node). Pure.
 
 The rules are those of Kubernetes' node authoriser and NodeRestriction, as far as they concern what crosses the link.
 What a look at the known pods cannot decide (a volume, a signing request) is decided once the object has been read:

@@ -1,4 +1,4 @@
-"""Leases of nodes that write none of their own: a heart-beat renews them, as agreed in the handshake of the two hubs."""
+"""Renews the Lease of nodes on their keepalives, as agreed in the handshake of the two hubs (Kubernetes: nodelease)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Status as edges before 1.13 report it: whole, not as a patch.
+"""Whole-status reports, as edges before 1.13 send them instead of patches.
 
 Source: KubeEdge cloud/pkg/edgecontroller/controller/upstream.go.
 

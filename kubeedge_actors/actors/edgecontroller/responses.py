@@ -1,4 +1,5 @@
-"""The messages that answer a request, for success and for each sort of failure. Pure.
+"""Responses to a node's requests, for success and for each sort of error: {"Object", "Err"} (KubeEdge:
+common/types.ObjectResp) or {"ErrStatus"}. Pure.
 
 An error as the whole content ("form 2") is poison for a genuine edge: it stores it as if it were the object. So a
 question for an object is answered only with the object or with the truth that it does not exist; otherwise the edge's
@@ -34,6 +35,9 @@ from kubeedge_actors.wire.messages import (
 )
 
 # --- errors as KubeEdge writes them -----------------------------------------------------------------------------------
+#
+# Never an empty error and never a missing one: an upstream edge takes both for success and reads an object that is not
+# there (source: KubeEdge cloud/pkg/edgecontroller/controller/upstream.go, common/types).
 
 
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The actors that wait for the API: one node's requests in order, different nodes' side by side."""
+"""Worker actors that wait for the API: one node's requests in order, different nodes' side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edged, the shell: hears of pods, containers and answers, and lets the right one deal with each."""
+"""Edged, the shell: takes messages of MetaManager, timers and results of worker threads, and hands each to its manager."""
 
 from __future__ import annotations
 

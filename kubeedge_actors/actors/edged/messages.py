@@ -1,4 +1,4 @@
-"""What Edged tells itself: timers, and what worker threads and the engine's watcher bring."""
+"""Edged's messages to itself: timers, and what worker threads and the watch of the container runtime bring."""
 
 from __future__ import annotations
 

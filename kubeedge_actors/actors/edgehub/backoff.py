@@ -1,4 +1,4 @@
-"""When to try again: pure arithmetic of waiting."""
+"""Exponential back-off with full jitter between connects, and when to resend (client-go: wait.Backoff). Pure."""
 
 from __future__ import annotations
 

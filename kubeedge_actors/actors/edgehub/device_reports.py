@@ -1,4 +1,4 @@
-"""Reports about devices that wait for the cloud: one line a device, the newest value counts. Pure.
+"""Coalescing queue of device reports: one queue a device, the newest value counts (client-go: workqueue). Pure.
 
 A report stays until the cloud confirms it by its id. While the link is up each is sent as it is, up to WINDOW unconfirmed ones a
 device; what comes on top, or while the link is down, is joined into one that says the same. What has to be said again is joined too,

@@ -1,4 +1,4 @@
-"""EdgeHub, the shell: connects, beats, hears, says, and keeps what must not be lost until the cloud has it."""
+"""EdgeHub: connects, sends keepalives, publishes what the cloud sends, and keeps durable messages until they are acked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hub tells itself: events of its link, of the thread that fetches certificates, and times that have come."""
+"""EdgeHub's messages to itself: events of its link, of the thread that fetches certificates, and timers."""
 
 from __future__ import annotations
 

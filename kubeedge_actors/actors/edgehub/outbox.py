@@ -1,4 +1,6 @@
-"""What waits for the cloud and survives a crash: reports and a queue of messages, over the outbox of the store."""
+"""The durable upstream outbox: reports and a FIFO of messages over the table `outbox` of the store, with cursor and
+resend.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who goes first on the link: frames that are said once, in lanes, and how much of what was sent is still on its way. Pure."""
+"""Send queue of the link: two priorities, and a window of bytes that the link has not written yet."""
 
 from __future__ import annotations
 

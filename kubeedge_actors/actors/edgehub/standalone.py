@@ -1,4 +1,4 @@
-"""In EdgeHub's place on a node without a cloud: whoever asks is refused at once, what would be reported is not kept."""
+"""EdgeHub's stand-in on a node without a cloud: requests get an error at once, reports are not kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went over the link: messages and bytes, by direction, module and kind of resource."""
+"""Traffic counters: messages and bytes by direction, module and kind of resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers one request for a stream, on a thread of its own. Imported with the first one."""
+"""Serves one stream request on a thread of its own: kubelet's container logs. Imported with the first one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request for a stream asks for. Pure; the words are those of Kubernetes' kubelet."""
+"""Parameters of a stream request. Pure; the words are those of the kubelet's streaming server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds a Lease and what to write into it. Pure; the rules are client-go's, so that its candidates could stand beside ours.
+"""Leader election by a Lease: who holds it and what to write (client-go: leaderelection). Pure.
 
 The times in a Lease are never compared with a clock of ours. A Lease is valid for as long as its record was not seen to change, on our own
 monotonic clock: machines whose clocks differ by hours elect one leader all the same.

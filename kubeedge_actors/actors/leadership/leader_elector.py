@@ -1,4 +1,6 @@
-"""The shell of Leadership: bids every two seconds, and stops leading in time when nothing comes of it."""
+"""The shell of Leadership: tries to acquire or renew the Lease every two seconds, and stops leading in time when that
+fails.
+"""
 
 from __future__ import annotations
 

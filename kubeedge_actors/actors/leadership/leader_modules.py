@@ -1,4 +1,4 @@
-"""The actor that starts and stops what only the leader runs."""
+"""Starts and stops the modules that only the leader runs."""
 
 from __future__ import annotations
 

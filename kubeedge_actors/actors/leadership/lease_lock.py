@@ -1,4 +1,6 @@
-"""The actor that waits for the API for Leadership: reads the Lease, writes a bid into it, gives it back."""
+"""The actor that waits for the API for Leadership: reads, writes and releases the Lease (client-go:
+resourcelock.LeaseLock).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What becomes of the objects that the cloud pushes: rows to write, modules to tell, acknowledgements. Pure.
+"""What becomes of pushed objects (KubeEdge: processInsert, processUpdate, processDelete): rows to write, modules to
+notify, acks. Pure.
 
 Source: KubeEdge edge/pkg/metamanager/process.go (processInsert, processUpdate, processDelete).
 """
@@ -182,6 +183,8 @@ def ack_response(push: ObjectPushed, key: str) -> Response:
 
 
 # --- Kubernetes objects as rows ---------------------------------------------------------------------------------------
+#
+# Their text, their identity, their place in the read API.
 
 
 _encode = msgspec.json.Encoder().encode

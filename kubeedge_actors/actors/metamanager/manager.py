@@ -1,4 +1,6 @@
-"""MetaManager, the shell: stores, then tells, then acknowledges; asks the cloud, or the store when the cloud is away."""
+"""MetaManager, the shell: stores, then notifies, then acknowledges; queries the cloud, or the store when the cloud is
+away.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits for which answer of the cloud, and until when. Pure."""
+"""Queries that wait for the cloud's response, and their deadlines. Pure."""
 
 from __future__ import annotations
 

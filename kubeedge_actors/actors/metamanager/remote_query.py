@@ -1,4 +1,4 @@
-"""What an answer of the cloud comes to, and what is answered in its place. Pure.
+"""Responses of the cloud, and local responses in their place (KubeEdge: processRemote, requireRemoteQuery). Pure.
 
 Source: KubeEdge edge/pkg/metamanager/process.go (processRemote, requireRemoteQuery).
 """

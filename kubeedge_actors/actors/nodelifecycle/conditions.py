@@ -1,4 +1,4 @@
-"""What is read from and written into nodes, leases and pods, as Kubernetes' node lifecycle controller does. Pure.
+"""Conditions and Events of lost nodes and their pods, as Kubernetes' node lifecycle controller writes them. Pure.
 
 Source: Kubernetes pkg/controller/nodelifecycle/node_lifecycle_controller.go and pkg/controller/util/node/controller_utils.go.
 """

@@ -1,4 +1,4 @@
-"""The shell of NodeLifecycle: takes in signs of life, judges who gave none, and makes one step against the API at a time."""
+"""The shell of NodeLifecycle: takes heartbeats, monitors node health, and makes one call to the API at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nodes have gone silent, by the moments at which this process saw a sign of life. Pure.
+"""Last heartbeat of each node (Kubernetes node lifecycle controller: nodeHealthMap, monitorNodeHealth). Pure.
 
 The times that a node writes are compared with each other only, never with a clock of ours: its clock may be wrong by years. A sign of life
 is a lease with another renewTime, or a Ready condition with another lastHeartbeatTime (edges without leases).

@@ -1,4 +1,4 @@
-"""What the scheduler writes: bindings, conditions and events, as Kubernetes' own does (source: Kubernetes pkg/scheduler). Pure."""
+"""Bindings, conditions and Events as kube-scheduler writes them (source: Kubernetes pkg/scheduler)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Pods and nodes as the scheduler knows them: what the watches told, and what it has done since. Pure."""
+"""Scheduler cache with assumed pods, and the queue of unschedulable ones (kube-scheduler: Cache, AssumePod,
+unschedulable queue). Pure.
+"""
 
 from __future__ import annotations
 

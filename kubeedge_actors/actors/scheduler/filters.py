@@ -1,4 +1,4 @@
-"""Whether a pod may run on a node, apart from room: the reason why not, in Kubernetes' words. Pure."""
+"""Filter plugins apart from resources: why a pod may not run on a node, in kube-scheduler's words. Pure."""
 
 from __future__ import annotations
 

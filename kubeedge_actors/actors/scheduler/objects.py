@@ -1,4 +1,4 @@
-"""What deciding needs to know of a pod and of a node, read once from their objects. Pure.
+"""What scheduling needs of a Pod and of a Node, read once from their objects (kube-scheduler: PodInfo). Pure.
 
 Amounts are whole numbers, as in Kubernetes: thousandths of a CPU, bytes, pieces; a fraction counts as the next whole one.
 Errors of every reader here: ValueError, TypeError, KeyError or AttributeError for an object of a strange shape.

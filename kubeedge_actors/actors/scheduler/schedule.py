@@ -1,4 +1,6 @@
-"""Which pod goes to which node: all pods and nodes in, decisions out. Pure; the order of what is given does not matter."""
+"""Filter and score: all pods and nodes in, scheduling decisions out (kube-scheduler: NodeInfo, FitError). Pure; the
+order of the input does not matter.
+"""
 
 from __future__ import annotations
 

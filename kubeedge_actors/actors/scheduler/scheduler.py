@@ -1,4 +1,4 @@
-"""The shell of the scheduler: takes in what the watches tell, decides, and makes one call to the API at a time."""
+"""The shell of the scheduler: takes changes of the API, schedules, and makes one call to the API at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What belongs to which node: its Node object, its pods, its devices and their models. Pure.
+"""What each node should have: its Node, pods, devices and their models, indexed by node (client-go: informer index by
+nodeName). Pure.
 
 Of each object two versions are kept: the current one, and the last in which something changed that a node acts upon.
 """

@@ -1,4 +1,5 @@
-"""Which version of which object each node has, what is to be said again, and what is to be written down.
+"""What each node has: ObjectSync records, the pushes that are due, and the records to write (KubeEdge: ObjectSync,
+ClusterObjectSync; synccontroller.manageObject).
 
 Pure: the time comes in.
 

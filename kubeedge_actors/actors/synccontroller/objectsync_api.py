@@ -1,4 +1,6 @@
-"""The messages that say an object again, and the records as the API has them. Pure."""
+"""ObjectSync records as API objects, the pushes that repeat an object, and the actor that makes the API calls
+(KubeEdge: reliableClient).
+"""
 
 from __future__ import annotations
 

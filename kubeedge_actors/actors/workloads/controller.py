@@ -1,4 +1,4 @@
-"""The shell of Workloads: hears what changes, and carries out one plan against the API at a time."""
+"""The shell of Workloads: enqueues owners on changes, and syncs one at a time against the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read from and written into workloads and their pods. Pure.
+"""Owner references, pods from templates, expectations (source: Kubernetes pkg/controller/controller_utils.go). Pure.
 
 Source: Kubernetes pkg/controller/controller_utils.go.
 """
@@ -117,6 +117,9 @@ def status_patch(object: Json, status: Json) -> Json | None:
 
 
 # --- ControllerExpectations -------------------------------------------------------------------------------------------
+#
+# What was done and has not been seen yet: a plan made before would do it twice (source: Kubernetes
+# pkg/controller/controller_utils.go).
 
 
 EXPECTATION_TIMEOUT = 10.0

@@ -1,4 +1,4 @@
-"""A deployment and its replica sets in; sizes, a new replica set, what history goes, and the status out. Pure.
+"""Sync of a Deployment: its replica sets in; sizes, a new replica set, deletions by history, and the status out. Pure.
 
 Source: Kubernetes pkg/controller/deployment (rolling.go, recreate.go, sync.go, progress.go).
 """
@@ -184,6 +184,8 @@ def _history_to_delete(deployment: Json, old: list[Json]) -> list[Json]:
 
 
 # --- status: replica counts, Available, Progressing -------------------------------------------------------------------
+#
+# Source: Kubernetes pkg/controller/deployment/progress.go and util/deployment_util.go.
 
 
 AVAILABLE, PROGRESSING = "Available", "Progressing"

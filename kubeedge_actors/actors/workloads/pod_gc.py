@@ -1,4 +1,4 @@
-"""Pods whose node is gone. Pure.
+"""Pod garbage collector: pods whose node is gone (Kubernetes: podgc). Pure.
 
 Kubernetes deletes pods of any node that is not there, 40 s later (source: pkg/controller/podgc/gc_controller.go). Here only of nodes that were seen:
 a pod may be bound by hand to a node that is yet to join.

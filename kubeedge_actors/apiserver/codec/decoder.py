@@ -1,4 +1,4 @@
-"""From the bytes of a request to an object of the right kind, checked and pruned."""
+"""Decoder of request bodies: from bytes to an object of the right kind, checked, pruned and defaulted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decodes protobuf request bodies by the table in `messages.json`.
+"""Decoder of protobuf request bodies, by the table in `messages.json`.
 
 A message there is `<number> <field> <type>, ...`: string, bytes, int, bool, time, microtime, intstr, quantity, map, bytesmap,
 quantities, another message, `[x]` for repeated. Go sends unset scalars as zero: they are left out, unless `?` says that JSON

@@ -1,4 +1,4 @@
-"""From stored objects to the bytes of an answer, in the form that the client chose."""
+"""Encoder of responses: from stored objects to bytes, in the form that the client chose."""
 
 from __future__ import annotations
 

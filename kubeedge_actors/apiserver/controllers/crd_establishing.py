@@ -1,4 +1,4 @@
-"""Keeps the registry in step with the stored CustomResourceDefinitions."""
+"""Establishing controller: keeps the registry in step with the stored CustomResourceDefinitions."""
 
 from __future__ import annotations
 

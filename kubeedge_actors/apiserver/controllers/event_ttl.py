@@ -1,4 +1,4 @@
-"""Forgets events after an hour, and history after its time."""
+"""TTL of Events: forgets Events after an hour, and history after its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Garbage collection: who has lost all owners goes; foreground and orphan deletions are carried out."""
+"""Garbage collector: who has lost all owners goes; foreground and orphan deletions are carried out."""
 
 from __future__ import annotations
 

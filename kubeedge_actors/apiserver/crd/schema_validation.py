@@ -1,4 +1,4 @@
-"""Whether a schema in a CustomResourceDefinition is one that can be used."""
+"""Validation of the schema in a CustomResourceDefinition."""
 
 from __future__ import annotations
 

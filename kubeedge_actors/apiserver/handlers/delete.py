@@ -1,4 +1,4 @@
-"""DELETE: preconditions, grace periods, finalizers, and what goes at once."""
+"""DELETE and DELETECOLLECTION: preconditions, grace periods, finalizers, immediate removal."""
 
 from __future__ import annotations
 

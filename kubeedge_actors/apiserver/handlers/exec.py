@@ -1,4 +1,6 @@
-"""`pods/exec`: the API's side. The connection of a client who asks for an upgrade is handed, byte by byte, to whoever serves the container."""
+"""`pods/exec`: an upgraded connection is handed, byte by byte, to whoever runs commands in containers (apiserver:
+streaming proxy).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET of one object and of lists: versions, selectors, pages."""
+"""GET and LIST: versions, selectors, pages."""
 
 from __future__ import annotations
 

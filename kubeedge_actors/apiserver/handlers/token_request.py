@@ -1,4 +1,6 @@
-"""Tokens of service accounts: made on request, known to nobody else; this server does not take them as credentials."""
+"""TokenRequest of service accounts: tokens are made on request, known to nobody else, and not taken as credentials
+here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The fields of an object as a set of paths; what server-side apply reasons with."""
+"""The fields of an object as a set of paths; what server-side apply reasons with (structured-merge-diff:
+fieldpath.Set).
+"""
 
 from __future__ import annotations
 

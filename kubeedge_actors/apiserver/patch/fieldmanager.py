@@ -1,4 +1,4 @@
-"""Server-side apply: who owns which field, conflicts, and what an apply makes of an object."""
+"""Server-side apply: managed fields, conflicts, and what an apply makes of an object (apimachinery: managedfields)."""
 
 from __future__ import annotations
 

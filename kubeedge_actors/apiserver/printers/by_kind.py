@@ -1,4 +1,4 @@
-"""Which kind has which table."""
+"""The printer of each kind."""
 
 from __future__ import annotations
 

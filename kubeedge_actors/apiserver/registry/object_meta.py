@@ -1,4 +1,4 @@
-"""Metadata that the server keeps: identity, times, generation; and when two versions of an object are the same."""
+"""ObjectMeta that the server keeps: identity, times, generation (apiserver: registry/rest/meta.go)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API knows of the single kinds: defaults, validation, what a creation and an update may say.
+"""What differs from kind to kind (Kubernetes' registry strategies): prepare for create, defaults, validation, validation of updates.
 
 Belongs here: pure functions over one object. Does not belong here: storing, HTTP, other objects, controllers.
 """

@@ -1,4 +1,4 @@
-"""Which kind behaves how."""
+"""The strategy of each kind."""
 
 from __future__ import annotations
 

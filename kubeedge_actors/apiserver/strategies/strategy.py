@@ -1,4 +1,4 @@
-"""The four things that may differ from kind to kind."""
+"""The four things that may differ from kind to kind (Kubernetes: RESTCreateStrategy, RESTUpdateStrategy)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, labels and annotations: what strings may look like."""
+"""Validation of names, labels and annotations (apimachinery: api/validation)."""
 
 from __future__ import annotations
 

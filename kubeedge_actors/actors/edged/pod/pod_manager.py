@@ -1,6 +1,4 @@
-"""The pods of this node as the shell holds them: which there are, which are no more, and who waits for which answer.
-Pure.
-"""
+"""Pod manager: the pods of this node by uid, static and mirror pods included (source: kubelet pkg/kubelet/pod)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What Edged remembers of one pod beside the pod itself and its containers. Lost in a crash: all of it can be found
-out again.
+"""Volatile runtime state of one pod: back-offs, probes, kill deadlines. Lost in a crash: all of it can be found out
+anew.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class PodRuntimeState(msgspec.Struct):
 
 
 # --- restart policies and crash-loop back-off -------------------------------------------------------------------------
+#
+# Source: kubelet doBackOff, flowcontrol.Backoff.
 
 
 BACKOFF_INITIAL, BACKOFF_MAX = 10.0, 300.0

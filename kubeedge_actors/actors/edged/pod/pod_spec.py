@@ -1,4 +1,4 @@
-"""A Pod object as the planner reads it: who it is, its containers in start order, and how it is to end."""
+"""A v1.Pod as the pod workers read it: identity, containers in start order, termination."""
 
 from __future__ import annotations
 

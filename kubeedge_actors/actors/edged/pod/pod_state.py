@@ -1,4 +1,6 @@
-"""What the shell holds of one pod: the pod, what runs of it, what is under way, and what is said about it."""
+"""Everything that is held for one pod (kubelet: podSyncStatus): the pod, its containers, actions in flight, its status
+reporter.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What has to be done so that a pod becomes as it should be: pod, containers and memory in, operations out.
+"""Computes the actions that bring one pod to its desired state (kubelet: computePodActions): pod, containers and
+runtime state in, actions out.
 
 The planner may be called at any time and plans nothing twice: whatever is already under way is named in `busy`. When
 nothing is left to do now, `wake` says when there will be.

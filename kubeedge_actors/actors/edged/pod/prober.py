@@ -1,4 +1,4 @@
-"""Probes of containers: what is to be asked, when, and what several answers in a row mean (source: kubelet prober)."""
+"""Probes of containers: what is asked, when, and what thresholds make of the results (source: kubelet prober)."""
 
 from __future__ import annotations
 

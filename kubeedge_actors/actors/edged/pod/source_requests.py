@@ -1,4 +1,6 @@
-"""What a pod refers to is asked for, and what comes back is kept. Pure."""
+"""Requests for the ConfigMaps, Secrets and tokens of a pod, and their responses (kubelet: configmap, secret and token
+managers). Pure.
+"""
 
 from __future__ import annotations
 

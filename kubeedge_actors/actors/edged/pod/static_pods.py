@@ -1,6 +1,4 @@
-"""Static pods: what a manifest of this node becomes, and the mirror that shows it to the cluster (source: kubelet
-config, pod).
-"""
+"""Static pods: the pod of a manifest, and its mirror pod (source: kubelet config/common.go, pod/mirror_client.go)."""
 
 from __future__ import annotations
 

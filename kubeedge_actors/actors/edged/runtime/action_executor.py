@@ -1,4 +1,4 @@
-"""What goes to worker threads, and how it comes back: as a message to the actor."""
+"""Submits actions to two pools of worker threads; results come back as messages to the actor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A container of a pod as a driver wants it described: ContainerSpec and PodNetwork."""
+"""ContainerSpec and PodNetwork of a container (kubelet: generateContainerConfig), its environment, and the downward
+API.
+"""
 
 from __future__ import annotations
 
@@ -148,6 +150,8 @@ def unsupported_fields(pod: PodView) -> list[str]:
 
 
 # --- environment variables --------------------------------------------------------------------------------------------
+#
+# Plain values, references, `$(VAR)` (source: kubelet makeEnvironmentVariables).
 
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
@@ -237,6 +241,8 @@ def _of_key(pod: PodView, type: str, kind: str, reference: Json, objects: Object
 
 
 # --- downward API: fieldRef and resourceFieldRef ----------------------------------------------------------------------
+#
+# Source: kubelet fieldpath and resource helpers.
 
 
 _ONE_OF = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")

@@ -1,4 +1,4 @@
-"""What a pod refers to: config maps, secrets and service account tokens, and where in the pod."""
+"""ConfigMaps, Secrets and service account tokens that a pod refers to, and where in the pod."""
 
 from __future__ import annotations
 

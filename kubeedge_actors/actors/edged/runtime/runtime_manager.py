@@ -1,4 +1,5 @@
-"""What is done about pods in worker threads: the only place where Edged waits for an engine, a file or a socket.
+"""Runtime manager: performs the actions of pods in worker threads (source: kubelet kuberuntime); the only place where
+Edged waits for an engine, a file or a socket.
 
 A job takes a snapshot of what it needs, and ends with one `ActionResult`.
 """

@@ -1,5 +1,5 @@
 """The volumes of a pod as folders, paths and files (source: kubelet's configmap, secret, downwardapi and projected
-plugins).
+volumes).
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""A few threads that do what may take long, so that the actor never waits. They come with work and go when there is
-none.
-"""
+"""Pools of worker threads, so that the actor never waits. Threads come with work and go when there is none."""
 
 from __future__ import annotations
 

@@ -109,6 +109,8 @@ def back_off_message(pod: PodView, view: ContainerView, reason: str) -> str:
 
 
 # --- Events for the result of an action -------------------------------------------------------------------------------
+#
+# Type, reason, text, container: in the words of the kubelet.
 
 
 EventFields = tuple[str, str, str, str]

@@ -1,6 +1,4 @@
-"""The Node object of this machine and its status, as KubeEdge's kubelet words them (source: KubeEdge
-nodestatus/setters.go).
-"""
+"""v1.Node of this machine and its status (source: KubeEdge edge/pkg/edged, kubelet setNodeStatus)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""One request that waits for its response: when it may be sent, sent again, or given up."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The status of a pod, as a kubelet of Kubernetes 1.32 words it: what we own of it, laid over what the cluster last
-said.
+"""v1.PodStatus: phase, conditions and container statuses, as a kubelet of Kubernetes 1.32 words them (source: kubelet
+getPhase, status.Generate*Condition, convertToAPIContainerStatuses).
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ def _code(shown: Json) -> int | None:
 
 
 # --- container statuses -----------------------------------------------------------------------------------------------
+#
+# Source: kubelet convertToAPIContainerStatuses.
 
 
 PULL_FAILED, PULL_BACK_OFF = "ErrImagePull", "ImagePullBackOff"
@@ -225,6 +227,8 @@ def _terminated(one: Container, scheme: str) -> Json:
 
 
 # --- pod conditions ---------------------------------------------------------------------------------------------------
+#
+# Source: kubelet status.Generate*Condition. Transition times only move when a status does.
 
 
 ORDER = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")

@@ -1,4 +1,4 @@
-"""Two-way strategic merge patches of Node and Pod statuses, as text (source: k8s.io/apimachinery strategicpatch).
+"""Two-way strategic merge patches of Node and Pod statuses (source: k8s.io/apimachinery, CreateTwoWayMergePatch).
 
 Lists that Kubernetes merges by a key of their items are named in MERGE_KEYS; all other lists are replaced whole.
 """

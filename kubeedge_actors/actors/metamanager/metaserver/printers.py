@@ -1,4 +1,4 @@
-"""Lists as kubectl shows them: pods and nodes with what people look for, everything else with name and age. Pure."""
+"""Printers: lists as kubectl shows them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a path of the Kubernetes API names: a collection or an object of a resource. Pure."""
+"""RequestInfo: which collection or object a path of the Kubernetes API names (Kubernetes: request.RequestInfo). Pure."""
 
 from __future__ import annotations
 

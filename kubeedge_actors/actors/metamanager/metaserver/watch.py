@@ -1,4 +1,4 @@
-"""A watch as a stream of lines: what the store holds is compared with what was told. Nothing is held for a client that is slow."""
+"""A watch as a stream of lines: the store is polled and compared with what was sent. Nothing is held for a client."""
 
 from __future__ import annotations
 
