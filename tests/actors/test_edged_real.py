@@ -175,9 +175,8 @@ def _gone(node: Node) -> None:
     eventually(lambda: not (node.containers.list() or LocalPodVolumes(node.folder).uids()), "nothing is left")
 
 
+@pytest.mark.parametrize("node", ["process"], indirect=True)  # the pids of containers are not ours to know
 def test_a_killed_process_of_a_pod_is_started_again(node: Node) -> None:
-    if not isinstance(node.containers, ProcessRuntime):
-        pytest.skip("the pids of containers are not ours to know")
     node.apply(wanted(node))
     node.cloud.wait(lambda: restarts(node) == 0)
     (folder,) = node.folder.glob("u-real/containers/main/0")

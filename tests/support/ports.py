@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import itertools
 import socket
@@ -28,7 +29,7 @@ def _block() -> itertools.cycle[int]:
     """The ports of the first block that no other process holds; its first port is the sign that it is ours."""
     for first in range(FIRST, LAST, BLOCK):
         try:
-            _SIGNS.append(socket.create_server(("127.0.0.1", first), backlog=1))
+            _keep(socket.create_server(("127.0.0.1", first), backlog=1))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
@@ -38,6 +39,11 @@ def _block() -> itertools.cycle[int]:
 
 
 _SIGNS: list[socket.socket] = []
+
+
+def _keep(sign: socket.socket) -> None:
+    _SIGNS.append(sign)
+    atexit.register(sign.close)
 
 
 def _taken(port: int) -> bool:
