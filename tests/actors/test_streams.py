@@ -385,3 +385,14 @@ def test_the_welcome_is_that_of_the_standard() -> None:
     assert "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in text
     with pytest.raises(FrameError):
         websocket.upgrade_response("short", "v5.channel.k8s.io")
+
+
+def test_what_a_stream_waits_in_is_ended_also_when_the_cloud_was_quicker() -> None:
+    ended: list[str] = []
+    early, late = (Flow(number, Wire(), credits=False, reasons=True) for number in (1, 2))
+    early.cancel()
+    early.when_cancelled(lambda: ended.append("early"))
+    late.when_cancelled(lambda: ended.append("late"))
+    assert ended == ["early"]
+    late.cancel()
+    assert ended == ["early", "late"]

@@ -27,7 +27,7 @@ class Flow:
         self._room = threading.Condition()
         self._cancelled = False
         self.way_in: Callable[[bytes], None] = lambda data: None
-        self.on_cancel: Callable[[], None] = lambda: None
+        self._on_cancel: Callable[[], object] = bool
 
     def send(self, data: bytes) -> bool:
         """Say this, piece by piece, when there is room; False: nobody wants to hear more."""
@@ -70,4 +70,13 @@ class Flow:
         with self._room:
             self._cancelled = True
             self._room.notify_all()
-        self.on_cancel()
+            end = self._on_cancel
+        end()
+
+    def when_cancelled(self, end: Callable[[], object]) -> None:
+        """Have what the stream waits in ended when the cloud wants no more; at once if it wants no more already."""
+        with self._room:
+            self._on_cancel = end
+            cancelled = self._cancelled
+        if cancelled:
+            end()

@@ -29,7 +29,7 @@ def serve_log(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) -
     options = stream_params.log_options(stream_params.parse_query(opening.url), time.time())
     one = stream_params.find_container(runtime.list(), wanted, previous=options.previous)
     pieces = runtime.logs(one.id, options.tail, options.since, options.follow, timestamps=options.timestamps)
-    writer.on_cancel = pieces.close
+    writer.when_cancelled(pieces.close)
     left = options.limit or None
     for piece in pieces:
         if not writer.send(piece if left is None else piece[:left]):

@@ -46,8 +46,8 @@ def serve_exec(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) 
             writer, {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": str(error), "code": 500}
         )
         return
-    writer.on_cancel = command.kill
     try:
+        writer.when_cancelled(command.kill)
         threading.Thread(target=talk.copy_input, args=(command,), name="stream-input", daemon=True).start()
         talk.copy_output(command)
     finally:
