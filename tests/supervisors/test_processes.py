@@ -32,7 +32,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
-from kubeedge_actors.supervisors.engines.process import launcher
+from kubeedge_actors.supervisors.engines.process import placement
 from kubeedge_actors.supervisors.engines.threads import ProcessEngine
 from tests.support.waiting import PATIENCE, eventually
 
@@ -245,7 +245,7 @@ def test_a_factory_made_on_the_spot_is_refused_with_a_sentence() -> None:
 
 
 def test_a_host_elsewhere_without_thespian_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "find_spec", lambda name: None)
+    monkeypatch.setattr(placement, "find_spec", lambda name: None)
     with pytest.raises(RegistrationError, match="worker is to run on the host press-2, which needs Thespian"):
         Plant(host="press-2")
 
