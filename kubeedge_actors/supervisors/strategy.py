@@ -18,7 +18,7 @@ class Restart(enum.Enum):
     def should_restart(self, reason: ExitReason) -> bool:
         """True when a child of this kind is restarted after `reason`.
 
-        >>> [kind.value for kind in Restart if kind.after(ExitReason.CRASH)]
+        >>> [kind.value for kind in Restart if kind.should_restart(ExitReason.CRASH)]
         ['permanent', 'transient']
         """
         return self is Restart.PERMANENT or (self is Restart.TRANSIENT and reason is ExitReason.CRASH)

@@ -13,13 +13,13 @@ class ReconnectBackoff:
 
     `random`: a number from 0 to 1. A link that lasted STEADY seconds makes us start over.
 
-    >>> patience = ReconnectBackoff(lambda: 1.0)
-    >>> [patience.next() for _ in range(8)]
+    >>> backoff = ReconnectBackoff(lambda: 1.0)
+    >>> [backoff.next_delay() for _ in range(8)]
     [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-    >>> patience.next(wish=90.0)
+    >>> backoff.next_delay(retry_after=90.0)
     90.5
-    >>> patience.connected_for(60.0)
-    >>> patience.next()
+    >>> backoff.connected_for(60.0)
+    >>> backoff.next_delay()
     0.5
     """
 

@@ -16,11 +16,11 @@ class KeepaliveAction(enum.Enum):
 class Keepalive:
     """One connection; all times in monotonic seconds. It is asked after `ping_after` seconds, and has `give_up_after` to answer.
 
-    >>> listening = Keepalive(10.0, 8.0, now=0.0)
-    >>> [listening.step(now).name for now in (9.0, 10.0, 17.0, 18.0)]
+    >>> keepalive = Keepalive(10.0, 8.0, now=0.0)
+    >>> [keepalive.step(now).name for now in (9.0, 10.0, 17.0, 18.0)]
     ['WAIT', 'PING', 'WAIT', 'CLOSE']
-    >>> listening.heard(18.0)
-    >>> listening.step(18.5).name, listening.wait(18.5)
+    >>> keepalive.received(18.0)
+    >>> keepalive.step(18.5).name, keepalive.wait(18.5)
     ('WAIT', 9.5)
     """
 

@@ -37,11 +37,11 @@ class TimerQueue:
 
     `cancel` may be called at any moment, from any thread and from a finalizer; the others one at a time.
 
-    >>> schedule = TimerQueue()
-    >>> late, early = schedule.add(2.0, print), schedule.add(1.0, print)
-    >>> schedule.first_due(), schedule.take(0.5) is None, schedule.take(1.0) is print
+    >>> timers = TimerQueue()
+    >>> late, early = timers.add(2.0, print), timers.add(1.0, print)
+    >>> timers.first_due(), timers.pop_due(0.5) is None, timers.pop_due(1.0) is print
     (1.0, True, True)
-    >>> schedule.cancel(late); schedule.first_due() is None
+    >>> timers.cancel(late); timers.first_due() is None
     True
     """
 

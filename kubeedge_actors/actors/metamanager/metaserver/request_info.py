@@ -36,7 +36,7 @@ def parse(path: str) -> RequestInfo | None:
     """What is named; None for what is no such path.
 
     >>> parse("/api/v1/namespaces/default/pods/a")
-    Named(group='', version='v1', plural='pods', namespace='default', name='a', subresource='')
+    RequestInfo(group='', version='v1', plural='pods', namespace='default', name='a', subresource='')
     >>> parse("/apis/apps/v1").plural
     ''
     """

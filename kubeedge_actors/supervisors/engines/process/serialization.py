@@ -36,7 +36,7 @@ class Serializer(Protocol):
 class PickleSerializer:
     """Carries what `pickle` takes, msgspec structs and Refs among it: importable classes, no functions made on the spot.
 
-    >>> PickleSerializer().loads(PickleSerializer().dumps({"degrees": 81.5}), home=None)
+    >>> PickleSerializer().loads(PickleSerializer().dumps({"degrees": 81.5}), resolver=None)
     {'degrees': 81.5}
     """
 
