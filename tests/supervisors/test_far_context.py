@@ -15,7 +15,7 @@ import pytest
 from kubeedge_actors.errors import AnswerLost, AskTimeout
 from kubeedge_actors.supervisors import Actor, Crashed, MailboxSpec, Reason, Ref, ReplyTo
 from tests.supervisors.test_processes import Plant, close
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Do(NamedTuple):
@@ -252,7 +252,7 @@ def test_messages_of_one_type_are_taken_together_in_the_other_process(batching: 
     with stopped(batching):
         promises = [batching.worker.ask(number, PATIENCE) for number in range(7)]
     assert [each.get() for each in promises] == [0, 10, 20, 30, 40, 50, 60]
-    assert flat(batching.kept) == [[0, 1, 2], [3, 4, 5], [6]]
+    eventually(lambda: flat(batching.kept) == [[0, 1, 2], [3, 4, 5], [6]], "the keeper hears of the batches")
 
 
 def test_what_can_not_be_carried_is_taken_out_of_its_batch(batching: Plant) -> None:
@@ -261,7 +261,7 @@ def test_what_can_not_be_carried_is_taken_out_of_its_batch(batching: Plant) -> N
     assert [promises[number].get() for number in (0, 2)] == [Fussy(0, True), Fussy(2, True)]
     with pytest.raises(AnswerLost, match="TypeError: number 1 stays here"):
         promises[1].get()
-    assert flat(batching.kept) == [[Fussy(0, True), Fussy(2, True)]]
+    eventually(lambda: flat(batching.kept) == [[Fussy(0, True), Fussy(2, True)]], "the keeper hears of the batch")
     assert [each.reason for each in batching.runtime.dead_letters] == [Reason.NOT_SERIALIZABLE]
 
 
