@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from kubeedge_actors.actors.edgecontroller import controller
 from kubeedge_actors.actors.edgecontroller.controller import specs
 from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     MAX_WAITING,
@@ -154,6 +155,30 @@ def test_the_line_of_what_waits_has_an_end(edge: Edge) -> None:
     assert len(bench.waiting) == MAX_WAITING
     assert bench.counts["given up"] == 3
     assert bench.waiting[0].request.name == "3"  # type: ignore[attr-defined]
+
+
+def test_of_more_requests_than_may_wait_for_the_pods_the_oldest_is_said_not_to_be_done(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(controller, "MAX_DEFERRED", 2)
+    api = FakeCluster()
+    put_node(api)
+    api.down = True
+    with inline(*specs(api, ADDRESS, workers=1, lease_workers=1)) as harness:
+        harness.probe(Response, ObjectPushed, ObjectVersionReturned)
+        told: dict[str, list[object]] = {}
+        for name in "abc":
+            promise = harness.ref(constants.EDGECONTROLLER).ask(event(name), 1000.0)
+            harness.run()
+            promise.then(told.setdefault(name, []).append, told[name].append)
+        harness.run()
+        assert [type(each) for each in told["a"]] == [AskTimeout]  # its edge keeps it, and says it again
+        assert told["b"] == told["c"] == []
+        assert "ReportEvent of edge-1 is dropped: the pods are not known yet" in caplog.text
+        api.down = False
+        harness.advance(60)
+        assert told["b"] == told["c"] == [None]
+        assert api.peek(EVENT_KIND, "default", "a") is None
 
 
 def test_what_needs_the_pods_waits_until_they_are_known_and_nothing_else_does() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubeedge_actors.wire.messages import DeletePod, InsertPod, PatchPod, PodChanged
+from tests.actors import edged_bench
 from tests.actors.edged_bench import NODE, Bench, FakeManifests
 
 Json = dict[str, Any]
@@ -116,6 +117,58 @@ def test_a_mirror_of_nothing_is_deleted(bench: Bench) -> None:
     stray["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "nobody"}
     bench.harness.tell("edged", PodChanged(operation="insert", object=stray))
     assert [each.name for each in bench.cloud.of(DeletePod)] == ["stray"]
+
+
+class RestlessManifests(FakeManifests):
+    """They are never the same when they are looked at; `reads` counts."""
+
+    def __init__(self) -> None:
+        super().__init__([manifest()])
+        self.reads = 0
+
+    def changed(self) -> bool:
+        return True
+
+    def read(self) -> list[tuple[str, Json]]:
+        self.reads += 1
+        return super().read()
+
+
+class HeldPool:
+    """A worker pool that does nothing until a test lets it."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], object]] = []
+
+    def submit(self, job: Callable[[], object]) -> None:
+        self.jobs.append(job)
+
+    def close(self) -> None: ...
+
+    def work(self) -> None:
+        jobs, self.jobs = self.jobs, []
+        for job in jobs:
+            job()
+
+
+def test_manifests_that_are_being_read_are_not_read_a_second_time_beside_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools: list[HeldPool] = []
+
+    def pool(limit: int) -> HeldPool:
+        pools.append(HeldPool())
+        return pools[-1]
+
+    monkeypatch.setattr(edged_bench, "_inline", pool)
+    manifests = RestlessManifests()
+    bench = Bench(tmp_path, manifests).start(online=False)
+    for reads in (1, 2):  # read, and looked at again
+        bench.harness.advance(60.0)
+        for each in pools:
+            each.work()
+        assert manifests.reads == reads
+    bench.harness.stop()
 
 
 def test_a_manifest_that_is_no_pod_is_left_out(bench: Bench, manifests: FakeManifests) -> None:

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig, TunnelOpened
+from kubeedge_actors.actors.cloudstream.cloud_stream import (
+    MAX_TRIES,
+    RETRY_SECONDS,
+    CloudStream,
+    TunnelListenConfig,
+    TunnelOpened,
+)
 from kubeedge_actors.actors.cloudstream.streams import MAX_BUFFERED, Stream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.edgestream import stream_params, websocket
@@ -23,7 +29,7 @@ from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, Po
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
 from kubeedge_actors.drivers.link.base import Closed, LinkEvents, Peer
 from kubeedge_actors.drivers.pki.base import TlsPaths
-from kubeedge_actors.errors import ContainerError, FrameError, LinkError
+from kubeedge_actors.errors import ClusterError, ContainerError, FrameError, LinkError
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import tunnel
 from kubeedge_actors.wire.messages import LinkDown, LinkUp
@@ -127,6 +133,7 @@ def test_a_reader_who_leaves_tells_the_node() -> None:
     stream.close()
     stream.close()
     assert [frame.kind for frame in wire.said] == [FrameType.LOGS, FrameType.REMOVE]
+    assert tunnels.count() == 0  # nobody remembers it
     assert tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, FrameType.DATA, b"late")))
 
 
@@ -191,6 +198,81 @@ def test_the_port_of_a_node_with_a_tunnel_is_written_once_it_is_there() -> None:
         bench.advance(30)
         status = cluster.get(NODE_KIND, "", "e1")["status"]
         assert status["daemonEndpoints"] == {"kubeletEndpoint": {"Port": 10351}}
+
+
+class Status:
+    """CloudStream over an API in memory in which node e1 is there."""
+
+    def __init__(self, port: int = 10351) -> None:
+        self.api = FakeCluster()
+        self.api.create(NODE_KIND, "", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "e1"}})
+        listen = TunnelListenConfig("127.0.0.1", 0, TLS)
+        spec = CloudStream.spec(lambda: CloudStream(NoServer(), listen, TunnelRegistry(), self.api, port))
+        self.bench = inline(spec)
+        self.bench.run()
+        self.name = spec.name
+
+    def opened(self, node: str = "e1") -> None:
+        self.bench.tell(self.name, TunnelOpened(node=node))
+        self.bench.run()
+
+    def port(self) -> int | None:
+        status = (self.api.peek(NODE_KIND, "", "e1") or {}).get("status") or {}
+        found: int | None = (status.get("daemonEndpoints") or {}).get("kubeletEndpoint", {}).get("Port")
+        return found
+
+
+def refusal(code: int) -> ClusterError:
+    return ClusterError({"code": code, "reason": "X", "message": "the API says no"})
+
+
+def test_an_api_that_is_away_is_asked_again_for_a_while_and_then_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    status = Status()
+    with status.bench:
+        status.api.down = True
+        status.opened()
+        status.bench.advance(RETRY_SECONDS * (MAX_TRIES - 2))
+        assert "could not be written" not in caplog.text
+        status.bench.advance(RETRY_SECONDS * 1.5)
+        assert caplog.text.count("the port of node e1 could not be written: the fake API is down") == 1
+        asked = len(status.api.requests)
+        status.bench.advance(10 * RETRY_SECONDS)
+        assert len(status.api.requests) == asked  # it was given up
+        status.api.down = False
+        status.opened()  # the node connects again
+        assert status.port() == 10351
+
+
+def test_a_write_that_is_refused_is_said_at_once_and_one_that_is_not_for_now_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    status = Status()
+    with status.bench:
+        status.api.refuse = lambda request: refusal(403) if request[0] == "patch" else None
+        status.opened()
+        assert "the port of node e1 could not be written: the API says no" in caplog.text
+        status.bench.advance(10 * RETRY_SECONDS)
+        assert status.api.count("patch", "nodes") == 1
+        status.api.refuse = lambda request: refusal(429) if request[0] == "patch" else None
+        status.opened()
+        status.api.refuse = lambda request: None
+        status.bench.advance(RETRY_SECONDS)
+        assert status.port() == 10351
+
+
+def test_what_stands_in_the_status_already_is_not_written_again() -> None:
+    status = Status()
+    with status.bench:
+        status.opened()
+        status.opened()
+        assert (status.port(), status.api.count("patch", "nodes")) == (10351, 1)
+
+
+def test_without_a_port_nothing_is_written() -> None:
+    status = Status(port=0)
+    with status.bench:
+        status.opened()
+        assert status.api.count("get", "nodes") == 0
 
 
 # --- the edge's end

@@ -111,6 +111,18 @@ def test_a_rolling_update_keeps_enough_pods_and_ends_with_the_new_ones(world: Wo
     assert world.condition("Progressing") == ("True", "NewReplicaSetAvailable")
 
 
+def test_each_condition_stands_once_in_the_status_and_those_of_others_stay(world: World) -> None:
+    world.deploy(2)
+    world.roll_out()
+    foreign = {"type": "Checked", "status": "True", "reason": "ByHand", "message": ""}
+    status = {"conditions": [*world.deployment()["conditions"], foreign]}
+    world.api.patch(DEPLOYMENT_KIND, "default", "web", {"status": status}, subresource="status")
+    world.set_image("v2")
+    world.roll_out()
+    assert sorted(each["type"] for each in world.deployment()["conditions"]) == ["Available", "Checked", "Progressing"]
+    assert world.condition("Checked") == ("True", "ByHand")
+
+
 def test_an_update_that_never_gets_ready_leaves_the_old_pods_and_is_late_in_the_end(world: World) -> None:
     world.deploy(4, strategy=rolling("25%", "25%"), progressDeadlineSeconds=60)
     world.settle()

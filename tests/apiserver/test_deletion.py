@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.apiserver.controllers.garbage_collector import GarbageCollector
 from kubeedge_actors.kubernetes.time import format_time
 
 from .harness import Json, config_map, deployment, pod
@@ -153,6 +154,23 @@ def test_foreground_deletion_waits_for_the_dependents(inside: Inside) -> None:
     assert inside.exists(f"{SETS}/r")
     inside.delete(f"{PODS}/p", {"gracePeriodSeconds": 0})
     assert not inside.exists(f"{SETS}/r")
+
+
+def test_a_deletion_that_is_carried_out_late_does_not_touch_another_object_of_the_name(inside: Inside) -> None:
+    """The work of a deletion waits in a queue; the object may be gone by then, and its name taken by a new one."""
+    old = inside.store.put("configmaps", {"metadata": {"name": "c", "namespace": "default", "uid": "old"}}).new
+    kept = {"name": "c", "namespace": "default", "uid": "new", "finalizers": ["foregroundDeletion", "orphan"]}
+    for gone in (True, False):
+        if gone:
+            inside.store.remove("configmaps", old)
+        else:
+            inside.store.put("configmaps", {"metadata": kept})
+        GarbageCollector(inside.store, None, None, None)._release(  # type: ignore[arg-type]
+            "configmaps", old, "foregroundDeletion"
+        )
+        inside.settle()
+        assert inside.exists(f"{MAPS}/c") is not gone
+    assert inside.get(f"{MAPS}/c")["metadata"]["finalizers"] == ["foregroundDeletion", "orphan"]
 
 
 def test_orphans_stay_without_their_owner(inside: Inside) -> None:

@@ -13,10 +13,13 @@ from kubeedge_actors.drivers.cluster.base import (
     POD_KIND,
     SERVICEACCOUNT_KIND,
     Cluster,
+    PatchType,
     object_reference,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from tests.drivers.clusters import DEVICE, DRIVERS, Listener, config, device, pod
+
+PATCHES: tuple[PatchType, ...] = ("merge", "strategic")
 
 
 @pytest.fixture(params=sorted(DRIVERS))
@@ -95,6 +98,17 @@ def test_a_strategic_patch_of_status_merges_conditions_by_type(cluster: Cluster)
     )
     patched = cluster.patch(NODE_KIND, "", "n", patch, form="strategic", subresource="status")
     assert [(c["type"], c["status"]) for c in patched["status"]["conditions"]] == [("Disk", "False"), ("Ready", "True")]
+
+
+def test_a_merge_patch_takes_a_list_as_a_whole_and_a_strategic_one_by_its_keys(cluster: Cluster) -> None:
+    two = [{"type": "Disk", "status": "False"}, {"type": "Ready", "status": "False"}]
+    one = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for form in PATCHES:
+        cluster.create(NODE_KIND, "", {"metadata": {"name": form}, "status": {"conditions": two}})
+        patched = cluster.patch(NODE_KIND, "", form, one, form=form, subresource="status")
+        found[form] = sorted((each["type"], each["status"]) for each in patched["status"]["conditions"])
+    assert found == {"merge": [("Ready", "True")], "strategic": [("Disk", "False"), ("Ready", "True")]}
 
 
 def test_status_and_the_rest_are_written_apart_where_the_kind_has_a_status_resource(cluster: Cluster) -> None:
