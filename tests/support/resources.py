@@ -52,6 +52,8 @@ class ThreadLeft:
 
     def terminate(self) -> None:
         """Raise SystemExit in it: it ends when it next runs Python code. One that waits for ever is abandoned."""
+        if not self.thread.is_alive():
+            return  # another thread may have its number by now
         self.thread._invoke_excepthook = lambda _: None  # type: ignore[attr-defined] # nobody is to hear of it
         if self.thread.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread.ident), ctypes.py_object(SystemExit))
@@ -198,7 +200,7 @@ class Machine:
     def snapshot(self) -> set[Resource]:
         """Everything that this process holds now."""
         return {
-            *(ThreadLeft(each) for each in threading.enumerate()),
+            *(ThreadLeft(thread) for thread in threading.enumerate() if not _is_foreign(thread)),
             *self._processes(),
             *_descriptors(),
             *(TemporaryLeft(self._temporary, name) for name in os.listdir(self._temporary)),
@@ -225,6 +227,13 @@ class Machine:
         if pid == os.getpid():
             return False
         return parent == os.getpid() or parent in self._own or f"{MARK}={self._mark}" in _read(pid, "environ")
+
+
+def _is_foreign(thread: threading.Thread) -> bool:
+    """Whether nobody's `Thread.start` made it. execnet's receiver in a worker of xdist is one: known to `threading` as soon as
+    the garbage collector runs a finalizer in it that asks which thread it is in, and the worker ends with it.
+    """
+    return isinstance(thread, threading._DummyThread)
 
 
 def _stat(pid: int) -> tuple[str, int, str] | None:

@@ -80,6 +80,31 @@ def test_next():
     result.assert_outcomes(passed=2, errors=1)
 
 
+def test_a_thread_of_a_library_in_c_that_python_comes_to_know_late_is_left_alone(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+import _thread
+END, KNOWN, ALIVE = threading.Event(), threading.Event(), threading.Event()
+
+def receive():
+    threading.current_thread()
+    KNOWN.set()
+    END.wait()
+    ALIVE.set()
+
+def test_makes_it_known():
+    _thread.start_new_thread(receive, ())
+    assert KNOWN.wait(10)
+
+def test_next():
+    END.set()
+    assert ALIVE.wait(10)
+""",
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_what_is_ending_has_its_time(pytester: pytest.Pytester) -> None:
     text = "def test_ends():\n    threading.Timer(0.5, lambda: None).start()\n"
     run(pytester, text, "-o", "leak_grace=60").assert_outcomes(passed=1)
