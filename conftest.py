@@ -2,9 +2,9 @@
 
 pytest_plugins = [
     "pytester",
-    "tests.support.ports",
-    "tests.support.leaks",
-    "tests.support.marks",
-    "tests.support.progress",
-    "tests.support.requirements",
+    "tests.support.plugins.ports",
+    "tests.support.plugins.leaks",
+    "tests.support.plugins.marks",
+    "tests.support.plugins.progress",
+    "tests.support.plugins.requirements",
 ]

@@ -46,13 +46,26 @@ class Area(NamedTuple):
 
 
 AREAS = {
-    "supervisors": Area("kubeedge_actors/supervisors", ("tests/supervisors",)),
-    "actors": Area("kubeedge_actors/actors", ("tests/actors",)),
-    "wire": Area("kubeedge_actors/wire", ("tests/wire",)),
-    "broker": Area("kubeedge_actors/drivers/broker", ("tests/drivers/test_broker_*.py", "tests/test_brokers.py")),
+    "supervisors": Area("kubeedge_actors/supervisors", ("tests/unit/supervisors",)),
+    "actors": Area("kubeedge_actors/actors", ("tests/unit/actors", "tests/recordings", "tests/integration")),
+    "wire": Area("kubeedge_actors/wire", ("tests/unit/wire", "tests/recordings/test_wire.py")),
+    "broker": Area(
+        "kubeedge_actors/drivers/broker",
+        (
+            "tests/unit/drivers/broker",
+            "tests/contract/test_broker.py",
+            "tests/contract/test_mqtt_conformance.py",
+            "tests/unit/test_mqtt_wiring.py",
+        ),
+    ),
     "store": Area(
         "kubeedge_actors/drivers/store",
-        ("tests/drivers/test_store*.py", "tests/drivers/test_letter_file.py", "tests/test_letters.py"),
+        (
+            "tests/unit/drivers/store",
+            "tests/contract/test_store.py",
+            "tests/unit/drivers/store/test_dead_letters.py",
+            "tests/unit/test_dead_letter_store.py",
+        ),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""One world per test, in its own folder."""
+"""One environment per test, in its own folder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sides import World
+from tests.support.cloud_and_edge import CloudAndEdge
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def env(tmp_path: Path) -> Iterator[CloudAndEdge]:
     """A cloud and an edge with the process runtime, the node Ready."""
-    world = World(tmp_path, "--runtime", "process")
+    env = CloudAndEdge(tmp_path, "--runtime", "process")
     try:
-        world.start()
-        yield world
+        env.start()
+        yield env
     finally:
-        world.stop()
+        env.stop()

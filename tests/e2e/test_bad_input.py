@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.installing import install_hint
-from tests.certificates import TestCa
-from tests.e2e.sides import Side
-from tests.support.ports import free_ports
+from tests.support.certificates import TestCa
+from tests.support.cloud_and_edge import ProcessUnderTest
+from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE
 
 
@@ -35,9 +35,9 @@ def edge(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Side:
+def cloud(tmp_path: Path) -> ProcessUnderTest:
     api, hub, https = map(str, free_ports(3))
-    side = Side(
+    side = ProcessUnderTest(
         "kubeedge_actors.cloud", tmp_path / "cloud", "--api-port", api, "--hub-port", hub, "--https-port", https
     )
     side.https = https  # type: ignore[attr-defined]
@@ -45,7 +45,7 @@ def cloud(tmp_path: Path) -> Side:
     return side
 
 
-def test_a_wrong_token_ends_the_edge(cloud: Side, tmp_path: Path) -> None:
+def test_a_wrong_token_ends_the_edge(cloud: ProcessUnderTest, tmp_path: Path) -> None:
     cloud.start()
     try:
         genuine = (cloud.data_dir / "token").read_text(encoding="utf-8").strip()
@@ -103,7 +103,7 @@ def test_a_damaged_database_is_named_and_left_as_it_is(tmp_path: Path) -> None:
     assert database.read_bytes() == b"this is not a database" * 500
 
 
-def test_a_data_directory_in_use_is_named(cloud: Side) -> None:
+def test_a_data_directory_in_use_is_named(cloud: ProcessUnderTest) -> None:
     cloud.start()
     try:
         done = run("kubeedge_actors.cloud", "--data-dir", str(cloud.data_dir))

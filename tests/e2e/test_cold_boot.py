@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.demo_stage import running_pids
-from tests.e2e.sides import World
 from tests.e2e.test_pods import SERVER, manifest, phase, serves
-from tests.support.ports import free_ports
+from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
 
 
-class Node(World):
-    """A world whose edge serves its read API."""
+class Node(CloudAndEdge):
+    """An environment whose edge serves its read API."""
 
     def __init__(self, folder: Path) -> None:
         (self.metaserver,) = free_ports(1)

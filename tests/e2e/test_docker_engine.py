@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker_engine import DockerEngine
-from tests.docker_relay import EngineRelay
-from tests.e2e.sides import World
 from tests.e2e.test_pods import phase
+from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.docker_engine import DockerEngine
+from tests.support.fakes.docker_relay import EngineRelay
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
@@ -40,24 +40,24 @@ def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[EngineRelay]:
 
 
 @pytest.fixture
-def away(tmp_path: Path, relay: EngineRelay) -> Iterator[World]:
-    world = World(tmp_path, "--runtime", "docker", "--docker-host", relay.address)
+def away(tmp_path: Path, relay: EngineRelay) -> Iterator[CloudAndEdge]:
+    env = CloudAndEdge(tmp_path, "--runtime", "docker", "--docker-host", relay.address)
     try:
-        world.start()
-        yield world
+        env.start()
+        yield env
     finally:
         relay.start()
-        world.stop()
+        env.stop()
 
 
-def ready(world: World) -> str:
+def ready(env: CloudAndEdge) -> str:
     """Status, reason and message of the node's condition Ready."""
-    return world.out("get", "node", "edge-1", "-o", f"jsonpath={READY}")
+    return env.out("get", "node", "edge-1", "-o", f"jsonpath={READY}")
 
 
-def found(engine: DockerEngine, world: World, pod: str, *options: str) -> list[str]:
+def found(engine: DockerEngine, env: CloudAndEdge, pod: str, *options: str) -> list[str]:
     """The containers of that pod of this very node."""
-    labels = (f"io.kubernetes.pod.name={pod}", f"io.kubernetes.node.owner=edge-1@{world.edge.data_dir}")
+    labels = (f"io.kubernetes.pod.name={pod}", f"io.kubernetes.node.owner=edge-1@{env.edge.data_dir}")
     filters = [word for label in labels for word in ("--filter", f"label={label}")]
     command = ("docker", "-H", engine.address, "ps", "-q", *options, *filters)
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
@@ -65,7 +65,7 @@ def found(engine: DockerEngine, world: World, pod: str, *options: str) -> list[s
 
 @pytest.mark.parametrize("way", ["stop", "hang"])
 def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
-    away: World, relay: EngineRelay, docker_engine: DockerEngine, way: str
+    away: CloudAndEdge, relay: EngineRelay, docker_engine: DockerEngine, way: str
 ) -> None:
     for name in ("stays", "dies", "goes"):
         away.apply(MANIFEST.format(name=name, image=docker_engine.image))

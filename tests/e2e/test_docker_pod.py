@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker_engine import DockerEngine
-from tests.e2e.sides import World
 from tests.e2e.test_pods import phase, serves
-from tests.support.ports import free_ports
+from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.docker_engine import DockerEngine
+from tests.support.plugins.ports import free_ports
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
@@ -31,13 +31,13 @@ spec:
 
 
 @pytest.fixture
-def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[World]:
-    world = World(tmp_path, "--runtime", "docker", "--docker-host", docker_engine.address)
+def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[CloudAndEdge]:
+    env = CloudAndEdge(tmp_path, "--runtime", "docker", "--docker-host", docker_engine.address)
     try:
-        world.start()
-        yield world
+        env.start()
+        yield env
     finally:
-        world.stop()
+        env.stop()
 
 
 def containers(engine: DockerEngine, uid: str) -> list[str]:
@@ -46,7 +46,7 @@ def containers(engine: DockerEngine, uid: str) -> list[str]:
 
 
 def test_a_busybox_pod_runs_serves_survives_the_edge_and_goes(
-    docker_world: World,
+    docker_world: CloudAndEdge,
     docker_engine: DockerEngine,
 ) -> None:
     (port,) = free_ports(1)
@@ -65,7 +65,9 @@ def test_a_busybox_pod_runs_serves_survives_the_edge_and_goes(
     eventually(lambda: not containers(docker_engine, uid), "the containers are gone")
 
 
-def test_logs_are_read_followed_and_dated_and_commands_run(docker_world: World, docker_engine: DockerEngine) -> None:
+def test_logs_are_read_followed_and_dated_and_commands_run(
+    docker_world: CloudAndEdge, docker_engine: DockerEngine
+) -> None:
     manifest = MANIFEST.format(image=docker_engine.image, port=free_ports(1)[0])
     docker_world.apply(
         manifest.replace("{name: web}", "{name: talk}").replace(

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.e2e.sides import World
+from tests.support.cloud_and_edge import CloudAndEdge
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
@@ -32,8 +32,8 @@ spec:
 
 
 @contextmanager
-def following(world: World, *arguments: str) -> Iterator[Any]:
-    config = str(world.cloud.data_dir / "kubeconfig")
+def following(env: CloudAndEdge, *arguments: str) -> Iterator[Any]:
+    config = str(env.cloud.data_dir / "kubeconfig")
     process = subprocess.Popen(
         ("kubectl", "--kubeconfig", config, "logs", "-f", *arguments), stdout=subprocess.PIPE, text=True
     )
@@ -44,32 +44,32 @@ def following(world: World, *arguments: str) -> Iterator[Any]:
         process.communicate()
 
 
-def test_a_log_is_read_followed_and_cut_by_options(world: World) -> None:
+def test_a_log_is_read_followed_and_cut_by_options(env: CloudAndEdge) -> None:
     side = '\n  - {name: side, image: shell, command: ["/bin/sh", "-c", "echo aside; sleep 1000"]}'
-    world.apply(manifest("talk", COUNTING, side))
-    eventually(lambda: "line 2" in world.out("logs", "talk", "-c", "main"), "a log")
-    assert world.out("logs", "talk", "-c", "side") == "aside"
-    assert world.out("logs", "talk", "-c", "main").startswith("line 0\nline 1\n")
-    assert len(world.out("logs", "talk", "-c", "main", "--tail=1").splitlines()) == 1
-    assert world.out("logs", "talk", "-c", "main", "--limit-bytes=4") == "line"
-    with following(world, "talk", "-c", "main", "--tail=1") as reader:
+    env.apply(manifest("talk", COUNTING, side))
+    eventually(lambda: "line 2" in env.out("logs", "talk", "-c", "main"), "a log")
+    assert env.out("logs", "talk", "-c", "side") == "aside"
+    assert env.out("logs", "talk", "-c", "main").startswith("line 0\nline 1\n")
+    assert len(env.out("logs", "talk", "-c", "main", "--tail=1").splitlines()) == 1
+    assert env.out("logs", "talk", "-c", "main", "--limit-bytes=4") == "line"
+    with following(env, "talk", "-c", "main", "--tail=1") as reader:
         first, second = (int(reader.stdout.readline().split()[1]) for _ in range(2))
     assert second == first + 1
 
 
-def test_what_can_not_be_read_is_refused_in_one_sentence_and_with_a_status(world: World) -> None:
-    world.apply(manifest("talk", COUNTING))
-    eventually(lambda: world.out("logs", "talk"), "a log")
+def test_what_can_not_be_read_is_refused_in_one_sentence_and_with_a_status(env: CloudAndEdge) -> None:
+    env.apply(manifest("talk", COUNTING))
+    eventually(lambda: env.out("logs", "talk"), "a log")
     for option, why in (("--previous", "previous terminated container"), ("--timestamps", "no timestamps")):
-        refused = world.kubectl("logs", "talk", option)
+        refused = env.kubectl("logs", "talk", option)
         assert refused.returncode == 1 and why in refused.stderr
 
 
-def test_the_log_of_the_run_before_is_there_after_a_restart(world: World) -> None:
-    world.apply(manifest("again", "echo run; sleep 1; exit 1"))
+def test_the_log_of_the_run_before_is_there_after_a_restart(env: CloudAndEdge) -> None:
+    env.apply(manifest("again", "echo run; sleep 1; exit 1"))
     path = "jsonpath={.status.containerStatuses[0].restartCount}"
-    eventually(lambda: world.out("get", "pod", "again", "-o", path) not in ("", "0"), "a restart")
-    assert eventually(lambda: world.out("logs", "again", "--previous"), "the log of the run before") == "run"
+    eventually(lambda: env.out("get", "pod", "again", "-o", path) not in ("", "0"), "a restart")
+    assert eventually(lambda: env.out("logs", "again", "--previous"), "the log of the run before") == "run"
 
 
 def until_it_stands_still(pipe: IO[str]) -> None:
@@ -83,27 +83,27 @@ def until_it_stands_still(pipe: IO[str]) -> None:
     eventually(stands, "no more comes")
 
 
-def test_a_reader_who_stands_still_keeps_no_other_from_reading(world: World) -> None:
-    world.apply(manifest("flood", "yes 0123456789 | head -c 30000000; sleep 1000"))
-    world.apply(manifest("talk", COUNTING))
-    eventually(lambda: world.out("logs", "talk"), "a log")
-    eventually(lambda: world.out("logs", "flood", "--tail=1"), "a flood")
-    with following(world, "flood") as reader:
+def test_a_reader_who_stands_still_keeps_no_other_from_reading(env: CloudAndEdge) -> None:
+    env.apply(manifest("flood", "yes 0123456789 | head -c 30000000; sleep 1000"))
+    env.apply(manifest("talk", COUNTING))
+    eventually(lambda: env.out("logs", "talk"), "a log")
+    eventually(lambda: env.out("logs", "flood", "--tail=1"), "a flood")
+    with following(env, "flood") as reader:
         assert reader.stdout.readline() == "0123456789\n"
         until_it_stands_still(reader.stdout)
-        assert world.out("logs", "talk", "--tail=1").startswith("line")
-    assert len(world.out("logs", "flood")) > 20_000_000
+        assert env.out("logs", "talk", "--tail=1").startswith("line")
+    assert len(env.out("logs", "flood")) > 20_000_000
 
 
-def test_a_node_that_is_away_is_said_at_once_and_ends_what_is_followed(world: World) -> None:
-    world.apply(manifest("talk", COUNTING))
-    eventually(lambda: world.out("logs", "talk"), "a log")
-    with following(world, "talk", "--tail=1") as reader:
+def test_a_node_that_is_away_is_said_at_once_and_ends_what_is_followed(env: CloudAndEdge) -> None:
+    env.apply(manifest("talk", COUNTING))
+    eventually(lambda: env.out("logs", "talk"), "a log")
+    with following(env, "talk", "--tail=1") as reader:
         assert reader.stdout.readline().startswith("line")
-        world.edge.kill()
+        env.edge.kill()
         rest = reader.communicate(timeout=PATIENCE)[0]
     assert "the stream tunnel of node edge-1 broke" in rest
-    refused = world.kubectl("logs", "talk")
+    refused = env.kubectl("logs", "talk")
     assert refused.returncode == 1 and "not connected" in refused.stderr
-    world.edge.start()
-    eventually(lambda: world.out("logs", "talk", "--tail=1"), "the log after the node is back")
+    env.edge.start()
+    eventually(lambda: env.out("logs", "talk", "--tail=1"), "the log after the node is back")

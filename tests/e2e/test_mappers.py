@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 pytest.importorskip("grpc")
-from tests.drivers.dmi_mapper import Mapper
-from tests.e2e.sides import World
+from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.fakes.dmi_mapper import Mapper
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
@@ -37,47 +37,47 @@ spec:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path, "--runtime", "process", "--dmi")
+def env(tmp_path: Path) -> Iterator[CloudAndEdge]:
+    env = CloudAndEdge(tmp_path, "--runtime", "process", "--dmi")
     try:
-        world.start()
-        yield world
+        env.start()
+        yield env
     finally:
-        world.stop()
+        env.stop()
 
 
-def status(world: World) -> dict[str, Any]:
-    return dict(world.json("get", "devicestatus", "pump").get("status") or {})
+def status(env: CloudAndEdge) -> dict[str, Any]:
+    return dict(env.json("get", "devicestatus", "pump").get("status") or {})
 
 
-def desire(world: World, value: str) -> None:
+def desire(env: CloudAndEdge, value: str) -> None:
     patch = [{"op": "replace", "path": "/spec/properties/0/desired/value", "value": value}]
-    done = world.kubectl("patch", "device", "pump", "--type=json", "-p", json.dumps(patch))
+    done = env.kubectl("patch", "device", "pump", "--type=json", "-p", json.dumps(patch))
     assert done.returncode == 0, done.stderr
 
 
-def test_a_mapper_gets_its_devices_hears_of_changes_and_reports(world: World, tmp_path: Path) -> None:
-    mapper = Mapper(world.edge.data_dir / "dmi.sock", tmp_path / "m.sock")
+def test_a_mapper_gets_its_devices_hears_of_changes_and_reports(env: CloudAndEdge, tmp_path: Path) -> None:
+    mapper = Mapper(env.edge.data_dir / "dmi.sock", tmp_path / "m.sock")
     try:
         assert not mapper.register().deviceList
-        world.apply(MANIFEST)
+        env.apply(MANIFEST)
         assert mapper.next("CreateDeviceModel").model.name == "pump-model"
         device = mapper.next("RegisterDevice").device
         assert device.spec.properties[0].desired.value == "10"
         assert set(device.spec.properties[0].visitors.configData.data) == {"register"}
         mapper.report("pump", {"speed": ("10", "9")})
         mapper.say("ReportDeviceStates", deviceName="pump", deviceNamespace="default", state="ok")
-        eventually(lambda: status(world).get("state") == "ok", "the state of the device")
-        (twin,) = status(world)["twins"]
+        eventually(lambda: status(env).get("state") == "ok", "the state of the device")
+        (twin,) = status(env)["twins"]
         assert (twin["reported"]["value"], twin["observedDesired"]["value"]) == ("9", "10")
-        desire(world, "20")
+        desire(env, "20")
         assert mapper.next("UpdateDevice").device.spec.properties[0].desired.value == "20"
-        world.edge.kill()
-        world.edge.start()
+        env.edge.kill()
+        env.edge.start()
         assert mapper.next("CreateDeviceModel").model.name == "pump-model"
         assert mapper.next("UpdateDevice").device.spec.properties[0].desired.value == "20"
         assert [each.name for each in mapper.register().deviceList] == ["pump"]
-        world.kubectl("delete", "device", "pump")
+        env.kubectl("delete", "device", "pump")
         assert {mapper.heard.get(timeout=PATIENCE)[0] for _ in range(2)} == {"RemoveDevice", "RemoveDeviceModel"}
     finally:
         mapper.stop()

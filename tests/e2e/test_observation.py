@@ -18,17 +18,17 @@ import pytest
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.drivers.broker.external import ExternalBroker
-from tests.e2e.sides import World
-from tests.support.ports import free_ports
+from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
-from tests.test_metrics import parsed
+from tests.unit.test_metrics import parsed
 
 pytestmark = pytest.mark.kubectl
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
-class Pair(World):
+class Pair(CloudAndEdge):
     """Cloud and edge with metrics; the edge has a module from its configuration file."""
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +36,12 @@ class Pair(World):
         config = folder / "edge.yaml"
         config.write_text(f"modules: [alarm:Alarm]\nmetrics-port: {self.ports[1]}\n")
         super().__init__(folder, "--runtime", "process", "--config", str(config))
-        self.cloud._command += ("--metrics-port", str(self.ports[0]), "--module", "tests.e2e.fragile:Fragile")
+        self.cloud._command += (
+            "--metrics-port",
+            str(self.ports[0]),
+            "--module",
+            "tests.support.fakes.failing_module:Fragile",
+        )
 
     def control(self, side: str, *words: str) -> str:
         """`python -m kubeedge_actors control` against one of them; it has to succeed."""
@@ -101,7 +106,7 @@ def test_metrics_of_both_are_served(pair: Pair) -> None:
 
 def test_a_module_comes_is_restarted_and_goes(pair: Pair) -> None:
     said = "late: added\nwarning: late accepts str, which nobody emits\n"
-    assert pair.control("edge", "add", "tests.dashboard.late:Late") == said
+    assert pair.control("edge", "add", "tests.support.fakes.late_module:Late") == said
     assert "late" in pair.control("edge", "health", "late")
     assert pair.control("edge", "restart", "late") == "late: restarted\n"
     assert pair.control("edge", "remove", "late") == "late: removed\n"

@@ -12,12 +12,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from kubeedge_actors.apiserver import ApiServer, kubeconfig
-from tests.apiserver.harness import Api, deployment
-from tests.e2e.cluster import GuardedApi, Service, guarded_api
-from tests.e2e.sides import Side, ending
 from tests.e2e.test_twins import TOPIC, update
-from tests.support.mqtt import leave
-from tests.support.ports import free_ports
+from tests.support.api_client import ApiClient, deployment
+from tests.support.cloud_and_edge import ProcessUnderTest, ending
+from tests.support.guarded_api import GuardedApi, Service, guarded_api
+from tests.support.mqtt_clients import leave
+from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
 PODS, NODES = "/api/v1/namespaces/default/pods", "/api/v1/nodes"
@@ -29,7 +29,7 @@ class Fleet:
     """An API, two replicas behind a Service, two edge nodes."""
 
     def __init__(self, folder: Path, guarded: GuardedApi) -> None:
-        self.guarded, self.api = guarded, Api(guarded.server.url)
+        self.guarded, self.api = guarded, ApiClient(guarded.server.url)
         ports = free_ports(4)
         self.hubs, self.https = ports[:2], ports[2:]
         self.clouds = [self._cloud(folder / f"cloud-{at}", at) for at in range(2)]
@@ -37,12 +37,12 @@ class Fleet:
         self.mqtt = free_ports(2)
         self.edges = [self._edge(folder, at) for at in range(2)]
 
-    def _cloud(self, folder: Path, at: int) -> Side:
+    def _cloud(self, folder: Path, at: int) -> ProcessUnderTest:
         ports = ("--hub-port", str(self.hubs[at]), "--https-port", str(self.https[at]))
-        return Side("kubeedge_actors.cloud", folder, "--kubeconfig", str(self.guarded.kubeconfig), *ports)
+        return ProcessUnderTest("kubeedge_actors.cloud", folder, "--kubeconfig", str(self.guarded.kubeconfig), *ports)
 
-    def _edge(self, folder: Path, at: int) -> Side:
-        return Side(
+    def _edge(self, folder: Path, at: int) -> ProcessUnderTest:
+        return ProcessUnderTest(
             "kubeedge_actors.edge",
             folder / f"edge-{at + 1}",
             *("--name", f"edge-{at + 1}", "--cloud", f"https://127.0.0.1:{self.door.port}"),
@@ -175,10 +175,12 @@ def test_what_our_own_api_needs_is_done_once_and_by_the_other_when_the_leader_di
     server = ApiServer(database=tmp_path / "api.db", host="127.0.0.1", port=0)
     server.start()
     (tmp_path / "kubeconfig").write_text(kubeconfig(server.url))
-    api, ports = Api(server.url), free_ports(4)
+    api, ports = ApiClient(server.url), free_ports(4)
     options = [("--hub-port", str(hub), "--https-port", str(https)) for hub, https in (ports[:2], ports[2:])]
     shared = ("--kubeconfig", str(tmp_path / "kubeconfig"))
-    clouds = [Side("kubeedge_actors.cloud", tmp_path / f"cloud-{at}", *shared, *options[at]) for at in range(2)]
+    clouds = [
+        ProcessUnderTest("kubeedge_actors.cloud", tmp_path / f"cloud-{at}", *shared, *options[at]) for at in range(2)
+    ]
     deployments = "/apis/apps/v1/namespaces/default/deployments"
     try:
         for cloud in clouds:

@@ -12,8 +12,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.e2e.sides import World
-from tests.support.mqtt import leave
+from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.mqtt_clients import leave
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.kubectl
@@ -47,44 +47,44 @@ def update(value: str) -> str:
     )
 
 
-def exchange(world: World, publish: str, answer: str, payload: str) -> dict[str, Any]:
+def exchange(env: CloudAndEdge, publish: str, answer: str, payload: str) -> dict[str, Any]:
     """Publish with mosquitto_pub, hear the answer with paho."""
     subscribed = threading.Event()
     answers: queue.Queue[bytes] = queue.Queue()
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_subscribe = lambda *_: subscribed.set()
     client.on_message = lambda _client, _data, message: answers.put(bytes(message.payload))
-    client.connect("127.0.0.1", world.mqtt)
+    client.connect("127.0.0.1", env.mqtt)
     client.loop_start()
     try:
         client.subscribe(answer)
         assert subscribed.wait(PATIENCE)
         subprocess.run(
-            ("mosquitto_pub", "-p", str(world.mqtt), "-t", publish, "-m", payload), check=True, timeout=PATIENCE
+            ("mosquitto_pub", "-p", str(env.mqtt), "-t", publish, "-m", payload), check=True, timeout=PATIENCE
         )
         return dict(json.loads(answers.get(timeout=PATIENCE)))
     finally:
         leave(client)
 
 
-def report(world: World, value: str) -> dict[str, Any]:
-    return exchange(world, TOPIC, f"{TOPIC}/result", update(value))
+def report(env: CloudAndEdge, value: str) -> dict[str, Any]:
+    return exchange(env, TOPIC, f"{TOPIC}/result", update(value))
 
 
-def reported(world: World) -> str:
-    twins = world.json("get", "device", "t1").get("status", {}).get("twins", [])
+def reported(env: CloudAndEdge) -> str:
+    twins = env.json("get", "device", "t1").get("status", {}).get("twins", [])
     return next((t["reported"]["value"] for t in twins if t["propertyName"] == "temperature"), "")
 
 
 @pytest.fixture
-def device(world: World) -> World:
-    world.apply(DEVICE)
-    eventually(lambda: "code" not in report(world, "20"), "the device is a member")
-    return world
+def device(env: CloudAndEdge) -> CloudAndEdge:
+    env.apply(DEVICE)
+    eventually(lambda: "code" not in report(env, "20"), "the device is a member")
+    return env
 
 
 @pytest.mark.mosquitto
-def test_a_reported_value_shows_in_the_device(device: World) -> None:
+def test_a_reported_value_shows_in_the_device(device: CloudAndEdge) -> None:
     result = report(device, "21")
     assert result["event_id"] == "21"
     assert result["twin"]["temperature"]["actual"]["value"] == "21"
@@ -92,13 +92,13 @@ def test_a_reported_value_shows_in_the_device(device: World) -> None:
 
 
 @pytest.mark.mosquitto
-def test_an_unknown_device_is_answered_with_404(world: World) -> None:
+def test_an_unknown_device_is_answered_with_404(env: CloudAndEdge) -> None:
     topic = "$hw/events/device/default/nobody/twin/update"
-    assert exchange(world, topic, f"{topic}/result", update("1"))["code"] == 404
+    assert exchange(env, topic, f"{topic}/result", update("1"))["code"] == 404
 
 
 @pytest.mark.mosquitto
-def test_twins_survive_kill_9_of_the_edge_and_the_cloud(device: World) -> None:
+def test_twins_survive_kill_9_of_the_edge_and_the_cloud(device: CloudAndEdge) -> None:
     assert "code" not in report(device, "33")
     device.edge.kill()
     device.cloud.kill()
@@ -113,7 +113,7 @@ def test_twins_survive_kill_9_of_the_edge_and_the_cloud(device: World) -> None:
 
 
 @pytest.mark.mosquitto
-def test_a_desired_value_reaches_the_device(device: World) -> None:
+def test_a_desired_value_reaches_the_device(device: CloudAndEdge) -> None:
     properties = [{"name": "temperature", "reportToCloud": True}, {"name": "power", "desired": {"value": "on"}}]
     patch = json.dumps({"spec": {"properties": properties}})
     done = device.kubectl("patch", "device", "t1", "--type=merge", "-p", patch)
@@ -129,7 +129,7 @@ def test_a_desired_value_reaches_the_device(device: World) -> None:
 
 
 @pytest.mark.mosquitto
-def test_a_history_is_kept_as_the_annotation_says_and_survives_kill_9(device: World) -> None:
+def test_a_history_is_kept_as_the_annotation_says_and_survives_kill_9(device: CloudAndEdge) -> None:
     done = device.kubectl("annotate", "device", "t1", "twin.kubeedge-actors/history=temperature=3")
     assert done.returncode == 0, done.stderr
     topic = "$hw/events/device/default/t1/twin/history/get"
@@ -149,7 +149,7 @@ def test_a_history_is_kept_as_the_annotation_says_and_survives_kill_9(device: Wo
 
 
 @pytest.mark.mosquitto
-def test_who_wins_is_what_the_annotation_says(device: World) -> None:
+def test_who_wins_is_what_the_annotation_says(device: CloudAndEdge) -> None:
     topic = "$hw/events/device/default/t1/twin"
 
     def desire(value: str) -> None:

@@ -1,1 +1,4 @@
-"""What runs the tests: plug-ins of pytest that know nothing of the product. What tests of one area share lies in its folder."""
+"""What tests share: builders of objects, clients, recordings, waiting.
+
+`env/` sets one module or system up, `fakes/` plays its other side, `plugins/` are those of pytest, which know nothing of the product.
+"""

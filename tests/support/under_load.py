@@ -13,13 +13,15 @@ from contextlib import contextmanager
 
 BUSY = 3
 PART = (
-    "tests/dashboard",
-    "tests/supervisors",
-    "tests/actors/test_devicetwin_history.py",
-    "tests/actors/test_scheduler_plan.py",
-    "tests/actors/test_edgehub_links.py",
-    "tests/drivers/test_broker_external.py",
-    "tests/drivers/test_containers_process.py",
+    "tests/unit/dashboard",
+    "tests/unit/control",
+    "tests/unit/supervisors",
+    "tests/unit/actors/devicetwin/test_history.py",
+    "tests/unit/actors/scheduler/test_schedule.py",
+    "tests/integration/test_edgehub_link.py",
+    "tests/unit/drivers/broker/test_external.py",
+    "tests/unit/drivers/containers/test_process.py",
+    "tests/e2e/test_chaos.py",
     "tests/e2e/test_cold_boot.py",
     "tests/e2e/test_pods.py",
 )

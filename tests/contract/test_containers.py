@@ -1,0 +1,250 @@
+"""The contract of container runtimes, on the fake, on processes and on Docker."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.drivers.containers.base import ContainerEnded, PodName, PodNetwork, RuntimeEvent
+from kubeedge_actors.errors import ContainerError
+from tests.support.env.containers import (
+    DEAF,
+    FOREVER,
+    MISSING,
+    ContainersEnv,
+    DockerContainersEnv,
+    FakeContainersEnv,
+    ProcessContainersEnv,
+    exits,
+    writes,
+)
+from tests.support.waiting import PATIENCE
+
+
+@pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ContainersEnv]:
+    made: ContainersEnv
+    if request.param == "fake":
+        made = FakeContainersEnv()
+    elif request.param == "process":
+        made = ProcessContainersEnv(tmp_path)
+    else:
+        engine = request.getfixturevalue("docker_engine")
+        made = DockerContainersEnv(engine.address, engine.owner)
+    yield made
+    made.close()
+
+
+def test_a_started_container_runs_and_is_listed_with_what_it_was_given(bench: ContainersEnv) -> None:
+    before = time.time()
+    one = bench.run(FOREVER, hash="abc", restart_count=3)
+    listed = bench.state(one.id)
+    assert (listed.phase, listed.name, listed.hash, listed.restart_count) == ("running", "main", "abc", 3)
+    assert (listed.pod, listed.image, listed.finished_at) == (one.pod, bench.image, 0.0)
+    assert before - 1 <= listed.started_at <= time.time() + 1
+    assert listed.image_id == bench.runtime.image_id(bench.image) or bench.kind == "process"
+
+
+@pytest.mark.parametrize(("code", "reason"), [(0, "Completed"), (3, "Error")])
+def test_the_end_of_a_container_is_told_with_its_exit_code(bench: ContainersEnv, code: int, reason: str) -> None:
+    one = bench.run(exits(code))
+    ended = bench.await_end(one.id)
+    assert (ended.phase, ended.exit_code, ended.reason) == ("exited", code, reason)
+    assert ended.finished_at >= ended.started_at - 0.1 > 0
+
+
+def test_stop_asks_and_returns_at_once(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    bench.runtime.stop(one.id)
+    assert bench.await_end(one.id).phase == "exited"
+
+
+def test_a_deaf_container_survives_stop_and_not_kill(bench: ContainersEnv) -> None:
+    one = bench.run(DEAF)
+    for chunk in bench.runtime.logs(one.id, follow=True):
+        if b"deaf" in chunk:
+            break
+    bench.runtime.stop(one.id)
+    assert bench.state(one.id).phase == "running"
+    bench.runtime.kill(one.id)
+    ended = bench.await_end(one.id)
+    assert (ended.exit_code, ended.reason) == (137, "Error")
+
+
+def test_what_is_gone_can_be_stopped_killed_and_removed_again(bench: ContainersEnv) -> None:
+    one = bench.run(exits(0))
+    bench.await_end(one.id)
+    for _ in range(2):
+        bench.runtime.stop(one.id)
+        bench.runtime.kill(one.id)
+        bench.runtime.remove(one.id)
+    assert bench.runtime.list() == []
+
+
+def test_a_running_container_can_be_removed(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    bench.runtime.remove(one.id)
+    assert bench.runtime.list() == []
+
+
+def test_containers_outlive_the_runtime_and_are_adopted(bench: ContainersEnv) -> None:
+    running = bench.run(FOREVER, name="runs")
+    ended = bench.run(exits(4), name="ends")
+    before = bench.await_end(ended.id)
+    old = bench.runtime
+    bench.again()
+    old.close()
+    assert bench.state(running.id) == running
+    assert bench.state(ended.id) == before
+    bench.runtime.stop(running.id)
+    assert bench.await_end(running.id).phase == "exited"
+
+
+def test_a_second_create_gives_the_container_that_is_there(bench: ContainersEnv) -> None:
+    spec = bench.spec(FOREVER)
+    one = bench.runtime.create(spec)
+    assert one.phase == "created"
+    assert bench.runtime.create(spec).id == one.id
+    started = bench.runtime.start(one.id)
+    assert bench.runtime.create(spec) == started
+    assert bench.runtime.start(one.id) == started
+    bench.runtime.kill(one.id)
+    bench.await_end(one.id)
+    with pytest.raises(ContainerError):
+        bench.runtime.create(spec)
+
+
+def test_a_container_that_can_not_be_started_has_ended_and_says_why(bench: ContainersEnv) -> None:
+    one = bench.runtime.create(bench.spec(MISSING, name="broken"))
+    with pytest.raises(ContainerError, match=r"no such|not found"):
+        bench.runtime.start(one.id)
+    for runtime in (bench.runtime, bench.again()):
+        (found,) = runtime.list()
+        assert (found.phase, found.reason) == ("exited", "StartError")
+        assert found.exit_code != 0
+        assert found.finished_at > 0
+        runtime.close()
+    bench.again().remove(one.id)
+
+
+def test_only_the_last_watcher_is_told(bench: ContainersEnv) -> None:
+    told: queue.Queue[RuntimeEvent] = queue.Queue()
+    bench.runtime.watch(told.put)
+    one = bench.run(exits(0))
+    event = told.get(timeout=PATIENCE)
+    assert isinstance(event, ContainerEnded)
+    assert (event.id, event.pod_uid) == (one.id, one.pod.uid)
+    assert bench.events.empty()
+
+
+def test_a_list_can_be_of_one_pod(bench: ContainersEnv) -> None:
+    one, other = bench.run(FOREVER), bench.run(FOREVER)
+    assert [each.id for each in bench.runtime.list(one.pod.uid)] == [one.id]
+    assert {each.id for each in bench.runtime.list()} == {one.id, other.id}
+
+
+def test_logs_are_whole_or_the_last_lines(bench: ContainersEnv) -> None:
+    one = bench.run(writes("alpha", "beta", "gamma"))
+    bench.await_end(one.id)
+    assert b"".join(bench.runtime.logs(one.id)) == b"alpha\nbeta\ngamma\n"
+    assert b"".join(bench.runtime.logs(one.id, tail=2)) == b"beta\ngamma\n"
+    assert b"".join(bench.runtime.logs(one.id, tail=0)) == b""
+    assert b"".join(bench.runtime.logs(one.id, since=time.time() + 60)) == b""
+
+
+def test_logs_are_followed_until_the_end(bench: ContainersEnv) -> None:
+    one = bench.run(writes("alpha", "beta"))
+    assert b"".join(bench.runtime.logs(one.id, follow=True)) == b"alpha\nbeta\n"
+
+
+def test_a_followed_log_ends_when_another_thread_has_enough(bench: ContainersEnv) -> None:
+    one = bench.run(DEAF)
+    log = bench.runtime.logs(one.id, follow=True)
+    assert b"deaf" in next(log)
+    ending = threading.Timer(0.2, log.close)
+    ending.start()
+    assert list(log) == []
+    ending.join()
+    assert bench.state(one.id).phase == "running"
+
+
+def test_lines_carry_their_time_or_the_runtime_says_that_it_does_not_know(bench: ContainersEnv) -> None:
+    one = bench.run(writes("alpha"))
+    bench.await_end(one.id)
+    if bench.kind == "process":
+        with pytest.raises(ContainerError, match="no timestamps"):
+            bench.runtime.logs(one.id, timestamps=True)
+    else:
+        (line,) = b"".join(bench.runtime.logs(one.id, timestamps=True)).decode().splitlines()
+        moment, _, text = line.partition(" ")
+        assert text == "alpha" and moment.startswith("20") and moment.endswith("Z")
+
+
+def test_a_command_runs_inside(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    assert bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "exit 0"), 5.0).exit_code == 0
+
+
+def test_a_command_is_run_with_both_its_ends_in_hand(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    command = bench.runtime.exec(one.id, ("/bin/sh", "-c", "cat; echo aside >&2; exit 3"), stdin=True)
+    command.write(b"a" * 100_000)
+    command.end_input()
+    said = {1: b"", 2: b""}
+    while (piece := command.read())[1]:
+        said[piece[0]] += piece[1]
+    code = command.exit_code()
+    command.close()
+    if bench.kind != "fake":  # it runs nothing
+        assert said == {1: b"a" * 100_000, 2: b"aside\n"}
+        assert code == 3
+
+
+def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    command = bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=False)
+    ending = threading.Timer(0.2, command.kill)
+    ending.start()
+    while command.read()[1]:
+        pass
+    ending.join()
+    command.close()
+
+
+def test_no_command_runs_in_what_has_ended(bench: ContainersEnv) -> None:
+    one = bench.run(exits(0))
+    bench.await_end(one.id)
+    with pytest.raises(ContainerError):
+        bench.runtime.exec_sync(one.id, ("/bin/true",), 5.0)
+
+
+def test_the_network_of_a_pod_is_opened_once_and_closed(bench: ContainersEnv) -> None:
+    pod = PodName(namespace="default", name="p", uid=str(uuid.uuid4()))
+    network = PodNetwork(pod=pod, hostname="p")
+    try:
+        address = bench.runtime.run_pod_sandbox(network)
+        assert bench.runtime.run_pod_sandbox(network) == address
+        assert bench.runtime.pod_sandboxes() <= {pod.uid}
+        bench.run(FOREVER, pod=pod, name="a", network="pod")
+        assert [each.ip for each in bench.runtime.list(pod.uid)] in ([address], [""])
+        for one in bench.runtime.list(pod.uid):
+            bench.runtime.remove(one.id)
+    finally:
+        bench.runtime.remove_pod_sandbox(pod.uid)
+    bench.runtime.remove_pod_sandbox(pod.uid)
+    assert bench.runtime.pod_sandboxes() == set()
+
+
+def test_the_version_names_the_engine(bench: ContainersEnv) -> None:
+    assert bench.runtime.version().startswith(f"{bench.kind}://")
+
+
+def test_an_unknown_container_is_refused_in_plain_words(bench: ContainersEnv) -> None:
+    with pytest.raises(ContainerError, match=r"\w"):
+        bench.runtime.start("feedfeedfeed")

@@ -1,1 +1,0 @@
-"""The dashboard and the control socket it is a client of."""

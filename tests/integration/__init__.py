@@ -1,0 +1,1 @@
+"""Several modules together, over real sockets or in processes of their own."""

@@ -1,0 +1,1 @@
+"""One module or system each, set up for its tests: `<Module>Env`."""

@@ -1,0 +1,125 @@
+"""A machine that does what the planner says, on the fake engine, with a clock that jumps to the next time that matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeedge_actors.actors.edged.pod.pod_runtime_state import PodRuntimeState
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
+from kubeedge_actors.actors.edged.pod.pod_sync import Action, PodActions, compute_actions, mark_started
+from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+
+Json = dict[str, Any]
+POD = PodName(namespace="default", name="p", uid="u-1")
+
+
+def pod(
+    mains: dict[str, str], inits: dict[str, str] | None = None, policy: str = "Always", **metadata: object
+) -> PodView:
+    """A pod of containers by name and image; an init container called `side...` is a sidecar."""
+    spec: Json = {
+        "restartPolicy": policy,
+        "containers": [{"name": name, "image": image} for name, image in mains.items()],
+        "initContainers": [
+            {"name": name, "image": image, **({"restartPolicy": "Always"} if name.startswith("side") else {})}
+            for name, image in (inits or {}).items()
+        ],
+    }
+    return parse_pod(
+        {"metadata": {"name": POD.name, "namespace": POD.namespace, "uid": POD.uid, **metadata}, "spec": spec}
+    )
+
+
+class PodSyncEnv:
+    """One pod on a fake engine. `codes`: container name -> exit code of a program that ends at once."""
+
+    def __init__(self, view: PodView) -> None:
+        self.view, self.now = view, 1000.0
+        self.engine = FakeContainers(clock=lambda: self.now)
+        self.runtime = FakeRuntime(self.engine)
+        self.memory = PodRuntimeState(started=self.now)
+        self.codes: dict[str, int] = {each.name: 0 for each in view.init_containers if each.kind == "init"}
+        self.deaf: set[str] = set()
+        self.engine.program = self._program
+        self.done: list[Action] = []
+        self.phase = ""
+
+    def _program(self, spec: ContainerSpec) -> Program:
+        return Program(exit_code=self.codes.get(spec.name), ignores_stop=spec.name in self.deaf)
+
+    @property
+    def containers(self) -> list[Container]:
+        return self.runtime.list()
+
+    def put(self, name: str, image: str, restart_count: int, state: str, code: int = 0) -> None:
+        """Have a container there from before."""
+        view = self.view.container(name)
+        version = view.hash if view is not None and view.image == image else "other"
+        codes, self.codes = self.codes, {}
+        spec = ContainerSpec(pod=POD, name=name, image=image, hash=version, restart_count=restart_count)
+        one = self.runtime.create(spec)
+        if state != "created":
+            self.runtime.start(one.id)
+        if state == "exited":
+            self.engine.finish(one.id, code)
+        self.codes = codes
+
+    def plan(self) -> PodActions:
+        return compute_actions(self.view, self.containers, self.memory, self.now)
+
+    def step(self) -> PodActions:
+        """Plan once and do all of it."""
+        made = self.plan()
+        self.phase = self.memory.phase = self.memory.phase or made.phase
+        for operation in made.actions:
+            mark_started(operation, self.view, self.containers, self.memory, self.now)
+            self.do(operation)
+            self.done.append(operation)
+        return made
+
+    def do(self, operation: Action) -> None:
+        if operation.verb == "start":
+            view = self.view.container(operation.name)
+            assert view is not None
+            spec = ContainerSpec(
+                pod=POD, name=view.name, image=view.image, hash=view.hash, restart_count=operation.restart_count
+            )
+            self.runtime.start(self.runtime.create(spec).id)
+        elif operation.verb == "mount":
+            self.memory.mounted = True
+        elif operation.verb == "stop":
+            self.runtime.stop(operation.container_id)
+        elif operation.verb == "kill":
+            self.runtime.kill(operation.container_id)
+        elif operation.verb == "remove":
+            self.runtime.remove(operation.container_id)
+        elif operation.verb == "stop_sandbox":
+            self.memory.sandbox_running = False
+        elif operation.verb == "cleanup":
+            self.memory.is_cleaned_up = True
+
+    def settle(self, limit: int = 60) -> None:
+        """Work until nothing is planned and nothing is waited for; AssertionError when it does not come to that."""
+        for _ in range(limit):
+            made = self.step()
+            if not made.actions:
+                if made.next_due is None and not self.finish_inits():
+                    return
+                if made.next_due is None:
+                    continue
+                assert made.next_due > self.now
+                self.now = made.next_due
+        raise AssertionError(f"it does not settle: {self.done[-6:]}")
+
+    def finish_inits(self) -> bool:
+        """An init container that runs comes to its end some time; whether there was one."""
+        names = {each.name for each in self.view.init_containers if each.kind == "init"}
+        found = [one for one in self.engine.running() if one.name in names]
+        for one in found:
+            self.engine.finish(one.id, 0)
+        return bool(found)
+
+    def running(self) -> dict[str, str]:
+        """Name and version of what runs."""
+        return {one.name: one.hash for one in self.containers if one.phase == "running"}

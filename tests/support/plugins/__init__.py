@@ -1,0 +1,1 @@
+"""Plug-ins of pytest: leaks, marks, ports, progress, requirements, Hypothesis. They know nothing of the product."""

@@ -1,0 +1,99 @@
+"""What some tests want and not every machine has: a marker each, decided before anything of the test is started.
+
+At the end one line tells how many tests were skipped for want of what, and what helps. `--without NAME` runs the tests as a
+machine does that has none.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.support import docker_engine, kubectl
+
+MOSQUITTO = ("mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd")
+SKIPPED = re.compile(r"(?:Skipped: )?wants (\S+): (.*)", re.S)
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """`missing`: why it can not be used here, empty when it can. `help`: what to do about it."""
+
+    missing: Callable[[], str]
+    help: str
+
+
+def _without_mosquitto() -> str:
+    absent = [name for name in MOSQUITTO if shutil.which(name) is None]
+    return f"{', '.join(absent)} not found" if absent else ""
+
+
+REQUIREMENTS = {
+    "mosquitto": Requirement(_without_mosquitto, "apt-get install mosquitto mosquitto-clients"),
+    "kubectl": Requirement(kubectl.unfit, "kubectl 1.28 or newer, https://kubernetes.io/docs/tasks/tools"),
+    "docker": Requirement(docker_engine.unfit, "a Docker engine at DOCKER_HOST or /var/run/docker.sock"),
+    "index": Requirement(lambda: "", "a package index that pip can reach"),
+}
+FIXTURES = {"docker_engine": "docker", "kubectl": "kubectl"}
+"""A test that uses one of these fixtures needs no marker of its own."""
+
+
+def lacks(name: str) -> None:
+    """Skip the running test for want of `name`: for what only the test itself can find out."""
+    pytest.skip(f"wants {name}: {REQUIREMENTS[name].help}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option of this plug-in."""
+    parser.addoption("--without", action="append", default=[], choices=list(REQUIREMENTS), help="as if there were none")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The markers."""
+    for name, requirement in REQUIREMENTS.items():
+        config.addinivalue_line("markers", f"{name}: wants {requirement.help}")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses a fixture that wants something."""
+    for fixture, name in FIXTURES.items():
+        if fixture in getattr(item, "fixturenames", ()):
+            item.add_marker(name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip the test before any of its fixtures is made."""
+    for name, requirement in REQUIREMENTS.items():
+        if item.get_closest_marker(name) is not None:
+            why = "--without was given" if name in item.config.option.without else _missing(name)
+            if why:
+                pytest.skip(f"wants {name}: {requirement.help} ({why})")
+
+
+@cache
+def _missing(name: str) -> str:
+    return REQUIREMENTS[name].missing()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One line for all that was skipped."""
+    wanting: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        found = SKIPPED.match(reason)
+        (wanting if found else others)[found[1] if found else reason.removeprefix("Skipped: ")] += 1
+    told = [f"{name} ({count}; {REQUIREMENTS[name].help})" for name, count in sorted(wanting.items())]
+    if told:
+        terminalreporter.write_line(f"skipped for want of: {', '.join(told)}", yellow=True)
+    if others:
+        rest = ", ".join(f"{count} x {reason}" for reason, count in others.most_common())
+        terminalreporter.write_line(f"skipped besides: {rest}", yellow=True)

@@ -1,0 +1,95 @@
+"""While the hub's mailbox is full nothing is lost that may not be lost, and nothing is said of a node that was never announced."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter
+from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
+from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
+from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.supervisors import Clock, Ref
+from tests.support.env.cloudhub import peer_of
+
+
+class Mailbox:
+    """A Ref whose mailbox has room for so many messages."""
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.taken: list[object] = []
+
+    def offer(self, message: object) -> bool:
+        if self.room <= 0:
+            return False
+        self.room -= 1
+        self.taken.append(message)
+        return True
+
+    def kinds(self) -> list[type]:
+        return [type(each) for each in self.taken]
+
+
+class StoppedClock:
+    """It is always the same moment."""
+
+    def monotonic(self) -> float:
+        return 12.0
+
+
+@pytest.fixture
+def box() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+def adapter(box: Mailbox) -> ServerEventsAdapter:
+    clock = cast("Clock", StoppedClock())
+    return ServerEventsAdapter(cast("Ref", box), clock, JoinRateLimiter(), TrafficCounters(), lambda peer: False)
+
+
+def test_a_node_that_could_not_be_announced_is_with_its_first_text(adapter: ServerEventsAdapter, box: Mailbox) -> None:
+    peer = peer_of("n1")
+    adapter.on_connect(peer)
+    assert not adapter.on_text(peer, "a") and box.taken == []
+    box.room = 1
+    assert not adapter.on_text(peer, "a")  # announced; no room for the text: the node is not read until there is
+    assert box.kinds() == [PeerJoined]
+    box.room = 2
+    assert adapter.on_text(peer, "a") and adapter.on_text(peer, "b")
+    assert box.kinds() == [PeerJoined, FrameReceived, FrameReceived]
+    assert [(each.text, each.at) for each in box.taken if isinstance(each, FrameReceived)] == [("a", 12.0), ("b", 12.0)]
+
+
+def test_who_leaves_without_having_been_announced_is_not_spoken_of(adapter: ServerEventsAdapter, box: Mailbox) -> None:
+    peer = peer_of("n1")
+    adapter.on_connect(peer)
+    box.room = 10
+    adapter.on_close(peer, "gone")
+    assert box.taken == []
+    adapter.on_connect(peer)
+    adapter.on_text(peer, "a")
+    assert box.kinds() == [PeerJoined, FrameReceived]  # what was remembered has ended with the connection
+
+
+def test_who_leaves_while_there_is_no_room_is_found_out_later(adapter: ServerEventsAdapter, box: Mailbox) -> None:
+    peer = peer_of("n1")
+    box.room = 1
+    adapter.on_connect(peer)
+    adapter.on_close(peer, "gone")
+    assert box.kinds() == [PeerJoined]
+    box.room = 1
+    adapter.on_close(peer, "gone")
+    assert box.kinds() == [PeerJoined, PeerLeft]
+
+
+def test_one_node_without_room_does_not_hold_up_another(adapter: ServerEventsAdapter, box: Mailbox) -> None:
+    late, early = peer_of("n1", 1), peer_of("n2", 2)
+    box.room = 1
+    adapter.on_connect(early)
+    adapter.on_connect(late)
+    box.room = 1
+    assert adapter.on_text(early, "x")
+    assert box.kinds() == [PeerJoined, FrameReceived]

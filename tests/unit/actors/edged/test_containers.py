@@ -1,0 +1,344 @@
+"""What a container of a pod is given: environment, volumes, description; and what probes and images come to."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
+from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime.container_spec import (
+    NodeContext,
+    container_spec,
+    environment,
+    expand,
+    field_ref,
+    network_mode,
+    pod_network,
+    resource_field_ref,
+    unsupported_fields,
+)
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects, config_sources
+from kubeedge_actors.actors.edged.runtime.volume_manager import volumes
+from kubeedge_actors.drivers.containers.base import RegistryAuth
+from kubeedge_actors.drivers.machine.base import HealthProbe
+from kubeedge_actors.kubernetes.quantity import parse_quantity
+from kubeedge_actors.kubernetes.time import format_micro_time, format_time, parse_time
+from tests.support.env.edged import pod
+
+Json = dict[str, Any]
+AROUND = NodeContext("edge-2", "192.0.2.2", "203.0.113.7", 2, 4 << 30)
+CONFIG: Json = {"metadata": {"name": "c"}, "data": {"greeting": "hello", "other": "x"}}
+SECRET: Json = {"metadata": {"name": "s"}, "data": {"password": base64.b64encode(b"pass").decode()}}
+OBJECTS: Objects = {ConfigSource("configmap", "c"): CONFIG, ConfigSource("secret", "s"): SECRET}
+
+
+def view(container: Json | None = None, **spec: Any) -> PodView:
+    made = pod(**spec)
+    made["metadata"] |= {"labels": {"app": "shop"}, "annotations": {"note": 'a "b"'}}
+    made["spec"]["containers"][0] |= container or {}
+    return parse_pod(made)
+
+
+def env(*variables: Json, **container: Any) -> dict[str, str]:
+    made = view({"env": list(variables), **container})
+    return environment(made, made.app_containers[0], OBJECTS, AROUND)
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("$(A)", "1"),
+        ("x$(A)y$(B)", "x1y2"),
+        ("$(NONE)", "$(NONE)"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$1"),
+        ("$A", "$A"),
+        ("$(A", "$(A"),
+        ("$", "$"),
+        ("$()", "$()"),
+        ("a$$b", "a$b"),
+    ],
+)
+def test_variables_expand_as_in_kubernetes(text: str, result: str) -> None:
+    assert expand(text, {"A": "1", "B": "2"}) == result
+
+
+@given(st.text(alphabet="$(AB)x", max_size=12))
+def test_a_text_without_known_variables_only_loses_doubled_dollars(text: str) -> None:
+    result = expand(text, {})
+    assert result.replace("$", "") == text.replace("$", "")
+    assert len(result) <= len(text)
+
+
+def test_a_variable_sees_those_before_it_and_wins_over_env_from() -> None:
+    found = env(
+        {"name": "greeting", "value": "hi"},
+        {"name": "BOTH", "value": "$(greeting) $(LATER) $(other)"},
+        {"name": "LATER", "value": "z"},
+        envFrom=[{"configMapRef": {"name": "c"}}, {"prefix": "S_", "secretRef": {"name": "s"}}],
+    )
+    assert found == {"greeting": "hi", "other": "x", "S_password": "pass", "BOTH": "hi $(LATER) x", "LATER": "z"}
+
+
+def test_facts_of_pod_and_container_are_variables() -> None:
+    found = env(
+        {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+        {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}},
+        {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
+        resources={"limits": {"cpu": "250m"}},
+    )
+    assert found == {"NAME": "shop", "APP": "shop", "IP": "203.0.113.7", "CPU": "250", "MEMORY": str(4 << 30)}
+
+
+def test_annotations_are_quoted_lines() -> None:
+    assert field_ref(view(), "metadata.annotations", AROUND) == 'note="a \\"b\\""'
+
+
+@pytest.mark.parametrize("path", ["spec.none", "metadata.labels[app]", ""])
+def test_an_unknown_field_is_missing(path: str) -> None:
+    with pytest.raises(ConfigError):
+        field_ref(view(), path, AROUND)
+
+
+def test_an_unknown_resource_is_missing() -> None:
+    with pytest.raises(ConfigError):
+        resource_field_ref(view(), "main", {"resource": "cpu"}, AROUND)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ({"configMapKeyRef": {"name": "none", "key": "a"}}, 'configmap "none" not found'),
+        ({"secretKeyRef": {"name": "none", "key": "a"}}, 'secret "none" not found'),
+        ({"configMapKeyRef": {"name": "c", "key": "a"}}, "couldn't find key a in ConfigMap default/c"),
+    ],
+)
+def test_what_is_missing_is_named_as_a_kubelet_names_it(reference: Json, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        env({"name": "A", "valueFrom": reference})
+
+
+def test_an_optional_key_that_is_missing_is_no_variable() -> None:
+    optional = {"configMapKeyRef": {"name": "c", "key": "a", "optional": True}}
+    assert env({"name": "A", "valueFrom": optional}) == {}
+
+
+def files(**volume: Any) -> dict[str, tuple[bytes, int]]:
+    made = view(volumes=[{"name": "v", **volume}])
+    (found,) = volumes(made, OBJECTS, AROUND)
+    return {path: (file.data, file.mode) for path, file in found.files.items()}
+
+
+def test_a_volume_shows_all_keys_or_those_that_are_named() -> None:
+    assert files(configMap={"name": "c", "defaultMode": 0o400}) == {
+        "greeting": (b"hello", 0o400),
+        "other": (b"x", 0o400),
+    }
+    items = [{"key": "greeting", "path": "sub/g", "mode": 0o600}]
+    assert files(configMap={"name": "c", "items": items}) == {"sub/g": (b"hello", 0o600)}
+    with pytest.raises(ConfigError, match="references non-existent configmap key: none"):
+        files(configMap={"name": "c", "items": [{"key": "none", "path": "n"}]})
+
+
+def test_secrets_are_for_root_only_unless_the_pod_says_otherwise() -> None:
+    assert files(secret={"secretName": "s", "defaultMode": 0o644}) == {"password": (b"pass", 0o600)}
+    assert files(secret={"secretName": "s", "defaultMode": 0o440}) == {"password": (b"pass", 0o440)}
+    made = view(volumes=[{"name": "v", "secret": {"secretName": "s"}}], securityContext={"runAsUser": 1000})
+    assert volumes(made, OBJECTS, AROUND)[0].files["password"].mode == 0o644
+
+
+def test_a_projected_volume_holds_all_of_its_sources() -> None:
+    sources = [
+        {"configMap": {"name": "c", "items": [{"key": "greeting", "path": "g"}]}},
+        {"secret": {"name": "s"}},
+        {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+    ]
+    assert files(projected={"sources": sources}) == {
+        "g": (b"hello", 0o644),
+        "password": (b"pass", 0o600),
+        "labels": (b'app="shop"', 0o644),
+    }
+
+
+def test_binary_data_is_bytes() -> None:
+    objects = {ConfigSource("configmap", "c"): {"metadata": {}, "binaryData": {"b": "/wA="}}}
+    made = view(volumes=[{"name": "v", "configMap": {"name": "c"}}])
+    assert volumes(made, objects, AROUND)[0].files["b"].data == b"\xff\x00"
+
+
+def test_a_kind_of_volume_that_is_not_supported_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="volumes of the kind persistentVolumeClaim are not supported"):
+        files(persistentVolumeClaim={"claimName": "x"})
+
+
+def test_an_optional_volume_may_be_empty() -> None:
+    assert files(configMap={"name": "none", "optional": True}) == {}
+
+
+def test_everything_a_pod_refers_to_is_found_once() -> None:
+    made = view(
+        {"envFrom": [{"configMapRef": {"name": "c"}}], "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}]},
+        volumes=[
+            {"name": "a", "configMap": {"name": "c"}},
+            {"name": "b", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}, {"secret": {"name": "p"}}]}},
+        ],
+        imagePullSecrets=[{"name": "pull"}],
+    )  # fmt: skip
+    assert config_sources(made) == [
+        ConfigSource("configmap", "c"),
+        ConfigSource("serviceaccounttoken", "default", "", 3607),
+        ConfigSource("secret", "p"),
+        ConfigSource("secret", "s"),
+        ConfigSource("secret", "pull"),
+    ]
+
+
+def test_a_container_is_described_with_all_that_the_pod_says() -> None:
+    made = view(
+        {
+            "args": ["--name=$(NAME)"],
+            "workingDir": "/w",
+            "ports": [{"containerPort": 80, "hostPort": 8080, "protocol": "TCP"}],
+            "resources": {"limits": {"memory": "64Mi", "cpu": "500m"}},
+            "volumeMounts": [{"name": "v", "mountPath": "/data", "subPath": "in", "readOnly": True}],
+            "securityContext": {
+                "privileged": True,
+                "runAsGroup": 7,
+                "readOnlyRootFilesystem": True,
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
+            },
+        },
+        securityContext={"runAsUser": 1000, "fsGroup": 5},
+        hostname="h",
+        hostAliases=[{"ip": "192.0.2.9", "hostnames": ["a", "b"]}],
+    )
+    spec = container_spec(
+        made, made.app_containers[0], 3, {"NAME": "n"}, {"v": "/pods/v"}, lambda root, path: f"{root}/{path}"
+    )
+    assert (spec.command, spec.args, spec.working_dir) == (("/app",), ("--name=n",), "/w")
+    assert (spec.memory, spec.cpu, spec.user, spec.restart_count) == (64 << 20, 0.5, "1000:7", 3)
+    assert [(each.source, each.target, each.read_only) for each in spec.mounts] == [("/pods/v/in", "/data", True)]
+    assert [(each.container, each.host, each.protocol) for each in spec.ports] == [(80, 8080, "tcp")]
+    assert (spec.privileged, spec.read_only_root, spec.no_new_privileges) == (True, True, True)
+    assert (spec.capabilities_added, spec.capabilities_dropped) == (("NET_ADMIN",), ("ALL",))
+    assert (spec.hostname, spec.hosts, spec.network) == ("h", (("a", "192.0.2.9"), ("b", "192.0.2.9")), "own")
+
+
+@pytest.mark.parametrize(
+    ("container", "message"),
+    [
+        ({"volumeMounts": [{"name": "none", "mountPath": "/x"}]}, 'the pod has no volume "none"'),
+        ({"resources": {"limits": {"memory": "lots"}}}, "the limit of memory is wrong"),
+        ({"securityContext": {"runAsNonRoot": True, "runAsUser": 0}}, "breaks non-root policy"),
+    ],
+)
+def test_a_container_that_can_not_be_described_says_why(container: Json, message: str) -> None:
+    made = view(container)
+    with pytest.raises(ConfigError, match=message):
+        container_spec(made, made.app_containers[0], 0, {}, {}, lambda root, path: root)
+
+
+def test_a_pod_has_a_network_of_its_own_only_when_it_needs_one() -> None:
+    two = [{"name": "a", "image": "a"}, {"name": "b", "image": "a", "ports": [{"containerPort": 1, "hostPort": 2}]}]
+    assert network_mode(view()) == "own"
+    assert network_mode(view(hostNetwork=True)) == "host"
+    assert network_mode(parse_pod(pod(containers=two))) == "pod"
+    assert [port.host for port in pod_network(parse_pod(pod(containers=two))).ports] == [2]
+    ip = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    assert network_mode(view({"env": [ip]})) == "pod"
+
+
+def test_fields_without_effect_are_named() -> None:
+    assert unsupported_fields(view({"tty": True}, runtimeClassName="kata")) == ["spec.runtimeClassName", "main.tty"]
+    assert unsupported_fields(view()) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "asked"),
+    [
+        ({"exec": {"command": ["a", "b"]}}, HealthProbe(command=("a", "b"))),
+        ({"tcpSocket": {"port": "web"}}, HealthProbe(host="192.0.2.2", port=80)),
+        (
+            {"httpGet": {"port": 81, "path": "/z", "scheme": "HTTPS", "host": "h", "httpHeaders": [{"name": "A", "value": "1"}]}},
+            HealthProbe(host="h", port=81, path="/z", tls=True, http=True, headers=(("A", "1"),)),
+        ),
+    ],
+)  # fmt: skip
+def test_a_probe_asks_what_the_pod_says(action: Json, asked: HealthProbe) -> None:
+    assert prober.probe_request(action, {"web": 80}, "192.0.2.2") == asked
+
+
+@pytest.mark.parametrize("action", [{"grpc": {"port": 1}}, {"sleep": {"seconds": 1}}, {"tcpSocket": {"port": "none"}}])
+def test_a_probe_that_can_not_be_asked_is_refused(action: Json) -> None:
+    with pytest.raises(ValueError, match=r"not supported|no port"):
+        prober.probe_request(action, {}, "192.0.2.2")
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.integers(1, 4))
+def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: list[bool], good: int, bad: int) -> None:
+    probe = {"successThreshold": good, "failureThreshold": bad}
+    state = prober.first_probing(probe, 0.0)
+    for number, ok in enumerate(answers):
+        before, state = state, state.with_result(probe, ok)
+        needed = good if ok else bad
+        alike = answers[max(number + 1 - needed, 0) : number + 1]
+        if len(alike) == needed and set(alike) == {ok}:
+            assert state.passed is ok
+        else:
+            assert state.passed is before.passed
+
+
+@pytest.mark.parametrize(
+    ("container", "policy"),
+    [
+        ({"image": "a"}, "Always"),
+        ({"image": "a:latest"}, "Always"),
+        ({"image": "localhost:5000/a"}, "Always"),
+        ({"image": "a:1"}, "IfNotPresent"),
+        ({"image": "a@sha256:1"}, "IfNotPresent"),
+        ({"image": "a", "imagePullPolicy": "Never"}, "Never"),
+    ],
+)
+def test_the_pull_policy_follows_the_tag_unless_it_is_given(container: Json, policy: str) -> None:
+    assert images.pull_policy(container) == policy
+
+
+def test_credentials_are_those_of_the_images_registry() -> None:
+    auth = base64.b64encode(b"me:secret").decode()
+    config = {
+        "auths": {"ghcr.io": {"auth": auth}, "https://index.docker.io/v1/": {"username": "you", "password": "pw"}}
+    }
+    secret = {"data": {".dockerconfigjson": base64.b64encode(msgspec.json.encode(config)).decode()}}
+    assert images.credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
+    assert images.credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
+    assert images.credentials("quay.io/a", [secret]) is None
+    assert images.credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_a_time_is_read_as_it_was_written(now: int) -> None:
+    assert parse_time(format_time(now)) == now
+    assert parse_time(format_micro_time(now + 0.25)) == pytest.approx(now + 0.25, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1), ("100m", 0.1), ("1.5Gi", 1.5 * 2**30), ("2e3", 2000), ("3k", 3000)]
+)
+def test_a_quantity_is_a_number(text: str, number: float) -> None:
+    assert parse_quantity(text) == pytest.approx(number)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1Q", "--1", "1e"])
+def test_what_is_no_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"quantity|float"):
+        parse_quantity(text)

@@ -1,0 +1,247 @@
+"""kubectl exec on the node's side: what can not be done is said, and whoever leaves takes the command along."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from kubeedge_actors.actors.edgestream import remotecommand, websocket
+from kubeedge_actors.actors.edgestream.flow import Flow
+from kubeedge_actors.actors.edgestream.remotecommand import ENDED, ERROR, INPUT, serve_exec
+from kubeedge_actors.actors.edgestream.tunnel import Tunnel
+from kubeedge_actors.drivers.containers.base import ContainerSpec, PodName
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.errors import ContainerError
+from kubeedge_actors.wire import constants, tunnel
+from kubeedge_actors.wire.tunnel import Frame, FrameType
+from tests.support.waiting import PATIENCE, eventually
+from tests.unit.actors.test_streams import Wire
+
+PATH, QUERY = "/exec/default/p/c", "command=cat&input=1&output=1"
+UPGRADE = {
+    "Upgrade": ["websocket"],
+    "Sec-WebSocket-Key": ["AAAAAAAAAAAAAAAAAAAAAA=="],
+    "Sec-WebSocket-Protocol": ["v5.channel.k8s.io, v4.channel.k8s.io"],
+    constants.HEADER_STREAM: ["1"],
+}
+MASK = b"\1\2\3\4"
+LAST_INPUT = bytes((ENDED, INPUT))
+
+
+class Cat:
+    """A command that echoes its input, and ends when that ends or it is killed. `hungry` False: it takes no input."""
+
+    def __init__(self, code: int = 0, *, hungry: bool = True) -> None:
+        self.taken: list[bytes] = []
+        self.closed, self.killed = threading.Event(), threading.Event()
+        self._code, self._hungry = code, hungry
+        self._output: queue.Queue[bytes] = queue.Queue()
+
+    def read(self) -> tuple[int, bytes]:
+        return 1, self._output.get(timeout=PATIENCE)
+
+    def write(self, data: bytes) -> None:
+        if not self._hungry:
+            assert self.killed.wait(PATIENCE)
+        self.taken.append(data)
+        self._output.put(data)
+
+    def end_input(self) -> None:
+        self._output.put(b"")
+
+    def exit_code(self) -> int:
+        return 137 if self.killed.is_set() else self._code
+
+    def kill(self) -> None:
+        self.killed.set()
+        self._output.put(b"")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class OneCommand(FakeRuntime):
+    """A node with the container c of pod p in which `command` is what runs; `before` is called when it is begun."""
+
+    def __init__(self, command: Cat | Exception, *, runs: bool) -> None:
+        super().__init__(FakeContainers())
+        self.command = command
+        self.before: Callable[[], object] = bool
+        self.containers.program = lambda spec: Program(exit_code=None if runs else 0)
+        pod = PodName(namespace="default", name="p", uid="u")
+        self.start(self.create(ContainerSpec(pod=pod, name="c", image="i")).id)
+
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Cat:
+        self.before()
+        if isinstance(self.command, Exception):
+            raise self.command
+        return self.command
+
+
+class Client:
+    """kubectl at the other end of a stream."""
+
+    def __init__(self, command: Cat | Exception, *, runs: bool = True) -> None:
+        self.wire = Wire()
+        self.flow = Flow(1, self.wire, credits=False, reasons=True)
+        self.runtime = OneCommand(command, runs=runs)
+
+    def serve(self, query: str = QUERY, headers: dict[str, list[str]] = UPGRADE) -> None:
+        request = tunnel.decode_open(tunnel.encode_open(1, PATH, query, headers, "GET"))
+        serve_exec(request, self.flow, self.runtime)
+
+    def begin(self) -> threading.Thread:
+        thread = threading.Thread(target=self.serve)
+        thread.start()
+        return thread
+
+    def send(self, opcode: int, data: bytes) -> None:
+        """One frame, masked as a client's are."""
+        size = len(data)
+        width = 0 if size < 126 else 2
+        head = bytes((0x80 | opcode, 0x80 | (126 if width else size))) + (size.to_bytes(width) if width else b"")
+        self.flow.way_in(head + MASK + websocket.unmasked(data, MASK))
+
+    def type(self, data: bytes) -> None:
+        self.send(websocket.BINARY, bytes((INPUT,)) + data)
+
+    def end_input(self) -> None:
+        self.send(websocket.BINARY, LAST_INPUT)
+
+    def upgraded(self) -> bool:
+        return any(frame.kind is FrameType.DATA for frame in self.wire.said)
+
+    def received(self) -> list[tuple[int, bytes]]:
+        """The frames of the WebSocket, opcode and data, that follow the answer to the upgrade."""
+        text = b"".join(frame.data for frame in self.wire.said if frame.kind is FrameType.DATA)
+        rest = text.partition(b"\r\n\r\n")[2]
+        found = []
+        while rest:
+            size, at = rest[1], 2
+            if size == 126:
+                size, at = int.from_bytes(rest[2:4]), 4
+            found.append((rest[0] & 0x0F, rest[at : at + size]))
+            rest = rest[at + size :]
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """How it ended, as the channel for that says; then comes the good-bye."""
+        *_, (opcode, data), goodbye = self.received()
+        assert (opcode, data[0], goodbye) == (websocket.BINARY, ERROR, (websocket.CLOSE, (1000).to_bytes(2)))
+        return dict(msgspec.json.decode(data[1:]))
+
+
+def test_what_is_typed_reaches_the_command_and_what_it_writes_the_client() -> None:
+    client = Client(command := Cat())
+    thread = client.begin()
+    eventually(client.upgraded)
+    client.type(b"abc")
+    client.end_input()
+    thread.join(PATIENCE)
+    assert command.taken == [b"abc"] and command.closed.is_set() and not command.killed.is_set()
+    assert (websocket.BINARY, b"\1abc") in client.received()
+    assert client.status()["status"] == "Success"
+    frames = [frame for frame in client.wire.said if frame.kind is FrameType.CREDIT]
+    credits = [tunnel.decode_varint(frame.data)[0] for frame in frames]
+    assert credits[0] == 0 and sum(credits) >= 3  # what was typed is paid back when the command has it
+
+
+def test_an_exit_code_is_told_as_kubernetes_tells_it() -> None:
+    client = Client(Cat(7))
+    client.runtime.before = client.end_input
+    client.serve()
+    assert client.status()["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
+
+
+def test_a_command_that_can_not_be_run_is_told_over_the_upgraded_connection() -> None:
+    client = Client(ContainerError("cat can not be run: no such file"))
+    client.serve()
+    status = client.status()
+    assert (status["status"], status["code"]) == ("Failure", 500)
+    assert status["message"] == "cat can not be run: no such file"
+
+
+@pytest.mark.parametrize(
+    ("runs", "query", "headers", "why"),
+    [
+        (False, QUERY, {}, "does not run"),
+        (True, f"{QUERY}&tty=1", {}, "exec without -t"),
+        (True, QUERY, {"Upgrade": ["SPDY/3.1"]}, "over WebSocket only: kubectl 1.31"),
+        (True, QUERY, {"Sec-WebSocket-Protocol": ["channel.k8s.io"]}, "over WebSocket only: kubectl 1.31"),
+        (True, QUERY, {"Sec-WebSocket-Key": ["short"]}, "not the key of a WebSocket"),
+    ],
+)
+def test_what_can_not_be_served_is_refused_before_anything_runs(
+    runs: bool, query: str, headers: dict[str, list[str]], why: str
+) -> None:
+    client = Client(AssertionError("it must not be run"), runs=runs)
+    with pytest.raises(ContainerError, match=why):
+        client.serve(query, UPGRADE | headers)
+    assert client.wire.said == []
+
+
+@pytest.mark.parametrize("how", ["the stream is removed", "a close frame", "no WebSocket"])
+def test_a_client_that_leaves_takes_the_command_along(how: str) -> None:
+    client = Client(command := Cat())
+    leave: dict[str, Callable[[], None]] = {
+        "the stream is removed": client.flow.cancel,
+        "a close frame": lambda: client.send(websocket.CLOSE, (1000).to_bytes(2)),
+        "no WebSocket": lambda: client.flow.way_in(b"GET / HTTP/1.1\r\n"),
+    }
+    thread = client.begin()
+    eventually(client.upgraded)
+    leave[how]()
+    thread.join(PATIENCE)
+    assert command.killed.is_set() and command.closed.is_set()
+
+
+def test_a_client_that_leaves_while_the_command_is_begun_takes_it_along_too() -> None:
+    client = Client(command := Cat())
+    client.runtime.before = client.flow.cancel
+    client.begin().join(PATIENCE)
+    assert command.killed.is_set() and command.closed.is_set()
+
+
+def test_a_ping_is_answered_while_the_command_runs() -> None:
+    client = Client(Cat())
+
+    def both() -> None:
+        client.send(websocket.PING, b"there?")
+        client.end_input()
+
+    client.runtime.before = both
+    client.serve()
+    assert (websocket.PONG, b"there?") in client.received()
+
+
+def test_more_input_than_may_wait_for_a_command_that_does_not_read_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remotecommand, "INPUT_LIMIT", 1000)
+    client = Client(command := Cat(hungry=False))
+
+    def type_twice() -> None:
+        client.type(b"x" * 600)
+        client.type(b"x" * 600)
+
+    client.runtime.before = type_twice
+    client.serve()
+    assert command.killed.is_set() and command.closed.is_set()
+
+
+def test_a_defect_while_a_stream_is_served_is_told_and_the_next_one_is_served(caplog: pytest.LogCaptureFixture) -> None:
+    wire, client = Wire(), Client(KeyError("a defect"))
+    node = Tunnel(wire, client.runtime, lambda reason, lived: None)
+
+    def over() -> bool:
+        return bool(wire.said) and wire.said[-1].kind is FrameType.REMOVE
+
+    for id in (7, 8):
+        wire.said.clear()
+        node.on_text(tunnel.encode(Frame(id, FrameType.EXEC, tunnel.encode_open(id, PATH, QUERY, UPGRADE, "GET"))))
+        eventually(over)
+        assert (wire.said[-1].id, wire.said[-1].data) == (id, b"the stream failed, see the log of the node")
+    assert caplog.text.count("the stream /exec/default/p/c failed") == 2

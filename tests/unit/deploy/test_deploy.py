@@ -1,0 +1,191 @@
+"""The manifests fit the program, and the cloud finds or makes what it needs in a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeedge_actors import deploy
+from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
+from kubeedge_actors.apiserver import ApiServer
+from kubeedge_actors.apiserver.crd.bundled import definitions
+from kubeedge_actors.assembly import prerequisites
+from kubeedge_actors.assembly.prerequisites import CRD_KIND, NAMESPACE_KIND, NEEDED, prepare
+from kubeedge_actors.config import HTTPS_PORT, HUB_PORT
+from kubeedge_actors.drivers.cluster.base import ResourceKind
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.errors import Unreachable, UsageError
+from kubeedge_actors.wire import constants
+from tests.support.guarded_api import GuardedApi, guarded_api
+from tests.support.rbac import Call, Rules
+from tests.support.waiting import PATIENCE
+
+WRITE = "from kubeedge_actors.apiserver.crd.bundled import write; from kubeedge_actors.deploy import CRDS; write(CRDS)"
+
+
+@pytest.fixture
+def cluster() -> Iterator[KubernetesCluster]:
+    server = ApiServer(database=":memory:", port=0)
+    server.start()
+    made = KubernetesCluster(ClientConfig(url=server.url))
+    yield made
+    made.close()
+    server.stop()
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[GuardedApi]:
+    with guarded_api(tmp_path) as api:
+        yield api
+
+
+def by_name(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {object["metadata"]["name"]: object for object in objects}
+
+
+def remove_definitions(cluster: KubernetesCluster) -> None:
+    for object in cluster.list(CRD_KIND).items:
+        cluster.delete(CRD_KIND, "", object["metadata"]["name"])
+
+
+def test_the_definitions_for_a_cluster_are_those_of_the_embedded_api() -> None:
+    assert by_name(deploy.documents(deploy.CRDS)) == by_name(definitions()), f"run: python -c '{WRITE}'"
+
+
+def test_the_namespace_is_the_one_that_the_cloud_uses() -> None:
+    assert [object["metadata"]["name"] for object in deploy.documents(deploy.NAMESPACE)] == [constants.SYSTEM_NAMESPACE]
+
+
+def test_what_is_missing_is_made_and_served(cluster: KubernetesCluster) -> None:
+    remove_definitions(cluster)
+    prepare(cluster)
+    assert cluster.get(NAMESPACE_KIND, "", constants.SYSTEM_NAMESPACE)
+    for kind in NEEDED:
+        assert cluster.list(ResourceKind(*kind)).items == []
+    assert len(cluster.list(CRD_KIND).items) == len(definitions())
+
+
+def test_what_is_there_is_left_as_it_is(cluster: KubernetesCluster) -> None:
+    name = "devices.devices.kubeedge.io"
+    cluster.patch(CRD_KIND, "", name, {"metadata": {"labels": {"of": "genuine"}}})
+    cluster.delete(CRD_KIND, "", "objectsyncs.reliablesyncs.kubeedge.io")
+    before = cluster.get(CRD_KIND, "", name)
+    prepare(cluster)
+    prepare(cluster)
+    assert cluster.get(CRD_KIND, "", name) == before
+
+
+def test_whoever_may_not_make_it_is_told_the_command(guarded: GuardedApi) -> None:
+    admin = KubernetesCluster(ClientConfig(url=guarded.server.url))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guarded, "rules", Rules([]))
+        with pytest.raises(
+            UsageError, match=r"reading the namespace kubeedge: .* kubectl apply -f .*namespace.yaml -f .*crds"
+        ):
+            prepare(admin)
+    prepare(admin)  # all that is needed is there
+    remove = Rules([{"kind": "ClusterRole", "metadata": {}, "rules": [_all("customresourcedefinitions")]}])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guarded, "rules", remove)
+        remove_definitions(admin)
+    with pytest.raises(UsageError, match=r"making CustomResourceDefinition .* kubectl apply") as caught:
+        prepare(admin)
+    assert "\n" not in str(caught.value)
+    admin.close()
+
+
+def _all(resource: str) -> dict[str, Any]:
+    return {"apiGroups": ["apiextensions.k8s.io"], "resources": [resource], "verbs": ["list", "delete"]}
+
+
+def test_an_api_that_comes_up_late_is_waited_for_and_one_that_never_does_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    server = ApiServer(database=tmp_path / "db", port=port)
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{port}"))
+    looked = []
+
+    def look() -> bool:
+        looked.append(True)
+        if len(looked) == 2:
+            server.start()
+        return False
+
+    prepare(cluster, look)
+    server.stop()
+    assert len(looked) >= 2
+    with pytest.raises(Unreachable):
+        prepare(cluster, lambda: True)
+    monkeypatch.setattr(prerequisites, "ANSWER_WITHIN", 0.0)
+    with pytest.raises(Unreachable, match="does not answer"):
+        prepare(cluster)
+    cluster.close()
+
+
+def test_every_role_is_bound_to_the_account_that_the_deployment_runs_as() -> None:
+    objects = [*deploy.documents(deploy.RBAC), *deploy.documents(deploy.FOLDER / "cloud.yaml")]
+    account = next(each for each in objects if each["kind"] == "ServiceAccount")["metadata"]
+    roles = {
+        (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"])
+        for o in objects
+        if o["kind"].endswith("Role")
+    }
+    bound = set()
+    for each in objects:
+        if each["kind"].endswith("RoleBinding"):
+            assert [(s["kind"], s["name"], s["namespace"]) for s in each["subjects"]] == [
+                ("ServiceAccount", account["name"], account["namespace"])
+            ]
+            bound.add((each["roleRef"]["kind"], each["metadata"].get("namespace"), each["roleRef"]["name"]))
+    assert bound == roles
+    pod = next(each for each in objects if each["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account["name"]
+
+
+def test_the_deployment_has_two_replicas_behind_the_ports_that_nodes_dial() -> None:
+    objects = deploy.documents(deploy.FOLDER / "cloud.yaml")
+    deployment, service = (next(o for o in objects if o["kind"] == kind) for kind in ("Deployment", "Service"))
+    assert deployment["spec"]["replicas"] == 2
+    assert [port["port"] for port in service["spec"]["ports"]] == [HUB_PORT, HTTPS_PORT]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_the_manifest_grants_the_election_and_no_secret_beyond_reading() -> None:
+    rules = Rules(deploy.documents(deploy.RBAC))
+    assert rules.allow(Call("update", "coordination.k8s.io", "leases", constants.SYSTEM_NAMESPACE, LEASE_NAME))
+    assert not rules.allow(Call("update", "coordination.k8s.io", "leases", constants.SYSTEM_NAMESPACE, "another"))
+    assert not rules.allow(Call("update", "", "secrets", constants.SYSTEM_NAMESPACE, "another"))
+    assert not rules.allow(Call("update", "", "secrets", "default", "casecret"))
+    assert not rules.allow(Call("delete", "", "nodes", "", "edge-1"))
+    assert not rules.allow(Call("create", "apiextensions.k8s.io", "customresourcedefinitions"))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--in-cluster"], "cloud: this is not a pod: KUBERNETES_SERVICE_HOST is not set; give a kubeconfig"),
+        (["--in-cluster", "--kubeconfig", "x"], "cloud: --kubeconfig and --in-cluster exclude each other"),
+        (["--kubeconfig", "two", "--context", "third"], "cloud: two has no entry 'third' in `contexts`"),
+    ],
+)
+def test_a_cluster_that_can_not_be_meant_is_a_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
+    (tmp_path / "two").write_text("current-context: a\ncontexts: [{name: a}, {name: b}]\n")
+    ports = ("--hub-port", "0", "--https-port", "0")
+    command = (sys.executable, "-m", "kubeedge_actors.cloud", "--data-dir", str(tmp_path / "data"), *ports, *options)
+    environment = {key: value for key, value in os.environ.items() if key != "KUBERNETES_SERVICE_HOST"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stderr.strip().splitlines()[-1:], done.stdout) == (2, [sentence], "")

@@ -1,0 +1,183 @@
+"""Whatever a node may ask of the cloud, the rights in deploy/rbac.yaml are enough for it, and none is there in vain."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeedge_actors.actors.devicecontroller.upstream import (
+    RemoveStatus,
+    StatusWriter,
+    StatusWriterState,
+    WriteStatus,
+)
+from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
+from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
+from kubeedge_actors.actors.edgecontroller.upstream import Upstream
+from kubeedge_actors.actors.leadership.lease_lock import LeaseLock as ElectionClerk
+from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquireOrRenew
+from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
+from kubeedge_actors.actors.synccontroller.objectsync_api import ObjectSyncWriter as SyncClerk
+from kubeedge_actors.actors.synccontroller.objectsync_api import PushAgain, WriteRecords
+from kubeedge_actors.assembly.prerequisites import prepare
+from kubeedge_actors.cloud import tree
+from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
+from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.testing import inline
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import (
+    DeletePod,
+    InsertPod,
+    KeepaliveReceived,
+    LinkMessage,
+    NodeDuplicated,
+    PatchNode,
+    PatchPod,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    ReportNodeStatus,
+    ReportPodStatus,
+    RequestCertificate,
+    RequestToken,
+    UpdateNode,
+    WriteLease,
+)
+from tests.support.api_client import ApiClient
+from tests.support.clusters import DEVICE, device, pod
+from tests.support.guarded_api import GuardedApi, guarded_api
+from tests.support.rbac import Call
+from tests.support.waiting import eventually
+
+N = "edge-1"
+WATCHED = ("nodes", "pods", "configmaps", "secrets", "devices", "devicemodels", "objectsyncs", "clusterobjectsyncs")
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[GuardedApi]:
+    with guarded_api(tmp_path) as api:
+        yield api
+
+
+def lease() -> dict[str, Any]:
+    return {"metadata": {"name": N, "namespace": constants.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
+
+
+def event(**more: Any) -> dict[str, Any]:
+    involved = {"kind": "Pod", "namespace": "default", "name": "p"}
+    return {"metadata": {"name": "e", "namespace": "default"}, "involvedObject": involved, **more}
+
+
+def everything() -> list[LinkMessage]:
+    """All that a node can ask for, in an order in which it makes sense."""
+    labels = {constants.EDGE_LABEL: ""}
+    insert, update, change = constants.INSERT, constants.UPDATE, constants.PATCH
+    static = {**pod("p", N), "metadata": {"name": "p", "annotations": {constants.MIRROR_ANNOTATION: "x"}}}
+    queries = [
+        *(
+            constants.CONFIGMAP,
+            constants.SECRET,
+            constants.POD,
+            constants.NODE,
+            constants.PERSISTENTVOLUMECLAIM,
+            constants.PERSISTENTVOLUME,
+        ),
+        *(constants.VOLUMEATTACHMENT, constants.CERTIFICATESIGNINGREQUEST, constants.DEVICE, constants.DEVICEMODEL),
+    ]
+    return [
+        RegisterNode(name=N, object={"metadata": {"name": N, "labels": labels}}),
+        UpdateNode(name=N, object={"metadata": {"labels": labels}}),
+        PatchNode(name=N, patch='{"status":{"phase":"Running"}}'),
+        *(ReportNodeStatus(operation=operation, name=N, content={"Status": {}}) for operation in (insert, update)),
+        QueryLease(name=N),
+        *(WriteLease(operation=operation, name=N, object=lease()) for operation in (insert, update)),
+        InsertPod(namespace="default", name="p", object=static),
+        PatchPod(namespace="default", name="p", patch='{"status":{"phase":"Running"}}'),
+        ReportPodStatus(namespace="default", name="p", content={"Name": "p", "UID": "", "Status": {}}),
+        RequestToken(namespace="default", name="default", object={"spec": {"audiences": ["a"]}}),
+        RequestCertificate(name="c", object={"spec": {"request": "x", "signerName": "kubernetes.io/kubelet-serving"}}),
+        ReportEvent(operation=insert, namespace="default", name="e", content=event()),
+        ReportEvent(operation=update, namespace="default", name="e", content=event(count=2)),
+        ReportEvent(operation=change, namespace="default", name="e", content={"event": event(), "patchData": "{}"}),
+        *(QueryObject(type=type, namespace="default", name="x") for type in queries),
+        DeletePod(namespace="default", name="p", options={"gracePeriodSeconds": 0}),
+    ]
+
+
+def ask(cluster: KubernetesCluster) -> None:
+    """What the API thinks of a request does not matter here, only whether the cloud may make it."""
+    usage = LocationCache()
+    usage.put({"metadata": {"name": "p", "namespace": "default"}, "spec": {"nodeName": N}})
+    upstream = Upstream(cluster, usage, "127.0.0.1")
+    for request in everything():
+        with contextlib.suppress(ClusterError):
+            upstream.perform(request)
+
+
+def write_down(cluster: KubernetesCluster) -> None:
+    """What the cloud writes by itself: records of what nodes have, statuses of devices, the Lease."""
+    sync = inline(ChildSpec("clerk", lambda: SyncClerk(cluster), emits=SyncClerk.emits))
+    for namespace, type, name in (("default", constants.POD, "p"), ("", constants.NODE, N)):
+        for version, known in (("1", False), ("2", True), (None, True)):
+            order = WriteRecords([ObjectSyncWrite(N, "uid", type, namespace, name, version, known)])
+            assert sync.ask("clerk", order) == order.writes
+    for type in (constants.CONFIGMAP, constants.SECRET, constants.DEVICE, constants.DEVICEMODEL):
+        sync.tell("clerk", PushAgain(N, ObjectSyncRecord(type, "default", "x", "uid")))
+    writer = inline(ChildSpec("writer", lambda: StatusWriter(cluster, StatusWriterState())))
+    object = cluster.get(DEVICE, "default", "d")
+    twins = {"power": {"actual": {"value": "1"}}}
+    for status in (WriteStatus(object, {}, {}), WriteStatus(object, twins, {"state": "online"})):
+        assert writer.ask("writer", status) is None
+    writer.tell("writer", RemoveStatus(object))
+    inline(NodeLeaseRenewer.of(cluster)).publish(KeepaliveReceived(node=N))
+    duplicates = inline(DuplicateReporter.spec(lambda: DuplicateReporter(cluster)))
+    for _ in range(2):
+        duplicates.publish(NodeDuplicated(node=N, text="two edges have this name"))
+    election = inline(ChildSpec("election", lambda: ElectionClerk(cluster, "one")))
+    for _ in range(2):
+        assert election.ask("election", TryAcquireOrRenew()).acquired
+    election.tell("election", ReleaseLease())
+
+
+def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
+    """What the tree of a replica watches."""
+    system = ActorSystem(ThreadsEngine())
+    system.start(tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
+    eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= set(WATCHED))
+    system.stop()
+
+
+def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path: Path) -> None:
+    admin = ApiClient(guarded.server.url)
+    meta = {"apiVersion": "devices.kubeedge.io/v1beta1", "kind": "Device"}
+    admin.post("/apis/devices.kubeedge.io/v1beta1/namespaces/default/devices", {**meta, **device("d")})
+    cluster = KubernetesCluster(ClientConfig(url=guarded.server.url))
+    prepare(cluster)
+    ask(cluster)
+    write_down(cluster)
+    watch(cluster, guarded)
+    with contextlib.closing(FileAuthority(tmp_path / "certs")) as authority:
+        shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
+        shared.sync_ca()
+        shared.server_certificate(["127.0.0.1"])
+        shared.write_token(tmp_path / "token")
+    cluster.close()
+    admin.close()
+    assert guarded.refused == set(), "deploy/rbac.yaml lacks these"
+    spare = {call[:3] for call in guarded.rules.unused(guarded.calls)} - ON_DEMAND
+    assert spare == set(), "deploy/rbac.yaml grants these in vain"
+
+
+ON_DEMAND = {Call("patch", "", "secrets")[:3], Call("update", "", "secrets")[:3]}
+"""A new join token, twice a day; a renewed certificate."""

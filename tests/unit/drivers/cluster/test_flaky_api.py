@@ -1,0 +1,171 @@
+"""Whatever the API does to requests and watches, in the end a watch has told what there is, each object in order."""
+
+from __future__ import annotations
+
+import random
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.drivers.cluster.auth_headers import AuthHeaders
+from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND, EventType
+from kubeedge_actors.drivers.cluster.client_config import ClientConfig, ExecPlugin, from_kubeconfig
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.drivers.cluster.transport import Transport
+from kubeedge_actors.errors import ClusterError, Conflict, NotFound, Unreachable
+from tests.support.clusters import Listener, config
+from tests.support.fakes.flaky_api import WORSE, flaky_cluster
+from tests.support.waiting import PATIENCE
+from tests.unit.drivers.cluster.test_transport import Server, answer, server
+
+__all__ = ["server"]
+
+BUSY = answer(b'{"kind":"Status","code":429,"reason":"TooManyRequests"}', "429 Too Many Requests", "Retry-After: 0\r\n")
+UNAUTHORIZED = answer(b'{"kind":"Status","code":401,"reason":"Unauthorized"}', "401 Unauthorized")
+FINE = answer(b'{"metadata":{"name":"p"}}')
+
+
+def told(listener: Listener) -> dict[str, str]:
+    """What somebody believes who hears it all: name -> version. Fails when it contradicts itself."""
+    known: dict[str, str] = {}
+    for change in listener.changes:
+        name, version = change.object["metadata"]["name"], change.object["metadata"]["resourceVersion"]
+        assert (name in known) is (change.type is not EventType.ADDED), change
+        if change.type is EventType.DELETED:
+            del known[name]
+        else:
+            assert int(version) > int(known.get(name, "0"))
+            known[name] = version
+    return known
+
+
+def test_after_a_storm_of_writes_and_failures_the_picture_is_right() -> None:
+    chance = random.Random(7)
+    with flaky_cluster(WORSE) as cluster:
+        listener = Listener()
+        watch = cluster.watch(CONFIGMAP_KIND, listener.on_change, listener.on_synced, namespace="default")
+        for number in range(200):
+            name = f"c{chance.randrange(12)}"
+            try:
+                if chance.random() < 0.3:
+                    cluster.delete(CONFIGMAP_KIND, "default", name)
+                else:
+                    cluster.patch(CONFIGMAP_KIND, "default", name, {"data": {"n": str(number)}})
+            except NotFound:
+                cluster.create(CONFIGMAP_KIND, "default", config(name))
+        last = cluster.create(CONFIGMAP_KIND, "default", config("last"))
+        there = {
+            each["metadata"]["name"]: each["metadata"]["resourceVersion"]
+            for each in cluster.list(CONFIGMAP_KIND, "default").items
+        }
+        assert there["last"] == last["metadata"]["resourceVersion"]
+        listener.wait(lambda heard: told(heard) == there)
+        assert {each["metadata"]["name"] for each in watch.all()} == set(there)
+
+
+def test_a_busy_api_is_asked_again_when_it_says(server: Server) -> None:
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
+    server.steps = [BUSY, BUSY, FINE]
+    assert cluster.get(POD_KIND, "default", "p")["metadata"]["name"] == "p"
+    server.steps = [BUSY] * 10
+    with pytest.raises(ClusterError) as caught:
+        cluster.get(POD_KIND, "default", "p")
+    assert caught.value.code == 429 and len(server.requests) < 10
+    cluster.close()
+
+
+def test_one_that_wants_to_be_asked_much_later_is_not_waited_for(server: Server) -> None:
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
+    server.steps = [answer(b"{}", "503 Service Unavailable", "Retry-After: 3600\r\n")]
+    with pytest.raises(ClusterError):
+        cluster.get(POD_KIND, "default", "p")
+    cluster.close()
+
+
+def plugin(folder: Path, script: str) -> Path:
+    """A credential plugin."""
+    path = folder / "plugin"
+    path.write_text(f"#!{sys.executable}\n{script}")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+COUNTING = """
+import json, os, pathlib, sys
+file = pathlib.Path(sys.argv[1]); number = len(file.read_text()) + 1 if file.exists() else 1; file.write_text("x" * number)
+asked = json.loads(os.environ["KUBERNETES_EXEC_INFO"])
+status = {"token": f"{os.environ['PREFIX']}-{number}", "expirationTimestamp": "2999-01-01T00:00:00Z"}
+print(json.dumps({"apiVersion": asked["apiVersion"], "kind": "ExecCredential", "status": status}))
+"""
+
+
+def test_a_plugin_of_the_kubeconfig_gives_the_token_and_a_new_one_when_that_is_refused(
+    server: Server, tmp_path: Path
+) -> None:
+    plugin(tmp_path, COUNTING)
+    (tmp_path / "kubeconfig").write_text(
+        "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n"
+        f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{server.port}'}}}}]\n"
+        "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin,"
+        f" args: ['{tmp_path}/count'], env: [{{name: PREFIX, value: t}}]}}}}}}]\n"
+    )
+    transport = Transport(from_kubeconfig(tmp_path / "kubeconfig"), timeout=PATIENCE)
+    server.steps = [FINE, FINE, UNAUTHORIZED, FINE]
+    for _ in range(3):
+        assert transport.request("GET", "/x")[0] == 200
+    transport.close()
+    sent = [line for request in server.requests for line in request.split(b"\r\n") if line.startswith(b"Authorization")]
+    assert sent == [b"Authorization: Bearer t-1"] * 3 + [b"Authorization: Bearer t-2"]
+
+
+def test_a_token_that_stays_refused_is_not_tried_for_ever(server: Server) -> None:
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=PATIENCE)
+    server.steps = [UNAUTHORIZED]
+    assert transport.request("GET", "/x")[0] == 401
+    transport.close()
+
+
+def test_a_renewed_token_file_is_taken_when_the_old_token_is_refused(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("old\n")
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token_file=path), timeout=PATIENCE)
+
+    def renew(held: object, request: bytes) -> None:
+        path.write_text("new\n")
+        UNAUTHORIZED(held, request)  # type: ignore[arg-type]
+
+    server.steps = [FINE, renew, FINE]
+    assert [transport.request("GET", "/x")[0] for _ in range(2)] == [200, 200]
+    transport.close()
+    assert b"Bearer new" in server.requests[-1]
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("import sys; print('who are you', file=sys.stderr); sys.exit(3)", "failed: who are you"),
+        ("print('hello')", "gave no ExecCredential"),
+        ('print(\'{"status":{"clientCertificateData":"x"}}\')', "gave no token"),
+    ],
+)
+def test_a_plugin_that_fails_makes_the_api_unreachable_with_its_words(
+    tmp_path: Path, script: str, complaint: str
+) -> None:
+    credentials = AuthHeaders(ClientConfig(url="http://x", command=ExecPlugin((str(plugin(tmp_path, script)),))))
+    with pytest.raises(Unreachable, match=complaint):
+        credentials.headers()
+
+
+def test_a_plugin_that_is_not_there_is_named() -> None:
+    with pytest.raises(Unreachable, match="the credential plugin nowhere-to-be-found can not be run"):
+        AuthHeaders(ClientConfig(url="http://x", command=ExecPlugin(("nowhere-to-be-found",)))).headers()
+
+
+def test_a_conflict_is_not_repeated(server: Server) -> None:
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}"), timeout=PATIENCE)
+    server.steps = [answer(b'{"kind":"Status","code":409,"reason":"Conflict"}', "409 Conflict")]
+    with pytest.raises(Conflict):
+        cluster.patch(POD_KIND, "default", "p", {})
+    cluster.close()

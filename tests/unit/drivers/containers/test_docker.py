@@ -1,0 +1,209 @@
+"""What only a Docker engine can show: images, networks, limits, mounts, several owners."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeedge_actors.drivers.containers import docker_api as forms
+from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, PodName, PodNetwork, Port
+from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+from tests.support.docker_engine import DockerEngine
+from tests.support.env.containers import FOREVER, DockerContainersEnv, exits
+from tests.support.waiting import PATIENCE, eventually
+
+POD = PodName(namespace="default", name="shop", uid=str(uuid.uuid4()))
+
+
+def test_a_container_is_described_in_dockers_words() -> None:
+    spec = ContainerSpec(
+        pod=POD,
+        name="main",
+        image="app:1",
+        hash="h",
+        restart_count=2,
+        command=("/app",),
+        args=("-v",),
+        env={"A": "1"},
+        hostname="shop",
+        mounts=(Mount(name="v", source="/s", target="/t", read_only=True),),
+        ports=(Port(container=80, host=8080), Port(container=53, host=0, protocol="udp")),
+        memory=64 << 20,
+        cpu=0.5,
+        hosts=(("a", "192.0.2.9"),),
+    )
+    config = forms.container_config("me", spec)
+    assert (config["Entrypoint"], config["Cmd"], config["Env"], config["Hostname"]) == (
+        ["/app"],
+        ["-v"],
+        ["A=1"],
+        "shop",
+    )
+    host = config["HostConfig"]
+    assert host["Binds"] == ["/s:/t:ro"]
+    assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+    assert (host["Memory"], host["NanoCpus"], host["ExtraHosts"]) == (64 << 20, 500_000_000, ["a:192.0.2.9"])
+    assert config["Labels"] == {
+        "io.kubernetes.node.owner": "me",
+        "io.kubernetes.docker.type": "container",
+        "io.kubernetes.pod.name": "shop",
+        "io.kubernetes.pod.namespace": "default",
+        "io.kubernetes.pod.uid": POD.uid,
+        "io.kubernetes.container.name": "main",
+        "io.kubernetes.container.hash": "h",
+        "io.kubernetes.container.restartCount": "2",
+    }
+
+
+def test_a_container_in_the_network_of_its_pod_has_no_ports_of_its_own() -> None:
+    spec = ContainerSpec(
+        pod=POD, name="main", image="a", network="pod", ports=(Port(container=80, host=80),), hostname="h"
+    )
+    config = forms.container_config("me", spec)
+    assert config["HostConfig"]["NetworkMode"] == f"container:k8s_POD_shop_default_{POD.uid}_0"
+    assert "PortBindings" not in config["HostConfig"]
+    assert "Hostname" not in config
+
+
+@pytest.mark.parametrize(
+    ("stamp", "seconds"),
+    [("0001-01-01T00:00:00Z", 0.0), ("", 0.0), ("2026-11-22T19:04:48Z", 1795374288.0), ("1970-01-01T00:00:01.5Z", 1.5)],
+)
+def test_times_of_the_engine_are_seconds(stamp: str, seconds: float) -> None:
+    assert forms.seconds(stamp) == seconds
+
+
+def test_no_engine_is_an_error_in_plain_words(tmp_path: Path) -> None:
+    docker = pytest.importorskip("kubeedge_actors.drivers.containers.docker")
+    with pytest.raises(RuntimeUnavailable, match="the Docker engine does not answer"):
+        docker.DockerRuntime("me", f"unix://{tmp_path}/none.sock")
+
+
+@pytest.fixture
+def bench(docker_engine: DockerEngine) -> Iterator[DockerContainersEnv]:
+    made = DockerContainersEnv(docker_engine.address, docker_engine.owner)
+    yield made
+    made.close()
+
+
+def output(bench: DockerContainersEnv, container_id: str) -> str:
+    return b"".join(bench.runtime.logs(container_id, follow=True)).decode()
+
+
+@pytest.mark.docker
+def test_what_another_owner_has_is_not_touched(bench: DockerContainersEnv, docker_engine: DockerEngine) -> None:
+    other = DockerContainersEnv(docker_engine.address, f"{docker_engine.owner}-other")
+    try:
+        one = other.run(FOREVER)
+        assert bench.runtime.list() == []
+        with pytest.raises(ContainerError, match="of another owner"):
+            bench.runtime.create(bench.spec(FOREVER, pod=one.pod))
+    finally:
+        other.close()
+
+
+@pytest.mark.docker
+def test_a_container_gets_its_variables_mounts_and_limits(bench: DockerContainersEnv, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("from outside", encoding="utf-8")
+    tmp_path.chmod(0o755)
+    mounts = (Mount(name="v", source=str(tmp_path), target="/data", read_only=True),)
+    script = "cat /data/file; echo; echo $GREETING; pwd; hostname; id -u; echo x >/data/new || echo read-only"
+    one = bench.run(
+        ("/bin/sh", "-c", script),
+        mounts=mounts,
+        env={"GREETING": "hi"},
+        working_dir="/tmp",
+        hostname="shop",
+        user="1000",
+        memory=32 << 20,
+        cpu=0.5,
+    )
+    lines = output(bench, one.id).splitlines()
+    assert lines[:5] == ["from outside", "hi", "/tmp", "shop", "1000"]
+    assert "read-only" in lines
+
+
+@pytest.mark.docker
+def test_containers_of_a_pod_reach_each_other_by_localhost(bench: DockerContainersEnv) -> None:
+    try:
+        address = bench.runtime.run_pod_sandbox(PodNetwork(pod=POD, hostname="shop"))
+        assert address
+        serve = "mkdir -p /tmp/w; echo hello >/tmp/w/index.html; httpd -f -p 8000 -h /tmp/w"
+        bench.run(
+            ("/bin/busybox", "sh", "-c", serve.replace("mkdir", "/bin/busybox mkdir")),
+            pod=POD,
+            name="web",
+            network="pod",
+        )
+        fetch = "until wget -qO- http://127.0.0.1:8000/; do sleep 0.05; done; hostname"
+        one = bench.run(("/bin/sh", "-c", fetch), pod=POD, name="client", network="pod")
+        assert [line for line in output(bench, one.id).splitlines() if "wget" not in line] == ["hello", "shop"]
+        assert {each.ip for each in bench.runtime.list(POD.uid)} == {address}
+        for each in bench.runtime.list(POD.uid):
+            bench.runtime.remove(each.id)
+    finally:
+        bench.runtime.remove_pod_sandbox(POD.uid)
+
+
+@pytest.mark.docker
+def test_a_network_of_a_pod_survives_a_restart_of_the_edge(bench: DockerContainersEnv) -> None:
+    try:
+        address = bench.runtime.run_pod_sandbox(PodNetwork(pod=POD))
+        bench.again()
+        assert bench.runtime.pod_sandboxes() == {POD.uid}
+        assert bench.runtime.run_pod_sandbox(PodNetwork(pod=POD)) == address
+    finally:
+        bench.runtime.remove_pod_sandbox(POD.uid)
+
+
+@pytest.mark.docker
+def test_a_command_that_takes_too_long_is_not_waited_for(bench: DockerContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    for seconds in (0.5, 5.0, PATIENCE):  # whatever the engine needs until something runs
+        done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo begun; sleep 100000"), seconds)
+        assert done.exit_code is None
+        if done.output:
+            break
+    assert done.output == b"begun\n"
+    assert bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo out; echo err >&2; exit 3"), PATIENCE).exit_code == 3
+
+
+@pytest.mark.docker
+def test_an_image_that_is_not_there_is_said_so(bench: DockerContainersEnv) -> None:
+    assert bench.runtime.image_id("no-such-image:1") == ""
+    with pytest.raises(ContainerError, match=r"(?i)no such image"):
+        bench.runtime.create(bench.spec(exits(0), image="no-such-image:1"))
+    with pytest.raises((ContainerError, RuntimeUnavailable)):
+        bench.runtime.pull("localhost:1/no-such-image:1")
+
+
+@pytest.mark.docker
+def test_the_end_by_memory_is_named(bench: DockerContainersEnv) -> None:
+    hog = "x=a; while :; do x=$x$x$x$x; done"
+    one = bench.run(("/bin/sh", "-c", hog), memory=8 << 20)
+    ended = bench.await_end(one.id)
+    assert (ended.reason, ended.exit_code) in [("OOMKilled", 137), ("OOMKilled", 2), ("OOMKilled", 1)], ended
+
+
+@pytest.mark.docker
+def test_a_port_of_the_machine_leads_into_the_container(bench: DockerContainersEnv) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ports = (Port(container=8000, host=port, address="127.0.0.1"),)
+    one = bench.run(("/bin/busybox", "sh", "-c", "httpd -f -p 8000 -h /"), ports=ports)
+    assert one.ip
+    eventually(lambda: _answer(port).startswith(b"HTTP/1."), "somebody answers")
+
+
+def _answer(port: int) -> bytes:
+    """The first bytes of an answer, none when nobody is there."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+        connection.sendall(b"GET /none HTTP/1.0\r\n\r\n")
+        return connection.recv(100)
+    return b""

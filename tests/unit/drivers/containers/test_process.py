@@ -1,0 +1,249 @@
+"""Processes as containers: what survives the edge's death, what a shim leaves behind, what is said of what is not
+isolated.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kubeedge_actors.drivers.containers import logfile, shim
+from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
+from kubeedge_actors.drivers.containers.environment import command_line
+from kubeedge_actors.drivers.containers.process import RECORD, ProcessRuntime, Record
+from kubeedge_actors.errors import ContainerError
+from tests.support.env.containers import FOREVER, ProcessContainersEnv, exits
+from tests.support.waiting import PATIENCE
+
+STARTS_AND_IS_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kubeedge_actors.drivers.containers.base import ContainerSpec, PodName
+from kubeedge_actors.drivers.containers.process import ProcessRuntime
+runtime = ProcessRuntime(Path(sys.argv[1]))
+pod = PodName(namespace="default", name="p", uid="u-1")
+spec = ContainerSpec(pod=pod, name="main", image="x", hash="h", command=("/bin/sh", "-c", sys.argv[2]))
+print(runtime.start(runtime.create(spec).id).id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[ProcessContainersEnv]:
+    made = ProcessContainersEnv(tmp_path)
+    yield made
+    made.close()
+
+
+def killed_edge(root: Path, script: str) -> str:
+    """Start a container from a process that is then killed; the container's id."""
+    command = [sys.executable, "-c", STARTS_AND_IS_KILLED, str(root), script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_process_outlives_the_kill_of_the_edge_and_its_exit_code_is_learned(tmp_path: Path) -> None:
+    wait = tmp_path / "go"
+    os.mkfifo(wait)
+    container_id = killed_edge(tmp_path, f"read line <{wait}; exit 7")
+    bench = ProcessContainersEnv(tmp_path)
+    try:
+        adopted = bench.state(container_id)
+        assert (adopted.phase, adopted.hash, adopted.pod.uid) == ("running", "h", "u-1")
+        wait.write_text("now\n", encoding="ascii")
+        ended = bench.await_end(container_id)
+        assert (ended.phase, ended.exit_code, ended.reason) == ("exited", 7, "Error")
+        assert ended.started_at == adopted.started_at
+    finally:
+        bench.close()
+
+
+def test_an_end_while_no_edge_was_there_is_learned_too(tmp_path: Path) -> None:
+    container_id = killed_edge(tmp_path, "exit 0")
+    (pid,) = [int(path.read_text(encoding="ascii").split()[0]) for path in tmp_path.glob("*/containers/*/*/pid")]
+    _await_exit(pid)
+    bench = ProcessContainersEnv(tmp_path)
+    try:
+        ended = bench.state(container_id)
+        assert (ended.phase, ended.exit_code, ended.reason) == ("exited", 0, "Completed")
+    finally:
+        bench.close()
+
+
+def _await_exit(pid: int) -> None:
+    import select
+
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([fd], [], [], PATIENCE)[0]
+    os.close(fd)
+
+
+def test_a_pid_that_somebody_else_has_by_now_is_not_ours(bench: ProcessContainersEnv, tmp_path: Path) -> None:
+    one = bench.run(exits(0))
+    bench.await_end(one.id)
+    (folder,) = tmp_path.glob("*/containers/*/*")
+    stat = Path("/proc/self/stat").read_text(encoding="ascii").rsplit(")", 1)
+    fields = stat[1].split()
+    fields[19] = "12345"  # this process, but with another start time
+    (folder / shim.PID).write_text(f"{stat[0]}) {' '.join(fields)}\n", encoding="ascii")
+    assert shim.recorded(folder) is not None
+    assert shim.alive(folder) is None
+
+
+def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_ended(tmp_path: Path) -> None:
+    bench = ProcessContainersEnv(tmp_path)
+    one = bench.run(FOREVER)
+    (path,) = tmp_path.glob(f"*/containers/*/*/{RECORD}")
+    record = msgspec.json.decode(path.read_bytes(), type=Record)
+    path.write_bytes(msgspec.json.encode(Record(record.container, "another-boot")))
+    again = ProcessRuntime(tmp_path)
+    (found,) = again.list()
+    assert (found.phase, found.exit_code, found.reason) == ("exited", 255, "Unknown")
+    again.close()
+    bench.runtime.kill(one.id)
+    bench.await_end(one.id)
+    bench.close()
+
+
+def test_what_a_container_started_ends_with_it(bench: ProcessContainersEnv) -> None:
+    one = bench.run(("/bin/sh", "-c", "sleep 1000 & echo $!; exit 0"))
+    bench.await_end(one.id)
+    pid = int(b"".join(bench.runtime.logs(one.id)))
+    _await_exit(pid)
+    assert shim.identity(pid) is None or Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] == "Z"
+
+
+def test_a_container_without_a_command_is_refused_with_a_reason(bench: ProcessContainersEnv) -> None:
+    with pytest.raises(ContainerError, match="no command given: the process runtime does not unpack images"):
+        bench.runtime.create(bench.spec(()))
+    assert bench.runtime.list() == []
+
+
+def test_it_says_once_that_it_isolates_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runtime = ProcessRuntime(tmp_path)
+    said = [record for record in caplog.records if "isolates nothing" in record.message]
+    assert [record.levelname for record in said] == ["WARNING"]
+    runtime.close()
+
+
+def test_a_process_sees_its_variables_and_where_its_volumes_are(bench: ProcessContainersEnv) -> None:
+    mounts = (Mount(name="my-config", source="/pods/u/volumes/my-config", target="/config"),)
+    script = 'echo "$GREETING $MOUNT_MY_CONFIG $HOSTNAME $PWD"; echo "[$SECRET_OF_THE_EDGE]"'
+    os.environ["SECRET_OF_THE_EDGE"] = "x"
+    try:
+        one = bench.run(
+            ("/bin/sh", "-c", script), env={"GREETING": "hi"}, mounts=mounts, hostname="h", working_dir="/tmp"
+        )
+    finally:
+        del os.environ["SECRET_OF_THE_EDGE"]
+    bench.await_end(one.id)
+    assert b"".join(bench.runtime.logs(one.id)) == b"hi /pods/u/volumes/my-config h /tmp\n[]\n"
+
+
+def test_a_command_inside_has_the_environment_of_the_container(bench: ProcessContainersEnv) -> None:
+    one = bench.run(FOREVER, env={"GREETING": "hi"})
+    done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo $GREETING; exit 3"), 5.0)
+    assert (done.exit_code, done.output) == (3, b"hi\n")
+
+
+def test_a_command_that_takes_too_long_is_ended(bench: ProcessContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo begun; sleep 1000"), 0.3)
+    assert (done.exit_code, done.output) == (None, b"begun\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"command": ("no-such-program",)}, "executable file not found"),
+        ({"command": ("/etc/passwd",)}, "executable file not found"),
+        ({"command": ("/bin/true",), "working_dir": "/no/such/folder"}, "not a folder"),
+    ],
+)
+def test_what_can_not_be_run_says_why(bench: ProcessContainersEnv, more: dict[str, object], message: str) -> None:
+    spec = msgspec.structs.replace(bench.spec(("x",)), **more)
+    one = bench.runtime.create(spec)
+    with pytest.raises(ContainerError, match=message):
+        bench.runtime.start(one.id)
+    assert message in bench.state(one.id).message
+
+
+def test_a_program_is_found_in_the_path_of_the_container(bench: ProcessContainersEnv, tmp_path: Path) -> None:
+    tool = tmp_path / "bin" / "tool"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho found\n", encoding="ascii")
+    tool.chmod(0o755)
+    one = bench.run(("tool",), env={"PATH": f"{tool.parent}:/bin:/usr/bin"})
+    bench.await_end(one.id)
+    assert b"".join(bench.runtime.logs(one.id)) == b"found\n"
+
+
+def spec(**more: object) -> ContainerSpec:
+    pod = PodName(namespace="default", name="p", uid=str(uuid.uuid4()))
+    return ContainerSpec(**{"pod": pod, "name": "main", "image": "x", "command": ("/app",), **more})  # type: ignore[arg-type]
+
+
+def test_another_user_is_taken_on_by_setpriv() -> None:
+    assert command_line(spec()) == ("/app",)
+    assert command_line(spec(user=str(os.geteuid()))) == ("/app",)
+    if os.geteuid() != 0:
+        with pytest.raises(ContainerError, match="needs root"):
+            command_line(spec(user="12345"))
+        return
+    assert command_line(spec(user="1000:7"))[1:] == ("--reuid=1000", "--regid=7", "--clear-groups", "--", "/app")
+    assert command_line(spec(no_new_privileges=True))[1:] == ("--no-new-privs", "--", "/app")
+
+
+def test_no_variable_is_written_to_the_record(bench: ProcessContainersEnv, tmp_path: Path) -> None:
+    bench.run(FOREVER, env={"PASSWORD": "s3cret"})
+    (path,) = tmp_path.glob(f"*/containers/*/*/{RECORD}")
+    assert b"s3cret" not in path.read_bytes()
+
+
+def test_a_record_that_is_damaged_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "u" / "containers" / "main" / "0"
+    folder.mkdir(parents=True)
+    (folder / RECORD).write_bytes(b"{")
+    runtime = ProcessRuntime(tmp_path)
+    assert runtime.list() == []
+    assert "can not be read" in caplog.text
+    runtime.close()
+
+
+def test_a_long_log_is_cut_and_its_writer_goes_on(bench: ProcessContainersEnv, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    one = bench.run(("/bin/sh", "-c", f"echo first; read line <{go}; echo last"))
+    log = next(tmp_path.glob("*/containers/*/*/log"))
+    for chunk in bench.runtime.logs(one.id, follow=True):
+        if b"first" in chunk:
+            break
+    logfile.cut(log, limit=4)
+    assert log.stat().st_size == 0
+    go.write_text("go\n", encoding="ascii")
+    bench.await_end(one.id)
+    assert log.read_bytes() == b"last\n"
+    assert b"".join(bench.runtime.logs(one.id)) == b"first\nlast\n"
+    assert b"".join(bench.runtime.logs(one.id, tail=2)) == b"first\nlast\n"
+    bench.runtime.rotate_logs()
+
+
+def test_many_short_processes_are_all_told(bench: ProcessContainersEnv) -> None:
+    told: queue.Queue[RuntimeEvent] = queue.Queue()
+    bench.runtime.watch(told.put)
+    ids = {bench.run(exits(number % 3)).id for number in range(30)}
+    ended = {event.id for event in (told.get(timeout=PATIENCE) for _ in ids) if isinstance(event, ContainerEnded)}
+    assert ended == ids

@@ -1,0 +1,189 @@
+"""The plug-in that fails tests for what they leave behind, tried on small suites of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+HEAD = """
+import socket, sqlite3, subprocess, sys, tempfile, threading
+import pytest
+KEPT = []
+"""
+
+
+@pytest.fixture(autouse=True)
+def found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite of a test finds the plug-in."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+
+def run(pytester: pytest.Pytester, text: str, *options: str) -> pytest.RunResult:
+    """Run a suite of one file, in its order, in a process of its own."""
+    pytester.makepyfile(test_it=HEAD + text)
+    plain = ("-p", "no:randomly", "-p", "no:cacheprovider", "-p", "tests.support.plugins.leaks", "-o", "leak_grace=0.3")
+    return pytester.runpytest_subprocess(*plain, *options)
+
+
+LEFT = {
+    "thread": ("KEPT.append(threading.Thread(target=threading.Event().wait, name='forgotten')); KEPT[-1].start()", "'forgotten'"),
+    "process": ("KEPT.append(subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE))", "input()"),
+    "socket": ("KEPT.append(socket.create_server(('127.0.0.1', 0)))", "listens at ('127.0.0.1'"),
+    "SQLite": ("KEPT.append(sqlite3.connect('left.db')); KEPT[-1].execute('CREATE TABLE t (a)')", "left.db"),
+    "temporary": ("tempfile.mkdtemp(prefix='forgotten-')", "forgotten-"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LEFT)
+@pytest.mark.parametrize("end", ["pass", "assert False", "pytest.skip('no reason')"])
+def test_who_leaves_something_behind_fails_by_name_and_the_next_test_is_not_hit(
+    pytester: pytest.Pytester, kind: str, end: str
+) -> None:
+    deed, name = LEFT[kind]
+    result = run(pytester, f"def test_leaves():\n    {deed}\n    {end}\n\ndef test_next():\n    pass\n")
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves*", "left behind:", f"*{kind}*"])
+    assert name in result.stdout.str()
+    outcome = {"pass": {"passed": 2}, "assert False": {"passed": 1, "failed": 1}}.get(end, {"passed": 1, "skipped": 1})
+    result.assert_outcomes(errors=1, **outcome)
+
+
+def test_what_a_test_left_is_ended(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_leaves():
+    KEPT.append(subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE))
+    KEPT.append(socket.create_server(('127.0.0.1', 0)))
+    KEPT.append(threading.Thread(target=spin, daemon=True))
+    KEPT[-1].start()
+    KEPT.append(tempfile.mkdtemp())
+
+def spin():
+    while True:
+        threading.Event().wait(0.01)
+
+def test_next():
+    import os
+    process, server, thread, folder = KEPT
+    assert process.wait() is not None
+    with socket.socket() as client:
+        assert client.connect_ex(server.getsockname()) != 0 if server.fileno() < 0 else True
+    assert not thread.is_alive()
+    assert not os.path.exists(folder)
+    server.detach()
+    process.stdin.close()
+""",
+    )
+    result.assert_outcomes(passed=2, errors=1)
+
+
+def test_a_thread_of_a_library_in_c_that_python_comes_to_know_late_is_left_alone(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+import _thread
+END, KNOWN, ALIVE = threading.Event(), threading.Event(), threading.Event()
+
+def receive():
+    threading.current_thread()
+    KNOWN.set()
+    END.wait()
+    ALIVE.set()
+
+def test_makes_it_known():
+    _thread.start_new_thread(receive, ())
+    assert KNOWN.wait(10)
+
+def test_next():
+    END.set()
+    assert ALIVE.wait(10)
+""",
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_what_is_ending_has_its_time(pytester: pytest.Pytester) -> None:
+    text = "def test_ends():\n    threading.Timer(0.5, lambda: None).start()\n"
+    run(pytester, text, "-o", "leak_grace=60").assert_outcomes(passed=1)
+
+
+def test_what_fixtures_of_a_wider_scope_hold_is_theirs(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.fixture(scope="module")
+def server():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+        workers = []
+
+        def serve():
+            workers.append(threading.Thread(target=over.wait))
+            workers[-1].start()
+            over.wait()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener
+        over.set()
+        thread.join()
+        workers[0].join()
+
+def test_one(server):
+    pass
+
+def test_another(server):
+    pass
+""",
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_a_fixture_that_fails_after_it_began_is_told_of(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.fixture
+def server():
+    KEPT.append(socket.create_server(("127.0.0.1", 0)))
+    pytest.skip("too late")
+
+def test_it(server):
+    pass
+""",
+    )
+    result.assert_outcomes(skipped=1, errors=1)
+    result.stdout.fnmatch_lines(["left behind:", "*socket*listens*"])
+
+
+def test_an_interrupted_suite_ends_what_it_began(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_it():
+    KEPT.append(subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE))
+    raise KeyboardInterrupt
+""",
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["the tests have left behind:", "*process*input()*"])
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1")])
+def test_what_a_fixture_of_the_whole_suite_leaves_fails_the_suite(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    text = """
+@pytest.fixture(scope="session")
+def server():
+    KEPT.append(socket.create_server(("127.0.0.1", 0)))
+
+def test_it(server):
+    pass
+"""
+    result = run(pytester, text, *options)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*left behind:", "*socket*listens*"])
