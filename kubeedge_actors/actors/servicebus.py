@@ -162,7 +162,7 @@ class ServiceBus(Module):
         except HttpError as error:
             if str(error) != self._last_warning:
                 self._last_warning = str(error)
-                self.log.warning("local programs can not call the cloud (see the key service-port): %s", error)
+                self.log.warning("local programs can not call the cloud (see --service-port): %s", error)
             self.after(RETRY_SECONDS, ServerRetryDue())
 
     def _handle(self, body: bytes | None) -> bytes:
