@@ -5,8 +5,8 @@ broker outlives this actor: whoever makes the actor makes the brokers, starts th
 runtime. So a crash here closes no client's connection; what arrives meanwhile waits in the mailbox, and when that is
 full the client is held up instead.
 
-What a client says with QoS 1 or 2 is acknowledged when the modules that keep it have stored it: after each batch they are
-asked (`FlushRequest`), one question at a time, and what was handled meanwhile is the next one's affair.
+What a client says with QoS 1 or 2 is acknowledged when the modules that keep it have stored it: after each batch a
+FlushRequest is sent to DeviceTwin or EdgeHub; at most one is outstanding; later messages wait for the next.
 """
 
 from __future__ import annotations

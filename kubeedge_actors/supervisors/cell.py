@@ -186,7 +186,7 @@ class Cell:
         incarnation.report_failure(envelopes, HandlerHung(kind, ran), ran, stack)
 
     def _abandon(self, incarnation: Incarnation) -> None:
-        """The thread of an incarnation that lost its lease is its own affair from here on."""
+        """From here on the superseded incarnation's thread can no longer affect this cell."""
         self.engine.unblock(self)
         self.worker = None
         self.engine.kill(incarnation)

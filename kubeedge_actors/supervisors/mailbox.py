@@ -20,8 +20,9 @@ class Overflow(enum.Enum):
     """What happens to a message told to a full mailbox."""
 
     BLOCK = "block"
-    """The teller waits for room. An actor that tells itself, and the last of a ring of actors that would wait for each
-    other, are let in over capacity (counted): waiting would be for ever."""
+    """The sender waits for room. Where waiting would deadlock (an actor that tells itself; the last sender of a cycle) the
+    message is enqueued above capacity, and counted.
+    """
     REJECT = "reject"
     """It is a dead letter; an ask fails with MailboxFull."""
     DROP_OLDEST = "drop_oldest"
@@ -127,9 +128,10 @@ class CoalescingQueue:
 class Mailbox:
     """The queue of one actor: many tellers, one taker at a time.
 
-    Tellers use the fast path (in `Ref`): append while `len(queue) < fast_path_limit`, then `wake_consumer` the taker if it is `idle`.
-    Everything else goes through `enqueue`: `fast_path_limit` is 0 for a keyed queue and -1 once closed, so that one comparison
-    covers it all. `wake` is the engine's; it may be called once too often, never once too little.
+    Tellers use the fast path (in `Ref`): append while `len(queue) < fast_path_limit`, then `wake_consumer` the taker if
+    it is `idle`. Everything else goes through `enqueue`: `fast_path_limit` is 0 for a keyed queue and -1 once closed,
+    so that one comparison covers it all. The engine sets `wake`. Spurious calls are harmless; a missing call leaves
+    messages unprocessed.
     """
 
     __slots__ = (
@@ -183,8 +185,10 @@ class Mailbox:
     # --- for tellers, any thread ----------------------------------------------------------------------------------
 
     def enqueue(self, envelope: Envelope, *, block: bool = True) -> bool:
-        """Put in what found no room on the fast path, as the policy says. False when it was refused: a dead letter, or,
-        if not `block`, the caller's to deal with; then it never waits either.
+        """Enqueue by the overflow policy. Returns False if the message was refused.
+
+        A refused message becomes a dead letter; with block=False it does not, the call never waits, and the caller
+        keeps the message.
         """
         counted = False
         while True:
@@ -217,7 +221,10 @@ class Mailbox:
         return self._append(envelope)
 
     def wake_consumer(self) -> None:
-        """Wake a taker that was seen idle. Who comes too late, after the end, takes the message out again."""
+        """Wake the idle consumer.
+
+        If the mailbox was closed meanwhile, `wake` drains it, so that the message becomes a dead letter.
+        """
         self.idle = False
         self.wake()
         if self._ended:

@@ -1,7 +1,7 @@
 """Following messages: who told whom what, how long it waited, how long it took, how it ended.
 
-A message that is followed has a trace id; what is told while it is handled carries the same id. Off, none of this is on the way of a
-message: a mailbox that is watched has no fast path, one that is not has no look at it.
+A message that is followed has a trace id; what is told while it is handled carries the same id. While tracing is off it
+costs nothing per message: only traced mailboxes leave the fast path of Ref.tell.
 """
 
 from __future__ import annotations

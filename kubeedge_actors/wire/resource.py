@@ -157,7 +157,7 @@ ParsedPath = Resource | DeviceResource | None
 class ObjectPath(NamedTuple):
     """The path of an object. `type` empty: any type, kept in the message's field `type`.
 
-    `namespace` is written when the message has no such field; `strict`: nothing else is read in its place.
+    `namespace`: fixed namespace used when encoding; `strict`: decode only that namespace.
     """
 
     type: str = ""
@@ -167,7 +167,7 @@ class ObjectPath(NamedTuple):
 
     @property
     def lookup_key(self) -> str:
-        """What a path of this sort is found by."""
+        """Key of this pattern in the decode table."""
         return self.type
 
     def read(self, path: str, found: ParsedPath) -> Fields | None:
@@ -194,7 +194,7 @@ class DevicePath(NamedTuple):
 
     @property
     def lookup_key(self) -> str:
-        """What a path of this sort is found by."""
+        """Key of this pattern in the decode table."""
         return self.about
 
     def read(self, path: str, found: ParsedPath) -> Fields | None:
@@ -233,7 +233,7 @@ class FixedPath(NamedTuple):
 
     @property
     def lookup_key(self) -> str:
-        """What a path of this sort is found by."""
+        """Key of this pattern in the decode table."""
         return "" if self.any_path else self.path
 
     def read(self, path: str, found: ParsedPath) -> Fields | None:

@@ -67,7 +67,7 @@ class AckQueue:
         self.deadline = float("inf")
 
     def enqueue(self, message: LinkMessage) -> bool:
-        """Take a message; False when it is old news: what is stored, under way or acknowledged is at least as new.
+        """Enqueue a message. False when a version at least as new is queued, in flight or acked.
 
         False, too, for an object without a version that is not being deleted: nobody could tell whether the node
         has it.
@@ -328,7 +328,8 @@ class PathOrder:
         """Whether the node has acknowledged another object in this one's place."""
         path = _path(deletion)
         if key in self._queues.get(path, ()) or not _names_its_object(deletion):
-            return False  # who is still in its lane comes after whoever has arrived
+            # this object is still queued, so it is newer than the last acked one
+            return False
         return self._last_acked.get(path, key) != key
 
     def has_successor(self, key: str, deletion: ObjectPushed) -> bool:

@@ -49,10 +49,10 @@ class NodeSession:
         return len(self._ack_queue) > MAX_WAITING
 
     def send(self, message: LinkMessage, now: float) -> list[LinkMessage] | None:
-        """What to send now that this is to be said; None when it is old news.
+        """Return the messages to send now; None if the node already has this version.
 
-        Two things are said to one sort of edge only: echoes to a genuine one, the list of its devices to one of ours
-        (a genuine cloud does not answer that question, and a genuine edge has the devices pushed).
+        Status-only pushes go to upstream edgecores only, membership lists to native edges only (an upstream cloud does
+        not answer that request, and an upstream edge has the devices pushed).
         """
         if isinstance(message, ObjectPushed) and message.status_only and self.acknowledging:
             return []

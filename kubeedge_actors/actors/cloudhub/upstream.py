@@ -31,8 +31,8 @@ OnHandled = Callable[[bool], None]
 class UpstreamInbox:
     """Takes each durable message once, and says which to acknowledge.
 
-    `fan_out(message, settled)` brings a message to its receivers and says whether it is kept; `schedule_ack` asks for
-    `ready_acks` to be looked at soon.
+    `fan_out(message, settled)` brings a message to its receivers and calls back whether all have handled it;
+    `schedule_ack` is called when ids become ready: the hub then calls `ready_acks()`.
 
     It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
     """
@@ -72,7 +72,7 @@ class UpstreamInbox:
                 yield node, ids
 
     def session_closed(self, node: str) -> None:
-        """The node's session is over: what is owed to it will be asked for again."""
+        """The node's session is closed: forget its unsent acks; the edge will resend those messages."""
         if node in self._windows:
             self._windows[node].session_closed()
 
@@ -140,7 +140,7 @@ class DedupWindow:
         return [self._unsent_acks.popleft() for _ in range(min(limit, len(self._unsent_acks)))]
 
     def session_closed(self) -> None:
-        """The session is over: what is owed will be asked for again."""
+        """Session closed: forget unsent acks; the edge will resend those messages."""
         self._unsent_acks.clear()
 
 

@@ -217,7 +217,7 @@ class DeviceController(Controller):
         self._write_next(said.device)
 
     def _reject(self, device: str, senders: Sequence[ReportAck], why: str = WRONG_NODE) -> None:
-        """Confirmed, because saying it again would change nothing; only we know that it was not stored."""
+        """Acked although not stored: a resend would be rejected again. Counted and logged."""
         nodes = sorted({sender.node for sender in senders})
         self._state.counts[f"reports dropped: {why}"] += len(senders)
         if set(nodes) <= self._state.warned:

@@ -71,8 +71,8 @@ class _Bound(NamedTuple):
 class LocationCache:
     """Which pod uses what on which node.
 
-    A node that once had a use for an object hears of it until the object is deleted, even when its pods are gone: it
-    keeps a copy and would give that to the next pod. What a node may *ask* for is only what its pods use now.
+    A node keeps receiving updates of an object until it is deleted, even when no pod uses it any more: the edge caches
+    the object and would give a stale copy to the next pod. What a node may *ask* for is only what its pods use now.
     """
 
     def __init__(self) -> None:

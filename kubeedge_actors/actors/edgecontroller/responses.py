@@ -1,9 +1,8 @@
 """Responses to a node's requests, for success and for each sort of error: {"Object", "Err"} (KubeEdge:
 common/types.ObjectResp) or {"ErrStatus"}. Pure.
 
-An error as the whole content ("form 2") is poison for a genuine edge: it stores it as if it were the object. So a
-question for an object is answered only with the object or with the truth that it does not exist; otherwise the edge's
-own time-out is the better answer.
+Upstream edgecore stores a bare ErrStatus as if it were the object. So a question for an object is answered only with
+the object or with the truth that it does not exist; otherwise the edge's own time-out is the better answer.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ from kubeedge_actors.wire.messages import (
 )
 
 HOUSEKEEPING_SECONDS, SLOW_HOUSEKEEPING_TICKS = 5.0, 12
-"""Seconds between two looks at what nobody tells, and how many of them make the minute of logs and volumes."""
+"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also rotates logs and
+resyncs volumes.
+"""
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
 
@@ -335,7 +337,7 @@ class Edged(Module):
 
     @on
     def on_housekeeping_due(self, message: HousekeepingDue) -> None:
-        """Look at what nobody tells."""
+        """Poll things without events: manifest folder, dead runtime; now and then logs and volumes."""
         self._read_manifests()
         if self._state.runtime_error:
             self._relist()

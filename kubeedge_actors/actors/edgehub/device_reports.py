@@ -1,9 +1,9 @@
 """Coalescing queue of device reports: one queue a device, the newest value counts (client-go: workqueue). Pure.
 
-A report stays until the cloud confirms it by its id. While the link is up each is sent as it is, up to WINDOW unconfirmed ones a
-device; what comes on top, or while the link is down, is joined into one that says the same. What has to be said again is joined too,
-so that an older value never comes after a newer one, and gets a new id: a cloud that drops what it has handled before, and whose
-confirmation was lost, would never confirm the old one.
+A report stays until the cloud confirms it by its id. While the link is up each is sent as it is, up to WINDOW
+unconfirmed ones a device; what comes on top, or while the link is down, is joined into one that says the same. Before a
+resend, reports of one device are merged (an old value must not overwrite a newer one) and get a new id, because a cloud
+that deduplicates ids would never confirm the old id again.
 """
 
 from __future__ import annotations

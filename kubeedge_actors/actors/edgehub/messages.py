@@ -48,7 +48,7 @@ class LinkReady(Message, frozen=True, kw_only=True):
 
 
 class FrameReceived(Message, frozen=True, kw_only=True):
-    """The cloud sent a text. It counts whatever has become of the link that brought it."""
+    """A frame was received. It is handled even if its link has been closed since."""
 
     text: str
 

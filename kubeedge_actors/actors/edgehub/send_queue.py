@@ -67,7 +67,7 @@ class PrioritySendQueue:
 
     @property
     def has_room(self) -> bool:
-        """Whether the link should be given more; little is given at a time, so that who goes first need not wait long."""
+        """True while fewer than 128 KiB are unwritten; a small window keeps the latency of high-priority frames low."""
         return self._size < MAX_UNWRITTEN
 
     def is_full(self, lane: Priority) -> bool:

@@ -114,7 +114,7 @@ class DownstreamPlanner:
 
     @staticmethod
     def _keep_version(known: ObjectVersion | None, standing: ObjectVersion) -> ObjectVersion:
-        """A stub that is gone has no version: what was known last is as far as its object ever got."""
+        """A delete stub carries no resourceVersion; use the last known one."""
         if standing.gone and standing.version is None and known is not None and known.uid == standing.uid:
             return standing._replace(version=known.version)
         return standing

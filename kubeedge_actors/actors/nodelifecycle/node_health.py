@@ -84,9 +84,9 @@ class NodeHealthMap:
         return name in self._nodes and self._nodes[name].unknown
 
     def forgive_outage(self, now: float) -> None:
-        """Leave out the time since the last sign of anybody: the API was away, so nobody could have given one.
+        """The API was unreachable: do not count that time.
 
-        Who had been silent before that stays as silent as it was then.
+        Each node keeps the silence that it had when the outage began.
         """
         heard = max((pulse.last_seen for pulse in self._nodes.values()), default=now)
         for pulse in self._nodes.values():

@@ -9,8 +9,8 @@ Contract of every Broker
 * With `source`, an arrival of QoS 1 or 2 is acknowledged only after `settle` was called with its receipt or a later one, so
   that whoever takes it can first bring it to where no crash reaches it. What was not acknowledged is said again by its
   client, also to the next process.
-* `publish` may be called from any thread and never waits for a client, only for the driver's own thread if that is far
-  behind; the order of calls from one thread is the order on the wire.
+* `publish` is thread-safe and never blocks on a client; if the broker's thread is far behind it blocks for a bounded
+  time, then raises BrokerError; the order of calls from one thread is the order on the wire.
 * A subscription outlives a lost connection, and a `close` followed by `start`.
 * `start` may be called again at any time: it does nothing while the broker works and mends it when it does not.
 * BrokerError with one plain sentence for whatever can not be done.

@@ -188,7 +188,8 @@ class SessionRecorder(NullRecorder):
             changes.messages[number] = fresh._replace(packet_id=packet_id, released=released)
 
     def deleted(self, number: int) -> None:
-        # nobody waits for this one: what is said again to a client that had acknowledged it is known by its packet id
+        # deletions need no commit before output: a message redelivered after a crash is recognised by the client
+        # through its packet id
         changes = self._unit_of_work.changes
         if changes.messages.pop(number, None) is None:
             changes.deleted.add(number)

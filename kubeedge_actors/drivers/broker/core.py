@@ -1,8 +1,8 @@
 """A broker's mind: sessions, subscriptions, retained messages, and what each packet of a client leads to. Pure: bytes
 in, bytes out.
 
-Whoever owns the sockets calls `take` for each packet, and `flush` when it has no more for now: all that was said
-meanwhile to one client leaves as one piece, once what it rests upon is committed. Not thread-safe; everything is called
+Whoever owns the sockets calls `take` for each packet, and `flush` when it has no more for now: `flush` writes a
+client's packets as one buffer, after the state that they depend on is committed. Not thread-safe; everything is called
 from the broker's one thread.
 """
 
@@ -199,7 +199,11 @@ class BrokerCore:
         self._send(session, session.outgoing.resume())
 
     def publish_from_client(self, message: Publish) -> AckCondition | None:
-        """A client says this, or had it said for when it is gone; when it is in good hands. None: not now, offer it again."""
+        """Handle a PUBLISH of a client, or its will.
+
+        Returns what its acknowledgement has to wait for; None if the message cannot be taken now and has to be offered
+        again.
+        """
         unit_of_work = self._unit_of_work
         if message.qos and unit_of_work is not None and unit_of_work.full:
             return None

@@ -15,8 +15,9 @@ FreeBytes = Callable[[], int]
 
 
 class AckCondition(NamedTuple):
-    """What has to happen before the client is told that its publication is in good hands: the commit of this turn, and
-    that everything up to this receipt was handled by whoever listens inside. 0: nothing.
+    """When a PUBACK or PUBREC may be sent.
+
+    After change set `turn` is committed and the handler has acknowledged the delivery tag. 0 means: no need to wait.
     """
 
     turn: int = 0

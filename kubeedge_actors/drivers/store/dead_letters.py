@@ -29,7 +29,9 @@ BATCH = 500
 BUSY_SECONDS = 5.0
 FLUSH_SECONDS = 5.0
 LINGER = 0.2
-"""Seconds between two batches: a letter that comes later is written at once, others wait for company, so that a flood of them costs a few commits a second and no flash memory its life."""
+"""Minimum seconds between two commits. A dead letter after a quiet period is written at once; in a flood they are
+batched, which limits commits and flash wear.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,5 +139,8 @@ class Engine(Dispatcher, Scheduler, Waiting, Placement, Protocol):
 
 
 def would_deadlock_on_start(me: Runnable, other: Runnable) -> bool:
-    """True when `other` may be waiting for `me` to start: then `me` can not wait for it."""
+    """True if `me` is still starting and `other` has not started.
+
+    `other` may start only after `me`, so waiting for it would deadlock.
+    """
     return me.state is State.STARTING and other.state not in ACTIVE_STATES

@@ -1,5 +1,6 @@
-"""Works on pods, one step at a time: look, plan, have it done, report. Each step ends; what it began comes back as a
-message.
+"""Sync loop of all pods: list containers, compute actions, submit them to worker threads, report status.
+
+Never blocks; results arrive as PodContainersListed and ActionResult (source: kubelet pod_workers.go, syncPod).
 """
 
 from __future__ import annotations
@@ -278,7 +279,10 @@ class PodWorkers:
                 self._apply_config_change(record)
 
     def _apply_config_change(self, record: PodState) -> None:
-        """Forget what an object that was missing has kept from going on; not while the pod is being prepared with the old one."""
+        """A referenced ConfigMap or Secret changed: clear the failures that it caused, and sync.
+
+        Postponed while a mount with the old version runs.
+        """
         if not record.config_changed or any(key.startswith("mount:") for key in record.busy):
             return
         record.config_changed, memory = False, record.runtime

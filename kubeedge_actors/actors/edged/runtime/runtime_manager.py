@@ -49,9 +49,10 @@ class ActionInput(msgspec.Struct, frozen=True):
 class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of an operation.
 
-    `reason` and `message`: why it failed, as a container's waiting state says it. `needs_pull`: the image has to be fetched
-    first, which is for the lane of slow jobs; `pulled`: it was, or was looked for. `source_missing`: something that the pod refers to is not there. `succeeded`: what a
-    probe found. `unavailable`: no engine answers. `sandbox_started`: the pod has a network now.
+    `reason` and `message`: why it failed, as a container's waiting state says it. `needs_pull`: not started; resubmit
+    to the slow pool, which may pull. `pulled`: the registry was contacted. `source_missing`: something that the pod
+    refers to is not there. `succeeded`: what a probe found. `unavailable`: no engine answers. `sandbox_started`: the
+    pod has a network now.
     """
 
     uid: str

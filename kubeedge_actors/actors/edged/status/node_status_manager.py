@@ -1,4 +1,5 @@
-"""The conversation about this node: registration, lease, status. Pure: answers and times in, messages out.
+"""Registration, lease and status of this node (source: kubelet_node_status.go and the nodelease controller). Pure:
+responses and times in, messages out.
 
 Level-triggered: `step` looks at what is so and says what has to be said now; it may be called at any time. Nothing is
 said while the link is down. Times of the conversation: KubeEdge edgecontroller, "the first 60 seconds of a genuine
@@ -95,9 +96,8 @@ class NodeStatusManager:
         for thread in (self._register_request, self._lease_request, self._status_request):
             thread.succeeded(0.0)
         self._reported = float("-inf")  # also tells whether the node is still there
-        self._changed = (
-            up  # while it was silent somebody may have said that it is lost: the answer to the first report tells
-        )
+        # the node may have been marked Unknown while offline; report once more after the first response
+        self._changed = up
 
     def status_changed(self, now: float) -> None:
         """Something about the node changed that ought to be told before the next period, or before the next answer."""
@@ -170,7 +170,10 @@ class NodeStatusManager:
         ]
 
     def _query_node(self, now: float) -> list[LinkMessage]:
-        """Ask the store how others see the node: one that was said to be lost while its link was up has to object."""
+        """Re-read the stored Node.
+
+        If somebody marked it Unknown while the link was up, the next status report corrects that.
+        """
         if self.node is None or (self._store_query.msg_id and now - self._store_query.sent_at < RESPONSE_TIMEOUT):
             return []
         return [self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)]

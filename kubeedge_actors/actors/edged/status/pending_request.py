@@ -37,7 +37,7 @@ class PendingRequest(msgspec.Struct):
         self.msg_id, self.failures, self.due = "", 0, due
 
     def succeeded_continue(self, now: float) -> None:
-        """The answer leads to the next thing. Failures are not forgotten: if that fails each time, it is said ever less often."""
+        """Allow the follow-up request now, but keep the failure count so that a failing pair still backs off."""
         self.msg_id, self.due = "", now
 
     def failed(self, now: float) -> None:

@@ -1,8 +1,9 @@
-"""The conversation about one pod: its status, and its end. Pure: answers in, messages out, level-triggered.
+"""Reports the status of one pod, and its deletion (source: kubelet status manager). Pure: responses in, messages out,
+level-triggered.
 
 What was acknowledged is the status in the newest object the cluster has sent; what differs from it is reported, one
-patch at a time. Of a pod of which nothing differs the cloud is told all the same, once after each begin of the link:
-whether it still knows it. What nobody there knows, whatever records were lost, is answered with its end.
+patch at a time. After each reconnect an empty patch is sent once for every pod: if the API no longer has the pod, the
+cloud answers with a delete.
 """
 
 from __future__ import annotations

@@ -16,8 +16,10 @@ _KEEP = "KUBEEDGE_ACTORS_LIFELINE"
 
 
 def exit_when_closed(pipe: Collection[int], close_in_child: Collection[int]) -> None:
-    """Have every process that is forked from now on end with the lifeline (the first of the two descriptors that it keeps), and not
-    hold the `close_in_child` ones.
+    """From now on each forked child exits when the death pipe closes.
+
+    That is when the first descriptor of `lifeline` reaches EOF. A child inherits both descriptors of `lifeline`, and
+    closes those in `close_in_child`.
     """
     keep = tuple(pipe)
     os.environ[_KEEP] = ",".join(map(str, keep))

@@ -243,7 +243,7 @@ class WorkerProxy(Actor):
             self._cell.mailbox.post_system(self._died_while_idle)
 
     def _died_while_idle(self) -> None:
-        """It went while nobody needed it: a crash between two messages. An order, between two turns."""
+        """The process died while idle: report it as a crash between two messages. Runs as a system message."""
         incarnation = self._cell.incarnation
         if incarnation is not None and incarnation.actor is self:
             incarnation.inject_failure(ProcessDied(f"the process {self.pid} of {self._cell.name} has ended"))
