@@ -199,11 +199,7 @@ class BrokerCore:
         self._send(session, session.outgoing.resume())
 
     def publish_from_client(self, message: Publish) -> AckCondition | None:
-        """Handle a PUBLISH of a client, or its will.
-
-        Returns what its acknowledgement has to wait for; None if the message cannot be taken now and has to be offered
-        again.
-        """
+        """Handle a PUBLISH of a client, or its will: what its acknowledgement has to wait for; None: offer it again later."""
         unit_of_work = self._unit_of_work
         if message.qos and unit_of_work is not None and unit_of_work.full:
             return None
