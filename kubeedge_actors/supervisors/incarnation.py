@@ -1,4 +1,4 @@
-"""One life of an actor: its start, failure and end on the actor's own thread, and the lease that says who may act for it."""
+"""One incarnation of an actor: start, failure and end on the actor's own thread, and the lease that says who may act for it."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class Incarnation:
                     self.report_failure(envelopes, error, ran, text)
 
     def report_failure(self, envelopes: Sequence[Envelope], error: BaseException, ran: float, text: str) -> None:
-        """Put back what it held, and let the supervisor decide; any thread, under the runtime's lock."""
+        """Requeue what it held, and let the supervisor decide; any thread, under the actor system's lock."""
         owner, summary = self.owner, summary_of(error)
         self.fail_pending_replies(envelopes)
         self.requeue(envelopes, summary, text)

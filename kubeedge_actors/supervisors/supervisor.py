@@ -1,4 +1,4 @@
-"""What a supervisor is about to do with several children. Pure."""
+"""Supervisor and its restart plans."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RestartPlan(Generic[Child]):
         self.steps = 0
 
     def next(self) -> Child | None:
-        """The child of the present step; None when the delay comes, or nothing."""
+        """The child of the current step; None for the delay, and at the end."""
         if self.stop:
             return self.stop[0]
         return self.start[0] if self.start and self.delay <= 0 else None
@@ -53,7 +53,7 @@ class RestartPlan(Generic[Child]):
 
 
 class Supervisor:
-    """A node of the tree. Every method is called under the runtime's lock; it orders, and reports come back as calls.
+    """A node of the tree. Every method is called under the actor system's lock; it orders, and reports come back as calls.
 
     Children report back when a start or stop is done. An exit that nobody ordered goes to `decide`, unless the current
     plan was about to stop that child.

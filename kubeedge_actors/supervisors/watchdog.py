@@ -1,4 +1,4 @@
-"""Notices handlers that run past their deadline, at the price of one timer per actor that has one."""
+"""Watchdog for handlers that run past their deadline: one timer per actor that has a deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which actor waits for which: finds the rings in which everybody would wait for ever."""
+"""Wait-for graph: which actor waits for which; finds deadlocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes by fork, from one that has loaded what they need: a few milliseconds each. All hang on one lifeline."""
+"""Forks worker processes from one that has loaded what they need: a few milliseconds each. All exit with one death pipe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _exit_with(lifeline: int) -> None:
 
 
 def fork_actor(call: dict[str, Any]) -> None:
-    """Start the process of one actor; it calls home by itself."""
+    """Fork the worker process of one actor; it connects back by itself."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here asks how they ended
     if os.fork():
         return
