@@ -1,4 +1,4 @@
-"""The shell of EdgeController: sorts changes of the API and requests of nodes, and never waits for either."""
+"""The actor EdgeController: turns changes of the API into pushes and passes requests of nodes to workers. It never waits."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ TYPES = {CONFIGMAP_KIND: constants.CONFIGMAP, SECRET_KIND: constants.SECRET}
 
 
 class EdgeControllerState(InformerSet):
-    """What EdgeController keeps over its crashes: watches, who uses what, requests that wait, counters."""
+    """The state of EdgeController that outlives its crashes: informers, location cache, deferred requests, counters."""
 
     def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
         super().__init__(
@@ -93,7 +93,7 @@ class EdgeControllerState(InformerSet):
 
 
 class EdgeController(Controller):
-    """Pushes what changes for a node and hands its requests to workers.
+    """Pushes changes of the API to nodes and hands their requests to workers.
 
     What was there before this process began, or changed while a node was away, is SyncController's to push.
     """
@@ -115,7 +115,7 @@ class EdgeController(Controller):
     # --- down ---------------------------------------------------------------------------------------------------------
 
     def changes_taken(self) -> None:
-        """Do what waited until the pods were known."""
+        """Handle what was deferred until the pods were known."""
         if self._state.synced:
             early, self._state.early = self._state.early, []
             for change in early:
@@ -125,7 +125,7 @@ class EdgeController(Controller):
                 self._admit(self._state.deferred.popleft())
 
     def take_change(self, change: WatchEvent) -> None:
-        """Take in one change and tell nodes of it."""
+        """Handle one change and push it to the nodes concerned."""
         if change.kind not in TYPES:
             pushes = self._pod(change) if change.kind == POD_KIND else self._node(change)
             if change.initial:
@@ -167,12 +167,12 @@ class EdgeController(Controller):
 
     @on
     def on_node_request(self, request: NodeRequest) -> None:
-        """What a node says of itself: nothing has to be known for that."""
+        """A request about the node itself: authorized without knowing pods."""
         self._admit(UpstreamRequest(request, None, self.clock.monotonic()))
 
     @on
     def on_pod_request(self, request: PodRequest) -> None:
-        """What a node says of pods or wants for them: only when it is known whose they are."""
+        """A request about pods: deferred until all pods are known."""
         reply_to = self.reply_later() if isinstance(request, DURABLE_AT_EDGE) else None
         asked = UpstreamRequest(request, reply_to, self.clock.monotonic())
         if self._state.synced:
@@ -221,7 +221,7 @@ def specs(
     counts: Counter[str] | None = None,
 ) -> list[ChildSpec]:
     """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node;
-    `counts`: where it counts what it refuses and drops.
+    `counts`: the counter for what it rejects and drops.
     """
     desk = EdgeControllerState(cluster, counts)
     upstream = Upstream(cluster, desk.location_cache, address)

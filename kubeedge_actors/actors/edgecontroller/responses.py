@@ -91,7 +91,7 @@ def not_found_as_cached(error: ClusterError, type: str, kind: ResourceKind, name
 
 
 def rejection(sentence: str, code: int = FORBIDDEN, reason: str = "Forbidden") -> ClusterError:
-    """The error for what a node may not do, or did not say well."""
+    """A ClusterError (403 by default) for a request that is not allowed or malformed."""
     return ClusterError({"message": sentence, "reason": reason, "code": code})
 
 
@@ -157,7 +157,7 @@ def query_response(request: LinkMessage, object: Json) -> Response:
 
 
 def version_returned(request: LinkMessage, type: str, object: Json) -> ObjectVersionReturned:
-    """That the node gets this version with the answer."""
+    """The message that the node gets this version with the response."""
     who = object_reference(object)
     return ObjectVersionReturned(
         node=request.node,
@@ -170,9 +170,7 @@ def version_returned(request: LinkMessage, type: str, object: Json) -> ObjectVer
 
 
 def error_responses(request: LinkMessage, error: ClusterError) -> list[Response]:
-    """The answer to a request that the API or we refused; none where the original gives none, or where it would do
-    harm.
-    """
+    """The error responses to a request that failed or was rejected; none where KubeEdge sends none, or where one would do harm."""
     if isinstance(request, NO_RESPONSE):
         return []
     if isinstance(request, OBJECT_QUERIES) and not isinstance(error, NotFound):
