@@ -57,7 +57,7 @@ class Batch:
     def trim(self) -> list[ReportAck]:
         """Drop the oldest senders above the limit; returns them.
 
-        Theirs is stored with the others', but nobody remembers whom to tell. Those who were let go.
+        Their reports are stored with the others', but nobody remembers whom to confirm to.
         """
         surplus, self.acks = self.acks[:-MAX_ACKS], self.acks[-MAX_ACKS:]
         return surplus

@@ -56,7 +56,7 @@ def sync(
 
 
 def version_error(local: TwinVersion | None, asked: TwinVersion | None) -> str:
-    """Why a side may not be taken over; None when it may."""
+    """Why a side may not be taken over; empty when it may."""
     if asked is None:
         return NO_VERSION
     local = local or TwinVersion()

@@ -207,7 +207,7 @@ def builtins(payload: Any) -> Any:
 
 
 def parse(payload: bytes, type: type[T]) -> T | str:
-    """The payload decoded as `type`, or a Rejection."""
+    """The payload decoded as `type`, or a text that says what is wrong with it."""
     try:
         return msgspec.json.decode(nesting.checked(payload), type=type)
     except UNREADABLE as error:

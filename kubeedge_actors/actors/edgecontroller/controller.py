@@ -109,7 +109,7 @@ class EdgeController(Controller):
         self._lease_workers = lease_workers
 
     def on_start(self) -> None:
-        """Watch."""
+        """Start the informers."""
         super().on_start()
 
     # --- down ---------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def make_record(type: str, namespace: str, name: str, uid: str, **versions: Any)
 
 
 def pushed_record(push: ObjectPushed, **versions: Any) -> ObjectSyncRecord | None:
-    """The record of a push."""
+    """The record of a push; None when its type is not tracked."""
     metadata = push.object.get("metadata")
     uid = str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
     return make_record(push.type, push.namespace, push.name, uid, **versions)
@@ -78,14 +78,14 @@ def record_location(write: ObjectSyncWrite) -> tuple[ResourceKind, str, str]:
 
 
 def record_object(write: ObjectSyncWrite) -> Json:
-    """The API's record when it is made."""
+    """The ObjectSync to create."""
     kind = ResourceKind(*gvr.BY_TYPE[write.type])
     spec = {"objectAPIVersion": kind.api_version, "objectKind": kind.kind, "objectName": write.name}
     return {"metadata": {"name": f"{write.node}.{write.uid}"}, "spec": spec}
 
 
 def record_status(version: str) -> Json:
-    """The part of it that changes."""
+    """The status of an ObjectSync."""
     return {"status": {"objectResourceVersion": version}}
 
 
@@ -116,7 +116,7 @@ OBJECTSYNC_WRITER = f"{constants.SYNCCONTROLLER}-clerk"
 
 @dataclass(frozen=True, slots=True)
 class WriteRecords:
-    """Make these changes of records; the answer is the list of those that the API has now (or will never take)."""
+    """Write these records; answered with the list of those that the API has now (or rejects for good)."""
 
     writes: list[ObjectSyncWrite]
 
@@ -130,7 +130,7 @@ class PushAgain:
 
 
 class ObjectSyncWriter(Module):
-    """One API call after the other."""
+    """Writes records and repeats pushes, one API call after the other."""
 
     group = constants.SYNCCONTROLLER
     emits = (ObjectPushed,)
@@ -140,7 +140,7 @@ class ObjectSyncWriter(Module):
 
     @on
     def on_write_records(self, order: WriteRecords) -> list[ObjectSyncWrite]:
-        """Write until the API fails for a while; what is left is not in the answer."""
+        """Write until the API fails temporarily; what is left is not in the answer."""
         done: list[ObjectSyncWrite] = []
         for write in order.writes:
             try:
@@ -155,7 +155,7 @@ class ObjectSyncWriter(Module):
 
     @on
     def on_push_again(self, order: PushAgain) -> None:
-        """Push it as it is now; when the API is away SyncController asks again."""
+        """Fetch the object and push it; when the API is away SyncController asks again."""
         kind = ResourceKind(*gvr.BY_TYPE[order.record.type])
         try:
             object = self._cluster.get(kind, order.record.namespace, order.record.name)

@@ -47,17 +47,17 @@ class PodState:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it runs or is being started."""
+        """Whether no container of it runs or is being started."""
         running = any(one.phase == "running" for one in self.containers)
         return not running and not any(key.startswith("start:") for key in self.busy)
 
     @property
     def ending(self) -> bool:
-        """Whether it is to go."""
+        """Whether the pod is deleted or terminating."""
         return self.runtime.is_deleted or self.view.deleting
 
     def learn(self, pod: Json) -> None:
-        """The cluster has said what the pod is now."""
+        """Take over a newer v1.Pod."""
         if self.status_reporter.on_pod(pod):
             self.view = parse_pod(pod)
 

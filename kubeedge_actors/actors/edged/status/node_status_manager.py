@@ -58,7 +58,7 @@ MANAGED = "managedFields"
 
 
 class NodeStatusManager:
-    """What is said about one node. `description` reads the node as it is; `cloud_renews_lease`: the cloud renews its lease."""
+    """Reports one node. `description` reads the node as it is; `cloud_renews_lease`: the cloud renews its lease."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class NodeStatusManager:
         return min(thread.sent_at + RESPONSE_TIMEOUT if thread.msg_id else thread.due for thread in threads)
 
     def on_link_change(self, up: bool, cloud_renews_lease: bool = False) -> None:
-        """The link came up or went down: nobody answers what was asked before."""
+        """The link came up or went down: earlier requests get no response."""
         self.link_up, self.cloud_renews_lease = up, cloud_renews_lease
         for thread in (self._register_request, self._lease_request, self._status_request):
             thread.succeeded(0.0)
@@ -107,7 +107,7 @@ class NodeStatusManager:
     # --- speaking ---------------------------------------------------------------------------------------------------
 
     def next_messages(self, now: float) -> list[LinkMessage]:
-        """What has to be said now."""
+        """The messages to send now."""
         said: list[LinkMessage] = []
         if self.node is None and not self._store_query.msg_id:
             said.append(self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now))
@@ -191,7 +191,7 @@ class NodeStatusManager:
     # --- listening --------------------------------------------------------------------------------------------------
 
     def on_response(self, parent: str, content: Any, now: float) -> bool:
-        """Take an answer; False when it answers nothing that was asked here."""
+        """Handle a response; False when it belongs to no request of this object."""
         for thread, take in (
             (self._store_query, self._on_stored_node),
             (self._register_request, self._on_registered),
@@ -204,7 +204,7 @@ class NodeStatusManager:
         return False
 
     def on_error(self, parent: str, now: float) -> bool:
-        """The question could not be asked; False when it was not asked here."""
+        """A request could not be sent; False when it is no request of this object."""
         for thread in (self._register_request, self._lease_request, self._status_request):
             if thread.msg_id == parent:
                 thread.failed(now)
