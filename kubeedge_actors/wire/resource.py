@@ -58,7 +58,7 @@ class Resource(NamedTuple):
 
 
 class DeviceResource(NamedTuple):
-    """What is said about a device. `device` is "<namespace>/<name>" (v0.2: one word)."""
+    """The resource of a message about a device. `device` is "<namespace>/<name>" (v0.2: one word)."""
 
     device: str
     about: str
@@ -246,7 +246,7 @@ class FixedPath(NamedTuple):
 
 
 class OpaquePath(NamedTuple):
-    """A path that is a topic, a URL or whatever the peer likes; it is the message's field `field`."""
+    """A path in free form, such as a topic or a URL; it is the message's field `field`."""
 
     field: str
     allow_empty: bool = False
@@ -270,7 +270,7 @@ Path = ObjectPath | DevicePath | ShortDevicePath | FixedPath | OpaquePath
 
 
 def match(path: str) -> tuple[str, ParsedPath]:
-    """What a path is found by, and what it names.
+    """The decode key of a path, and the Resource that it names.
 
     The first is a fixed path itself, the type of an object, what is said about a device, or empty when it is nothing of
     these.

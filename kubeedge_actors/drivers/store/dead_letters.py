@@ -1,4 +1,4 @@
-"""Letters that nobody took, in one SQLite file: written by a thread of its own in batches, readable by any process.
+"""Dead letters in one SQLite file: written by a thread of its own in batches, readable by any process.
 
 Not durable to the last instant: a letter is written at once, but in a flood the writer rests between two batches, and what
 was added in that moment (LINGER) before a `kill -9` may be missing.
@@ -135,7 +135,7 @@ class DeadLetterDb:
 
 
 class DeadLetterWriter:
-    """Takes letters from any thread without waiting, and writes them in a thread of its own.
+    """Takes dead letters from any thread without blocking, and writes them in a thread of its own.
 
     `lost`: letters that could not be kept, because the queue was full or the file refused.
     """
