@@ -141,7 +141,7 @@ class ApiController(Controller):
     def back_off(self, error: ClusterError) -> None:
         """Make no calls for a while, longer each time in a row."""
         if not self._failures:
-            self.log.warning("%s; trying again", error)
+            self.log.warning("%s; retrying", error)
         seconds = min(API_BACKOFF_LONGEST, API_BACKOFF * 2.0 ** min(self._failures, 10))
         self._failures += 1
         if self._retry_timer is None:

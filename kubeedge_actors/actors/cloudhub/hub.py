@@ -241,9 +241,9 @@ class CloudHub(Module):
             record = beehive.decode(text)
             message = mapping.from_beehive(record, session.node)
         except FrameError as error:
-            self._warn_limited(f"node {session.node} sent what is no message: {error}", session.node)
+            self._warn_limited(f"node {session.node} sent a malformed frame: {error}", session.node)
         except Exception:  # a defect of ours in reading must not let one node stop all others
-            self.log.exception("what node %s sent can not be read", session.node)
+            self.log.exception("a frame of node %s can not be decoded", session.node)
         else:
             self._traffic.count(UP, record.route, text)
             return message
@@ -270,7 +270,7 @@ class CloudHub(Module):
             case _:
                 self._traffic.count_outcome("dropped: not a node's to say")
                 self._warn_limited(
-                    f"node {session.node} said a {type(message).__name__}, which is not its to say", session.node
+                    f"node {session.node} said a {type(message).__name__}, which it may not send: ignored", session.node
                 )
 
     def _publish_upstream(self, session: NodeSession, message: LinkMessage) -> None:
@@ -328,7 +328,7 @@ class CloudHub(Module):
         else:
             self._traffic.count_outcome("dropped: too many of unknown meaning")
             self._warn_limited(
-                f"node {session.node} says much that nobody understands; most of it is dropped", session.node
+                f"node {session.node} sends many messages of unknown meaning; most of them are dropped", session.node
             )
 
     # --- down

@@ -50,7 +50,7 @@ class ServerEventsAdapter:
             why = FULL if full and admission.status == UNAVAILABLE else REASONS[admission.status]
             self._traffic.count_outcome(f"refused: {why}")
             if why != RETRY_LATER and self._warned.allow(f"{why} {peer.common_name}", now):
-                log.warning("a connection from %s is refused: %s", peer.address, admission.reason)
+                log.warning("a connection from %s is rejected: %s", peer.address, admission.reason)
         return admission
 
     def on_connect(self, peer: Peer) -> None:

@@ -225,7 +225,7 @@ class DeviceController(Controller):
         else:
             self._state.warned.update(nodes)
             self.log.warning(
-                "a report of %s by %s is dropped: %s (more of this node are counted and said at DEBUG)",
+                "a report of %s by %s is dropped: %s (further ones of this node are counted and logged at DEBUG)",
                 *(device, ", ".join(nodes), why),
             )
         self._confirm(senders)
@@ -266,7 +266,7 @@ class DeviceController(Controller):
             self._confirm(self._state.status_queue.written(device, now))
         else:
             self._state.counts["writes failed"] += 1
-            self.log.warning("the status of device %s could not be written and is tried again: %s", device, error)
+            self.log.warning("the status of device %s could not be written, retrying: %s", device, error)
             self._state.status_queue.failed(device, now)
         self._write_next(device)
 

@@ -170,7 +170,7 @@ class DeviceTwin(Module):
 
     def _warn_malformed(self, fault: str) -> None:
         if fault:
-            self.log.warning("a message of the cloud about devices can not be read: %s", fault)
+            self.log.warning("a message of the cloud about devices is malformed and ignored: %s", fault)
 
     @on
     def on_device_changed(self, message: DeviceChanged) -> None:

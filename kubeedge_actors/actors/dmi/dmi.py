@@ -108,7 +108,7 @@ class Dmi(Module):
             try:
                 yield _mapper(row)
             except ValueError as error:
-                self.log.warning("mapper %s in the database can not be read: %s", row.get("name"), error)
+                self.log.warning("mapper %s in the database is malformed and ignored: %s", row.get("name"), error)
 
     def _stored(self, type: str) -> list[Json]:
         found = []
@@ -116,7 +116,7 @@ class Dmi(Module):
             try:
                 found.append(msgspec.json.decode(row.value, type=dict))
             except msgspec.MsgspecError as error:
-                self.log.warning("%s in the database can not be read: %s", row.key, error)
+                self.log.warning("%s in the database is malformed and ignored: %s", row.key, error)
         return found
 
     # --- from mappers -------------------------------------------------------------------------------------------------
@@ -195,12 +195,12 @@ class Dmi(Module):
         if isinstance(fault, MapperAway):
             pause = line.on_unreachable()
             if line.failures == 1:
-                self.log.warning("mapper %s does not answer and is tried again: %s", line.mapper.name, fault)
+                self.log.warning("mapper %s does not answer, retrying: %s", line.mapper.name, fault)
             self.after(pause, CallRetryDue(queue=line))
             return
         if fault is not None:
             verb, object = line.waiting[0]
-            self.log.warning("mapper %s refuses %s %s: %s", line.mapper.name, verb.value, id_of(object), fault)
+            self.log.warning("mapper %s has rejected %s %s: %s", line.mapper.name, verb.value, id_of(object), fault)
         if line.failures:
             self.log.warning("mapper %s answers again", line.mapper.name)
         line.call_done()

@@ -59,7 +59,7 @@ class CloudCoreAnnotator(Module):
             if message.tries_left > 1:
                 self.after(RETRY_SECONDS, AnnotateNode(message.node, message.tries_left - 1))
             else:
-                self.log.warning("that node %s is with this cloud can not be written down: %s", message.node, error)
+                self.log.warning("the annotation of node %s can not be written: %s", message.node, error)
 
     def _write(self, node: str) -> None:
         annotations = self._cluster.get(NODE_KIND, "", node)["metadata"].get("annotations") or {}

@@ -206,7 +206,7 @@ class EdgeController(Controller):
             self.log.debug("%s", sentence)
             return
         self._state.warned.add(node)
-        self.log.warning("%s (more refusals of this node are counted and said at DEBUG)", sentence)
+        self.log.warning("%s (further rejections of this node are counted and logged at DEBUG)", sentence)
 
     def _worker(self, request: LinkMessage) -> str:
         workers = self._lease_workers if isinstance(request, QueryLease | WriteLease) else self._workers

@@ -77,7 +77,7 @@ class UpstreamWorker(Module):
         elif (error := self._perform(asked)) is not None:
             self._keep(asked)
             self.after(self._delay(), RetryDue())
-            self.log.warning("%s; %s of %s is tried again", error, type(asked.request).__name__, asked.request.node)
+            self.log.warning("%s; %s of %s is retried", error, type(asked.request).__name__, asked.request.node)
 
     @on
     def on_retry_due(self, message: RetryDue) -> None:
@@ -117,7 +117,7 @@ class UpstreamWorker(Module):
         except (TypeError, ValueError, AttributeError, KeyError) as defect:
             # what a node said had a shape that nobody expected: its own mistake must not crash what works for others
             self._state.counts["malformed"] += 1
-            self.log.warning("%s of %s can not be understood: %r", type(request).__name__, request.node, defect)
+            self.log.warning("%s of %s is malformed and rejected: %r", type(request).__name__, request.node, defect)
             messages = [*error_responses(request, rejection(f"malformed: {defect}", 400, "BadRequest"))]
         for message in messages:
             self.publish(message)
@@ -159,7 +159,7 @@ class UpstreamWorker(Module):
 
     def _give_up(self, asked: UpstreamRequest) -> None:
         self._state.counts["given up"] += 1
-        self.log.warning("%s of %s was given up", type(asked.request).__name__, asked.request.node)
+        self.log.warning("%s of %s: timeout, no more retries", type(asked.request).__name__, asked.request.node)
         for message in error_responses(asked.request, Unreachable("the API server is away")):
             self.publish(message)
         nack(asked)

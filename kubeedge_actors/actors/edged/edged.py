@@ -230,7 +230,7 @@ class Edged(Module):
         try:
             changed = self._pods.add_or_update(pod, self.clock.now())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self.log.warning("a pod is left out, it is not what a pod should be: %s: %s", type(error).__name__, error)
+            self.log.warning("a malformed pod is ignored: %s: %s", type(error).__name__, error)
             return
         unused, who = unsupported_fields(changed[-1].view), changed[-1].view.name
         if unused and changed[-1].unsupported_unlogged:

@@ -113,11 +113,11 @@ class Outbox:
             self._outbox.apply([*rows, *reports], removed)
         except StoreError as error:
             if not self._refusing:
-                log.warning("what waits for the cloud can not be stored: %s", error)
+                log.warning("the outbox can not be stored: %s", error)
             self._refusing = True
             return False
         if self._refusing:
-            log.warning("what waits for the cloud can be stored again")
+            log.warning("the outbox can be stored again")
         self._refusing = False
         self._reports.saved()
         self._removals.clear()

@@ -55,7 +55,7 @@ class Tunnel:
                 self._begin(frame)
                 return
         except FrameError as error:
-            log.warning("from the cloud: %s", error)
+            log.warning("malformed frame of the cloud: %s", error)
             return
         if frame.kind is FrameType.CLOSE:
             self._reason = frame.data.decode("utf-8", "replace")

@@ -88,7 +88,7 @@ class Leadership(Module):
 
     def _failed(self, error: Exception) -> None:
         self._in_flight = False
-        self.log.warning("an attempt to lead was not answered: %s", error)
+        self.log.warning("an attempt to acquire the lease failed or timed out: %s", error)
 
     def _set(self, leading: bool) -> None:
         if leading and self._lost:

@@ -128,12 +128,12 @@ class MetaManager(Module):
     def _store_failed(self, error: StoreError) -> None:
         """The store refuses: said once, until it works again."""
         if not self._store_failing:
-            self.log.warning("what the cloud and this node say can not be stored, and comes again: %s", error)
+            self.log.warning("the database rejects writes, retrying: %s", error)
         self._store_failing = True
 
     def _store_ok(self) -> None:
         if self._store_failing:
-            self.log.warning("the database takes what is said again")
+            self.log.warning("the database accepts writes again")
         self._store_failing = False
 
     # --- what edged asks the cloud --------------------------------------------------------------------------------

@@ -147,9 +147,11 @@ class ObjectSyncWriter(Module):
                 self._write(write)
             except ClusterError as error:
                 if temporary(error):
-                    self.log.warning("what nodes have can not be written down at the moment: %s", error)
+                    self.log.warning("ObjectSyncs can not be written, retrying: %s", error)
                     break
-                self.log.warning("the record of %s %s on %s is not kept: %s", write.type, write.name, write.node, error)
+                self.log.warning(
+                    "the ObjectSync of %s %s on %s is rejected: %s", write.type, write.name, write.node, error
+                )
             done.append(write)
         return done
 

@@ -1,4 +1,4 @@
-"""SubjectAccessReviews, SelfSubjectRulesReview, SelfSubjectReview: answered and never stored."""
+"""SelfSubjectAccessReview, SelfSubjectRulesReview, SelfSubjectReview: answered and never stored."""
 
 from __future__ import annotations
 

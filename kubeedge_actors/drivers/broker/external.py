@@ -318,4 +318,4 @@ class ExternalBroker:
         elif kind == packets.SUBACK:
             self._usable()
             if packets.SUBACK_FAILURE in packets.read_suback(packet)[1]:
-                log.warning("the MQTT broker at %s refuses a subscription", self.address)
+                log.warning("the MQTT broker at %s has rejected a subscription", self.address)

@@ -196,7 +196,7 @@ class Informer:
             except ClusterError as error:
                 self._failed(error)
             except Exception:
-                log.exception("watch of %s: an answer could not be understood; listing again", self.kind.plural)
+                log.exception("watch of %s: malformed answer; listing again", self.kind.plural)
                 self._version = ""
                 self._failures += 1
             if self._failures:
@@ -211,7 +211,7 @@ class Informer:
             self._version = ""
             return
         self._failures += 1
-        log.log(self._level(error), "watch of %s: %s; trying again", self.kind.plural, error)
+        log.log(self._level(error), "watch of %s: %s; retrying", self.kind.plural, error)
         if not temporary(
             error
         ):  # else the history is still there, and a new list would be work for an API that has too much

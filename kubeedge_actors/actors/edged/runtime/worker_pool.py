@@ -51,7 +51,7 @@ class ThreadWorkerPool:
             try:
                 job()
             except Exception:
-                log.exception("a job failed")
+                log.exception("a job of a worker thread failed")
 
     def _next(self) -> Task | None:
         with self._condition:
