@@ -1,17 +1,17 @@
 """Every error class of the package, in one tree.
 
 KubeEdgeActorsError
-├── UsageError              what a person gave us is wrong; one plain sentence, exit status 2, no traceback
+├── UsageError              invalid input by a person; one plain sentence, exit status 2, no traceback
 ├── WireError               a frame or a path is not what KubeEdge's grammar allows
 │   ├── FrameError            not a JSON envelope
 │   └── ResourceError         not a resource path or topic
 ├── MailboxError            a message could not be taken or answered
-│   ├── MailboxFull           the overflow policy refused it
-│   ├── Stopped               the actor or its system takes no more messages
+│   ├── MailboxFull           the overflow policy rejected it
+│   ├── ActorStopped          the actor or its system takes no more messages
 │   ├── AskTimeout            no answer before the asker's deadline
 │   └── AnswerLost            the answer can no longer come: crash limit, dead letter, stop
 ├── RegistrationError       a module does not fit the others: double name, unknown group, bad handler
-└── DriverError             the outside world said no
+└── DriverError             something outside the process failed or refused
     ├── LinkError             the connection to the other hub
     │   └── CertificateError    bootstrap or verification failed
     ├── StoreError            the database

@@ -1,7 +1,7 @@
 """Runs the messages of one mailbox through its actor. The hot path of the whole system.
 
-An ordinary tell costs: take, hold, stamp, call, let go, count, and one look at `attention`, `revoked` and `waiting`
-each. Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
+An ordinary tell costs: take, hold, stamp, call, let go, count, and one check of `interrupt_requested`,
+`revoke_requested` and `blocked_producers` each. Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
 """
 
 from __future__ import annotations

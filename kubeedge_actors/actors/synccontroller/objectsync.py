@@ -95,7 +95,7 @@ class ObjectSyncStore:
         self._records.get(node, {}).pop(uid, None)
 
     def pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
-        """The object was pushed; `record.offered` is the version. `mine`: the node is connected here."""
+        """The object was pushed in version `record.pushed_version`. `mine`: the node is connected here."""
         if not mine and record.pushed_version == NO_VERSION and record.uid not in self._records.get(node, {}):
             return
         kept = self._record(node, record, now, CREATE_DELAY if mine else VERSION_DELAY)
@@ -116,7 +116,7 @@ class ObjectSyncStore:
             self._schedule(node, uid, now + CREATE_DELAY)
 
     def version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
-        """The node got `record.seen` as an answer."""
+        """The node got `record.returned_version` in a response."""
         mine = self._record(node, record, now)
         if newer(record.returned_version, mine.returned_version):
             mine.returned_version = record.returned_version

@@ -1,6 +1,6 @@
 """The certificates of an edge node: files, fetched from the cloud with a token, renewed before they expire.
 
-Fulfils `base.Credentials`. The work with HTTP and keys is done by a process of its own (drivers/bootstrap/client.py).
+Implements `CertificateSource` (drivers/link/base.py). The work with HTTP and keys is done by a process of its own (drivers/bootstrap/client.py).
 """
 
 from __future__ import annotations

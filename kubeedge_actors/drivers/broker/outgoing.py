@@ -1,9 +1,9 @@
 """Outgoing queue of one receiver: bounded, ordered, with MQTT's QoS 1 and 2 hand-shakes (4.3, 4.4). Pure.
 
-At most `window` publications are on their way at a time; the others wait here, at most `longest` of them with `bytes`
-of payload together; what does not fit is dropped and counted, the newest first. After a lost connection `resume` says
-again what was not acknowledged, in the first order. Nothing is repeated while a connection lasts: MQTT 3.1.1 forbids
-it.
+At most `max_inflight` publications are in flight at a time; the others wait here, at most `max_queued` of them with
+`max_queued_bytes` of payload together; what does not fit is dropped and counted, the newest first. After a lost
+connection `resume` resends what was not acknowledged, in the original order. Nothing is resent while a connection
+lasts: MQTT 3.1.1 forbids it.
 """
 
 from __future__ import annotations
