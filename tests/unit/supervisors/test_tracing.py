@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import NO_BACKOFF, MailboxSpec, Overflow
+from kubeedge_actors.supervisors import NO_BACKOFF, MailboxSpec, ManualClock, Overflow
+from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.tracing import Span, Tracer
 from kubeedge_actors.testing import Harness, crash_at, inline
 
@@ -173,3 +175,38 @@ def test_an_actor_that_comes_later_is_followed_too() -> None:
         harness.run()
         harness.tell("first", "hello")
         assert ("t1", "first", "second", "int", "handled") in watched.seen()
+
+
+class LateClock(ManualClock):
+    """A wall clock that is read later than the monotonic one, each time by another while."""
+
+    delays = 0.5, 0.0, 0.3, 0.0, 0.4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._delays = itertools.cycle(self.delays)
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead + next(self._delays)
+
+
+def sent_at(tracer: Tracer, hops: list[Span], moment: float) -> float:
+    envelope = Envelope("word", "me", moment, trace="t1")
+    tracer.handle("it", lambda _: (1, lambda: None), envelope)[1]()
+    return hops[-1].sent_at
+
+
+def test_hops_keep_their_order_whenever_the_clocks_are_read() -> None:
+    clock, hops = LateClock(), list[Span]()
+    tracer = Tracer(clock, hops.append, lambda *_: False, lambda _: ())
+    times = [sent_at(tracer, hops, moment) for moment in (0.001, 0.002, 0.003, 0.004)]
+    assert times == sorted(times)
+
+
+def test_a_wall_clock_that_is_set_is_followed() -> None:
+    clock, hops = LateClock(), list[Span]()
+    tracer = Tracer(clock, hops.append, lambda *_: False, lambda _: ())
+    before = sent_at(tracer, hops, 0.0)
+    clock.ahead = 3600.0
+    assert sent_at(tracer, hops, 0.0) - before == pytest.approx(3600, abs=1)
