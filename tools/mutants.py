@@ -55,7 +55,7 @@ AREAS = {
             "tests/unit/drivers/broker",
             "tests/contract/test_broker.py",
             "tests/contract/test_mqtt_conformance.py",
-            "tests/unit/test_mqtt_wiring.py",
+            "tests/unit/assembly/test_mqtt.py",
         ),
     ),
     "store": Area(
@@ -64,7 +64,7 @@ AREAS = {
             "tests/unit/drivers/store",
             "tests/contract/test_store.py",
             "tests/unit/drivers/store/test_dead_letters.py",
-            "tests/unit/test_dead_letter_store.py",
+            "tests/unit/deadletters/test_store.py",
         ),
     ),
 }

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from kubeedge_actors.assembly.ports import Chosen, chosen_by
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker.base import Broker, InboundMessage
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.ports import Chosen, chosen_by
 
 FILE = "mqtt.db"
 LOOPBACK = "127.0.0.1"

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubeedge_actors.control.traces import Traces
 from kubeedge_actors.control.views import dead_letter_view
-from kubeedge_actors.dead_letter_store import DurableDeadLetters, row_of
+from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.plugins import spec_of
 from kubeedge_actors.supervisors import ActorSystem, Crashed, Event

@@ -172,10 +172,3 @@ def _summary(spans: list[Span]) -> dict[str, Any]:
         "took": over - first.sent_at,
         "trouble": bad,
     }
-
-
-def span_view(span: Span) -> dict[str, Any]:
-    """A hop as the control socket tells it."""
-    words = {"trace": "id", "sender": "from", "recipient": "to", "sent_at": "told", "queue_seconds": "wait"}
-    words |= {"handling_seconds": "took", "message_ids": "names"}
-    return {words.get(name, name): value for name, value in asdict(span).items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kubeedge_actors import __version__
-from kubeedge_actors.options.paths import default_data_dir
+from kubeedge_actors.config import default_data_dir
 
 SCRIPT, MODULE = "kubeedge-actors", "python -m kubeedge_actors"
 """The program that pip installs, and the same without it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.dead_letter_types import renamed
+from kubeedge_actors.deadletters.renamed_types import renamed
 from kubeedge_actors.drivers.store.dead_letters import CAPACITY, DeadLetterDb, DeadLetterRow, DeadLetterWriter
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.supervisors import ActorSystem, DeadLetter, DeadLetters
