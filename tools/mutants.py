@@ -1,7 +1,7 @@
 """Make small mistakes in the code, one at a time, and see whether a test notices: what survives is a hole in the tests.
 
     python tools/mutants.py [--area supervisors ...] [--sample 40] [--seed 1] [--seconds 1800]
-    python tools/mutants.py --only kubeedge_actors/supervisors/watchdog.py:43
+    python tools/mutants.py --only kubeedge_actors/supervisors/cell/watchdog.py:43
 
 The tests of an area are run once to see which lines each of them reaches; then a sample of mutations, the same one for the same seed and
 code, is tried with the tests that reach the changed line. All happens in a copy of the tree. A kill counts when the test that failed

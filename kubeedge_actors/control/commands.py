@@ -13,7 +13,7 @@ from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.plugins import spec_of
 from kubeedge_actors.supervisors import ActorSystem, Crashed, Event
-from kubeedge_actors.supervisors.health import HUNG_SECONDS, HealthChecker
+from kubeedge_actors.supervisors.telemetry.health import HUNG_SECONDS, HealthChecker
 
 Json = dict[str, Any]
 ERRORS_KEPT = 10

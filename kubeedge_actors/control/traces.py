@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kubeedge_actors.supervisors import ActorSystem
-from kubeedge_actors.supervisors.tracing import Span, Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Span, Tracer
 
 KEPT = 1_000
 BELONGING = 10_000

@@ -8,7 +8,7 @@ from typing import Any
 from kubeedge_actors.deadletters.store import row_of
 from kubeedge_actors.drivers.store.dead_letters import DeadLetterRow
 from kubeedge_actors.supervisors import DeadLetter, Event
-from kubeedge_actors.supervisors.tracing import Span
+from kubeedge_actors.supervisors.telemetry.tracing import Span
 
 SHOWN = ("id", "recipient", "sender", "payload", "reason", "at", "deliveries", "error", "replayed")
 

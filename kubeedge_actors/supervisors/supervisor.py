@@ -7,9 +7,9 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from kubeedge_actors.supervisors import events
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell.cell import Cell
+from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.engines.base import System
-from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.specs import SupervisorSpec
 from kubeedge_actors.supervisors.strategy import Action, ExitReason, OneForOne, Restart, decide
 

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import Clock, ManualClock
 from kubeedge_actors.supervisors.engines.base import Runnable, would_deadlock_on_start
 from kubeedge_actors.supervisors.engines.timers import TimerQueue
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.mailbox import WaitResult
 from kubeedge_actors.supervisors.specs import ChildSpec
 

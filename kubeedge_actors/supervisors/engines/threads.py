@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, shorten
 from kubeedge_actors.supervisors.engines.actor_thread import ActorThread
@@ -18,7 +19,6 @@ from kubeedge_actors.supervisors.engines.base import Runnable, would_deadlock_on
 from kubeedge_actors.supervisors.engines.timers import TimerThread
 from kubeedge_actors.supervisors.engines.wait_graph import WaitForGraph
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.mailbox import WaitResult
 from kubeedge_actors.supervisors.specs import ChildSpec
 

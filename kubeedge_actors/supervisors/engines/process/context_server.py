@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout
-from kubeedge_actors.supervisors.context import LocalContext
+from kubeedge_actors.supervisors.cell.context import LocalContext
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.serialization import (

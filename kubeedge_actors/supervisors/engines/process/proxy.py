@@ -14,8 +14,9 @@ from typing import Any
 
 from kubeedge_actors.errors import ActorStopped, AnswerLost, RegistrationError
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
+from kubeedge_actors.supervisors.cell.context import LocalContext
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import SystemClock
-from kubeedge_actors.supervisors.context import LocalContext
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.channel import Channel, Frame
@@ -29,7 +30,6 @@ from kubeedge_actors.supervisors.engines.process.serialization import (
     load_error,
 )
 from kubeedge_actors.supervisors.future import LocalReplyTo
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.ref import Ref
 
 log = logging.getLogger(__name__)

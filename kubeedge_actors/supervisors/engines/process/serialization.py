@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Unhandled
+from kubeedge_actors.supervisors.cell.incarnation import summary_of
 from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, Reason, shorten
-from kubeedge_actors.supervisors.incarnation import summary_of
 from kubeedge_actors.supervisors.ref import Ref
 
 PROTOCOL = 5

@@ -12,21 +12,21 @@ from typing import Any, Protocol
 
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor
-from kubeedge_actors.supervisors.context import LocalContext
+from kubeedge_actors.supervisors.cell.context import LocalContext
+from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
+from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
+from kubeedge_actors.supervisors.cell.runner import Runner
+from kubeedge_actors.supervisors.cell.stats import Stats
+from kubeedge_actors.supervisors.cell.watchdog import HandlerWatchdog
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Engine, System
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalFuture
-from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation, message_type_name
-from kubeedge_actors.supervisors.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
 from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.ref import LocalRef, Ref
-from kubeedge_actors.supervisors.runner import Runner
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
-from kubeedge_actors.supervisors.stats import Stats
 from kubeedge_actors.supervisors.strategy import ExitReason
-from kubeedge_actors.supervisors.tracing import Tracer
-from kubeedge_actors.supervisors.watchdog import HandlerWatchdog
+from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 
 class Parent(Protocol):

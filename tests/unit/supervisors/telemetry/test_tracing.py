@@ -9,7 +9,7 @@ import pytest
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, MailboxSpec, Overflow
-from kubeedge_actors.supervisors.tracing import Span, Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Span, Tracer
 from kubeedge_actors.testing import Harness, crash_at, inline
 
 

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from kubeedge_actors.errors import ActorStopped, AnswerLost
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
+from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, Reason, shorten
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
 from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.specs import ChildSpec
-from kubeedge_actors.supervisors.stats import Stats
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import LocalTimer
 
