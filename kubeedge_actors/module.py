@@ -130,7 +130,7 @@ class Module(Actor):
         self.context.tell(to, message)
 
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
-        """Ask somebody; the promise's `get` waits, its `then` does not."""
+        """Ask somebody; the future's `get` waits, its `then` does not."""
         return self.context.ask(to, message, timeout)
 
     def publish(self, message: object) -> int:

@@ -229,10 +229,10 @@ class ActorSystem:
         self._stopped.complete(None)
 
     def _check_wiring(self) -> None:
-        known, self.wiring_warnings = self.wiring_warnings, self.registry.wiring_warnings()
-        for finding in self.wiring_warnings:
-            if finding not in known:
-                log.warning("%s", finding.text)
+        before, self.wiring_warnings = self.wiring_warnings, self.registry.wiring_warnings()
+        for warning in self.wiring_warnings:
+            if warning not in before:
+                log.warning("%s", warning.text)
 
     def _build(self, spec: SupervisorSpec, parent: Supervisor | None) -> Supervisor:
         supervisor = Supervisor(spec, parent, self)

@@ -64,7 +64,7 @@ class Cell:
         self.order: Order = StartOrder()
         self.incarnation: Incarnation | None = None
         self.worker: object = None
-        """Who gives it turns: only the holder of the present seat may."""
+        """Who gives it turns: only the present worker may."""
         self.stats = Stats()
         self.incarnations = 0
         self.handled_before = 0
@@ -104,7 +104,7 @@ class Cell:
 
     def stop(self, *, terminate: bool, deadline: float | None = None) -> None:
         """Stop after the message in hand. `terminate`: take no more messages, drain what is queued for `shutdown` seconds
-        (and not beyond `deadline`, monotonic), bury the rest. Ends in `parent.child_stopped`.
+        (and not beyond `deadline`, monotonic); the rest becomes dead letters. Ends in `parent.child_stopped`.
         """
         now = self.clock.monotonic()
         patience = self.spec.shutdown if deadline is None else min(self.spec.shutdown, max(0.0, deadline - now))
@@ -248,18 +248,18 @@ class Cell:
 
     def stop_completed(self) -> None:
         """The order to stop is carried out."""
-        left = len(self.mailbox.queue)
+        queued = len(self.mailbox.queue)
         if isinstance(self.order, StopOrder) and self.order.terminate:
             self.close()
         else:
             self._enter(State.STOPPED)
-        self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=left)
+        self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=queued)
         while self._when_stopped:
             self._when_stopped.popleft().complete(None)
         self.parent.child_stopped(self)
 
     def when_stopped(self) -> Future:
-        """A promise that is settled when the next order to stop is carried out."""
+        """A future that is completed when the next order to stop is carried out."""
         future = LocalFuture(self.engine, self.name, self.spec.shutdown)
         self._when_stopped.append(future)
         return future

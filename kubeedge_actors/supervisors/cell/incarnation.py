@@ -197,7 +197,7 @@ class Incarnation:
 
     def requeue(self, envelopes: Sequence[Envelope], summary: str, text: str) -> None:
         """Return what was in hand to the front of the mailbox; what crashed the actor too often becomes a dead letter."""
-        owner, back = self.owner, []
+        owner, redelivered = self.owner, []
         for envelope in envelopes:
             if (
                 len(envelopes) > 1
@@ -209,8 +209,8 @@ class Incarnation:
                 owner.to_dead_letters(envelope, Reason.CRASH_LIMIT, summary, text)
             else:
                 envelope.delivery = None if envelope.delivery is None else envelope.delivery.for_redelivery()
-                back.append(envelope)
-        owner.mailbox.requeue(back)
+                redelivered.append(envelope)
+        owner.mailbox.requeue(redelivered)
 
     # --- end ------------------------------------------------------------------------------------------------------
 

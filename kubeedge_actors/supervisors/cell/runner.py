@@ -52,7 +52,7 @@ class RunnerOwner(Protocol):
 
 
 class Runner:
-    """The message loop of one cell. Only the holder of the cell's present seat calls it; all state is the cell's."""
+    """The message loop of one cell. Only the cell's present worker calls it; all state is the cell's."""
 
     __slots__ = ("_cell", "_mailbox")
 

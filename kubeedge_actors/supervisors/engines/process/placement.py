@@ -16,7 +16,7 @@ from kubeedge_actors.supervisors.specs import ChildSpec
 
 
 class ProcessPlacement:
-    """Makes a stand-in for each actor; the launcher starts their processes."""
+    """Makes a proxy for each actor; the launcher starts their processes."""
 
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
@@ -34,7 +34,7 @@ class ProcessPlacement:
             ) from error
 
     def create_actor(self, cell: Runnable) -> Actor:
-        """The stand-in; the process starts with its `on_start`."""
+        """The proxy; the process starts with its `on_start`."""
         return WorkerProxy(cell, self.launcher)
 
     def kill(self, incarnation: Incarnation) -> None:
