@@ -234,8 +234,8 @@ def _how_to_reach(config: CloudConfig) -> str:
 
 
 def _how_to_advertise(names: Sequence[str]) -> str:
-    known = ", ".join(dict.fromkeys([*names, *ALWAYS]))
-    return f"its certificate is for {known}: nodes dial one of these, or start it with --advertise ADDRESS for another"
+    valid_names = ", ".join(dict.fromkeys([*names, *ALWAYS]))
+    return f"its certificate is for {valid_names}: nodes dial one of these, or start it with --advertise ADDRESS for another"
 
 
 def _without_streams(config: CloudConfig) -> str:
@@ -333,11 +333,11 @@ def _names(host: str) -> list[str]:
         return [host]
     own = socket.gethostname()
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
+        names = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
     except OSError:
-        found = set()  # a host name that resolves to nothing
-    found |= {own, *_routed()}
-    return sorted(found, key=lambda name: (name.startswith("127."), name))
+        names = set()  # a host name that resolves to nothing
+    names |= {own, *_routed()}
+    return sorted(names, key=lambda name: (name.startswith("127."), name))
 
 
 def _routed() -> list[str]:

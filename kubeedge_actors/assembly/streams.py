@@ -106,5 +106,5 @@ def kubelet_log_query(query: LogQuery) -> str:
         "tailLines": query.tail_lines,
         "limitBytes": query.limit_bytes,
     }
-    found = {name: "true" for name, value in flags.items() if value}
-    return urlencode(found | {name: value for name, value in numbers.items() if value is not None})
+    switched_on = {name: "true" for name, value in flags.items() if value}
+    return urlencode(switched_on | {name: value for name, value in numbers.items() if value is not None})

@@ -22,7 +22,8 @@ def event_view(event: Event) -> dict[str, Any]:
     """The fields of an event."""
     facts = {field.name: getattr(event, field.name) for field in fields(event)}
     return {
-        name: dead_letter_view(row_of(each)) if isinstance(each, DeadLetter) else each for name, each in facts.items()
+        name: dead_letter_view(row_of(value)) if isinstance(value, DeadLetter) else value
+        for name, value in facts.items()
     }
 
 

@@ -71,9 +71,9 @@ class DurableDeadLetters:
                 raise UsageError(f"there is no dead letter {number}")
             if row.replayed:
                 raise UsageError(f"the dead letter {number} was replayed before")
-            who = _put_back(row, message_of(row), system)
+            recipient = _put_back(row, message_of(row), system)
             self.file.mark(number, system.clock.now())
-            return who
+            return recipient
 
     def close(self) -> None:
         """Write what is left and end."""

@@ -174,7 +174,7 @@ def _pod_manifest(port: int) -> dict[str, Any]:
 
 def _ready(node: dict[str, Any] | None) -> bool:
     conditions = (node or {}).get("status", {}).get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def _phase(pod: dict[str, Any] | None) -> str:
@@ -182,7 +182,9 @@ def _phase(pod: dict[str, Any] | None) -> str:
 
 
 def _restarts(pod: dict[str, Any] | None) -> int:
-    return sum(one.get("restartCount", 0) for one in (pod or {}).get("status", {}).get("containerStatuses", ()))
+    return sum(
+        container.get("restartCount", 0) for container in (pod or {}).get("status", {}).get("containerStatuses", ())
+    )
 
 
 def _reported(stage: Stage) -> str:

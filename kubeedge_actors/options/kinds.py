@@ -35,9 +35,9 @@ class Kind:
         """The value as the program wants it; ValueError with the whole sentence when it does not fit."""
         if not self.many:
             return self._one(value)
-        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{shown(value)} is no list of texts")
-        return tuple(self._one(each) for each in value)
+        return tuple(self._one(item) for item in value)
 
     def _one(self, value: Any) -> Any:
         try:
