@@ -62,7 +62,7 @@ class Context(ABC):
 
     @abstractmethod
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
-        """Ask somebody: a promise whose `get` waits and whose `then` does not. An unknown name fails it at once."""
+        """Ask somebody: a future whose `get` waits and whose `then` does not. An unknown name fails it at once."""
 
     @abstractmethod
     def publish(self, message: object) -> int:

@@ -1,4 +1,4 @@
-"""Answers: the asker's side (Promise), the asked's side (Reply), and what the asker does with it (Continuation)."""
+"""Answers: the asker's side (Future), the responder's side (ReplyTo), and what the asker does with it (Continuation)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Otherwise = Callable[[Exception], object]
 
 
 class Asker(Protocol):
-    """An actor that waits for an answer, or is to give one: what a promise has to know of it."""
+    """An actor that waits for an answer, or is to give one: what a future has to know of it."""
 
     name: str
     mailbox: Mailbox
@@ -29,7 +29,7 @@ class Asker(Protocol):
 
 
 class Waiter(Protocol):
-    """Who can wait for a promise, and knows on whose behalf: the engine."""
+    """Who can wait for a future, and knows on whose behalf: the engine."""
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
     def wait(self, future: LocalFuture, timeout: float) -> None: ...
@@ -67,12 +67,12 @@ class Future(ABC):
 
 
 class LocalFuture(Future):
-    """A promise that is settled in this process. `responder_cell`: the actor that was asked, if it is one."""
+    """A future that is completed in this process. `responder_cell`: the actor that was asked, if it is one."""
 
     __slots__ = ("_callbacks", "_engine", "_outcomes", "responder_cell")
 
-    def __init__(self, engine: Waiter, asked: str, timeout: float, responder_cell: Asker | None = None) -> None:
-        super().__init__(asked, timeout)
+    def __init__(self, engine: Waiter, responder: str, timeout: float, responder_cell: Asker | None = None) -> None:
+        super().__init__(responder, timeout)
         self._engine = engine
         # the first outcome counts: list.append is atomic, so nobody needs a lock to be the first
         self._outcomes: list[tuple[object, Exception | None]] = []
@@ -178,7 +178,7 @@ class ReplyTo(ABC):
 
 
 class LocalReplyTo(ReplyTo):
-    """Settles a promise of this process, and hangs on the envelope of the ask; None for a tell.
+    """Completes a future of this process, and hangs on the envelope of the ask; None for a tell.
 
     `later`: the handler has taken it over, so what it returns is not the answer.
     """
@@ -231,10 +231,10 @@ class LocalReplyTo(ReplyTo):
 class Continuation:
     """A function to run in the asker's turn when the answer is there, for the incarnation that asked."""
 
-    __slots__ = ("_asker", "_failed", "_fn", "_promise")
+    __slots__ = ("_asker", "_failed", "_fn", "_future")
 
     def __init__(self, future: LocalFuture, asker: object, fn: Then, failed: Otherwise | None) -> None:
-        self._promise, self._asker, self._fn, self._failed = future, asker, fn, failed
+        self._future, self._asker, self._fn, self._failed = future, asker, fn, failed
 
     def is_cancelled(self, incarnation: object) -> bool:
         """True for another incarnation than the asker: the function closes over the old instance."""
@@ -242,7 +242,7 @@ class Continuation:
 
     def handle(self, receive: Receive, message: object) -> object:
         """Run the function."""
-        return self._promise.conclude(self._fn, self._failed)
+        return self._future.conclude(self._fn, self._failed)
 
     def complete(self, result: object) -> None:
         """Nobody waits for what the function returns."""

@@ -24,7 +24,7 @@ class Ref(ABC):
 
     @abstractmethod
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """Put a message in and get a promise of the answer, to be waited for at most `timeout` seconds."""
+        """Put a message in and get a future of the answer, to be waited for at most `timeout` seconds."""
 
     @abstractmethod
     def offer(self, message: object, sender: str = "") -> bool:
@@ -55,7 +55,7 @@ class LocalRef(Ref):
             mailbox.enqueue(Envelope(message, sender, mailbox.now()))
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """Append it with a Reply that settles the promise."""
+        """Append it with a ReplyTo that completes the future."""
         future = self._new_future(timeout)
         mailbox = self._mailbox
         envelope = Envelope(message, sender, mailbox.now(), LocalReplyTo(future))

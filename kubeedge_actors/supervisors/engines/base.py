@@ -1,6 +1,6 @@
 """What an engine promises, and what it has to know of the actors and of the system that it runs.
 
-Four protocols, each for one user: `Dispatcher` runs cells, `Scheduler` keeps timers, `Waiting` is for promises and full
+Four protocols, each for one user: `Dispatcher` runs cells, `Scheduler` keeps timers, `Waiting` is for futures and full
 mailboxes, `Placement` says where the instances live. An `Engine` is all of them.
 """
 
@@ -13,18 +13,18 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
+from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, State
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.incarnation import Incarnation
-from kubeedge_actors.supervisors.lifecycle import ACTIVE_STATES, State
 from kubeedge_actors.supervisors.mailbox import Mailbox, WaitResult
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry
 from kubeedge_actors.supervisors.specs import ChildSpec
-from kubeedge_actors.supervisors.tracing import Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 
 class System(Protocol):
@@ -85,10 +85,10 @@ class Scheduler(Protocol):
 
 
 class Dispatcher(Protocol):
-    """Runs cells: one whose mailbox calls `wake` gets `run` soon after, never twice at once with the same seat."""
+    """Runs cells: one whose mailbox calls `wake` gets `run` soon after, never twice at once with the same worker."""
 
     def attach(self, cell: Runnable) -> None:
-        """Give the cell a new seat and its mailbox a `wake`: it gets turns. Who held an earlier seat gets no more."""
+        """Give the cell a new worker and its mailbox a `wake`: it gets turns. An earlier worker gets no more."""
 
     def detach(self, cell: Runnable) -> None:
         """The cell needs no more turns."""
@@ -107,7 +107,7 @@ class Waiting(Protocol):
     """Makes whoever runs here wait, without waiting for ever for itself."""
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Return when the promise is settled or the time is over."""
+        """Return when the future is done or the time is over."""
 
     def await_room(self, cell: Runnable) -> WaitResult:
         """Wait until the cell's mailbox may have room, unless that would be for ever."""

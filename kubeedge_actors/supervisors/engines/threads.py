@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, shorten
 from kubeedge_actors.supervisors.engines.actor_thread import ActorThread
@@ -18,7 +19,6 @@ from kubeedge_actors.supervisors.engines.base import Runnable, would_deadlock_on
 from kubeedge_actors.supervisors.engines.timers import TimerThread
 from kubeedge_actors.supervisors.engines.wait_graph import WaitForGraph
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.mailbox import WaitResult
 from kubeedge_actors.supervisors.specs import ChildSpec
 
@@ -47,7 +47,7 @@ class ThreadsEngine:
         self._convention, self._serializer = convention, serializer
         self._processes: ProcessPlacement | None = None
         self.threads_by_ident: dict[int, ActorThread] = {}
-        """The seat of each of our threads, by its identifier."""
+        """The worker of each of our threads, by its identifier."""
         self._launcher_lock = threading.Lock()
         self._threads: list[ActorThread] = []
         self._timers = TimerThread()
@@ -81,7 +81,7 @@ class ThreadsEngine:
             processes.check(spec)
 
     def create_actor(self, cell: Runnable) -> Actor:
-        """The instance itself, or its stand-in."""
+        """The instance itself, or the proxy of its process."""
         processes = self._processes_of(cell.spec)
         return cell.spec.factory() if processes is None else processes.create_actor(cell)
 
@@ -98,7 +98,7 @@ class ThreadsEngine:
     def attach(self, cell: Runnable) -> None:
         """Start a thread for the cell."""
         worker = ActorThread(cell, self.threads_by_ident)
-        self._threads = [each for each in self._threads if each.thread.is_alive()] + [worker]
+        self._threads = [thread for thread in self._threads if thread.thread.is_alive()] + [worker]
         cell.worker = worker
         cell.mailbox.wake = worker.wake
         worker.start_thread()
@@ -115,7 +115,7 @@ class ThreadsEngine:
         return lambda: self._timers.cancel(entry)
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Block this thread until the promise is settled, at most `timeout` seconds."""
+        """Block this thread until the future is done, at most `timeout` seconds."""
         gate = threading.Lock()
         gate.acquire()
         wake = gate.release
@@ -176,7 +176,7 @@ class ProcessEngine(ThreadsEngine):
     """A process per actor, here or on another host: mailboxes, supervision and timers stay here, on a thread for each
     actor; the actors live elsewhere unless their spec says `isolation="thread"`.
 
-    `convention`: where hosts elsewhere reach this machine. `carrier`: how messages are carried (default: pickled).
+    `convention`: where hosts elsewhere reach this machine. `carrier`: how messages are serialized (default: pickled).
     """
 
     isolation = "process"

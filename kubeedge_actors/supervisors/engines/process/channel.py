@@ -1,4 +1,4 @@
-"""The connection between a stand-in and its actor's process: whole frames, in order, and word of its end at once."""
+"""The connection between a proxy and its actor's process: whole frames, in order, and word of its end at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Channel:
 
 
 def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
-    """The new process's side: connect, prove that one knows the key of the ticket, and that the other side does."""
+    """The new process's side: connect, prove that one knows the key of the session, and that the other side does."""
     sock = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
     sock.settimeout(10.0)
     sock.connect(address)
@@ -77,7 +77,7 @@ def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
 
 
 def accept(sock: socket.socket, keys: Callable[[bytes], bytes | None]) -> tuple[bytes, Channel] | None:
-    """The waiting side: the ticket and the line of a process that knows its key; None for anybody else."""
+    """The waiting side: the session id and the channel of a process that knows its key; None for anybody else."""
     sock.settimeout(5.0)
     hello = exactly(sock, SESSION_ID + NONCE)
     session_id, theirs = hello[:SESSION_ID], hello[SESSION_ID:]

@@ -8,15 +8,15 @@ from typing import Any
 from kubeedge_actors.errors import RegistrationError
 from kubeedge_actors.installing import install_hint
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 from kubeedge_actors.supervisors.engines.process.proxy import WorkerProxy
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.specs import ChildSpec
 
 
 class ProcessPlacement:
-    """Makes a stand-in for each actor; the launcher starts their processes."""
+    """Makes a proxy for each actor; the launcher starts their processes."""
 
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
@@ -34,7 +34,7 @@ class ProcessPlacement:
             ) from error
 
     def create_actor(self, cell: Runnable) -> Actor:
-        """The stand-in; the process starts with its `on_start`."""
+        """The proxy; the process starts with its `on_start`."""
         return WorkerProxy(cell, self.launcher)
 
     def kill(self, incarnation: Incarnation) -> None:

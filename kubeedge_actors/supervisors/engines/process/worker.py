@@ -1,4 +1,4 @@
-"""The far side of the line: the process in which the actor itself lives, and does what its stand-in says."""
+"""The worker process: the actor itself lives here, and does what its proxy says."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from kubeedge_actors.supervisors.ref import Ref
 
 
 def worker_main(address: Any, session_id: str, key: str, path: list[str], name: str) -> None:
-    """Call home, serve one actor, and end the process when the line ends, whatever the actor is doing then."""
-    sys.path += [each for each in path if each not in sys.path]
+    """Connect, serve one actor, and end the process when the channel ends, whatever the actor is doing then."""
+    sys.path += [entry for entry in path if entry not in sys.path]
     with open("/proc/self/comm", "w", encoding="ascii", errors="replace") as comm:
         comm.write(name[:15])  # what `ps` and `top` call it
     try:
@@ -62,15 +62,15 @@ class ActorWorker:
         self.current_messages: list[object] = []
 
     def run(self) -> None:
-        """Do what the stand-in says until it says stop."""
+        """Do what the proxy says until it says stop."""
         self._handler = threading.get_ident()
         self._channel.send("hello", os.getpid(), socket.gethostname())
         threading.Thread(target=self._read, name="line", daemon=True).start()
         while True:
-            kind, *rest = self._inbox.get()
+            kind, *details = self._inbox.get()
             try:
-                outcome = getattr(self, f"_on_{kind}")(*rest)
-            except BaseException as error:  # noqa: BLE001 - the stand-in raises it again, and its cell contains it
+                outcome = getattr(self, f"_on_{kind}")(*details)
+            except BaseException as error:  # noqa: BLE001 - the proxy raises it again, and its cell contains it
                 outcome = ("failed", dump_error(error, self._serializer), isinstance(error, Unhandled))
             self.current_messages = []
             self._send(*outcome)
@@ -79,7 +79,7 @@ class ActorWorker:
 
     def _read(self) -> None:
         self._channel.receive_all(self._take)
-        os._exit(0)  # the stand-in has gone, and this process is of no use to anybody else
+        os._exit(0)  # the proxy has gone, and this process is of no use to anybody else
 
     def _take(self, frame: Frame) -> None:
         if frame[0] == "result":
@@ -96,18 +96,18 @@ class ActorWorker:
             self._channel.send("release", *self._released.popleft())
         self._channel.send(*frame)
 
-    # --- what the stand-in says -----------------------------------------------------------------------------------
+    # --- what the proxy says -------------------------------------------------------------------------------------------
 
     def _on_start(self, carrier: bytes, factory: bytes, name: str, by_hand: bool, logger: str, level: int) -> Frame:
         self._serializer = pickle.loads(carrier)
         self._log_to_runtime(level)
-        made = self._serializer.loads(factory, self)()
-        made.context = RemoteContext(
+        actor = self._serializer.loads(factory, self)()
+        actor.context = RemoteContext(
             self, name, RemoteClock(self) if by_hand else SystemClock(), logging.getLogger(logger)
         )
-        self._actor = made
-        made.on_start()
-        return "done", type(made).max_batch is Actor.max_batch
+        self._actor = actor
+        actor.on_start()
+        return "done", type(actor).max_batch is Actor.max_batch
 
     def _log_to_runtime(self, level: int) -> None:
         # Thespian puts loggers of its own in place of these, and sends what they log to a process of its own
@@ -115,7 +115,7 @@ class ActorWorker:
         logging.Logger.manager = logging.Manager(logging.root)
         logging.root.addHandler(RemoteLogHandler(self))
 
-    def _on_handle(self, wanted: bool, blob: bytes) -> Frame:
+    def _on_handle(self, answer_wanted: bool, blob: bytes) -> Frame:
         try:
             message = self._serializer.loads(blob, self)
         except Exception as error:  # noqa: BLE001 - a class that is not there, or anything its code raises
@@ -123,7 +123,7 @@ class ActorWorker:
         self.current_messages = [message]
         assert self._actor is not None
         result = self._actor.receive(message)
-        return ("done", self._serialized(result)) if wanted else ("done", None)
+        return ("done", self._serialized(result)) if answer_wanted else ("done", None)
 
     def _on_batch(self, blobs: list[bytes]) -> Frame:
         messages: list[object] = []
@@ -140,7 +140,7 @@ class ActorWorker:
         self.current_messages = messages
         assert self._actor is not None
         answers = self._actor.receive_batch(messages)
-        return "done", None if answers is None else [self._serialized(each) for each in answers]
+        return "done", None if answers is None else [self._serialized(answer) for answer in answers]
 
     def _on_size(self, blob: bytes) -> Frame:
         assert self._actor is not None
@@ -229,7 +229,7 @@ class ActorWorker:
         """Have it logged on the other side."""
         try:
             self._send("log", name, level, text)
-        except KubeEdgeActorsError:  # the line has ended, and so will this process
+        except KubeEdgeActorsError:  # the channel has ended, and so will this process
             return
 
 

@@ -37,16 +37,16 @@ class RemoteContext(Context):
 
     __slots__ = ("_worker",)
 
-    def __init__(self, far: RuntimeChannel, name: str, clock: Clock, log: logging.Logger) -> None:
-        super().__init__(name, RemoteRef(far, name), clock, log)
-        self._worker = far
+    def __init__(self, worker: RuntimeChannel, name: str, clock: Clock, log: logging.Logger) -> None:
+        super().__init__(name, RemoteRef(worker, name), clock, log)
+        self._worker = worker
 
     def tell(self, to: str | Ref, message: object) -> None:
         """Tell somebody; a message that can not be carried is a dead letter."""
         self._worker.say("tell", _name_of(to), message=message)
 
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
-        """Ask somebody; a message that can not be carried fails the promise."""
+        """Ask somebody; a message that can not be serialized fails the future."""
         return RemoteFuture(self._worker, "ask", _name_of(to), message, timeout)
 
     def publish(self, message: object) -> int:
@@ -55,8 +55,8 @@ class RemoteContext(Context):
 
     def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message in hand."""
-        held = self._worker.current_messages
-        index = next((at for at, each in enumerate(held) if message is None or each is message), None)
+        messages = self._worker.current_messages
+        index = next((number for number, current in enumerate(messages) if message is None or current is message), None)
         if index is None:
             raise LookupError("reply_later is for a message that is in hand")
         return RemoteReplyTo(self._worker, self._worker.call("reply_later", index))
@@ -83,16 +83,16 @@ class RemoteRef(Ref):
 
     __slots__ = ("_worker",)
 
-    def __init__(self, far: RuntimeChannel, name: str) -> None:
+    def __init__(self, worker: RuntimeChannel, name: str) -> None:
         super().__init__(name)
-        self._worker = far
+        self._worker = worker
 
     def tell(self, message: object, sender: str = "") -> None:
         """Put a message into the mailbox."""
         self._worker.say("ref_tell", self.name, sender, message=message)
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """Put a message in and get a promise of the answer."""
+        """Put a message in and get a future of the answer."""
         return RemoteFuture(self._worker, "ref_ask", self.name, message, timeout)
 
     def offer(self, message: object, sender: str = "") -> bool:
@@ -101,15 +101,15 @@ class RemoteRef(Ref):
 
 
 class RemoteFuture(Future):
-    """A promise that is kept on the other side; this one knows its number."""
+    """A future that is kept on the other side; this one knows its number."""
 
     __slots__ = ("_lost", "_number", "_worker")
 
-    def __init__(self, far: RuntimeChannel, method: str, to: str, message: object, timeout: float) -> None:
+    def __init__(self, worker: RuntimeChannel, method: str, to: str, message: object, timeout: float) -> None:
         super().__init__(to, timeout)
-        self._worker = far
-        self._number = far.number()
-        self._lost = far.say(method, self._number, to, timeout, message=message) is False
+        self._worker = worker
+        self._number = worker.number()
+        self._lost = worker.say(method, self._number, to, timeout, message=message) is False
 
     @property
     def done(self) -> bool:
@@ -132,7 +132,7 @@ class RemoteFuture(Future):
 
     def __del__(self) -> None:
         if not self._lost:
-            self._worker.release("promise", self._number)
+            self._worker.release("future", self._number)
 
 
 class RemoteReplyTo(ReplyTo):
@@ -140,8 +140,8 @@ class RemoteReplyTo(ReplyTo):
 
     __slots__ = ("__weakref__", "_number", "_worker")
 
-    def __init__(self, far: RuntimeChannel, number: int) -> None:
-        self._worker, self._number = far, number
+    def __init__(self, worker: RuntimeChannel, number: int) -> None:
+        self._worker, self._number = worker, number
 
     def send(self, value: object = None) -> bool:
         """Answer."""
@@ -160,9 +160,9 @@ class RemoteTimer(Timer):
 
     __slots__ = ("_number", "_worker")
 
-    def __init__(self, far: RuntimeChannel, number: int | None) -> None:
+    def __init__(self, worker: RuntimeChannel, number: int | None) -> None:
         super().__init__(cancelled=number is None)
-        self._worker, self._number = far, number
+        self._worker, self._number = worker, number
 
     def cancel(self) -> None:
         """Not again."""
@@ -174,8 +174,8 @@ class RemoteTimer(Timer):
 class RemoteClock:
     """The runtime's clock, asked each time: for one that is moved by hand."""
 
-    def __init__(self, far: RuntimeChannel) -> None:
-        self._worker = far
+    def __init__(self, worker: RuntimeChannel) -> None:
+        self._worker = worker
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -189,9 +189,9 @@ class RemoteClock:
 class RemoteLogHandler(logging.Handler):
     """Sends what is logged to the runtime's process, where it is one log."""
 
-    def __init__(self, far: RuntimeChannel) -> None:
+    def __init__(self, worker: RuntimeChannel) -> None:
         super().__init__()
-        self._worker = far
+        self._worker = worker
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send it, formatted."""

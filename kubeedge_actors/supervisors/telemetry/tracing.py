@@ -19,8 +19,9 @@ from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalReplyTo
 
 Complete = Callable[[], object]
+
 CLOCK_SET = 1.0
-"""Seconds by which the wall clock has to go wrong to have been set: less is what comes between two readings."""
+"""Seconds by which the wall clock has to differ to count as set: less may be a thread that had to wait between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ class Tracer:
         self._message_ids = message_ids
         self._prefix = prefix
         self._numbers = itertools.count(1)
-        self._wall_offset = clock.now() - clock.monotonic()
         self._here = threading.local()
+        self._epoch = clock.now() - clock.monotonic()
 
     def tag(self, recipient: str, envelope: Envelope) -> None:
         """Give an envelope its trace id: that of the message in hand, or a new one; none when nobody wants it."""
@@ -117,7 +118,7 @@ class Tracer:
             sender=envelope.sender,
             recipient=name,
             type=_type(envelope.message),
-            sent_at=self._epoch(envelope.at),
+            sent_at=self._wall_time(envelope.at),
             queue_seconds=max(0.0, began - envelope.at),
             handling_seconds=now - began if spent is None else spent,
             delivery=envelope.failed_deliveries + 1,
@@ -125,14 +126,12 @@ class Tracer:
         )
         self._report(span)
 
-    def _epoch(self, at: float) -> float:
-        """Epoch seconds of a moment of the monotonic clock, by one offset for all: two readings of the clocks are never exactly as far
-        apart, and hops would be told in another order than they had. The offset is taken anew when the wall clock was set.
-        """
-        offset = self._clock.now() - self._clock.monotonic()
-        if abs(offset - self._wall_offset) > CLOCK_SET:
-            self._wall_offset = offset
-        return self._wall_offset + at
+    def _wall_time(self, at: float) -> float:
+        """Epoch seconds of a moment of the monotonic clock: of two moments the earlier one is the lower number."""
+        epoch = self._clock.now() - self._clock.monotonic()
+        if abs(epoch - self._epoch) > CLOCK_SET:
+            self._epoch = epoch
+        return self._epoch + at
 
     def dead_lettered(
         self, recipient: str, message: object, reason: Reason, sender: str, failed_deliveries: int, trace: str
@@ -141,7 +140,7 @@ class Tracer:
         trace = trace or self._current()
         if trace:
             outcome = f"dead letter: {reason.value}"
-            names, now = self._message_ids(message), self._epoch(self._clock.monotonic())
+            names, now = self._message_ids(message), self._clock.now()
             self._report(
                 Span(trace, names, sender, recipient, _type(message), now, 0.0, 0.0, failed_deliveries, outcome)
             )

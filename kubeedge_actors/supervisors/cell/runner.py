@@ -13,15 +13,15 @@ from functools import partial
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors import events
+from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
+from kubeedge_actors.supervisors.cell.lifecycle import Order, State, StopOrder
+from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
-from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation, message_type_name
-from kubeedge_actors.supervisors.lifecycle import Order, State, StopOrder
 from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.specs import ChildSpec
-from kubeedge_actors.supervisors.stats import Stats
-from kubeedge_actors.supervisors.tracing import Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class RunnerOwner(Protocol):
 
 
 class Runner:
-    """The message loop of one cell. Only the holder of the cell's present seat calls it; all state is the cell's."""
+    """The message loop of one cell. Only the cell's present worker calls it; all state is the cell's."""
 
     __slots__ = ("_cell", "_mailbox")
 
