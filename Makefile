@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench clean FORCE .about-run
 .NOTPARALLEL:
+# Tests start hundreds of processes: without bytecode each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An environment that another Python has made is made anew.
 MADE_BY := $(shell sed -n 's/^version *= *\([0-9]*\.[0-9]*\).*/\1/p' $(VENV)/pyvenv.cfg 2>/dev/null)
@@ -40,17 +42,18 @@ about-test:
 about-fast:
 	@echo "The tests without processes and Docker: about a minute on two quiet cores (the set-up not counted)."
 
-check: $(VENV)/.dev  ## lint, format, types, import contracts (half a minute of CPU at first, two seconds when little has changed)
+check: $(VENV)/.dev  ## lint, format, types, import contracts, limits of the structure (half a minute of CPU at first, four seconds when little has changed)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/house.py --check
 
 format: $(VENV)/.dev  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-house: $(VENV)/.dev  ## the structure in figures: layers, files, lines, cycles, repeats
+house: $(VENV)/.dev  ## the structure in figures: layers, files, lines, cycles, repeats, and what is over its limit
 	$(BIN)/python tools/house.py
 
 coverage: $(VENV)/.dev  ## run all tests (or TESTS=...) and show what they do not reach, processes that they start included

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.demo_stage import end, first_line, free_ports
+from kubeedge_actors.demo.stage import end, first_line, free_ports
 
 PATIENCE = 60.0
 TICK = os.sysconf("SC_CLK_TCK")

@@ -22,7 +22,7 @@ from typing import Any
 from _processes import Process
 from _rows import Row, show
 
-from kubeedge_actors.demo_stage import free_ports
+from kubeedge_actors.demo.stage import free_ports
 from kubeedge_actors.drivers.store.base import DesiredRow, DeviceRow, MetaRow, TwinChanges, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 

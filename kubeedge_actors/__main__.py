@@ -11,7 +11,7 @@ from pathlib import Path
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.parsers import SCRIPT, called, main_parser, parser
 
-PACKAGES = ("control", "dashboard")
+PACKAGES = ("control", "dashboard", "deadletters", "demo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

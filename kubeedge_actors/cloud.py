@@ -22,7 +22,6 @@ except ModuleNotFoundError as missing:
     # installed without the extra; under `python -m` nobody else could say it in a sentence
     print(f"cloud: it needs the library {missing.name}: {install_hint('cloud')}", file=sys.stderr)
     sys.exit(2)
-from kubeedge_actors import admin
 from kubeedge_actors.actors.cloudhub.credential_rotation import CredentialRotator
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
@@ -35,12 +34,16 @@ from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
+from kubeedge_actors.assembly import admin
+from kubeedge_actors.assembly.datadir import DataDir
+from kubeedge_actors.assembly.ports import Chosen, chosen_by
 from kubeedge_actors.assembly.prerequisites import prepare
+from kubeedge_actors.assembly.readiness import not_started
 from kubeedge_actors.assembly.streams import cloud_streams, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
-from kubeedge_actors.datadir import DataDir
-from kubeedge_actors.dead_letter_store import FILE as LETTERS
-from kubeedge_actors.dead_letter_store import DurableDeadLetters
+from kubeedge_actors.control.process_info import ProcessInfo
+from kubeedge_actors.deadletters.store import FILE as LETTERS
+from kubeedge_actors.deadletters.store import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
@@ -55,11 +58,8 @@ from kubeedge_actors.drivers.pki.pem import write_atomically
 from kubeedge_actors.entrypoint import Shutdown, hint, log_to_stderr, ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.options.cloud import CLOUD
-from kubeedge_actors.options.reading import cloud_config
+from kubeedge_actors.options.reading import read_config
 from kubeedge_actors.plugins import plugin_specs
-from kubeedge_actors.ports import Chosen, chosen_by
-from kubeedge_actors.process_info import ProcessInfo
-from kubeedge_actors.readiness import not_started
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import constants
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def body(shutdown: Shutdown) -> None:
         given = CLOUD.given(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = cloud_config(options.config, given)
+        config = read_config(CloudConfig, options.config, given)
         log_to_stderr(config.log_level)
         serve(config, shutdown)
 
@@ -234,8 +234,8 @@ def _how_to_reach(config: CloudConfig) -> str:
 
 
 def _how_to_advertise(names: Sequence[str]) -> str:
-    known = ", ".join(dict.fromkeys([*names, *ALWAYS]))
-    return f"its certificate is for {known}: nodes dial one of these, or start it with --advertise ADDRESS for another"
+    valid_names = ", ".join(dict.fromkeys([*names, *ALWAYS]))
+    return f"its certificate is for {valid_names}: nodes dial one of these, or start it with --advertise ADDRESS for another"
 
 
 def _without_streams(config: CloudConfig) -> str:
@@ -333,11 +333,11 @@ def _names(host: str) -> list[str]:
         return [host]
     own = socket.gethostname()
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
+        names = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
     except OSError:
-        found = set()  # a host name that resolves to nothing
-    found |= {own, *_routed()}
-    return sorted(found, key=lambda name: (name.startswith("127."), name))
+        names = set()  # a host name that resolves to nothing
+    names |= {own, *_routed()}
+    return sorted(names, key=lambda name: (name.startswith("127."), name))
 
 
 def _routed() -> list[str]:

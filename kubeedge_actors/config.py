@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kubeedge_actors.options.paths import default_data_dir
 from kubeedge_actors.wire.constants import DEFAULT_PROJECT
 
 HUB_PORT, HTTPS_PORT, API_PORT, MQTT_PORT = 10000, 10002, 6443, 1883
@@ -19,6 +19,14 @@ SERVICE_PORT = 9060
 METRICS_HOST = "127.0.0.1"
 DMI_SOCKET = "dmi.sock"
 """The socket that device mappers call; in the data directory unless it is a path."""
+
+
+def default_data_dir(side: str) -> Path:
+    """Where `side` (cloud or edge) keeps its state when no --data-dir is given."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/kubeedge-actors") / side
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "kubeedge-actors" / side
 
 
 @dataclass(frozen=True, slots=True)

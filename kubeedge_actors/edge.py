@@ -16,9 +16,10 @@ from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
     parser("edge").parse_args()  # ends here for --help, before any library is needed
-from kubeedge_actors import admin
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
+from kubeedge_actors.assembly import admin
+from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
     container_runtime,
     device_mappers,
@@ -29,10 +30,11 @@ from kubeedge_actors.assembly.edge import (
     tree,
 )
 from kubeedge_actors.assembly.mqtt import serving
+from kubeedge_actors.assembly.readiness import Deadline, addresses, not_started, with_trouble
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.datadir import DataDir
-from kubeedge_actors.dead_letter_store import FILE as LETTERS
-from kubeedge_actors.dead_letter_store import DurableDeadLetters
+from kubeedge_actors.control.process_info import ProcessInfo
+from kubeedge_actors.deadletters.store import FILE as LETTERS
+from kubeedge_actors.deadletters.store import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.import_certificates import import_certificates
 from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.link.base import CertificateSource
@@ -44,10 +46,8 @@ from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, ready, run, shut
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import NAME
-from kubeedge_actors.options.reading import edge_config
+from kubeedge_actors.options.reading import read_config
 from kubeedge_actors.plugins import plugin_specs
-from kubeedge_actors.process_info import ProcessInfo
-from kubeedge_actors.readiness import Deadline, addresses, not_started, with_trouble
 from kubeedge_actors.supervisors import ActorSystem, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def body(shutdown: Shutdown) -> None:
         given = EDGE.given(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = checked(edge_config(options.config, given))
+        config = checked(read_config(EdgeConfig, options.config, given))
         log_to_stderr(config.log_level)
         serve(config if options.cloud else without_cloud_if_unjoinable(config), shutdown)
 

@@ -1,4 +1,4 @@
-"""What the two long-running commands share: data directory, logging, signals, the ready line and the exit status."""
+"""What all commands share: logging, signals, the ready line and the exit status."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ def install_hint(extra: str) -> str:
     url = str(origin.get("url", ""))
     if not url.startswith("file://"):
         return f"pip install '.[{extra}]' in the folder of the project"
-    words, wanted = [sys.executable, "-m", "pip", "install"], f"{NAME}[{extra}] @ {url}"
+    words, requirement = [sys.executable, "-m", "pip", "install"], f"{NAME}[{extra}] @ {url}"
     if "editable" in str(origin.get("dir_info", "")):
-        words, wanted = [*words, "-e"], f"{url.removeprefix('file://')}[{extra}]"
-    return shlex.join([*words, wanted])
+        words, requirement = [*words, "-e"], f"{url.removeprefix('file://')}[{extra}]"
+    return shlex.join([*words, requirement])
 
 
 def _origin() -> dict[str, object]:
@@ -32,5 +32,5 @@ def _origin() -> dict[str, object]:
         record = distribution(NAME).read_text("direct_url.json")
     except PackageNotFoundError:
         return {}
-    found = json.loads(record or "{}")
-    return found if isinstance(found, dict) else {}
+    origin = json.loads(record or "{}")
+    return origin if isinstance(origin, dict) else {}

@@ -71,14 +71,14 @@ class Module(Actor):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         handlings = cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
-        functions = {each: getattr(cls, handling.method) for each, handling in handlings.items()}
+        functions = {message_type: getattr(cls, handling.method) for message_type, handling in handlings.items()}
         cls._functions = {
-            each: function if handlings[each].batch == 1 else _one_by_one(function)
-            for each, function in functions.items()
+            message_type: function if handlings[message_type].batch == 1 else _one_by_one(function)
+            for message_type, function in functions.items()
         }
         if cls.max_batch in (Actor.max_batch, Module.max_batch):
             # without a batch handler the mailbox need not ask for each message
-            plain = all(each.batch == 1 for each in handlings.values())
+            plain = all(handling.batch == 1 for handling in handlings.values())
             cls.max_batch = Actor.max_batch if plain else Module.max_batch  # type: ignore[method-assign]
 
     @classmethod
@@ -91,7 +91,7 @@ class Module(Actor):
         """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are fields."""
         if not cls.name:
             raise RegistrationError(f"{cls.__qualname__} has no name")
-        if not isinstance(cls.emits, tuple) or not all(isinstance(each, type) for each in cls.emits):
+        if not isinstance(cls.emits, tuple) or not all(isinstance(message_type, type) for message_type in cls.emits):
             raise RegistrationError(f"{cls.__qualname__}.emits has to be a tuple of types, not {cls.emits!r}")
         facts: dict[str, Any] = {
             "name": cls.name,
@@ -176,24 +176,24 @@ def _one_by_one(function: Callable[[Any, list[Any]], list[object] | None]) -> Ca
 
 
 def _handlings(cls: type[Module], namespace: Mapping[str, Any]) -> dict[type, HandlerEntry]:
-    found: dict[type, HandlerEntry] = {}
+    handlers: dict[type, HandlerEntry] = {}
     for method, function in _marked(cls).items():
         batch: int = getattr(function, _MARK)
-        for each in _accepted(cls, method, function, batch, namespace):
-            if each in found:
+        for message_type in _accepted(cls, method, function, batch, namespace):
+            if message_type in handlers:
                 raise RegistrationError(
-                    f"{cls.__qualname__} has two handlers for {each.__name__}: {found[each].method} and {method}"
+                    f"{cls.__qualname__} has two handlers for {message_type.__name__}: {handlers[message_type].method} and {method}"
                 )
-            found[each] = HandlerEntry(method, batch)
-    return found
+            handlers[message_type] = HandlerEntry(method, batch)
+    return handlers
 
 
 def _marked(cls: type[Module]) -> dict[str, Callable[..., Any]]:
     """The handlers by name; one that a subclass overrides without `@on` stays a handler of the same types."""
     return {
         name: function
-        for each in reversed(cls.__mro__)
-        for name, function in vars(each).items()
+        for ancestor in reversed(cls.__mro__)
+        for name, function in vars(ancestor).items()
         if hasattr(function, _MARK)
     }
 
@@ -225,10 +225,10 @@ def _accepted(
         (annotation,) = typing.get_args(annotation)
     union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     accepted: tuple[Any, ...] = typing.get_args(annotation) if union else (annotation,)
-    for each in accepted:
-        if not isinstance(each, type):
-            hint = ": a list needs @on(batch=...)" if typing.get_origin(each) is list else ""
-            raise RegistrationError(f"{where} handles {each!r}, which is not a type of messages{hint}")
+    for message_type in accepted:
+        if not isinstance(message_type, type):
+            hint = ": a list needs @on(batch=...)" if typing.get_origin(message_type) is list else ""
+            raise RegistrationError(f"{where} handles {message_type!r}, which is not a type of messages{hint}")
     return accepted
 
 
@@ -240,16 +240,16 @@ def load_module(path: str) -> type[Module]:
     if not (where and colon and name):
         raise UsageError(f"a module is given as package.file:Class, not {path!r}")
     try:
-        found = getattr(importlib.import_module(where), name)
+        loaded = getattr(importlib.import_module(where), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"the module {path!r} can not be loaded: {error}") from error
     except KubeEdgeActorsError:
         raise
     except Exception as error:
         raise UsageError(f"the module {path!r} can not be loaded: {_where(error)}") from error
-    if not (isinstance(found, type) and issubclass(found, Module)):
+    if not (isinstance(loaded, type) and issubclass(loaded, Module)):
         raise UsageError(f"{path!r} is not a subclass of kubeedge_actors.Module")
-    return found
+    return loaded
 
 
 def _where(error: Exception) -> str:

@@ -24,20 +24,20 @@ def plugin_specs(paths: Sequence[str]) -> list[ChildSpec]:
     UsageError when a path is wrong or two have one name. An installed package whose module can not be loaded is a warning: the node starts
     without it.
     """
-    found = [(path, spec_of(path)) for path in dict.fromkeys(paths)]
+    specs = [(path, spec_of(path)) for path in dict.fromkeys(paths)]
     given = {path.partition("@")[0] for path in paths}
     for path in entry_point_paths():
         if path not in given:
             try:
-                found.append((path, spec_of(path)))
+                specs.append((path, spec_of(path)))
             except UsageError as error:
                 log.warning("an installed package announces a module that can not be used: %s", error)
     names: dict[str, str] = {}
-    for path, spec in found:
+    for path, spec in specs:
         if spec.name in names:
             raise UsageError(f"two modules are called {spec.name!r}: {names[spec.name]} and {path}")
         names[spec.name] = path
-    return [spec for _, spec in found]
+    return [spec for _, spec in specs]
 
 
 def spec_of(path: str) -> ChildSpec:
@@ -58,7 +58,7 @@ def entry_point_paths() -> list[str]:
 
 def _entry_points_in(folder: Path) -> Iterator[str]:
     try:
-        names = sorted(each.name for each in os.scandir(folder) if each.name.endswith(DESCRIPTIONS))
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(DESCRIPTIONS))
     except OSError:  # a zip file, or a folder that is not there
         return
     for name in names:

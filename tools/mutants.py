@@ -1,7 +1,7 @@
 """Make small mistakes in the code, one at a time, and see whether a test notices: what survives is a hole in the tests.
 
     python tools/mutants.py [--area supervisors ...] [--sample 40] [--seed 1] [--seconds 1800]
-    python tools/mutants.py --only kubeedge_actors/supervisors/watchdog.py:43
+    python tools/mutants.py --only kubeedge_actors/supervisors/cell/watchdog.py:43
 
 The tests of an area are run once to see which lines each of them reaches; then a sample of mutations, the same one for the same seed and
 code, is tried with the tests that reach the changed line. All happens in a copy of the tree. A kill counts when the test that failed
@@ -55,7 +55,7 @@ AREAS = {
             "tests/unit/drivers/broker",
             "tests/contract/test_broker.py",
             "tests/contract/test_mqtt_conformance.py",
-            "tests/unit/test_mqtt_wiring.py",
+            "tests/unit/assembly/test_mqtt.py",
         ),
     ),
     "store": Area(
@@ -64,7 +64,7 @@ AREAS = {
             "tests/unit/drivers/store",
             "tests/contract/test_store.py",
             "tests/unit/drivers/store/test_dead_letters.py",
-            "tests/unit/test_dead_letter_store.py",
+            "tests/unit/deadletters/test_store.py",
         ),
     ),
 }

@@ -22,6 +22,7 @@ from kubeedge_actors.actors.edgestream.edge_stream import EdgeStream, EdgeStream
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
+from kubeedge_actors.assembly.ports import Chosen, chosen_by, trouble
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, yaml_documents
 from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
@@ -37,7 +38,6 @@ from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.installing import install_hint
-from kubeedge_actors.ports import Chosen, chosen_by, trouble
 from kubeedge_actors.supervisors import ChildSpec
 
 log = logging.getLogger(__name__)

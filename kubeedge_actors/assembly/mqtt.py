@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from kubeedge_actors.assembly.ports import Chosen, chosen_by
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker.base import Broker, InboundMessage
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.ports import Chosen, chosen_by
 
 FILE = "mqtt.db"
 LOOPBACK = "127.0.0.1"
@@ -17,36 +17,36 @@ INTERNAL, BOTH, EXTERNAL = 0, 1, 2
 """As KubeEdge counts them (source: KubeEdge edgecore v1alpha2, eventBus.mqttMode)."""
 
 
-def brokers(config: EdgeConfig, kept: Iterable[str] = ()) -> list[Broker]:
+def brokers(config: EdgeConfig, filters: Iterable[str] = ()) -> list[Broker]:
     """The brokers to serve, not started. Errors: UsageError, BrokerError.
 
-    `kept`: filters of what must not be acknowledged before somebody listens; it is held up until then.
+    `filters`: of what must not be acknowledged before somebody listens; it is held up until then.
     """
     mode = config.mqtt_mode if config.mqtt_mode >= 0 else (EXTERNAL if config.mqtt else INTERNAL)
     if mode != INTERNAL and not config.mqtt:
         raise UsageError(f"--mqtt-mode {mode} needs --mqtt, the address of the external broker")
-    found: list[Broker] = []
+    brokers_to_serve: list[Broker] = []
     if mode != EXTERNAL:
-        found.append(_embedded(config))
+        brokers_to_serve.append(_embedded(config))
     if mode != INTERNAL:
-        found.append(_external(config))
-    for broker in found:
+        brokers_to_serve.append(_external(config))
+    for broker in brokers_to_serve:
         broker.set_handler(_not_yet, broker_id=1)
-        for filter in kept:
+        for filter in filters:
             broker.subscribe(filter)
-    return found
+    return brokers_to_serve
 
 
-def serving(config: EdgeConfig, kept: Iterable[str], stack: ExitStack) -> list[Broker]:
+def serving(config: EdgeConfig, filters: Iterable[str], stack: ExitStack) -> list[Broker]:
     """The brokers, started until `stack` is closed. Errors: as `brokers`; BrokerError names the option of a port; StoreError."""
     host = config.mqtt_host
     plain = Chosen("--mqtt-port", config.mqtt_port, "--mqtt-host", LOOPBACK if config.mqtt_tls_cert else host)
-    found = brokers(config, kept)
-    for broker in found:
+    started = brokers(config, filters)
+    for broker in started:
         with chosen_by(plain, Chosen("--mqtt-tls-port", config.mqtt_tls_port, "--mqtt-host", host)):
             broker.start()
         stack.callback(broker.close)
-    return found
+    return started
 
 
 def _not_yet(message: InboundMessage) -> bool:

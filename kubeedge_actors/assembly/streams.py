@@ -11,13 +11,13 @@ from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelL
 from kubeedge_actors.actors.cloudstream.streams import Stream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.apiserver import ExecQuery, ExecSource, LogQuery, LogSource
+from kubeedge_actors.assembly.ports import Chosen, chosen_by
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import LinkError
-from kubeedge_actors.ports import Chosen, chosen_by
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.tunnel import BYTES, MAX_DATA, FrameType
@@ -106,5 +106,5 @@ def kubelet_log_query(query: LogQuery) -> str:
         "tailLines": query.tail_lines,
         "limitBytes": query.limit_bytes,
     }
-    found = {name: "true" for name, value in flags.items() if value}
-    return urlencode(found | {name: value for name, value in numbers.items() if value is not None})
+    switched_on = {name: "true" for name, value in flags.items() if value}
+    return urlencode(switched_on | {name: value for name, value in numbers.items() if value is not None})

@@ -67,15 +67,15 @@ def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
     """Fields of CloudConfig that the file gives; the keys without effect are named in warnings."""
     keys = Keys(document, path, FREE)
     keys.agree(FIXED)
-    found = keys.settings(TAKEN)
-    if "host" in found:
-        keys.agree({f"{HUB}https.address": found["host"]})
+    fields = keys.settings(TAKEN)
+    if "host" in fields:
+        keys.agree({f"{HUB}https.address": fields["host"]})
     names = [*(keys.take(f"{HUB}advertiseAddress", texts) or ()), *(keys.take(f"{HUB}dnsNames", texts) or ())]
     if names:
-        found["advertise"] = tuple(names)
+        fields["advertise"] = tuple(names)
     if (enabled := keys.take(f"{STREAM}enable", yes_or_no)) is not None:
-        found["tunnel_port"] = (keys.take(f"{STREAM}tunnelPort", whole_number) or TUNNEL_PORT) if enabled else 0
+        fields["tunnel_port"] = (keys.take(f"{STREAM}tunnelPort", whole_number) or TUNNEL_PORT) if enabled else 0
     if monitor := keys.take(MONITOR, lambda value: urlsplit(f"//{value}")):
-        found |= {"metrics_host": monitor.hostname or "127.0.0.1", "metrics_port": monitor.port or 0}
+        fields |= {"metrics_host": monitor.hostname or "127.0.0.1", "metrics_port": monitor.port or 0}
     keys.complain(KNOWN, FREE)
-    return found
+    return fields

@@ -83,44 +83,44 @@ def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
     """Fields of EdgeConfig that the file gives; the keys without effect are named in warnings."""
     keys = Keys(document, path, FREE)
     keys.agree(FIXED)
-    found = keys.settings(TAKEN) | _cloud(keys) | _brokers(keys)
+    fields = keys.settings(TAKEN) | _cloud(keys) | _brokers(keys)
     if address := _metaserver(keys):
-        found.update(metaserver=address)
-    found |= _tunnel(keys)
+        fields.update(metaserver=address)
+    fields |= _tunnel(keys)
     if (labels := keys.take(LABELS, _labels)) is not None:
-        found["labels"] = labels
+        fields["labels"] = labels
     if source := keys.take_unless(DATA_SOURCE, "database.dataSource"):
-        found["data_dir"] = Path(source).absolute().parent
+        fields["data_dir"] = Path(source).absolute().parent
     if folder := keys.take_unless(DMI_FOLDER, "modules.deviceTwin.dmiSockPath"):
-        found["dmi"] = str(Path(folder).absolute() / DMI_SOCKET)
+        fields["dmi"] = str(Path(folder).absolute() / DMI_SOCKET)
     if keys.take("modules.edged.runtimeType") == "docker":
-        found["runtime"] = "docker"
+        fields["runtime"] = "docker"
     old = str(document.get("apiVersion", "")).endswith("/v1alpha1")
     keys.complain(KNOWN, (*FREE, OLD) if old else FREE)
-    return found
+    return fields
 
 
 def _cloud(keys: Keys) -> dict[str, Any]:
     """Where the cloud is; nothing when edgeHub is disabled."""
-    found = keys.settings(CLOUD)
-    return found if keys.take(f"{HUB}enable", yes_or_no) is not False else {}
+    fields = keys.settings(CLOUD)
+    return fields if keys.take(f"{HUB}enable", yes_or_no) is not False else {}
 
 
 def _brokers(keys: Keys) -> dict[str, Any]:
     """The internal broker in modes 0 and 1, the external one in modes 1 and 2 (as KubeEdge counts)."""
     mode = keys.take(f"{BUS}mqttMode", whole_number)
-    inside, outside = (keys.take(f"{BUS}mqttServer{each}", url("tcp")) for each in ("Internal", "External"))
+    inside, outside = (keys.take(f"{BUS}mqttServer{side}", url("tcp")) for side in ("Internal", "External"))
     login = keys.settings({f"{BUS}{key}": (field, str) for key, field in LOGIN.items()})
     files = keys.settings({f"{BUS}eventBusTLS.{key}": (field, str) for key, field in TLS.items()})
     secure = keys.take(f"{BUS}eventBusTLS.enable", yes_or_no)
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if inside and mode != EXTERNAL:
         server = urlsplit(inside)
-        found = {"mqtt_port": server.port, "mqtt_host": server.hostname}
+        fields = {"mqtt_port": server.port, "mqtt_host": server.hostname}
     if outside and mode not in (None, INTERNAL):
-        found |= {"mqtt": outside.replace("tcp://", "ssl://", 1) if secure else outside, **login}
-        found |= {"mqtt_mode": mode, **(files if secure else {})}
-    return {field: value for field, value in found.items() if value is not None}
+        fields |= {"mqtt": outside.replace("tcp://", "ssl://", 1) if secure else outside, **login}
+        fields |= {"mqtt_mode": mode, **(files if secure else {})}
+    return {field: value for field, value in fields.items() if value is not None}
 
 
 def _metaserver(keys: Keys) -> str:

@@ -45,8 +45,8 @@ class Keys:
 
     def settings(self, table: Taken) -> dict[str, Any]:
         """The fields that a table of keys gives."""
-        found = {field: self.take(key, convert) for key, (field, convert) in table.items()}
-        return {field: value for field, value in found.items() if value is not None}
+        fields = {field: self.take(key, convert) for key, (field, convert) in table.items()}
+        return {field: value for field, value in fields.items() if value is not None}
 
     def agree(self, fixed: Mapping[str, Any]) -> None:
         """Takes keys whose value is what we do in any case; another value stays to be complained of."""
@@ -76,11 +76,11 @@ class Keys:
 
 def known_keys(text: str) -> frozenset[str]:
     """Full paths from lines of the form `section: name name ...`."""
-    found = set()
+    paths = set()
     for line in filter(None, map(str.strip, text.splitlines())):
         section, _, names = line.partition(":")
-        found |= {f"{section}.{name}" for name in names.split()}
-    return frozenset(found)
+        paths |= {f"{section}.{name}" for name in names.split()}
+    return frozenset(paths)
 
 
 def _leaves(section: Mapping[str, Any], path: str, flat: Collection[str]) -> Iterator[tuple[str, Any]]:

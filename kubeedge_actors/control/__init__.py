@@ -1,6 +1,6 @@
 """The control socket of a running cloud or edge: JSON lines in, JSON lines out, for its owner only; and the command that speaks to it.
 
-Belongs here: what a person or a dashboard may ask of a running process. Does not: drawing (dashboard/), supervision itself (supervisors/).
+Belongs here: what a person, a dashboard or Prometheus may ask of a running process. Does not: drawing (dashboard/), supervision itself (supervisors/).
 """
 
 from kubeedge_actors.control.commands import InjectedCrash

@@ -41,11 +41,11 @@ def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
         print(_json(answer))
     else:
         rows = [
-            (name, each["state"], seconds(each["age"]), seconds(each["answered"]) or "no answer")
-            for name, each in answer.items()
+            (name, health["state"], seconds(health["age"]), seconds(health["answered"]) or "no answer")
+            for name, health in answer.items()
         ]
         print(aligned([("actor", "health", "for", "answered in"), *rows]))
-    ill = [name for name, each in answer.items() if each["state"] != "ok"]
+    ill = [name for name, health in answer.items() if health["state"] != "ok"]
     if ill:
         shutdown.request(f"not ok: {', '.join(ill)}")
 
@@ -71,16 +71,16 @@ def _errors(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
     if options.json:
         print(_json(answer))
         return
-    for each in answer:
-        print(f"{each['name']}: {each['error']}\n{each['traceback']}")
+    for crash in answer:
+        print(f"{crash['name']}: {crash['error']}\n{crash['traceback']}")
     if not answer:
         print("there were none")
 
 
 def _events(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     with client.stream("events") as events:
-        for each in events.until(lambda: shutdown.requested):
-            print(_json(each) if options.json else _event_line(each), flush=True)
+        for event in events.until(lambda: shutdown.requested):
+            print(_json(event) if options.json else _event_line(event), flush=True)
 
 
 def _event_line(event: dict[str, Any]) -> str:

@@ -98,14 +98,14 @@ class Stream:
 
     def until(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """Each answer until `over()`, or until the other side ends; KubeEdgeActorsError with its sentence."""
-        rest = b""
+        incomplete = b""
         while not over():
             if not select.select([self._socket], [], [], LOOK)[0]:
                 continue
             chunk = self._socket.recv(1 << 16)
             if not chunk:
                 raise nobody(self._path, ConnectionResetError("it hung up"))
-            *lines, rest = (rest + chunk).split(b"\n")
+            *lines, incomplete = (incomplete + chunk).split(b"\n")
             for line in lines:
                 answer = msgspec.json.decode(line)
                 if "error" in answer and "event" not in answer:

@@ -9,11 +9,11 @@ from typing import Any
 
 from kubeedge_actors.control.traces import Traces
 from kubeedge_actors.control.views import dead_letter_view
-from kubeedge_actors.dead_letter_store import DurableDeadLetters, row_of
+from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.plugins import spec_of
 from kubeedge_actors.supervisors import ActorSystem, Crashed, Event
-from kubeedge_actors.supervisors.health import HUNG_SECONDS, HealthChecker
+from kubeedge_actors.supervisors.telemetry.health import HUNG_SECONDS, HealthChecker
 
 Json = dict[str, Any]
 ERRORS_KEPT = 10
@@ -97,14 +97,14 @@ class Commands:
         if not isinstance(patience, int | float) or not 0 <= patience <= PATIENCE_LIMIT:
             raise UsageError(f"the patience is a number of seconds from 0 to {PATIENCE_LIMIT:g}, not {patience!r}")
         names = [str(request["actor"])] if request.get("actor") else []
-        return {name: asdict(each) for name, each in self._health_checker.check(names, float(patience)).items()}
+        return {name: asdict(health) for name, health in self._health_checker.check(names, float(patience)).items()}
 
     def _last_errors(self, request: Json) -> list[Json]:
         actor = request.get("actor")
         return [
-            {name: getattr(each, name) for name in ("name", "at", "error", "phase", "message", "traceback")}
-            for each in list(self._errors)
-            if actor in (None, each.name)
+            {name: getattr(crash, name) for name in ("name", "at", "error", "phase", "message", "traceback")}
+            for crash in list(self._errors)
+            if actor in (None, crash.name)
         ]
 
     # --- acting ---------------------------------------------------------------------------------------------------

@@ -78,46 +78,46 @@ def link(answer: Mapping[str, Any], now: float | None = None) -> str:
     >>> link({"link": {"state": "connected", "since": 100.0, "attempts": 3}}, 160.0)
     'link connected for 60s (attempt 3)'
     """
-    told = answer.get("link") or {}
-    if "sessions" in told:
-        return f"{told['sessions']} nodes connected" if told["sessions"] != 1 else "1 node connected"
-    if "attempts" not in told:
-        return "no cloud" if told else ""
-    age = seconds(max(0.0, (time.time() if now is None else now) - told["since"]))
-    if told["state"] == CONNECTED:
-        return f"link connected for {age} (attempt {told['attempts']})"
-    reason = f": {told['reason']}" if told.get("reason") else ""
-    return f"link down for {age}, {told['attempts']} attempts{reason}"
+    state = answer.get("link") or {}
+    if "sessions" in state:
+        return f"{state['sessions']} nodes connected" if state["sessions"] != 1 else "1 node connected"
+    if "attempts" not in state:
+        return "no cloud" if state else ""
+    age = seconds(max(0.0, (time.time() if now is None else now) - state["since"]))
+    if state["state"] == CONNECTED:
+        return f"link connected for {age} (attempt {state['attempts']})"
+    reason = f": {state['reason']}" if state.get("reason") else ""
+    return f"link down for {age}, {state['attempts']} attempts{reason}"
 
 
 def process(answer: Mapping[str, Any]) -> str:
     """Which process this is, and its memory."""
-    told = answer.get("process") or {}
-    return f"{told['side']} {told['name']}   {size(told['rss'])} RSS" if told else ""
+    info = answer.get("process") or {}
+    return f"{info['side']} {info['name']}   {size(info['rss'])} RSS" if info else ""
 
 
 def databases(answer: Mapping[str, Any]) -> str:
     """Their sizes."""
-    return "  ".join(f"{name} {size(each)}" for name, each in (answer.get("databases") or {}).items())
+    return "  ".join(f"{name} {size(bytes_on_disk)}" for name, bytes_on_disk in (answer.get("databases") or {}).items())
 
 
 def totals(answer: Mapping[str, Any]) -> str:
     """What went over the link, by direction."""
     traffic = answer.get("traffic") or {}
-    sums = {direction: sum(each["bytes"] for each in kinds.values()) for direction, kinds in traffic.items()}
+    sums = {direction: sum(count["bytes"] for count in kinds.values()) for direction, kinds in traffic.items()}
     return "  ".join(f"{direction} {size(total)}" for direction, total in sums.items())
 
 
 def traffic(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A table of what went over the link, most bytes first: direction, module, kind, frames, bytes."""
-    found = [
-        (each["bytes"], direction, *subject.partition("/")[::2], each["messages"])
+    rows = [
+        (count["bytes"], direction, *subject.partition("/")[::2], count["messages"])
         for direction, kinds in (answer.get("traffic") or {}).items()
-        for subject, each in kinds.items()
+        for subject, count in kinds.items()
     ]
     return [
         (direction, module, kind, str(messages), size(total))
-        for total, direction, module, kind, messages in sorted(found, reverse=True)
+        for total, direction, module, kind, messages in sorted(rows, reverse=True)
     ]
 
 
@@ -130,8 +130,8 @@ def process_summary(answer: Mapping[str, Any]) -> Iterator[str]:
     for line in traffic(answer):
         yield "  " + "  ".join(line)
     yield from (f"warning: {text}" for text in answer.get("findings", ()))
-    known = ("tree", "health", "dead_letters", "process", "link", "traffic", "databases", "findings")
-    yield from (f"{key.replace('_', ' ')}: {value}" for key, value in answer.items() if key not in known)
+    shown = ("tree", "health", "dead_letters", "process", "link", "traffic", "databases", "findings")
+    yield from (f"{key.replace('_', ' ')}: {value}" for key, value in answer.items() if key not in shown)
 
 
 # --- hops -----------------------------------------------------------------------------------------------------------
@@ -142,20 +142,20 @@ SPAN_WIDTHS = (12, 12, 12, 13, 5, 5, 10)
 SPAN_HEADING = f"{'id':<6}{'time':<13}{'from':<13}{'to':<13}{'message':<21}{'wait':>5} {'took':>5}  outcome"
 
 
-def span_cells(told: Mapping[str, Any]) -> tuple[str, ...]:
+def span_cells(span: Mapping[str, Any]) -> tuple[str, ...]:
     """The cells of one hop of a followed message, in the order of HOP_HEADINGS."""
-    at = time.strftime("%H:%M:%S", time.localtime(told["told"])) + f".{int(told['told'] % 1 * 1000):03d}"
-    again = f" (delivery {told['delivery']})" if told["delivery"] > 1 else ""
-    who, to = told["from"] or "(outside)", told["to"] or "(nobody)"
-    return (at, who, to, told["type"], seconds(told["wait"]), seconds(told["took"]), told["outcome"] + again)
+    at = time.strftime("%H:%M:%S", time.localtime(span["told"])) + f".{int(span['told'] % 1 * 1000):03d}"
+    again = f" (delivery {span['delivery']})" if span["delivery"] > 1 else ""
+    sender, to = span["from"] or "(outside)", span["to"] or "(nobody)"
+    return (at, sender, to, span["type"], seconds(span["wait"]), seconds(span["took"]), span["outcome"] + again)
 
 
-def span_line(told: Mapping[str, Any]) -> str:
+def span_line(span: Mapping[str, Any]) -> str:
     """One hop in one line, with the id that the message has of its own, if it has one."""
-    at, who, to, kind, wait, took, outcome = span_cells(told)
-    own = f"  {told['names'][0]}" if told.get("names") else ""
-    actors = f"{ellipsize_middle(who, 12):<13}{ellipsize_middle(to, 12):<13}"
-    return f"{told['id']:<6}{at:<13}{actors}{ellipsize(kind, 20):<21}{wait:>5} {took:>5}  {outcome}{own}"
+    at, sender, to, kind, wait, took, outcome = span_cells(span)
+    own = f"  {span['names'][0]}" if span.get("names") else ""
+    actors = f"{ellipsize_middle(sender, 12):<13}{ellipsize_middle(to, 12):<13}"
+    return f"{span['id']:<6}{at:<13}{actors}{ellipsize(kind, 20):<21}{wait:>5} {took:>5}  {outcome}{own}"
 
 
 def ellipsize_middle(text: str, width: int) -> str:

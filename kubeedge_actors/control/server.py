@@ -17,9 +17,8 @@ import msgspec
 
 from kubeedge_actors import nesting
 from kubeedge_actors.control.commands import Commands
-from kubeedge_actors.control.traces import span_view
-from kubeedge_actors.control.views import event_view
-from kubeedge_actors.dead_letter_store import DurableDeadLetters
+from kubeedge_actors.control.views import event_view, span_view
+from kubeedge_actors.deadletters.store import DurableDeadLetters
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.supervisors import ActorSystem, Event
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kubeedge_actors.supervisors import ActorSystem
-from kubeedge_actors.supervisors.tracing import Span, Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Span, Tracer
 
 KEPT = 1_000
 BELONGING = 10_000
@@ -89,10 +89,10 @@ class Traces:
         with self._lock:
             spans = list(self._spans)
         on, switched = bool(self._filters), self._switched
-        found: OrderedDict[str, list[Span]] = OrderedDict()
+        traces: OrderedDict[str, list[Span]] = OrderedDict()
         for span in spans:
-            found.setdefault(span.trace, []).append(span)
-        recent = [_summary(each) for each in list(found.values())[-SHOWN:]]
+            traces.setdefault(span.trace, []).append(span)
+        recent = [_summary(trace) for trace in list(traces.values())[-SHOWN:]]
         chosen = {} if switched is None else asdict(switched)
         return {"on": on, **chosen, "recent": recent}
 
@@ -107,7 +107,7 @@ class Traces:
 
         def end() -> None:
             with self._lock:
-                self._listeners = tuple(each for each in self._listeners if each is not take)
+                self._listeners = tuple(other for other in self._listeners if other is not take)
             with self._switching:
                 if filter in self._filters:
                     self._filters.remove(filter)
@@ -129,21 +129,21 @@ class Traces:
             self._look()
 
     def _look(self) -> None:
-        wanted = self._tracer if self._filters else None
-        if self._system.tracer is not wanted:
-            self._system.set_tracer(wanted)
-        if wanted is None:
+        tracer = self._tracer if self._filters else None
+        if self._system.tracer is not tracer:
+            self._system.set_tracer(tracer)
+        if tracer is None:
             with self._lock:
                 self._spans.clear()
 
     def _wants(self, recipient: str, message: object, own: bool) -> bool:
-        return any(each.matches(recipient, message, own) for each in list(self._filters))
+        return any(filter.matches(recipient, message, own) for filter in list(self._filters))
 
     def _take(self, span: Span) -> None:
         with self._lock:  # a listener hears each hop once, in one order
             self._spans.append(span)
-            for each in self._listeners:
-                each(span)
+            for listener in self._listeners:
+                listener(span)
 
 
 def _of(matcher: TraceMatcher, spans: list[Span]) -> list[Span]:
@@ -155,7 +155,11 @@ def _of(matcher: TraceMatcher, spans: list[Span]) -> list[Span]:
 
 def _names(message: object) -> tuple[str, ...]:
     """The ids by which KubeEdge's messages know each other."""
-    return tuple(each for each in (getattr(message, name, "") for name in IDS) if isinstance(each, str) and each)
+    return tuple(
+        message_id
+        for message_id in (getattr(message, name, "") for name in IDS)
+        if isinstance(message_id, str) and message_id
+    )
 
 
 def _summary(spans: list[Span]) -> dict[str, Any]:
@@ -172,10 +176,3 @@ def _summary(spans: list[Span]) -> dict[str, Any]:
         "took": over - first.sent_at,
         "trouble": bad,
     }
-
-
-def span_view(span: Span) -> dict[str, Any]:
-    """A hop as the control socket tells it."""
-    words = {"trace": "id", "sender": "from", "recipient": "to", "sent_at": "told", "queue_seconds": "wait"}
-    words |= {"handling_seconds": "took", "message_ids": "names"}
-    return {words.get(name, name): value for name, value in asdict(span).items()}

@@ -1,13 +1,14 @@
-"""Letters and events as plain data, without their long parts."""
+"""Dead letters, events and hops of traced messages as the control socket tells them: plain data, without their long parts."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import asdict, fields
 from typing import Any
 
-from kubeedge_actors.dead_letter_store import row_of
+from kubeedge_actors.deadletters.store import row_of
 from kubeedge_actors.drivers.store.dead_letters import DeadLetterRow
 from kubeedge_actors.supervisors import DeadLetter, Event
+from kubeedge_actors.supervisors.telemetry.tracing import Span
 
 SHOWN = ("id", "recipient", "sender", "payload", "reason", "at", "deliveries", "error", "replayed")
 
@@ -19,7 +20,15 @@ def dead_letter_view(row: DeadLetterRow) -> dict[str, Any]:
 
 def event_view(event: Event) -> dict[str, Any]:
     """The fields of an event."""
-    facts = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    facts = {field.name: getattr(event, field.name) for field in fields(event)}
     return {
-        name: dead_letter_view(row_of(each)) if isinstance(each, DeadLetter) else each for name, each in facts.items()
+        name: dead_letter_view(row_of(value)) if isinstance(value, DeadLetter) else value
+        for name, value in facts.items()
     }
+
+
+def span_view(span: Span) -> dict[str, Any]:
+    """A hop."""
+    words = {"trace": "id", "sender": "from", "recipient": "to", "sent_at": "told", "queue_seconds": "wait"}
+    words |= {"handling_seconds": "took", "message_ids": "names"}
+    return {words.get(name, name): value for name, value in asdict(span).items()}

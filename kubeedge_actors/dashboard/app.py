@@ -149,11 +149,13 @@ class Dashboard(App[None]):
         row = self._chosen()
         if row is None:
             return
-        who, last = row.cells[0].strip(), row.error
+        actor, last = row.cells[0].strip(), row.error
 
         def show(errors: list[dict[str, Any]]) -> None:
-            texts = [f"{each['error']}\n\n{each['traceback']}" for each in reversed(errors)]
-            self.push_screen(TextScreen(f"last errors of {who}", "\n".join(texts) or last or f"{who} has not failed"))
+            texts = [f"{crash['error']}\n\n{crash['traceback']}" for crash in reversed(errors)]
+            self.push_screen(
+                TextScreen(f"last errors of {actor}", "\n".join(texts) or last or f"{actor} has not failed")
+            )
 
         self._client.ask("errors", show, self._say, actor=row.name)
 

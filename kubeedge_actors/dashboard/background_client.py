@@ -59,8 +59,8 @@ class BackgroundClient:
             worker = get_current_worker()
             try:
                 with self._client.stream("trace", **arguments) as hops:
-                    for each in hops.until(lambda: worker.is_cancelled):
-                        self._later(on_answer, each)
+                    for span in hops.until(lambda: worker.is_cancelled):
+                        self._later(on_answer, span)
             except KubeEdgeActorsError as error:
                 self._later(on_error, str(error))
 

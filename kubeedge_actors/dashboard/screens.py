@@ -109,18 +109,18 @@ class DeadLetterScreen(TableScreen):
 
     def begin(self) -> None:
         """Ask for them."""
-        self._asker.ask("deadletters", self._told, self.say, newest=LETTERS_SHOWN)
+        self._asker.ask("deadletters", self._show_letters, self.say, newest=LETTERS_SHOWN)
 
-    def _told(self, letters: list[dict[str, Any]]) -> None:
+    def _show_letters(self, letters: list[dict[str, Any]]) -> None:
         self._letters = list(reversed(letters))
         table = self.table
         cursor = table.cursor_row
         table.clear()
         self.query_one("#title", Static).update(f"dead letters: {len(letters)}")
-        for each in self._letters:
-            at = time.strftime("%H:%M:%S", time.localtime(each["at"]))
-            why = "replayed" if each["replayed"] else each["reason"]
-            self.fill((str(each["id"] or ""), at, each["recipient"] or "(nobody)", each["type"], why))
+        for letter in self._letters:
+            at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
+            why = "replayed" if letter["replayed"] else letter["reason"]
+            self.fill((str(letter["id"] or ""), at, letter["recipient"] or "(nobody)", letter["type"], why))
         table.move_cursor(row=min(cursor, max(0, len(letters) - 1)))
         if not letters:
             self.say("every message was taken")
@@ -133,8 +133,8 @@ class DeadLetterScreen(TableScreen):
         """All that is known of the chosen one."""
         letter = self._chosen()
         if letter is not None:
-            known = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
-            lines = [f"{name:<11}{value}" for name, value in known.items() if value not in ("", 0)]
+            facts = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
+            lines = [f"{name:<11}{value}" for name, value in facts.items() if value not in ("", 0)]
             trace = f"\nThe traceback: python -m kubeedge_actors deadletters show {letter['id']}"
             more = trace if letter["error"] else ""
             self.app.push_screen(TextScreen(f"dead letter {letter['id']}", "\n".join(lines) + more))
@@ -177,7 +177,7 @@ class TraceScreen(TableScreen):
     def begin(self) -> None:
         """Follow from now on; of one message, what was seen of it before as well."""
         self.say("waiting for a message ...")
-        self._worker = self._asker.stream(self._told, self.say, id=self._wanted, actor=self._actor)
+        self._worker = self._asker.stream(self._add_span, self.say, id=self._wanted, actor=self._actor)
 
     def on_unmount(self) -> None:
         """Follow no longer."""
@@ -187,7 +187,7 @@ class TraceScreen(TableScreen):
         if self._worker is not None:
             self._worker.cancel()
 
-    def _told(self, each: Mapping[str, Any]) -> None:
+    def _add_span(self, span: Mapping[str, Any]) -> None:
         if not self.is_attached:
             return
         table = self.table
@@ -196,11 +196,11 @@ class TraceScreen(TableScreen):
             self._stop()
             self.say(f"these are the first {HOPS_KEPT}; close and open the page to follow others")
             return
-        self._hops.append(each["id"])
-        self.fill(span_cells(each))
+        self._hops.append(span["id"])
+        self.fill(span_cells(span))
         if at_end:
             table.move_cursor(row=len(self._hops) - 1)
-        self.say(f"message {each['id']}: {each['type']} at {each['to'] or 'nobody'}: {each['outcome']}")
+        self.say(f"message {span['id']}: {span['type']} at {span['to'] or 'nobody'}: {span['outcome']}")
 
     def action_only(self) -> None:
         """Follow the chosen message alone."""

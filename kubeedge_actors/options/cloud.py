@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.options.kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text
-from kubeedge_actors.options.setting import Setting, Table
-from kubeedge_actors.options.shared import DATA, OWN, WATCHING, config_file
+from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, Table, config_file
 
 OWN_SIDE = (
     DATA,

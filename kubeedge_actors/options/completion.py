@@ -27,18 +27,18 @@ class Word(NamedTuple):
 
 def lines() -> dict[str, list[Word]]:
     """What may be typed behind each command, and behind each command of a command."""
-    found: dict[str, list[Word]] = {}
+    words: dict[str, list[Word]] = {}
     for command in COMMANDS:
-        found |= _lines(command, parser(command))
-    return found
+        words |= _lines(command, parser(command))
+    return words
 
 
-def _lines(path: str, of: argparse.ArgumentParser) -> Iterator[tuple[str, list[Word]]]:
-    yield path, [word for action in of._actions for word in _words(action)]
-    for action in of._actions:
+def _lines(path: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[Word]]]:
+    yield path, [word for action in parser._actions for word in _words(action)]
+    for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for name, each in action.choices.items():
-                yield from _lines(f"{path} {name}", each)
+            for name, subparser in action.choices.items():
+                yield from _lines(f"{path} {name}", subparser)
 
 
 def _words(action: argparse.Action) -> Iterator[Word]:
@@ -84,20 +84,20 @@ complete -F _kubeedge_actors {program}
 
 
 def _bash() -> str:
-    found = lines()
+    by_path = lines()
     top = [*COMMANDS, "--help", "--version"]
     words = [f"        '') words={shlex.quote(' '.join(top))} ;;"]
     values = []
-    for path, each in found.items():
-        typed = [name for word in each for name in (word.names or word.values)]
+    for path, words_here in by_path.items():
+        typed = [name for word in words_here for name in (word.names or word.values)]
         words.append(f"        {shlex.quote(path)}) words={shlex.quote(' '.join(typed))} ;;")
-        for word in each:
+        for word in words_here:
             if word.names and word.takes:
                 which = "|".join(shlex.quote(f"{path} {name}") for name in word.names)
                 values.append(f"    {which}) words={shlex.quote(' '.join(word.values))} ;;")
     return BASH.format(
         program=SCRIPT,
-        nested="|".join(sorted({path.split()[0] for path in found if " " in path})),
+        nested="|".join(sorted({path.split()[0] for path in by_path if " " in path})),
         values="\n".join(values),
         words="\n".join(words),
         files=FILES,
@@ -131,17 +131,17 @@ compdef _kubeedge_actors {program}
 
 
 def _zsh() -> str:
-    found = lines()
-    nested = sorted({path.split()[0] for path in found if " " in path})
+    by_path = lines()
+    nested = sorted({path.split()[0] for path in by_path if " " in path})
     words = []
-    for path, each in found.items():
+    for path, words_here in by_path.items():
         if path in nested:
-            (places,) = (word for word in each if not word.names and word.values)
+            (places,) = (word for word in words_here if not word.names and word.values)
             words.append(f"    {shlex.quote(f'{path} COMMAND')}) compadd -- {' '.join(places.values)} ;;")
             continue
-        specs = " ".join(shlex.quote(spec) for word in each for spec in _specs(word))
+        specs = " ".join(shlex.quote(spec) for word in words_here for spec in _specs(word))
         words.append(f"    {shlex.quote(path)}) _arguments {specs} ;;")
-    commands = " ".join(shlex.quote(f"{name}:{each.about.replace(':', ' -')}") for name, each in COMMANDS.items())
+    commands = " ".join(shlex.quote(f"{name}:{command.about.replace(':', ' -')}") for name, command in COMMANDS.items())
     return ZSH.format(program=SCRIPT, nested="|".join(nested), words="\n".join(words), commands=commands)
 
 

@@ -17,8 +17,7 @@ from kubeedge_actors.options.kinds import (
     text,
     url,
 )
-from kubeedge_actors.options.setting import Setting, Table
-from kubeedge_actors.options.shared import DATA, OWN, WATCHING, config_file
+from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, Table, config_file
 
 NODE = (
     Setting("name", NAME, "of the node (default: this machine's host name)"),

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from kubeedge_actors.options.paths import absolute
 
 LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -36,9 +35,9 @@ class Kind:
         """The value as the program wants it; ValueError with the whole sentence when it does not fit."""
         if not self.many:
             return self._one(value)
-        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{shown(value)} is no list of texts")
-        return tuple(self._one(each) for each in value)
+        return tuple(self._one(item) for item in value)
 
     def _one(self, value: Any) -> Any:
         try:
@@ -102,6 +101,11 @@ def _host_and_port(value: Any) -> str:
     return _text(value)
 
 
+def _absolute_path(value: Any) -> Path:
+    """It still means the same after a process has changed its directory."""
+    return Path(_text(value)).absolute()
+
+
 def url(scheme: str) -> Kind:
     """An address with this scheme, or nothing."""
 
@@ -131,7 +135,7 @@ def text(metavar: str, *, many: bool = False) -> Kind:
 
 FILE = Kind("no path", _text, "FILE")
 FOLDER = Kind("no path", _text, "DIR")
-DATA_DIR = Kind("no path", lambda value: absolute(_text(value)), "DIR")
+DATA_DIR = Kind("no path", _absolute_path, "DIR")
 PORT = Kind(f"no port: 0 to {HIGHEST_PORT}", _whole(0, HIGHEST_PORT), "PORT")
 NUMBER = Kind("no whole number above 0", _whole(1), "NUMBER")
 SECONDS = Kind("no number of seconds above 0", _seconds, "SECONDS")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kubeedge_actors import __version__
-from kubeedge_actors.options.paths import default_data_dir
+from kubeedge_actors.config import default_data_dir
 
 SCRIPT, MODULE = "kubeedge-actors", "python -m kubeedge_actors"
 """The program that pip installs, and the same without it."""
@@ -32,17 +32,17 @@ def called() -> str:
 
 def parser(command: str) -> argparse.ArgumentParser:
     """The parser of one command."""
-    found = argparse.ArgumentParser(prog=f"{called()} {command}", formatter_class=_formatter)
-    _add_version(found)
-    COMMANDS[command].fill(found)
-    return found
+    command_parser = argparse.ArgumentParser(prog=f"{called()} {command}", formatter_class=_formatter)
+    _add_version(command_parser)
+    COMMANDS[command].fill(command_parser)
+    return command_parser
 
 
 def main_parser() -> argparse.ArgumentParser:
     """The parser of the first word, which is a command."""
-    listing = "\n".join(f"  {name:<13}{each.about}" for name, each in COMMANDS.items())
-    examples = "\n".join(f"  {called()} {each.example}" for each in COMMANDS.values())
-    found = argparse.ArgumentParser(
+    listing = "\n".join(f"  {name:<13}{command.about}" for name, command in COMMANDS.items())
+    examples = "\n".join(f"  {called()} {command.example}" for command in COMMANDS.values())
+    first = argparse.ArgumentParser(
         prog=called(),
         usage="%(prog)s COMMAND [OPTIONS]",
         description=ABOUT,
@@ -50,9 +50,9 @@ def main_parser() -> argparse.ArgumentParser:
         f"`{called()} COMMAND --help` tells the options of a command. `{SCRIPT}` and `{MODULE}` are the same.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_version(found)
-    found.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
-    return found
+    _add_version(first)
+    first.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    return first
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -61,43 +61,43 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog) if asked else argparse.HelpFormatter(prog, width=100)
 
 
-def _add_version(found: argparse.ArgumentParser) -> None:
-    found.add_argument("--version", action="version", version=f"kubeedge_actors {__version__}")
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"kubeedge_actors {__version__}")
 
 
-def _cloud(found: argparse.ArgumentParser) -> None:
+def _cloud(parser: argparse.ArgumentParser) -> None:
     from kubeedge_actors.options.cloud import CLOUD
 
-    found.description = (
+    parser.description = (
         "The cloud side: a Kubernetes API (embedded, or a cluster's by --kubeconfig), CloudHub and controllers."
     )
-    found.epilog = (
+    parser.epilog = (
         f"Join a node with: {called()} edge --name NAME --cloud https://HOST:10002 --token-file DATA_DIR/token"
     )
-    found.usage = "%(prog)s [OPTIONS]"
-    CLOUD.add_to(found)
+    parser.usage = "%(prog)s [OPTIONS]"
+    CLOUD.add_to(parser)
 
 
-def _edge(found: argparse.ArgumentParser) -> None:
+def _edge(parser: argparse.ArgumentParser) -> None:
     from kubeedge_actors.options.edge import EDGE
 
-    found.description = "One edge node: pods, device twins and an MQTT broker, with a cloud or alone."
-    found.epilog = "Without --cloud the node works alone: broker, twins, static pods from --manifests."
-    found.usage = "%(prog)s [OPTIONS]"
-    EDGE.add_to(found)
+    parser.description = "One edge node: pods, device twins and an MQTT broker, with a cloud or alone."
+    parser.epilog = "Without --cloud the node works alone: broker, twins, static pods from --manifests."
+    parser.usage = "%(prog)s [OPTIONS]"
+    EDGE.add_to(parser)
 
 
-def _demo(found: argparse.ArgumentParser) -> None:
-    found.description = (
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
         "Start a cloud and an edge node on this machine, run a pod and a device on it, cut the link and mend it."
     )
-    found.add_argument(
+    parser.add_argument(
         "--exit-after",
         type=float,
         metavar="SECONDS",
         help="end this long after all steps were checked, with status 0 only if they all worked (default: stay until Ctrl-C)",
     )
-    found.add_argument(
+    parser.add_argument(
         "--runtime",
         choices=("process", "docker", "auto"),
         default="process",
@@ -105,32 +105,32 @@ def _demo(found: argparse.ArgumentParser) -> None:
     )
 
 
-def _token(found: argparse.ArgumentParser) -> None:
-    found.description = "Print the token with which an edge node joins this cloud. The cloud writes it anew every 12 hours; it is good for 24."
-    _add_data_dir(found, "cloud", "the cloud's")
+def _token(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print the token with which an edge node joins this cloud. The cloud writes it anew every 12 hours; it is good for 24."
+    _add_data_dir(parser, "cloud", "the cloud's")
 
 
-def _dashboard(found: argparse.ArgumentParser) -> None:
-    found.description = (
+def _dashboard(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
         "Watch the supervision tree of a running cloud or edge: state, mailboxes, rates, restarts, dead letters."
     )
-    _add_data_dir(found)
-    _add_socket(found)
-    add = found.add_argument
+    _add_data_dir(parser)
+    _add_socket(parser)
+    add = parser.add_argument
     add("--once", action="store_true", help="print one plain table and end")
     add("--json", action="store_true", help="print one JSON document and end")
     add("--trace", default="", metavar="ID", help="follow the message of this id from the beginning")
     add("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
 
 
-def _control(found: argparse.ArgumentParser) -> None:
+def _control(parser: argparse.ArgumentParser) -> None:
     where = argparse.ArgumentParser(add_help=False)
     _add_data_dir(where)
     _add_socket(where)
     where.add_argument("--json", action="store_true", help="print the answer as JSON")
-    found.description = "Ask a running cloud or edge, or tell it what to do, through its control socket."
-    found.epilog = "Which one is said after the command: `control COMMAND --data-dir DIR`; `control COMMAND --help` tells the rest."
-    add = _subcommands(found, where)
+    parser.description = "Ask a running cloud or edge, or tell it what to do, through its control socket."
+    parser.epilog = "Which one is said after the command: `control COMMAND --data-dir DIR`; `control COMMAND --help` tells the rest."
+    add = _subcommands(parser, where)
     add("tree", "the supervision tree with its figures, and the facts of the process")
     health = add("health", "probe the actors: ok, hung, restarting or down; status 1 unless all are ok")
     health.add_argument("actor", nargs="?", help="only this one")
@@ -143,8 +143,8 @@ def _control(found: argparse.ArgumentParser) -> None:
     _trace_options(add("trace", "follow messages from actor to actor, until Ctrl-C"))
 
 
-def _trace_options(found: argparse.ArgumentParser) -> None:
-    add = found.add_argument
+def _trace_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("id", nargs="?", default="*", help="of a message or a trace (default: every message)")
     add("--actor", default="", help="only messages to this actor, and what they lead to")
     add("--type", default="", help="only messages of this type, and what they lead to")
@@ -157,12 +157,12 @@ def _trace_options(found: argparse.ArgumentParser) -> None:
     )
 
 
-def _deadletters(found: argparse.ArgumentParser) -> None:
+def _deadletters(parser: argparse.ArgumentParser) -> None:
     where = argparse.ArgumentParser(add_help=False)
     _add_data_dir(where)
-    found.description = "Messages that nobody took, and why. The newest 10,000 are kept."
-    found.epilog = "Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest."
-    add = _subcommands(found, where)
+    parser.description = "Messages that nobody took, and why. The newest 10,000 are kept."
+    parser.epilog = "Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest."
+    add = _subcommands(parser, where)
     add("list", "one line for each letter, the oldest first").add_argument(
         "--json", action="store_true", help="one JSON document with everything that is known of each"
     )
@@ -174,16 +174,16 @@ def _deadletters(found: argparse.ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="forget every letter")
 
 
-def _completion(found: argparse.ArgumentParser) -> None:
-    found.description = f"Print what lets a shell complete the words of {SCRIPT}."
-    found.epilog = f"In every new shell: put `source <({SCRIPT} completion bash)` into ~/.bashrc, the same with zsh into ~/.zshrc (after compinit)."
-    found.add_argument("shell", choices=SHELLS)
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"Print what lets a shell complete the words of {SCRIPT}."
+    parser.epilog = f"In every new shell: put `source <({SCRIPT} completion bash)` into ~/.bashrc, the same with zsh into ~/.zshrc (after compinit)."
+    parser.add_argument("shell", choices=SHELLS)
 
 
 def _subcommands(
-    found: argparse.ArgumentParser, where: argparse.ArgumentParser
+    parser: argparse.ArgumentParser, where: argparse.ArgumentParser
 ) -> Callable[[str, str], argparse.ArgumentParser]:
-    commands = found.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     def add(name: str, about: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, parents=[where], help=about, description=about, formatter_class=_formatter)
@@ -191,9 +191,9 @@ def _subcommands(
     return add
 
 
-def _add_data_dir(found: argparse.ArgumentParser, side: str = "edge", whose: str = "of the cloud or edge") -> None:
+def _add_data_dir(parser: argparse.ArgumentParser, side: str = "edge", whose: str = "of the cloud or edge") -> None:
     """The option by which a command that asks a process finds it; the default is that of `side`."""
-    found.add_argument(
+    parser.add_argument(
         "--data-dir",
         type=Path,
         default=default_data_dir(side),
@@ -202,8 +202,8 @@ def _add_data_dir(found: argparse.ArgumentParser, side: str = "edge", whose: str
     )
 
 
-def _add_socket(found: argparse.ArgumentParser) -> None:
-    found.add_argument(
+def _add_socket(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--socket", type=Path, metavar="FILE", help="its control socket (default: control.sock in the data directory)"
     )
 

@@ -6,14 +6,29 @@ An option on the command line wins over the file, the file over the default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from kubeedge_actors.config import CloudConfig, EdgeConfig, yaml_documents
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
+from kubeedge_actors.options.setting import Table
 
 Config = TypeVar("Config", EdgeConfig, CloudConfig)
+EDGECORE, CLOUDCORE = "EdgeCore", "CloudCore"
+
+
+class Component(NamedTuple):
+    """What may be set on one component (cloudcore, edgecore in KubeEdge), and the kind of KubeEdge's own file for it."""
+
+    table: Table
+    kind: str
+
+
+COMPONENTS: dict[type[EdgeConfig | CloudConfig], Component] = {
+    EdgeConfig: Component(EDGE, EDGECORE),
+    CloudConfig: Component(CLOUD, CLOUDCORE),
+}
 HEADER_KEYS = ("apiVersion", "kind")
 VERSIONS = ("v1alpha1", "v1alpha2")
 LOGIN = ("mqtt_login", "mqtt_user", "mqtt_password")
@@ -31,24 +46,16 @@ RIVALS = {
 """An option on the command line, and what it beats in a file although its name is another."""
 
 
-def edge_settings(path: str) -> dict[str, Any]:
-    """Fields of EdgeConfig that an edgecore.yaml, or a file of ours, gives."""
-    document = _document(path, "EdgeCore")
+def file_settings(config: type[EdgeConfig | CloudConfig], path: str) -> dict[str, Any]:
+    """Fields of the config that a configuration file gives: one of ours, or KubeEdge's own of that side. Errors: UsageError."""
+    table, kind = COMPONENTS[config]
+    document = _document(path, kind)
     if is_ours(document):
-        return EDGE.from_file(document, path)
-    from kubeedge_actors.componentconfig import edgecore  # only when there is such a file
+        return table.from_file(document, path)
+    from kubeedge_actors.componentconfig import cloudcore, edgecore  # only when there is such a file
 
-    return edgecore.settings(document, path)
-
-
-def cloud_settings(path: str) -> dict[str, Any]:
-    """Fields of CloudConfig that a cloudcore.yaml, or a file of ours, gives."""
-    document = _document(path, "CloudCore")
-    if is_ours(document):
-        return CLOUD.from_file(document, path)
-    from kubeedge_actors.componentconfig import cloudcore  # only when there is such a file
-
-    return cloudcore.settings(document, path)
+    readers = {EDGECORE: edgecore.settings, CLOUDCORE: cloudcore.settings}
+    return readers[kind](document, path)
 
 
 def is_ours(document: dict[str, Any]) -> bool:
@@ -72,14 +79,9 @@ def _document(path: str, kind: str) -> dict[str, Any]:
     return document
 
 
-def edge_config(file: str | None, given: dict[str, Any]) -> EdgeConfig:
-    """What a configuration file (None: there is none) and the options of an edge node say. Errors: UsageError."""
-    return merged(EdgeConfig, edge_settings(file) if file else {}, given)
-
-
-def cloud_config(file: str | None, given: dict[str, Any]) -> CloudConfig:
-    """What a configuration file (None: there is none) and the options of the cloud side say. Errors: UsageError."""
-    return merged(CloudConfig, cloud_settings(file) if file else {}, given)
+def read_config(config: type[Config], file: str | None, given: dict[str, Any]) -> Config:
+    """What a configuration file (None: there is none) and the options of a side say. Errors: UsageError."""
+    return merged(config, file_settings(config, file) if file else {}, given)
 
 
 def merged(kind: type[Config], file: dict[str, Any], given: dict[str, Any]) -> Config:
@@ -91,5 +93,5 @@ def merged(kind: type[Config], file: dict[str, Any], given: dict[str, Any]) -> C
     if "mqtt_mode" in given:
         beaten.discard("mqtt")  # the port is then not all that is wanted
     config = kind(**{**{name: value for name, value in file.items() if name not in beaten}, **given})
-    (EDGE if kind is EdgeConfig else CLOUD).check(config)
+    COMPONENTS[kind].table.check(config)
     return config

@@ -1,4 +1,4 @@
-"""One setting, and a table of them: read from a command line or from a file of ours, checked the same."""
+"""One setting, and a table of them: read from a command line or from a file of ours, checked the same. The settings that both sides have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.kinds import YES_OR_NO, Kind
+from kubeedge_actors.options.kinds import DATA_DIR, FILE, PORT, YES_OR_NO, Kind, one_of, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,42 +75,70 @@ class Table:
                     where.add_argument(setting.flag, **self._keywords(setting))
 
     def _keywords(self, setting: Setting) -> dict[str, Any]:
-        more: dict[str, Any] = {"dest": setting.field, "help": self.help(setting)}
+        arguments: dict[str, Any] = {"dest": setting.field, "help": self.help(setting)}
         if setting.kind is YES_OR_NO:
-            return more | {"action": argparse.BooleanOptionalAction}
+            return arguments | {"action": argparse.BooleanOptionalAction}
         if setting.kind.many:
-            more["action"] = "append"
+            arguments["action"] = "append"
         elif setting.bare:
-            more |= {"nargs": "?", "const": setting.bare}
-        return more | {"metavar": setting.kind.metavar}
+            arguments |= {"nargs": "?", "const": setting.bare}
+        return arguments | {"metavar": setting.kind.metavar}
 
     def given(self, options: argparse.Namespace) -> dict[str, Any]:
         """The fields that options give; UsageError for a value that does not fit."""
-        values = {each: getattr(options, each.field, None) for each in self if not each.no_key}
-        return {each.field: each.read(value, each.flag) for each, value in values.items() if value is not None}
+        values = {setting: getattr(options, setting.field, None) for setting in self if not setting.no_key}
+        return {
+            setting.field: setting.read(value, setting.flag) for setting, value in values.items() if value is not None
+        }
 
     def from_file(self, document: Mapping[Any, Any], path: str) -> dict[str, Any]:
         """The fields that a file of ours gives; UsageError for an unknown key or a value that does not fit."""
-        known = {each.name: each for each in self if not each.no_key}
-        found: dict[str, Any] = {}
+        settings = {setting.name: setting for setting in self if not setting.no_key}
+        values: dict[str, Any] = {}
         for key, value in document.items():
-            setting = known.get(str(key).replace("_", "-"))
+            setting = settings.get(str(key).replace("_", "-"))
             if setting is None:
                 raise UsageError(self._unknown(str(key), path))
-            found[setting.field] = setting.read(value, f"{key} in {path}")
-        return found
+            values[setting.field] = setting.read(value, f"{key} in {path}")
+        return values
 
     def _unknown(self, key: str, path: str) -> str:
-        for each in self:
-            if each.no_key and key.replace("_", "-") == each.name:
-                return f"{key} in {path}: it is no key: {each.no_key}"
-        known = ", ".join(sorted(each.name for each in self if not each.no_key))
-        return f"the configuration file {path} has the unknown key {key!r}; there are: {known}"
+        for setting in self:
+            if setting.no_key and key.replace("_", "-") == setting.name:
+                return f"{key} in {path}: it is no key: {setting.no_key}"
+        names = ", ".join(sorted(setting.name for setting in self if not setting.no_key))
+        return f"the configuration file {path} has the unknown key {key!r}; there are: {names}"
 
     def check(self, config: Any) -> None:
         """UsageError for a value that does not fit, wherever it came from; what a default says is none of a person's mistakes."""
-        settings = {each.field: each for each in self}
+        settings = {setting.field: setting for setting in self}
         for field in fields(config):
             value, setting = getattr(config, field.name), settings[field.name]
             if value != self.default(setting):
                 setting.read(value, setting.flag)
+
+
+# --- the settings that both sides have -----------------------------------------------------------------------------------
+
+LEVELS = ("debug", "info", "warning", "error")
+DATA = Setting("data-dir", DATA_DIR, "holds all state (default: {})")
+WATCHING = (
+    Setting("metrics-port", PORT, "serve Prometheus metrics at this port (default: not)"),
+    Setting("metrics-host", text("ADDRESS"), "address to serve them on (default: {})"),
+    Setting("log-level", one_of(*LEVELS), "what goes to standard error (default: {})"),
+    Setting("allow-faults", YES_OR_NO, "let the control socket crash actors, to see what happens (default: not)"),
+)
+OWN = (
+    Setting(
+        "modules",
+        text("pkg.file:Class", many=True),
+        "a module of your own, with @process behind it in a process of its own; repeatable",
+        option="module",
+    ),
+)
+
+
+def config_file(kubeedge: str) -> Setting:
+    """The file that holds the others. `kubeedge`: the name of KubeEdge's own, which may take its place."""
+    about = f"KubeEdge's {kubeedge}, or a file with these settings as keys; options win over it"
+    return Setting("config", FILE, about, no_key="a configuration file does not name another one")

@@ -5,7 +5,9 @@ KubeEdge, the network, a database or a message type; if a file needs one of thos
 """
 
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell.cell import Cell
+from kubeedge_actors.supervisors.cell.incarnation import HandlerHung
+from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Reason
 from kubeedge_actors.supervisors.engines.inline import InlineEngine
@@ -23,8 +25,6 @@ from kubeedge_actors.supervisors.events import (
     Stopped,
 )
 from kubeedge_actors.supervisors.future import Future, ReplyTo
-from kubeedge_actors.supervisors.incarnation import HandlerHung
-from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry, WiringWarning

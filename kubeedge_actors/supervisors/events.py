@@ -101,12 +101,12 @@ Subscriber = Callable[[Event], object]
 def log_event(event: Event) -> None:
     """Write to the log what an operator should see."""
     if isinstance(event, Crashed):
-        what = f"handling {event.message}" if event.message else f"its {event.phase}"
-        log.warning("%s crashed in %s: %s", event.name, what, event.error)
+        phase = f"handling {event.message}" if event.message else f"its {event.phase}"
+        log.warning("%s crashed in %s: %s", event.name, phase, event.error)
         log.debug("%s", event.traceback)
     elif isinstance(event, Hung):
-        what = f"the handler of {event.message}" if event.message else "a hook"
-        log.warning("%s is hung: %s has run for %.1f s and is abandoned", event.name, what, event.duration)
+        phase = f"the handler of {event.message}" if event.message else "a hook"
+        log.warning("%s is hung: %s has run for %.1f s and is abandoned", event.name, phase, event.duration)
     elif isinstance(event, StartTimedOut):
         log.warning(
             "%s has not started: its start has run for %.1f s; the others go on without it", event.name, event.duration
@@ -138,7 +138,7 @@ class Events:
         self._subscribers = (*self._subscribers, subscriber)
 
         def unsubscribe() -> None:
-            self._subscribers = tuple(each for each in self._subscribers if each is not subscriber)
+            self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
 
         return unsubscribe
 

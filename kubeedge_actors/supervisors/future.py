@@ -67,12 +67,12 @@ class Future(ABC):
 
 
 class LocalFuture(Future):
-    """A Future that is settled in this process. `responder_cell`: the actor that was asked, if it is one."""
+    """A Future that is completed in this process. `responder_cell`: the actor that was asked, if it is one."""
 
     __slots__ = ("_callbacks", "_engine", "_outcomes", "responder_cell")
 
-    def __init__(self, engine: Waiter, asked: str, timeout: float, responder_cell: Asker | None = None) -> None:
-        super().__init__(asked, timeout)
+    def __init__(self, engine: Waiter, responder: str, timeout: float, responder_cell: Asker | None = None) -> None:
+        super().__init__(responder, timeout)
         self._engine = engine
         # the first outcome counts: list.append is atomic, so nobody needs a lock to be the first
         self._outcomes: list[tuple[object, Exception | None]] = []
@@ -129,7 +129,7 @@ class LocalFuture(Future):
         try:
             self.conclude(fn, failed)
         except Exception:
-            log.exception("a callback for the answer of %s failed", self.responder)
+            log.exception("what was to follow the answer of %s failed", self.responder)
 
     def _expire(self) -> None:
         self.complete(None, AskTimeout(f"{self.responder} did not answer within {self.timeout:g} s"))
@@ -178,7 +178,7 @@ class ReplyTo(ABC):
 
 
 class LocalReplyTo(ReplyTo):
-    """Settles a future of this process (None for a tell); it is the delivery of the ask's envelope.
+    """Completes a future of this process (None for a tell); it is the delivery of the ask's envelope.
 
     `later`: the handler has taken it over, so what it returns is not the answer.
     """
@@ -231,10 +231,10 @@ class LocalReplyTo(ReplyTo):
 class Continuation:
     """A function to run in the asker's turn when the answer is there, for the incarnation that asked."""
 
-    __slots__ = ("_asker", "_failed", "_fn", "_promise")
+    __slots__ = ("_asker", "_failed", "_fn", "_future")
 
     def __init__(self, future: LocalFuture, asker: object, fn: Then, failed: Otherwise | None) -> None:
-        self._promise, self._asker, self._fn, self._failed = future, asker, fn, failed
+        self._future, self._asker, self._fn, self._failed = future, asker, fn, failed
 
     def is_cancelled(self, incarnation: object) -> bool:
         """True for another incarnation than the asker: the function closes over the old instance."""
@@ -242,7 +242,7 @@ class Continuation:
 
     def handle(self, receive: Receive, message: object) -> object:
         """Run the function."""
-        return self._promise.conclude(self._fn, self._failed)
+        return self._future.conclude(self._fn, self._failed)
 
     def complete(self, result: object) -> None:
         """Nobody waits for what the function returns."""

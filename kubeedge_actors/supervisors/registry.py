@@ -39,8 +39,8 @@ class Registry:
         if spec.name in self._specs:
             raise RegistrationError(f"two actors are called {spec.name!r}")
         if self._groups is not None and spec.group not in self._groups:
-            known = ", ".join(sorted(self._groups)) or "none"
-            raise RegistrationError(f"{spec.name!r} is in the unknown group {spec.group!r}; known: {known}")
+            groups = ", ".join(sorted(self._groups)) or "none"
+            raise RegistrationError(f"{spec.name!r} is in the unknown group {spec.group!r}; known: {groups}")
 
     def register(self, spec: ChildSpec, ref: Ref) -> None:
         """Register an actor under its name and the types that it accepts."""
@@ -53,9 +53,9 @@ class Registry:
         """Forget an actor; its Ref answers with dead letters from then on."""
         ref, spec = self._refs.pop(name, None), self._specs.pop(name, None)
         for accepted in spec.accepts if spec is not None else ():
-            left = tuple(each for each in self._subscribers[accepted] if each is not ref)
-            if left:
-                self._subscribers[accepted] = left
+            remaining = tuple(other for other in self._subscribers[accepted] if other is not ref)
+            if remaining:
+                self._subscribers[accepted] = remaining
             else:
                 del self._subscribers[accepted]
 
@@ -78,17 +78,17 @@ class Registry:
     def wiring_warnings(self) -> list[WiringWarning]:
         """Handlers for types that nobody emits, and emitted types that nobody accepts."""
         specs = list(self._specs.values())
-        emitted = {each for spec in specs for each in spec.emits}
-        found = [
-            WiringWarning(spec.name, each, f"{spec.name} accepts {each.__name__}, which nobody emits")
+        emitted = {message_type for spec in specs for message_type in spec.emits}
+        warnings = [
+            WiringWarning(spec.name, message_type, f"{spec.name} accepts {message_type.__name__}, which nobody emits")
             for spec in specs
-            for each in spec.accepts
-            if each not in emitted
+            for message_type in spec.accepts
+            if message_type not in emitted
         ]
-        found += [
-            WiringWarning(spec.name, each, f"{spec.name} emits {each.__name__}, which nobody accepts")
+        warnings += [
+            WiringWarning(spec.name, message_type, f"{spec.name} emits {message_type.__name__}, which nobody accepts")
             for spec in specs
-            for each in spec.emits
-            if each not in self._subscribers
+            for message_type in spec.emits
+            if message_type not in self._subscribers
         ]
-        return [finding for finding in found if finding.type not in self._optional_types]
+        return [warning for warning in warnings if warning.type not in self._optional_types]

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from kubeedge_actors.supervisors import events
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell.cell import Cell
+from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.engines.base import System
-from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.specs import SupervisorSpec
 from kubeedge_actors.supervisors.strategy import Action, ExitReason, OneForOne, Restart, decide
 
@@ -118,7 +118,7 @@ class Supervisor:
         if plan is not None and child in plan.stop:
             return
         now = self.system.clock.monotonic()
-        names = [each.name for each in self.children]
+        names = [sibling.name for sibling in self.children]
         decision = decide(
             self.spec.strategy, child.spec.restart, reason, children=names, failed=child.name, history=self.history,
             now=now
@@ -141,8 +141,8 @@ class Supervisor:
         if isinstance(self.spec.strategy, OneForOne):
             child.start(delay, attempt)
             return
-        group = [each for each in self.children if each.name in affected]
-        stop = [each for each in reversed(group) if each is not child]
+        group = [sibling for sibling in self.children if sibling.name in affected]
+        stop = [sibling for sibling in reversed(group) if sibling is not child]
         # a temporary sibling is stopped with the others and forgotten (source: OTP supervisor, terminate_children)
         self._run_plan(RestartPlan(stop, group, delay, attempt))
 
@@ -163,8 +163,8 @@ class Supervisor:
         if isinstance(child, Cell):
             self.system.registry.unregister(child.name)
         else:
-            for each in list(child.children):
-                child.delete_child(each)
+            for grandchild in list(child.children):
+                child.delete_child(grandchild)
 
     def _escalate(self, child: Cell | Supervisor, why: str) -> None:
         self.error = f"{child.name}: {why}"

@@ -12,19 +12,19 @@ from typing import Any
 
 from kubeedge_actors.errors import ActorStopped, RegistrationError
 from kubeedge_actors.supervisors import events as occurrences
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell.cell import Cell
+from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, DeadLetterSink, Reason
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry, WiringWarning
-from kubeedge_actors.supervisors.snapshot import snapshot
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.supervisor import Supervisor
-from kubeedge_actors.supervisors.tracing import Tracer
+from kubeedge_actors.supervisors.telemetry.snapshot import snapshot
+from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -229,10 +229,10 @@ class ActorSystem:
         self._stopped.complete(None)
 
     def _check_wiring(self) -> None:
-        known, self.wiring_warnings = self.wiring_warnings, self.registry.wiring_warnings()
-        for finding in self.wiring_warnings:
-            if finding not in known:
-                log.warning("%s", finding.text)
+        before, self.wiring_warnings = self.wiring_warnings, self.registry.wiring_warnings()
+        for warning in self.wiring_warnings:
+            if warning not in before:
+                log.warning("%s", warning.text)
 
     def _build(self, spec: SupervisorSpec, parent: Supervisor | None) -> Supervisor:
         supervisor = Supervisor(spec, parent, self)

@@ -48,8 +48,8 @@ def delayed(seconds: float) -> Fault:
     """Put the message off: it comes again in `seconds`, behind what was told meanwhile. For tells; an ask gets None."""
 
     def put_off(actor: Actor, message: Any, handle: Handle) -> object:
-        for each in message if isinstance(message, list) else [message]:
-            actor.context.after(seconds, each)
+        for delayed_message in message if isinstance(message, list) else [message]:
+            actor.context.after(seconds, delayed_message)
         return None
 
     return put_off

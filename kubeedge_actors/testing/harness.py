@@ -55,7 +55,7 @@ class Probe(Actor):
 
     def of(self, kind: type) -> list[Any]:
         """What came of this type."""
-        return [each for each in self.received if type(each) is kind]
+        return [message for message in self.received if type(message) is kind]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.received)
@@ -75,7 +75,7 @@ class Harness:
         self.clock = self.engine.clock
         self.contain = contain
         self.events: list[Event] = []
-        self._specs = [as_spec(each) for each in runnables]
+        self._specs = [as_spec(runnable) for runnable in runnables]
         self._system = ActorSystem(self.engine, seed=1)
         self._system.events.subscribe(self.events.append)
         self._started = False
@@ -101,17 +101,17 @@ class Harness:
     @property
     def crashes(self) -> list[Crashed]:
         """Every crash so far."""
-        return [each for each in self.events if isinstance(each, Crashed)]
+        return [event for event in self.events if isinstance(event, Crashed)]
 
     def probe(self, *what: str | type, answer: object = None) -> Probe:
         """A recorder of that name, or that accepts these types (or both). `answer`: what it answers."""
-        names = [each for each in what if isinstance(each, str)]
+        names = [name for name in what if isinstance(name, str)]
         self._probes += 1
         probe = Probe(answer)
         spec = ChildSpec(
             names[0] if names else f"probe-{self._probes}",
             lambda: probe,
-            accepts=tuple(each for each in what if isinstance(each, type)),
+            accepts=tuple(kind for kind in what if isinstance(kind, type)),
         )
         if self._started:
             self._system.add(spec)
@@ -174,9 +174,9 @@ class Harness:
     def _raise_crashes(self) -> None:
         crashes = self.crashes
         fresh, self._seen = crashes[self._seen :], len(crashes)
-        for each in fresh:
-            if not self.contain and each.error.partition(":")[0] not in self._expected:
-                raise ActorCrashed(f"{each.name} crashed\n{each.traceback}")
+        for crash in fresh:
+            if not self.contain and crash.error.partition(":")[0] not in self._expected:
+                raise ActorCrashed(f"{crash.name} crashed\n{crash.traceback}")
 
 
 def inline(*runnables: Runnable, contain: bool = False) -> Harness:

@@ -84,8 +84,8 @@ class FakeCloud:
     def on_text(self, peer: Peer, text: str) -> bool:
         """Keep it, and answer."""
         self.heard.append(text)
-        for each in self.answer(text):
-            self._server.send(peer, each)
+        for answer in self.answer(text):
+            self._server.send(peer, answer)
         return True
 
     def on_close(self, peer: Peer, reason: str) -> None:

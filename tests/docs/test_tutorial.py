@@ -25,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 import kubeedge_actors
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.demo_stage import end, first_line
+from kubeedge_actors.demo.stage import end, first_line
 from tests.support.mqtt_clients import leave
 from tests.support.plugins.ports import free_ports
 from tests.support.plugins.requirements import lacks

@@ -21,7 +21,7 @@ from kubeedge_actors.drivers.broker.external import ExternalBroker
 from tests.support.cloud_and_edge import CloudAndEdge
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
-from tests.unit.test_metrics import parsed
+from tests.unit.control.test_metrics import parsed
 
 pytestmark = pytest.mark.kubectl
 

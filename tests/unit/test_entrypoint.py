@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.datadir import DataDir
+from kubeedge_actors.assembly.datadir import DataDir
 from tests.support.processes import child
 from tests.support.waiting import PATIENCE
 
@@ -86,7 +86,7 @@ def test_a_fault_in_native_code_says_where() -> None:
 
 
 def test_who_was_killed_is_named_at_the_next_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    script = "import os, sys; from pathlib import Path; from kubeedge_actors.datadir import DataDir;"
+    script = "import os, sys; from pathlib import Path; from kubeedge_actors.assembly.datadir import DataDir;"
     script += " d = DataDir(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     with child((sys.executable, "-c", script, str(tmp_path))) as killed:
         assert killed.wait(PATIENCE) == -signal.SIGKILL

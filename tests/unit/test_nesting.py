@@ -18,11 +18,11 @@ from kubeedge_actors.actors.devicecontroller.upstream import read_state
 from kubeedge_actors.actors.devicetwin.dttypes import NOT_JSON, Rejection, TwinRequest, parse, parse_update
 from kubeedge_actors.actors.edged.runtime.images import credentials
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_query_response
-from kubeedge_actors.config import yaml_documents
+from kubeedge_actors.config import EdgeConfig, yaml_documents
 from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.errors import FrameError, UsageError
 from kubeedge_actors.nesting import MAX_DEPTH, NotYaml, TooDeep
-from kubeedge_actors.options.reading import edge_settings
+from kubeedge_actors.options.reading import file_settings
 from kubeedge_actors.wire import beehive, tunnel
 from kubeedge_actors.wire.content import to_value, unquote
 
@@ -126,7 +126,7 @@ def test_configuration_files(tmp_path: Path) -> None:
     path = tmp_path / "edge.yaml"
     path.write_text(DEEP)
     with pytest.raises(UsageError, match="is not YAML"):
-        edge_settings(str(path))
+        file_settings(EdgeConfig, str(path))
     with pytest.raises(UsageError, match="is not YAML"):
         from_kubeconfig(path)
     with pytest.raises(ValueError, match="nested more than"):

@@ -42,17 +42,17 @@ class PykkaInbox:
         cell.mailbox.enqueue(Envelope(envelope.message, "", cell.mailbox.now(), LocalReplyTo(future)))
 
     def get(self) -> Any:
-        """Not used: the worker has a loop of its own."""
-        raise LookupError("the mailbox of a supervised actor is emptied by its seat")
+        """Not used: the thread has a loop of its own."""
+        raise LookupError("the mailbox of a supervised actor is emptied by its thread")
 
     def empty(self) -> bool:
         """True when nothing is queued."""
         return self.cell is None or not len(self.cell.mailbox.queue)
 
 
-def _hand_over(promise: LocalFuture, future: Any) -> None:
+def _hand_over(answer: LocalFuture, future: Any) -> None:
     try:
-        value = promise.get()
+        value = answer.get()
     except Exception as error:  # noqa: BLE001 - it is handed on, whatever it is
         future.set_exception((type(error), error, error.__traceback__))
     else:
@@ -62,7 +62,7 @@ def _hand_over(promise: LocalFuture, future: Any) -> None:
 class ActorThread(pykka.ThreadingActor):
     """Runs one cell on a thread of its own, as long as it is the cell's current worker.
 
-    `threads_by_ident`: the workers of one engine by the identifiers of their threads; it is in there while its thread runs.
+    `threads_by_ident`: the threads of one engine by the identifiers of their threads; it is in there while its thread runs.
     """
 
     def __init__(self, cell: Runnable, threads_by_ident: dict[int, ActorThread]) -> None:
@@ -101,7 +101,7 @@ class ActorThread(pykka.ThreadingActor):
         while cell.worker is self:
             if cell.run(MESSAGES_PER_RUN) or cell.worker is not self:
                 continue
-            # a suspended cell is not marked idle, so senders do not wake it for nothing
+            # nobody who only tells has to wake an actor that is suspended
             mailbox.idle = cell.incarnation is not None
             if cell.has_work():
                 mailbox.idle = False

@@ -13,18 +13,18 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
+from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, State
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.incarnation import Incarnation
-from kubeedge_actors.supervisors.lifecycle import ACTIVE_STATES, State
 from kubeedge_actors.supervisors.mailbox import Mailbox, WaitResult
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry
 from kubeedge_actors.supervisors.specs import ChildSpec
-from kubeedge_actors.supervisors.tracing import Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 
 class System(Protocol):
@@ -107,7 +107,7 @@ class Waiting(Protocol):
     """Blocks the calling actor until something happens, without deadlocking it with itself."""
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Return when the future is settled or the time is over."""
+        """Return when the future is done or the time is over."""
 
     def await_room(self, cell: Runnable) -> WaitResult:
         """Wait until the cell's mailbox may have room, unless that would be for ever."""

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import Clock, ManualClock
 from kubeedge_actors.supervisors.engines.base import Runnable, would_deadlock_on_start
 from kubeedge_actors.supervisors.engines.timers import TimerQueue
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.mailbox import WaitResult
 from kubeedge_actors.supervisors.specs import ChildSpec
 
@@ -87,14 +87,14 @@ class InlineEngine:
         self._stack.append(cell)
         self._workers.append(cell.worker)
         try:
-            more = cell.run(1)
+            has_more = cell.run(1)
         finally:
             self._stack.pop()
             self._workers.pop()
         if cell.worker is None:
             return
         cell.mailbox.idle = True
-        if more or cell.has_work():
+        if has_more or cell.has_work():
             self._wake(cell)
 
     def _wake(self, cell: Runnable) -> None:
@@ -131,7 +131,7 @@ class InlineEngine:
         return partial(self._timers.cancel, self._timers.add(self.clock.monotonic() + seconds, action))
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Run the others until the future is settled, moving the clock when only time can help."""
+        """Run the others until the future is done, moving the clock when only time can help."""
         until = self.clock.monotonic() + timeout
         while not future.done:
             if not self._step() and not self._fire_next(until):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, shorten
 from kubeedge_actors.supervisors.engines.actor_thread import ActorThread
@@ -18,7 +19,6 @@ from kubeedge_actors.supervisors.engines.base import Runnable, would_deadlock_on
 from kubeedge_actors.supervisors.engines.timers import TimerThread
 from kubeedge_actors.supervisors.engines.wait_graph import WaitForGraph
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.mailbox import WaitResult
 from kubeedge_actors.supervisors.specs import ChildSpec
 
@@ -98,7 +98,7 @@ class ThreadsEngine:
     def attach(self, cell: Runnable) -> None:
         """Start a thread for the cell."""
         worker = ActorThread(cell, self.threads_by_ident)
-        self._threads = [each for each in self._threads if each.thread.is_alive()] + [worker]
+        self._threads = [thread for thread in self._threads if thread.thread.is_alive()] + [worker]
         cell.worker = worker
         cell.mailbox.wake = worker.wake
         worker.start_thread()
@@ -115,7 +115,7 @@ class ThreadsEngine:
         return lambda: self._timers.cancel(entry)
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Block this thread until the future is settled, at most `timeout` seconds."""
+        """Block this thread until the future is done, at most `timeout` seconds."""
         gate = threading.Lock()
         gate.acquire()
         wake = gate.release
@@ -136,7 +136,7 @@ class ThreadsEngine:
             # `released` and `stopping` are looked at when it can be seen to wait: whoever sets them wakes it after that
             while not ((wait is not None and wait.released) or (me is not None and me.is_stopping_or_stopped)):
                 mailbox.blocked_producers += (
-                    1  # before the check: a consumer that makes room after it sees that somebody waits
+                    1  # before the look: a taker that makes room after it sees that somebody waits
                 )
                 if not mailbox.full():
                     break
@@ -176,7 +176,7 @@ class ProcessEngine(ThreadsEngine):
     """A process per actor, here or on another host: mailboxes, supervision and timers stay here, on a thread for each
     actor; the actors live elsewhere unless their spec says `isolation="thread"`.
 
-    `convention`: where hosts elsewhere reach this machine. `carrier`: how messages are carried (default: pickled).
+    `convention`: where hosts elsewhere reach this machine. `carrier`: how messages are serialized (default: pickled).
     """
 
     isolation = "process"

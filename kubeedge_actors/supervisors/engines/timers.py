@@ -66,7 +66,7 @@ class TimerQueue:
             self._cancelled += 1
 
     def _compact(self) -> None:
-        self._heap = [each for each in self._heap if each.action is not None]
+        self._heap = [entry for entry in self._heap if entry.action is not None]
         heapq.heapify(self._heap)
         self._cancelled = 0
 

@@ -32,40 +32,40 @@ class WaitForGraph:
         self._waits: dict[Asker, WaitEdge] = {}
 
     @contextmanager
-    def waiting(self, who: Asker | None, target: Asker | None, *, for_room: bool) -> Iterator[WaitEdge | None]:
-        """`who` waits for `target` inside the block; None is somebody from outside, for whom nobody can wait."""
-        if who is None or target is None:
+    def waiting(self, asker: Asker | None, target: Asker | None, *, for_room: bool) -> Iterator[WaitEdge | None]:
+        """`asker` waits for `target` inside the block; None is somebody from outside, for whom nobody can wait."""
+        if asker is None or target is None:
             yield None
             return
         wait = WaitEdge(target, for_room=for_room)
         with self._lock:
-            self._waits[who] = wait
-            freed = self._break_cycle(who)
+            self._waits[asker] = wait
+            freed = self._break_cycle(asker)
         try:
             if freed is not None:
                 freed.target.mailbox.notify_producers()
             yield wait
         finally:
             with self._lock:
-                if self._waits.get(who) is wait:  # else a newer incarnation waits, and this one was replaced
-                    del self._waits[who]
+                if self._waits.get(asker) is wait:  # else a newer incarnation waits, and this one was replaced
+                    del self._waits[asker]
 
-    def unblock(self, who: Asker) -> None:
-        """Whatever room `who` waits for, it is let in without."""
+    def unblock(self, asker: Asker) -> None:
+        """Whatever room `asker` waits for, it is let in without."""
         with self._lock:
-            wait = self._waits.get(who)
+            wait = self._waits.get(asker)
             if wait is None or not wait.for_room:
                 return
             wait.released = True
         wait.target.mailbox.notify_producers()
 
-    def _break_cycle(self, who: Asker) -> WaitEdge | None:
-        ring, at = [], who
+    def _break_cycle(self, asker: Asker) -> WaitEdge | None:
+        ring, at = [], asker
         while at in self._waits:
             wait = self._waits[at]
             ring.append(wait)
             at = wait.target
-            if at is who:
+            if at is asker:
                 return self._release_one(ring)
             if len(ring) > len(self._waits):  # it runs into a ring of others, which they dealt with
                 return None

@@ -13,7 +13,7 @@ from kubeedge_actors.componentconfig.keys import Keys
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.edge import without_cloud_if_unjoinable
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.reading import cloud_settings, edge_settings, merged
+from kubeedge_actors.options.reading import file_settings, merged
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
@@ -28,13 +28,13 @@ def text_of(name: str) -> str:
 @pytest.fixture
 def edge(tmp_path: Path) -> Read:
     """Settings of edgecore.yaml as it is by default, with other values for some dotted keys."""
-    return lambda **changes: edge_settings(changed(tmp_path, "edgecore-default", changes))
+    return lambda **changes: file_settings(EdgeConfig, changed(tmp_path, "edgecore-default", changes))
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Read:
     """The same for cloudcore.yaml."""
-    return lambda **changes: cloud_settings(changed(tmp_path, "cloudcore-default", changes))
+    return lambda **changes: file_settings(CloudConfig, changed(tmp_path, "cloudcore-default", changes))
 
 
 def changed(folder: Path, name: str, changes: Json) -> str:
@@ -70,7 +70,7 @@ def test_the_default_edgecore_file_gives_an_edge_node(edge: Read) -> None:
 
 
 def test_the_minimal_edgecore_file_leaves_the_hub_off(tmp_path: Path) -> None:
-    found = edge_settings(changed(tmp_path, "edgecore-minimal", {}))
+    found = file_settings(EdgeConfig, changed(tmp_path, "edgecore-minimal", {}))
     assert not {"cloud", "hub", "token", "cert_file"} & set(found)
     assert found["name"] == "edge-1"
 
@@ -83,7 +83,7 @@ def test_the_default_cloudcore_file_gives_a_cloud(cloud: Read) -> None:
 
 
 def test_the_minimal_cloudcore_file_gives_a_cloud(tmp_path: Path) -> None:
-    assert cloud_settings(changed(tmp_path, "cloudcore-minimal", {}))["node_limit"] == 1000
+    assert file_settings(CloudConfig, changed(tmp_path, "cloudcore-minimal", {}))["node_limit"] == 1000
 
 
 @pytest.mark.parametrize("name", ["edgecore-default", "edgecore-minimal", "cloudcore-default", "cloudcore-minimal"])
@@ -103,8 +103,8 @@ def test_every_key_is_honoured_or_named_in_one_warning(
 
     monkeypatch.setattr(Keys, "take", taken)
     monkeypatch.setattr(Keys, "agree", agreed)
-    read = edge_settings if name.startswith("edge") else cloud_settings
-    read(str(HERE / f"{name}.yaml"))
+    config: type[EdgeConfig | CloudConfig] = EdgeConfig if name.startswith("edge") else CloudConfig
+    file_settings(config, str(HERE / f"{name}.yaml"))
     assert len(caplog.messages) == 1
     named = set(sections_of(caplog.messages[0]))
     for key, value in leaves(yaml.safe_load(text_of(name))):

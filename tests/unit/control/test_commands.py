@@ -12,11 +12,11 @@ from kubeedge_actors.control import SOCKET, ControlSocket, traces
 from kubeedge_actors.control import server as control_server
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.traces import EVERY, Filter, TraceMatcher, Traces
-from kubeedge_actors.dead_letter_store import FILE, DurableDeadLetters
+from kubeedge_actors.deadletters.store import FILE, DurableDeadLetters
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, Intensity, OneForOne, SupervisorSpec, ThreadsEngine
-from kubeedge_actors.supervisors.tracing import Span
+from kubeedge_actors.supervisors.telemetry.tracing import Span
 from kubeedge_actors.wire.messages import MqttPublish, Response, TwinGet
 from tests.support.waiting import PATIENCE, eventually
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import YES_OR_NO
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.reading import cloud_settings, edge_settings
+from kubeedge_actors.options.reading import file_settings
 from kubeedge_actors.options.setting import Setting, Table
 
 TABLES = {"cloud": CLOUD, "edge": EDGE}
-READ: dict[str, Callable[[str], dict[str, Any]]] = {"cloud": cloud_settings, "edge": edge_settings}
+READ: dict[str, Callable[[str], dict[str, Any]]] = {
+    "cloud": partial(file_settings, CloudConfig),
+    "edge": partial(file_settings, EdgeConfig),
+}
 SETTINGS = [pytest.param(name, each, id=f"{name}-{each.name}") for name, table in TABLES.items() for each in table]
 GOOD: dict[str, Any] = {
     "https://HOST:10002": "https://cloud.example:10002",

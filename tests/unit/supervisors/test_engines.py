@@ -27,9 +27,9 @@ from kubeedge_actors.supervisors import (
     SystemClock,
     ThreadsEngine,
 )
+from kubeedge_actors.supervisors.cell.runner import Runner
 from kubeedge_actors.supervisors.engines.actor_thread import ActorThread
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.runner import Runner
 from tests.support.env.supervisors import ActorSystemEnv, Lively, Recorder, in_one_process, spec
 from tests.support.waiting import PATIENCE
 

@@ -18,9 +18,9 @@ from kubeedge_actors.supervisors import (
     Restart,
     RestForOne,
 )
+from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.deadletters import shorten
 from kubeedge_actors.supervisors.engines.timers import COMPACT_AT, TimerQueue
-from kubeedge_actors.supervisors.stats import Stats
 from kubeedge_actors.supervisors.strategy import Action, decide
 from kubeedge_actors.supervisors.supervisor import RestartPlan
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from kubeedge_actors.errors import AnswerLost, AskTimeout
-from kubeedge_actors.supervisors.context import LocalContext
+from kubeedge_actors.supervisors.cell.context import LocalContext
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.serialization import (
@@ -37,8 +37,8 @@ class CallbackRunner(RefResolver, Protocol):
 class ContextServer:
     """Futures, replies and timers of one incarnation in a worker process, by the numbers under which the worker knows them."""
 
-    def __init__(self, cell: Runnable, context: LocalContext, stand_in: CallbackRunner) -> None:
-        self._cell, self._context, self._proxy = cell, context, stand_in
+    def __init__(self, cell: Runnable, context: LocalContext, proxy: CallbackRunner) -> None:
+        self._cell, self._context, self._proxy = cell, context, proxy
         self._numbers = itertools.count(1)
         self._futures: dict[int, LocalFuture] = {}
         self._replies: dict[int, LocalReplyTo] = {}
@@ -52,8 +52,8 @@ class ContextServer:
 
     def release(self, kind: str, number: int) -> None:
         """The worker has dropped its last reference to it."""
-        kept: dict[int, Any] = self._futures if kind == "promise" else self._replies
-        kept.pop(number, None)
+        table: dict[int, Any] = self._futures if kind == "future" else self._replies
+        table.pop(number, None)
 
     def close(self) -> None:
         """Drop everything: the incarnation has ended."""
@@ -97,7 +97,7 @@ class ContextServer:
     def _on_get(self, number: int, patience: float) -> Any:
         return self._futures[number].get(patience)
 
-    def get_async(self, back: Callable[[Callable[[], Any]], None], number: int, patience: float) -> None:
+    def get_async(self, on_result: Callable[[Callable[[], Any]], None], number: int, patience: float) -> None:
         """Send the answer when it is there or the time is over, without blocking a thread for it."""
         future = self._futures[number]
 
@@ -106,8 +106,8 @@ class ContextServer:
                 raise AskTimeout(f"{future.responder} did not answer within {patience:g} s")
             return future.get(0.0)
 
-        self._cell.engine.call_later(patience, partial(back, settled))
-        future.add_done_callback(partial(back, settled))
+        self._cell.engine.call_later(patience, partial(on_result, settled))
+        future.add_done_callback(partial(on_result, settled))
 
     def _on_then(self, number: int, key: int, has_failed: bool, in_turn: bool) -> None:
         follow = self._proxy.run_callback
@@ -119,7 +119,7 @@ class ContextServer:
         future = self._futures[number] = LocalFuture(self._cell.engine, "nobody", 1.0)
         future.complete(None, AnswerLost("the question could not be carried to another process"))
         self._on_then(number, key, has_failed, in_turn)
-        self.release("promise", number)
+        self.release("future", number)
 
     # --- answers that it owes -------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class ContextServer:
         if timer.cancelled:
             return None
         number = next(self._numbers)
-        self._timers = {key: each for key, each in self._timers.items() if not each.over}
+        self._timers = {key: held for key, held in self._timers.items() if not held.over}
         self._timers[number] = timer
         return number
 

@@ -23,11 +23,11 @@ def exit_when_closed(pipe: Collection[int], close_in_child: Collection[int]) -> 
     """
     keep = tuple(pipe)
     os.environ[_KEEP] = ",".join(map(str, keep))
-    left = list(close_in_child)
+    to_close = list(close_in_child)
 
     def watch() -> None:
-        while left:  # once: what is forked from a forked one has none of them
-            os.close(left.pop())
+        while to_close:  # once: what is forked from a forked one has none of them
+            os.close(to_close.pop())
         threading.Thread(target=_exit_with, args=(keep[0],), name="lifeline", daemon=True).start()
 
     os.register_at_fork(after_in_child=watch)
@@ -55,10 +55,10 @@ def _make_a_process_of_its_own() -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    keep = {int(each) for each in os.environ[_KEEP].split(",")}
-    for each in range(3, DESCRIPTORS):
-        if each not in keep:
+    keep = {int(descriptor) for descriptor in os.environ[_KEEP].split(",")}
+    for descriptor in range(3, DESCRIPTORS):
+        if descriptor not in keep:
             try:
-                os.close(each)
+                os.close(descriptor)
             except OSError:  # it was not open
                 continue

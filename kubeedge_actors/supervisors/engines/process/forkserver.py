@@ -127,8 +127,8 @@ class Leader:
         return self._system
 
 
-def _say(answers: IO[str], **what: str) -> None:
-    print(json.dumps(what), file=answers, flush=True)
+def _say(answers: IO[str], **answer: str) -> None:
+    print(json.dumps(answer), file=answers, flush=True)
 
 
 def _keep_standard_streams() -> tuple[IO[str], IO[str]]:

@@ -66,7 +66,7 @@ class Launcher:
                     "name": name,
                 }
                 self._open_fork_server().order(host, call)
-            found = arrived.get(timeout=STARTING)
+            channel_or_error = arrived.get(timeout=STARTING)
         except queue.Empty:
             if host:
                 self._fork_servers[-1].order(host, None)
@@ -74,9 +74,9 @@ class Launcher:
         finally:
             self._expected.pop(session_id, None)
             _close_late(arrived)
-        if isinstance(found, str):
-            raise OSError(found)
-        return found
+        if isinstance(channel_or_error, str):
+            raise OSError(channel_or_error)
+        return channel_or_error
 
     def _open_fork_server(self) -> ForkServer:
         # what a fork server started lives on without it: one that was killed is replaced, its lifeline kept
@@ -85,21 +85,21 @@ class Launcher:
         return self._fork_servers[-1]
 
     def _failed(self, session_id: str, error: str) -> None:
-        """No process will come for that ticket (empty: for any)."""
-        for each, (_, arrived) in list(self._expected.items()):
-            if session_id in ("", each.hex()):
+        """No process will come for that session id (empty: for any)."""
+        for expected, (_, arrived) in list(self._expected.items()):
+            if session_id in ("", expected.hex()):
                 arrived.put(error)
 
-    def _listener(self, far: bool) -> str | tuple[str, int]:
+    def _listener(self, remote: bool) -> str | tuple[str, int]:
         """Where a new process finds us: an abstract socket of this machine, or a port for those from elsewhere."""
-        listener = self._listeners.get(far)
+        listener = self._listeners.get(remote)
         if listener is None:
-            listener = self._listeners[far] = socket.socket(socket.AF_INET if far else socket.AF_UNIX)
-            listener.bind((self._convention.address, 0) if far else f"\0kubeedge-actors-{secrets.token_hex(8)}")
+            listener = self._listeners[remote] = socket.socket(socket.AF_INET if remote else socket.AF_UNIX)
+            listener.bind((self._convention.address, 0) if remote else f"\0kubeedge-actors-{secrets.token_hex(8)}")
             listener.listen()
             threading.Thread(target=self._accept_loop, args=(listener,), name="door", daemon=True).start()
         where = listener.getsockname()
-        return (where[0], where[1]) if far else where.decode("ascii")
+        return (where[0], where[1]) if remote else where.decode("ascii")
 
     def _accept_loop(self, listener: socket.socket) -> None:
         while True:
@@ -143,7 +143,7 @@ def _close_late(arrived: queue.SimpleQueue[Channel | str]) -> None:
 
 def search_path() -> list[str]:
     """Where modules are looked for, as another process has to be told it."""
-    return [os.path.abspath(each) for each in sys.path]
+    return [os.path.abspath(entry) for entry in sys.path]
 
 
 class ForkServer:
@@ -172,12 +172,12 @@ class ForkServer:
         )
         assert self._process.stdout is not None
         there = select.select([self._process.stdout], [], [], STARTING)[0]
-        said = json.loads(
+        answer = json.loads(
             (self._process.stdout.readline() if there else "") or '{"error": "the fork server does not start"}'
         )
-        if "error" in said:
+        if "error" in answer:
             self.close()
-            raise OSError(said["error"])
+            raise OSError(answer["error"])
         self._hearing.start()
 
     @property
@@ -189,15 +189,15 @@ class ForkServer:
         """Have a process started. OSError when it has gone meanwhile."""
         self._say(host=host, call=call)
 
-    def _say(self, **what: object) -> None:
+    def _say(self, **order: object) -> None:
         assert self._process.stdin is not None
-        print(json.dumps(what), file=self._process.stdin, flush=True)
+        print(json.dumps(order), file=self._process.stdin, flush=True)
 
     def _hear(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            said = json.loads(line)
-            self._failed(said["session_id"], said["error"])
+            failure = json.loads(line)
+            self._failed(failure["session_id"], failure["error"])
         self._failed("", "the fork server has ended")
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from kubeedge_actors.errors import RegistrationError
 from kubeedge_actors.installing import install_hint
 from kubeedge_actors.supervisors.actor import Actor
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
 from kubeedge_actors.supervisors.engines.process.proxy import WorkerProxy
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.specs import ChildSpec
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from kubeedge_actors.errors import ActorStopped, AnswerLost, RegistrationError
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
+from kubeedge_actors.supervisors.cell.context import LocalContext
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import SystemClock
-from kubeedge_actors.supervisors.context import LocalContext
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.channel import Channel, Frame
@@ -29,7 +30,6 @@ from kubeedge_actors.supervisors.engines.process.serialization import (
     load_error,
 )
 from kubeedge_actors.supervisors.future import LocalReplyTo
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.ref import Ref
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,9 @@ class WorkerProxy(Actor):
     def receive(self, message: object) -> object:
         """Forward the message, and wait until it is handled."""
         envelopes = self._incarnation.current_envelopes()
-        wanted = bool(envelopes) and isinstance(envelopes[0].delivery, LocalReplyTo)
-        outcome = self._turn("handle", wanted, self._serialized(message))
-        return self._answer(outcome, message) if wanted else None
+        answer_wanted = bool(envelopes) and isinstance(envelopes[0].delivery, LocalReplyTo)
+        outcome = self._turn("handle", answer_wanted, self._serialized(message))
+        return self._answer(outcome, message) if answer_wanted else None
 
     def max_batch(self, message_type: type) -> int:
         """As the actor in the worker process says."""
@@ -121,13 +121,13 @@ class WorkerProxy(Actor):
                 outcomes = self._turn("batch", blobs)
             except NotSerializable as error:
                 self._to_dead_letters(error.indexes, messages, str(error))
-                blobs = [each for index, each in enumerate(blobs) if index not in error.indexes]
+                blobs = [blob for index, blob in enumerate(blobs) if index not in error.indexes]
                 continue
             if outcomes is None:
                 return None
             # how many there are is for the cell to judge
-            of = [*messages, *[None] * (len(outcomes) - len(messages))]
-            return [self._answer(each, message) for each, message in zip(outcomes, of, strict=False)]
+            answered = [*messages, *[None] * (len(outcomes) - len(messages))]
+            return [self._answer(outcome, message) for outcome, message in zip(outcomes, answered, strict=False)]
         return []
 
     def on_stop(self) -> None:
@@ -153,7 +153,7 @@ class WorkerProxy(Actor):
             return
         if self.pid and not self._cell.spec.host:
             os.kill(self.pid, signal.SIGKILL)
-        # elsewhere it ends when the channel does
+        # on another host it ends when the channel does
         self._channel.close()
 
     @property
@@ -181,21 +181,21 @@ class WorkerProxy(Actor):
         except ActorStopped:  # what it said before it went is in the inbox, and that it went as well
             log.debug("the process of %s has gone", self._cell.name)
         while True:
-            kind, *rest = self._inbox.get()
+            kind, *details = self._inbox.get()
             if kind == "call":
-                self._serve(*rest)
+                self._serve(*details)
             elif kind == "release":
-                self._context_server.release(*rest)
+                self._context_server.release(*details)
             elif kind == "eof":
                 self._inbox.put(EOF)
                 raise ProcessDied(f"the process {self.pid} of {self._cell.name} has ended")
             elif kind == "done":
-                return rest[0]
+                return details[0]
             elif kind == "not_serializable":
-                raise NotSerializable(*rest)
+                raise NotSerializable(*details)
             else:
-                error = load_error(rest[0], self.serializer, self)
-                raise Unhandled(str(error)) if rest[1] else error
+                error = load_error(details[0], self.serializer, self)
+                raise Unhandled(str(error)) if details[1] else error
 
     def _serialized(self, message: object) -> bytes:
         try:
@@ -228,10 +228,10 @@ class WorkerProxy(Actor):
 
     def ref(self, name: str) -> Ref:
         """The Ref of that name; LookupError when nobody is called so any more."""
-        found = self._cell.system.registry.get(name)
-        if found is None:
+        ref = self._cell.system.registry.get(name)
+        if ref is None:
             raise LookupError(f"no actor is called {name!r}")
-        return found
+        return ref
 
     def _read(self, channel: Channel) -> None:
         channel.receive_all(self._take)

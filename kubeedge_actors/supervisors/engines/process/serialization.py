@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Unhandled
+from kubeedge_actors.supervisors.cell.incarnation import summary_of
 from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, Reason, shorten
-from kubeedge_actors.supervisors.incarnation import summary_of
 from kubeedge_actors.supervisors.ref import Ref
 
 PROTOCOL = 5
@@ -120,7 +120,7 @@ def dump_error(error: BaseException, serializer: Serializer) -> SerializedError:
 
 def load_error(serialized: SerializedError, serializer: Serializer, resolver: RefResolver) -> BaseException:
     """The error on this side: the same type if it is known here, otherwise one of the same name and text."""
-    blob, name, text, there = serialized
+    blob, name, text, remote_traceback = serialized
     error: BaseException | None = None
     if blob is not None:
         try:
@@ -128,6 +128,6 @@ def load_error(serialized: SerializedError, serializer: Serializer, resolver: Re
             error = loaded if isinstance(loaded, BaseException) else None
         except Exception:  # noqa: BLE001 - an error whose arguments are not those of its class
             error = None
-    found: BaseException = type(name, (Exception,), {})(text) if error is None else error
-    found.__cause__ = RemoteTraceback(there)
-    return found
+    rebuilt: BaseException = type(name, (Exception,), {})(text) if error is None else error
+    rebuilt.__cause__ = RemoteTraceback(remote_traceback)
+    return rebuilt

@@ -35,7 +35,7 @@ from kubeedge_actors.supervisors.ref import Ref
 
 def worker_main(address: Any, session_id: str, key: str, path: list[str], name: str) -> None:
     """Main function of a worker process: connect, serve one actor, and exit when the channel ends, whatever the actor is doing."""
-    sys.path += [each for each in path if each not in sys.path]
+    sys.path += [entry for entry in path if entry not in sys.path]
     with open("/proc/self/comm", "w", encoding="ascii", errors="replace") as comm:
         comm.write(name[:15])  # what `ps` and `top` call it
     try:
@@ -67,9 +67,9 @@ class ActorWorker:
         self._channel.send("hello", os.getpid(), socket.gethostname())
         threading.Thread(target=self._read, name="line", daemon=True).start()
         while True:
-            kind, *rest = self._inbox.get()
+            kind, *details = self._inbox.get()
             try:
-                outcome = getattr(self, f"_on_{kind}")(*rest)
+                outcome = getattr(self, f"_on_{kind}")(*details)
             except BaseException as error:  # noqa: BLE001 - the proxy raises it again, and its cell contains it
                 outcome = ("failed", dump_error(error, self._serializer), isinstance(error, Unhandled))
             self.current_messages = []
@@ -96,18 +96,18 @@ class ActorWorker:
             self._channel.send("release", *self._released.popleft())
         self._channel.send(*frame)
 
-    # --- what the proxy says -----------------------------------------------------------------------------------
+    # --- what the proxy says -------------------------------------------------------------------------------------------
 
     def _on_start(self, carrier: bytes, factory: bytes, name: str, by_hand: bool, logger: str, level: int) -> Frame:
         self._serializer = pickle.loads(carrier)
         self._log_to_runtime(level)
-        made = self._serializer.loads(factory, self)()
-        made.context = RemoteContext(
+        actor = self._serializer.loads(factory, self)()
+        actor.context = RemoteContext(
             self, name, RemoteClock(self) if by_hand else SystemClock(), logging.getLogger(logger)
         )
-        self._actor = made
-        made.on_start()
-        return "done", type(made).max_batch is Actor.max_batch
+        self._actor = actor
+        actor.on_start()
+        return "done", type(actor).max_batch is Actor.max_batch
 
     def _log_to_runtime(self, level: int) -> None:
         # Thespian puts loggers of its own in place of these, and sends what they log to a process of its own
@@ -115,7 +115,7 @@ class ActorWorker:
         logging.Logger.manager = logging.Manager(logging.root)
         logging.root.addHandler(RemoteLogHandler(self))
 
-    def _on_handle(self, wanted: bool, blob: bytes) -> Frame:
+    def _on_handle(self, answer_wanted: bool, blob: bytes) -> Frame:
         try:
             message = self._serializer.loads(blob, self)
         except Exception as error:  # noqa: BLE001 - a class that is not there, or anything its code raises
@@ -123,7 +123,7 @@ class ActorWorker:
         self.current_messages = [message]
         assert self._actor is not None
         result = self._actor.receive(message)
-        return ("done", self._serialized(result)) if wanted else ("done", None)
+        return ("done", self._serialized(result)) if answer_wanted else ("done", None)
 
     def _on_batch(self, blobs: list[bytes]) -> Frame:
         messages: list[object] = []
@@ -140,7 +140,7 @@ class ActorWorker:
         self.current_messages = messages
         assert self._actor is not None
         answers = self._actor.receive_batch(messages)
-        return "done", None if answers is None else [self._serialized(each) for each in answers]
+        return "done", None if answers is None else [self._serialized(answer) for answer in answers]
 
     def _on_size(self, blob: bytes) -> Frame:
         assert self._actor is not None

@@ -37,9 +37,9 @@ class RemoteContext(Context):
 
     __slots__ = ("_worker",)
 
-    def __init__(self, far: RuntimeChannel, name: str, clock: Clock, log: logging.Logger) -> None:
-        super().__init__(name, RemoteRef(far, name), clock, log)
-        self._worker = far
+    def __init__(self, worker: RuntimeChannel, name: str, clock: Clock, log: logging.Logger) -> None:
+        super().__init__(name, RemoteRef(worker, name), clock, log)
+        self._worker = worker
 
     def tell(self, to: str | Ref, message: object) -> None:
         """Send a message; one that can not be serialized is a dead letter."""
@@ -55,8 +55,8 @@ class RemoteContext(Context):
 
     def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message in hand."""
-        held = self._worker.current_messages
-        index = next((at for at, each in enumerate(held) if message is None or each is message), None)
+        messages = self._worker.current_messages
+        index = next((number for number, current in enumerate(messages) if message is None or current is message), None)
         if index is None:
             raise LookupError("reply_later is for a message that is in hand")
         return RemoteReplyTo(self._worker, self._worker.call("reply_later", index))
@@ -83,9 +83,9 @@ class RemoteRef(Ref):
 
     __slots__ = ("_worker",)
 
-    def __init__(self, far: RuntimeChannel, name: str) -> None:
+    def __init__(self, worker: RuntimeChannel, name: str) -> None:
         super().__init__(name)
-        self._worker = far
+        self._worker = worker
 
     def tell(self, message: object, sender: str = "") -> None:
         """Put a message into the mailbox."""
@@ -105,11 +105,11 @@ class RemoteFuture(Future):
 
     __slots__ = ("_lost", "_number", "_worker")
 
-    def __init__(self, far: RuntimeChannel, method: str, to: str, message: object, timeout: float) -> None:
+    def __init__(self, worker: RuntimeChannel, method: str, to: str, message: object, timeout: float) -> None:
         super().__init__(to, timeout)
-        self._worker = far
-        self._number = far.number()
-        self._lost = far.say(method, self._number, to, timeout, message=message) is False
+        self._worker = worker
+        self._number = worker.number()
+        self._lost = worker.say(method, self._number, to, timeout, message=message) is False
 
     @property
     def done(self) -> bool:
@@ -132,7 +132,7 @@ class RemoteFuture(Future):
 
     def __del__(self) -> None:
         if not self._lost:
-            self._worker.release("promise", self._number)
+            self._worker.release("future", self._number)
 
 
 class RemoteReplyTo(ReplyTo):
@@ -140,8 +140,8 @@ class RemoteReplyTo(ReplyTo):
 
     __slots__ = ("__weakref__", "_number", "_worker")
 
-    def __init__(self, far: RuntimeChannel, number: int) -> None:
-        self._worker, self._number = far, number
+    def __init__(self, worker: RuntimeChannel, number: int) -> None:
+        self._worker, self._number = worker, number
 
     def send(self, value: object = None) -> bool:
         """Answer."""
@@ -160,9 +160,9 @@ class RemoteTimer(Timer):
 
     __slots__ = ("_number", "_worker")
 
-    def __init__(self, far: RuntimeChannel, number: int | None) -> None:
+    def __init__(self, worker: RuntimeChannel, number: int | None) -> None:
         super().__init__(cancelled=number is None)
-        self._worker, self._number = far, number
+        self._worker, self._number = worker, number
 
     def cancel(self) -> None:
         """Not again."""
@@ -174,8 +174,8 @@ class RemoteTimer(Timer):
 class RemoteClock:
     """The actor system's clock, asked each time: for one that is moved by hand."""
 
-    def __init__(self, far: RuntimeChannel) -> None:
-        self._worker = far
+    def __init__(self, worker: RuntimeChannel) -> None:
+        self._worker = worker
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -189,9 +189,9 @@ class RemoteClock:
 class RemoteLogHandler(logging.Handler):
     """Sends what is logged to the process of the actor system, where it is one log."""
 
-    def __init__(self, far: RuntimeChannel) -> None:
+    def __init__(self, worker: RuntimeChannel) -> None:
         super().__init__()
-        self._worker = far
+        self._worker = worker
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send it, formatted."""

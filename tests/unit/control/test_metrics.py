@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeedge_actors.control.metrics import CONTENT_TYPE, MetricsServer, exposition
 from kubeedge_actors.errors import HttpError
-from kubeedge_actors.metrics import CONTENT_TYPE, MetricsServer, exposition
 from kubeedge_actors.testing import inline
 from tests.support.waiting import PATIENCE
 from tests.unit.test_testing import Counter

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.dead_letter_types import renamed
+from kubeedge_actors.deadletters.renamed_types import renamed
 from kubeedge_actors.drivers.store.dead_letters import CAPACITY, DeadLetterDb, DeadLetterRow, DeadLetterWriter
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.supervisors import ActorSystem, DeadLetter, DeadLetters
@@ -71,9 +71,9 @@ class DurableDeadLetters:
                 raise UsageError(f"there is no dead letter {number}")
             if row.replayed:
                 raise UsageError(f"the dead letter {number} was replayed before")
-            who = _put_back(row, message_of(row), system)
+            recipient = _put_back(row, message_of(row), system)
             self.file.mark(number, system.clock.now())
-            return who
+            return recipient
 
     def close(self) -> None:
         """Write what is left and end."""

@@ -190,9 +190,9 @@ class Thermometer:
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody uses now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [int(listener.getsockname()[1]) for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 
@@ -220,12 +220,12 @@ def end(process: subprocess.Popen[str], seconds: float = 15.0) -> None:
 
 def running_pids(script: str, port: int) -> list[int]:
     """Processes of the sample pod: those that run `script` with PORT set to `port`."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
                 command = (entry / "cmdline").read_bytes().split(b"\0")
                 environment = (entry / "environ").read_bytes().split(b"\0")
                 if command[1:3] == [b"-c", script.encode()] and f"PORT={port}".encode() in environment:
-                    found.append(int(entry.name))
-    return sorted(found)
+                    pids.append(int(entry.name))
+    return sorted(pids)

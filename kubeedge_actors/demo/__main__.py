@@ -19,7 +19,7 @@ from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
     parser("demo").parse_args()  # ends here for --help, before any library is needed
-from kubeedge_actors.demo_stage import DemoFailed, Stage, Thermometer, running_pids
+from kubeedge_actors.demo.stage import DemoFailed, Stage, Thermometer, running_pids
 from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, ResourceKind
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import ClusterError
@@ -174,7 +174,7 @@ def _pod_manifest(port: int) -> dict[str, Any]:
 
 def _ready(node: dict[str, Any] | None) -> bool:
     conditions = (node or {}).get("status", {}).get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def _phase(pod: dict[str, Any] | None) -> str:
@@ -182,7 +182,9 @@ def _phase(pod: dict[str, Any] | None) -> str:
 
 
 def _restarts(pod: dict[str, Any] | None) -> int:
-    return sum(one.get("restartCount", 0) for one in (pod or {}).get("status", {}).get("containerStatuses", ()))
+    return sum(
+        container.get("restartCount", 0) for container in (pod or {}).get("status", {}).get("containerStatuses", ())
+    )
 
 
 def _reported(stage: Stage) -> str:

@@ -13,15 +13,15 @@ from functools import partial
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors import events
+from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
+from kubeedge_actors.supervisors.cell.lifecycle import Order, State, StopOrder
+from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
-from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation, message_type_name
-from kubeedge_actors.supervisors.lifecycle import Order, State, StopOrder
 from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.specs import ChildSpec
-from kubeedge_actors.supervisors.stats import Stats
-from kubeedge_actors.supervisors.tracing import Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Runner:
             while done < last and queue and not mailbox.interrupt_requested:
                 try:
                     envelope = take()
-                except IndexError:  # a sender took the last one away (drop_oldest)
+                except IndexError:  # a teller took the last one away (drop_oldest)
                     break
                 began = incarnation.turn_started_at = now()  # before `turn`, for the watch
                 incarnation.turn = envelope
@@ -213,7 +213,7 @@ class Runner:
         while len(envelopes) < size and queue:
             try:
                 following = queue.popleft()
-            except IndexError:  # a sender took the last one away (drop_oldest)
+            except IndexError:  # a teller took the last one away (drop_oldest)
                 return
             envelopes.append(following)
             tied = following.delivery is not None and type(following.delivery) is not LocalReplyTo

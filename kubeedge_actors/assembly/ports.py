@@ -30,7 +30,7 @@ def chosen_by(*chosen: Chosen) -> Iterator[None]:
     try:
         yield
     except DriverError as error:
-        which = next((each for each in chosen if each.port == error.port != 0), None)
+        which = next((choice for choice in chosen if choice.port == error.port != 0), None)
         if which is None or not isinstance(error.__cause__, OSError):
             raise  # the address is not what is wrong
         raise type(error)(sentence(which, error.__cause__)) from error.__cause__

@@ -51,7 +51,7 @@ def _families(answer: Mapping[str, Any]) -> Iterator[Family]:
         "restarts",
         "gauge",
         "Restarts in the sliding window of the supervisor.",
-        _each(nodes, lambda it: it["restarts"]),
+        _each(nodes, lambda node: node["restarts"]),
     )
     yield Family("dead_letters_total", "counter", "Messages that nobody took.", [("", {}, answer["dead_letters"])])
     yield from _link(answer.get("link") or {})
@@ -63,36 +63,42 @@ def _families(answer: Mapping[str, Any]) -> Iterator[Family]:
 
 def _mailboxes(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
     yield Family(
-        "actor_up", "gauge", "1 when the actor is running.", _each(actors, lambda it: float(it["state"] == "running"))
+        "actor_up",
+        "gauge",
+        "1 when the actor is running.",
+        _each(actors, lambda actor: float(actor["state"] == "running")),
     )
-    yield Family("mailbox_depth", "gauge", "Messages queued.", _each(actors, lambda it: it["depth"]))
-    yield Family("mailbox_capacity", "gauge", "Messages that fit in.", _each(actors, lambda it: it["capacity"]))
+    yield Family("mailbox_depth", "gauge", "Messages queued.", _each(actors, lambda actor: actor["depth"]))
+    yield Family("mailbox_capacity", "gauge", "Messages that fit in.", _each(actors, lambda actor: actor["capacity"]))
     yield Family(
-        "mailbox_oldest_seconds", "gauge", "Age of the first queued message.", _each(actors, lambda it: it["oldest"])
+        "mailbox_oldest_seconds",
+        "gauge",
+        "Age of the first queued message.",
+        _each(actors, lambda actor: actor["oldest"]),
     )
     overflow = [
-        ("", {"actor": it["name"], "outcome": outcome}, count)
-        for it in actors
-        for outcome, count in it["mailbox"].items()
+        ("", {"actor": actor["name"], "outcome": outcome}, count)
+        for actor in actors
+        for outcome, count in actor["mailbox"].items()
     ]
     yield Family("mailbox_overflow_total", "counter", "What became of messages to a full mailbox.", overflow)
 
 
 def _handling(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
-    yield Family("messages_total", "counter", "Messages handled.", _each(actors, lambda it: it["handled"]))
-    yield Family("crashes_total", "counter", "Crashes of the actor.", _each(actors, lambda it: it["crashes"]))
+    yield Family("messages_total", "counter", "Messages handled.", _each(actors, lambda actor: actor["handled"]))
+    yield Family("crashes_total", "counter", "Crashes of the actor.", _each(actors, lambda actor: actor["crashes"]))
     yield Family(
         "actor_dead_letters_total",
         "counter",
         "Messages to the actor that ended.",
-        _each(actors, lambda it: it["dead_letters"]),
+        _each(actors, lambda actor: actor["dead_letters"]),
     )
     samples: list[Sample] = []
-    for it in actors:
-        name = {"actor": it["name"]}
-        if it["sampled"]:
-            samples += [("", {**name, "quantile": share}, it[key]) for share, key in QUANTILES]
-        samples += [("_sum", name, it["sampled_seconds"]), ("_count", name, it["sampled"])]
+    for actor in actors:
+        name = {"actor": actor["name"]}
+        if actor["sampled"]:
+            samples += [("", {**name, "quantile": share}, actor[key]) for share, key in QUANTILES]
+        samples += [("_sum", name, actor["sampled_seconds"]), ("_count", name, actor["sampled"])]
     yield Family("handling_seconds", "summary", "Handling time of the turns that were timed (a sample).", samples)
 
 

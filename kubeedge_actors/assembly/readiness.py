@@ -35,14 +35,14 @@ def with_trouble(what: str, trouble: str) -> str:
 
 def addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
     """Where MQTT is spoken, and which of these brokers can not be reached yet."""
-    return " and ".join(with_trouble(each.address, each.trouble(deadline.left())) for each in brokers)
+    return " and ".join(with_trouble(broker.address, broker.trouble(deadline.left())) for broker in brokers)
 
 
 def not_started(tree: Mapping[str, Any]) -> str:
     """The actors of a supervision tree that do not run yet, each with its last error; empty when all do."""
-    waiting = [each for each in _actors(tree) if each["state"] != RUNNING]
-    told = [f"{each['name']} ({each['last_error'] or each['state']})" for each in waiting]
-    return f"; not started yet: {', '.join(told)}" if told else ""
+    waiting = [actor for actor in _actors(tree) if actor["state"] != RUNNING]
+    reasons = [f"{actor['name']} ({actor['last_error'] or actor['state']})" for actor in waiting]
+    return f"; not started yet: {', '.join(reasons)}" if reasons else ""
 
 
 def _actors(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -20,6 +20,9 @@ from kubeedge_actors.supervisors.future import Future, LocalReplyTo
 
 Complete = Callable[[], object]
 
+CLOCK_SET = 1.0
+"""Seconds by which the wall clock has to differ to count as set: less may be a thread that had to wait between two looks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -64,6 +67,7 @@ class Tracer:
         self._prefix = prefix
         self._numbers = itertools.count(1)
         self._here = threading.local()
+        self._epoch = clock.now() - clock.monotonic()
 
     def tag(self, recipient: str, envelope: Envelope) -> None:
         """Give an envelope its trace id: that of the message in hand, or a new one; none when nobody wants it."""
@@ -114,13 +118,20 @@ class Tracer:
             sender=envelope.sender,
             recipient=name,
             type=_type(envelope.message),
-            sent_at=self._clock.now() - (now - envelope.at),
+            sent_at=self._wall_time(envelope.at),
             queue_seconds=max(0.0, began - envelope.at),
             handling_seconds=now - began if spent is None else spent,
             delivery=envelope.failed_deliveries + 1,
             outcome=outcome,
         )
         self._report(span)
+
+    def _wall_time(self, at: float) -> float:
+        """Epoch seconds of a moment of the monotonic clock: of two moments the earlier one is the lower number."""
+        epoch = self._clock.now() - self._clock.monotonic()
+        if abs(epoch - self._epoch) > CLOCK_SET:
+            self._epoch = epoch
+        return self._epoch + at
 
     def dead_lettered(
         self, recipient: str, message: object, reason: Reason, sender: str, failed_deliveries: int, trace: str

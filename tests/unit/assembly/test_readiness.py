@@ -13,8 +13,10 @@ import pytest
 
 from kubeedge_actors import Module
 from kubeedge_actors.assembly.edge import service_trouble
+from kubeedge_actors.assembly.ports import Chosen, chosen_by, sentence, trouble
+from kubeedge_actors.assembly.readiness import Deadline, addresses, not_started
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.demo_stage import end, first_line, free_ports
+from kubeedge_actors.demo.stage import end, first_line, free_ports
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.link.base import Closed
@@ -23,8 +25,6 @@ from kubeedge_actors.drivers.link.link_state import LinkMonitor
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.entrypoint import Shutdown, ready, shut_down_with_root_supervisor
 from kubeedge_actors.errors import BrokerError, DriverError
-from kubeedge_actors.ports import Chosen, chosen_by, sentence, trouble
-from kubeedge_actors.readiness import Deadline, addresses, not_started
 
 HUB = Chosen("--hub-port", 10000, "--host", "127.0.0.1")
 
@@ -129,7 +129,7 @@ class Unable(Module):
 
 def test_a_module_of_ones_own_that_can_not_start_is_named(tmp_path: Path) -> None:
     port = free_ports(1)[0]
-    line = edge_line(tmp_path, "--mqtt-port", str(port), "--module", "tests.unit.test_readiness:Unable")
+    line = edge_line(tmp_path, "--mqtt-port", str(port), "--module", "tests.unit.assembly.test_readiness:Unable")
     assert line.endswith("; not started yet: unable (ValueError: no serial port)")
 
 

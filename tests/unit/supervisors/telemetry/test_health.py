@@ -23,8 +23,8 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
-from kubeedge_actors.supervisors import health as probing
-from kubeedge_actors.supervisors.health import HealthChecker
+from kubeedge_actors.supervisors.telemetry import health as probing
+from kubeedge_actors.supervisors.telemetry.health import HealthChecker
 from tests.support.waiting import PATIENCE
 
 SLOWLY = Backoff(initial=60.0, immediate_retries=0)

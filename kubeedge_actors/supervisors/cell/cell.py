@@ -12,21 +12,21 @@ from typing import Any, Protocol
 
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor
-from kubeedge_actors.supervisors.context import LocalContext
+from kubeedge_actors.supervisors.cell.context import LocalContext
+from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
+from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
+from kubeedge_actors.supervisors.cell.runner import Runner
+from kubeedge_actors.supervisors.cell.stats import Stats
+from kubeedge_actors.supervisors.cell.watchdog import HandlerWatchdog
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Engine, System
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalFuture
-from kubeedge_actors.supervisors.incarnation import HandlerHung, Incarnation, message_type_name
-from kubeedge_actors.supervisors.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
 from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.ref import LocalRef, Ref
-from kubeedge_actors.supervisors.runner import Runner
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
-from kubeedge_actors.supervisors.stats import Stats
 from kubeedge_actors.supervisors.strategy import ExitReason
-from kubeedge_actors.supervisors.tracing import Tracer
-from kubeedge_actors.supervisors.watchdog import HandlerWatchdog
+from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 
 class Parent(Protocol):
@@ -64,7 +64,7 @@ class Cell:
         self.order: Order = StartOrder()
         self.incarnation: Incarnation | None = None
         self.worker: object = None
-        """What runs it: only the current worker may."""
+        """Who gives it turns: only the present worker may."""
         self.stats = Stats()
         self.incarnations = 0
         self.handled_before = 0
@@ -82,7 +82,7 @@ class Cell:
     def _watchdog(self, timeout: float | None) -> HandlerWatchdog | None:
         return None if timeout is None else HandlerWatchdog(timeout, self.call_later, self.deciding, self._check_turn)
 
-    # --- orders, under the actor system's lock; none of them waits -----------------------------------------------------
+    # --- orders, under the runtime's lock; none of them waits -----------------------------------------------------
 
     def start(self, delay: float = 0.0, attempt: int = 0) -> None:
         """Start a new incarnation in `delay` seconds; `attempt`: the number of this restart in a row. Ends in
@@ -104,7 +104,7 @@ class Cell:
 
     def stop(self, *, terminate: bool, deadline: float | None = None) -> None:
         """Stop after the message in hand. `terminate`: take no more messages, drain what is queued for `shutdown` seconds
-        (and not beyond `deadline`, monotonic), bury the rest. Ends in `parent.child_stopped`.
+        (and not beyond `deadline`, monotonic); the rest becomes dead letters. Ends in `parent.child_stopped`.
         """
         now = self.clock.monotonic()
         patience = self.spec.shutdown if deadline is None else min(self.spec.shutdown, max(0.0, deadline - now))
@@ -158,7 +158,7 @@ class Cell:
         if self.incarnation is not None:
             self.incarnation.inject_failure(error)
 
-    # --- turns that do not end, under the actor system's lock ----------------------------------------------------------
+    # --- turns that do not end, under the runtime's lock ----------------------------------------------------------
 
     def _check_turn(self) -> float | None:
         if self.worker is None:
@@ -215,7 +215,7 @@ class Cell:
                 incarnation.requeue(envelopes, "it did not stop in time", "")
             self.stop_completed()
 
-    # --- reports of the present incarnation, under the actor system's lock ---------------------------------------------
+    # --- reports of the present incarnation, under the runtime's lock ---------------------------------------------
 
     def started(self, incarnation: Incarnation, duration: float) -> None:
         """Its start hook has returned."""
@@ -248,18 +248,18 @@ class Cell:
 
     def stop_completed(self) -> None:
         """The order to stop is carried out."""
-        left = len(self.mailbox.queue)
+        queued = len(self.mailbox.queue)
         if isinstance(self.order, StopOrder) and self.order.terminate:
             self.close()
         else:
             self._enter(State.STOPPED)
-        self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=left)
+        self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=queued)
         while self._when_stopped:
             self._when_stopped.popleft().complete(None)
         self.parent.child_stopped(self)
 
     def when_stopped(self) -> Future:
-        """A future that is settled when the next order to stop is carried out."""
+        """A future that is completed when the next order to stop is carried out."""
         future = LocalFuture(self.engine, self.name, self.spec.shutdown)
         self._when_stopped.append(future)
         return future

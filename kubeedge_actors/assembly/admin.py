@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from kubeedge_actors.assembly.ports import Chosen, chosen_by
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
-from kubeedge_actors.dead_letter_store import DurableDeadLetters
-from kubeedge_actors.ports import Chosen, chosen_by
-from kubeedge_actors.process_info import ProcessInfo
+from kubeedge_actors.control.process_info import ProcessInfo
+from kubeedge_actors.deadletters.store import DurableDeadLetters
 from kubeedge_actors.supervisors import ActorSystem
 
 MODULES = "modules"
@@ -42,7 +42,7 @@ def serve_admin_endpoints(
     host, port = config.metrics_host, config.metrics_port
     if not port:
         return control.start
-    from kubeedge_actors.metrics import MetricsServer
+    from kubeedge_actors.control.metrics import MetricsServer
 
     server = MetricsServer(lambda: {"tree": system.tree(), "dead_letters": system.dead_letters.total, **process_info()})
     stack.callback(server.close)

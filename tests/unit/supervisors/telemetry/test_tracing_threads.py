@@ -9,7 +9,7 @@ import pytest
 
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ActorSystem, MailboxSpec, Overflow, SupervisorSpec, ThreadsEngine
-from kubeedge_actors.supervisors.tracing import Span, Tracer
+from kubeedge_actors.supervisors.telemetry.tracing import Span, Tracer
 from tests.support.waiting import PATIENCE
 
 TELLERS, EACH = 3, 30_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell.cell import Cell
 from kubeedge_actors.supervisors.supervisor import Supervisor
 
 

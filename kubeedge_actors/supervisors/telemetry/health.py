@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubeedge_actors.errors import MailboxError
-from kubeedge_actors.supervisors.cell import Cell
+from kubeedge_actors.supervisors.cell.cell import Cell
+from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.future import LocalFuture
-from kubeedge_actors.supervisors.lifecycle import State
 from kubeedge_actors.supervisors.system import ActorSystem
 
 HUNG_SECONDS = 1.0

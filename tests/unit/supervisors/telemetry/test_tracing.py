@@ -8,8 +8,9 @@ import pytest
 
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import NO_BACKOFF, MailboxSpec, Overflow
-from kubeedge_actors.supervisors.tracing import Span, Tracer
+from kubeedge_actors.supervisors import NO_BACKOFF, MailboxSpec, ManualClock, Overflow
+from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.telemetry.tracing import Span, Tracer
 from kubeedge_actors.testing import Harness, crash_at, inline
 
 
@@ -173,3 +174,27 @@ def test_an_actor_that_comes_later_is_followed_too() -> None:
         harness.run()
         harness.tell("first", "hello")
         assert ("t1", "first", "second", "int", "handled") in watched.seen()
+
+
+class HeldUpClock(ManualClock):
+    """Its reader is held up between two looks: the wall clock has moved on by `late` when it is read."""
+
+    late = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.late
+
+
+def test_a_message_is_never_told_as_later_than_what_it_led_to() -> None:
+    clock = HeldUpClock()
+    hops = list[Span]()
+    tracer = Tracer(clock, hops.append, lambda *_: True, lambda _: ())
+    for at, late in ((1.0, 0.5), (2.0, -0.8), (3.0, 0.0)):
+        clock.late = late
+        envelope = Envelope("hello", "", at)
+        envelope.trace = "t1"
+        tracer.handle("somebody", lambda _: (1, lambda: None), envelope)[1]()
+    assert [hop.sent_at - clock.now() for hop in hops] == pytest.approx([1.0, 2.0, 3.0])
+    clock.late = 3600.0  # somebody set it
+    tracer.handle("somebody", lambda _: (1, lambda: None), envelope)[1]()
+    assert hops[-1].sent_at - clock.now() == pytest.approx(3.0)

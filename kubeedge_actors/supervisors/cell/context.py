@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors.actor import Context
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalFuture, LocalReplyTo
-from kubeedge_actors.supervisors.incarnation import Incarnation
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import LocalTimer

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from kubeedge_actors.errors import ActorStopped, AnswerLost
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
+from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, Reason, shorten
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
 from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.specs import ChildSpec
-from kubeedge_actors.supervisors.stats import Stats
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import LocalTimer
 
@@ -197,7 +197,7 @@ class Incarnation:
 
     def requeue(self, envelopes: Sequence[Envelope], summary: str, text: str) -> None:
         """Return what was in hand to the front of the mailbox; what crashed the actor too often becomes a dead letter."""
-        owner, back = self.owner, []
+        owner, redelivered = self.owner, []
         for envelope in envelopes:
             if len(envelopes) > 1:
                 # the batch does not tell which message crashed: redeliver them one by one; only those deliveries count
@@ -209,8 +209,8 @@ class Incarnation:
                 owner.to_dead_letters(envelope, Reason.CRASH_LIMIT, summary, text)
             else:
                 envelope.delivery = None if envelope.delivery is None else envelope.delivery.for_redelivery()
-                back.append(envelope)
-        owner.mailbox.requeue(back)
+                redelivered.append(envelope)
+        owner.mailbox.requeue(redelivered)
 
     # --- end ------------------------------------------------------------------------------------------------------
 

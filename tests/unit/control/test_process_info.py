@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from kubeedge_actors import __version__
-from kubeedge_actors.process_info import ProcessInfo, databases
+from kubeedge_actors.control.process_info import ProcessInfo, databases
 
 
 def test_databases_are_counted_with_their_logs(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ class Stats:
 
     __slots__ = (
         "_moments",
+        "_readings",
         "_ring",
-        "_seen",
         "crashes",
         "dead_letters",
         "failed_at",
@@ -31,7 +31,7 @@ class Stats:
         self.dead_letters = 0
         self.last_error = ""
         self.failed_at = 0.0
-        self._seen: list[tuple[float, int]] = []
+        self._readings: list[tuple[float, int]] = []
 
     def sample(self, seconds: float) -> None:
         """Remember how long one turn took."""
@@ -65,9 +65,9 @@ class Stats:
 
     def rate(self, now: float, handled: int) -> float:
         """Messages a second since the look before the last second; call it as often as you like."""
-        seen = self._seen
-        if not seen or now - seen[-1][0] >= 1.0:
-            seen.append((now, handled))
-            del seen[:-2]
-        since, then = seen[0]
-        return (handled - then) / (now - since) if now > since else 0.0
+        readings = self._readings
+        if not readings or now - readings[-1][0] >= 1.0:
+            readings.append((now, handled))
+            del readings[:-2]
+        since, handled_before = readings[0]
+        return (handled - handled_before) / (now - since) if now > since else 0.0
