@@ -85,7 +85,7 @@ class LocalFuture(Future):
         return bool(self._outcomes)
 
     def get(self, timeout: float | None = None) -> Any:
-        """Wait in the engine's way; AnswerLost at once for an actor that would wait for itself."""
+        """Wait in the engine's way. Errors: AskTimeout, AnswerLost (at once for an actor that would wait for itself), or the responder's error."""
         if not self._outcomes:
             patience = self.timeout if timeout is None else timeout
             if self.responder_cell is not None and self._engine.current() is self.responder_cell:

@@ -63,7 +63,7 @@ class Channel:
 
 
 def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
-    """Connect from a new worker process, with mutual authentication by the key of the session."""
+    """Connect from a new worker process, with mutual authentication by the key of the session. Errors: OSError, PermissionError."""
     sock = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
     sock.settimeout(10.0)
     sock.connect(address)
