@@ -15,10 +15,9 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, DriverError, NotFound, Unreachable, UsageError
 from kubeedge_actors.kubernetes.object_types import (
     CLUSTEROBJECTSYNC_KIND,
-    DEVICE_KIND,
-    DEVICEMODEL_KIND,
     DEVICESTATUS_KIND,
     NAMESPACE_KIND,
+    OBJECT_TYPES,
     OBJECTSYNC_KIND,
     ResourceKind,
 )
@@ -29,7 +28,10 @@ log = logging.getLogger(__name__)
 CRD_KIND = ResourceKind(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
-NEEDED = (DEVICE_KIND, DEVICEMODEL_KIND, DEVICESTATUS_KIND, OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND)
+NEEDED = (
+    *(row.kind for row in OBJECT_TYPES if row.kind.group.endswith(".kubeedge.io")),
+    *(DEVICESTATUS_KIND, OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND),
+)
 """Without these the controllers cannot work; the other definitions are made beside them."""
 SERVED_WITHIN, LOOK_EVERY = 30.0, 0.2
 ANSWER_WITHIN = 30.0

@@ -37,6 +37,8 @@ PUSH_SOURCES = frozenset(
 """Whose updates are acknowledged. An update of anybody else is stored and said again until the cloud gives up."""
 DEVICE_TYPES = names(lambda row: row.of_devices)
 POD_CONFIG_TYPES = names(lambda row: row.pod_config)
+NOTIFICATIONS = (PodChanged, PodConfigChanged, DeviceChanged)
+"""Whom a stored object concerns is told by one of these (`_notify`)."""
 MAX_REMEMBERED = 1000
 Read = Callable[[str], MetaRow | None]
 
