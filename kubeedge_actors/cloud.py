@@ -51,7 +51,6 @@ from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
-from kubeedge_actors.drivers.pki.pem import write_atomically
 from kubeedge_actors.entrypoint import Shutdown, hint, log_to_stderr, ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
@@ -63,6 +62,7 @@ from kubeedge_actors.process_info import ProcessInfo
 from kubeedge_actors.readiness import not_started
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.system.files import write_atomically
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,

@@ -20,7 +20,7 @@ from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, expiry_of, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
-from kubeedge_actors.drivers.pki.pem import write_atomically
+from kubeedge_actors.drivers.pki.pem import write_file
 from kubeedge_actors.errors import AlreadyExists, CertificateError, ClusterError, Conflict, NotFound, Unreachable
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 
@@ -145,7 +145,7 @@ class SecretBackedAuthority:
         except (ClusterError, CertificateError) as error:
             log.warning("the join token is not shared through %s: %s", self._place(TOKEN), error)
             text = self._authority.token()
-        write_atomically(path, text.encode() + b"\n")
+        write_file(path, text.encode() + b"\n")
 
     # --- inside
 
