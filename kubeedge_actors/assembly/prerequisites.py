@@ -65,7 +65,7 @@ def _patiently(step: Callable[[], None], asked_to_end: Callable[[], bool]) -> No
         except Unreachable as error:
             if time.monotonic() > deadline or asked_to_end():
                 raise
-            log.log(level, "%s; trying again", error)
+            log.log(level, "%s; retrying", error)
             level = logging.DEBUG
             time.sleep(LOOK_EVERY)
 

@@ -30,7 +30,7 @@ _FIXED: Final = frozenset({constants.MEMBERSHIP, constants.PATH_MEMBERSHIP_DETAI
 
 
 def ack_required(message: messages.LinkMessage) -> bool:
-    """Whether a downward message is repeated until the edge acknowledges it. False for everything that an edge says."""
+    """Whether a downstream message is resent until the edge acknowledges it. False for upstream messages."""
     if not isinstance(message, _ACKABLE):
         return False
     route = route_of(message)
@@ -85,7 +85,7 @@ def _content(message: messages.LinkMessage) -> Any:
 
 
 def ack_key(message: messages.LinkMessage) -> str:
-    """What a downward message is about: of two with the same key only the newer one need arrive.
+    """Key of a downstream message: of two with the same key only the newer one need arrive.
 
     It is the uid of the object; the path of a pushed object that has none (the stub of a deletion); else the message's
     own id.

@@ -1,4 +1,4 @@
-"""The typed messages: one frozen struct per thing that can be said.
+"""All typed messages, those of the link and those inside a process; import them from here.
 
 A message that asks for something is a verb, a fact is in the past tense. `LinkMessage` messages cross the link (link_messages.py); the
 others stay inside one process (local_messages.py). Objects of Kubernetes are plain JSON values (`dict`), shared and never

@@ -1,4 +1,4 @@
-"""The shell of EdgeController: sorts changes of the API and requests of nodes, and never waits for either."""
+"""The actor EdgeController: turns changes of the API into pushes and passes requests of nodes to workers. It never waits."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ PUSHED = {row.kind: row for row in OBJECT_TYPES if row.synced and not row.of_dev
 
 
 class EdgeControllerState(InformerSet):
-    """What EdgeController keeps over its crashes: watches, who uses what, requests that wait, counters."""
+    """The state of EdgeController that outlives its crashes: informers, location cache, deferred requests, counters."""
 
     def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
         super().__init__(cluster, [_informer(row) for row in PUSHED.values()])
@@ -92,7 +92,7 @@ def _informer(row: ObjectType) -> InformerSpec:
 
 
 class EdgeController(Controller):
-    """Pushes what changes for a node and hands its requests to workers.
+    """Pushes changes of the API to nodes and hands their requests to workers.
 
     What was there before this process began, or changed while a node was away, is SyncController's to push.
     """
@@ -108,13 +108,13 @@ class EdgeController(Controller):
         self._lease_workers = lease_workers
 
     def on_start(self) -> None:
-        """Watch."""
+        """Start the informers."""
         super().on_start()
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
     def changes_taken(self) -> None:
-        """Do what waited until the pods were known."""
+        """Handle what was deferred until the pods were known."""
         if self._state.synced:
             early, self._state.early = self._state.early, []
             for change in early:
@@ -124,7 +124,7 @@ class EdgeController(Controller):
                 self._admit(self._state.deferred.popleft())
 
     def take_change(self, change: WatchEvent) -> None:
-        """Take in one change and tell nodes of it."""
+        """Handle one change and push it to the nodes concerned."""
         row = PUSHED[change.kind]
         if not row.pod_config:
             pushes = self._node(change) if row.pushed_to is PushedTo.ITSELF else self._bound(change, row.name)
@@ -168,12 +168,12 @@ class EdgeController(Controller):
 
     @on
     def on_node_request(self, request: NodeRequest) -> None:
-        """What a node says of itself: nothing has to be known for that."""
+        """A request about the node itself: authorized without knowing pods."""
         self._admit(UpstreamRequest(request, None, self.clock.monotonic()))
 
     @on
     def on_pod_request(self, request: PodRequest) -> None:
-        """What a node says of pods or wants for them: only when it is known whose they are."""
+        """A request about pods: deferred until all pods are known."""
         reply_to = self.reply_later() if isinstance(request, DURABLE_AT_EDGE) else None
         asked = UpstreamRequest(request, reply_to, self.clock.monotonic())
         if self._state.synced:
@@ -207,7 +207,7 @@ class EdgeController(Controller):
             self.log.debug("%s", sentence)
             return
         self._state.warned.add(node)
-        self.log.warning("%s (more refusals of this node are counted and said at DEBUG)", sentence)
+        self.log.warning("%s (further rejections of this node are counted and logged at DEBUG)", sentence)
 
     def _worker(self, request: LinkMessage) -> str:
         workers = self._lease_workers if isinstance(request, QueryLease | WriteLease) else self._workers
@@ -222,7 +222,7 @@ def specs(
     counts: Counter[str] | None = None,
 ) -> list[ChildSpec]:
     """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node;
-    `counts`: where it counts what it refuses and drops.
+    `counts`: the counter for what it rejects and drops.
     """
     desk = EdgeControllerState(cluster, counts)
     upstream = Upstream(cluster, desk.location_cache, address)

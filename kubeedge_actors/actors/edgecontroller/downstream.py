@@ -1,4 +1,4 @@
-"""What a change in the API has to tell which node. Pure.
+"""Pushes to nodes that follow from a change in the API (KubeEdge: edgecontroller/controller/downstream.go). Pure.
 
 Source: KubeEdge cloud/pkg/edgecontroller/controller/downstream.go.
 """
@@ -24,7 +24,7 @@ OPERATION_NAMES = {
 
 
 def bound_object_pushes(change: WatchEvent, type: str, edge_nodes: Collection[str]) -> list[ObjectPushed]:
-    """A pod (or whatever else has `spec.nodeName`) for its edge node; an echo when only its status has changed.
+    """The push of a v1.Pod to its edge node; `status_only` when only its status has changed.
 
     One that changed hands (deleted and made again behind a broken watch) is told to its new node only:
     SyncController tells the old one.
@@ -42,7 +42,7 @@ def bound_object_pushes(change: WatchEvent, type: str, edge_nodes: Collection[st
 
 
 def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
-    """The Node object for the node itself, an echo when only its status has changed; its deletion is no message."""
+    """The push of a v1.Node to itself, `status_only` when only its status has changed; none for a deletion."""
     if change.type is EventType.DELETED:
         return []
     echo = not differs_beyond_status(change.old, change.object)
@@ -50,7 +50,7 @@ def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
 
 
 def pod_config_pushes(change: WatchEvent, type: str, location_cache: LocationCache) -> list[ObjectPushed]:
-    """A config map or secret for each node that has a use for it."""
+    """The pushes of a v1.ConfigMap or v1.Secret to each node whose pods use it."""
     operation = OPERATION_NAMES[change.type]
     if type == constants.SECRET and operation == constants.INSERT:
         operation = constants.UPDATE

@@ -41,7 +41,7 @@ SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiser
 
 
 class PodLookup(Protocol):
-    """What is known of pods; `references.LocationCache` is one."""
+    """Node and service account of pods, for authorization; LocationCache implements it."""
 
     def node_of(self, namespace: str, pod: str) -> str | None: ...
     def account_of(self, namespace: str, pod: str) -> str | None: ...
@@ -50,13 +50,13 @@ class PodLookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why not; a sentence."""
+    """Why a request is rejected: a sentence."""
 
     sentence: str
 
 
 def authorize(node: str, request: LinkMessage, pods: PodLookup) -> Rejection | None:
-    """None when the node may; the refusal otherwise. A request of an unknown type is refused."""
+    """None when the node may make the request, else a Rejection. A request of an unknown type is refused."""
     rule = _RULES.get(type(request))
     if rule is None:
         return Rejection(f"node {node} may not say {type(request).__name__}")
@@ -65,7 +65,7 @@ def authorize(node: str, request: LinkMessage, pods: PodLookup) -> Rejection | N
 
 
 def authorize_object(node: str, type: str, object: Json, pods: PodLookup) -> Rejection | None:
-    """The second look, at an object that is readable by its content."""
+    """Authorize again with the object, for the types in READ_FIRST."""
     spec, metadata = object.get("spec") or {}, object["metadata"]
     if type == constants.PERSISTENTVOLUME:
         claim = spec.get("claimRef") or {}

@@ -25,7 +25,7 @@ MAILBOX = 20_000
 
 
 class NodeLeaseRenewer(Module):
-    """Renews the lease of each node whose heart-beat is heard; makes it when the node is registered and has none."""
+    """Renews the Lease of each node on its keepalives; creates it when the node is registered and has none."""
 
     name = f"{constants.EDGECONTROLLER}-beats"
     group = constants.EDGECONTROLLER
@@ -38,7 +38,7 @@ class NodeLeaseRenewer(Module):
 
     @classmethod
     def of(cls, cluster: Cluster) -> ChildSpec:
-        """The child: of several beats of one node that wait, the newest counts."""
+        """Its child spec, with a mailbox that coalesces keepalives of a node."""
         box = MailboxSpec(capacity=MAILBOX, overflow=Overflow.COALESCE, key=_node_of)
         return cls.spec(lambda: cls(cluster), mailbox=box)
 

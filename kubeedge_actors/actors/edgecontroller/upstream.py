@@ -69,7 +69,7 @@ KUBERNETES_DOMAIN = "kubernetes.io"
 
 
 class Upstream:
-    """What nodes ask, done in the API. `address` is what a Node is annotated with: where its cloud is. Thread-safe."""
+    """Performs requests of nodes against the API. `address` is what a Node is annotated with: where its cloud is. Thread-safe."""
 
     def __init__(self, cluster: Cluster, pods: PodLookup, address: str) -> None:
         self._cluster = cluster
@@ -93,7 +93,7 @@ class Upstream:
         }
 
     def perform(self, request: LinkMessage) -> list[Message]:
-        """Do what the request asks for; the messages that follow from it. Errors: ClusterError."""
+        """Perform a request; returns the messages to publish. Error: ClusterError."""
         return self._performers[type(request)](request)
 
     # --- nodes --------------------------------------------------------------------------------------------------------

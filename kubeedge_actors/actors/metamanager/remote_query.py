@@ -43,7 +43,7 @@ def ack_expected(answer: Response) -> bool:
 
 
 def local_response(request: LinkMessage, key: str, rows: list[MetaRow]) -> Response | None:
-    """The answer from the store, of the form that the cloud's would have; None when the store does not know either."""
+    """The response from the store, in the form of the cloud's; None when the store does not have the object."""
     if isinstance(request, QueryObject) and not request.name:
         return _answer(request, key, list(objects_of(rows)))
     found = next(objects_of(rows), None)

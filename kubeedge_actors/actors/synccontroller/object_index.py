@@ -46,7 +46,7 @@ class NodeObjectIndex:
         self._by_node: dict[str, set[str]] = {}
 
     def put(self, type: str, object: Json, now: float, *, whole: bool) -> str:
-        """An object as it is now; `whole`: keep it, so that it can be said again. The node it is bound to."""
+        """Put a changed object; `whole`: keep it, so that it can be pushed again. Returns the node it is bound to."""
         who = object_reference(object)
         old = self._items.get(who.uid)
         self.remove(type, object)
@@ -61,7 +61,7 @@ class NodeObjectIndex:
         return item.node
 
     def remove(self, type: str, object: Json) -> str:
-        """The object is gone. The node that it was bound to."""
+        """Remove a deleted object. Returns the node that it was bound to."""
         who = object_reference(object)
         item = self._items.pop(who.uid, None)
         if item is None:
@@ -77,7 +77,7 @@ class NodeObjectIndex:
         return self._items.get(uid)
 
     def of_node(self, node: str) -> Iterator[IndexedObject]:
-        """What is bound to a node, models before their devices."""
+        """The objects bound to a node, models before their devices."""
         devices: list[IndexedObject] = []
         models: dict[str, IndexedObject] = {}
         for uid in self._by_node.get(node, ()):

@@ -72,7 +72,7 @@ def make_record(type: str, namespace: str, name: str, uid: str, **versions: Any)
 
 
 def pushed_record(push: ObjectPushed, **versions: Any) -> ObjectSyncRecord | None:
-    """The record of a push."""
+    """The record of a push; None when its type is not tracked."""
     metadata = push.object.get("metadata")
     uid = str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
     return make_record(push.type, push.namespace, push.name, uid, **versions)
@@ -85,14 +85,14 @@ def record_location(write: ObjectSyncWrite) -> tuple[ResourceKind, str, str]:
 
 
 def record_object(write: ObjectSyncWrite) -> Json:
-    """The API's record when it is made."""
+    """The ObjectSync to create."""
     kind = BY_NAME[write.type].kind
     spec = {"objectAPIVersion": kind.api_version, "objectKind": kind.kind, "objectName": write.name}
     return {"metadata": {"name": f"{write.node}.{write.uid}"}, "spec": spec}
 
 
 def record_status(version: str) -> Json:
-    """The part of it that changes."""
+    """The status of an ObjectSync."""
     return {"status": {"objectResourceVersion": version}}
 
 
@@ -123,7 +123,7 @@ OBJECTSYNC_WRITER = f"{constants.SYNCCONTROLLER}-clerk"
 
 @dataclass(frozen=True, slots=True)
 class WriteRecords:
-    """Make these changes of records; the answer is the list of those that the API has now (or will never take)."""
+    """Write these records; answered with the list of those that the API has now (or rejects for good)."""
 
     writes: list[ObjectSyncWrite]
 
@@ -137,7 +137,7 @@ class PushAgain:
 
 
 class ObjectSyncWriter(Module):
-    """One API call after the other."""
+    """Writes records and repeats pushes, one API call after the other."""
 
     group = constants.SYNCCONTROLLER
     emits = (ObjectPushed,)
@@ -147,22 +147,24 @@ class ObjectSyncWriter(Module):
 
     @on
     def on_write_records(self, order: WriteRecords) -> list[ObjectSyncWrite]:
-        """Write until the API fails for a while; what is left is not in the answer."""
+        """Write until the API fails temporarily; what is left is not in the answer."""
         done: list[ObjectSyncWrite] = []
         for write in order.writes:
             try:
                 self._write(write)
             except ClusterError as error:
                 if temporary(error):
-                    self.log.warning("what nodes have can not be written down at the moment: %s", error)
+                    self.log.warning("ObjectSyncs can not be written, retrying: %s", error)
                     break
-                self.log.warning("the record of %s %s on %s is not kept: %s", write.type, write.name, write.node, error)
+                self.log.warning(
+                    "the ObjectSync of %s %s on %s is rejected: %s", write.type, write.name, write.node, error
+                )
             done.append(write)
         return done
 
     @on
     def on_push_again(self, order: PushAgain) -> None:
-        """Push it as it is now; when the API is away SyncController asks again."""
+        """Fetch the object and push it; when the API is away SyncController asks again."""
         kind = BY_NAME[order.record.type].kind
         try:
             object = self._cluster.get(kind, order.record.namespace, order.record.name)

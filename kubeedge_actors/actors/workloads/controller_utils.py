@@ -140,7 +140,7 @@ class Expectations:
         self._deleted.setdefault(owner, {})[pod] = now + EXPECTATION_TIMEOUT
 
     def pending(self, owner: str, alive: Collection[str], now: float) -> bool:
-        """Whether the picture is older than what was done; `alive`: the owner's pods as seen, without those that end."""
+        """Whether the informers have not shown our creations and deletions yet; `alive`: uids of the owner's pods that are not terminating."""
         made = {pod: end for pod, end in self._created.get(owner, {}).items() if pod not in alive and now < end}
         gone = {pod: end for pod, end in self._deleted.get(owner, {}).items() if pod in alive and now < end}
         for table, left in ((self._created, made), (self._deleted, gone)):

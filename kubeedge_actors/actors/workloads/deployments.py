@@ -31,7 +31,7 @@ class DeploymentPlan(NamedTuple):
 
 
 def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
-    """What is to be done next; `sets` are the replica sets that it owns, `busy` the uids of those with pods not ended yet."""
+    """The next plan of a Deployment; `sets` are the ReplicaSets that it owns, `busy` the uids of those with pods not ended yet."""
     new, old = find_new_and_old(deployment, sets)
     paused = bool(deployment["spec"].get("paused"))
     newest = max((_revision(one) for one in old), default=0)

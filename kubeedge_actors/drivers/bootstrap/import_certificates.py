@@ -1,4 +1,4 @@
-"""Taking over the certificates that a node got from KubeEdge's own programs, so that it changes its software without joining anew."""
+"""Imports the certificates that a node got from KubeEdge's edgecore, so that it need not join anew."""
 
 from __future__ import annotations
 

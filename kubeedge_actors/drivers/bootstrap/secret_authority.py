@@ -52,7 +52,7 @@ class Secrets:
         self.namespace = namespace
 
     def get(self, name: str) -> SecretData | None:
-        """What is there; `CertificateError` when it is damaged."""
+        """The data of a v1.Secret; None when there is none. Error: CertificateError when it is damaged."""
         try:
             secret = self._cluster.get(SECRET_KIND, self.namespace, name)
         except NotFound:
@@ -64,7 +64,7 @@ class Secrets:
         return SecretData(data, str(secret["metadata"].get("resourceVersion", "")))
 
     def put(self, name: str, data: Mapping[str, bytes], over: SecretData | None) -> bool:
-        """Create it, or replace the version that was found; False when somebody else was faster."""
+        """Create the v1.Secret, or replace the version that was read; False for a conflict."""
         metadata: Json = {"name": name, "namespace": self.namespace}
         texts = {key: base64.b64encode(value).decode() for key, value in data.items()}
         secret: Json = {"metadata": metadata, "type": "Opaque", "data": texts}
@@ -90,7 +90,7 @@ class Secrets:
 
 
 class SecretBackedAuthority:
-    """Keeps an authority's files and the cluster's Secrets the same. Blocks until the API has answered."""
+    """A CertificateAuthority whose files are synced with Secrets of the cluster. Blocks until the API has answered."""
 
     def __init__(self, authority: FileAuthority, cluster: Cluster, namespace: str) -> None:
         self._authority = authority

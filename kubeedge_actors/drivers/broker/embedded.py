@@ -117,7 +117,7 @@ class EmbeddedBroker:
 
     @property
     def last_delivery_tag(self) -> int:
-        """The receipt of the last arrival that the tap has taken."""
+        """The delivery tag of the last message that the handler has taken."""
         return self._core.last_delivery_tag
 
     @property
@@ -193,11 +193,11 @@ class EmbeddedBroker:
             self._core.committed(self._unit_of_work.turn - 1)
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
-        """Offer arrivals to `handler`."""
+        """Offer incoming messages to `handler`."""
         self._core.handler, self._core.broker_id = handler, broker_id
 
     def acknowledge(self, up_to: int) -> None:
-        """Acknowledge what clients said up to this receipt."""
+        """Acknowledge publications of clients up to this delivery tag."""
         self._acknowledged = max(up_to, self._acknowledged)
         if self._acknowledged != self._acknowledging:
             self._acknowledging = self._acknowledged
@@ -214,7 +214,7 @@ class EmbeddedBroker:
         self._call(lambda: self._core.set_handler_filter(filter, False))
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
-        """Say it to the clients that subscribed."""
+        """Publish to the clients that subscribed. Error: BrokerError."""
         if not valid_topic(topic):
             raise BrokerError(f"{topic!r} is not an MQTT topic")
         if len(self._outgoing) >= WAITING:

@@ -1,4 +1,4 @@
-"""The broker's memory in one SQLite file, written by a thread of its own: what comes while one commit runs is the next one."""
+"""The broker's persistent state in one SQLite file, written by a thread of its own with group commit."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SqlitePersistence:
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Have the file; does nothing when it is had."""
+        """Open the file; does nothing when it is open."""
         if self._connection is not None:
             return
         try:
@@ -78,7 +78,7 @@ class SqlitePersistence:
                     connection.execute(statement)
 
     def load(self) -> StoredState:
-        """What is remembered; rows of clients that are not are left out."""
+        """The stored state; rows of unknown clients are left out."""
 
         def rows(query: str) -> list[tuple[Any, ...]]:
             assert self._connection is not None
@@ -102,7 +102,7 @@ class SqlitePersistence:
             raise self._named(error) from error
 
     def commit(self, turn: int, changes: ChangeSet) -> None:
-        """Have it committed soon. Turns come in order; never waits."""
+        """Queue a change set to be committed. Turns come in order; never blocks."""
         with self._lock:
             self._turn = turn
             if self._pending is None:

@@ -1,4 +1,4 @@
-"""A Site with Python's own library, imported only when there is one."""
+"""HttpServer with Python's own library, imported only when one is used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START_SECONDS = 30.0
 
 
 class StdlibHttpServer:
-    """A Site on `host`:`port`; port 0 takes a free one."""
+    """An HttpServer on `host`:`port`; port 0 takes a free one."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port

@@ -45,7 +45,7 @@ TOKEN_LIFE = 2 * TOKEN_REFRESH
 
 
 class FileAuthority:
-    """Fulfils `base.CertificateAuthority` from the files of one directory.
+    """Implements `base.CertificateAuthority` with the files of one directory.
 
     What is missing is made, what is there is used again. `CertificateError` with one sentence when a file can not
     be read, is damaged, or the CA's key does not belong to its certificate.
@@ -158,7 +158,7 @@ class FileAuthority:
         write_file(path, self.token().encode() + b"\n")
 
     def check_token(self, jwt: str) -> None:
-        """Nothing when the token is genuine and not expired, otherwise `CertificateError`."""
+        """Verify a token. Error: CertificateError when it is not genuine or has expired."""
         check_jwt(jwt, self._ca.key, self._clock())
 
     def close(self) -> None:

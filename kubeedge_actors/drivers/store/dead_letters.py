@@ -1,4 +1,4 @@
-"""Letters that nobody took, in one SQLite file: written by a thread of its own in batches, readable by any process.
+"""Dead letters in one SQLite file: written by a thread of its own in batches, readable by any process.
 
 Not durable to the last instant: a letter is written at once, but in a flood the writer rests between two batches, and what
 was added in that moment (LINGER) before a `kill -9` may be missing.
@@ -29,7 +29,9 @@ QUEUED = 10_000
 BATCH = 500
 FLUSH_SECONDS = 5.0
 LINGER = 0.2
-"""Seconds between two batches: a letter that comes later is written at once, others wait for company, so that a flood of them costs a few commits a second and no flash memory its life."""
+"""Minimum seconds between two commits. A dead letter after a quiet period is written at once; in a flood they are
+batched, which limits commits and flash wear.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class DeadLetterDb:
 
 
 class DeadLetterWriter:
-    """Takes letters from any thread without waiting, and writes them in a thread of its own.
+    """Takes dead letters from any thread without blocking, and writes them in a thread of its own.
 
     `lost`: letters that could not be kept, because the queue was full or the file refused.
     """

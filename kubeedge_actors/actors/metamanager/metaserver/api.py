@@ -1,4 +1,4 @@
-"""Questions of the Kubernetes API, answered from the store: get, list, watch, discovery; errors as a Status.
+"""HTTP handler of the read-only Kubernetes API, answered from the store: get, list, watch, discovery; errors as a Status.
 
 Source of paths and forms: KubeEdge edge/pkg/metamanager/metaserver, Kubernetes API conventions.
 """
@@ -30,7 +30,7 @@ GIT_VERSION = "v1.32.10-kubeedge-v"
 
 
 class Api:
-    """Call it with a question, from any thread."""
+    """The handler; may be called from any thread."""
 
     def __init__(self, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
         self._store = store
@@ -122,7 +122,7 @@ class Api:
 
 
 def full_object(row: ObjectRow, resource: ResourceKind) -> Json:
-    """The object of a row; what was stored says itself what it is, in any case it says it here."""
+    """The object in a row, with kind and apiVersion."""
     found: Json = msgspec.json.decode(row.value)
     return {"kind": resource.kind, "apiVersion": resource.api_version, **found}
 
@@ -145,12 +145,12 @@ def error_reply(status: int, reason: str, sentence: str, **more: Json) -> Server
 
 
 def unknown_path() -> ServerResponse:
-    """There is no such resource."""
+    """404 for an unknown resource."""
     return error_reply(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource", details={})
 
 
 def not_found(asked: RequestInfo) -> ServerResponse:
-    """There is no such object."""
+    """404 for an unknown object."""
     what = f"{asked.plural}.{asked.group}" if asked.group else asked.plural
     details = {"name": asked.name, "kind": asked.plural, **({"group": asked.group} if asked.group else {})}
     return error_reply(HTTPStatus.NOT_FOUND, "NotFound", f'{what} "{asked.name}" not found', details=details)

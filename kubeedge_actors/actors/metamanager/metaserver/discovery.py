@@ -1,4 +1,4 @@
-"""What a client asks first: which groups, versions and resources there are. Pure.
+"""Discovery: groups, versions and resources of the read API. Pure.
 
 There are those that a cloud pushes or answers, known beforehand so that an empty list is a list, and those that the store holds.
 """

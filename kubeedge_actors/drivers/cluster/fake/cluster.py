@@ -162,7 +162,7 @@ class FakeCluster:
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
-        """The object as it is now."""
+        """The object. Errors: NotFound, ClusterError."""
         return self._read("get", kind, namespace, name)
 
     def list(self, kind: ResourceKind, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:

@@ -118,7 +118,7 @@ def test_a_record_that_the_api_refuses_is_given_up(sync: SyncControllerEnv, capl
     before = sync.writes()
     sync.settle(300)
     assert sync.writes() - before <= 6
-    assert "is not kept" in caplog.text
+    assert "is rejected" in caplog.text
 
 
 def test_a_deleted_node_takes_its_records_along(sync: SyncControllerEnv) -> None:
