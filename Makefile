@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench clean FORCE .about-run
 .NOTPARALLEL:
+# Tests start hundreds of processes: without bytecode each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An environment that another Python has made is made anew.
 MADE_BY := $(shell sed -n 's/^version *= *\([0-9]*\.[0-9]*\).*/\1/p' $(VENV)/pyvenv.cfg 2>/dev/null)

@@ -24,7 +24,7 @@ API_BACKOFF, API_BACKOFF_LONGEST = 0.5, 15.0
 
 
 class ChangesQueued(msgspec.Struct, frozen=True):
-    """The watches have told something, or a first list is complete."""
+    """Changes of the informers are queued, or a first list is complete."""
 
 
 class ApiCallDue(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class ApiRetryDue(msgspec.Struct, frozen=True):
 
 
 class Controller(Module, ABC):
-    """Takes what its watches tell. One object of a strange shape is counted and logged, and does not hold up the others.
+    """Base of modules that watch objects of the API. A malformed object is counted and logged, and does not hold up the others.
 
     `informers`: the watches; those that outlive a crash go on, and what they told meanwhile is taken at the next start.
     """
@@ -58,7 +58,7 @@ class Controller(Module, ABC):
         self.changes_taken()
 
     def take_changes(self) -> None:
-        """Take in what is queued, each by itself."""
+        """Handle the queued changes one by one."""
         for change in self.informers.deltas.take():
             try:
                 self.take_change(change)
@@ -69,7 +69,7 @@ class Controller(Module, ABC):
 
     @abstractmethod
     def take_change(self, change: WatchEvent) -> None:
-        """Take in one change. Whatever it raises is about this object only."""
+        """Handle one change. An exception concerns this object only."""
 
     def changes_taken(self) -> None:
         """Called when all that was queued is taken in."""
@@ -114,13 +114,13 @@ class ApiController(Controller):
         self.schedule()
 
     def schedule(self) -> None:
-        """Have the next call made, if there is one and the API answers."""
+        """Schedule the next call, if there is one and no back-off runs."""
         if not self._call_queued and not self.backing_off and self.has_calls():
             self._call_queued = True
             self.tell(self.ref, ApiCallDue())
 
     def attempt(self, call: Callable[[], object]) -> None:
-        """Make a call now, its errors contained."""
+        """Make a call now; its errors go to `on_api_error` or are logged."""
         try:
             call()
             self._failures = 0
@@ -141,7 +141,7 @@ class ApiController(Controller):
     def back_off(self, error: ClusterError) -> None:
         """Make no calls for a while, longer each time in a row."""
         if not self._failures:
-            self.log.warning("%s; trying again", error)
+            self.log.warning("%s; retrying", error)
         seconds = min(API_BACKOFF_LONGEST, API_BACKOFF * 2.0 ** min(self._failures, 10))
         self._failures += 1
         if self._retry_timer is None:
@@ -165,7 +165,7 @@ class ApiController(Controller):
 
     @abstractmethod
     def call_api(self) -> None:
-        """Make the most urgent call. A ClusterError that leaves it is dealt with."""
+        """Make the most urgent call. A ClusterError goes to `on_api_error`."""
 
 
 CONTROLLER_EMITS = (ChangesQueued,)

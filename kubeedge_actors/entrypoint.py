@@ -29,8 +29,8 @@ CRITICAL_THREADS = frozenset(
         "forkserver",
     }
 )
-"""Threads that serve for the life of the process: nothing brings one back. Who serves one client or request is not vital, and
-what somebody looks after (the embedded broker) is begun anew.
+"""Threads that nothing restarts: an uncaught exception in one of them ends the process. Threads of one client or
+request, and those that an actor restarts (the embedded broker), are not listed.
 """
 
 log = logging.getLogger(__name__)

@@ -1,17 +1,17 @@
-"""Every error of the package, drawn once.
+"""Every error class of the package, in one tree.
 
 KubeEdgeActorsError
-├── UsageError              what a person gave us is wrong; one plain sentence, exit status 2, no traceback
+├── UsageError              invalid input by a person; one plain sentence, exit status 2, no traceback
 ├── WireError               a frame or a path is not what KubeEdge's grammar allows
 │   ├── FrameError            not a JSON envelope
 │   └── ResourceError         not a resource path or topic
 ├── MailboxError            a message could not be taken or answered
-│   ├── MailboxFull           the overflow policy refused it
-│   ├── Stopped               the actor, or its runtime, takes no more messages
+│   ├── MailboxFull           the overflow policy rejected it
+│   ├── ActorStopped          the actor or its system takes no more messages
 │   ├── AskTimeout            no answer before the asker's deadline
 │   └── AnswerLost            the answer can no longer come: crash limit, dead letter, stop
 ├── RegistrationError       a module does not fit the others: double name, unknown group, bad handler
-└── DriverError             the outside world said no
+└── DriverError             something outside the process failed or refused
     ├── LinkError             the connection to the other hub
     │   └── CertificateError    bootstrap or verification failed
     ├── StoreError            the database
@@ -39,11 +39,11 @@ class KubeEdgeActorsError(Exception):
 
 
 class UsageError(KubeEdgeActorsError):
-    """What a person gave us is wrong; its text is one plain sentence."""
+    """Invalid input by a person; its text is one plain sentence."""
 
 
 class WireError(KubeEdgeActorsError):
-    """Text that is not KubeEdge's language."""
+    """A malformed message of KubeEdge's protocol."""
 
 
 class FrameError(WireError):
@@ -55,7 +55,7 @@ class ResourceError(WireError):
 
 
 class MailboxError(KubeEdgeActorsError):
-    """A message could not be taken, or an answer could not be given."""
+    """A message was rejected, or an answer can not come."""
 
 
 class MailboxFull(MailboxError):
@@ -63,7 +63,7 @@ class MailboxFull(MailboxError):
 
 
 class ActorStopped(MailboxError):
-    """The actor, or its runtime, takes no more messages."""
+    """The actor or its system takes no more messages."""
 
 
 class AskTimeout(MailboxError):
@@ -79,7 +79,7 @@ class RegistrationError(KubeEdgeActorsError):
 
 
 class DriverError(KubeEdgeActorsError):
-    """Something outside the process said no. `port`: the one that can not be listened on, 0 when it is about something else."""
+    """Something outside the process failed or refused. `port`: the one that can not be listened on, 0 when it is about something else."""
 
     def __init__(self, text: str = "", port: int = 0) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""What authors of modules subclass: typed messages to methods, by the annotations of the handlers."""
+"""`Module`, the base class of modules: it routes typed messages to methods by the annotations of the handlers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MARK = "_kubeedge_actors_batch"
 
 
 class HandlerEntry(NamedTuple):
-    """How one type is handled: by the method of that name, in lists of up to `batch` messages (1: one by one)."""
+    """The handler of one message type: the method's name, and the batch size (1: one by one)."""
 
     method: str
     batch: int
@@ -50,7 +50,7 @@ def on(handler: Callable[..., Any] | None = None, /, *, batch: int = 1) -> Any:
 
 
 class Module(Actor):
-    """A named part of the architecture. Subclass it, set `name`, write `@on` handlers.
+    """Base class of modules: subclass it, set `name`, write `@on` handlers.
 
     >>> class Doubler(Module):
     ...     name = "doubler"
@@ -83,7 +83,7 @@ class Module(Actor):
 
     @classmethod
     def accepts(cls) -> tuple[type, ...]:
-        """The types its handlers take."""
+        """The message types that its handlers take."""
         return tuple(cls._handlings)
 
     @classmethod
@@ -110,7 +110,7 @@ class Module(Actor):
         return function(self, message)
 
     def _inherited(self, message_type: type) -> Callable[[Any, Any], Any] | None:
-        """The handler of the interface that the message implements: a Reply told to oneself is a local or a remote one."""
+        """The handler of the interface that the message implements: a ReplyTo told to oneself is a local or a remote one."""
         return next((self._functions.get(base) for base in INTERFACES if issubclass(message_type, base)), None)
 
     def max_batch(self, message_type: type) -> int:
@@ -126,23 +126,23 @@ class Module(Actor):
     # --- the context, within reach --------------------------------------------------------------------------------
 
     def tell(self, to: str | Ref, message: object) -> None:
-        """Tell somebody, by name or Ref."""
+        """Send a message to an actor, by name or Ref."""
         self.context.tell(to, message)
 
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
-        """Ask somebody; the future's `get` waits, its `then` does not."""
+        """Send a request: the future of its answer, whose `get` waits and whose `then` does not."""
         return self.context.ask(to, message, timeout)
 
     def publish(self, message: object) -> int:
-        """Tell everybody who accepts this type; how many they are."""
+        """Send a message to every actor that accepts its type; returns how many they are."""
         return self.context.publish(message)
 
     def after(self, seconds: float, message: object) -> Timer:
-        """Tell yourself later, once."""
+        """Send this module a message in `seconds`, once."""
         return self.context.after(seconds, message)
 
     def every(self, seconds: float, message: object) -> Timer:
-        """Tell yourself again and again."""
+        """Send this module a message every `seconds`."""
         return self.context.every(seconds, message)
 
     def reply_later(self, message: object = None) -> ReplyTo:
@@ -151,7 +151,7 @@ class Module(Actor):
 
     @property
     def clock(self) -> Clock:
-        """The runtime's clock."""
+        """The actor system's clock."""
         return self.context.clock
 
     @property
@@ -233,7 +233,7 @@ def _accepted(
 
 
 def load_module(path: str) -> type[Module]:
-    """The module class of `package.file:Class`; UsageError with one sentence when there is none."""
+    """The module class at `package.file:Class`. Error: UsageError, one sentence, when there is none."""
     import importlib
 
     where, colon, name = path.partition(":")

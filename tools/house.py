@@ -134,10 +134,19 @@ def _defines(node: ast.stmt) -> bool:
     return isinstance(node, Function | ast.ClassDef | ast.AnnAssign)
 
 
-def walkthrough(page: Path) -> tuple[int, int]:
-    """How many files of the package a page of docs/trips names, and their lines."""
-    named = set(re.findall(r"\]\(\.\./\.\./(kubeedge_actors/\S+\.py)\)", page.read_text(encoding="utf-8")))
-    return len(named), sum((ROOT / file).read_text(encoding="utf-8").count("\n") for file in named)
+def walkthrough(page: Path) -> tuple[int, int, int]:
+    """Of a page of docs/explanation/walkthroughs: files of the table, files of table and lists, lines of the latter."""
+    text = page.read_text(encoding="utf-8")
+    table, listed = (
+        {
+            file
+            for row in re.findall(rf"^{mark} .*$", text, re.MULTILINE)
+            for file in re.findall(r"/(kubeedge_actors/\S+\.py)\)", row)
+        }
+        for mark in (r"\|", r"\*")
+    )
+    files = table | listed
+    return len(table), len(files), sum((ROOT / file).read_text(encoding="utf-8").count("\n") for file in files)
 
 
 def layers() -> list[str]:
@@ -212,8 +221,8 @@ def figures(
     print(f"files       {len(lines)}, {sum(lines.values()):,} lines, median {statistics.median(lines.values()):.0f}")
     print("largest    ", ", ".join(f"{path} {lines[path]}" for path in largest))
     print("folders    ", ", ".join(f"{folder} {folders[folder]}" for folder in crowded), "files")
-    for page in sorted((ROOT / "docs" / "trips").glob("*-*.md")):
-        print(f"trip        {page.stem}: %d files, %d lines" % walkthrough(page))
+    for page in sorted((ROOT / "docs" / "explanation" / "walkthroughs").glob("*-*.md")):
+        print(f"walkthrough {page.stem}: %d files in the table, %d in all, %d lines" % walkthrough(page))
     print(f"cycles      {len(found)}", *(f"\n              {' '.join(component)}" for component in found))
     print(f"repeats     {len(same)}", *(f"\n              {' ~ '.join(places)}" for places in same))
 

@@ -5,8 +5,8 @@ broker outlives this actor: whoever makes the actor makes the brokers, starts th
 runtime. So a crash here closes no client's connection; what arrives meanwhile waits in the mailbox, and when that is
 full the client is held up instead.
 
-What a client says with QoS 1 or 2 is acknowledged when the modules that keep it have stored it: after each batch they are
-asked (`FlushRequest`), one question at a time, and what was handled meanwhile is the next one's affair.
+What a client says with QoS 1 or 2 is acknowledged when the modules that keep it have stored it: after each batch a
+FlushRequest is sent to DeviceTwin or EdgeHub; at most one is outstanding; later messages wait for the next.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ FIXED_FILTERS = (*topics.FIXED_SUBSCRIPTIONS, *topics.ONE_LEVEL_SUBSCRIPTIONS, *
 
 
 class BrokerCheckDue(Message, frozen=True, kw_only=True):
-    """Time to see whether the brokers still work."""
+    """Timer: check the brokers."""
 
 
 class ArrivalMarker(Message, frozen=True, kw_only=True):
-    """Whatever this broker had offered up to this receipt came before this message."""
+    """Marker in the mailbox: everything that the broker offered up to this delivery tag came before it."""
 
     source: int
     receipt: int
 
 
 class UnroutableMqtt(Message, frozen=True, kw_only=True):
-    """What can not be said or subscribed to by MQTT, or means nothing to anybody.
+    """A message that can not be published or subscribed to by MQTT, or whose topic has no meaning.
 
     Nobody accepts it, so it becomes a dead letter.
     """
@@ -70,7 +70,7 @@ class UnroutableMqtt(Message, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class EventBusState:
-    """What an EventBus leaves to the next one when it crashes.
+    """State of EventBus that outlives its crashes.
 
     `wanted`: what modules of this process have subscribed to. `handled`: the last receipt of each broker that was handed on
     and not settled, `acked`: the last one that was. `lost`: what each broker had lost when that was last said.
@@ -83,7 +83,7 @@ class EventBusState:
 
 
 class EventBus(Module):
-    """MQTT for the modules of `node`.
+    """Translates between the MQTT brokers and the modules of `node`.
 
     `topics_store` keeps what the cloud has subscribed to. `state` is the same for all incarnations.
     """
@@ -118,7 +118,7 @@ class EventBus(Module):
         self._flush_until: dict[int, int] = {}
 
     def on_start(self) -> None:
-        """Mend the brokers, and hear from them. Errors: BrokerError, StoreError; both a crash."""
+        """Attach to the brokers, subscribe, start those that have ended. Errors: BrokerError, StoreError; both a crash."""
         self._uploaded = set(self._store.all())
         for source, broker in self._brokers.items():
             broker.set_handler(self.ref.offer, source)
@@ -132,7 +132,7 @@ class EventBus(Module):
 
     @on
     def on_broker_check_due(self, message: BrokerCheckDue) -> None:
-        """A broker whose thread has ended is started again; what was lost to limits is said."""
+        """Restart a broker whose thread has ended; log what was dropped over limits."""
         for source, broker in self._brokers.items():
             if not broker.alive:
                 self.log.warning("the MQTT broker at %s has ended; it is started again", broker.address)
@@ -148,7 +148,7 @@ class EventBus(Module):
 
     @on
     def on_arrival_marker(self, message: ArrivalMarker) -> None:
-        """An arrival that ended as a dead letter is never handled: its client is told all the same."""
+        """Acknowledge messages that ended as dead letters: no handler will."""
         handled, source = self._state.handled, message.source
         if message.receipt > max(self._state.acked.get(source, 0), handled.get(source, 0)):
             handled[source] = message.receipt
@@ -160,7 +160,7 @@ class EventBus(Module):
 
     @on(batch=BATCH_SIZE)
     def on_inbound_message(self, messages: list[InboundMessage]) -> None:
-        """Clients have published."""
+        """Publish typed messages for what clients published."""
         handled = self._state.handled
         for message in messages:
             if topics.is_for_devices(message.topic):
@@ -239,13 +239,13 @@ class EventBus(Module):
 
     @on(batch=BATCH_SIZE)
     def on_mqtt_publish(self, messages: list[MqttPublish]) -> None:
-        """Publish what modules say."""
+        """Publish messages of modules on every broker."""
         for message in messages:
             self._publish_mqtt(message, message.topic, message.payload, message.qos, message.retain)
 
     @on
     def on_bus_publish(self, message: BusPublish) -> None:
-        """Publish what the cloud's router says: text as it is; KubeEdge refuses anything else."""
+        """Publish a message of the cloud's router: text as it is; anything else is rejected, as in KubeEdge."""
         payload = message.payload
         if isinstance(payload, str):
             payload = payload.encode()

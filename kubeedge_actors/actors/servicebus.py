@@ -1,4 +1,4 @@
-"""ServiceBus: HTTP in and out. The cloud calls services of this node; programs of this node call the cloud.
+"""ServiceBus: HTTP between the cloud and the node. The cloud calls services of this node; programs of this node call the cloud.
 
 Source: KubeEdge edge/pkg/servicebus. Different on purpose: an answer that is an error goes to the cloud as any other
 one (there it has no operation, so the router never hears of it and its caller waits for nothing), and a target whose
@@ -60,7 +60,7 @@ class ResponseTimeout(Message, frozen=True, kw_only=True):
 
 
 class ServerRetryDue(Message, frozen=True, kw_only=True):
-    """Time to try again to start the server."""
+    """Timer: start the server again."""
 
 
 class _UploadRequest(msgspec.Struct):
@@ -87,12 +87,12 @@ class _CallRequest(msgspec.Struct):
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Do something that may block, on a thread of its own."""
+    """Run `work`, which may block, in a thread of its own."""
     threading.Thread(target=work, name="servicebus-call", daemon=True).start()
 
 
 class ServiceBus(Module):
-    """HTTP for the cloud's router.
+    """HTTP calls of the cloud's router to local services, and of local programs to the cloud.
 
     `targets` keeps which URLs local programs may call; `server` runs only while there are some. `timeout`: seconds that
     a local program waits for the cloud. `run_in_thread` runs what blocks.
@@ -139,7 +139,7 @@ class ServiceBus(Module):
 
     @on
     def on_target_url_removed(self, message: TargetUrlRemoved) -> None:
-        """They may no longer."""
+        """Local programs may no longer call this URL."""
         for url in [each for each in self._allowed if _normalized(each) == _normalized(message.url)]:
             self._targets.remove(url)
             self._allowed.discard(url)
@@ -148,7 +148,7 @@ class ServiceBus(Module):
 
     @on
     def on_server_retry_due(self, message: ServerRetryDue) -> None:
-        """Try again."""
+        """Start the server again."""
         self._serve()
 
     def _serve(self) -> None:
@@ -162,7 +162,7 @@ class ServiceBus(Module):
         except HttpError as error:
             if str(error) != self._last_warning:
                 self._last_warning = str(error)
-                self.log.warning("local programs can not call the cloud (see the key service-port): %s", error)
+                self.log.warning("local programs can not call the cloud (see --service-port): %s", error)
             self.after(RETRY_SECONDS, ServerRetryDue())
 
     def _handle(self, body: bytes | None) -> bytes:
@@ -174,7 +174,7 @@ class ServiceBus(Module):
 
     @on
     def on_upload_received(self, message: UploadReceived) -> bytes | None:
-        """Send it up, or say what is wrong with it."""
+        """Send a local program's request to the cloud, or answer why it is rejected."""
         if message.body is None:
             return _response_body(400, "can't read data from body of the http's request")
         try:
@@ -214,7 +214,7 @@ class ServiceBus(Module):
 
     @on
     def on_service_call(self, message: ServiceCall) -> None:
-        """Call it on a thread; the answer comes back as a message."""
+        """Call the local service in a thread; the answer comes back as CallFinished."""
         if self._calls >= MAX_CALLS:
             self._queue.append(message)
             return
@@ -236,7 +236,7 @@ class ServiceBus(Module):
 
     @on
     def on_call_finished(self, message: CallFinished) -> None:
-        """Tell the cloud, and let the next call go."""
+        """Send the service's answer to the cloud, and start the next call."""
         answer = message.response
         content: Json = {
             "header": {name: list(values) for name, values in answer.headers.items()},

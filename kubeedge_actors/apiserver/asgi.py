@@ -104,7 +104,7 @@ def start(status: int, media: str, headers: Mapping[str, str], length: int | Non
 
 
 async def send_whole(answer: Response, send: Send, method: str) -> None:
-    """A whole answer."""
+    """A complete response."""
     empty = answer.status in EMPTY
     await send(start(answer.status, answer.content_type, answer.headers, None if empty else len(answer.body)))
     await send({"type": "http.response.body", "body": b"" if empty or method == "HEAD" else answer.body})

@@ -37,12 +37,12 @@ class Request(msgspec.Struct):
 
     @property
     def dry_run(self) -> bool:
-        """Whether everything but the storing is wanted."""
+        """Whether it is a dry run: everything but the storing."""
         return self.query.get("dryRun", "") == "All"
 
 
 class Response(msgspec.Struct):
-    """A whole answer."""
+    """A complete response."""
 
     body: bytes
     status: int = 200
@@ -51,7 +51,7 @@ class Response(msgspec.Struct):
 
 
 class Stream(msgspec.Struct):
-    """An answer that goes on: the pieces of `chunks`, each sent as it comes. A `patient` one begins with its first piece, which may
+    """A streamed response: the pieces of `chunks`, each sent as it comes. A `patient` one begins with its first piece, which may
     be empty: until then an ApiError is the answer.
     """
 

@@ -1,4 +1,4 @@
-"""From a request to the handler that answers it: who may, which resource, which verb."""
+"""Routing of a request: authorization, resource, verb, handler."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPGRADES = frozenset({"exec", "attach", "portforward"})
 
 
 class Handlers(msgspec.Struct):
-    """Who answers what."""
+    """The handlers by verb and subresource."""
 
     discovery: Discovery
     openapi: OpenApi

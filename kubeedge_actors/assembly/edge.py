@@ -111,7 +111,7 @@ def service_trouble(config: EdgeConfig, targets: NameStore) -> str:
     """What the ready line says when local programs may call the cloud, and the port for that can not be had yet."""
     if not targets.all():
         return ""
-    why = trouble(Chosen("service-port", config.service_port, "service-host", config.service_host))
+    why = trouble(Chosen("--service-port", config.service_port, "--service-host", config.service_host))
     return f"; local programs can not call the cloud yet: {why}" if why else ""
 
 

@@ -1,4 +1,4 @@
-"""Facts of any API object: what changed, who owns it, where a pod runs and as whom."""
+"""Helpers for any API object: changes, owner references, node name, service account, conditions."""
 
 from __future__ import annotations
 

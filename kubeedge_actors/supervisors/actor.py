@@ -21,9 +21,7 @@ class Unhandled(Exception):
 
 
 class Actor:
-    """A thing that handles one message at a time. Its hooks run on the actor's own thread; what they raise is
-    contained.
-    """
+    """Base class of actors: handles one message at a time. Its hooks run on the actor's own thread; an exception in them is contained."""
 
     context: Context
 
@@ -49,7 +47,7 @@ class Actor:
 
 
 class Context(ABC):
-    """What one incarnation of an actor can do with the system it runs in. `name` and `ref`: its own."""
+    """What an actor can do: tell, ask, publish, timers. It belongs to one incarnation; `name` and `ref` are the actor's own."""
 
     __slots__ = ("clock", "log", "name", "ref")
 
@@ -58,30 +56,30 @@ class Context(ABC):
 
     @abstractmethod
     def tell(self, to: str | Ref, message: object) -> None:
-        """Tell somebody, by name or Ref. An unknown name is a dead letter, never an exception."""
+        """Send a message to an actor, by name or Ref. An unknown name is a dead letter, never an exception."""
 
     @abstractmethod
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
-        """Ask somebody: a future whose `get` waits and whose `then` does not. An unknown name fails it at once."""
+        """Send a request: the future of its answer, whose `get` waits and whose `then` does not. An unknown name fails it at once."""
 
     @abstractmethod
     def publish(self, message: object) -> int:
-        """Tell everybody who accepts this type; how many they are. Nobody: a dead letter."""
+        """Send a message to every actor that accepts its type; returns how many they are. 0: it is a dead letter."""
 
     @abstractmethod
     def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message in hand (in a batch: to `message`): what the handler returns is not sent.
-        A tell has nobody to answer: then the Reply goes nowhere. LookupError when that message is not in hand.
+        A tell has nobody to answer: then the ReplyTo goes nowhere. LookupError when that message is not in hand.
         """
 
     @abstractmethod
     def after(self, seconds: float, message: object) -> Timer:
-        """Tell yourself `message` in `seconds`; cancelled by crash and stop."""
+        """Send this actor `message` in `seconds`; cancelled by crash and stop."""
 
     @abstractmethod
     def every(self, seconds: float, message: object) -> Timer:
-        """Tell yourself `message` every `seconds`; not while the last one still waits in the mailbox."""
+        """Send this actor `message` every `seconds`; not while the last one still waits in the mailbox."""
 
     @abstractmethod
     def stop(self, reason: ExitReason = ExitReason.NORMAL) -> None:
-        """End after this message. Whether the actor comes back is for its restart kind to say."""
+        """Stop after this message. Whether the actor is restarted depends on its restart kind."""

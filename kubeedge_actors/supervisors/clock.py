@@ -1,4 +1,4 @@
-"""Time as an object that is passed in: the real one, and one that tests move by hand."""
+"""The clock as an object that is passed in: the machine's, and one that tests move by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that nobody took, and why. Nothing is dropped in silence."""
+"""Dead letters: messages that no actor handled, with the reason. Nothing is dropped without one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One message, whom it was for, who told it (empty from outside), and why nobody took it. `at`: epoch seconds."""
+    """A message that no actor handled: recipient, sender (empty from outside the system) and reason. `at`: epoch seconds."""
 
     recipient: str
     message: object

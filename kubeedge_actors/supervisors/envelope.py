@@ -1,4 +1,4 @@
-"""A message on its way, and what may be attached to it."""
+"""An envelope: a message in a mailbox, with sender, time and delivery."""
 
 from __future__ import annotations
 

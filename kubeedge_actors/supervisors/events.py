@@ -1,4 +1,4 @@
-"""What supervision did, as values, to whoever subscribes. Delivered in order, outside every lock."""
+"""Events of supervision, delivered to subscribers in order, outside every lock."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def log_event(event: Event) -> None:
 
 
 class Events:
-    """The stream of events of one runtime.
+    """The stream of events of one actor system.
 
     `emit` may be called with locks held: it only appends. `flush` hands out, one thread at a time, so every subscriber
     sees all events in one order. A subscriber that raises is logged and goes on being told.
@@ -143,7 +143,7 @@ class Events:
         return unsubscribe
 
     def emit(self, event: Event) -> None:
-        """Queue an event for `flush`."""
+        """Queue an event; `flush` delivers it."""
         self._pending.append(event)
 
     def wait_delivered(self) -> None:
@@ -154,7 +154,7 @@ class Events:
         self.flush()
 
     def flush(self) -> None:
-        """Hand out what is queued; returns at once when another thread (or this one, further up) is doing it."""
+        """Deliver queued events; returns at once when another thread (or this one, further up) is doing it."""
         while self._pending:
             if not self._flushing.acquire(blocking=False):
                 return

@@ -1,4 +1,4 @@
-"""Answers: the asker's side (Future), the responder's side (ReplyTo), and what the asker does with it (Continuation)."""
+"""Answers to asks: `Future` is the asker's side, `ReplyTo` the responder's side, `Continuation` what the asker runs with the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Otherwise = Callable[[Exception], object]
 
 
 class Asker(Protocol):
-    """An actor that waits for an answer, or is to give one: what a future has to know of it."""
+    """What a future has to know of an actor that waits for an answer or is to give one."""
 
     name: str
     mailbox: Mailbox
@@ -29,7 +29,7 @@ class Asker(Protocol):
 
 
 class Waiter(Protocol):
-    """Who can wait for a future, and knows on whose behalf: the engine."""
+    """The engine, as a future sees it: it blocks the caller and knows on whose behalf."""
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
     def wait(self, future: LocalFuture, timeout: float) -> None: ...
@@ -67,7 +67,7 @@ class Future(ABC):
 
 
 class LocalFuture(Future):
-    """A future that is completed in this process. `responder_cell`: the actor that was asked, if it is one."""
+    """A Future that is settled in this process. `responder_cell`: the actor that was asked, if it is one."""
 
     __slots__ = ("_callbacks", "_engine", "_outcomes", "responder_cell")
 
@@ -129,7 +129,7 @@ class LocalFuture(Future):
         try:
             self.conclude(fn, failed)
         except Exception:
-            log.exception("what was to follow the answer of %s failed", self.responder)
+            log.exception("a callback for the answer of %s failed", self.responder)
 
     def _expire(self) -> None:
         self.complete(None, AskTimeout(f"{self.responder} did not answer within {self.timeout:g} s"))
@@ -164,7 +164,7 @@ class LocalFuture(Future):
 
 
 class ReplyTo(ABC):
-    """The right to answer one ask, once. Whoever lets go of it without answering makes it AnswerLost for the asker."""
+    """The right to answer one ask, once. Dropped without an answer, the asker gets AnswerLost."""
 
     __slots__ = ()
 
@@ -178,7 +178,7 @@ class ReplyTo(ABC):
 
 
 class LocalReplyTo(ReplyTo):
-    """Completes a future of this process, and hangs on the envelope of the ask; None for a tell.
+    """Settles a future of this process (None for a tell); it is the delivery of the ask's envelope.
 
     `later`: the handler has taken it over, so what it returns is not the answer.
     """
@@ -213,7 +213,7 @@ class LocalReplyTo(ReplyTo):
             self.send(result)
 
     def for_redelivery(self) -> LocalReplyTo:
-        """A new right to the same answer; what the failed incarnation still holds of the old one is void."""
+        """A new ReplyTo for the same ask; the one that the failed incarnation still holds is void."""
         future, self._future = self._future, None
         return LocalReplyTo(future)
 

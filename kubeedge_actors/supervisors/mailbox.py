@@ -20,8 +20,9 @@ class Overflow(enum.Enum):
     """What happens to a message told to a full mailbox."""
 
     BLOCK = "block"
-    """The teller waits for room. An actor that tells itself, and the last of a ring of actors that would wait for each
-    other, are let in over capacity (counted): waiting would be for ever."""
+    """The sender waits for room. Where waiting would deadlock (an actor that tells itself; the last sender of a cycle) the
+    message is enqueued above capacity, and counted.
+    """
     REJECT = "reject"
     """It is a dead letter; an ask fails with MailboxFull."""
     DROP_OLDEST = "drop_oldest"
@@ -95,7 +96,7 @@ class CoalescingQueue:
         try:
             key = self._key(message)
             hash(key)
-        except Exception:  # the teller is not to blame: the message is taken as one of its own
+        except Exception:  # the sender is not to blame: the message is taken as one of its own
             log.exception("the mailbox's key of a %s can not be had", type(message).__name__)
             return None
         return key
@@ -125,11 +126,11 @@ class CoalescingQueue:
 
 
 class Mailbox:
-    """The queue of one actor: many tellers, one taker at a time.
+    """The queue of one actor: many senders, one consumer at a time.
 
-    Tellers use the fast path (in `Ref`): append while `len(queue) < fast_path_limit`, then `wake_consumer` the taker if it is `idle`.
-    Everything else goes through `enqueue`: `fast_path_limit` is 0 for a keyed queue and -1 once closed, so that one comparison
-    covers it all. `wake` is the engine's; it may be called once too often, never once too little.
+    Senders use the fast path (in `Ref`): append while `len(queue) < fast_path_limit`, then call `wake_consumer` if the consumer is `idle`. Everything else goes through `enqueue`: `fast_path_limit` is 0 for a keyed queue and -1 once closed,
+    so that one comparison covers it all. The engine sets `wake`. Spurious calls are harmless; a missing call leaves
+    messages unprocessed.
     """
 
     __slots__ = (
@@ -167,7 +168,7 @@ class Mailbox:
         self.queue: Queue = self.keyed if self.keyed is not None else deque()
         self.system_queue: deque[Callable[[], object]] = deque()
         self.capacity, self.overflow = spec.capacity, spec.overflow
-        # tellers that wait come back when half is taken: one by one would be a change of threads for each message
+        # senders that wait come back when half is taken: one by one would be a change of threads for each message
         self.low_watermark = spec.capacity // 2
         self.idle = False
         self.interrupt_requested = False
@@ -180,11 +181,13 @@ class Mailbox:
         self.rejected = self.dropped = self.over_capacity = self.blocked = 0
         self.reopen()
 
-    # --- for tellers, any thread ----------------------------------------------------------------------------------
+    # --- for senders, any thread ----------------------------------------------------------------------------------
 
     def enqueue(self, envelope: Envelope, *, block: bool = True) -> bool:
-        """Put in what found no room on the fast path, as the policy says. False when it was refused: a dead letter, or,
-        if not `block`, the caller's to deal with; then it never waits either.
+        """Enqueue by the overflow policy. Returns False if the message was refused.
+
+        A refused message becomes a dead letter; with block=False it does not, the call never waits, and the caller
+        keeps the message.
         """
         counted = False
         while True:
@@ -209,7 +212,7 @@ class Mailbox:
                 return self._reject(envelope, Reason.SUPERSEDED_SENDER, block)
 
     def enqueue_over_capacity(self, envelope: Envelope) -> bool:
-        """Put in over capacity, and while the actor drains too: answers, timers and what must not wait."""
+        """Enqueue above capacity, also while the actor drains: answers, timers and whatever must not wait."""
         if self._ended:
             return self._reject(envelope, Reason.STOPPED, block=True)
         if len(self.queue) >= self.capacity:
@@ -217,7 +220,10 @@ class Mailbox:
         return self._append(envelope)
 
     def wake_consumer(self) -> None:
-        """Wake a taker that was seen idle. Who comes too late, after the end, takes the message out again."""
+        """Wake the idle consumer.
+
+        If the mailbox was closed meanwhile, `wake` drains it, so that the message becomes a dead letter.
+        """
         self.idle = False
         self.wake()
         if self._ended:
@@ -225,7 +231,7 @@ class Mailbox:
             self.wake()
 
     def full(self) -> bool:
-        """True while a teller has to wait; False once closed, when there is nothing to wait for."""
+        """True while a sender has to wait; False once closed, when there is nothing to wait for."""
         return self.fast_path_limit >= 0 and len(self.queue) >= self.capacity
 
     def _has_room(self, envelope: Envelope) -> bool:
@@ -248,7 +254,7 @@ class Mailbox:
     def _drop_oldest(self) -> None:
         try:
             oldest = self.queue.popleft()
-        except IndexError:  # the taker was faster: there is room now
+        except IndexError:  # the consumer was faster: there is room now
             return
         self.dropped += 1
         self._refuse(oldest, Reason.DROPPED_OLDEST)
@@ -256,22 +262,22 @@ class Mailbox:
     # --- for the supervisor ---------------------------------------------------------------------------------------
 
     def post_system(self, order: Callable[[], object]) -> None:
-        """Put an order into the system lane: the taker carries it out before the next message."""
+        """Enqueue an order in the system lane: it is carried out before the next message."""
         self.system_queue.append(order)
         self.interrupt()
 
     def interrupt(self) -> None:
-        """Make the taker look at its state before the next message."""
+        """Make the consumer check its state before the next message."""
         self.interrupt_requested = True
         self.wake()
 
     def close(self) -> None:
-        """Take nothing more; what is queued stays. Tellers that wait are refused."""
+        """Take nothing more; what is queued stays. Senders that wait are refused."""
         self.fast_path_limit = -1
         self.notify_producers()
 
     def close_for_good(self, drain: Callable[[], None]) -> None:
-        """Close for good: `drain` is called now, and again for what a teller that was under way still puts in."""
+        """Close for good: `drain` is called now, and again for what a sender that was under way still puts in."""
         self.fast_path_limit = -1
         self._ended = True
         self.wake = drain
@@ -286,7 +292,7 @@ class Mailbox:
         self.idle = False
 
     def set_enqueue_hook(self, hook: Callable[[Envelope], object] | None) -> None:
-        """Have `hook` see every message that is put in from now on, None for nobody: tellers leave the fast path for it."""
+        """Have `hook` see every message that is put in from now on, None for nobody: senders leave the fast path for it."""
         self.enqueue_hook = hook
         if self.fast_path_limit >= 0:
             self._open()
@@ -295,7 +301,7 @@ class Mailbox:
     def _open(self) -> None:
         self.fast_path_limit = 0 if self.keyed is not None or self.enqueue_hook is not None else self.capacity
 
-    # --- for the taker --------------------------------------------------------------------------------------------
+    # --- for the consumer --------------------------------------------------------------------------------------------
 
     def requeue(self, envelopes: list[Envelope]) -> None:
         """Return what was taken but not handled to the front, in order."""
@@ -310,7 +316,7 @@ class Mailbox:
                 return
 
     def notify_producers(self) -> None:
-        """Let the tellers that wait for room look again."""
+        """Wake the senders that wait for room."""
         with self.not_full:
             self.blocked_producers = 0
             self.not_full.notify_all()

@@ -11,7 +11,7 @@ from kubeedge_actors.supervisors.mailbox import Mailbox
 
 
 class Ref(ABC):
-    """An actor as others see it. All methods may be called from any thread."""
+    """The handle of an actor. All methods may be called from any thread."""
 
     __slots__ = ("name",)
 
@@ -20,15 +20,15 @@ class Ref(ABC):
 
     @abstractmethod
     def tell(self, message: object, sender: str = "") -> None:
-        """Put a message into the mailbox. Waits for room if the policy is `block`; a refusal is a dead letter."""
+        """Send a message. Waits for room if the overflow policy is `block`; a rejected message is a dead letter."""
 
     @abstractmethod
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """Put a message in and get a future of the answer, to be waited for at most `timeout` seconds."""
+        """Send a request: the future of its answer, which comes within `timeout` seconds or fails with AskTimeout."""
 
     @abstractmethod
     def offer(self, message: object, sender: str = "") -> bool:
-        """Put a message in if there is room; never waits. False: it was not taken, and is the caller's to keep."""
+        """Send a message if there is room; never waits. False: it was not taken, and stays with the caller."""
 
     def __repr__(self) -> str:
         return f"<Ref {self.name}>"
@@ -55,7 +55,7 @@ class LocalRef(Ref):
             mailbox.enqueue(Envelope(message, sender, mailbox.now()))
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """Append it with a ReplyTo that completes the future."""
+        """Append it with a ReplyTo that settles the future."""
         future = self._new_future(timeout)
         mailbox = self._mailbox
         envelope = Envelope(message, sender, mailbox.now(), LocalReplyTo(future))

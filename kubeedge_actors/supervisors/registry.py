@@ -1,4 +1,4 @@
-"""Who is called what, and who accepts what: one per runtime, the same protocol for built-in and custom modules."""
+"""Registry of actors by name and by accepted type: one per actor system, the same for built-in and custom modules."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Registry:
             raise RegistrationError(f"{spec.name!r} is in the unknown group {spec.group!r}; known: {groups}")
 
     def register(self, spec: ChildSpec, ref: Ref) -> None:
-        """Make an actor known by its name and by what it accepts."""
+        """Register an actor under its name and the types that it accepts."""
         self.check(spec)
         self._refs[spec.name], self._specs[spec.name] = ref, spec
         for accepted in spec.accepts:

@@ -1,4 +1,4 @@
-"""What a supervisor is told about its children."""
+"""Child specs: what a supervisor is told about its children."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kubeedge_actors.supervisors.strategy import Backoff, OneForOne, Restart, St
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """One actor: how to make it, and what to do when it ends.
+    """The spec of one actor: how to create it, and what to do when it ends.
 
     `max_deliveries`: how often a message may crash it before it is a dead letter. `shutdown`: seconds it may take to
     drain and stop. `handler_deadline`: seconds after which a handler is hung; None never. `isolation`: "thread" or

@@ -89,7 +89,7 @@ NO_BACKOFF = Backoff(initial=0.0, jitter=0.0)
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """Which siblings share the fate of a child that is restarted."""
+    """Which siblings are restarted with a failed child (OTP's restart strategies)."""
 
     intensity: Intensity = field(default_factory=Intensity)
 
@@ -99,11 +99,11 @@ class Strategy:
 
 
 class OneForOne(Strategy):
-    """Only the child that ended."""
+    """Restarts only the child that ended."""
 
 
 class OneForAll(Strategy):
-    """All of them: they make sense only together."""
+    """Restarts all children: they make sense only together."""
 
     def affected(self, children: Sequence[str], failed: str) -> tuple[str, ...]:
         """Every child."""
@@ -111,7 +111,7 @@ class OneForAll(Strategy):
 
 
 class RestForOne(Strategy):
-    """The child that ended and those started after it: they build on it."""
+    """Restarts the child that ended and those started after it, which build on it."""
 
     def affected(self, children: Sequence[str], failed: str) -> tuple[str, ...]:
         """The tail of the list, from `failed` on."""
@@ -128,7 +128,7 @@ class Action(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer of the policy: a verdict, whom it restarts in start order, and the restarts now in the window."""
+    """What the policy decided: the action, the children to restart in start order, and the restarts now in the window."""
 
     action: Action
     restart: tuple[str, ...]
@@ -145,7 +145,7 @@ def decide(
     history: Sequence[float],
     now: float,
 ) -> Decision:
-    """What follows when `failed`, a child of `kind`, ended like this (source: OTP supervisor, restart and strategy
+    """The decision when `failed`, a child of restart kind `kind`, ended for `reason` (source: OTP supervisor, restart and strategy
     tables).
     """
     if not kind.should_restart(reason):

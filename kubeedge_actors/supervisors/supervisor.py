@@ -1,4 +1,4 @@
-"""What a supervisor is about to do with several children. Pure."""
+"""Supervisor and its restart plans."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Child = TypeVar("Child")
 class RestartPlan(Generic[Child]):
     """Children to stop, a delay, then children to start: one after the other, each step when the one before is done.
 
-    A supervisor has one plan at a time. A newer one replaces it and has to include what it left undone: a failure
-    during a group restart is of a child in the group or before it, so the new group contains the old one.
+    A supervisor has one plan at a time. A newer plan replaces the current one and must cover its remaining steps. It
+    does: the child that failed is in the old group or before it, so the new group includes the old one.
 
     >>> plan = RestartPlan(["b", "a"], ["a", "b"], delay=0.0, attempt=1)
     >>> plan.next(), plan.done("b"), plan.next(), plan.done("a"), plan.stop, plan.next()
@@ -35,7 +35,7 @@ class RestartPlan(Generic[Child]):
         self.steps = 0
 
     def next(self) -> Child | None:
-        """The child of the present step; None when the delay comes, or nothing."""
+        """The child of the current step; None for the delay, and at the end."""
         if self.stop:
             return self.stop[0]
         return self.start[0] if self.start and self.delay <= 0 else None
@@ -53,10 +53,10 @@ class RestartPlan(Generic[Child]):
 
 
 class Supervisor:
-    """A node of the tree. Every method is called under the runtime's lock; it orders, and reports come back as calls.
+    """A node of the tree. Every method is called under the actor system's lock; it orders, and reports come back as calls.
 
-    A child that is told to stop or start reports when it has; one that ends by itself is decided on. While a plan is to
-    stop it, its end is what was wanted.
+    Children report back when a start or stop is done. An exit that nobody ordered goes to `decide`, unless the current
+    plan was about to stop that child.
     """
 
     def __init__(self, spec: SupervisorSpec, parent: Supervisor | None, runtime: System) -> None:

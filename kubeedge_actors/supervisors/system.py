@@ -101,7 +101,7 @@ class ActorSystem:
         return self._stopped.done
 
     def add(self, spec: ChildSpec, to: str | None = None) -> Ref:
-        """Start one more actor, under the supervisor called `to` (default: the root)."""
+        """Start one more actor under the supervisor named `to` (default: the root). Error: RegistrationError."""
         with self.decision_lock():
             cell = self._build_cell(spec, self._supervisor(to))
             self._check_wiring()
@@ -151,7 +151,7 @@ class ActorSystem:
         return ref
 
     def publish(self, message: object, sender: str = "") -> int:
-        """Tell everybody who accepts exactly this type; how many. Nobody: a dead letter."""
+        """Send a message to every actor that accepts exactly this type; returns how many. 0: it is a dead letter."""
         refs = self.registry.subscribers(type(message))
         for ref in refs:
             ref.tell(message, sender)
@@ -191,7 +191,7 @@ class ActorSystem:
         self, recipient: str, message: object, reason: Reason, sender: str = "", failed_deliveries: int = 0, error: str = "",
         text: str = "", trace: str = "",
     ) -> None:  # fmt: skip
-        """Record a dead letter and say so."""
+        """Record a dead letter and emit its event."""
         if self.tracer is not None:
             self.tracer.dead_lettered(recipient, message, reason, sender, failed_deliveries, trace)
         at = self.clock.now()
@@ -212,7 +212,7 @@ class ActorSystem:
         return self._random.random()
 
     def cell(self, name: str) -> Cell:
-        """The place of an actor in the tree; RegistrationError when there is none of that name."""
+        """The cell of an actor; RegistrationError when there is none of that name."""
         for node in self._nodes():
             if isinstance(node, Cell) and node.name == name:
                 return node

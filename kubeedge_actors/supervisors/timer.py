@@ -1,4 +1,4 @@
-"""Messages that come back to their actor later."""
+"""Timers: messages that an actor sends itself later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kubeedge_actors.supervisors.mailbox import Mailbox
 
 
 class Timer(ABC):
-    """A message to oneself, once or again and again; it belongs to one incarnation and ends with it.
+    """A message that an actor sends itself once or periodically; it belongs to one incarnation and ends with it.
 
     At most one of its messages is in the mailbox: a slow actor gets one tick, not a heap of them.
     """
@@ -23,7 +23,7 @@ class Timer(ABC):
 
     @abstractmethod
     def cancel(self) -> None:
-        """Not again; one that is queued is not delivered either. Harmless when it is over."""
+        """Cancel it; a message that is queued already is not delivered either. Harmless when it is over."""
 
 
 class TimerOwner(Protocol):

@@ -1,4 +1,4 @@
-"""The language both halves speak: envelope, typed messages, paths, topics and every word of it.
+"""KubeEdge's protocol as both sides speak it: envelope, typed messages, resource paths, topics, constants.
 
 Belongs here: what is the same on both ends of the link, as values and pure functions. Does not belong here: threads,
 sockets, clocks, files, databases, decisions about what to do with a message (actors/), error texts that only a person

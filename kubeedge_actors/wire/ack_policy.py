@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kubeedge_actors.errors import FrameError
+from kubeedge_actors.kubernetes.object_types import BY_NAME, Acked
 from kubeedge_actors.wire import constants, messages, resource
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.content import to_value
@@ -23,14 +24,13 @@ _VOLUME_OPERATIONS: Final = frozenset(
 )
 _TASK_SOURCES: Final = frozenset({constants.SOURCE_TASKMANAGER, constants.SOURCE_NODEUPGRADE})
 _NEVER_ACKED: Final = frozenset({constants.PODLIST, constants.SERVICEACCOUNTTOKEN})
-_NEVER_FROM_EDGECONTROLLER: Final = frozenset(
-    {constants.LEASE, constants.NODEPATCH, constants.PODPATCH, constants.PODSTATUS, constants.CERTIFICATESIGNINGREQUEST}
-)
+_RESPONSES_ONLY: Final = frozenset({constants.NODEPATCH, constants.PODPATCH, constants.PODSTATUS})
+"""What only requests of a node are about: EdgeController pushes nothing of the kind."""
 _FIXED: Final = frozenset({constants.MEMBERSHIP, constants.PATH_MEMBERSHIP_DETAIL, constants.PATH_CLUSTER_CA})
 
 
 def ack_required(message: messages.LinkMessage) -> bool:
-    """Whether a downward message is repeated until the edge acknowledges it. False for everything that an edge says."""
+    """Whether a downstream message is resent until the edge acknowledges it. False for upstream messages."""
     if not isinstance(message, _ACKABLE):
         return False
     route = route_of(message)
@@ -53,13 +53,16 @@ def _path_requires_ack(route: Route) -> bool:
     type = found.type if found else ""
     if type in _NEVER_ACKED:
         return False
-    if route.source != constants.EDGECONTROLLER or type not in (
-        _NEVER_FROM_EDGECONTROLLER | {constants.NODE, constants.POD}
-    ):
-        return True
-    if type == constants.NODE:
-        return route.operation == constants.UPDATE
-    return type == constants.POD and route.operation != constants.RESPONSE
+    return route.source != constants.EDGECONTROLLER or _edgecontroller_wants_ack(type, route.operation)
+
+
+def _edgecontroller_wants_ack(type: str, operation: str) -> bool:
+    if type in _RESPONSES_ONLY:
+        return False
+    acked = BY_NAME[type].acked if type in BY_NAME else Acked.ALL
+    if acked is Acked.UPDATES:
+        return operation == constants.UPDATE
+    return acked is Acked.ALL or (acked is Acked.ALL_BUT_RESPONSES and operation != constants.RESPONSE)
 
 
 def _is_short_response(message: messages.LinkMessage) -> bool:
@@ -82,7 +85,7 @@ def _content(message: messages.LinkMessage) -> Any:
 
 
 def ack_key(message: messages.LinkMessage) -> str:
-    """What a downward message is about: of two with the same key only the newer one need arrive.
+    """Key of a downstream message: of two with the same key only the newer one need arrive.
 
     It is the uid of the object; the path of a pushed object that has none (the stub of a deletion); else the message's
     own id.

@@ -22,7 +22,7 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Who this message is.
+    """Identity of a message: id, parent id, timestamp, resource version.
 
     `timestamp` is ms since the epoch; `resourceversion` decimal text of the object in the content.
     """
@@ -36,7 +36,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Where it comes from and what it is about."""
+    """Route of a message: source, group, operation, resource."""
 
     source: str = ""
     destination: str = ""
@@ -46,7 +46,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 class BeehiveMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Header, route and content; the content is JSON that has not been looked at."""
+    """KubeEdge's envelope: header, route and content; the content is raw JSON."""
 
     header: Header = Header()
     route: Route = Route()
@@ -75,7 +75,7 @@ _ESCAPE: Final = re.compile(
 
 
 def decode(text: str | bytes) -> BeehiveMessage:
-    """The record of one message. Errors: FrameError when Go would close the connection over it, or for its depth."""
+    """The BeehiveMessage of a frame. Errors: FrameError when Go would close the connection over it, or for its depth."""
     try:
         nesting.checked(text)
     except nesting.TooDeep as error:
@@ -156,7 +156,7 @@ def _first_value(text: str) -> str:
 
 
 def encode(record: BeehiveMessage) -> str:
-    """The text of a record as Go's json.Encoder writes it, with one newline at its end.
+    """The frame of a BeehiveMessage as Go's json.Encoder writes it, with one newline at its end.
 
     Errors: FrameError for text that is no Unicode.
     """

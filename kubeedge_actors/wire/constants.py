@@ -1,4 +1,4 @@
-"""Every word that crosses a wire, once: the constants of the protocol. Other files import it from here; a test proves
+"""The constants of the protocol: every wire word, once. Other files import it from here; a test proves
 that no second spelling exists.
 
 Within one section no value stands twice. The same letters in two sections are two words: the source `twin` is a module,

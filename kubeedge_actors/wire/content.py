@@ -1,4 +1,4 @@
-"""What stands in `content`: an object and its JSON text mean the same, and both go back as they came.
+"""The `content` of messages: an object and its JSON text mean the same, and both are encoded again as they came.
 
 Go takes the bytes of a content so: of a JSON string its characters, of everything else its JSON (source: KubeEdge
 beehive, core/model/message.go). A reader that wants an object therefore accepts a string that holds one, and a reader
@@ -84,7 +84,7 @@ class Content(NamedTuple):
 
 
 def constant_content(word: str | None) -> Content:
-    """A content that says nothing: written as `word`, and whatever comes is accepted, as KubeEdge's receivers do."""
+    """A content without meaning: encoded as `word`, and anything is accepted, as KubeEdge's receivers do."""
     return Content(lambda raw, fields: {}, lambda message: word)
 
 

@@ -45,7 +45,7 @@ _RESPONSES: Final = frozenset({constants.RESPONSE, constants.APPLICATION_RESPONS
 
 
 def classify(header: Header, route: Route) -> str:
-    """The lane of a record; UNKNOWN when neither dispatcher would know where to put it."""
+    """The message class of a frame; UNKNOWN when neither dispatcher of KubeEdge would know it."""
     if route.operation == constants.KEEPALIVE:
         return KEEPALIVE
     if header.parent_msg_id:

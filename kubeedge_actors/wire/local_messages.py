@@ -10,39 +10,39 @@ Json = dict[str, Any]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Anything that one module can tell another."""
+    """Base of all messages between modules."""
 
 
 # --- inside the cloud ---------------------------------------------------------------------------------------------
 
 
 class SessionOpened(Message, frozen=True, kw_only=True):
-    """A node has joined; what is said to it from now on is delivered."""
+    """A node is connected: messages to it are delivered from now on."""
 
     node: str
 
 
 class SessionClosed(Message, frozen=True, kw_only=True):
-    """A node's session ended; what was not acknowledged has to be said again."""
+    """A node's session has ended: what was not acknowledged has to be pushed again."""
 
     node: str
     reason: str
 
 
 class NodeRemoved(Message, frozen=True, kw_only=True):
-    """The Node object is gone: its session ends, its records are forgotten."""
+    """The v1.Node was deleted: its session ends, its records are deleted."""
 
     node: str
 
 
 class KeepaliveReceived(Message, frozen=True, kw_only=True):
-    """A node that writes no lease of its own has given a heart-beat: its lease is to be renewed."""
+    """A keepalive of a node that writes no lease of its own: its Lease has to be renewed."""
 
     node: str
 
 
 class NodeDuplicated(Message, frozen=True, kw_only=True):
-    """Two connections take one node from each other: `text` says who, and what may be wrong."""
+    """Two connections take over one node from each other: `text` says from where, and what may be wrong."""
 
     node: str
     text: str
@@ -63,7 +63,7 @@ class ObjectVersionReturned(Message, frozen=True, kw_only=True):
 
 
 class LeadershipChanged(Message, frozen=True, kw_only=True):
-    """Whether this process is the one of all replicas that does what must be done once; said at each change."""
+    """Whether this replica leads; published at each change."""
 
     leading: bool
 
@@ -88,7 +88,7 @@ class ListPods(Message, frozen=True, kw_only=True):
 
 
 class PodChanged(Message, frozen=True, kw_only=True):
-    """A pod of this node was stored.
+    """A v1.Pod of this node was stored, or is gone.
 
     `operation` is insert, update or delete; a delete may carry a stub without spec.
     """
@@ -98,7 +98,7 @@ class PodChanged(Message, frozen=True, kw_only=True):
 
 
 class PodConfigChanged(Message, frozen=True, kw_only=True):
-    """Something that pods refer to, a config map or a secret, was stored or is gone; `operation` as of a PodChanged."""
+    """A v1.ConfigMap or v1.Secret was stored, or is gone; `operation` as of a PodChanged."""
 
     operation: str
     type: str
@@ -145,11 +145,11 @@ class MqttUnsubscribe(Message, frozen=True, kw_only=True):
 
 
 class FlushRequest(Message, frozen=True, kw_only=True):
-    """Ask a module: it answers when everything that it was told before is stored, or has ended as a dead letter."""
+    """Request: answered when every message sent before is stored, or has ended as a dead letter."""
 
 
 class TwinUpdate(Message, frozen=True, kw_only=True):
-    """A device, mapper or application updates twins: the payload of `.../twin/update`, not yet looked at."""
+    """A device, mapper or application updates twins: the raw payload of `.../twin/update`."""
 
     device: str
     payload: bytes

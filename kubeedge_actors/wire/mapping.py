@@ -1,4 +1,4 @@
-"""Record <-> typed message, by the table in mapping_table.py. A frame is understood once, here, and leaves as text once.
+"""BeehiveMessage to typed message and back, by the table in mapping_table.py: the only place that interprets a frame.
 
 What no row describes, and what does not fit its row, becomes an UnknownMessage: reading never fails. `header.sync`,
 `header.type` and `route.destination` are in-process words of KubeEdge, which typed messages do not keep. Content that
@@ -49,7 +49,7 @@ _BY_ROUTE: Final = {
 
 
 def from_beehive(record: BeehiveMessage, node: str = "") -> messages.LinkMessage:
-    """The typed message of a record; an UnknownMessage when it has none. `node`: the node it came from, in the cloud."""
+    """The typed message of a BeehiveMessage; an UnknownMessage when it has none. `node`: the node it came from, in the cloud."""
     path, operation = record.route.resource, record.route.operation
     lane = classify(record.header, record.route)
     subject, found = match(path)
@@ -89,7 +89,7 @@ def _read(row: _Row, record: BeehiveMessage, node: str, fields: Fields) -> messa
 
 
 def to_beehive(message: messages.LinkMessage, now_ms: int) -> BeehiveMessage:
-    """The record of a message, ready for codec.encode. `now_ms` is its time when it has none, ms since the epoch.
+    """The BeehiveMessage of a typed message, ready for beehive.encode. `now_ms` is its time when it has none, ms since the epoch.
 
     Errors: ResourceError when a name is no path segment, FrameError when the content has no JSON form, WireError for a
     type without a form.
@@ -102,7 +102,7 @@ def to_beehive(message: messages.LinkMessage, now_ms: int) -> BeehiveMessage:
 
 
 def route_of(message: messages.LinkMessage) -> Route:
-    """The route of a message's record, without its content. Errors: ResourceError, WireError as to_record."""
+    """The route of a typed message, without its content. Errors: ResourceError, WireError, as to_beehive."""
     if isinstance(message, messages.UnknownMessage):
         return message.message.route
     return _route(_row_of(message), message)

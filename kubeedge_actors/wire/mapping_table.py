@@ -19,7 +19,7 @@ from kubeedge_actors.wire.resource import DevicePath, FixedPath, ObjectPath, Opa
 class RouteMapping(NamedTuple):
     """One row. An empty `source` or `group` is the message's own field.
 
-    `operations` are those that are written; `any_operation`: every other one of the lane is read so too.
+    `operations`: used when encoding. `any_operation`: when decoding, any operation of this class matches.
     """
 
     message_type: type[m.LinkMessage]

@@ -58,7 +58,7 @@ class Resource(NamedTuple):
 
 
 class DeviceResource(NamedTuple):
-    """What is said about a device. `device` is "<namespace>/<name>" (v0.2: one word)."""
+    """The resource of a message about a device. `device` is "<namespace>/<name>" (v0.2: one word)."""
 
     device: str
     about: str
@@ -157,7 +157,7 @@ ParsedPath = Resource | DeviceResource | None
 class ObjectPath(NamedTuple):
     """The path of an object. `type` empty: any type, kept in the message's field `type`.
 
-    `namespace` is written when the message has no such field; `strict`: nothing else is read in its place.
+    `namespace`: fixed namespace used when encoding; `strict`: decode only that namespace.
     """
 
     type: str = ""
@@ -167,7 +167,7 @@ class ObjectPath(NamedTuple):
 
     @property
     def lookup_key(self) -> str:
-        """What a path of this sort is found by."""
+        """Key of this pattern in the decode table."""
         return self.type
 
     def read(self, path: str, found: ParsedPath) -> Fields | None:
@@ -194,7 +194,7 @@ class DevicePath(NamedTuple):
 
     @property
     def lookup_key(self) -> str:
-        """What a path of this sort is found by."""
+        """Key of this pattern in the decode table."""
         return self.about
 
     def read(self, path: str, found: ParsedPath) -> Fields | None:
@@ -233,7 +233,7 @@ class FixedPath(NamedTuple):
 
     @property
     def lookup_key(self) -> str:
-        """What a path of this sort is found by."""
+        """Key of this pattern in the decode table."""
         return "" if self.any_path else self.path
 
     def read(self, path: str, found: ParsedPath) -> Fields | None:
@@ -246,7 +246,7 @@ class FixedPath(NamedTuple):
 
 
 class OpaquePath(NamedTuple):
-    """A path that is a topic, a URL or whatever the peer likes; it is the message's field `field`."""
+    """A path in free form, such as a topic or a URL; it is the message's field `field`."""
 
     field: str
     allow_empty: bool = False
@@ -270,7 +270,7 @@ Path = ObjectPath | DevicePath | ShortDevicePath | FixedPath | OpaquePath
 
 
 def match(path: str) -> tuple[str, ParsedPath]:
-    """What a path is found by, and what it names.
+    """The decode key of a path, and the Resource that it names.
 
     The first is a fixed path itself, the type of an object, what is said about a device, or empty when it is nothing of
     these.

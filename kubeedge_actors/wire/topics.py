@@ -70,7 +70,7 @@ _NODE_KINDS: Final = frozenset(
 
 
 class Topic(NamedTuple):
-    """A topic that means something to the edge. `device_or_node` is the device id or the node; empty for uploads."""
+    """A parsed topic of KubeEdge. `device_or_node` is the device id or the node; empty for uploads."""
 
     kind: str
     device_or_node: str

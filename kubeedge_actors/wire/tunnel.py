@@ -1,4 +1,4 @@
-"""What the two ends of the stream tunnel say: many byte streams over one connection. Pure.
+"""Frames of the stream tunnel: many byte streams over one connection. Pure.
 
 A text of the tunnel stands for bytes, one character each (latin-1): two numbers in LEB128, then data. Source: KubeEdge
 pkg/stream.
@@ -23,7 +23,7 @@ KUBELET_ADDRESS: Final = "127.0.0.1:10350"
 
 
 class FrameType(enum.IntEnum):
-    """What a frame is about. The four that open a stream come from the cloud; CLOSE ends the whole tunnel."""
+    """Type of a frame. The four that open a stream come from the cloud; CLOSE ends the whole tunnel."""
 
     LOGS = 0
     EXEC = 1

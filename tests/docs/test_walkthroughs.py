@@ -1,4 +1,4 @@
-"""The pages in docs/trips are executed: both sides run in one process, and the calls that carry the thing come in the order of the page."""
+"""docs/explanation/walkthroughs is executed: both sides in one process, and the calls that carry the value come in its order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from kubeedge_actors.assembly import edge as edge_parts
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials
 from kubeedge_actors.drivers.broker.fake import FakeBroker
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.fake import FakeRuntime
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
@@ -33,19 +32,20 @@ from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER, TlsPaths
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.entrypoint import Shutdown
+from kubeedge_actors.kubernetes.object_types import CLUSTEROBJECTSYNC_KIND, NODE_KIND, OBJECTSYNC_KIND, POD_KIND
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire import constants, gvr, topics
+from kubeedge_actors.wire import constants, topics
 from tests.support.api_objects import DEVICE, MODEL, put_pod
 from tests.support.waiting import PATIENCE, eventually
 
 PACKAGE = Path(kubeedge_actors.__file__).parent
-PAGES = PACKAGE.parent / "docs" / "trips"
+PAGES = PACKAGE.parent / "docs" / "explanation" / "walkthroughs"
 MOST_FILES = 12
 NODE, NAMESPACE, THERMOMETER, POD = "edge-1", "default", "thermometer", "lighthouse"
 WARMTH = "lukewarm"
-ROW = re.compile(r"^\| (\d+) \| [^|]+ \| \[(\S+\.py)\]\(\.\./\.\./kubeedge_actors/(\S+)\) \| `(\S+)` \|$", re.M)
-BESIDE = re.compile(r"^\* \[(\S+\.py)\]\(\.\./\.\./kubeedge_actors/(\S+)\): ", re.M)
+ROW = re.compile(r"^\| (\d+) \| [^|]+ \| \[(\S+\.py)\]\(\.\./\.\./\.\./kubeedge_actors/(\S+)\) \| `(\S+)` \|$", re.M)
+BESIDE = re.compile(r"^\* \[(\S+\.py)\]\(\.\./\.\./\.\./kubeedge_actors/(\S+)\): ", re.M)
 
 
 # --- what a page says ---------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ class Hop(NamedTuple):
 
 
 class Page:
-    """A page of docs/trips."""
+    """A page of docs/explanation/walkthroughs."""
 
     def __init__(self, name: str) -> None:
         self.text = (PAGES / name).read_text(encoding="utf-8")
@@ -82,19 +82,14 @@ class Page:
         assert all(shown == linked for shown, linked in beside), "a link goes elsewhere than it says"
         self.beside = [file for file, _ in beside]
 
-    def size(self) -> str:
-        """The sentence about its files as it has to stand on the page. `make house` counts their lines."""
-        return f"It takes **{len(self.files) + len(self.beside)} files**: the {len(self.files)} of the table, and {len(self.beside)} beside them"
-
 
 UP, DOWN = "twin-up.md", "pod-down.md"
 
 
 @pytest.mark.parametrize("name", [UP, DOWN])
-def test_a_page_says_how_many_files_the_way_takes(name: str) -> None:
+def test_the_table_leads_through_few_files_and_the_list_names_others(name: str) -> None:
     page = Page(name)
     assert 5 < len(page.files) <= MOST_FILES
-    assert page.size() in page.text
     assert not set(page.beside) & set(page.files)
 
 
@@ -107,7 +102,7 @@ def test_the_first_page_leads_to_both() -> None:
 
 
 class Recorder:
-    """A profile function. It notes the first call of each function that carries the thing of the trip, from `begin` on."""
+    """A profile function. It notes the first call of each function that carries the thing, from `begin` on."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -173,7 +168,7 @@ class WalkthroughEnv:
     """All modules of both sides on threads, on fakes; only the link is another than in edge.py and cloud.py."""
 
     def __init__(self, folder: Path) -> None:
-        self.api = FakeCluster(with_status=[gvr.OBJECTSYNC[2], gvr.CLUSTEROBJECTSYNC[2]])
+        self.api = FakeCluster(with_status=[OBJECTSYNC_KIND.plural, CLUSTEROBJECTSYNC_KIND.plural])
         self.store, self.containers, self.broker = FakeStore(), FakeRuntime(), FakeBroker()
         self.server = NodesServer()
         self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)
@@ -223,7 +218,7 @@ def _ready(node: dict[str, Any] | None) -> bool:
     return ("Ready", "True") in [(one["type"], one["status"]) for one in conditions]
 
 
-# --- the trips --------------------------------------------------------------------------------------------------------
+# --- the walkthroughs --------------------------------------------------------------------------------------------------------
 
 
 def test_a_twin_goes_up_as_the_page_says(env: WalkthroughEnv, recorder: Recorder) -> None:

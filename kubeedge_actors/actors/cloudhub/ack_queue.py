@@ -55,7 +55,7 @@ class _InFlight:
 
 
 class AckQueue:
-    """Put messages in, send what `due` gives, tell it what was acknowledged."""
+    """Queue of one node: `enqueue` messages, send what `due` returns, report acks with `acknowledged`."""
 
     def __init__(self, window: int = 1) -> None:
         self._window = window
@@ -67,7 +67,7 @@ class AckQueue:
         self.deadline = float("inf")
 
     def enqueue(self, message: LinkMessage) -> bool:
-        """Take a message; False when it is old news: what is stored, under way or acknowledged is at least as new.
+        """Enqueue a message. False when a version at least as new is queued, in flight or acked.
 
         False, too, for an object without a version that is not being deleted: nobody could tell whether the node
         has it.
@@ -95,7 +95,7 @@ class AckQueue:
         return True
 
     def due(self, now: float) -> list[LinkMessage]:
-        """What to send now: repetitions, and as many new objects as the window has room for."""
+        """The messages to send now: resends, and as many new objects as the window has room for."""
         if now >= self.deadline:
             repeated = [message for flight in list(self._in_flight.values()) for message in self._resend(flight, now)]
         else:
@@ -141,7 +141,7 @@ class AckQueue:
         return len(self._in_flight) + sum(len(slot.answers) + (slot.push is not None) for slot in self._slots.values())
 
     def unacknowledged(self) -> Iterator[LinkMessage]:
-        """All of them, in no particular order."""
+        """All unacknowledged messages, in no particular order."""
         for flight in self._in_flight.values():
             yield flight.message
         for slot in self._slots.values():
@@ -282,7 +282,7 @@ Path = tuple[str, str, str]
 
 
 class PathOrder:
-    """One lane a path; in it the objects (by key: their uid) that are being pushed there, in order.
+    """Per path, the objects (by key: their uid) that are being pushed there, in order.
 
     Deletions of pods may come at any time: an edge compares a pod's uid before it removes it.
     """
@@ -292,13 +292,13 @@ class PathOrder:
         self._last_acked: dict[Path, str] = {}  # who was acknowledged last at a path
 
     def add(self, key: str, push: ObjectPushed) -> None:
-        """This object is to be pushed, after those that are there already."""
+        """Append an object to be pushed, behind those that are there already."""
         lane = self._queues.setdefault(_path(push), [])
         if key not in lane:
             lane.append(key)
 
     def remove(self, key: str, push: ObjectPushed) -> None:
-        """Nothing of this object waits or is under way any more."""
+        """Remove an object of which nothing is queued or in flight any more."""
         path = _path(push)
         lane = self._queues.get(path, [])
         if key in lane:
@@ -315,12 +315,12 @@ class PathOrder:
             del self._last_acked[path]
 
     def is_first(self, key: str, push: ObjectPushed) -> bool:
-        """Whether none of its path goes before it."""
+        """Whether no other object of its path goes before it."""
         lane = self._queues.get(_path(push))
         return not lane or lane[0] == key
 
     def blocks_successor(self, key: str, push: ObjectPushed) -> bool:
-        """Whether a successor waits for this one to be over."""
+        """Whether a successor of the same path waits for this object."""
         lane = self._queues.get(_path(push), [])
         return len(lane) > 1 and lane[0] == key
 
@@ -328,7 +328,8 @@ class PathOrder:
         """Whether the node has acknowledged another object in this one's place."""
         path = _path(deletion)
         if key in self._queues.get(path, ()) or not _names_its_object(deletion):
-            return False  # who is still in its lane comes after whoever has arrived
+            # this object is still queued, so it is newer than the last acked one
+            return False
         return self._last_acked.get(path, key) != key
 
     def has_successor(self, key: str, deletion: ObjectPushed) -> bool:

@@ -1,5 +1,5 @@
 """Authorization of connections and of upstream messages (KubeEdge: cloudhub/authorization), and the rate at which nodes
-may join. Pure: a peer or a message comes in, a verdict goes out.
+may join. Pure: a peer or a message comes in, a decision goes out.
 
 Stricter than the original by default (source: KubeEdge cloud/pkg/cloudhub/authorization): there a node's name is
 compared with its certificate only when authorisation is switched on, and a socket that is refused stays open.
@@ -40,7 +40,7 @@ EXTENSIONS = (constants.HEADER_ACK, constants.HEADER_LEASE)
 
 
 class JoinRateLimiter:
-    """Lets nodes in at a bounded rate; a node too many is told when to come back.
+    """Admits nodes at a bounded rate; a node too many is told when to retry.
 
     `rate`: how many a second in the long run; `burst`: how many at once.
     """
@@ -52,7 +52,7 @@ class JoinRateLimiter:
         self._told = float("-inf")
 
     def admit(self, peer: Peer, now: float, *, full: bool = False) -> UpgradeResponse:
-        """The answer to a peer that asks in; `full`: there is no room for another node."""
+        """The upgrade response for a peer; `full`: the node limit is reached."""
         refusal = reject(peer)
         if refusal is not None:
             return refusal
@@ -70,7 +70,7 @@ class JoinRateLimiter:
 
 
 def reject(peer: Peer) -> UpgradeResponse | None:
-    """The refusal of a peer that is not the node it says, or does not speak messages; None: it may come in."""
+    """The error response for a peer whose certificate is not its node's, or that does not want messages; None: it is authorized."""
     node = node_of_certificate(peer.common_name, peer.organizations)
     claimed = node_of(peer)
     if not claimed:
@@ -83,7 +83,7 @@ def reject(peer: Peer) -> UpgradeResponse | None:
 
 
 def node_of(peer: Peer) -> str:
-    """The node that a peer says it is."""
+    """The name of the node in a peer's headers."""
     return peer.headers.get(constants.HEADER_NODE.lower(), "")
 
 
@@ -103,7 +103,7 @@ def cloud_renews_lease(peer: Peer) -> bool:
 
 
 def is_ours(peer: Peer) -> bool:
-    """Whether the node is one of ours, which agrees on more than the original."""
+    """Whether the node is native (kubeedge_actors), which agrees on more than an upstream edgecore."""
     return any(has_extension(peer, extension) for extension in EXTENSIONS)
 
 

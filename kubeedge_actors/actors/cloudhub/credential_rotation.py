@@ -1,4 +1,4 @@
-"""Rotates the join token and the servers' certificate in time. It may wait for the API; the hub may not."""
+"""Rotates the join token and the servers' certificate before they expire. It may wait for the API; the hub may not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RotationCheckDue:
 
 
 class CredentialRotator(Module):
-    """Has a token written and a certificate renewed in time, while nodes stay connected.
+    """Writes a new token and renews the certificate before they expire, while nodes stay connected.
 
     `write_token` writes one that is good for half a day at least, so that it is another every twelve hours; `renew`
     has the servers show a certificate that does not end soon. Both may block. What fails is tried again after a minute.
@@ -34,12 +34,12 @@ class CredentialRotator(Module):
         self._renew = renew
 
     def on_start(self) -> None:
-        """The first look is an hour from now: both are good at the start."""
+        """The first check is an hour from now: both are valid at the start."""
         self.after(CHECK_SECONDS, RotationCheckDue())
 
     @on
     def on_rotation_check_due(self, message: RotationCheckDue) -> None:
-        """See whether one of them is due."""
+        """Rotate whichever is due."""
         pause = CHECK_SECONDS
         for task in (self._write_token, self._renew):
             try:

@@ -1,4 +1,4 @@
-"""The shell of CloudHub: events of the link server and messages of the controllers in, frames and typed messages out."""
+"""The actor CloudHub: events of the link server and messages of the controllers in, frames and typed messages out."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa})
 
 
 class CloudHub(Module):
-    """One session for each node.
+    """The cloud's end of the links: one session for each node.
 
     `accepting`: who accepts a type (the registry's method), so that a durable message is acknowledged when it was
     handled; without it, when it was told. The server outlives a crash of the hub: its connections go over to the
@@ -119,11 +119,11 @@ class CloudHub(Module):
 
     @classmethod
     def spec(cls, factory: Callable[[], Any] | None = None, **overrides: Any) -> ChildSpec:
-        """As every module's, with a mailbox that holds a burst of a whole fleet."""
+        """The child spec, with a mailbox that holds a burst of all nodes."""
         return super().spec(factory, **{"mailbox": MailboxSpec(capacity=MAILBOX), **overrides})
 
     def on_start(self) -> None:
-        """Serve; take over who is connected."""
+        """Start to serve; take over the connections that outlived a crash."""
         gate = ServerEventsAdapter(self.ref, self.clock, self._join_limiter, self._traffic, self._full)
         self._server.start(self._listen.host, self._listen.port, self._listen.tls, gate)
         for peer in self._server.peers():
@@ -134,12 +134,12 @@ class CloudHub(Module):
 
     @on
     def on_peer_joined(self, event: PeerJoined) -> None:
-        """A session, before anything of this node is read."""
+        """Open a session, before anything of this node is read."""
         self._join(event.peer)
 
     @on
     def on_peer_left(self, event: PeerLeft) -> None:
-        """The end of its session, unless that is over already."""
+        """End the peer's session, if it is still open."""
         session = self._by_peer.get(event.peer.id)
         if session is not None:
             self._traffic.count_outcome("closed: connection lost")
@@ -155,7 +155,7 @@ class CloudHub(Module):
 
     @on
     def on_session_check_due(self, tick: SessionCheckDue) -> None:
-        """End sessions without heart-beat, say again what was not acknowledged."""
+        """Close sessions without keepalive; resend what was not acknowledged."""
         now = self.clock.monotonic()
         self.after(CHECK_SECONDS, SessionCheckDue(due=now + CHECK_SECONDS))
         self._measure(now)
@@ -226,7 +226,7 @@ class CloudHub(Module):
 
     @on(batch=256)
     def on_frame_received(self, events: list[FrameReceived]) -> None:
-        """Read what nodes say."""
+        """Decode frames of nodes and publish the messages."""
         for event in events:
             session = self._by_peer.get(event.peer.id)
             if session is None:
@@ -241,9 +241,9 @@ class CloudHub(Module):
             record = beehive.decode(text)
             message = mapping.from_beehive(record, session.node)
         except FrameError as error:
-            self._warn_limited(f"node {session.node} sent what is no message: {error}", session.node)
+            self._warn_limited(f"node {session.node} sent a malformed frame: {error}", session.node)
         except Exception:  # a defect of ours in reading must not let one node stop all others
-            self.log.exception("what node %s sent can not be read", session.node)
+            self.log.exception("a frame of node %s can not be decoded", session.node)
         else:
             self._traffic.count(UP, record.route, text)
             return message
@@ -270,7 +270,7 @@ class CloudHub(Module):
             case _:
                 self._traffic.count_outcome("dropped: not a node's to say")
                 self._warn_limited(
-                    f"node {session.node} said a {type(message).__name__}, which is not its to say", session.node
+                    f"node {session.node} said a {type(message).__name__}, which it may not send: ignored", session.node
                 )
 
     def _publish_upstream(self, session: NodeSession, message: LinkMessage) -> None:
@@ -289,7 +289,7 @@ class CloudHub(Module):
 
     @on
     def on_acks_due(self, message: AcksDue) -> None:
-        """Acknowledge what was handled."""
+        """Send acks for the durable messages that were handled."""
         for node, ids in self._inbox.ready_acks():
             session = self._sessions.get(node)
             if session is not None:
@@ -328,14 +328,14 @@ class CloudHub(Module):
         else:
             self._traffic.count_outcome("dropped: too many of unknown meaning")
             self._warn_limited(
-                f"node {session.node} says much that nobody understands; most of it is dropped", session.node
+                f"node {session.node} sends many messages of unknown meaning; most of them are dropped", session.node
             )
 
     # --- down
 
     @on(batch=256)
     def on_object_pushed(self, messages: list[ObjectPushed]) -> None:
-        """Deliver objects."""
+        """Send objects to their nodes, until acknowledged."""
         for message in messages:
             if message.type == constants.NODE and message.operation == constants.DELETE:
                 self.on_node_removed(NodeRemoved(node=message.node))
@@ -346,7 +346,7 @@ class CloudHub(Module):
 
     @on
     def on_downstream_message(self, message: DownstreamMessage) -> None:
-        """Deliver everything else."""
+        """Send all other messages to their nodes."""
         self._send_down(message)
 
     def _send_down(self, message: LinkMessage) -> NodeSession | None:

@@ -42,7 +42,7 @@ class ServerEventsAdapter:
         self._unannounced: set[int] = set()
 
     def admit(self, peer: Peer) -> UpgradeResponse:
-        """Decide at the door; who is refused is counted, and said to the operator if it will not mend by itself."""
+        """Authorize a connection; rejections are counted, and logged if an operator has to act."""
         now = self._clock.monotonic()
         full = self._full(peer)
         admission = self._join_limiter.admit(peer, now, full=full)
@@ -50,16 +50,16 @@ class ServerEventsAdapter:
             why = FULL if full and admission.status == UNAVAILABLE else REASONS[admission.status]
             self._traffic.count_outcome(f"refused: {why}")
             if why != RETRY_LATER and self._warned.allow(f"{why} {peer.common_name}", now):
-                log.warning("a connection from %s is refused: %s", peer.address, admission.reason)
+                log.warning("a connection from %s is rejected: %s", peer.address, admission.reason)
         return admission
 
     def on_connect(self, peer: Peer) -> None:
-        """Announce a node; if the mailbox is full, with its first text."""
+        """Announce a node (`PeerJoined`); if the mailbox is full, with its first text."""
         if not self._ref.offer(PeerJoined(peer=peer)):
             self._unannounced.add(peer.id)
 
     def on_text(self, peer: Peer, text: str) -> bool:
-        """Hand a text on; False while the mailbox is full."""
+        """Pass a text to the mailbox; False while that is full."""
         if peer.id in self._unannounced:
             if not self._ref.offer(PeerJoined(peer=peer)):
                 return False
@@ -67,7 +67,7 @@ class ServerEventsAdapter:
         return self._ref.offer(FrameReceived(peer=peer, text=text, at=self._clock.monotonic()))
 
     def on_close(self, peer: Peer, reason: str) -> None:
-        """Say that a node is gone; if the mailbox is full, the hub finds out when no heart-beat comes."""
+        """Tell the hub that a node has left; if the mailbox is full, it finds out by the missing keepalive."""
         if peer.id in self._unannounced:
             self._unannounced.discard(peer.id)
         else:

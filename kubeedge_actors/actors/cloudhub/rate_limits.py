@@ -6,7 +6,7 @@ WARN_INTERVAL = 60.0
 
 
 class OncePerInterval:
-    """Lets one of many equal things through in `seconds`: warnings about one node do not drown those about others.
+    """Limits logging to once per key in `seconds`: warnings about one node do not drown those about others.
 
     Of more than `max_keys` different things in that time, the first ones are forgotten.
     """
@@ -17,7 +17,7 @@ class OncePerInterval:
         self._next: dict[str, float] = {}
 
     def allow(self, key: str, now: float) -> bool:
-        """Whether it is its time."""
+        """Whether this key may be logged now."""
         if now < self._next.get(key, now):
             return False
         self._next.pop(key, None)  # so that the oldest is always the first
@@ -28,7 +28,7 @@ class OncePerInterval:
 
 
 class Quota:
-    """Lets each of many through `limit` times in a window of `seconds`."""
+    """Allows each key `limit` times in a window of `seconds`."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit
@@ -37,7 +37,7 @@ class Quota:
         self._used: dict[str, int] = {}
 
     def allow(self, key: str, now: float) -> bool:
-        """Whether it has not had its share yet."""
+        """Whether the key is below its limit; counts it."""
         if now >= self._until:
             self._until, self._used = now + self._seconds, {}
         self._used[key] = self._used.get(key, 0) + 1

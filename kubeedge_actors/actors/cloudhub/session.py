@@ -15,7 +15,7 @@ MAX_WAITING = 20_000
 
 
 class NodeSession:
-    """One node, one connection.
+    """The session of one connected node.
 
     `acknowledging`: the node wants its durable messages acknowledged, and is one of ours: several objects may be
     under way to it at once.
@@ -45,14 +45,14 @@ class NodeSession:
 
     @property
     def is_backlogged(self) -> bool:
-        """True when the node asks and asks and acknowledges nothing."""
+        """True when too many messages wait for the node's acknowledgement."""
         return len(self._ack_queue) > MAX_WAITING
 
     def send(self, message: LinkMessage, now: float) -> list[LinkMessage] | None:
-        """What to send now that this is to be said; None when it is old news.
+        """Return the messages to send now; None if the node already has this version.
 
-        Two things are said to one sort of edge only: echoes to a genuine one, the list of its devices to one of ours
-        (a genuine cloud does not answer that question, and a genuine edge has the devices pushed).
+        Status-only pushes go to upstream edgecores only, membership lists to native edges only (an upstream cloud does
+        not answer that request, and an upstream edge has the devices pushed).
         """
         if isinstance(message, ObjectPushed) and message.status_only and self.acknowledging:
             return []
@@ -67,23 +67,23 @@ class NodeSession:
         return self._ack_queue.is_acked(message)
 
     def on_keepalive(self, at: float) -> None:
-        """A heart-beat came."""
+        """A keepalive was received."""
         self.alive_until = max(self.alive_until, at + self._keepalive)
 
     def is_expired(self, now: float) -> bool:
-        """True when no heart-beat came for too long."""
+        """True when no keepalive came in time."""
         return now >= self.alive_until
 
     def acknowledged(self, ack: Response, now: float) -> tuple[LinkMessage | None, list[LinkMessage]]:
-        """What was released by this acknowledgement, and what to send next."""
+        """The message that this ack releases, and the messages to send next."""
         released = self._ack_queue.acknowledged(ack.parent_msg_id)
         return released, self._ack_queue.due(now)
 
     def resend(self, now: float) -> list[LinkMessage]:
-        """What to send again, or in its turn."""
+        """The messages to send or resend now."""
         return self._ack_queue.due(now)
 
     def drop(self, message: LinkMessage, now: float) -> list[LinkMessage]:
-        """A message can not be written: what to send instead."""
+        """Drop a message that can not be encoded; returns the messages to send instead."""
         self._ack_queue.drop(message)
         return self._ack_queue.due(now)

@@ -18,7 +18,7 @@ class _Takeovers:
 
 
 class TakeoverDetector:
-    """Tell it of each takeover; it answers with a sentence when somebody should look."""
+    """Counts takeovers per node and returns a warning when two edges seem to have one name."""
 
     def __init__(self) -> None:
         self._by_node: dict[str, _Takeovers] = {}

@@ -33,7 +33,7 @@ class TrafficCounters:
         self.pending = 0
 
     def count(self, direction: str, route: Route, text: str) -> None:
-        """One message; what WebSocket and TLS add is not counted."""
+        """Count a message; the overhead of WebSocket and TLS is not counted."""
         key = (direction, route.source[:MAX_LABEL], traffic_label(route)[:MAX_LABEL])
         if key not in self._bytes and len(self._bytes) >= MAX_KEYS:
             key = (direction, OTHER, OTHER)
@@ -41,11 +41,11 @@ class TrafficCounters:
         self._bytes[key] += len(text) if text.isascii() else len(text.encode())
 
     def count_outcome(self, outcome: str) -> None:
-        """Something that did not go as usual: dropped, refused, repeated, closed ..."""
+        """Count an outcome: dropped, refused, repeated, closed ..."""
         self._outcomes[outcome] += 1
 
     def outcomes_of(self, module: str) -> Counter[str]:
-        """Where another module counts what it refuses and drops."""
+        """The counter in which another module counts what it rejects and drops."""
         return self._others.setdefault(module, Counter())
 
     @property

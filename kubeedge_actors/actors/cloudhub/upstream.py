@@ -29,10 +29,10 @@ OnHandled = Callable[[bool], None]
 
 
 class UpstreamInbox:
-    """Takes each durable message once, and says which to acknowledge.
+    """Accepts each durable message once, and collects the ids to acknowledge.
 
-    `fan_out(message, settled)` brings a message to its receivers and says whether it is kept; `schedule_ack` asks for
-    `ready_acks` to be looked at soon.
+    `fan_out(message, settled)` brings a message to its receivers and calls back whether all have handled it;
+    `schedule_ack` is called when ids become ready: the hub then calls `ready_acks()`.
 
     It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
     """
@@ -44,7 +44,7 @@ class UpstreamInbox:
         self._nodes_with_acks: set[str] = set()
 
     def accept(self, message: LinkMessage) -> bool:
-        """Hand a message over; False when it came before."""
+        """Fan a message out; False when it is a duplicate."""
         node = message.node
         receipts = self._windows.setdefault(node, DedupWindow())
         standing = receipts.begin(message)
@@ -72,12 +72,12 @@ class UpstreamInbox:
                 yield node, ids
 
     def session_closed(self, node: str) -> None:
-        """The node's session is over: what is owed to it will be asked for again."""
+        """The node's session is closed: forget its unsent acks; the edge will resend those messages."""
         if node in self._windows:
             self._windows[node].session_closed()
 
     def forget(self, node: str) -> None:
-        """The node is no more."""
+        """The node was deleted: forget its window."""
         self._windows.pop(node, None)
 
     def _ack_ready(self, node: str) -> None:
@@ -97,7 +97,7 @@ WINDOW_SIZE = 2048
 
 
 class DeliveryState(enum.Enum):
-    """What is known of a message that comes in."""
+    """Whether an incoming message is new, in progress or done."""
 
     NEW = "new"
     IN_PROGRESS = "in work"
@@ -114,7 +114,7 @@ class DedupWindow:
         self._unsent_acks: deque[str] = deque()
 
     def begin(self, message: LinkMessage) -> DeliveryState:
-        """Look at a durable message that came in; a new one is in work from now on."""
+        """The state of an incoming durable message; a new one is in progress from now on."""
         if message.msg_id in self._done:
             self._unsent_acks.append(message.msg_id)  # it was acknowledged before, and that was lost
             return DeliveryState.DONE
@@ -124,7 +124,7 @@ class DedupWindow:
         return DeliveryState.NEW
 
     def done(self, msg_id: str) -> None:
-        """It was handled: the node may forget it."""
+        """The message was handled: it may be acknowledged."""
         self._in_progress.discard(msg_id)
         self._done[msg_id] = None
         self._unsent_acks.append(msg_id)
@@ -132,7 +132,7 @@ class DedupWindow:
             del self._done[next(iter(self._done))]
 
     def abandon(self, msg_id: str) -> None:
-        """It was not handled: when it comes again it is new."""
+        """The message was not handled: a resend is new again."""
         self._in_progress.discard(msg_id)
 
     def take_acks(self, limit: int = 500) -> list[str]:
@@ -140,7 +140,7 @@ class DedupWindow:
         return [self._unsent_acks.popleft() for _ in range(min(limit, len(self._unsent_acks)))]
 
     def session_closed(self) -> None:
-        """The session is over: what is owed will be asked for again."""
+        """Session closed: forget unsent acks; the edge will resend those messages."""
         self._unsent_acks.clear()
 
 
@@ -151,13 +151,13 @@ HANDLE_TIMEOUT = 300.0
 
 
 class AskFunction(Protocol):
-    """How an actor asks."""
+    """The signature of `Module.ask`."""
 
     def __call__(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future: ...
 
 
 class FanOutAck:
-    """One message on its way to its receivers.
+    """Waits until all receivers have handled one message.
 
     `on_done(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a
     dead letter, which is kept as well; `on_done(False)` when one of them did not say within five minutes.
@@ -207,7 +207,7 @@ def control_response(message: UnknownMessage) -> Response | None:
 
 
 def is_empty(message: UnknownMessage) -> bool:
-    """Whether it is the message without content that an edge says last."""
+    """Whether it is the empty message that an edge sends last."""
     record: BeehiveMessage = message.message
     return not record.header.msg_id and not record.route.operation and not record.route.resource
 

@@ -1,4 +1,4 @@
-"""CloudStream as an actor: it serves the tunnels while it runs, and writes into a Node's status that it can be asked for streams.
+"""The actor CloudStream: serves the tunnels while it runs, and writes their port into the status of each Node.
 
 Source: KubeEdge cloud/pkg/cloudstream. Different on purpose: a node comes in under its own certificate only.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import msgspec
 
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, TEMPORARY, Cluster
+from kubeedge_actors.drivers.cluster.base import TEMPORARY, Cluster
 from kubeedge_actors.drivers.link.base import LinkServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Message
@@ -35,7 +36,7 @@ class TunnelOpened(Message, frozen=True, kw_only=True):
 
 
 class CloudStream(Module):
-    """Streams from the nodes. `tunnels` is shared with those who open them.
+    """Serves the nodes' stream tunnels. `tunnels` is shared with those who open streams.
 
     `port`: what stands in the status of a node with a tunnel as the port of its kubelet, 0 for nothing; a cluster's API server asks there.
     """
@@ -51,7 +52,7 @@ class CloudStream(Module):
         self._cluster, self._port = cluster, port
 
     def on_start(self) -> None:
-        """Serve; tunnels that are there already stay."""
+        """Start to serve; tunnels that are open already stay."""
         ref = self.ref
 
         def opened(node: str) -> None:

@@ -1,4 +1,4 @@
-"""One stream as its reader in the cloud has it: bytes that come from a node, bounded, and a way back. Thread-safe."""
+"""The reader's end of one stream: bounded bytes from a node, and a way back. Thread-safe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Send = Callable[[FrameType, bytes], None]
 
 
 class Stream:
-    """One stream. `send` says something to the node; `credits`: whether bytes that were read are told to it."""
+    """One stream. `send` sends to the node; `credits`: whether the node is told how many bytes were read (flow control)."""
 
     def __init__(self, send: Send, forget: Callable[[], None], *, credits: bool) -> None:
         self._send, self._forget, self._credits = send, forget, credits
@@ -52,7 +52,7 @@ class Stream:
         return piece
 
     def write(self, data: bytes) -> None:
-        """Say something to the node; nothing happens when the stream is over."""
+        """Send bytes to the node; ignored when the stream has ended."""
         with self._changed:
             over = self._closed
             self._unread += len(data)
@@ -60,12 +60,12 @@ class Stream:
             self._send(FrameType.DATA, data)
 
     def congested(self) -> bool:
-        """Whether the node is behind with what was written; one that does not tell how far it is never is."""
+        """Whether the node is behind with what was written; always False for a node without flow control."""
         with self._changed:
             return self._paced and not self._closed and self._unread > CONGESTED
 
     def close(self) -> None:
-        """The reader has enough. Idempotent."""
+        """End the stream from the reader's side. Idempotent."""
         with self._changed:
             over, self._closed = self._closed, True
             self._pieces.clear()
@@ -75,7 +75,7 @@ class Stream:
         self._forget()
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
-        """Have `callback` called, on any thread, whenever `read` has something new to say."""
+        """Call `callback`, on any thread, whenever `read` has something new."""
         with self._changed:
             self._on_change = callback
         if callback is not None:
@@ -84,7 +84,7 @@ class Stream:
     # --- the tunnel's side
 
     def on_data(self, data: bytes) -> bool:
-        """Bytes of the node; False: no room now."""
+        """Bytes came from the node; False: the buffer is full."""
         with self._changed:
             if self._closed:
                 return True
@@ -98,12 +98,12 @@ class Stream:
         return True
 
     def on_credit(self, count: int) -> None:
-        """The node has taken so many bytes of what was written."""
+        """The node has consumed `count` bytes of what was written."""
         with self._changed:
             self._paced, self._unread = True, self._unread - count
 
     def on_end(self, reason: str = "", broken: DriverError | None = None) -> None:
-        """The node has nothing more; `reason`: it could not do what was asked. `broken`: the tunnel is gone."""
+        """The stream has ended; `reason`: why the request failed. `broken`: the tunnel is gone."""
         with self._changed:
             if not self._closed:
                 self._error = broken or (ContainerError(reason) if reason else None)

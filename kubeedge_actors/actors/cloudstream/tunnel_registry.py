@@ -1,4 +1,4 @@
-"""Which nodes have a tunnel, and the streams through each. Thread-safe: the link's thread, the API's and the actor's
+"""Registry of the nodes' tunnels and the streams through each. Thread-safe: the link's thread, the API's and the actor's
 all use it.
 """
 
@@ -39,11 +39,11 @@ class TunnelRegistry:
         self._opened: OnTunnel = lambda node: None
 
     def attach(self, send: Send, close: Send, on_tunnel: OnTunnel) -> None:
-        """How to reach peers from now on, and whom to tell that a node has a tunnel."""
+        """Set how peers are reached from now on, and the callback for new tunnels."""
         self._send, self._close, self._opened = send, close, on_tunnel
 
     def nodes(self) -> list[str]:
-        """Who has a tunnel."""
+        """The nodes that have a tunnel."""
         with self._lock:
             return sorted(self._peers)
 
@@ -81,7 +81,7 @@ class TunnelRegistry:
     # --- what the link server tells, on its thread
 
     def admit(self, peer: Peer) -> UpgradeResponse:
-        """Only a node, under its own name."""
+        """Authorize a tunnel: only a node, under the name in its certificate."""
         node = peer.headers.get(NODE, "")
         if peer.path.partition("?")[0].rstrip("/") != constants.PATH_TUNNEL:
             return UpgradeResponse(404, reason="404: Page Not Found")
@@ -90,7 +90,7 @@ class TunnelRegistry:
         return UpgradeResponse()
 
     def on_connect(self, peer: Peer) -> None:
-        """A node has a tunnel; its last one wins."""
+        """A node has opened a tunnel; its newest one wins."""
         node = peer.headers[NODE]
         with self._lock:
             before, self._peers[node] = self._peers.get(node), peer
@@ -99,7 +99,7 @@ class TunnelRegistry:
         self._opened(node)
 
     def on_text(self, peer: Peer, text: str) -> bool:
-        """A frame of a node. One that fits no stream is for a reader who has left."""
+        """A frame of a node. One of an unknown stream is ignored: its reader has left."""
         try:
             frame = tunnel.decode(text)
         except FrameError as error:

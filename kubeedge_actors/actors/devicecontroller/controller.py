@@ -1,4 +1,4 @@
-"""The shell of DeviceController: devices and models down, reports up; it decides and never waits."""
+"""The actor DeviceController: devices and models down, reports up. It never waits; writers do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
 from kubeedge_actors.actors.devicecontroller.upstream import (
-    DEVICE_KIND,
     Batch,
     DeviceStatusQueue,
     RemoveStatus,
@@ -26,13 +25,13 @@ from kubeedge_actors.drivers.cluster.base import (
     EventType,
     InformerSet,
     InformerSpec,
-    ResourceKind,
     WatchEvent,
 )
 from kubeedge_actors.errors import AskTimeout
+from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICEMODEL_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeviceStateReported,
     LinkMessage,
@@ -44,7 +43,6 @@ from kubeedge_actors.wire.messages import (
     TwinReported,
 )
 
-MODEL_KIND = ResourceKind(*gvr.DEVICEMODEL)
 WRITERS = 2
 MAILBOX = 20_000
 CHECK_SECONDS = 1.0
@@ -59,29 +57,29 @@ WRONG_NODE = "the device is not on that node"
 
 @dataclass(frozen=True, slots=True)
 class DeviceWriteDue:
-    """It is time to write what waits for this device."""
+    """The next status write of this device is due."""
 
     device: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiryCheckDue:
-    """A second has passed."""
+    """Timer: check what has waited too long, each second."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeferredMessage:
-    """A report or question that waits until the devices are known, and the right to say that it was handled."""
+    """A report or request that waits until the devices are known, with its `ReplyTo`."""
 
     message: LinkMessage
     reply: ReplyTo | None
 
 
 class DeviceControllerState(InformerSet):
-    """What DeviceController keeps over its crashes: its watches, who is where, the reports on their way, counters."""
+    """The state of DeviceController that outlives its crashes: informers, devices by node, reports in flight, counters."""
 
     def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
-        super().__init__(cluster, [InformerSpec(MODEL_KIND), InformerSpec(DEVICE_KIND)])
+        super().__init__(cluster, [InformerSpec(DEVICEMODEL_KIND), InformerSpec(DEVICE_KIND)])
         self.downstream = DeviceDownstream()
         self.status_queue = DeviceStatusQueue()
         self.deferred: deque[DeferredMessage] = deque()
@@ -90,7 +88,7 @@ class DeviceControllerState(InformerSet):
 
 
 class DeviceController(Controller):
-    """Tells nodes of their devices and writes what they report of them.
+    """Pushes devices to their nodes and writes reported twins and states into the API.
 
     What was there before this process began, or changed while a node was away, is SyncController's to push; who is a
     member is answered here whenever a node asks, which it does at each connect.
@@ -115,7 +113,7 @@ class DeviceController(Controller):
         self._scheduled: set[str] = set()
 
     def on_start(self) -> None:
-        """Watch; make again the writes that were under way when a crash came."""
+        """Start the informers; repeat the writes that were in flight at a crash."""
         super().on_start()
         self.every(CHECK_SECONDS, ExpiryCheckDue())
         for device in self._state.status_queue.requeue_in_flight():
@@ -124,14 +122,14 @@ class DeviceController(Controller):
     # --- down ---------------------------------------------------------------------------------------------------------
 
     def changes_taken(self) -> None:
-        """Do what waited until the devices were known."""
+        """Handle what was deferred until the devices were known."""
         while self._state.synced and self._state.deferred:
             held = self._state.deferred.popleft()
             self._handle(held.message, held.reply)
 
     def take_change(self, change: WatchEvent) -> None:
-        """Take in one change and tell nodes of it."""
-        said = self._model(change) if change.kind == MODEL_KIND else self._device(change)
+        """Handle one change and push it to the nodes concerned."""
+        said = self._model(change) if change.kind == DEVICEMODEL_KIND else self._device(change)
         for message in said:
             self.publish(message)
 
@@ -161,7 +159,7 @@ class DeviceController(Controller):
 
     @on
     def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
-        """Let no device wait for ever for its model, and no report for its device."""
+        """Release devices that waited too long for a model, and reports that waited too long for a device."""
         for late in self._state.downstream.expired_waits(self.clock.now()):
             self.publish(late)
         now = self.clock.monotonic()
@@ -175,12 +173,12 @@ class DeviceController(Controller):
 
     @on
     def on_report(self, message: TwinReported | DeviceStateReported) -> None:
-        """Store what an edge reports; it is told when that is done."""
+        """Queue a report for the API; confirmed when it is stored."""
         self._defer_or_handle(message, self.reply_later())
 
     @on
     def on_membership_request(self, question: MembershipRequest) -> None:
-        """Say which devices the node has."""
+        """Answer with all devices of the node."""
         self._defer_or_handle(question, None)
 
     def _defer_or_handle(self, said: LinkMessage, reply_to: ReplyTo | None) -> None:
@@ -217,7 +215,7 @@ class DeviceController(Controller):
         self._write_next(said.device)
 
     def _reject(self, device: str, senders: Sequence[ReportAck], why: str = WRONG_NODE) -> None:
-        """Confirmed, because saying it again would change nothing; only we know that it was not stored."""
+        """Acked although not stored: a resend would be rejected again. Counted and logged."""
         nodes = sorted({sender.node for sender in senders})
         self._state.counts[f"reports dropped: {why}"] += len(senders)
         if set(nodes) <= self._state.warned:
@@ -225,7 +223,7 @@ class DeviceController(Controller):
         else:
             self._state.warned.update(nodes)
             self.log.warning(
-                "a report of %s by %s is dropped: %s (more of this node are counted and said at DEBUG)",
+                "a report of %s by %s is dropped: %s (further ones of this node are counted and logged at DEBUG)",
                 *(device, ", ".join(nodes), why),
             )
         self._confirm(senders)
@@ -256,7 +254,7 @@ class DeviceController(Controller):
 
     @on
     def on_device_write_due(self, message: DeviceWriteDue) -> None:
-        """It is time."""
+        """The wait is over: go on."""
         self._scheduled.discard(message.device)
         self._write_next(message.device)
 
@@ -266,7 +264,7 @@ class DeviceController(Controller):
             self._confirm(self._state.status_queue.written(device, now))
         else:
             self._state.counts["writes failed"] += 1
-            self.log.warning("the status of device %s could not be written and is tried again: %s", device, error)
+            self.log.warning("the status of device %s could not be written, retrying: %s", device, error)
             self._state.status_queue.failed(device, now)
         self._write_next(device)
 
@@ -297,7 +295,7 @@ def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
 
 
 def specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
-    """DeviceController and its writers, writers first. `counts`: where it counts what it drops."""
+    """DeviceController and its writers, writers first. `counts`: the counter for what it drops."""
     desk, shelf = DeviceControllerState(cluster, counts), StatusWriterState()
     writer_names = [f"{constants.DEVICECONTROLLER}-{number}" for number in range(1, writers + 1)]
     mailbox = MailboxSpec(capacity=MAILBOX)

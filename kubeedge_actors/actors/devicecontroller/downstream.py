@@ -22,7 +22,7 @@ MODEL_WAIT_SECONDS = 10.0
 
 
 class DeviceDownstream:
-    """All devices and models. Each method that changes it gives the messages that follow."""
+    """All devices and models by node. Each method that changes it returns the messages to send."""
 
     def __init__(self) -> None:
         self.devices: dict[str, Json] = {}
@@ -33,11 +33,11 @@ class DeviceDownstream:
     # --- devices ------------------------------------------------------------------------------------------------------
 
     def add_existing(self, device: Json) -> None:
-        """A device that was there before: it is remembered, nobody has to be told."""
+        """Add a device of the first list: no message follows."""
         self._remember(device_id(device), device)
 
     def put_device(self, device: Json, now: float) -> list[LinkMessage]:
-        """A device as it is now."""
+        """A device was added or changed."""
         id = device_id(device)
         old = self.devices.get(id)
         if old is not None and node_of(old) != node_of(device):
@@ -51,7 +51,7 @@ class DeviceDownstream:
         return [self._membership(node, now, added=device), *self._introduce(id, device, now)]
 
     def remove_device(self, device: Json, now: float) -> list[LinkMessage]:
-        """A device is gone, or gone to another node; `device` is its last state."""
+        """A device was deleted or has moved to another node; `device` is its last state (devices.kubeedge.io Device)."""
         id = device_id(device)
         old = self.devices.pop(id, None)
         node = node_of(old or device)
@@ -68,13 +68,13 @@ class DeviceDownstream:
         return [*said, push(constants.DELETE, constants.DEVICE, node, device)]
 
     def membership_detail(self, node: str, now: float) -> MembershipDetail:
-        """All devices of a node."""
+        """The MembershipDetail of a node: all its devices."""
         devices = [_member(self.devices[id]) for id in sorted(self._on_node.get(node, ()))]
         content = {"event_id": str(uuid.uuid4()), "timestamp": int(now * 1000), "devices": devices}
         return MembershipDetail(node=node, content=content)
 
     def expired_waits(self, now: float) -> list[LinkMessage]:
-        """Introduce the devices that have waited long enough for their models."""
+        """The messages for devices that have waited long enough for their models."""
         late = [id for id, until in self._waiting.items() if until <= now]
         for id in late:
             del self._waiting[id]
@@ -99,11 +99,11 @@ class DeviceDownstream:
     # --- models -------------------------------------------------------------------------------------------------------
 
     def add_existing_model(self, model: Json) -> None:
-        """A model that was there before."""
+        """Add a model of the first list: no message follows."""
         self._models[device_id(model)] = model
 
     def put_model(self, model: Json) -> list[LinkMessage]:
-        """A model as it is now: told to the nodes that use it; a new one brings the devices that waited for it."""
+        """A model was added or changed: pushes for the nodes that use it, and for the devices that waited for it."""
         id = device_id(model)
         old = self._models.get(id)
         self._models[id] = model
@@ -119,7 +119,7 @@ class DeviceDownstream:
         return said
 
     def remove_model(self, model: Json) -> None:
-        """A model is gone; SyncController tells the nodes that still have it."""
+        """A model was deleted; SyncController deletes it on the nodes that still have it."""
         self._models.pop(device_id(model), None)
 
     def _users(self, model: str, node: str) -> set[str]:
@@ -172,7 +172,7 @@ def model_id(device: Json) -> str:
 
 
 def property_names(device: Json) -> frozenset[str]:
-    """What a device says it has."""
+    """The names in a device's `spec.properties`."""
     return frozenset(str(each.get("name")) for each in (device.get("spec") or {}).get("properties") or ())
 
 

@@ -15,11 +15,12 @@ import msgspec
 
 from kubeedge_actors import nesting
 from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
-from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, object_reference
+from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICESTATUS_KIND
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
 WRITE_INTERVAL = 0.2
@@ -30,7 +31,7 @@ MAX_ACKS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ReportAck:
-    """Who is told when a report is stored.
+    """The sender of a report, to be told when it is stored.
 
     Its node, under its id, and CloudHub, which keeps it in the edge's outbox until it is `done`d.
     """
@@ -49,15 +50,15 @@ class Batch:
     acks: list[ReportAck] = field(default_factory=list)
 
     def add(self, newer: Batch) -> None:
-        """Put a newer batch on top."""
+        """Merge a newer batch into this one."""
         self.twins = merge_reports(self.twins, newer.twins)
         self.state = {**self.state, **newer.state}
         self.acks += newer.acks
 
     def trim(self) -> list[ReportAck]:
-        """Let go of the oldest senders when they are too many.
+        """Drop the oldest senders above the limit; returns them.
 
-        Theirs is stored with the others', but nobody remembers whom to tell. Those who were let go.
+        Their reports are stored with the others', but nobody remembers whom to confirm to.
         """
         surplus, self.acks = self.acks[:-MAX_ACKS], self.acks[-MAX_ACKS:]
         return surplus
@@ -73,13 +74,13 @@ class _DeviceQueue:
 
 
 class DeviceStatusQueue:
-    """All lines, by device. Times are monotonic seconds."""
+    """Work queue of status writes, one line per device. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._queues: dict[str, _DeviceQueue] = {}
 
     def add(self, device: str, batch: Batch) -> list[ReportAck]:
-        """A report; the senders that are forgotten because there are too many."""
+        """Queue a report; returns the senders that are dropped because there are too many."""
         line = self._queues.setdefault(device, _DeviceQueue())
         if line.waiting is None:
             line.waiting = batch
@@ -88,7 +89,7 @@ class DeviceStatusQueue:
         return line.waiting.trim()
 
     def take(self, device: str, now: float) -> Batch | None:
-        """What to write now; None when there is nothing, a write is under way, or it is too early."""
+        """The batch to write now; None when there is nothing, a write is in flight, or it is too early."""
         line = self._queues.get(device)
         if line is None or line.waiting is None or line.in_flight is not None or now < line.not_before:
             return None
@@ -104,7 +105,7 @@ class DeviceStatusQueue:
         return max(0.0, line.not_before - now)
 
     def written(self, device: str, now: float) -> list[ReportAck]:
-        """The write succeeded: whom to tell."""
+        """The write succeeded: returns the senders to confirm to."""
         line = self._queues.get(device)
         if line is None or line.in_flight is None:
             return []
@@ -113,7 +114,7 @@ class DeviceStatusQueue:
         return senders
 
     def failed(self, device: str, now: float) -> None:
-        """The write failed: it goes under what came since, and again after a pause."""
+        """The write failed: requeue it below what came since, with back-off."""
         line = self._queues.get(device)
         if line is None or line.in_flight is None:
             return
@@ -122,14 +123,14 @@ class DeviceStatusQueue:
         self._requeue(line)
 
     def requeue_in_flight(self) -> list[str]:
-        """Make the writes again that were under way at a crash. The devices with something to write."""
+        """Requeue the writes that were in flight at a crash; returns the devices with something to write."""
         for line in self._queues.values():
             if line.in_flight is not None:
                 self._requeue(line)
         return [device for device, line in self._queues.items() if line.waiting is not None]
 
     def drop_wrong_node(self, device: str, node: str) -> list[ReportAck]:
-        """Forget what waits for a device if others than its node have a part in it; who had reported that.
+        """Drop the queued reports of other nodes than the device's; returns their senders.
 
         Only what was said before the device was known can be like that.
         """
@@ -140,13 +141,13 @@ class DeviceStatusQueue:
         return senders
 
     def unknown(self, device: str, now: float) -> None:
-        """Note that this device is not known (yet)."""
+        """Note that this device is not known yet."""
         line = self._queues[device]
         if line.unknown_since is None:
             line.unknown_since = now
 
     def expire_unknown(self, now: float, patience: float) -> dict[str, list[ReportAck]]:
-        """The devices that stayed unknown for `patience` seconds, forgotten now, and who had reported of them."""
+        """Drop the devices that stayed unknown for `patience` seconds; returns them with their senders."""
         late = {
             device: line
             for device, line in self._queues.items()
@@ -157,7 +158,7 @@ class DeviceStatusQueue:
         return {device: line.waiting.acks if line.waiting is not None else [] for device, line in late.items()}
 
     def remove_idle(self, now: float) -> None:
-        """Forget the lines on which nothing has moved for a while."""
+        """Forget devices without recent reports."""
         still = [d for d, line in self._queues.items() if line.waiting is None and line.in_flight is None]
         for device in [device for device in still if now > self._queues[device].not_before]:
             del self._queues[device]
@@ -205,7 +206,7 @@ def read_state(text: str) -> Json | None:
 
 
 def merge_reports(older: dict[str, Json], newer: dict[str, Json]) -> dict[str, Json]:
-    """Two reports as one: of each property and side the newer word."""
+    """Merge two reports: the newer value of each property and side wins."""
     return {**older, **{name: {**older.get(name, {}), **entry} for name, entry in newer.items()}}
 
 
@@ -250,13 +251,12 @@ def _type(entry: Json) -> str:
 # --- the actors that write DeviceStatus objects -----------------------------------------------------------------------
 
 
-DEVICE_KIND, STATUS_KIND = ResourceKind(*gvr.DEVICE), ResourceKind(*gvr.DEVICESTATUS)
 MAX_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Store what was reported of `device` (the object); answered when it is done.
+    """Store the reported twins and state of `device` (a devices.kubeedge.io Device); answered when done.
 
     Nothing reported: see that its DeviceStatus exists.
     """
@@ -268,13 +268,13 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class RemoveStatus:
-    """The device is gone: so has its DeviceStatus to be."""
+    """Delete the DeviceStatus of a deleted device."""
 
     device: Json
 
 
 class StatusWriterState:
-    """What the writers share and keep over their crashes.
+    """State of the writers that outlives their crashes.
 
     The statuses as they were last written, and whether Devices take a copy of them.
     """
@@ -285,7 +285,7 @@ class StatusWriterState:
 
 
 class StatusWriter(Module):
-    """Writes one status after the other; one device's stay in order because they come to the same writer."""
+    """Writes statuses one after the other; those of one device stay in order, as they all come to the same writer."""
 
     group = constants.DEVICECONTROLLER
 
@@ -295,7 +295,7 @@ class StatusWriter(Module):
 
     @on
     def on_write_status(self, order: WriteStatus) -> ClusterError | None:
-        """Write it; the answer is None, or what the API refused."""
+        """Write a status; answers None, or the error of the API."""
         refusal: ClusterError | None = None
         for _ in range(MAX_TRIES):
             try:
@@ -313,14 +313,14 @@ class StatusWriter(Module):
 
     @on
     def on_remove_status(self, order: RemoveStatus) -> None:
-        """Delete it, unless it belongs to a successor of the device already."""
+        """Delete a status, unless it belongs to a successor of the device."""
         who = object_reference(order.device)
         self._state.known.pop(device_id(order.device), None)
         try:
-            status = self._cluster.get(STATUS_KIND, who.namespace, who.name)
+            status = self._cluster.get(DEVICESTATUS_KIND, who.namespace, who.name)
             owners = {owner.get("uid") for owner in status["metadata"].get("ownerReferences") or ()}
             if not owners or who.uid in owners:
-                self._cluster.delete(STATUS_KIND, who.namespace, who.name, uid=object_reference(status).uid)
+                self._cluster.delete(DEVICESTATUS_KIND, who.namespace, who.name, uid=object_reference(status).uid)
         except NotFound:
             return
         except ClusterError as error:
@@ -331,7 +331,7 @@ class StatusWriter(Module):
         known = self._state.known.get(id)
         if known is None:
             try:
-                known = self._cluster.get(STATUS_KIND, who.namespace, who.name)
+                known = self._cluster.get(DEVICESTATUS_KIND, who.namespace, who.name)
             except NotFound:
                 known = None
         if known is None:
@@ -340,11 +340,11 @@ class StatusWriter(Module):
                 "metadata": {"name": who.name, "ownerReferences": [_owner_reference(order.device)]},
                 "status": status,
             }
-            written = self._cluster.create(STATUS_KIND, who.namespace, body)
+            written = self._cluster.create(DEVICESTATUS_KIND, who.namespace, body)
         elif order.twins or order.state:
             status = _updated_status(known.get("status") or {}, order)
             patch = {"metadata": {"resourceVersion": object_reference(known).version}, "status": status}
-            written = self._cluster.patch(STATUS_KIND, who.namespace, who.name, patch)
+            written = self._cluster.patch(DEVICESTATUS_KIND, who.namespace, who.name, patch)
         else:
             written = known
         self._state.known[id] = {"metadata": written["metadata"], "status": written.get("status") or {}}

@@ -36,7 +36,7 @@ EDGE_BEHIND = "not allowed to sync due to version conflict"
 def sync(
     twins: Twins, request: Mapping[str, MsgTwin | None], now: int, settings: TwinSettings = DEFAULT_SETTINGS
 ) -> TwinChange | Rejection:
-    """Merge what the cloud says.
+    """Merge a sync of the cloud into the twins.
 
     `report` of the outcome holds the local properties that the cloud has to hear of instead.
     """
@@ -56,7 +56,7 @@ def sync(
 
 
 def version_error(local: TwinVersion | None, asked: TwinVersion | None) -> str:
-    """Why a side may not be taken over, or nothing."""
+    """Why a side may not be taken over; empty when it may."""
     if asked is None:
         return NO_VERSION
     local = local or TwinVersion()

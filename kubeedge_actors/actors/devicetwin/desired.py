@@ -34,7 +34,7 @@ NOTHING = ""
 
 
 class DesiredValue(msgspec.Struct, frozen=True):
-    """What the cloud wants of one property; `kind` is empty when nobody has said its type, `at` (ms since the epoch) 0 when nobody
+    """The desired value of one property; `kind` is empty when nobody has said its type, `at` (ms since the epoch) 0 when nobody
     has said when it was given.
     """
 
@@ -84,7 +84,7 @@ def apply_desired(
     now: int,
     settings: TwinSettings = DEFAULT_SETTINGS,
 ) -> DesiredChanges:
-    """Take over the desired values that differ from the `last` ones, if the rule of their property lets them."""
+    """Apply the desired values that differ from the `last` ones, as the conflict rule of each property allows."""
     wishes = DesiredChanges(
         TwinChange(), {name: NOTHING for name, value in last.items() if value and name not in wanted}
     )

@@ -94,7 +94,7 @@ _peeks = msgspec.json.Decoder(_Peek)
 
 
 class DeviceObjects:
-    """What the cloud's objects do to the mirror. `errors`: what is wrong with them, a sentence each, for the log."""
+    """Applies Device and DeviceModel objects to the twins. `errors`: what is wrong with them, a sentence each, for the log."""
 
     def __init__(self, mirror: TwinHandlers) -> None:
         self._mirror = mirror
@@ -102,7 +102,7 @@ class DeviceObjects:
         self.errors: list[str] = []
 
     def changed(self, changes: TwinTransaction, type: str, operation: str, object: Json, now: int) -> None:
-        """The cloud has said an object."""
+        """Apply a changed or deleted Device or DeviceModel."""
         member = membership.member_of(object) if well_formed(object) else None
         if member is None:
             self.errors.append(f"a {type} object of a strange shape or name is passed over")
@@ -114,7 +114,7 @@ class DeviceObjects:
             self._types[member.id] = property_types(object)
 
     def stored(self, meta: MetaStore, twins: TwinStore, now: int) -> Iterator[TwinTransaction]:
-        """What follows from all stored objects that was not done yet, page by page. Error: StoreError."""
+        """The transactions for stored objects that were not applied yet, page by page. Error: StoreError."""
         for rows in _pages(meta, constants.DEVICEMODEL):
             for model in filter(None, map(_object, rows)):
                 self.changed(TwinTransaction(), constants.DEVICEMODEL, constants.INSERT, model, now)

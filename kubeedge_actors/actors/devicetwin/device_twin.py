@@ -1,4 +1,4 @@
-"""DeviceTwin, the shell: commits what a turn changed, then speaks."""
+"""The actor DeviceTwin: commits what a turn changed, then publishes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HistoryPruneDue(Message, frozen=True, kw_only=True):
 
 
 class DeviceTwin(Module):
-    """The software mirror of the devices of `node`.
+    """Twins, states and membership of the devices of `node`.
 
     `has_cloud`: whether there is an EdgeHub to report to. `publish_updates`: whether some module wants TwinUpdated, now or as asked at
     each change. `meta`: where MetaManager keeps what the cloud said. `resident`: devices whose twins stay in memory. What
@@ -75,7 +75,7 @@ class DeviceTwin(Module):
         self._meta, self._resident, self._turn = meta, resident, 0
 
     def on_start(self) -> None:
-        """Remember all devices, and what the cloud last said of them. Error: StoreError, a crash."""
+        """Load all devices, and apply what the cloud said last. Error: StoreError, a crash."""
         self._store.forget_empty()  # an empty value counts as never given from now on, as in the original
         self._mirror = TwinHandlers(self._node, Devices(self._store, self._resident), publish_updates=self._facts)
         self._objects = DeviceObjects(self._mirror)
@@ -89,7 +89,7 @@ class DeviceTwin(Module):
 
     @on(batch=BATCH)
     def on_twin_update(self, messages: list[TwinUpdate]) -> list[object]:
-        """Take all that is queued, commit it once, then publish the results. Who asks hears why it was not committed."""
+        """Handle all queued updates, commit once, then publish the results. An asker gets "", or why it was not committed."""
         changes, now = TwinTransaction(), self._now()
         for message in messages:
             self._mirror.update(changes, message.device, message.payload, now)
@@ -97,7 +97,7 @@ class DeviceTwin(Module):
 
     @on(batch=BATCH)
     def on_twin_cloud_updated(self, messages: list[TwinCloudUpdated]) -> None:
-        """The cloud speaks by MQTT (v0.2)."""
+        """Sync twins by versions, sent by MQTT (a cloud of KubeEdge 0.2)."""
         changes, now = TwinTransaction(), self._now()
         for message in messages:
             self._mirror.sync(changes, message.device, message.payload, now)
@@ -105,18 +105,18 @@ class DeviceTwin(Module):
 
     @on
     def on_twin_get(self, message: TwinGet) -> None:
-        """Answer from memory; whatever is in it is committed."""
+        """Answer `twin/get` from memory, which holds committed values only."""
         self.publish(self._mirror.get(message.device, message.payload, self._now()))
         self._mirror.devices.trim()
 
     @on
     def on_membership_get(self, message: MembershipGet) -> None:
-        """Answer from memory."""
+        """Answer `membership/get` from memory."""
         self.publish(membership.membership_list(self._mirror, message.payload, self._now()))
 
     @on(batch=BATCH)
     def on_device_state_update(self, messages: list[DeviceStateUpdate]) -> list[object]:
-        """Devices say how they are."""
+        """Store and report the states of devices."""
         changes, now = TwinTransaction(), self._now()
         for message in messages:
             if fault := self._mirror.state(changes, message.device, message.payload, now):
@@ -125,7 +125,7 @@ class DeviceTwin(Module):
 
     @on
     def on_twin_history_get(self, message: TwinHistoryGet) -> None:
-        """Answer from the database."""
+        """Answer `twin/history/get` from the database."""
         self.publish(history.history_response(self._mirror.devices, message.device, message.payload, self._now()))
         self._mirror.devices.trim()
 
@@ -142,39 +142,39 @@ class DeviceTwin(Module):
 
     @on
     def on_membership_update(self, message: MembershipUpdate) -> None:
-        """Devices joined or left."""
+        """Add or remove members."""
         changes, now = TwinTransaction(), self._now()
         self._warn_malformed(membership.change(self._mirror, changes, message.content, now))
         self._commit(changes, now)
 
     @on
     def on_membership_detail(self, message: MembershipDetail) -> None:
-        """The whole list."""
+        """Replace the member list."""
         changes, now = TwinTransaction(), self._now()
         self._warn_malformed(membership.replace(self._mirror, changes, message.content, now))
         self._commit(changes, now)
 
     @on
     def on_twin_synced(self, message: TwinSynced) -> None:
-        """The cloud speaks over the link (before devicecontroller existed)."""
+        """Sync twins by versions, sent over the link (a cloud before the DeviceController)."""
         changes, now = TwinTransaction(), self._now()
         self._mirror.sync(changes, message.device, msgspec.json.encode(message.content), now)
         self._commit(changes, now)
 
     @on
     def on_attributes_changed(self, message: AttributesChanged) -> None:
-        """The same cloud changes attributes."""
+        """Change attributes of a device, sent by such a cloud."""
         changes, now = TwinTransaction(), self._now()
         self._warn_malformed(membership.attributes_of(self._mirror, changes, message.device, message.content, now))
         self._commit(changes, now)
 
     def _warn_malformed(self, fault: str) -> None:
         if fault:
-            self.log.warning("a message of the cloud about devices can not be read: %s", fault)
+            self.log.warning("a message of the cloud about devices is malformed and ignored: %s", fault)
 
     @on
     def on_device_changed(self, message: DeviceChanged) -> None:
-        """A Device object makes a member and says what is desired of it; a model says the types of its properties."""
+        """Apply a Device (member and desired values) or a DeviceModel (types of properties)."""
         changes, now = TwinTransaction(), self._now()
         self._objects.changed(changes, message.type, message.operation, message.object, now)
         self._warn()
@@ -187,7 +187,7 @@ class DeviceTwin(Module):
 
     @on
     def on_link_up(self, message: LinkUp) -> None:
-        """Ask which devices are members."""
+        """Ask the cloud which devices are members."""
         self.tell(
             constants.EDGEHUB, MembershipRequest(content=membership.membership_request(self._mirror, self._now()))
         )

@@ -1,4 +1,4 @@
-"""The devices of this node as they are remembered between two messages, and how they come out of the database.
+"""The devices of this node in memory, loaded from the database on demand.
 
 Twins are read when a device is first spoken of, and only those of the devices spoken of last stay in memory: what is
 not there is in the database, since nothing is told before it is committed.
@@ -45,7 +45,7 @@ class Device(msgspec.Struct):
 
 
 class Devices:
-    """All devices by id. `settings`: what the Device objects say of them, for those that say anything."""
+    """All devices by id. `settings`: the annotations of the Device objects, for devices that have some."""
 
     def __init__(self, store: TwinStore, resident: int = RESIDENT) -> None:
         self._store, self._limit = store, resident
@@ -57,7 +57,7 @@ class Devices:
         self.reload()
 
     def reload(self) -> None:
-        """Forget what is not in the database. Error: StoreError."""
+        """Drop uncommitted changes: read again from the database. Error: StoreError."""
         self._resident.clear()
         self._numbers.clear()
         self._rows = {row.id: row for row in self._store.devices()}
@@ -101,7 +101,7 @@ class Devices:
         self._rows[device.id] = device.row
 
     def changed(self, device: Device) -> None:
-        """The row of this device is another one now."""
+        """The row of this device was replaced."""
         self._rows[device.id] = device.row
 
     def remove(self, id: str) -> bool:
@@ -113,7 +113,7 @@ class Devices:
         return self._rows.pop(id, None) is not None
 
     def want(self, id: str, settings: TwinSettings) -> TwinSettings:
-        """These are the settings of a device from now on; those it had. Error: StoreError."""
+        """Set the settings of a device; returns the previous ones. Error: StoreError."""
         before = self.settings.pop(id, DEFAULT_SETTINGS)
         if settings is not DEFAULT_SETTINGS:
             self.settings[id] = settings
@@ -128,7 +128,7 @@ class Devices:
         return self._store.history(id, name, since=since, until=until, limit=limit)
 
     def names(self, id: str) -> list[str]:
-        """The properties of a device, which stays out of memory. Error: StoreError."""
+        """The property names of a device, without loading it. Error: StoreError."""
         return [row.name for row in self._store.device(id)[0]]
 
     def _numbers_of(self, id: str, settings: TwinSettings) -> dict[str, int]:
@@ -141,7 +141,7 @@ class Devices:
         return self._numbers[id]
 
     def trim(self) -> None:
-        """All is committed: forget the twins of the devices that were not spoken of for longest."""
+        """After a commit: evict the twins of the least recently used devices."""
         surplus = len(self._resident) - self._limit
         if surplus > 0:
             for id in list(self._resident)[:surplus]:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Why a request was not done: an HTTP-like code and KubeEdge's text for it."""
+    """Why a request was rejected: an HTTP-like code and KubeEdge's text."""
 
     code: int
     reason: str
@@ -78,7 +78,7 @@ class Attribute(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class BaseMessage(msgspec.Struct, frozen=True):
-    """What every payload begins with; `timestamp` is ms since the epoch."""
+    """The common fields of payloads; `timestamp` is ms since the epoch."""
 
     event_id: str | None = ""
     timestamp: int | None = 0
@@ -97,7 +97,7 @@ class TwinResult(BaseMessage, frozen=True):
 
 
 class ErrorResult(BaseMessage, frozen=True, omit_defaults=True):
-    """The payload of a result that says no."""
+    """The payload of a rejected request's result."""
 
     event_id: str | None = msgspec.field(default_factory=str)
     timestamp: int | None = msgspec.field(default_factory=int)
@@ -207,7 +207,7 @@ def builtins(payload: Any) -> Any:
 
 
 def parse(payload: bytes, type: type[T]) -> T | str:
-    """The payload as `type`, or what is wrong with it."""
+    """The payload decoded as `type`, or a text that says what is wrong with it."""
     try:
         return msgspec.json.decode(nesting.checked(payload), type=type)
     except UNREADABLE as error:
@@ -263,17 +263,17 @@ _NO_NUMBER = re.compile(r"([+-]?inf(inity)?|nan)", re.IGNORECASE)
 
 
 def key_error(key: str) -> str:
-    """What is wrong with the name of a property, or nothing."""
+    """Why the name of a property is invalid; empty when it is valid."""
     return "" if _KEY.fullmatch(key) else _KEY_ERROR
 
 
 def value_error(value: str) -> str:
-    """What is wrong with the letters of a non-empty value, or nothing."""
+    """Why the characters of a non-empty value are invalid; empty when they are valid."""
     return "" if _VALUE.fullmatch(value) else _VALUE_ERROR
 
 
 def type_error(kind: str, value: str | None) -> str:
-    """What is wrong with a value of a property of this type, or nothing. A side without a value is no request."""
+    """Why a value does not fit the property's type; empty when it does. A side without a value is no request."""
     if value is None:
         return NOT_A_REQUEST
     if kind in ("", STRING, DELETED):

@@ -1,4 +1,4 @@
-"""The values that properties had: which are kept, and the answer to the question for them.
+"""History of properties: what is kept, and the answer to `twin/history/get`.
 
 Of each property with a history the last `count` values are kept: value number n takes the place of n - count, so a
 history never grows over its bound and costs one row in the transaction of its update.
@@ -46,7 +46,7 @@ class HistoryResult(BaseMessage, frozen=True):
 
 
 def keep(changes: TwinTransaction, device: Device, name: str, known: Property, now: int) -> None:
-    """Note what a property is now, if it has a history."""
+    """Append the current value to the property's history, if it has one."""
     retention = device.settings.retention(name)
     if retention is None:
         return
@@ -84,7 +84,7 @@ def _values(devices: Devices, device: Device, request: HistoryRequest, now: int)
 
 
 def prune(changes: TwinTransaction, devices: Devices, ids: Iterable[str], now: int) -> None:
-    """Forget the values of these devices that are older than the history of their property may be. Error: StoreError."""
+    """Delete history values of these devices that are too old. Error: StoreError."""
     for id in ids:
         settings = devices.settings[id]
         if any(each.age for each in settings.retentions.values()):

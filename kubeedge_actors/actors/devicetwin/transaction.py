@@ -36,7 +36,7 @@ NOTHING = TwinChanges([], [], [], (), [], [], [], [], [], [], [])
 
 
 class TwinTransaction(msgspec.Struct):
-    """What is to be stored, and what is to be said then, in order.
+    """Rows to store, and messages to publish after the commit, in order.
 
     `on_failure`: the part of it that is true even when the database refuses. `pending_results`: device and event id of each
     update whose result depends on the database. Reports of one device are joined: the cloud needs the last value of
@@ -59,12 +59,12 @@ class TwinTransaction(msgspec.Struct):
     states: list[DeviceStateReported] = []
 
     def add_rejection(self, message: Message) -> None:
-        """Say something that nothing stored stands behind."""
+        """Add a rejection: a message that depends on no commit."""
         self.messages.append(message)
         self.on_failure.append(message)
 
     def forget(self, device: str) -> None:
-        """A device is gone, with whatever this turn has changed of it."""
+        """Drop a deleted device, with everything this turn has changed of it."""
         self.devices.pop(device, None)
         self.twins = {identity: known for identity, known in self.twins.items() if identity[0] != device}
         self.attributes = [row for row in self.attributes if row.device != device]
@@ -73,7 +73,7 @@ class TwinTransaction(msgspec.Struct):
         self.removed_devices.append(device)
 
     def report(self, device: str, entries: Mapping[str, MsgTwin]) -> None:
-        """Tell the cloud about these properties."""
+        """Add these properties to the report of the device."""
         told = self.reported.setdefault(device, {})
         for key, entry in entries.items():
             told[key] = merge_entries(told[key], entry) if key in told else entry
@@ -108,7 +108,7 @@ class TwinTransaction(msgspec.Struct):
 
 
 def merge_entries(older: MsgTwin, newer: MsgTwin) -> MsgTwin:
-    """One entry that says what both say; a deletion and what came before it do not mix."""
+    """Merge two entries of a property; a deletion replaces what came before it."""
     if any(entry.metadata is not None and entry.metadata.type == DELETED for entry in (older, newer)):
         return newer
     fields = (

@@ -33,7 +33,7 @@ TOMBSTONE = TypeMetadata(DELETED)
 
 
 class Property(msgspec.Struct, frozen=True, gc=False):
-    """One property of one device as it is remembered.
+    """One property of one device in memory.
 
     `shown` is what applications see: never with versions. A version is None while its side has never been given.
     """
@@ -73,7 +73,7 @@ class TwinChange(msgspec.Struct):
 
 
 def update(twins: Twins, request: Mapping[str, MsgTwin | None], now: int) -> TwinChange | Rejection:
-    """Merge what a device or application says; `now` (ms) becomes the time of every value that it gives."""
+    """Merge an update by a device or application into the twins; `now` (ms) becomes the time of every value that it gives."""
     outcome = TwinChange()
     stamp = ValueMetadata(now)
     for key, entry in request.items():
@@ -229,7 +229,7 @@ def result(event_id: str, now: int, twin: Mapping[str, MsgTwin | None]) -> bytes
 
 
 def everything(event_id: str, now: int, twins: Twins) -> bytes:
-    """The answer to a question: all properties that are not deleted."""
+    """The result of `twin/get`: all properties that are not deleted."""
     return encode(TwinResult(event_id, now, {key: known.shown for key, known in twins.items() if known.live}))
 
 
@@ -239,7 +239,7 @@ def document(event_id: str, now: int, changes: Mapping[str, Document]) -> bytes:
 
 
 def delta(event: Callable[[], str], now: int, twins: Twins) -> bytes | None:
-    """What the device should do and has not done yet; None when it has done it all. `event` gives a fresh event id."""
+    """The delta: expected values that the device has not reported yet; None when there are none. `event` gives a fresh event id."""
     wanted: dict[str, MsgTwin] = {}
     missing: dict[str, str] = {}
     for key, known in twins.items():

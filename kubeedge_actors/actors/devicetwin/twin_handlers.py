@@ -38,7 +38,7 @@ NO_DEVICE = ""
 
 
 class TwinHandlers:
-    """The software mirror of all devices of `node`.
+    """Twin and state requests against the devices of `node`.
 
     `publish_updates`: whether TwinUpdated is said for each change. `event`: gives a fresh event id. Times (`now`) are ms since
     the epoch.
@@ -58,7 +58,7 @@ class TwinHandlers:
         self._publish_updates = publish_updates if callable(publish_updates) else lambda: bool(publish_updates)
 
     def update(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> None:
-        """A device or application changes twins: result, document, delta, report."""
+        """Handle `twin/update`: result, document, delta, report."""
         request = parse_update(payload)
         if isinstance(request, Rejection):
             return changes.add_rejection(error_result(NO_DEVICE, NO_DEVICE, request, now))
@@ -74,7 +74,7 @@ class TwinHandlers:
         return self._take(changes, device, outcome, event_id, now)
 
     def sync(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> None:
-        """The cloud changes twins by message: document, delta, and a report of what was rejected."""
+        """Handle a sync of the cloud by message: document, delta, and a report of what was rejected."""
         request = parse_update(payload)
         if isinstance(request, Rejection):
             return changes.add_rejection(error_result(NO_DEVICE, NO_DEVICE, BAD_SYNC, now))
@@ -95,7 +95,7 @@ class TwinHandlers:
     def apply_desired(
         self, changes: TwinTransaction, device: Device, wanted: Mapping[str, DesiredValue], now: int
     ) -> dict[str, str]:
-        """The cloud wants values: document, delta, report. The properties whose value does not fit, and why."""
+        """Apply desired values: document, delta, report. Returns the properties whose value does not fit, and why."""
         wishes = apply_desired(device.twins, device.desired, wanted, now, device.settings)
         changes.desired += [DesiredRow(device.id, name, value) for name, value in wishes.desired.items()]
         device.desired.update(wishes.desired)
@@ -135,7 +135,7 @@ class TwinHandlers:
         return MqttPublish(topic=topics.device_topic(device_id, constants.TWIN_GET_RESULT), payload=answer)
 
     def state(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> str:
-        """A device says how it is: result and report.
+        """Handle `state/update`: result and report.
 
         Returns why it is passed over, which KubeEdge does without an answer; or nothing.
         """

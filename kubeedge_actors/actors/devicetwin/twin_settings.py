@@ -24,7 +24,7 @@ _RETENTION = re.compile(r"([0-9]{1,9})(?:/([0-9]{1,9})([smhd]))?")
 
 
 class ConflictRule(Enum):
-    """Whose value stands when cloud and edge have both changed one."""
+    """Whose value wins when cloud and edge have both changed one."""
 
     DEFAULT = "default"
     CLOUD = "cloud-wins"
@@ -40,7 +40,7 @@ class Retention(msgspec.Struct, frozen=True):
 
 
 class TwinSettings(msgspec.Struct, frozen=True):
-    """What one device wants, by property; `*` for the others."""
+    """The settings of one device, by property; `*` for the others."""
 
     rules: dict[str, ConflictRule] = {}
     retentions: dict[str, Retention] = {}

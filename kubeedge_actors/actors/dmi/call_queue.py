@@ -25,7 +25,7 @@ class MapperCallQueue:
     failures: int = 0
 
     def add(self, verb: Verb, object: Json) -> None:
-        """One call more; a waiting one that it makes needless goes."""
+        """Enqueue a call; it replaces a waiting call about the same object."""
         start = 1 if self.in_flight else 0
         for position in range(start, len(self.waiting)):
             if self.waiting[position][0] is verb and id_of(self.waiting[position][1]) == id_of(object):
@@ -34,44 +34,44 @@ class MapperCallQueue:
         self.waiting.append((verb, object))
 
     def next(self) -> tuple[Verb, Json] | None:
-        """The call to make now, which is under way from now on."""
+        """The call to make now, which is in flight from now on; None for none."""
         if self.in_flight or not self.waiting:
             return None
         self.in_flight = True
         return self.waiting[0]
 
     def call_done(self) -> None:
-        """The call was made, whatever the mapper said."""
+        """The call was answered, well or not: remove it."""
         self.in_flight, self.failures = False, 0
         self.waiting.popleft()
 
     def on_unreachable(self) -> float:
-        """Nobody answered: seconds until `retry_now`, and nothing is said before."""
+        """The mapper could not be reached: returns the seconds until `retry_now`."""
         self.failures += 1
         return float(min(BACKOFF_MAX, BACKOFF_INITIAL * 2 ** min(self.failures - 1, 10)))
 
     def retry_now(self) -> None:
-        """It is time for the next attempt."""
+        """The back-off is over."""
         self.in_flight = False
 
 
 class MapperCallQueues:
-    """All lines by protocol. They outlive a crash of the actor."""
+    """The call queues by protocol. They outlive a crash of the actor."""
 
     def __init__(self) -> None:
         self._queues: dict[str, MapperCallQueue] = {}
 
     def open(self, mapper: Mapper) -> MapperCallQueue:
-        """A mapper is there (again): whatever its predecessor was to be told is needless."""
+        """Open an empty queue for a mapper that has registered; it replaces its predecessor's."""
         line = self._queues[mapper.protocol] = MapperCallQueue(mapper)
         return line
 
     def get(self, protocol: str) -> MapperCallQueue | None:
-        """The line of a protocol; None when no mapper serves it."""
+        """The queue of a protocol; None when no mapper serves it."""
         return self._queues.get(protocol)
 
     def requeue_in_flight(self) -> list[str]:
-        """A crash came: calls under way are made again. The protocols with something to say."""
+        """After a crash: requeue the calls in flight. Returns the protocols with calls to make."""
         for line in self._queues.values():
             line.in_flight = False
         return [protocol for protocol, line in self._queues.items() if line.waiting]

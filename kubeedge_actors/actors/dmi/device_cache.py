@@ -1,4 +1,4 @@
-"""Devices and models of this node as mappers have to know them (KubeEdge: dmicache). Pure.
+"""Cache of the node's devices and models, in the form in which mappers get them (KubeEdge: dmicache). Pure.
 
 A device is told with the configuration of its model under its own (source: KubeEdge
 edge/pkg/devicetwin/dmicache/dmicache.go); without its model it is not told at all.
@@ -24,7 +24,7 @@ class DmiCache:
         self._told: dict[str, Json] = {}
 
     def put_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
-        """A device as it is now; what its mapper has to be told."""
+        """Put a device; returns the calls to its mapper."""
         self.devices[id_of(object)] = object
         yield from self._due(id_of(object))
 
@@ -36,7 +36,7 @@ class DmiCache:
             yield Verb.REMOVE, known
 
     def put_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
-        """A model as it is now; it brings the devices that waited for it, and changes those that use it."""
+        """Put a model; returns the calls for devices that waited for it or use it."""
         id = id_of(object)
         yield (Verb.UPDATE_MODEL if id in self.models else Verb.CREATE_MODEL), object
         self.models[id] = object

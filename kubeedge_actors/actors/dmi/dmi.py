@@ -1,4 +1,4 @@
-"""The shell of Dmi: mappers on one side, DeviceTwin and what MetaManager stored on the other."""
+"""The actor Dmi: mappers on one side, DeviceTwin and the objects that MetaManager stored on the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MapperRegistered(Message, frozen=True, kw_only=True):
 
 
 class MapperReported(Message, frozen=True, kw_only=True):
-    """A mapper says something of a device; answered when all of it is committed."""
+    """A mapper reports twins or a state; answered when all of it is committed."""
 
     updates: list[TwinUpdate | DeviceStateUpdate]
 
@@ -48,13 +48,13 @@ class CallRetryDue(Message, frozen=True, kw_only=True):
 
 
 class MapperService:
-    """What mappers may ask, on the driver's threads: each question waits for the actor's answer."""
+    """DeviceManagerService for mappers, on the driver's threads: each call waits for the actor's answer."""
 
     def __init__(self, ref: Ref) -> None:
         self._ref = ref
 
     def register(self, mapper: Mapper, with_data: bool) -> Served:
-        """A mapper is there."""
+        """Register a mapper; returns its devices and models."""
         if not mapper.protocol:
             raise MapperError(f"fail to register mapper {mapper.name} because the protocol is nil")
         asked = MapperRegistered(mapper=mapper, with_data=with_data)
@@ -76,7 +76,7 @@ class MapperService:
 
 
 class Dmi(Module):
-    """Devices behind mappers. `queues` outlives a crash, so that no mapper misses a call."""
+    """Serves device mappers. `queues` outlives a crash, so that no mapper misses a call."""
 
     name = constants.DMI
     group = constants.GROUP_TWIN
@@ -88,7 +88,7 @@ class Dmi(Module):
         self._cache = DmiCache()
 
     def on_start(self) -> None:
-        """Remember devices, models and mappers; what changed while this process was not there is told. Error: StoreError."""
+        """Load devices, models and mappers; call known mappers about all of them again. Error: StoreError."""
         self._cache.models = {id_of(each): each for each in self._stored(constants.DEVICEMODEL)}
         self._cache.devices = {id_of(each): each for each in self._stored(constants.DEVICE)}
         for mapper in self._registered():
@@ -108,7 +108,7 @@ class Dmi(Module):
             try:
                 yield _mapper(row)
             except ValueError as error:
-                self.log.warning("mapper %s in the database can not be read: %s", row.get("name"), error)
+                self.log.warning("mapper %s in the database is malformed and ignored: %s", row.get("name"), error)
 
     def _stored(self, type: str) -> list[Json]:
         found = []
@@ -116,14 +116,14 @@ class Dmi(Module):
             try:
                 found.append(msgspec.json.decode(row.value, type=dict))
             except msgspec.MsgspecError as error:
-                self.log.warning("%s in the database can not be read: %s", row.key, error)
+                self.log.warning("%s in the database is malformed and ignored: %s", row.key, error)
         return found
 
     # --- from mappers -------------------------------------------------------------------------------------------------
 
     @on
     def on_mapper_registered(self, message: MapperRegistered) -> Served:
-        """Remember the mapper, and give it its devices; from now on it is told what changes."""
+        """Store the mapper and answer with its devices; from now on it is called about changes."""
         mapper = message.mapper
         self._store.put([_row(mapper)])
         before = self._queues.get(mapper.protocol)
@@ -136,7 +136,7 @@ class Dmi(Module):
 
     @on
     def on_mapper_reported(self, message: MapperReported) -> None:
-        """Hand it to DeviceTwin; the mapper gets its answer when the last of it is committed."""
+        """Ask DeviceTwin to apply the updates; answered when the last one is committed."""
         reply_to, left, faults = self.reply_later(), [len(message.updates)], list[str]()
 
         def done(fault: object) -> None:
@@ -153,7 +153,7 @@ class Dmi(Module):
 
     @on
     def on_device_changed(self, message: DeviceChanged) -> None:
-        """Tell whom it concerns."""
+        """Queue calls to the mappers that it concerns."""
         gone = message.operation == constants.DELETE
         if message.type == constants.DEVICE:
             change = self._cache.remove_device if gone else self._cache.put_device
@@ -195,12 +195,12 @@ class Dmi(Module):
         if isinstance(fault, MapperAway):
             pause = line.on_unreachable()
             if line.failures == 1:
-                self.log.warning("mapper %s does not answer and is tried again: %s", line.mapper.name, fault)
+                self.log.warning("mapper %s does not answer, retrying: %s", line.mapper.name, fault)
             self.after(pause, CallRetryDue(queue=line))
             return
         if fault is not None:
             verb, object = line.waiting[0]
-            self.log.warning("mapper %s refuses %s %s: %s", line.mapper.name, verb.value, id_of(object), fault)
+            self.log.warning("mapper %s has rejected %s %s: %s", line.mapper.name, verb.value, id_of(object), fault)
         if line.failures:
             self.log.warning("mapper %s answers again", line.mapper.name)
         line.call_done()
@@ -208,7 +208,7 @@ class Dmi(Module):
 
     @on
     def on_call_retry_due(self, message: CallRetryDue) -> None:
-        """It is time."""
+        """The wait is over: go on."""
         protocol = message.queue.mapper.protocol
         if self._queues.get(protocol) is message.queue:
             message.queue.retry_now()

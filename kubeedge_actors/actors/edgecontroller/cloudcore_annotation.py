@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.errors import ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -21,14 +22,14 @@ MAILBOX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class AnnotateNode:
-    """A node came to us; `tries_left` are left."""
+    """A node is connected to this replica; `tries_left`: attempts left."""
 
     node: str
     tries_left: int
 
 
 class CloudCoreAnnotator(Module):
-    """Waits for the API, so that nobody else has to. A node without a Node object is marked when it registers."""
+    """Annotates Nodes with the address of this replica. A node without a Node object gets it when it registers."""
 
     name = f"{constants.EDGECONTROLLER}-mark"
     group = constants.EDGECONTROLLER
@@ -40,17 +41,17 @@ class CloudCoreAnnotator(Module):
 
     @classmethod
     def of(cls, cluster: Cluster, address: str) -> ChildSpec:
-        """Its place in the tree."""
+        """Its child spec."""
         return cls.spec(lambda: cls(cluster, address), mailbox=MailboxSpec(capacity=MAILBOX))
 
     @on
     def on_session_opened(self, message: SessionOpened) -> None:
-        """Mark it."""
+        """Annotate the Node."""
         self.on_annotate_node(AnnotateNode(message.node, MAX_TRIES))
 
     @on
     def on_annotate_node(self, message: AnnotateNode) -> None:
-        """Write, if there is something else; later again if that fails."""
+        """Write the annotation if it differs; retry later if that fails."""
         try:
             self._write(message.node)
         except NotFound:
@@ -59,7 +60,7 @@ class CloudCoreAnnotator(Module):
             if message.tries_left > 1:
                 self.after(RETRY_SECONDS, AnnotateNode(message.node, message.tries_left - 1))
             else:
-                self.log.warning("that node %s is with this cloud can not be written down: %s", message.node, error)
+                self.log.warning("the annotation of node %s can not be written: %s", message.node, error)
 
     def _write(self, node: str) -> None:
         annotations = self._cluster.get(NODE_KIND, "", node)["metadata"].get("annotations") or {}

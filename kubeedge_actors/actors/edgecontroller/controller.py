@@ -1,4 +1,4 @@
-"""The shell of EdgeController: sorts changes of the API and requests of nodes, and never waits for either."""
+"""The actor EdgeController: turns changes of the API into pushes and passes requests of nodes to workers. It never waits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,6 @@ from kubeedge_actors.actors.edgecontroller.upstream_worker import (
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import (
-    CONFIGMAP_KIND,
-    NODE_KIND,
-    POD_KIND,
-    SECRET_KIND,
     Cluster,
     EventType,
     InformerSet,
@@ -33,6 +29,7 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
     object_reference,
 )
+from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushedTo
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -68,22 +65,15 @@ NodeRequest = (
 PodRequest = PatchPod | ReportPodStatus | DeletePod | QueryObject | RequestToken | ReportEvent
 DURABLE_AT_EDGE = (ReportEvent, DeletePod)
 """Requests that stay in the edge's outbox until they are answered here."""
-TYPES = {CONFIGMAP_KIND: constants.CONFIGMAP, SECRET_KIND: constants.SECRET}
+PUSHED = {row.kind: row for row in OBJECT_TYPES if row.synced and not row.of_devices}
+"""What is watched here; devices are DeviceController's."""
 
 
 class EdgeControllerState(InformerSet):
-    """What EdgeController keeps over its crashes: watches, who uses what, requests that wait, counters."""
+    """The state of EdgeController that outlives its crashes: informers, location cache, deferred requests, counters."""
 
     def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
-        super().__init__(
-            cluster,
-            [
-                InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL, wait_for_sync=False),
-                InformerSpec(POD_KIND),
-                InformerSpec(CONFIGMAP_KIND, cache=False, wait_for_sync=False),
-                InformerSpec(SECRET_KIND, cache=False, wait_for_sync=False),
-            ],
-        )
+        super().__init__(cluster, [_informer(row) for row in PUSHED.values()])
         self.location_cache = LocationCache()
         self.nodes: set[str] = set()
         self.deferred: deque[UpstreamRequest] = deque()
@@ -92,8 +82,17 @@ class EdgeControllerState(InformerSet):
         self.warned: set[str] = set()
 
 
+def _informer(row: ObjectType) -> InformerSpec:
+    return InformerSpec(
+        row.kind,
+        labels=constants.EDGE_LABEL if row.pushed_to is PushedTo.ITSELF else "",
+        cache=not row.pod_config,
+        wait_for_sync=row.kind == POD_KIND,  # whose everything else is turns out when all pods are known
+    )
+
+
 class EdgeController(Controller):
-    """Pushes what changes for a node and hands its requests to workers.
+    """Pushes changes of the API to nodes and hands their requests to workers.
 
     What was there before this process began, or changed while a node was away, is SyncController's to push.
     """
@@ -109,41 +108,42 @@ class EdgeController(Controller):
         self._lease_workers = lease_workers
 
     def on_start(self) -> None:
-        """Watch."""
+        """Start the informers."""
         super().on_start()
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
     def changes_taken(self) -> None:
-        """Do what waited until the pods were known."""
+        """Handle what was deferred until the pods were known."""
         if self._state.synced:
             early, self._state.early = self._state.early, []
             for change in early:
-                for push in self._object(change):
+                for push in self._pod_config(change):
                     self.publish(push)
             while self._state.deferred:
                 self._admit(self._state.deferred.popleft())
 
     def take_change(self, change: WatchEvent) -> None:
-        """Take in one change and tell nodes of it."""
-        if change.kind not in TYPES:
-            pushes = self._pod(change) if change.kind == POD_KIND else self._node(change)
+        """Handle one change and push it to the nodes concerned."""
+        row = PUSHED[change.kind]
+        if not row.pod_config:
+            pushes = self._node(change) if row.pushed_to is PushedTo.ITSELF else self._bound(change, row.name)
             if change.initial:
                 return  # SyncController knows by itself whose it is
         elif self._state.synced:
-            pushes = self._object(change)
+            pushes = self._pod_config(change)
         else:
-            self._state.early.append(change)  # whose it is turns out when all pods are known
+            self._state.early.append(change)
             return
         for push in pushes:
             self.publish(push)
 
-    def _pod(self, change: WatchEvent) -> list[ObjectPushed]:
-        if change.type is EventType.DELETED:
+    def _bound(self, change: WatchEvent, type: str) -> list[ObjectPushed]:
+        if change.kind == POD_KIND and change.type is EventType.DELETED:
             self._state.location_cache.remove(change.object)
-        else:
+        elif change.kind == POD_KIND:
             self._state.location_cache.put(change.object)
-        return downstream.pod_pushes(change, self._state.nodes)
+        return downstream.bound_object_pushes(change, type, self._state.nodes)
 
     def _node(self, change: WatchEvent) -> list[ObjectPushed]:
         name = change.object["metadata"]["name"]
@@ -156,23 +156,24 @@ class EdgeController(Controller):
         self.publish(NodeRemoved(node=name))
         return []
 
-    def _object(self, change: WatchEvent) -> list[ObjectPushed]:
-        pushes = downstream.object_pushes(change, TYPES[change.kind], self._state.location_cache)
+    def _pod_config(self, change: WatchEvent) -> list[ObjectPushed]:
+        type = PUSHED[change.kind].name
+        pushes = downstream.pod_config_pushes(change, type, self._state.location_cache)
         if change.type is EventType.DELETED:
             who = object_reference(change.object)
-            self._state.location_cache.deleted(Reference(TYPES[change.kind], who.namespace, who.name))
+            self._state.location_cache.deleted(Reference(type, who.namespace, who.name))
         return pushes
 
     # --- up -----------------------------------------------------------------------------------------------------------
 
     @on
     def on_node_request(self, request: NodeRequest) -> None:
-        """What a node says of itself: nothing has to be known for that."""
+        """A request about the node itself: authorized without knowing pods."""
         self._admit(UpstreamRequest(request, None, self.clock.monotonic()))
 
     @on
     def on_pod_request(self, request: PodRequest) -> None:
-        """What a node says of pods or wants for them: only when it is known whose they are."""
+        """A request about pods: deferred until all pods are known."""
         reply_to = self.reply_later() if isinstance(request, DURABLE_AT_EDGE) else None
         asked = UpstreamRequest(request, reply_to, self.clock.monotonic())
         if self._state.synced:
@@ -206,7 +207,7 @@ class EdgeController(Controller):
             self.log.debug("%s", sentence)
             return
         self._state.warned.add(node)
-        self.log.warning("%s (more refusals of this node are counted and said at DEBUG)", sentence)
+        self.log.warning("%s (further rejections of this node are counted and logged at DEBUG)", sentence)
 
     def _worker(self, request: LinkMessage) -> str:
         workers = self._lease_workers if isinstance(request, QueryLease | WriteLease) else self._workers
@@ -221,7 +222,7 @@ def specs(
     counts: Counter[str] | None = None,
 ) -> list[ChildSpec]:
     """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node;
-    `counts`: where it counts what it refuses and drops.
+    `counts`: the counter for what it rejects and drops.
     """
     desk = EdgeControllerState(cluster, counts)
     upstream = Upstream(cluster, desk.location_cache, address)

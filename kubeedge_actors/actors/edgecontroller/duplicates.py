@@ -1,12 +1,13 @@
-"""An Event on a Node whose name two edges have: who looks at the node with kubectl sees why it comes and goes."""
+"""The Event `DuplicateNode` on a Node whose name two edges have."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import NodeDuplicated, NodeRemoved
@@ -19,7 +20,7 @@ NAMESPACE = "default"
 
 
 class DuplicateReporter(Module):
-    """One Event a node, whose count grows. CloudHub says it once a minute at most; what can not be written is said again then."""
+    """Writes one v1.Event per node, whose count grows. CloudHub reports at most once a minute; a failed write is retried then."""
 
     name = f"{constants.EDGECONTROLLER}-duplicates"
     group = constants.EDGECONTROLLER
@@ -30,7 +31,7 @@ class DuplicateReporter(Module):
 
     @on
     def on_node_duplicated(self, message: NodeDuplicated) -> None:
-        """Write it."""
+        """Create the Event or raise its count."""
         count = self._counts[message.node] = self._counts.get(message.node, 0) + 1
         try:
             self._write(message, count)

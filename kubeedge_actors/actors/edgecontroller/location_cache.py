@@ -69,10 +69,10 @@ class _Bound(NamedTuple):
 
 
 class LocationCache:
-    """Which pod uses what on which node.
+    """Which node uses which ConfigMap, Secret and claim, by its pods.
 
-    A node that once had a use for an object hears of it until the object is deleted, even when its pods are gone: it
-    keeps a copy and would give that to the next pod. What a node may *ask* for is only what its pods use now.
+    A node keeps receiving updates of an object until it is deleted, even when no pod uses it any more: the edge caches
+    the object and would give a stale copy to the next pod. What a node may *ask* for is only what its pods use now.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class LocationCache:
         self._holders: dict[Reference, set[str]] = {}
 
     def put(self, pod: Json) -> None:
-        """A pod as it is now; one without a node counts as gone."""
+        """A v1.Pod was added or changed; one without a node counts as deleted."""
         self.remove(pod)
         node = str((pod.get("spec") or {}).get("nodeName") or "")
         if not node:
@@ -120,11 +120,11 @@ class LocationCache:
         return node in self._users.get(reference, ())
 
     def nodes_for(self, reference: Reference) -> list[str]:
-        """The nodes that have to hear of this object."""
+        """The nodes to which changes of this object are pushed."""
         return sorted(self._holders.get(reference, ()))
 
     def deleted(self, reference: Reference) -> None:
-        """The object is gone: whoever has no pod for it any more need not hear of its successor."""
+        """The object was deleted: nodes without a pod that uses it need no push of its successor."""
         users = set(self._users.get(reference, ()))
         if users:
             self._holders[reference] = users

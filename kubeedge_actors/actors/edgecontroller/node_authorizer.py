@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kubeedge_actors.actors.edgecontroller.location_cache import Reference
+from kubeedge_actors.kubernetes.object_types import BY_NAME, Readable
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -37,14 +38,10 @@ Json = dict[str, Any]
 NODE_ANNOTATION = "kubeedge-actors.io/node"
 """On a certificate signing request: the node that asked for it."""
 SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
-READABLE_IF_USED = frozenset({constants.CONFIGMAP, constants.SECRET, constants.PERSISTENTVOLUMECLAIM})
-READ_THEN_AUTHORIZE = frozenset(
-    {constants.PERSISTENTVOLUME, constants.VOLUMEATTACHMENT, constants.CERTIFICATESIGNINGREQUEST}
-)
 
 
 class PodLookup(Protocol):
-    """What is known of pods; `references.LocationCache` is one."""
+    """Node and service account of pods, for authorization; LocationCache implements it."""
 
     def node_of(self, namespace: str, pod: str) -> str | None: ...
     def account_of(self, namespace: str, pod: str) -> str | None: ...
@@ -53,13 +50,13 @@ class PodLookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why not; a sentence."""
+    """Why a request is rejected: a sentence."""
 
     sentence: str
 
 
 def authorize(node: str, request: LinkMessage, pods: PodLookup) -> Rejection | None:
-    """None when the node may; the refusal otherwise. A request of an unknown type is refused."""
+    """None when the node may make the request, else a Rejection. A request of an unknown type is refused."""
     rule = _RULES.get(type(request))
     if rule is None:
         return Rejection(f"node {node} may not say {type(request).__name__}")
@@ -68,7 +65,7 @@ def authorize(node: str, request: LinkMessage, pods: PodLookup) -> Rejection | N
 
 
 def authorize_object(node: str, type: str, object: Json, pods: PodLookup) -> Rejection | None:
-    """The second look, at an object of a type in READ_FIRST."""
+    """Authorize again with the object, for the types in READ_FIRST."""
     spec, metadata = object.get("spec") or {}, object["metadata"]
     if type == constants.PERSISTENTVOLUME:
         claim = spec.get("claimRef") or {}
@@ -122,14 +119,15 @@ def _query(node: str, request: QueryObject, facts: PodLookup) -> str:
     what = f"read {request.type} {request.namespace}/{request.name}"
     if not request.name:
         return f"list {request.type}"
-    if request.type in READ_THEN_AUTHORIZE:
-        return ""
-    if request.type == constants.NODE:
+    readable = BY_NAME[request.type].readable if request.type in BY_NAME else Readable.NOWHERE
+    if readable is Readable.BY_CONTENT:
+        return ""  # whose it is shows when it has been read
+    if readable is Readable.ITSELF:
         return "" if request.name == node else what
-    if request.type == constants.POD:
+    if readable is Readable.BOUND:
         return "" if facts.node_of(request.namespace, request.name) == node else what
     reference = Reference(request.type, request.namespace, request.name)
-    if request.type in READABLE_IF_USED and facts.uses(node, reference):
+    if readable is Readable.USED and facts.uses(node, reference):
         return ""
     return f"{what}: no pod on it uses that"
 

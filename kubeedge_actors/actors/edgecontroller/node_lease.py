@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Overflow
@@ -24,7 +25,7 @@ MAILBOX = 20_000
 
 
 class NodeLeaseRenewer(Module):
-    """Renews the lease of each node whose heart-beat is heard; makes it when the node is registered and has none."""
+    """Renews the Lease of each node on its keepalives; creates it when the node is registered and has none."""
 
     name = f"{constants.EDGECONTROLLER}-beats"
     group = constants.EDGECONTROLLER
@@ -37,7 +38,7 @@ class NodeLeaseRenewer(Module):
 
     @classmethod
     def of(cls, cluster: Cluster) -> ChildSpec:
-        """The child: of several beats of one node that wait, the newest counts."""
+        """Its child spec, with a mailbox that coalesces keepalives of a node."""
         box = MailboxSpec(capacity=MAILBOX, overflow=Overflow.COALESCE, key=_node_of)
         return cls.spec(lambda: cls(cluster), mailbox=box)
 

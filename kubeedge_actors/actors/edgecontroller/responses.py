@@ -1,17 +1,17 @@
 """Responses to a node's requests, for success and for each sort of error: {"Object", "Err"} (KubeEdge:
 common/types.ObjectResp) or {"ErrStatus"}. Pure.
 
-An error as the whole content ("form 2") is poison for a genuine edge: it stores it as if it were the object. So a
-question for an object is answered only with the object or with the truth that it does not exist; otherwise the edge's
-own time-out is the better answer.
+Upstream edgecore stores a bare ErrStatus as if it were the object. So a question for an object is answered only with
+the object or with the truth that it does not exist; otherwise the edge's own time-out is the better answer.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import ResourceKind, object_reference
+from kubeedge_actors.drivers.cluster.base import object_reference
 from kubeedge_actors.errors import ClusterError, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.mapping import route_of
 from kubeedge_actors.wire.messages import (
@@ -92,7 +92,7 @@ def not_found_as_cached(error: ClusterError, type: str, kind: ResourceKind, name
 
 
 def rejection(sentence: str, code: int = FORBIDDEN, reason: str = "Forbidden") -> ClusterError:
-    """The error for what a node may not do, or did not say well."""
+    """A ClusterError (403 by default) for a request that is not allowed or malformed."""
     return ClusterError({"message": sentence, "reason": reason, "code": code})
 
 
@@ -158,7 +158,7 @@ def query_response(request: LinkMessage, object: Json) -> Response:
 
 
 def version_returned(request: LinkMessage, type: str, object: Json) -> ObjectVersionReturned:
-    """That the node gets this version with the answer."""
+    """The message that the node gets this version with the response."""
     who = object_reference(object)
     return ObjectVersionReturned(
         node=request.node,
@@ -171,9 +171,7 @@ def version_returned(request: LinkMessage, type: str, object: Json) -> ObjectVer
 
 
 def error_responses(request: LinkMessage, error: ClusterError) -> list[Response]:
-    """The answer to a request that the API or we refused; none where the original gives none, or where it would do
-    harm.
-    """
+    """The error responses to a request that failed or was rejected; none where KubeEdge sends none, or where one would do harm."""
     if isinstance(request, NO_RESPONSE):
         return []
     if isinstance(request, OBJECT_QUERIES) and not isinstance(error, NotFound):

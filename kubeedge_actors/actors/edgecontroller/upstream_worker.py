@@ -21,7 +21,7 @@ MAX_WAITING = 5_000
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """A request that its node may make. `reply`: who waits until it is done; `since`: monotonic seconds."""
+    """An authorized request. `reply`: who waits until it is done; `since`: monotonic seconds."""
 
     request: LinkMessage
     reply: ReplyTo | None
@@ -34,13 +34,13 @@ class RetryDue:
 
 
 def nack(asked: UpstreamRequest) -> None:
-    """Have CloudHub forget that it ever got the request, so that the edge, which kept it, says it again."""
+    """Reject the delivery, so that CloudHub forgets the message and the edge resends it."""
     if asked.reply is not None:
         asked.reply.fail(AskTimeout("the API server is away"))
 
 
 class UpstreamWorkerState:
-    """What one worker keeps over its crashes: the requests that wait for the API to come back, and counters."""
+    """The state of one worker that outlives its crashes: requests that wait for the API, and counters."""
 
     def __init__(self) -> None:
         self.waiting: deque[UpstreamRequest] = deque()
@@ -71,17 +71,17 @@ class UpstreamWorker(Module):
 
     @on
     def on_upstream_request(self, asked: UpstreamRequest) -> None:
-        """Perform it, or put it behind those of its sort that wait already."""
+        """Perform a request, or queue it behind those that wait for a retry."""
         if type(asked.request) in RETRY_SECONDS and self._state.waiting:
             self._keep(asked)
         elif (error := self._perform(asked)) is not None:
             self._keep(asked)
             self.after(self._delay(), RetryDue())
-            self.log.warning("%s; %s of %s is tried again", error, type(asked.request).__name__, asked.request.node)
+            self.log.warning("%s; %s of %s is retried", error, type(asked.request).__name__, asked.request.node)
 
     @on
     def on_retry_due(self, message: RetryDue) -> None:
-        """Perform what waits, in order, until the API fails again."""
+        """Retry the queued requests in order, until the API fails again."""
         waiting = self._state.waiting
         while waiting:
             asked = (
@@ -117,7 +117,7 @@ class UpstreamWorker(Module):
         except (TypeError, ValueError, AttributeError, KeyError) as defect:
             # what a node said had a shape that nobody expected: its own mistake must not crash what works for others
             self._state.counts["malformed"] += 1
-            self.log.warning("%s of %s can not be understood: %r", type(request).__name__, request.node, defect)
+            self.log.warning("%s of %s is malformed and rejected: %r", type(request).__name__, request.node, defect)
             messages = [*error_responses(request, rejection(f"malformed: {defect}", 400, "BadRequest"))]
         for message in messages:
             self.publish(message)
@@ -159,7 +159,7 @@ class UpstreamWorker(Module):
 
     def _give_up(self, asked: UpstreamRequest) -> None:
         self._state.counts["given up"] += 1
-        self.log.warning("%s of %s was given up", type(asked.request).__name__, asked.request.node)
+        self.log.warning("%s of %s: timeout, no more retries", type(asked.request).__name__, asked.request.node)
         for message in error_responses(asked.request, Unreachable("the API server is away")):
             self.publish(message)
         nack(asked)

@@ -1,4 +1,4 @@
-"""Edged, the shell: takes messages of MetaManager, timers and results of worker threads, and hands each to its manager."""
+"""The actor Edged: routes messages of MetaManager, timers and results of worker threads to its managers."""
 
 from __future__ import annotations
 
@@ -51,13 +51,15 @@ from kubeedge_actors.wire.messages import (
 )
 
 HOUSEKEEPING_SECONDS, SLOW_HOUSEKEEPING_TICKS = 5.0, 12
-"""Seconds between two looks at what nobody tells, and how many of them make the minute of logs and volumes."""
+"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also rotates logs and
+resyncs volumes.
+"""
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
 
 
 class Edged(Module):
-    """The pods and the state of this node.
+    """The kubelet of this node: pods, node status and lease.
 
     `address`: the node's, as others reach it. `version`: of the product. `link`: made once, outside of the factory.
     `events`: tell Events of pods to a genuine cloud too.
@@ -119,7 +121,7 @@ class Edged(Module):
         self._node_timer: Timer | None = None
 
     def on_start(self) -> None:
-        """Ask for the pods, and see what runs."""
+        """List the pods, relist the containers, read the static pods, sync the node."""
         self.every(HOUSEKEEPING_SECONDS, HousekeepingDue())
         self._relist()
         self._read_manifests()
@@ -127,7 +129,7 @@ class Edged(Module):
         self._sync_node()
 
     def on_stop(self) -> None:
-        """Containers go on; jobs that run are not waited for."""
+        """Stop the worker pools: containers go on, running jobs are not waited for."""
         self._executor.close()
 
     # --- what ought to run, and what runs ---------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class Edged(Module):
 
     @on
     def on_pod_list_due(self, message: PodListDue) -> None:
-        """Ask for the pods again."""
+        """List the pods again."""
         self._list_pods()
 
     def _on_pods_listed(self, pods: list[Json]) -> None:
@@ -157,7 +159,7 @@ class Edged(Module):
 
     @on
     def on_runtime_relisted(self, message: RuntimeRelisted) -> None:
-        """All that is on the machine."""
+        """Adopt the containers, networks and folders found on the machine, once the pods are known."""
         self._relisting = False
         if message.error:
             self._on_runtime_state(message.error)
@@ -178,7 +180,7 @@ class Edged(Module):
 
     @on
     def on_runtime_event_received(self, message: RuntimeEventReceived) -> None:
-        """The engine told something."""
+        """React to an event of the container engine."""
         event = message.event
         if isinstance(event, ContainerEnded):
             record = self._pods.get(event.pod_uid)
@@ -205,7 +207,7 @@ class Edged(Module):
 
     @on
     def on_pod_changed(self, message: PodChanged) -> None:
-        """A pod was stored, or is gone."""
+        """Admit a changed v1.Pod, or end a deleted one."""
         pod, deleted = message.object, message.operation == constants.DELETE
         if is_mirror(pod):
             self._on_mirror_pod(pod, deleted=deleted)
@@ -218,7 +220,7 @@ class Edged(Module):
 
     @on
     def on_pod_config_changed(self, message: PodConfigChanged) -> None:
-        """What pods refer to was stored, or is gone."""
+        """Sync the pods that refer to the changed ConfigMap or Secret."""
         self._pod_workers.on_config_changed(message.type, message.namespace, message.name)
 
     def _admit(self, pod: Json) -> None:
@@ -228,7 +230,7 @@ class Edged(Module):
         try:
             changed = self._pods.add_or_update(pod, self.clock.now())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self.log.warning("a pod is left out, it is not what a pod should be: %s: %s", type(error).__name__, error)
+            self.log.warning("a malformed pod is ignored: %s: %s", type(error).__name__, error)
             return
         unused, who = unsupported_fields(changed[-1].view), changed[-1].view.name
         if unused and changed[-1].unsupported_unlogged:
@@ -251,7 +253,7 @@ class Edged(Module):
 
     @on
     def on_manifests_read(self, message: ManifestsRead) -> None:
-        """Static pods come and go with their files."""
+        """Admit and end static pods by their manifests."""
         changed, wrong = self._pods.set_static_pods(message.manifests, self.clock.now())
         for sentence in wrong:
             self.log.warning("%s", sentence)
@@ -263,19 +265,19 @@ class Edged(Module):
 
     @on
     def on_pod_containers_listed(self, message: PodContainersListed) -> None:
-        """The containers of one pod."""
+        """Sync a pod with the listed containers."""
         if message.containers is not None and self._state.runtime_error:
             self._relist()  # it answers again: others may have asked in vain
         self._pod_workers.on_containers_listed(message)
 
     @on
     def on_action_result(self, message: ActionResult) -> None:
-        """An operation has ended."""
+        """Apply the result of an action."""
         self._pod_workers.on_action_result(message)
 
     @on
     def on_pod_sync_due(self, message: PodSyncDue) -> None:
-        """The time has come that a pod waited for."""
+        """Sync a pod whose wait is over."""
         record = self._pods.get(message.uid)
         if record is not None:
             self._pod_workers.sync(record)
@@ -284,7 +286,7 @@ class Edged(Module):
 
     @on
     def on_response(self, message: Response) -> None:
-        """The cloud, or MetaManager in its place, has answered."""
+        """Pass a response to the request that it belongs to."""
         if not self._node_status_manager.on_response(message.parent_msg_id, message.content, self.clock.now()):
             self._pod_workers.on_response(message.parent_msg_id, message.content)
             return
@@ -294,7 +296,7 @@ class Edged(Module):
 
     @on
     def on_error_response(self, message: ErrorResponse) -> None:
-        """Something could not be said."""
+        """Fail the request that could not be sent."""
         if self._node_status_manager.on_error(message.parent_msg_id, self.clock.now()):
             self._sync_node()
         else:
@@ -302,7 +304,7 @@ class Edged(Module):
 
     @on
     def on_link_up(self, message: LinkUp) -> None:
-        """Report all that differs."""
+        """Report everything that differs."""
         self._set_link(up=True, cloud_renews_lease=message.cloud_renews_lease)
 
     @on
@@ -319,7 +321,7 @@ class Edged(Module):
 
     @on
     def on_node_sync_due(self, message: NodeSyncDue) -> None:
-        """The node has something to say."""
+        """Send what is due of registration, lease and status."""
         self._sync_node()
 
     def _sync_node(self) -> None:
@@ -335,7 +337,7 @@ class Edged(Module):
 
     @on
     def on_housekeeping_due(self, message: HousekeepingDue) -> None:
-        """Look at what nobody tells."""
+        """Poll things without events: manifest folder, dead runtime; now and then logs and volumes."""
         self._read_manifests()
         if self._state.runtime_error:
             self._relist()

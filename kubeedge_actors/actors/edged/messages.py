@@ -8,15 +8,15 @@ from kubeedge_actors.wire.messages import Message
 
 
 class HousekeepingDue(Message, frozen=True):
-    """Time to look at what nobody tells."""
+    """Timer: poll what has no events."""
 
 
 class NodeSyncDue(Message, frozen=True):
-    """The node has something to say."""
+    """Timer: registration, lease or status of the node is due."""
 
 
 class PodSyncDue(Message, frozen=True, kw_only=True):
-    """A pod is to be planned again."""
+    """Timer: sync a pod."""
 
     uid: str
 
@@ -26,13 +26,13 @@ class PodListDue(Message, frozen=True):
 
 
 class RuntimeEventReceived(Message, frozen=True, kw_only=True):
-    """What the engine told."""
+    """An event of the container engine."""
 
     event: ContainerEnded | RuntimeLost | RuntimeRecovered
 
 
 class PodContainersListed(Message, frozen=True, kw_only=True):
-    """The containers of one pod; None when no engine answers, and `error`."""
+    """The containers of one pod were listed; None and `error` when no engine answers."""
 
     uid: str
     containers: list[Container] | None
@@ -40,7 +40,7 @@ class PodContainersListed(Message, frozen=True, kw_only=True):
 
 
 class RuntimeRelisted(Message, frozen=True, kw_only=True):
-    """All of ours that is on the machine; `error` no engine answers, else empty."""
+    """All our containers, networks and folders were listed; `error`: why no engine answers, else empty."""
 
     engine: str = ""
     containers: list[Container] = []

@@ -28,7 +28,7 @@ class ReconnectBackoff:
         self._tries = 0
 
     def next_delay(self, retry_after: float | None = None) -> float:
-        """How long to wait now."""
+        """Seconds to wait before the next attempt."""
         ceiling = min(MAXIMUM, INITIAL * 2.0 ** min(self._tries, 16))
         self._tries += 1
         if retry_after is not None:
@@ -36,11 +36,11 @@ class ReconnectBackoff:
         return ceiling * self._random()
 
     def connected_for(self, seconds: float) -> None:
-        """A link was up for so long."""
+        """A link was up for `seconds`: a long one resets the back-off."""
         if seconds >= RESET_AFTER:
             self._tries = 0
 
 
 def retry_due(since: float, tries: int, now: float, initial: float = 60.0, maximum: float = 3600.0) -> bool:
-    """Whether what was said `tries` times, last at `since`, and not confirmed should be said again."""
+    """Whether a message that was sent `tries` times, last at `since`, and not confirmed should be resent."""
     return now - since >= min(maximum, initial * 2.0 ** (min(tries, 16) - 1))

@@ -16,23 +16,23 @@ log = logging.getLogger(__name__)
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Do something that may block, on a thread of its own."""
+    """Run `work`, which may block, in a thread of its own."""
     threading.Thread(target=work, name="edgehub-certificates", daemon=True).start()
 
 
 class Certificates:
-    """What `credentials` give, told to a Ref; None stands for a link without TLS."""
+    """Fetches certificates from `credentials` in a thread; None stands for a link without TLS."""
 
     def __init__(self, credentials: CertificateSource | None, background: Callable[[Callable[[], None]], None]) -> None:
         self._credentials = credentials
         self._background = background
 
     def fetch(self, ref: Ref) -> None:
-        """Tell `ref` Certified or Uncertified, later."""
+        """Fetch; `ref` gets CertificatesReady or CertificatesFailed."""
         self._background(lambda: ref.tell(self._fetched()))
 
     def renew(self, ref: Ref) -> None:
-        """Tell `ref` Renewed, later."""
+        """Renew; `ref` gets RenewalFinished."""
         self._background(lambda: ref.tell(self._renewed()))
 
     def _fetched(self) -> Message:

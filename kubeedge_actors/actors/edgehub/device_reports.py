@@ -1,9 +1,9 @@
 """Coalescing queue of device reports: one queue a device, the newest value counts (client-go: workqueue). Pure.
 
-A report stays until the cloud confirms it by its id. While the link is up each is sent as it is, up to WINDOW unconfirmed ones a
-device; what comes on top, or while the link is down, is joined into one that says the same. What has to be said again is joined too,
-so that an older value never comes after a newer one, and gets a new id: a cloud that drops what it has handled before, and whose
-confirmation was lost, would never confirm the old one.
+A report stays until the cloud confirms it by its id. While the link is up each is sent as it is, up to WINDOW
+unconfirmed ones a device; what comes on top, or while the link is down, is joined into one that says the same. Before a
+resend, reports of one device are merged (an old value must not overwrite a newer one) and get a new id, because a cloud
+that deduplicates ids would never confirm the old id again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIDES = ("expected", "actual")
 
 @dataclass(slots=True)
 class QueuedReport:
-    """One report to say, and the ids of the stored messages that it stands for. `changed`: the store has it otherwise."""
+    """One report to send, and the ids of the stored rows that it stands for. `changed`: the store has an older form."""
 
     report: Report
     stored: list[str]
@@ -54,14 +54,14 @@ class _DeviceQueue:
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
-    """What the store has to be told: reports to add, ids to remove first."""
+    """Changes for the store: reports to add, ids to remove first."""
 
     added: list[Report]
     removed: list[str]
 
 
 class DeviceReportQueue:
-    """All lines. `linked`: whether the cloud can be reached, which `up` and `down` set."""
+    """The queues of all devices. `linked`: whether the link is up, set by `up` and `down`."""
 
     def __init__(self) -> None:
         self.linked = False
@@ -71,18 +71,18 @@ class DeviceReportQueue:
         self._ready: dict[str, None] = {}
 
     def knows(self, msg_id: str) -> bool:
-        """Whether this report waits or is under way."""
+        """Whether this report is queued or in flight."""
         return msg_id in self._of
 
     def load(self, reports: Iterable[Report]) -> None:
-        """Take up what the store has after a restart; nobody knows what of it was said."""
+        """Load the stored reports after a restart; any of them may have been sent."""
         for report in reports:
             self.add(report, stored=True)
         for key, line in self._queues.items():
             line.waiting = deque(self._replace(key, [entry], anew=True) for entry in line.waiting)
 
     def add(self, report: Report, *, stored: bool) -> None:
-        """Take a report; `stored`: the store has it already."""
+        """Enqueue a report; `stored`: the store has it already."""
         key = coalescing_key(report)
         line = self._queues.setdefault(key, _DeviceQueue())
         entries = [QueuedReport(report, [report.msg_id] if stored else [], changed=not stored)]
@@ -92,13 +92,13 @@ class DeviceReportQueue:
         self._ready[key] = None
 
     def unsaved(self) -> Unsaved:
-        """What has changed since `saved`."""
+        """The changes since `saved`."""
         lines = [self._queues[key] for key in self._changed if key in self._queues]
         entries = [entry for line in lines for entry in line.entries() if entry.changed]
         return Unsaved([entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored])
 
     def saved(self) -> None:
-        """The store was told."""
+        """The changes are in the store."""
         for key in self._changed:
             line = self._queues.get(key)
             for entry in line.entries() if line else ():
@@ -109,7 +109,7 @@ class DeviceReportQueue:
         self._changed.clear()
 
     def take(self, now: float) -> Report | None:
-        """The next report to send, which is under way from now on; None when there is none or nobody to send it to."""
+        """The next report to send, in flight from now on; None when there is none or no link."""
         while self.linked and self._ready:
             key = next(iter(self._ready))
             line = self._queues.get(key)
@@ -121,7 +121,7 @@ class DeviceReportQueue:
         return None
 
     def confirmed(self, msg_id: str) -> list[str]:
-        """The cloud has it: the ids that the store may forget; none for an id that is not under way."""
+        """The cloud has confirmed a report: the ids to remove from the store; none for an unknown id."""
         key = self._of.get(msg_id, "")
         line = self._queues.get(key)
         flight = line.sent.get(msg_id) if line else None
@@ -145,7 +145,7 @@ class DeviceReportQueue:
         return flight.entry.stored
 
     def due_resends(self, now: float) -> list[Report]:
-        """What is overdue, to be sent again: one report for each device, which says all that is under way."""
+        """The overdue reports to resend: one for each device, merged from all that is in flight."""
         found = []
         for key, line in self._queues.items():
             if not any(retry_due(flight.at, flight.tries, now) for flight in line.sent.values()):
@@ -162,7 +162,7 @@ class DeviceReportQueue:
         self._ready = dict.fromkeys(self._queues)
 
     def down(self) -> None:
-        """The link is down: what is under way is joined with what waits."""
+        """The link is down: reports in flight are merged with those that wait."""
         self.linked = False
         for key, line in self._queues.items():
             line.waiting, line.sent = deque([self._replace(key, line.entries(), anew=bool(line.sent))]), {}
@@ -194,13 +194,13 @@ def _merge_entries(older: QueuedReport, newer: QueuedReport) -> QueuedReport:
 
 
 def coalescing_key(report: Report) -> str:
-    """What a report is about: reports of the same key can be joined."""
+    """Key of a report: reports of the same key can be merged."""
     about = constants.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else constants.PATH_STATE_REPORTED
     return f"{report.device}/{about}"
 
 
 def merge_reports(older: Report, newer: Report) -> Report:
-    """One report, with the id of the newer, that says what both say."""
+    """Merge two reports into one, with the id of the newer."""
     if not isinstance(older, TwinReported) or not isinstance(newer, TwinReported):
         return newer  # a state is whole
     twin = _merge_twins(older.report.get("twin") or {}, newer.report.get("twin") or {})

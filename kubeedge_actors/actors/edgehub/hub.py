@@ -126,14 +126,14 @@ class EdgeHub(Module):
         self._outbox = Outbox(outbox, self._encode, capacity)
 
     def on_start(self) -> None:
-        """Take up what waits since the last time, and connect."""
+        """Load the outbox and connect."""
         for row in self._outbox.load():
             self.publish(MalformedFrame(reason="a stored report can not be read", text=row.frame[:1000]))
         self._keepalive_timer = self.every(self._heartbeat, KeepaliveDue())
         self.tell(self.ref, ConnectDue())
 
     def on_stop(self) -> None:
-        """Let the link go."""
+        """Close the link."""
         link, self._link = self._link, None
         if link is not None:
             self._link_events.detach()
@@ -146,13 +146,13 @@ class EdgeHub(Module):
 
     @on
     def on_connect_due(self, message: ConnectDue) -> None:
-        """Get the certificates, then connect."""
+        """Fetch the certificates, then connect."""
         self._fetching = True
         self._certificates.fetch(self.ref)
 
     @on
     def on_certificates_failed(self, message: CertificatesFailed) -> None:
-        """Try again later; a person may have to act."""
+        """Retry later; when the rejection is final, tell whoever started the node."""
         if not self._fetching:
             return  # asked for by an incarnation before this one
         self._fetching = False
@@ -174,7 +174,7 @@ class EdgeHub(Module):
 
     @on
     def on_link_opened(self, message: LinkOpened) -> None:
-        """Beat at once; a genuine cloud needs a moment before it can answer, one of ours does not."""
+        """Send a keepalive at once; an upstream cloud needs a moment before it can answer, a native one does not."""
         if message.link is not self._link:
             return
         self._opened_at = self.clock.monotonic()
@@ -191,7 +191,7 @@ class EdgeHub(Module):
 
     @on
     def on_link_ready(self, message: LinkReady) -> None:
-        """The link is up for everybody."""
+        """Publish LinkUp and send what waits."""
         if message.link is not self._link:
             return
         self._up = True
@@ -203,7 +203,7 @@ class EdgeHub(Module):
 
     @on
     def on_link_closed(self, message: LinkClosed) -> None:
-        """Say so, and try again later."""
+        """Publish LinkDown and reconnect later."""
         if message.link is not self._link:
             return
         self._link = None
@@ -227,7 +227,7 @@ class EdgeHub(Module):
 
     @on
     def on_keepalive_due(self, message: KeepaliveDue) -> None:
-        """The heart-beat, and what is overdue."""
+        """Send a keepalive, resend overdue reports, renew the certificate when it is time."""
         if not self._up or self._link is None:
             return
         now = self.clock.monotonic()
@@ -245,7 +245,7 @@ class EdgeHub(Module):
 
     @on
     def on_renewal_finished(self, message: RenewalFinished) -> None:
-        """Connect anew with the new certificate, or try again later with the old one."""
+        """Reconnect with the new certificate, or retry the renewal later."""
         if message.failure:
             self.log.warning("the certificate could not be renewed: %s", message.failure)
             self._renew_at = self.clock.now() + RENEWAL_RETRY_SECONDS
@@ -256,7 +256,7 @@ class EdgeHub(Module):
 
     @on(batch=BATCH_SIZE)
     def on_frame_received(self, messages: list[FrameReceived]) -> None:
-        """Hand on what the cloud says."""
+        """Decode frames of the cloud and publish the messages."""
         for message in messages:
             self._on_frame(message.text)
         self._schedule_cleanup()
@@ -289,7 +289,7 @@ class EdgeHub(Module):
 
     @on
     def on_request(self, message: Request) -> None:
-        """Say it now or refuse: whoever asks has to know."""
+        """Send a request now, or answer ErrorResponse."""
         lane = priority_of(message)
         if not self._up:
             self._respond_error(message, "not connected")
@@ -306,7 +306,7 @@ class EdgeHub(Module):
 
     @on
     def on_one_way_message(self, message: OneWayMessage) -> None:
-        """Say it now or not at all: the cloud repeats what was not acknowledged."""
+        """Send now or drop: the cloud resends what was not acknowledged."""
         if self._up and (frame := self._encode_or_dead_letter(message)):
             self._send_queue.put(Priority.STATUS, frame)
             self._flush()
@@ -322,17 +322,17 @@ class EdgeHub(Module):
 
     @on(batch=BATCH_SIZE)
     def on_device_reports(self, messages: list[TwinReported | DeviceStateReported]) -> None:
-        """Keep what a device has become; the device twin may have stored it already."""
+        """Queue reports of devices; DeviceTwin may have stored them already."""
         self._outbox.add_reports([message for message in messages if self._encode_or_dead_letter(message)])
         self._flush()
 
     @on
     def on_flush_request(self, message: FlushRequest) -> None:
-        """What has to be kept is written before its handler returns."""
+        """Answered at once: durable messages are stored before their handler returns."""
 
     @on(batch=BATCH_SIZE)
     def on_durable_messages(self, messages: list[ReportEvent | BusUploaded | DeletePod]) -> None:
-        """Keep each, in order."""
+        """Store durable messages, in order, and send them."""
         rows = [OutboxRow(each.msg_id, frame) for each in messages if (frame := self._encode_or_dead_letter(each))]
         if not self._outbox.add(rows):
             for row in rows:
@@ -369,7 +369,7 @@ class EdgeHub(Module):
 
     @on
     def on_frames_written(self, message: FramesWritten) -> None:
-        """Give the link more. To a cloud that acknowledges nothing, what was written is said."""
+        """Send more. For a cloud that does not acknowledge, written counts as acknowledged."""
         if message.link is not self._link:
             return
         self._send_queue.written(len(message.marks))

@@ -22,14 +22,14 @@ class CertificatesReady(Message, frozen=True, kw_only=True):
 
 
 class CertificatesFailed(Message, frozen=True, kw_only=True):
-    """There are no certificates; `final`: a person must act."""
+    """Certificates could not be had; `final`: rejected for good, a person must act."""
 
     reason: str
     final: bool
 
 
 class RenewalFinished(Message, frozen=True, kw_only=True):
-    """A new certificate was tried for; an empty `failure` means that it is there."""
+    """A renewal has ended; an empty `failure` means success."""
 
     failure: str = ""
 
@@ -42,19 +42,19 @@ class LinkOpened(Message, frozen=True, kw_only=True):
 
 
 class LinkReady(Message, frozen=True, kw_only=True):
-    """The cloud has had the time it needs before the first request."""
+    """Timer: the link may carry requests."""
 
     link: Link
 
 
 class FrameReceived(Message, frozen=True, kw_only=True):
-    """The cloud sent a text. It counts whatever has become of the link that brought it."""
+    """A frame was received. It is handled even if its link has been closed since."""
 
     text: str
 
 
 class FramesWritten(Message, frozen=True, kw_only=True):
-    """Texts with these marks have left for a live socket."""
+    """Frames with these marks were written to the socket."""
 
     link: Link
     marks: Sequence[str]
@@ -76,14 +76,14 @@ class OutboxCleanupDue(Message, frozen=True, kw_only=True):
 
 
 class MalformedFrame(Message, frozen=True, kw_only=True):
-    """A text that is no message of a cloud. Nobody accepts this, so it becomes a dead letter with the head of the text."""
+    """A malformed frame of the cloud. Nobody accepts this, so it becomes a dead letter with the head of the text."""
 
     reason: str
     text: str
 
 
 class Undeliverable(Message, frozen=True, kw_only=True):
-    """A message that could neither be said nor be kept. Nobody accepts this, so it becomes a dead letter."""
+    """A message that could neither be sent nor be stored. Nobody accepts this, so it becomes a dead letter."""
 
     reason: str
     text: str
@@ -105,7 +105,7 @@ HUB_MESSAGES = (
 
 
 class LinkEventsAdapter:
-    """Fulfils `drivers.link.node.LinkEvents`: events of one link become messages. A full mailbox slows the cloud down."""
+    """Implements `LinkEvents`: events of one link become messages. A full mailbox slows the cloud down."""
 
     def __init__(self, ref: Ref, link: Link) -> None:
         self._ref = ref
@@ -113,7 +113,7 @@ class LinkEventsAdapter:
         self._shut = False
 
     def detach(self) -> None:
-        """The hub lets the link go: what becomes of it concerns nobody any more. Texts still count."""
+        """The hub has closed the link: ignore its events, except for texts."""
         self._shut = True
 
     def on_open(self, headers: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Everything durable on its way up.
+    """The durable messages and reports on their way to the cloud.
 
     `encode` makes the text of a message. Rows leave the store when the cloud has them: reports when it confirms them, the others
     when they are written, or acknowledged if the cloud said that it does so. `capacity`: how many of the others are kept.
@@ -41,7 +41,7 @@ class Outbox:
         return bool(self._removals)
 
     def load(self) -> list[OutboxRow]:
-        """Take up what the store has; the rows that can not be read, which are removed."""
+        """Load the stored rows; returns the malformed ones, which are removed."""
         rows = self._outbox.pending(keyed=True)
         found = [(row, _report(row)) for row in rows]
         self._reports.load(report for _, report in found if report)
@@ -51,7 +51,7 @@ class Outbox:
         return unreadable
 
     def add_reports(self, reports: Sequence[Report]) -> None:
-        """Keep what devices have become; the newest counts. Those that the store has already are not written again."""
+        """Store reports of devices, merged where possible. Those that the store has already are not written again."""
         fresh = {report.msg_id: report for report in reports if not self._reports.knows(report.msg_id)}
         held = self._outbox.contains(list(fresh))
         for report in fresh.values():
@@ -59,7 +59,7 @@ class Outbox:
         self.write()
 
     def add(self, rows: Sequence[OutboxRow]) -> bool:
-        """Keep messages, in order; False when there is no room or the store refuses."""
+        """Store messages, in order; False when there is no room or the store fails."""
         if self._size + len(rows) > self._capacity or not self.write(rows):
             return False
         self._size += len(rows)
@@ -81,7 +81,7 @@ class Outbox:
         self._removals += self._reports.confirmed(msg_id)
 
     def acked(self, msg_ids: Iterable[str]) -> None:
-        """The cloud has these messages; a report has to be confirmed as well and is passed over."""
+        """The cloud has acknowledged these messages; reports are ignored, they have to be confirmed."""
         done = [msg_id for msg_id in msg_ids if self._cursor.acked(msg_id)]
         self._size -= len(done)
         self._removals += done
@@ -97,13 +97,13 @@ class Outbox:
         self._reports.up()
 
     def down(self) -> None:
-        """The link is gone: what was not confirmed will be said again."""
+        """The link is down: what was not confirmed will be resent."""
         self._reports.down()
         self.write()
         self._cursor.rewind()
 
     def write(self, rows: Sequence[OutboxRow] = ()) -> bool:
-        """One transaction: these rows, changed reports, and what the cloud has. False when the store refuses."""
+        """Write these rows, changed reports and removals in one transaction. False when the store fails."""
         unsaved = self._reports.unsaved()
         reports = [OutboxRow(each.msg_id, self._encode(each), coalescing_key(each)) for each in unsaved.added]
         removed = [*self._removals, *unsaved.removed]
@@ -113,11 +113,11 @@ class Outbox:
             self._outbox.apply([*rows, *reports], removed)
         except StoreError as error:
             if not self._refusing:
-                log.warning("what waits for the cloud can not be stored: %s", error)
+                log.warning("the outbox can not be stored: %s", error)
             self._refusing = True
             return False
         if self._refusing:
-            log.warning("what waits for the cloud can be stored again")
+            log.warning("the outbox can be stored again")
         self._refusing = False
         self._reports.saved()
         self._removals.clear()
@@ -166,7 +166,7 @@ class OutboxCursor:
         self._more = True
 
     def take(self, now: float) -> OutboxRow | None:
-        """The next row to send, which is under way from now on; None when there is none, or too many are."""
+        """The next row to send, in flight from now on; None when there is none, or too many are in flight."""
         if not self._page or len(self._in_flight) >= WINDOW:
             return None
         row = self._page.popleft()
@@ -174,21 +174,21 @@ class OutboxCursor:
         return row
 
     def acked(self, msg_id: str) -> bool:
-        """The cloud has it: True when it was under way and the store may forget it."""
+        """The cloud has acknowledged it: True when it was in flight and can be removed from the store."""
         found = self._in_flight.pop(msg_id, None) is not None
         if found:
             self._rounds = 1
         return found
 
     def rewind(self) -> None:
-        """Begin again with the first that was under way: the link is down."""
+        """Rewind to the first row in flight: the link is down."""
         if self._in_flight:
             self._back_to(min(number for number, _ in self._in_flight.values()))
         elif self._page:
             self._back_to(self._page[0].number)
 
     def rewind_if_due(self, now: float) -> None:
-        """Begin again with the first that was not confirmed in time, if there is one."""
+        """Rewind to the first row that was not acknowledged in time, if there is one."""
         oldest = min((at for _, at in self._in_flight.values()), default=now)
         if retry_due(oldest, self._rounds, now):
             self._rounds += 1

@@ -46,19 +46,19 @@ CAPACITY = 2000
 
 
 class Priority(enum.IntEnum):
-    """The order of frames that are said once; what is durable comes after them."""
+    """Priority of frames that are sent once; durable ones come after them."""
 
     KEEPALIVE = 0
     STATUS = 1
 
 
 def priority_of(message: Request) -> Priority:
-    """A lease is a heart-beat in the eyes of the cluster."""
+    """The priority of a request; leases have that of keepalives."""
     return Priority.KEEPALIVE if isinstance(message, QueryLease | WriteLease) else Priority.STATUS
 
 
 class PrioritySendQueue:
-    """Frames that wait for their turn, and the sizes of those that the link has not written yet."""
+    """Queued frames by priority, and the sizes of those that the link has not written yet."""
 
     def __init__(self) -> None:
         self._waiting: dict[Priority, deque[str]] = {lane: deque() for lane in Priority}
@@ -67,11 +67,11 @@ class PrioritySendQueue:
 
     @property
     def has_room(self) -> bool:
-        """Whether the link should be given more; little is given at a time, so that who goes first need not wait long."""
+        """True while fewer than 128 KiB are unwritten; a small window keeps the latency of high-priority frames low."""
         return self._size < MAX_UNWRITTEN
 
     def is_full(self, lane: Priority) -> bool:
-        """Whether a lane takes no more."""
+        """Whether the queue of a priority is full."""
         return len(self._waiting[lane]) >= CAPACITY
 
     def put(self, lane: Priority, frame: str) -> None:
@@ -79,7 +79,7 @@ class PrioritySendQueue:
         self._waiting[lane].append(frame)
 
     def take(self) -> str | None:
-        """The next frame; None when all lanes are empty."""
+        """The next frame by priority; None when all queues are empty."""
         for waiting in self._waiting.values():
             if waiting:
                 return waiting.popleft()
@@ -96,7 +96,7 @@ class PrioritySendQueue:
             self._size -= self._unwritten.popleft()
 
     def clear(self) -> None:
-        """The link is gone, and what was to be said on it."""
+        """The link is down: drop all frames."""
         for waiting in self._waiting.values():
             waiting.clear()
         self._unwritten.clear()

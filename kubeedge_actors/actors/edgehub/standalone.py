@@ -1,4 +1,4 @@
-"""EdgeHub's stand-in on a node without a cloud: requests get an error at once, reports are not kept."""
+"""In EdgeHub's place on a node without a cloud: requests get an error at once, reports are dropped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REASON = "this node works without a cloud"
 
 
 class OfflineEdgeHub(Module):
-    """Takes what EdgeHub takes. There is nobody to keep reports for: they end here, on purpose."""
+    """Accepts what EdgeHub accepts. Reports end here, on purpose: there is no cloud to keep them for."""
 
     name = constants.EDGEHUB
     group = constants.GROUP_HUB
@@ -27,16 +27,16 @@ class OfflineEdgeHub(Module):
 
     @on
     def on_request(self, message: Request) -> None:
-        """As EdgeHub does while the link is down."""
+        """Answer ErrorResponse, as EdgeHub does while the link is down."""
         self.tell(constants.METAMANAGER, ErrorResponse(parent_msg_id=message.msg_id, resource="", reason=REASON))
 
     @on
     def on_message_to_cloud(
         self, message: OneWayMessage | TwinReported | DeviceStateReported | ReportEvent | BusUploaded | DeletePod
     ) -> None:
-        """Nobody is to be told."""
+        """Drop it."""
         self.log.debug("%s is not told: there is no cloud", type(message).__name__)
 
     @on
     def on_flush_request(self, message: FlushRequest) -> None:
-        """There is nothing to wait for."""
+        """Answered at once: nothing is stored."""

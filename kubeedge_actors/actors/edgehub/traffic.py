@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder(_Routed).decode
 
 
 class TrafficCounters:
-    """Counted by the hub, read by whoever likes, from any thread."""
+    """Counted by the hub, read from any thread."""
 
     def __init__(self) -> None:
         self._messages: Counter[tuple[str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""EdgeStream as an actor: a tunnel to the cloud, opened when the link of the hubs is up and opened again when it breaks.
+"""The actor EdgeStream: keeps a tunnel to the cloud open while the link of the hubs is up.
 
 Source: KubeEdge edge/pkg/edgestream. Different on purpose: the server is verified, and attempts become rarer.
 """
@@ -20,13 +20,13 @@ RETRY_INITIAL, RETRY_MAX = 2.0, 120.0
 
 
 class TunnelOpened(Message, frozen=True, kw_only=True):
-    """The tunnel that was opened as number `attempt` stands."""
+    """The tunnel of attempt number `attempt` is open."""
 
     attempt: int
 
 
 class TunnelClosed(Message, frozen=True, kw_only=True):
-    """The tunnel that was opened as number `attempt` is no more; `was_open`: it was open."""
+    """The tunnel of attempt number `attempt` has ended; `was_open`: it had been open."""
 
     attempt: int
     reason: str
@@ -66,7 +66,7 @@ class EdgeStream(Module):
         self._outage = Outage()
 
     def on_start(self) -> None:
-        """After a crash: go on."""
+        """After a crash, open the tunnel again if the link is up."""
         if self._seen.up:
             self._open()
 
@@ -77,13 +77,13 @@ class EdgeStream(Module):
 
     @on
     def on_link_up(self, message: LinkUp) -> None:
-        """The cloud is there."""
+        """Open the tunnel."""
         self._seen.up, self._wait = True, RETRY_INITIAL
         self._open()
 
     @on
     def on_link_down(self, message: LinkDown) -> None:
-        """No more attempts; a tunnel that still stands may stay."""
+        """Make no more attempts; an open tunnel stays."""
         self._seen.up = False
 
     @on
@@ -94,13 +94,13 @@ class EdgeStream(Module):
 
     @on
     def on_tunnel_opened(self, message: TunnelOpened) -> None:
-        """Say that an outage is over."""
+        """Log the end of an outage."""
         if message.attempt == self._attempt:
             self._outage.ended(self.log, f"the stream tunnel to {self._url} is back", self.clock.monotonic())
 
     @on
     def on_tunnel_closed(self, message: TunnelClosed) -> None:
-        """Try again, the later the more often it failed."""
+        """Retry with back-off."""
         if message.attempt != self._attempt:
             return
         self._tunnel = None

@@ -1,4 +1,4 @@
-"""One stream in the tunnel to the cloud: its way out, paced, so that memory is bounded."""
+"""Flow control of one stream to the cloud: bounded memory whoever reads slowly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIECE = 32 * 1024
 
 
 class Flow:
-    """One stream's way out. `send` waits while too much is under way, so that memory is bounded whoever reads slowly.
+    """The sending side of one stream. `send` blocks while too much is in flight, so that memory is bounded.
 
     `credits`: the cloud says what was read; otherwise what was written to the socket counts. `way_in` takes the cloud's bytes.
     """
@@ -30,7 +30,7 @@ class Flow:
         self._on_cancel: Callable[[], object] = bool
 
     def send(self, data: bytes) -> bool:
-        """Say this, piece by piece, when there is room; False: nobody wants to hear more."""
+        """Send data in pieces, blocking for room; False: the reader has cancelled."""
         for start in range(0, len(data), PIECE):
             piece = data[start : start + PIECE]
             with self._room:
@@ -43,16 +43,16 @@ class Flow:
         return not self._cancelled
 
     def say(self, data: bytes) -> None:
-        """Say something short at once, whatever is under way; never waits."""
+        """Send something short at once; never blocks."""
         self._link.send(tunnel.encode(Frame(self.id, FrameType.DATA, data)))
 
     def pace(self, count: int = 0) -> None:
-        """Tell a cloud of ours that so many of its bytes were taken; 0 at the beginning: that it will be told."""
+        """Tell a native cloud that `count` of its bytes were consumed; 0 at the beginning announces flow control."""
         if self._reasons:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.CREDIT, tunnel.encode_varint(count))))
 
     def terminate(self, reason: str = "") -> None:
-        """Say that nothing more comes, and why; who takes no reasons gets it as text."""
+        """End the stream, with a reason; a peer without reasons gets it as text."""
         text = reason.encode()
         if reason and not self._reasons:
             self.send(text + b"\n")
@@ -60,13 +60,13 @@ class Flow:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.REMOVE, text if self._reasons else b"")))
 
     def taken(self, count: int) -> None:
-        """So many bytes are not under way any more."""
+        """`count` bytes are no longer in flight."""
         with self._room:
             self._under_way -= count
             self._room.notify_all()
 
     def cancel(self) -> None:
-        """The cloud wants no more; whoever waits is woken."""
+        """The cloud has cancelled the stream; a blocked `send` returns."""
         with self._room:
             self._cancelled = True
             self._room.notify_all()
@@ -74,7 +74,7 @@ class Flow:
         end()
 
     def when_cancelled(self, end: Callable[[], object]) -> None:
-        """Have what the stream waits in ended when the cloud wants no more; at once if it wants no more already."""
+        """Call `end` when the stream is cancelled; at once if it is already."""
         with self._room:
             self._on_cancel = end
             cancelled = self._cancelled

@@ -12,7 +12,7 @@ from kubeedge_actors.wire.tunnel import FrameType, StreamRequest
 
 
 def serve(kind: FrameType, opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) -> None:
-    """Do what is asked for until it ends or nobody wants it. DriverError: why it can not be done."""
+    """Serve the request until it ends or is cancelled. Error: DriverError, why it can not be served."""
     if kind is FrameType.LOGS:
         serve_log(opening, writer, runtime)
     elif kind is FrameType.EXEC:

@@ -25,7 +25,7 @@ INPUT_LIMIT = 4 << 20
 
 
 def serve_exec(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) -> None:
-    """Run it until it ends or the client has left. DriverError: why it can not be."""
+    """Run the command until it ends or the client has left. Error: DriverError, why it can not run."""
     wanted, asked = stream_params.parse_target(opening.url), stream_params.parse_query(opening.url)
     one = stream_params.find_container(runtime.list(), wanted)
     if one.phase != "running":
@@ -111,7 +111,7 @@ class ExecChannels:
         self._input.put(None)
 
     def copy_input(self, command: ExecStream) -> None:
-        """Hand the input to the command."""
+        """Copy the client's input to the command."""
         while (data := self._input.get()) is not None:
             command.write(data)
             with self._lock:
@@ -120,7 +120,7 @@ class ExecChannels:
         command.end_input()
 
     def copy_output(self, command: ExecStream) -> None:
-        """Hand on what the command writes, then how it ended."""
+        """Copy the command's output to the client, then its exit status."""
         while (piece := command.read())[1]:
             channel, data = piece
             if not self._flow.send(websocket.frame(websocket.BINARY, bytes((channel,)) + data)):
@@ -135,7 +135,7 @@ def _conclude(flow: Flow, status: dict[str, object]) -> None:
 
 
 def ended(code: int) -> dict[str, object]:
-    """The Status for an exit code."""
+    """The meta/v1 Status for an exit code."""
     if code == 0:
         return {"metadata": {}, "status": "Success"}
     return {

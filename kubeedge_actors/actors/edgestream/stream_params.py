@@ -77,7 +77,7 @@ def _epoch(text: str) -> float:
 
 
 def find_container(containers: Sequence[Container], wanted: Target, *, previous: bool = False) -> Container:
-    """The container that is meant: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
+    """The container of a request: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
     found = [
         one
         for one in containers

@@ -1,4 +1,4 @@
-"""One tunnel: frames of the cloud go to the streams that they are for, and what a stream says goes out at the pace of its reader.
+"""One tunnel: routes frames of the cloud to its streams; a stream sends at the pace of its reader.
 
 What comes, comes on the link's thread; each stream has a thread of its own. Nothing of a stream is imported before the first.
 """
@@ -23,7 +23,7 @@ MAX_STREAMS = 64
 
 
 class Tunnel:
-    """The events of a link that is a tunnel. `stands()`, then `over(reason, lived)` are called once, on the link's thread."""
+    """Link events of a tunnel. `stands()` (it is open), then `over(reason, lived)` are each called once, on the link's thread."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Tunnel:
         self._link.close()
 
     def on_open(self, headers: Mapping[str, str]) -> None:
-        """It stands."""
+        """The tunnel is open."""
         self._lived = True
         self._stands()
 
@@ -55,7 +55,7 @@ class Tunnel:
                 self._begin(frame)
                 return
         except FrameError as error:
-            log.warning("from the cloud: %s", error)
+            log.warning("malformed frame of the cloud: %s", error)
             return
         if frame.kind is FrameType.CLOSE:
             self._reason = frame.data.decode("utf-8", "replace")
@@ -72,7 +72,7 @@ class Tunnel:
             flow.way_in(frame.data)
 
     def on_written(self, marks: Sequence[str]) -> None:
-        """Pieces have left."""
+        """Frames were written."""
         for mark in filter(None, marks):
             id, _, count = mark.partition(":")
             if (flow := self._flows.get(int(id))) is not None:

@@ -42,7 +42,7 @@ def frame(opcode: int, data: bytes) -> bytes:
 
 
 class FrameParser:
-    """What a client says: fed with bytes as they come, it gives whole messages as (opcode, data)."""
+    """Parser of a client's frames: fed with bytes, it returns whole messages as (opcode, data)."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -50,7 +50,7 @@ class FrameParser:
         self._opcode = CONTINUED
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The messages that are complete now. FrameError: it does not speak WebSocket."""
+        """The messages that are complete now. Error: FrameError for anything else than WebSocket."""
         self._bytes += data
         while (found := self._frame()) is not None:
             final, opcode, payload = found

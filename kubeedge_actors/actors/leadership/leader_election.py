@@ -25,7 +25,7 @@ RELEASED_DURATION = 1
 
 
 class Election:
-    """What one candidate has seen of one Lease. `duration` in seconds."""
+    """State of one candidate: what it has observed of the Lease. `duration` in seconds."""
 
     def __init__(self, identity: str, duration: int = LEASE_DURATION) -> None:
         self.identity = identity
@@ -35,11 +35,11 @@ class Election:
 
     @property
     def leader(self) -> str:
-        """Who holds the Lease as last seen; empty for nobody."""
+        """The holder of the Lease as last observed; empty for nobody."""
         return str((self._record or {}).get("holderIdentity") or "")
 
     def try_acquire_or_renew(self, lease: Json | None, now: float, wall: float) -> Json | None:
-        """What to write, given the Lease as it is (None: there is none); None when somebody else holds it.
+        """The coordination.k8s.io LeaseSpec to write, given the Lease (None: there is none); None when another holds it.
 
         `now` is monotonic, `wall` epoch seconds.
         """
@@ -59,12 +59,12 @@ class Election:
         return self._spec(wall, wall, transitions + 1)
 
     def observe(self, spec: Json, now: float) -> None:
-        """The Lease has this content."""
+        """Observe the spec of the Lease."""
         if spec != self._record:
             self._record, self._observed = spec, now
 
     def release_spec(self, lease: Json, wall: float) -> Json | None:
-        """What to write so that the others need not wait; None when the Lease is not ours."""
+        """The LeaseSpec that releases the Lease; None when it is not ours."""
         spec = lease.get("spec") or {}
         if spec.get("holderIdentity") != self.identity:
             return None

@@ -1,4 +1,4 @@
-"""The shell of Leadership: tries to acquire or renew the Lease every two seconds, and stops leading in time when that
+"""The actor Leadership: tries to acquire or renew the Lease every two seconds, and stops leading in time when that
 fails.
 """
 
@@ -31,7 +31,7 @@ class RenewDue:
 
 
 class Leadership(Module):
-    """Says whether this replica leads. It never waits for the API, so it is never late to stop."""
+    """Publishes whether this replica leads. It never waits for the API, so it stops leading in time."""
 
     name = constants.LEADERSHIP
     group = constants.LEADERSHIP
@@ -46,13 +46,13 @@ class Leadership(Module):
         self._lost = False
 
     def on_start(self) -> None:
-        """Stand for election; whoever crashed leading leads no more until it has won again."""
+        """Start as follower, also after a crash while leading, and try to acquire the Lease."""
         self._set(False)
         self.every(RETRY_PERIOD, RenewDue())
         self._try_acquire_or_renew()
 
     def on_stop(self) -> None:
-        """Let another replica lead at once."""
+        """Release the Lease, so that another replica leads at once."""
         if self._leading:
             self.tell(LEASE_LOCK, ReleaseLease())
 
@@ -88,7 +88,7 @@ class Leadership(Module):
 
     def _failed(self, error: Exception) -> None:
         self._in_flight = False
-        self.log.warning("an attempt to lead was not answered: %s", error)
+        self.log.warning("an attempt to acquire the lease failed or timed out: %s", error)
 
     def _set(self, leading: bool) -> None:
         if leading and self._lost:
@@ -102,7 +102,7 @@ class Leadership(Module):
 def specs(
     cluster: Cluster, identity: str, children: ChildRegistry, leader_specs: Sequence[ChildSpec]
 ) -> list[ChildSpec]:
-    """Leadership, its clerk, and who starts and stops `leader_specs`.
+    """The child specs of Leadership, LeaseLock and LeaderModules, which runs `leader_specs`.
 
     `cluster` should answer or fail within a few seconds: while it does not, the Lease is not renewed.
     """

@@ -13,7 +13,7 @@ from kubeedge_actors.wire.messages import LeadershipChanged
 
 
 class ChildRegistry(Protocol):
-    """Actors that come and go; a Runtime is one."""
+    """Adds and removes actors at run time; ActorSystem implements it."""
 
     @property
     def add(self) -> Callable[[ChildSpec], object]:
@@ -36,7 +36,7 @@ class LeaderModules(Module):
 
     @on
     def on_leadership_changed(self, message: LeadershipChanged) -> None:
-        """Begin or end; what is begun or ended already is left."""
+        """Start or stop the modules; those started or stopped already are left."""
         if message.leading:
             for spec in self._specs:
                 self._attempt(lambda spec=spec: self._children.add(spec), spec.name)  # type: ignore[misc]

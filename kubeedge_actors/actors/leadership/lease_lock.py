@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.leadership.leader_election import Election
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, Cluster, Json
+from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 
@@ -18,17 +19,17 @@ LEASE_NAME = "kubeedge-actors-cloud"
 
 @dataclass(frozen=True, slots=True)
 class TryAcquireOrRenew:
-    """Win the Lease, or renew it; the answer is a Result."""
+    """Acquire or renew the Lease; answered with a LeaseResult."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLease:
-    """Give the Lease back."""
+    """Release the Lease."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseResult:
-    """What came of a bid. `started_at`: monotonic seconds at which it was begun; `leader`: who holds the Lease."""
+    """Result of an attempt. `started_at`: monotonic seconds of its begin; `leader`: who holds the Lease."""
 
     acquired: bool
     started_at: float
@@ -36,7 +37,7 @@ class LeaseResult:
 
 
 class LeaseLock(Module):
-    """One attempt after the other. What it has seen of the Lease goes with a crash: then it waits once more."""
+    """Makes one attempt after the other. What it has observed is lost in a crash: then it waits a lease duration again."""
 
     group = constants.LEADERSHIP
 
@@ -47,7 +48,7 @@ class LeaseLock(Module):
 
     @on
     def on_try_acquire_or_renew(self, order: TryAcquireOrRenew) -> LeaseResult:
-        """Try once. Errors of the API mean that it was not won; the Lease itself says the rest to the next attempt.
+        """Try once. An error of the API counts as not acquired.
 
         Who holds it writes without reading: if somebody else wrote meanwhile that is a conflict.
         """
@@ -83,7 +84,7 @@ class LeaseLock(Module):
 
     @on
     def on_release_lease(self, order: ReleaseLease) -> None:
-        """Let the others begin at once; if that fails they begin a little later."""
+        """Release the Lease; if that fails, others lead after its duration."""
         self._held = None
         try:
             lease = self._read()

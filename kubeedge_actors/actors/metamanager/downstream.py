@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, ObjectRow
+from kubeedge_actors.kubernetes.object_types import names
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeviceChanged,
@@ -34,21 +35,23 @@ PUSH_SOURCES = frozenset(
     }
 )
 """Whose updates are acknowledged. An update of anybody else is stored and said again until the cloud gives up."""
-DEVICE_TYPES = frozenset({constants.DEVICE, constants.DEVICEMODEL})
-POD_CONFIG_TYPES = frozenset({constants.CONFIGMAP, constants.SECRET})
+DEVICE_TYPES = names(lambda row: row.of_devices)
+POD_CONFIG_TYPES = names(lambda row: row.pod_config)
+NOTIFICATIONS = (PodChanged, PodConfigChanged, DeviceChanged)
+"""Whom a stored object concerns is told by one of these (`_notify`)."""
 MAX_REMEMBERED = 1000
 Read = Callable[[str], MetaRow | None]
 
 
 class ObjectVersion(NamedTuple):
-    """How far an object is known: its uid, its version, and whether it is gone."""
+    """Version of a known object: uid, resourceVersion, and whether it is deleted."""
 
     uid: str
     version: int | None
     gone: bool = False
 
     def covers(self, other: ObjectVersion) -> bool:
-        """Whether `other` brings nothing new: said before, or overtaken by something newer."""
+        """Whether `other` is not newer than this version."""
         if self.uid != other.uid or not self.uid:
             return False
         if other.gone:
@@ -60,7 +63,7 @@ class ObjectVersion(NamedTuple):
 
 @dataclass(slots=True)
 class DownstreamPlan:
-    """What a batch of pushes comes to, in order."""
+    """What to do with a batch of pushes: rows, notifications, acks, in order."""
 
     rows: dict[str, MetaRow | None] = field(default_factory=dict)
     objects: dict[str, ObjectRow | None] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class DownstreamPlan:
 
 
 class DownstreamPlanner:
-    """Remembers what it has told since it was made, so that what the cloud says again is acknowledged and nothing more.
+    """Plans batches of pushes, and remembers versions, so that a repeated push is only acknowledged.
 
     Nothing of this is durable on purpose: after a crash an object is told again rather than not at all.
     """
@@ -104,7 +107,7 @@ class DownstreamPlanner:
         return outcome
 
     def committed(self, outcome: DownstreamPlan) -> None:
-        """The outcome is committed."""
+        """A plan was committed: remember its versions."""
         for key, standing in outcome.versions.items():
             self._versions.pop(key, None)
             self._versions[key] = standing
@@ -114,7 +117,7 @@ class DownstreamPlanner:
 
     @staticmethod
     def _keep_version(known: ObjectVersion | None, standing: ObjectVersion) -> ObjectVersion:
-        """A stub that is gone has no version: what was known last is as far as its object ever got."""
+        """A delete stub carries no resourceVersion; use the last known one."""
         if standing.gone and standing.version is None and known is not None and known.uid == standing.uid:
             return standing._replace(version=known.version)
         return standing

@@ -1,4 +1,4 @@
-"""MetaManager, the shell: stores, then notifies, then acknowledges; queries the cloud, or the store when the cloud is
+"""The actor MetaManager: stores, then notifies, then acknowledges; queries the cloud, or the store when the cloud is
 away.
 """
 
@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from kubeedge_actors.actors.metamanager.downstream import (
+    NOTIFICATIONS,
     DownstreamPlan,
     DownstreamPlanner,
     object_row,
@@ -30,7 +31,6 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants, mapping
 from kubeedge_actors.wire.messages import (
     DeletePod,
-    DeviceChanged,
     ErrorResponse,
     InsertPod,
     Json,
@@ -41,8 +41,6 @@ from kubeedge_actors.wire.messages import (
     ObjectPushed,
     PatchNode,
     PatchPod,
-    PodChanged,
-    PodConfigChanged,
     QueryLease,
     QueryObject,
     RegisterNode,
@@ -68,11 +66,11 @@ CloudOnlyRequest = RegisterNode | InsertPod | QueryLease | WriteLease | RequestC
 
 
 class QueryTimeout(Message, frozen=True, kw_only=True):
-    """Time to look which questions the cloud has not answered."""
+    """Timer: a query of the cloud has timed out."""
 
 
 class MetaManager(Module):
-    """The memory of what the cloud said.
+    """The node's copy of the cloud's objects, and the proxy of Edged's requests to the cloud.
 
     `remote_seconds`: how long the cloud may take to answer. `has_cloud` False: the node works alone, the store answers or nobody does.
     """
@@ -80,7 +78,7 @@ class MetaManager(Module):
     name = constants.METAMANAGER
     group = constants.GROUP_META
     emits = (
-        *(PodChanged, PodConfigChanged, DeviceChanged, Response, ErrorResponse, QueryTimeout),
+        *(*NOTIFICATIONS, Response, ErrorResponse, QueryTimeout),
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod, QueryObject),
         *(RequestToken, RequestCertificate, ReportEvent),
     )
@@ -94,7 +92,7 @@ class MetaManager(Module):
         self._timer_set = self._store_failing = False
 
     def on_stop(self) -> None:
-        """Whoever waits for an answer learns that it will not come."""
+        """Answer pending requests with ErrorResponse."""
         for call in self._pending.take_all():
             self._respond_error(call.request, CRASHED)
 
@@ -102,7 +100,7 @@ class MetaManager(Module):
 
     @on(batch=BATCH_SIZE)
     def on_object_pushed(self, pushes: list[ObjectPushed]) -> None:
-        """Store, tell, acknowledge, in this order, many at a time."""
+        """Store the objects, notify the modules, acknowledge, in this order, many at a time."""
         outcome = self._downstream.plan(pushes)
         try:
             self._store.apply(outcome.changes)
@@ -128,24 +126,24 @@ class MetaManager(Module):
     def _store_failed(self, error: StoreError) -> None:
         """The store refuses: said once, until it works again."""
         if not self._store_failing:
-            self.log.warning("what the cloud and this node say can not be stored, and comes again: %s", error)
+            self.log.warning("the database rejects writes, retrying: %s", error)
         self._store_failing = True
 
     def _store_ok(self) -> None:
         if self._store_failing:
-            self.log.warning("the database takes what is said again")
+            self.log.warning("the database accepts writes again")
         self._store_failing = False
 
     # --- what edged asks the cloud --------------------------------------------------------------------------------
 
     @on
     def on_cloud_only_request(self, message: CloudOnlyRequest) -> None:
-        """Ask the cloud; its answer is stored and passed on."""
+        """Forward the request to the cloud; its response is stored and passed to Edged."""
         self._query_cloud(message, mapping.route_of(message).resource)
 
     @on
     def on_query_object(self, message: QueryObject) -> None:
-        """An object: from the store if the cloud pushes it, else from the cloud, else from the store."""
+        """Answer a query: from the store if the cloud pushes the object, else from the cloud, else from the store."""
         key = Resource(message.namespace, message.type, message.name).path
         if message.type not in ASK_CLOUD or (message.type in ASK_CLOUD_ONCE and message.name):
             answer = local_response(message, key, self._rows(message, key))
@@ -156,7 +154,7 @@ class MetaManager(Module):
 
     @on
     def on_request_token(self, message: RequestToken) -> None:
-        """A token: the stored one while it is fresh."""
+        """Answer with the stored token while it is fresh, else ask the cloud."""
         key = token_key(message)
         row = self._store.get(key)
         answer = local_response(message, key, [row]) if row and is_fresh(row, self.clock.now()) else None
@@ -228,7 +226,7 @@ class MetaManager(Module):
 
     @on
     def on_response(self, answer: Response) -> None:
-        """Store what is worth it, pass the answer on, acknowledge."""
+        """Store the object of a response, pass the response to Edged, acknowledge it."""
         call = self._pending.take(answer.parent_msg_id)
         if call is None:
             self.log.debug("nobody waits for the answer to %s about %s", answer.parent_msg_id, answer.resource)
@@ -260,14 +258,14 @@ class MetaManager(Module):
 
     @on
     def on_error_response(self, refusal: ErrorResponse) -> None:
-        """EdgeHub could not say it."""
+        """EdgeHub could not send a request: answer from the store, or with the error."""
         call = self._pending.take(refusal.parent_msg_id)
         if call is not None:
             self._answer_locally(call, LOST if isinstance(call.request, PatchNode | PatchPod) else NOT_CONNECTED)
 
     @on
     def on_link_down(self, message: LinkDown) -> None:
-        """Answers to what was said on this link will not come."""
+        """Responses of this link will not come: answer pending requests locally."""
         for call in self._pending.take_all():
             if not isinstance(call.request, DeletePod):  # that one is kept until the cloud has it
                 self._answer_locally(call, LOST)

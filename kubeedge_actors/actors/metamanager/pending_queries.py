@@ -9,7 +9,7 @@ from kubeedge_actors.wire.messages import LinkMessage
 
 @dataclass(frozen=True, slots=True)
 class PendingQuery:
-    """A question of `edged` that went to the cloud.
+    """A request of Edged that was sent to the cloud.
 
     `key`: where the answer is stored; a patch is only passed through and has none, but a `kind`, which the object in its answer lacks.
     `deadline` in monotonic seconds.
@@ -22,7 +22,7 @@ class PendingQuery:
 
 
 class PendingQueries:
-    """Calls by the id they were sent with."""
+    """Pending queries by the id they were sent with."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, PendingQuery] = {}
@@ -32,16 +32,16 @@ class PendingQueries:
         self._waiting[msg_id] = call
 
     def take(self, msg_id: str) -> PendingQuery | None:
-        """Who waits for the answer to this id; nobody does from now on."""
+        """Remove and return the query of this id; None when there is none."""
         return self._waiting.pop(msg_id, None)
 
     def take_expired(self, now: float) -> list[PendingQuery]:
-        """Calls whose deadline has passed; they wait no longer."""
+        """Remove and return the queries whose deadline has passed."""
         late = [msg_id for msg_id, call in self._waiting.items() if call.deadline <= now]
         return [self._waiting.pop(msg_id) for msg_id in late]
 
     def take_all(self) -> list[PendingQuery]:
-        """Every call; none waits any longer."""
+        """Remove and return all queries."""
         calls = list(self._waiting.values())
         self._waiting.clear()
         return calls

@@ -37,13 +37,13 @@ def last_heartbeat(node: Json) -> str:
 
 
 def unknown_node_patch(node: Json, now: float) -> Json | None:
-    """The patch of the status of a node that has gone silent; None when it says so already."""
+    """The patch of a v1.Node's status that marks it Unknown; None when it is already."""
     changes = [change for type in UNKNOWN_CONDITIONS if (change := _unknown(node, type, now)) is not None]
     return _status_patch(node, changes) if changes else None
 
 
 def not_ready_pod_patch(pod: Json, now: float) -> Json | None:
-    """The patch of the status of a pod on such a node: not ready, and nothing else is known; None when it says so already.
+    """The patch of a v1.Pod's status that marks it not ready; None when it is already.
 
     The pod may well be running. The reason and message of the condition stay as they are, as in Kubernetes: its node, which
     would not know of another reason, takes back what it said itself.
@@ -54,7 +54,7 @@ def not_ready_pod_patch(pod: Json, now: float) -> Json | None:
 
 
 def node_event(node: Json, reason: str, now: float) -> Json:
-    """The event of a node that became ready or not ready."""
+    """The v1.Event of a node that became ready or not ready."""
     name = node["metadata"]["name"]
     return _event(node, "Normal", reason, f"Node {name} status is now: {reason}", now)
 

@@ -1,4 +1,4 @@
-"""The shell of NodeLifecycle: takes heartbeats, monitors node health, and makes one call to the API at a time."""
+"""The actor NodeLifecycle: takes heartbeats, monitors node health, and makes one call to the API at a time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ from kubeedge_actors.actors.nodelifecycle import conditions
 from kubeedge_actors.actors.nodelifecycle.node_health import GRACE_PERIOD, NodeHealthMap
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
-    EVENT_KIND,
-    LEASE_KIND,
-    NODE_KIND,
-    POD_KIND,
     Cluster,
     EventType,
     InformerSet,
@@ -27,6 +23,7 @@ from kubeedge_actors.drivers.cluster.base import (
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.wire import constants
 
@@ -36,24 +33,24 @@ LATE_TICK_SECONDS = 15.0
 
 
 class MonitorDue(msgspec.Struct, frozen=True):
-    """Time to look who has gone silent."""
+    """Timer: monitor node health."""
 
 
 class MarkPodNotReady(NamedTuple):
-    """A pod on a lost node that is to be not ready."""
+    """Call to make: mark a v1.Pod of a lost node not ready."""
 
     node: str
     pod: Json
 
 
 class RecordEvent(NamedTuple):
-    """An event to be written."""
+    """Call to make: create a v1.Event."""
 
     event: Json
 
 
 class NodeLifecycle(ApiController):
-    """Says of a node that it is lost, and of its pods that they are not ready, when no sign of life was seen for `grace` seconds.
+    """Marks a node Unknown and its pods not ready when no heartbeat was seen for `grace` seconds.
 
     It never says that a node is well again, and never moves a pod: both are the node's own to do. It keeps nothing: an
     incarnation gives every node its full time again, and judges the lost ones once more, so that what a crash left half
@@ -85,7 +82,7 @@ class NodeLifecycle(ApiController):
         self._api_away = False
 
     def on_start(self) -> None:
-        """Watch nodes and their leases; look every few seconds who has gone silent."""
+        """Watch nodes and their leases; monitor health every 5 s."""
         super().on_start()
         self.every(MONITOR_PERIOD, MonitorDue())
 
@@ -93,7 +90,7 @@ class NodeLifecycle(ApiController):
 
     @on
     def on_monitor_due(self, message: MonitorDue) -> None:
-        """Have those judged who have gone silent."""
+        """Queue the nodes that have gone silent."""
         now, before = self.clock.monotonic(), self._ticked
         self._ticked = now
         self.take_changes()
@@ -116,7 +113,7 @@ class NodeLifecycle(ApiController):
             self._perform(self._rest.popleft())
 
     def on_api_error(self, error: ClusterError) -> None:
-        """The API is away, or it has answered, with a no."""
+        """Back off while the API is away; otherwise count the error."""
         if temporary(error):
             self._api_away |= isinstance(error, Unreachable)
         else:

@@ -11,7 +11,7 @@ GRACE_PERIOD = 40.0
 
 
 class NodeHealth:
-    """One node. `last_seen`: monotonic seconds of the last sign of life; `unknown`: it was judged since."""
+    """Health of one node. `last_seen`: monotonic seconds of the last heartbeat; `unknown`: it was marked Unknown since."""
 
     __slots__ = ("heartbeat", "last_seen", "unknown")
 
@@ -21,12 +21,12 @@ class NodeHealth:
         self.unknown = False
 
     def renew(self, now: float) -> None:
-        """A sign of life."""
+        """A heartbeat was seen."""
         self.last_seen, self.unknown = now, False
 
 
 class NodeHealthMap:
-    """All nodes; `grace` in seconds."""
+    """Health of all nodes; `grace` in seconds."""
 
     def __init__(self, grace: float = GRACE_PERIOD) -> None:
         self._grace = grace
@@ -34,7 +34,7 @@ class NodeHealthMap:
         self._renewed: dict[str, str] = {}
 
     def on_node(self, name: str, heartbeat: str, now: float) -> bool:
-        """A node as it is now; `heartbeat` is empty when it tells none. Whether that is a sign of life."""
+        """A v1.Node was changed; `heartbeat` is empty when it has none. Returns whether it is a new heartbeat."""
         pulse = self._nodes.get(name)
         if pulse is None:
             self._nodes[name] = NodeHealth(heartbeat, now)
@@ -46,7 +46,7 @@ class NodeHealthMap:
         return True
 
     def on_lease(self, name: str, renewed: str, now: float) -> bool:
-        """A node's lease as it is now. Whether that is a sign of life."""
+        """A node's Lease was changed. Returns whether it is a new heartbeat."""
         if not renewed or self._renewed.get(name) == renewed:
             return False
         self._renewed[name] = renewed
@@ -56,7 +56,7 @@ class NodeHealthMap:
         return True
 
     def forget_lease(self, name: str) -> None:
-        """The lease is gone; the next one is a sign of life whatever it says."""
+        """The Lease was deleted; the next one counts as a heartbeat in any case."""
         self._renewed.pop(name, None)
 
     def forget(self, name: str) -> None:
@@ -64,29 +64,29 @@ class NodeHealthMap:
         self._nodes.pop(name, None)
 
     def is_expired(self, name: str, now: float) -> bool:
-        """Whether nothing was heard of this node for too long."""
+        """Whether the node's grace period is over."""
         pulse = self._nodes.get(name)
         return pulse is not None and now - pulse.last_seen > self._grace
 
     def to_monitor(self, now: float) -> list[str]:
-        """The nodes that have gone silent and were not judged for it."""
+        """The nodes whose grace period is over and that are not marked Unknown yet."""
         return [
             name for name, pulse in self._nodes.items() if not pulse.unknown and now - pulse.last_seen > self._grace
         ]
 
     def mark_unknown(self, name: str) -> None:
-        """The node was found lost."""
+        """The node was marked Unknown."""
         if name in self._nodes:
             self._nodes[name].unknown = True
 
     def is_unknown(self, name: str) -> bool:
-        """Whether it was found lost and has been silent since."""
+        """Whether it was marked Unknown and has been silent since."""
         return name in self._nodes and self._nodes[name].unknown
 
     def forgive_outage(self, now: float) -> None:
-        """Leave out the time since the last sign of anybody: the API was away, so nobody could have given one.
+        """The API was unreachable: do not count that time.
 
-        Who had been silent before that stays as silent as it was then.
+        Each node keeps the silence that it had when the outage began.
         """
         heard = max((pulse.last_seen for pulse in self._nodes.values()), default=now)
         for pulse in self._nodes.values():

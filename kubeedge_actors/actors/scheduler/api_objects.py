@@ -14,7 +14,7 @@ UNSCHEDULABLE, SCHEDULER_ERROR = "Unschedulable", "SchedulerError"
 
 
 def binding(pod: PodInfo, node: str) -> Json:
-    """The body that puts this very pod (not one of the same name) on a node."""
+    """The v1.Binding of this very pod (by uid) to a node."""
     metadata = {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid}
     target = {"apiVersion": "v1", "kind": "Node", "name": node}
     return {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
@@ -35,12 +35,12 @@ def unschedulable_patch(pod: PodInfo, sentence: str, reason: str, now: float, *,
 
 
 def scheduled_event(pod: PodInfo, node: str, now: float) -> Json:
-    """The event of a pod that got a node."""
+    """The v1.Event `Scheduled` of a pod that was bound."""
     return _event(pod, "Normal", "Scheduled", f"Successfully assigned {pod.namespace}/{pod.name} to {node}", now)
 
 
 def failed_event(pod: PodInfo, sentence: str, now: float) -> Json:
-    """The event of a pod that got none."""
+    """The v1.Event `FailedScheduling` of a pod that fits no node."""
     return _event(pod, "Warning", "FailedScheduling", sentence, now)
 
 

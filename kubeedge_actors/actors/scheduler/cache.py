@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubeedge_actors.actors.scheduler.objects import NodeSpec, PodInfo, current_fit_error, parse_node, parse_pod
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, EventType, WatchEvent
+from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 
 Key = tuple[str, str]
 
 
 class SchedulerCache:
-    """All nodes, and the pods that wait or take up room. `dirty`: it changed since somebody last decided by it."""
+    """Nodes, and pods that are pending or take up room. `dirty`: it changed since the last scheduling pass."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, NodeSpec] = {}
@@ -31,11 +32,11 @@ class SchedulerCache:
             self._apply_pod(change)
 
     def pods(self) -> Iterator[PodInfo]:
-        """All pods to decide by: those that take up room, and those that wait and are not set aside."""
+        """The pods for a scheduling pass: bound ones, and pending ones that are not set aside as unschedulable."""
         return (pod for key, pod in self._pods.items() if key not in self._unschedulable)
 
     def is_pending(self, pod: PodInfo) -> bool:
-        """Whether this very pod still waits for a node."""
+        """Whether this very pod (by uid) is still pending."""
         return self._pods.get(pod.key) == pod and pod.key in self._pending
 
     @property
@@ -44,28 +45,28 @@ class SchedulerCache:
         return bool(self._pending)
 
     def fit_error(self, pod: PodInfo) -> str:
-        """What the pod was last told about why it has no node."""
+        """The pod's last fit error; empty for none."""
         return self._fit_errors.get(pod.key, "")
 
     # --- what the scheduler has done ----------------------------------------------------------------------------------
 
     def assume(self, pod: PodInfo, node: str) -> None:
-        """The API took the binding; the watch will tell so later."""
+        """Assume a binding that the API accepted, until the watch shows it."""
         if self.is_pending(pod):
             self._put(pod.bound_to(node))
 
     def set_fit_error(self, pod: PodInfo, sentence: str) -> None:
-        """The pod has been told."""
+        """The fit error was written to the pod."""
         if self.is_pending(pod):
             self._fit_errors[pod.key] = sentence
 
     def move_to_unschedulable(self, pod: PodInfo) -> None:
-        """Leave the pod out until it changes or `flush_unschedulable`: the API did not take what was decided."""
+        """Set the pod aside until it changes or `flush_unschedulable` is called."""
         if self.is_pending(pod):
             self._unschedulable.add(pod.key)
 
     def flush_unschedulable(self) -> None:
-        """Decide again, also about what was set aside."""
+        """Schedule again, including the pods that were set aside."""
         self._unschedulable.clear()
         self.dirty = True
 

@@ -34,7 +34,7 @@ class NodeInfo:
         self._ports: set[Port] = set()
 
     def add_pod(self, needs: PodRequirements) -> None:
-        """Count a pod."""
+        """Add a pod's requests to what is used."""
         for resource, number in needs.amounts:
             self._used[resource] += number
         self._ports.update(needs.ports)
@@ -75,12 +75,12 @@ class FeasibleNodes:
                 self._nodes.append(room)
 
     def best(self) -> NodeInfo | None:
-        """The least loaded one with room, the first by name among equals."""
+        """The least loaded node with room, the first by name among equals."""
         fitting = (room for room in self._nodes if not room.insufficient(self._requirements))
         return min(fitting, key=lambda room: room.score(self._requirements), default=None)
 
     def fit_error(self) -> str:
-        """Why there is none, as Kubernetes says it."""
+        """The fit error in kube-scheduler's words."""
         if not self._total:
             return NO_NODES
         reasons = self._filter_errors + Counter(

@@ -1,4 +1,4 @@
-"""The shell of the scheduler: takes changes of the API, schedules, and makes one call to the API at a time."""
+"""The actor Scheduler: takes changes of the API, schedules, and makes one call to the API at a time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from kubeedge_actors.actors.scheduler.objects import PodInfo
 from kubeedge_actors.actors.scheduler.schedule import SchedulingDecision, schedule
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
-    EVENT_KIND,
-    NODE_KIND,
-    POD_KIND,
     Cluster,
     InformerSet,
     InformerSpec,
@@ -27,6 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import constants
@@ -37,11 +35,11 @@ RETRY_BACKOFF_INITIAL, RETRY_BACKOFF_MAX = 1.0, 30.0
 
 
 class RetryUnschedulableDue(msgspec.Struct, frozen=True):
-    """Time to decide again about pods that found no node, though nothing has changed."""
+    """Timer: schedule unschedulable pods again, though nothing has changed."""
 
 
 class SchedulingFailure(NamedTuple):
-    """A sentence for a pod that got no node, and the event with it."""
+    """The fit error of a pod, and its Event."""
 
     pod: PodInfo
     sentence: str
@@ -50,7 +48,7 @@ class SchedulingFailure(NamedTuple):
 
 
 class Scheduler(ApiController):
-    """Gives each pod that waits an edge node, or tells it why it gets none."""
+    """Binds each pending pod to an edge node, or reports why it fits none."""
 
     name = constants.SCHEDULER
     group = constants.SCHEDULER

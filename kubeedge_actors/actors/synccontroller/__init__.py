@@ -1,4 +1,4 @@
-"""SyncController: what should have arrived at a node but did not.
+"""SyncController: finds and repeats what should have arrived at a node but did not.
 
 Belongs here: which version of which object a node has (ObjectSync and ClusterObjectSync), which it should have, and
 saying the difference again. Does not: the first push of a change (EdgeController, DeviceController), repetition within

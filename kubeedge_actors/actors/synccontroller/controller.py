@@ -1,16 +1,14 @@
-"""The shell of SyncController: compares what nodes should have with what they have; it never waits."""
+"""The actor SyncController: compares what nodes should have with what they have. It never waits; a writer does."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.synccontroller.object_index import KEPT_ONCE_GIVEN, NodeObjectIndex
+from kubeedge_actors.actors.synccontroller.object_index import NodeObjectIndex
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncStore, ObjectSyncWrite, OutOfSync
 from kubeedge_actors.actors.synccontroller.objectsync_api import (
-    CLUSTER_SYNC_KIND,
     OBJECTSYNC_WRITER,
-    SYNC_KIND,
     SYNCED_TYPES,
     ObjectSyncWriter,
     PushAgain,
@@ -27,12 +25,12 @@ from kubeedge_actors.drivers.cluster.base import (
     EventType,
     InformerSet,
     InformerSpec,
-    ResourceKind,
     WatchEvent,
 )
+from kubeedge_actors.kubernetes.object_types import BY_NAME, CLUSTEROBJECTSYNC_KIND, OBJECTSYNC_KIND, ResourceKind
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     LeadershipChanged,
     NodeRemoved,
@@ -48,27 +46,27 @@ WRITE_BATCH = 100
 WRITE_RETRY_SECONDS = 5.0
 WRITE_TIMEOUT = 120.0
 MAILBOX = 20_000
-TYPES = {ResourceKind(*gvr.BY_TYPE[type]): type for type in sorted(SYNCED_TYPES)}
-RECORD_KINDS = (SYNC_KIND, CLUSTER_SYNC_KIND)
+TYPES = {BY_NAME[type].kind: type for type in sorted(SYNCED_TYPES)}
+RECORD_KINDS = (OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND)
 
 
 @dataclass(frozen=True, slots=True)
 class ResyncDue:
-    """Five seconds have passed."""
+    """Timer: resync connected nodes, every 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class GcDue:
-    """A minute has passed."""
+    """Timer: delete records of unknown nodes, every minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteDue:
-    """Something is due to be written down."""
+    """Timer: a record is due to be written."""
 
 
 class SyncControllerState(InformerSet):
-    """What SyncController keeps over its crashes: its watches, who has what, who is connected, counters."""
+    """State of SyncController that outlives its crashes: informers, records, connected nodes, counters."""
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster, [_wanted(kind) for kind in (*TYPES, *RECORD_KINDS)])
@@ -80,12 +78,12 @@ class SyncControllerState(InformerSet):
 
 
 def _wanted(kind: ResourceKind) -> InformerSpec:
-    cache = kind not in RECORD_KINDS and TYPES[kind] not in KEPT_ONCE_GIVEN
+    cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].pod_config
     return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
 
 
 class SyncController(Controller):
-    """Owns what a node missed: at each session's begin and every five seconds."""
+    """Repeats what a node missed: when a session opens and every five seconds."""
 
     name = constants.SYNCCONTROLLER
     group = constants.SYNCCONTROLLER
@@ -100,7 +98,7 @@ class SyncController(Controller):
         self._write_at: float | None = None
 
     def on_start(self) -> None:
-        """Watch; go on with what was not written down when a crash came."""
+        """Start the informers; requeue the writes that were in flight at a crash."""
         self._store.requeue_in_flight(self.clock.monotonic())
         super().on_start()
         self.every(RESYNC_PERIOD, ResyncDue())
@@ -109,7 +107,7 @@ class SyncController(Controller):
     # --- what is learnt -----------------------------------------------------------------------------------------------
 
     def changes_taken(self) -> None:
-        """With the last of the first lists the comparing begins."""
+        """Start to compare once all first lists are complete."""
         if self._state.synced and not self._ready:
             self._ready = True
             self.on_gc_due(GcDue())
@@ -117,14 +115,14 @@ class SyncController(Controller):
         self._schedule_write()
 
     def take_change(self, change: WatchEvent) -> None:
-        """Note what an object or a record is now."""
+        """Update the index or a record."""
         gone = change.type is EventType.DELETED
         if change.kind not in RECORD_KINDS:
             type = TYPES[change.kind]
             if gone:
                 self._state.index.remove(type, change.object)
             else:
-                whole = type not in KEPT_ONCE_GIVEN
+                whole = not BY_NAME[type].pod_config
                 self._state.index.put(type, change.object, self.clock.monotonic(), whole=whole)
             return
         found = parse_record(change.object)
@@ -139,7 +137,7 @@ class SyncController(Controller):
 
     @on(batch=256)
     def on_object_pushed(self, messages: list[ObjectPushed]) -> None:
-        """Remember that a node will have it, if all goes well."""
+        """Record that objects were pushed."""
         now = self.clock.monotonic()
         for push in messages:
             if push.status_only:
@@ -153,7 +151,7 @@ class SyncController(Controller):
 
     @on(batch=256)
     def on_object_acked(self, messages: list[ObjectAcked]) -> None:
-        """Remember that a node has it, or has it no more."""
+        """Record that objects were acknowledged, or deletions."""
         now = self.clock.monotonic()
         for message in messages:
             record = pushed_record(message.pushed, version=message.pushed.resource_version)
@@ -167,7 +165,7 @@ class SyncController(Controller):
 
     @on
     def on_object_version_returned(self, message: ObjectVersionReturned) -> None:
-        """Remember what a node got as an answer."""
+        """Record the version that a node got in a response."""
         record = make_record(
             message.type, message.namespace, message.name, message.uid, returned_version=message.resource_version
         )
@@ -179,7 +177,7 @@ class SyncController(Controller):
 
     @on
     def on_session_opened(self, message: SessionOpened) -> None:
-        """Say what the node missed."""
+        """Push what the node missed."""
         self._state.connected.add(message.node)
         self._store.session_opened(message.node)
         if self._ready:
@@ -188,18 +186,18 @@ class SyncController(Controller):
 
     @on
     def on_session_closed(self, message: SessionClosed) -> None:
-        """Say nothing until it is back."""
+        """The node is disconnected: push nothing until it is back."""
         self._state.connected.discard(message.node)
 
     @on
     def on_node_removed(self, message: NodeRemoved) -> None:
-        """Forget what it had."""
+        """Delete the records of the node."""
         self._store.forget_node(message.node, self.clock.monotonic())
         self._schedule_write()
 
     @on
     def on_resync_due(self, message: ResyncDue) -> None:
-        """Say what connected nodes miss."""
+        """Push what connected nodes miss."""
         if self._ready:
             for node in sorted(self._state.connected):
                 self._resync(node)
@@ -207,7 +205,7 @@ class SyncController(Controller):
 
     @on
     def on_gc_due(self, message: GcDue) -> None:
-        """Forget nodes that nobody knows; the replica that leads does it for all."""
+        """Delete the records of unknown nodes; only the leader does it."""
         if not self._ready or not self._state.leading:
             return
         for node in self._store.nodes():
@@ -252,7 +250,7 @@ class SyncController(Controller):
 
     @on
     def on_write_due(self, message: WriteDue) -> None:
-        """Have the clerk write down what is due; one batch at a time."""
+        """Ask the writer to write the records that are due; one batch at a time."""
         self._write_at = None
         if self._write_in_flight:
             return
@@ -276,7 +274,7 @@ class SyncController(Controller):
 
 
 def specs(cluster: Cluster) -> list[ChildSpec]:
-    """SyncController and its clerk, the clerk first."""
+    """The child specs of SyncController and its writer, the writer first."""
     desk = SyncControllerState(cluster)
     mailbox = MailboxSpec(capacity=MAILBOX)
     return [

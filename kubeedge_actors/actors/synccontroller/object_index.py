@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.kubernetes.object_types import BY_NAME, PushedTo
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
-
-STATUS_TYPES = frozenset({constants.POD, constants.NODE})
-"""Types whose status others may change, and whose node has to learn of that."""
-KEPT_ONCE_GIVEN = frozenset({constants.CONFIGMAP, constants.SECRET})
-"""Types that belong to a node because it was given them once."""
 
 
 @dataclass(slots=True)
@@ -50,7 +46,7 @@ class NodeObjectIndex:
         self._by_node: dict[str, set[str]] = {}
 
     def put(self, type: str, object: Json, now: float, *, whole: bool) -> str:
-        """An object as it is now; `whole`: keep it, so that it can be said again. The node it is bound to."""
+        """Put a changed object; `whole`: keep it, so that it can be pushed again. Returns the node it is bound to."""
         who = object_reference(object)
         old = self._items.get(who.uid)
         self.remove(type, object)
@@ -65,7 +61,7 @@ class NodeObjectIndex:
         return item.node
 
     def remove(self, type: str, object: Json) -> str:
-        """The object is gone. The node that it was bound to."""
+        """Remove a deleted object. Returns the node that it was bound to."""
         who = object_reference(object)
         item = self._items.pop(who.uid, None)
         if item is None:
@@ -81,7 +77,7 @@ class NodeObjectIndex:
         return self._items.get(uid)
 
     def of_node(self, node: str) -> Iterator[IndexedObject]:
-        """What is bound to a node, models before their devices."""
+        """The objects bound to a node, models before their devices."""
         devices: list[IndexedObject] = []
         models: dict[str, IndexedObject] = {}
         for uid in self._by_node.get(node, ()):
@@ -98,9 +94,10 @@ class NodeObjectIndex:
 
     def is_bound_to(self, item: IndexedObject, node: str) -> bool:
         """Whether a node that was given this object should still have it."""
-        if item.type in KEPT_ONCE_GIVEN:
-            return True
-        if item.type == constants.DEVICEMODEL:
+        pushed_to = BY_NAME[item.type].pushed_to
+        if pushed_to is PushedTo.OF_ITS_PODS:
+            return True  # it was given once, and is kept there
+        if pushed_to is PushedTo.OF_ITS_DEVICES:
             return any(self._model_of(self._items[uid]) is item for uid in self._by_node.get(node, ()))
         return item.node == node
 
@@ -123,11 +120,10 @@ def _differs(old: Json | None, new: Json) -> bool:
 
 
 def _node_of(type: str, object: Json) -> str:
-    if type == constants.NODE:
+    pushed_to = BY_NAME[type].pushed_to
+    if pushed_to is PushedTo.ITSELF:
         return str(object["metadata"]["name"])
-    if type in (constants.POD, constants.DEVICE):
-        return node_name(object)
-    return ""
+    return node_name(object) if pushed_to is PushedTo.BOUND else ""
 
 
 def _model_uid(type: str, object: Json) -> str:

@@ -3,9 +3,9 @@ ClusterObjectSync; synccontroller.manageObject).
 
 Pure: the time comes in.
 
-A record is what a node has of one object. It is kept in memory at once and in the API a little later: that there is a
-record soon, because a deletion is told only to those of whom it is known that they have the object; its version at
-leisure, because losing one costs a repetition.
+A record (ObjectSync, source: KubeEdge synccontroller) says which version of one object a node has. It is kept in memory
+at once and in the API a little later. Creation of a record is written within 0.2 s: without it a later delete would not
+be sent to that node. The version is written lazily: losing it only causes one redundant push.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.synccontroller.object_index import STATUS_TYPES, IndexedObject, NodeObjectIndex
+from kubeedge_actors.actors.synccontroller.object_index import IndexedObject, NodeObjectIndex
+from kubeedge_actors.kubernetes.object_types import BY_NAME
 from kubeedge_actors.wire import constants
 
 CREATE_DELAY, VERSION_DELAY, STATUS_DELAY = 0.2, 5.0, 60.0
@@ -44,7 +45,7 @@ class ObjectSyncRecord:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSyncWrite:
-    """One change of a record in the API. `version` None: the record is to go. `known`: the API has it."""
+    """One change of a record in the API. `version` None: delete the record. `known`: the API has it."""
 
     node: str
     uid: str
@@ -57,7 +58,7 @@ class ObjectSyncWrite:
 
 @dataclass(frozen=True, slots=True)
 class OutOfSync:
-    """Something that a node misses.
+    """An object that a node misses or has in an older version.
 
     `item`: it as it is now; None when `record` is of an object that is gone or no longer the node's.
     """
@@ -78,24 +79,24 @@ class ObjectSyncStore:
     # --- what is learnt -----------------------------------------------------------------------------------------------
 
     def load(self, node: str, record: ObjectSyncRecord) -> None:
-        """A record as the API has it."""
+        """Load a record of the API."""
         mine = self._records.setdefault(node, {}).setdefault(record.uid, record)
         mine.stored_version = record.stored_version
         if newer(record.version, mine.version):
             mine.version = record.version
 
     def unload(self, node: str, uid: str) -> None:
-        """The API's record is gone, by whoever's hand: if the node still has the object it has to be made again."""
+        """The record was deleted from the API: created again if the node still has the object."""
         record = self._records.get(node, {}).get(uid)
         if record is not None and record.stored_version is not None:
             record.stored_version = None
 
     def drop(self, node: str, uid: str) -> None:
-        """The API's record of a node that is not connected here is gone: whoever has its session knows why."""
+        """The record of a node that is connected to another replica was deleted from the API."""
         self._records.get(node, {}).pop(uid, None)
 
     def pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
-        """The object was pushed; `record.offered` is the version. `mine`: the node is connected here."""
+        """The object was pushed in version `record.pushed_version`. `mine`: the node is connected here."""
         if not mine and record.pushed_version == NO_VERSION and record.uid not in self._records.get(node, {}):
             return
         kept = self._record(node, record, now, CREATE_DELAY if mine else VERSION_DELAY)
@@ -116,19 +117,19 @@ class ObjectSyncStore:
             self._schedule(node, uid, now + CREATE_DELAY)
 
     def version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
-        """The node got `record.seen` as an answer."""
+        """The node got `record.returned_version` in a response."""
         mine = self._record(node, record, now)
         if newer(record.returned_version, mine.returned_version):
             mine.returned_version = record.returned_version
 
     def forget_node(self, node: str, now: float) -> None:
-        """The node is gone, and all that it had."""
+        """The node was deleted: delete its records."""
         for uid, record in self._records.pop(node, {}).items():
             self._gone[node, uid] = record
             self._schedule(node, uid, now + CREATE_DELAY)
 
     def session_opened(self, node: str) -> None:
-        """A session begins: what was said before it may not have arrived."""
+        """A session was opened: earlier pushes may not have arrived."""
         for record in self._records.get(node, {}).values():
             record.pushed_version = ""
 
@@ -143,8 +144,9 @@ class ObjectSyncStore:
     # --- what a node misses -------------------------------------------------------------------------------------------
 
     def out_of_sync(self, node: str, holdings: NodeObjectIndex, now: float) -> Iterator[OutOfSync]:
-        """What to say to a node now: what is gone first, as the node knows objects by name and one made anew has its
-        predecessor's.
+        """Yield the pushes that are due now, deletes first.
+
+        Edges identify objects by name, so a recreated object must come after the delete of the old one.
         """
         own = {item.uid: item for item in holdings.of_node(node)}
         left: list[tuple[ObjectSyncRecord, IndexedObject]] = []
@@ -189,7 +191,7 @@ class ObjectSyncStore:
     # --- what is written down -----------------------------------------------------------------------------------------
 
     def due(self, now: float, most: int) -> list[ObjectSyncWrite]:
-        """What to write into the API now; each is given once, `written` or `retry` has to follow."""
+        """The writes that are due; each is returned once, `written` or `retry` has to follow."""
         ready = [key for key, when in self._due.items() if when <= now and key not in self._in_flight][:most]
         writes = []
         for node, uid in ready:
@@ -205,14 +207,14 @@ class ObjectSyncStore:
         return writes
 
     def written(self, write: ObjectSyncWrite) -> None:
-        """The API has it now."""
+        """A write has succeeded."""
         self._in_flight.pop((write.node, write.uid), None)
         record = self._records.get(write.node, {}).get(write.uid)
         if record is not None:
             record.stored_version = write.version
 
     def retry(self, write: ObjectSyncWrite, now: float, pause: float) -> None:
-        """The API has it not, or nobody knows; it is due again after a pause."""
+        """A write has failed, or its outcome is unknown: due again after a pause."""
         self._in_flight.pop((write.node, write.uid), None)
         if write.version is None and write.uid not in self._records.get(write.node, {}):
             gone = ObjectSyncRecord(write.type, write.namespace, write.name, write.uid, stored_version=NO_VERSION)
@@ -220,7 +222,7 @@ class ObjectSyncStore:
         self._schedule(write.node, write.uid, now + pause)
 
     def requeue_in_flight(self, now: float) -> None:
-        """After a crash nobody knows of the writes under way: they are due again."""
+        """After a crash: the writes in flight are due again."""
         for write in list(self._in_flight.values()):
             self.retry(write, now, CREATE_DELAY)
 
@@ -247,7 +249,7 @@ def _is_in_sync(record: ObjectSyncRecord, item: IndexedObject) -> bool:
     """Whether the node has all of the object that concerns it."""
     if newer(item.relevant_version, record.version):
         return False
-    if item.type not in STATUS_TYPES:
+    if not BY_NAME[item.type].status_matters:
         return True
     return not newer(item.version, record.version) or not newer(item.version, record.returned_version)
 

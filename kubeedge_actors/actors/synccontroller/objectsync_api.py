@@ -9,20 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncWrite
-from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, object_reference, temporary
+from kubeedge_actors.drivers.cluster.base import (
+    Cluster,
+    object_reference,
+    temporary,
+)
 from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import (
+    BY_NAME,
+    CLUSTEROBJECTSYNC_KIND,
+    OBJECTSYNC_KIND,
+    ResourceKind,
+    names,
+)
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectPushed
 
 Json = dict[str, Any]
-SYNCED_TYPES = frozenset(
-    {constants.NODE, constants.POD, constants.CONFIGMAP, constants.SECRET, constants.DEVICE, constants.DEVICEMODEL}
-)
+SYNCED_TYPES = names(lambda row: row.synced)
 """Types of which nodes are told changes; what a node has asked for beside them it asks for again."""
-SYNC_KIND, CLUSTER_SYNC_KIND = ResourceKind(*gvr.OBJECTSYNC), ResourceKind(*gvr.CLUSTEROBJECTSYNC)
-_DEVICE_TYPES = frozenset({constants.DEVICE, constants.DEVICEMODEL})
-_TYPES = {ResourceKind(*kind).kind: type for type, kind in gvr.BY_TYPE.items() if type in SYNCED_TYPES}
+_TYPES = {BY_NAME[type].kind.kind: type for type in SYNCED_TYPES}
 
 
 def update(node: str, type: str, object: Json) -> ObjectPushed:
@@ -42,7 +49,7 @@ def update(node: str, type: str, object: Json) -> ObjectPushed:
 
 def deletion(node: str, record: ObjectSyncRecord) -> ObjectPushed:
     """The object is gone, or not the node's any more: a stub with just its identity."""
-    kind = ResourceKind(*gvr.BY_TYPE[record.type])
+    kind = BY_NAME[record.type].kind
     metadata = {"name": record.name, "uid": record.uid}
     if record.namespace:
         metadata["namespace"] = record.namespace
@@ -65,7 +72,7 @@ def make_record(type: str, namespace: str, name: str, uid: str, **versions: Any)
 
 
 def pushed_record(push: ObjectPushed, **versions: Any) -> ObjectSyncRecord | None:
-    """The record of a push."""
+    """The record of a push; None when its type is not tracked."""
     metadata = push.object.get("metadata")
     uid = str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
     return make_record(push.type, push.namespace, push.name, uid, **versions)
@@ -73,19 +80,19 @@ def pushed_record(push: ObjectPushed, **versions: Any) -> ObjectSyncRecord | Non
 
 def record_location(write: ObjectSyncWrite) -> tuple[ResourceKind, str, str]:
     """Kind, namespace and name of the API's record."""
-    kind = SYNC_KIND if write.namespace else CLUSTER_SYNC_KIND
+    kind = OBJECTSYNC_KIND if write.namespace else CLUSTEROBJECTSYNC_KIND
     return kind, write.namespace, f"{write.node}.{write.uid}"
 
 
 def record_object(write: ObjectSyncWrite) -> Json:
-    """The API's record when it is made."""
-    kind = ResourceKind(*gvr.BY_TYPE[write.type])
+    """The ObjectSync to create."""
+    kind = BY_NAME[write.type].kind
     spec = {"objectAPIVersion": kind.api_version, "objectKind": kind.kind, "objectName": write.name}
     return {"metadata": {"name": f"{write.node}.{write.uid}"}, "spec": spec}
 
 
 def record_status(version: str) -> Json:
-    """The part of it that changes."""
+    """The status of an ObjectSync."""
     return {"status": {"objectResourceVersion": version}}
 
 
@@ -105,7 +112,7 @@ def parse_record(object: Json) -> tuple[str, ObjectSyncRecord] | None:
 
 
 def _source(type: str) -> str:
-    return constants.DEVICECONTROLLER if type in _DEVICE_TYPES else constants.EDGECONTROLLER
+    return constants.DEVICECONTROLLER if BY_NAME[type].of_devices else constants.EDGECONTROLLER
 
 
 # --- the actor that makes the API calls -------------------------------------------------------------------------------
@@ -116,7 +123,7 @@ OBJECTSYNC_WRITER = f"{constants.SYNCCONTROLLER}-clerk"
 
 @dataclass(frozen=True, slots=True)
 class WriteRecords:
-    """Make these changes of records; the answer is the list of those that the API has now (or will never take)."""
+    """Write these records; answered with the list of those that the API has now (or rejects for good)."""
 
     writes: list[ObjectSyncWrite]
 
@@ -130,7 +137,7 @@ class PushAgain:
 
 
 class ObjectSyncWriter(Module):
-    """One API call after the other."""
+    """Writes records and repeats pushes, one API call after the other."""
 
     group = constants.SYNCCONTROLLER
     emits = (ObjectPushed,)
@@ -140,23 +147,25 @@ class ObjectSyncWriter(Module):
 
     @on
     def on_write_records(self, order: WriteRecords) -> list[ObjectSyncWrite]:
-        """Write until the API fails for a while; what is left is not in the answer."""
+        """Write until the API fails temporarily; what is left is not in the answer."""
         done: list[ObjectSyncWrite] = []
         for write in order.writes:
             try:
                 self._write(write)
             except ClusterError as error:
                 if temporary(error):
-                    self.log.warning("what nodes have can not be written down at the moment: %s", error)
+                    self.log.warning("ObjectSyncs can not be written, retrying: %s", error)
                     break
-                self.log.warning("the record of %s %s on %s is not kept: %s", write.type, write.name, write.node, error)
+                self.log.warning(
+                    "the ObjectSync of %s %s on %s is rejected: %s", write.type, write.name, write.node, error
+                )
             done.append(write)
         return done
 
     @on
     def on_push_again(self, order: PushAgain) -> None:
-        """Push it as it is now; when the API is away SyncController asks again."""
-        kind = ResourceKind(*gvr.BY_TYPE[order.record.type])
+        """Fetch the object and push it; when the API is away SyncController asks again."""
+        kind = BY_NAME[order.record.type].kind
         try:
             object = self._cluster.get(kind, order.record.namespace, order.record.name)
         except NotFound:

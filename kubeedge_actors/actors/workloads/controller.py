@@ -1,4 +1,4 @@
-"""The shell of Workloads: enqueues owners on changes, and syncs one at a time against the API."""
+"""The actor Workloads: enqueues owners on changes, and syncs one at a time against the API."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from random import Random
 import msgspec
 
 from kubeedge_actors.actors.workloads import controller_utils, daemonsets, deployments, replicasets
-from kubeedge_actors.actors.workloads.controller_utils import (
-    DAEMONSET_KIND,
-    DEPLOYMENT_KIND,
-    EXPECTATION_TIMEOUT,
-    REPLICASET_KIND,
-    Expectations,
-)
+from kubeedge_actors.actors.workloads.controller_utils import EXPECTATION_TIMEOUT, Expectations
 from kubeedge_actors.actors.workloads.pod_gc import GC_PERIOD, PodGarbageCollector
 from kubeedge_actors.controller import API_BACKOFF_LONGEST, API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
-    NODE_KIND,
-    POD_KIND,
     Cluster,
     EventType,
     InformerSet,
     InformerSpec,
     Json,
-    ResourceKind,
     WatchEvent,
     object_reference,
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import (
+    DAEMONSET_KIND,
+    DEPLOYMENT_KIND,
+    NODE_KIND,
+    POD_KIND,
+    REPLICASET_KIND,
+    ResourceKind,
+)
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import constants
@@ -45,7 +44,7 @@ Key = tuple[ResourceKind, str, str]
 
 
 class SyncDue(msgspec.Struct, frozen=True):
-    """It is time to look at an owner again."""
+    """Timer: sync an owner again."""
 
     kind: str
     namespace: str
@@ -53,11 +52,11 @@ class SyncDue(msgspec.Struct, frozen=True):
 
 
 class PodGcDue(msgspec.Struct, frozen=True):
-    """Time to look for pods whose node is gone."""
+    """Timer: collect pods whose node is gone."""
 
 
 class Workloads(ApiController):
-    """Makes what deployments and daemon sets ask for.
+    """Controllers of Deployments, ReplicaSets and DaemonSets, and the pod garbage collector.
 
     What it decides by is the watches' picture; an owner whose last changes are not in it yet waits.
     """
@@ -79,7 +78,7 @@ class Workloads(ApiController):
         self._at: Key | None = None
 
     def on_start(self) -> None:
-        """Watch."""
+        """Start the informers."""
         super().on_start()
         self.every(GC_PERIOD, PodGcDue())
 
@@ -87,7 +86,7 @@ class Workloads(ApiController):
 
     @on
     def on_sync_due(self, message: SyncDue) -> None:
-        """Look at an owner again."""
+        """Enqueue an owner and sync."""
         key = (self._kinds[message.kind], message.namespace, message.name)
         self._timers.pop(key, None)
         self._queue[key] = None
@@ -104,22 +103,22 @@ class Workloads(ApiController):
             self.attempt(partial(self._delete_orphaned_pod, pod))
 
     def has_calls(self) -> bool:
-        """Owners to look at, once all is known."""
+        """Whether owners are queued, once all first lists are complete."""
         return bool(self._queue) and self.informers.synced
 
     def call_api(self) -> None:
-        """Look at one owner and do what is missing."""
+        """Sync one owner."""
         key = self._at = next(iter(self._queue))
         del self._queue[key]
         self._sync(key)
 
     def attempt(self, call: Callable[[], object]) -> None:
-        """Make a call; nobody is looked at when it is over."""
+        """Make a call, and forget the owner that it was for."""
         super().attempt(call)
         self._at = None
 
     def on_api_error(self, error: ClusterError) -> None:
-        """Look at the owner again: at once, after a moment when somebody else was quicker, later when it is refused."""
+        """Requeue the owner: at once when the API is away, after a moment for a conflict, later when it is rejected."""
         key = self._at
         if isinstance(error, Conflict | NotFound | AlreadyExists):
             self.api_answered()
@@ -137,7 +136,7 @@ class Workloads(ApiController):
     # --- who is concerned ---------------------------------------------------------------------------------------------
 
     def take_change(self, change: WatchEvent) -> None:
-        """Note who is concerned by it."""
+        """Enqueue the owners concerned."""
         if change.kind == NODE_KIND:
             if change.type is EventType.DELETED:
                 self._pod_gc.node_deleted(str(change.object["metadata"]["name"]), self.clock.monotonic())

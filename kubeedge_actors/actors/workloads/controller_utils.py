@@ -11,13 +11,11 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import Json, ResourceKind, object_reference
+from kubeedge_actors.drivers.cluster.base import Json, object_reference
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.kubernetes.time import parse_time
 
-DEPLOYMENT_KIND = ResourceKind("apps", "v1", "deployments", "Deployment")
-REPLICASET_KIND = ResourceKind("apps", "v1", "replicasets", "ReplicaSet")
-DAEMONSET_KIND = ResourceKind("apps", "v1", "daemonsets", "DaemonSet")
 HASH_LABEL = "pod-template-hash"
 FINISHED = ("Succeeded", "Failed")
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -142,7 +140,7 @@ class Expectations:
         self._deleted.setdefault(owner, {})[pod] = now + EXPECTATION_TIMEOUT
 
     def pending(self, owner: str, alive: Collection[str], now: float) -> bool:
-        """Whether the picture is older than what was done; `alive`: the owner's pods as seen, without those that end."""
+        """Whether the informers have not shown our creations and deletions yet; `alive`: uids of the owner's pods that are not terminating."""
         made = {pod: end for pod, end in self._created.get(owner, {}).items() if pod not in alive and now < end}
         gone = {pod: end for pod, end in self._deleted.get(owner, {}).items() if pod in alive and now < end}
         for table, left in ((self._created, made), (self._deleted, gone)):

@@ -1,4 +1,4 @@
-"""A daemon set, the nodes and its pods in, what to create where and what to delete and the new counters out. Pure.
+"""Sync of a DaemonSet: its nodes and pods in; pods to create and delete, and the status out. Pure.
 
 Source: Kubernetes pkg/controller/daemon/daemon_controller.go.
 """
@@ -29,7 +29,7 @@ class DaemonPlan(NamedTuple):
 
 
 def plan(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
-    """What is to be done; `nodes` are edge nodes, `pods` those that it owns."""
+    """The plan of a DaemonSet; `nodes` are edge nodes, `pods` those that it owns."""
     suffix = controller_utils.template_hash(daemon_set["spec"]["template"])
     wanted = {str(node["metadata"]["name"]) for node in nodes if should_run_on(daemon_set, node)}
     by_node: dict[str, list[Json]] = {}

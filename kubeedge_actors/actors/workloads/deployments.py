@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kubeedge_actors.actors.workloads import controller_utils
 from kubeedge_actors.drivers.cluster.base import Json
+from kubeedge_actors.kubernetes.object_types import DEPLOYMENT_KIND
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -30,7 +31,7 @@ class DeploymentPlan(NamedTuple):
 
 
 def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
-    """What is to be done next; `sets` are the replica sets that it owns, `busy` the uids of those with pods not ended yet."""
+    """The next plan of a Deployment; `sets` are the ReplicaSets that it owns, `busy` the uids of those with pods not ended yet."""
     new, old = find_new_and_old(deployment, sets)
     paused = bool(deployment["spec"].get("paused"))
     newest = max((_revision(one) for one in old), default=0)
@@ -73,7 +74,7 @@ def _new_set(deployment: Json, size: int, revision: int) -> Json:
         "name": f"{name}-{suffix}",
         "labels": dict(template["metadata"]["labels"]),
         "annotations": {REVISION: str(revision)},
-        "ownerReferences": [controller_utils.owned(controller_utils.DEPLOYMENT_KIND, deployment)],
+        "ownerReferences": [controller_utils.owned(DEPLOYMENT_KIND, deployment)],
     }
     made = {"replicas": size, "selector": selector, "template": template}
     if spec.get("minReadySeconds"):

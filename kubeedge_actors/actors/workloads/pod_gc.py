@@ -16,7 +16,7 @@ QUARANTINE = 2.0
 
 
 class PodGarbageCollector:
-    """The nodes that have gone, and when (monotonic seconds)."""
+    """Finds pods of deleted nodes; remembers when nodes went (monotonic seconds)."""
 
     def __init__(self) -> None:
         self._gone: dict[str, float] = {}
@@ -26,7 +26,7 @@ class PodGarbageCollector:
         self._gone[name] = now
 
     def orphaned_pods(self, pods: Iterable[Json], nodes: Iterable[Json], now: float) -> Iterator[Json]:
-        """The pods that go: of nodes seen to go, and those that a node which is not there any more has run."""
+        """The v1.Pods to delete: of nodes that were seen to go, and of nodes that do not exist and have run them."""
         there = {str(node["metadata"]["name"]) for node in nodes}
         self._gone = {name: since for name, since in self._gone.items() if name not in there}
         for pod in pods:

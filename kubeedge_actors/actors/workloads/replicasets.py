@@ -1,4 +1,4 @@
-"""A replica set and its pods in, what to create and to delete and the new counters out. Pure.
+"""Sync of a ReplicaSet: its pods in; pods to create and delete, and the status out. Pure.
 
 Source: Kubernetes pkg/controller/replicaset/replica_set.go.
 """
@@ -26,7 +26,7 @@ class ReplicaPlan(NamedTuple):
 
 
 def plan(replica_set: Json, pods: Iterable[Json], now: float) -> ReplicaPlan:
-    """What is to be done; `pods` are those that it owns."""
+    """The plan of a ReplicaSet; `pods` are those that it owns."""
     own = list(pods)
     running = [pod for pod in own if controller_utils.is_active(pod)]
     rest = [] if controller_utils.is_terminating(replica_set) else _surplus(own)

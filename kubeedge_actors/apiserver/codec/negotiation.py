@@ -1,4 +1,4 @@
-"""Which form of an answer the client wants: the `Accept` header, tried in order."""
+"""Content negotiation by the `Accept` header: which form of the answer the client wants."""
 
 from __future__ import annotations
 

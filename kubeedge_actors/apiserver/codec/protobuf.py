@@ -60,7 +60,7 @@ def decode(body: bytes, kind: str) -> Json:
 
 
 def messages() -> Table:
-    """The table, read once a request: 0.2 ms, and no memory for who never sees protobuf."""
+    """The table, read once a request: 0.2 ms, and no memory where protobuf is never used."""
     data = files(__package__).joinpath("messages.json").read_bytes()
     return Table(msgspec.json.decode(data, type=dict[str, str]))
 

@@ -22,7 +22,7 @@ Place = tuple[str, str, str]
 
 
 class CrdController:
-    """Serves what is defined; answers the schema and the table of a resource."""
+    """Serves the resources of stored definitions; gives the schema and the table of each."""
 
     def __init__(self, registry: Registry, clock: Callable[[], float] = time.time) -> None:
         self._registry, self._clock = registry, clock

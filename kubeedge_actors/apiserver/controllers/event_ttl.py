@@ -15,7 +15,7 @@ BATCH = 500
 
 
 class EventTtl:
-    """To be called now and then."""
+    """Deletes expired Events and old history; `tick` is to be called every few seconds."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store, self._clock = store, clock

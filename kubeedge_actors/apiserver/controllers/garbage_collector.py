@@ -1,4 +1,4 @@
-"""Garbage collector: who has lost all owners goes; foreground and orphan deletions are carried out."""
+"""Garbage collector: deletes objects that have lost all owners; carries out foreground and orphan deletion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GarbageCollector:
         self._positions: dict[str, int] = {}
 
     def sweep(self) -> None:
-        """At start: what lost its owners while the server was away, and what was half done."""
+        """At start: collect what lost its owners while the server was down, and finish half-done deletions."""
         for key in self._store.resources():
             for entry in self._store.collection(key).scan():
                 if entry.owner_uids:

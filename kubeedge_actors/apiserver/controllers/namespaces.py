@@ -40,7 +40,7 @@ class NamespaceController:
         self.look()
 
     def published(self, store: Store, collection: Collection) -> None:
-        """Goes on emptying when something has changed."""
+        """Continue to empty namespaces after a change."""
         if collection.resource == KEY:
             self.look()
         elif self._going:

@@ -27,14 +27,14 @@ FINISHED = ("Succeeded", "Failed")
 
 
 class Preconditions(msgspec.Struct, frozen=True):
-    """What must still hold."""
+    """Preconditions of a delete: uid and resourceVersion."""
 
     uid: str | None = None
     resourceVersion: str | None = None
 
 
 class DeleteOptions(msgspec.Struct, frozen=True):
-    """How to delete."""
+    """metav1.DeleteOptions of a request."""
 
     gracePeriodSeconds: int | None = None
     propagationPolicy: str | None = None
@@ -54,7 +54,7 @@ BACKGROUND = DeleteOptions()
 
 
 class Deleter:
-    """Answers delete and deletecollection; also the hands of whoever deletes in the background."""
+    """Handles delete and deletecollection; used by the background controllers too."""
 
     def __init__(self, store: Store, renderings: Renderings, clock: Callable[[], float] = time.time) -> None:
         self._store, self._renderings, self._clock = store, renderings, clock

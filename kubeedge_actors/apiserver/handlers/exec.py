@@ -30,13 +30,13 @@ class Duplex(Protocol):
         """What came; b"": nothing within `timeout` seconds, None: the end. DriverError: it broke, or was refused."""
 
     def write(self, data: bytes) -> None:
-        """Send this."""
+        """Queue bytes to be sent."""
 
     def congested(self) -> bool:
-        """Whether to send nothing more for now."""
+        """Whether the peer is behind: send nothing more for now."""
 
     def close(self) -> None:
-        """Enough. Idempotent."""
+        """Close both directions. Idempotent."""
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
         """Have `callback` called when `read` has something new to say, and now."""
@@ -58,7 +58,7 @@ ExecSource = Callable[[ExecQuery], Duplex]
 
 
 class Upgrade(msgspec.Struct):
-    """An answer that is whatever `duplex` says, from the status line on."""
+    """A response whose bytes are `duplex`'s, from the status line on."""
 
     duplex: Duplex
 
@@ -97,7 +97,7 @@ class Pipe(asyncio.Protocol):
         self._answered = self._paused = False
 
     def begin(self) -> None:
-        """Go on from here."""
+        """Start to copy."""
         self._duplex.on_change(self._alarm)
 
     def _alarm(self) -> None:
@@ -141,7 +141,7 @@ class Pipe(asyncio.Protocol):
         self._paused = True
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up."""
         self._paused = False
         self._pump()
 

@@ -38,7 +38,7 @@ TOKEN_TOO_OLD = (
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Where a list goes on: the revision of its first page, and the last object that was sent."""
+    """Position of a paged list: the revision of its first page, and the last object sent."""
 
     rv: int
     namespace: str
@@ -128,7 +128,7 @@ def version_of(text: str) -> int:
 
 
 def invalid_version_text(text: str) -> str:
-    """What is said of a version that is no number."""
+    """The error text for a resourceVersion that is no number."""
     return f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
 
 

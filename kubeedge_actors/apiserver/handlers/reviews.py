@@ -1,4 +1,4 @@
-"""Reviews: may I, what may I, who am I. They are answered and never stored."""
+"""SelfSubjectAccessReview, SelfSubjectRulesReview, SelfSubjectReview: answered and never stored."""
 
 from __future__ import annotations
 

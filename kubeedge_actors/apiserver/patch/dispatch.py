@@ -41,7 +41,7 @@ class Patcher:
         self._types = types
 
     def is_apply(self, request: Request) -> bool:
-        """Whether it is a server-side apply."""
+        """Whether the patch is a server-side apply."""
         return content_type_of(request) == APPLY_PATCH
 
     def change(self, request: Request, resource: Resource) -> Callable[[Json], Json]:
@@ -82,7 +82,7 @@ class Patcher:
     def managed_fields_after(
         self, entry: Entry, new: Json, request: Request, target: RequestInfo, resource: Resource
     ) -> bytes | None:
-        """Who owns what after somebody wrote without applying; None while nobody ever applied."""
+        """The managed fields after a write without apply; None while there was never an apply."""
         if entry.managed_fields is None:
             return None
         owners = ManagedFields.of(entry, resource.type, self._types.fields)

@@ -15,7 +15,7 @@ BEFORE_FIRST_APPLY = "before-first-apply"
 
 
 class FieldManager(msgspec.Struct, frozen=True, order=True):
-    """Somebody who writes: its name, how it writes (Apply or Update), and through which subresource."""
+    """A field manager: name, operation (Apply or Update) and subresource."""
 
     name: str
     operation: str
@@ -30,7 +30,7 @@ class ManagedFields:
 
     @classmethod
     def of(cls, entry: Entry | None, kind: str, fields_of: FieldsOf) -> ManagedFields:
-        """The owners of a stored object; what nobody has applied yet belongs to whoever wrote it before."""
+        """The managed fields of a stored object; what was never applied belongs to whoever wrote it before."""
         walk = Walk(fields_of)
         if entry is None:
             return cls(walk, kind, {})
@@ -45,7 +45,7 @@ class ManagedFields:
         return msgspec.json.encode([(manager, sorted(self.sets[manager])) for manager in sorted(self.sets)])
 
     def after_update(self, old: Json, new: Json, name: str, subresource: str) -> ManagedFields:
-        """Owners after a write that was no apply: what changed belongs to the writer alone."""
+        """The managed fields after a write without apply: changed fields belong to the writer alone."""
         before, after = self._walk.leaves(old, self._kind), self._walk.leaves(new, self._kind)
         changed = {path for path, value in after.items() if not same_value(before.get(path, MISSING), value)}
         gone = {path for path in before if path not in after}

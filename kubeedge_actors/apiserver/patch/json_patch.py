@@ -18,7 +18,7 @@ class PatchFailed(Exception):
 
 
 def apply(original: Any, operations: Any) -> Any:
-    """The original after all operations, in order. Raises Malformed and Refused."""
+    """The original after all operations, in order. Raises MalformedPatch and PatchFailed."""
     if not isinstance(operations, list):
         raise MalformedPatch("json: cannot unmarshal into Go value of type jsonpatch.Patch")
     document = deepcopy(original)

@@ -118,7 +118,7 @@ def retained(merged: Json, patch: Json) -> Json:
 
 
 def identity(item: Any, key: str) -> Any:
-    """What a list item is known by."""
+    """The merge key value of a list item."""
     return item.get(key) if key and isinstance(item, dict) else item
 
 

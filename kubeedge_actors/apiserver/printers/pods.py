@@ -34,7 +34,7 @@ def cells(pod: Json, now: float) -> Sequence[Any]:
 
 
 def state(pod: Json) -> str:
-    """The one word that says how a pod does."""
+    """The STATUS column of a pod, as kubectl prints it."""
     status: Json = pod.get("status", {})
     if "deletionTimestamp" in pod["metadata"]:
         return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"

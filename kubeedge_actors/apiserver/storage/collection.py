@@ -78,7 +78,7 @@ class Collection:
             self.place(event.new)
 
     def undo(self) -> Event:
-        """Takes back the last change, which was not visible yet."""
+        """Undo the last change, which was not visible yet."""
         event = self.events.pop()
         if event.old is not None:
             self.place(event.old)

@@ -60,7 +60,7 @@ class GroupCommit:
         try:
             self._store.publish(rows, revision)
         except Exception:
-            log.exception("what follows changes by itself failed")
+            log.exception("a background controller of the API failed")
 
     def _finish(self, future: asyncio.Future[None] | None, error: Exception | None) -> None:
         if future is None or future.done():

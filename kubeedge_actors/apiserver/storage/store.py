@@ -17,7 +17,7 @@ FieldsOf = Callable[[str, Json], Mapping[str, str]]
 
 
 class Store:
-    """Every object that the server holds.
+    """The object store of the server.
 
     `fields_of(resource, object)` gives what field selectors of that resource look at. `put` and `remove` apply at
     once and assign the next revision; the caller answers nobody before the change was committed: either by
@@ -136,7 +136,7 @@ class Store:
         return not self._applied
 
     def take(self) -> tuple[list[Row], int]:
-        """What to write now, and the revision it brings; later changes go into the next take."""
+        """The rows to write now, and their revision; later changes go into the next take."""
         rows, self._pending = self._pending, []
         return rows, self.revision
 

@@ -1,4 +1,4 @@
-"""Joining a cloud, done once in a process of its own: `python -m kubeedge_actors.drivers.bootstrap.client`.
+"""The joining process: joins a cloud once and ends: `python -m kubeedge_actors.drivers.bootstrap.client`.
 
 It takes a `Join` as JSON on standard input and gives a `Joined` on standard output. HTTP and cryptography cost 20
 MB, which an edge does not want to keep (drivers/bootstrap/node_credentials.py is the side that stays). Steps: source KubeEdge
@@ -39,7 +39,7 @@ TIMEOUT = 10.0
 
 
 def join(order: Join, make: Callable[[PkiRequest], Result] = execute) -> None:
-    """Write the three files. `CertificateError`: a person must act; another `LinkError`: try again later."""
+    """Join, and write the three PEM files. Errors: CertificateError, a person must act; another LinkError, try again later."""
     ca = _named_by_token(order) if order.token else b""
     context = _trusting(ca) if ca else _with_certificate(order)
     made = make(NewCsr(node_subject(order.node)))

@@ -1,6 +1,6 @@
-"""The certificates of an edge node: kept in files, had from the cloud by a token, renewed before they end.
+"""The certificates of an edge node: files, fetched from the cloud with a token, renewed before they expire.
 
-Fulfils `base.Credentials`. The work with HTTP and keys is done by a process of its own (drivers/bootstrap/client.py).
+Implements `CertificateSource` (drivers/link/base.py). The work with HTTP and keys is done by a process of its own (drivers/bootstrap/client.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMMAND = (sys.executable, "-m", "kubeedge_actors.drivers.bootstrap.client")
 
 
 def join_in_subprocess(order: Join) -> Joined:
-    """Have the order done by a short-lived process."""
+    """Run the order in a short-lived process."""
     import subprocess  # late: only at the first start, and once a year
 
     try:
@@ -83,7 +83,7 @@ class NodeCredentials:
         self._clock = clock
 
     def obtain(self) -> TlsPaths:
-        """The files, when they are good; otherwise new ones by the token."""
+        """The paths of valid certificates, fetched with the token if needed. Errors: CertificateError, LinkError."""
         unfit = self._why_unusable()
         token = self._read_token(unfit)
         if not unfit and (not token or self._token_matches_ca(token)):
@@ -116,7 +116,7 @@ class NodeCredentials:
         return found.time_at(EARLIEST + SPREAD * _share(found))
 
     def renew(self) -> TlsPaths:
-        """A new certificate, asked for with the current one."""
+        """Fetch a new certificate, authenticated by the current one. Errors: CertificateError, LinkError."""
         self._join("")
         return self._files()
 

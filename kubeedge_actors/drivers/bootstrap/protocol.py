@@ -1,4 +1,4 @@
-"""What both ends of the certificate bootstrap say, and what an edge and its joining process say to each other.
+"""Constants of the certificate bootstrap, and the orders of an edge to its joining process.
 
 Source of the words: KubeEdge cloud/pkg/cloudhub/servers/httpserver.
 """
@@ -38,7 +38,7 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """How it went: no `error`, or a sentence, `final` when trying again is of no use before a person has acted."""
+    """Result of a Join: no `error`, or a sentence; `final`: a retry is of no use before a person has acted."""
 
     error: str = ""
     final: bool = False

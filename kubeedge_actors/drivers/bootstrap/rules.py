@@ -1,4 +1,4 @@
-"""What the bootstrap server answers to each request, without a socket: a request in, a reply out.
+"""The rules of the bootstrap server, without a socket: a request in, a response out.
 
 Texts and codes are those of the original (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver and
 certificate/certs.go); stricter in two cases: a node gets a certificate for its own name only, and only for the
@@ -59,12 +59,12 @@ class Response:
 
 
 def text(status: int, sentence: str) -> Response:
-    """A reply in words."""
+    """A plain text response."""
     return Response(status, sentence.encode())
 
 
 class RequestRefused(KubeEdgeActorsError):
-    """The request is answered with this reply."""
+    """The request is rejected with this response."""
 
     def __init__(self, reply: Response) -> None:
         super().__init__(reply.body.decode())
@@ -72,7 +72,7 @@ class RequestRefused(KubeEdgeActorsError):
 
 
 class BootstrapRules:
-    """Answers with what an authority signs.
+    """Answers bootstrap requests with certificates of an authority.
 
     `node_exists` says whether the cluster has a Node of that name; both may block.
     """

@@ -65,7 +65,7 @@ class BootstrapServer:
         return await asyncio.get_running_loop().run_in_executor(None, self._rules.answer, request)
 
     def on_connected(self, exchange: _Connection) -> bool:
-        """Take a connection into account; False when there are too many."""
+        """Count a connection; False when there are too many."""
         if len(self._open) >= MAX_CONNECTIONS:
             return False
         self._open.add(exchange)

@@ -1,4 +1,4 @@
-"""Who may say and hear what, in the words of mosquitto's `acl_file`. Pure, but for reading the file.
+"""Access control list in the format of mosquitto's `acl_file`. Pure, but for reading the file.
 
     topic [read|write|readwrite|deny] FILTER       for clients without a user name, or for the user named before
     user NAME                                      the `topic` lines that follow are his
@@ -36,7 +36,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """Whom a rule is asked about."""
+    """The client that permissions are for: client id and user."""
 
     client_id: str
     user: str | None = None

@@ -1,4 +1,4 @@
-"""The MQTT broker of an edge node as EventBus sees it, and what it promises.
+"""Protocol of the MQTT broker of an edge node, as EventBus uses it.
 
 Contract of every Broker
 * What a client publishes on a topic that matches a subscribed filter comes to the tap once, however many filters match;
@@ -9,8 +9,8 @@ Contract of every Broker
 * With `source`, an arrival of QoS 1 or 2 is acknowledged only after `settle` was called with its receipt or a later one, so
   that whoever takes it can first bring it to where no crash reaches it. What was not acknowledged is said again by its
   client, also to the next process.
-* `publish` may be called from any thread and never waits for a client, only for the driver's own thread if that is far
-  behind; the order of calls from one thread is the order on the wire.
+* `publish` is thread-safe and never blocks on a client; if the broker's thread is far behind it blocks for a bounded
+  time, then raises BrokerError; the order of calls from one thread is the order on the wire.
 * A subscription outlives a lost connection, and a `close` followed by `start`.
 * `start` may be called again at any time: it does nothing while the broker works and mends it when it does not.
 * BrokerError with one plain sentence for whatever can not be done.
@@ -26,7 +26,7 @@ from typing import NamedTuple, Protocol
 
 
 class InboundMessage(NamedTuple):
-    """A publication that came in. `qos` and `retain` are what its publisher said.
+    """A publication of a client. `qos` and `retain` are the publisher's.
 
     `delivery_tag`: what to `settle` at the broker of this `broker_id`; 0 when nobody waits for it.
     """
@@ -48,19 +48,19 @@ class Broker(Protocol):
 
     @property
     def alive(self) -> bool:
-        """False once its thread has ended for whatever reason; `start` mends that."""
+        """False once its thread has ended for whatever reason; `start` starts it again."""
 
     @property
     def address(self) -> str:
-        """Where clients find it, as host:port."""
+        """Its address as host:port."""
 
     @property
     def last_delivery_tag(self) -> int:
-        """The receipt of the last arrival that the tap has taken."""
+        """The delivery tag of the last message that the handler has taken."""
 
     @property
     def lost(self) -> int:
-        """How many messages and sessions went because of a limit."""
+        """How many messages and sessions were dropped over limits."""
 
     def trouble(self, patience: float = 0.0) -> str:
         """Why it can not be used now, empty when it can. Waits up to `patience` seconds for the first attempt to connect."""
@@ -72,19 +72,19 @@ class Broker(Protocol):
         """End it and wait for its thread."""
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
-        """Offer arrivals to this tap from now on, instead of the one before, marked with `broker_id`."""
+        """Offer incoming messages to this handler from now on, instead of the one before, marked with `broker_id`."""
 
     def acknowledge(self, up_to: int) -> None:
-        """Everything up to this receipt is handled."""
+        """Everything up to this delivery tag is handled: publishers may be acknowledged."""
 
     def subscribe(self, filter: str) -> None:
-        """Offer what matches. Error: BrokerError for a filter that MQTT does not allow."""
+        """Offer messages that match to the handler. Error: BrokerError for an invalid filter."""
 
     def unsubscribe(self, filter: str) -> None:
         """The reverse of subscribe."""
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
-        """Say it to all clients that subscribed.
+        """Publish to all clients that subscribed. Error: BrokerError for an invalid topic, or a broker that does not run.
 
         Error: BrokerError for a topic that MQTT does not allow, or when too much waits.
         """

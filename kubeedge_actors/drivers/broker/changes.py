@@ -1,4 +1,4 @@
-"""What a broker has to remember over the end of its process, as changes to be committed together. Pure.
+"""Change sets of the broker's persistent state, to be committed together. Pure.
 
 The exchange notes what it changes; whoever owns it takes the notes after each turn (`take`), commits them, and tells the
 exchange up to which turn all is committed. Turns are numbered from 1. What a client is told because of a change waits for
@@ -16,7 +16,7 @@ from kubeedge_actors.drivers.broker.packets import Publish
 
 
 class StoredMessage(NamedTuple):
-    """A publication that a remembered client still has to get; `packet_id` is 0 until it was sent. `released`: the client
+    """A stored publication for a persistent session; `packet_id` is 0 until it was sent. `released`: the client
     has it, only the end of the QoS 2 hand-shake is missing.
     """
 
@@ -31,7 +31,7 @@ class StoredMessage(NamedTuple):
 
 @dataclass(slots=True)
 class ChangeSet:
-    """What became different; the same key counts once, with its last value.
+    """Changes since the last commit; of one key the last value counts.
 
     `updates`: packet id and `released` of messages that were noted in an earlier turn. None and False: it is gone.
     """
@@ -56,7 +56,7 @@ class ChangeSet:
         )
 
     def merge(self, later: ChangeSet) -> None:
-        """What both say, in this order."""
+        """Merge a later change set into this one."""
         self.clients |= later.clients
         self.subscriptions |= later.subscriptions
         self.messages |= later.messages
@@ -71,7 +71,7 @@ class ChangeSet:
 
 @dataclass(slots=True)
 class StoredState:
-    """What was remembered: sessions, their filters with QoS, what they wait for (in order), the packet ids of the QoS 2
+    """The persistent state that was loaded: sessions, their filters with QoS, what they wait for (in order), the packet ids of the QoS 2
     publications that they said and did not release, and retained messages.
     """
 
@@ -83,7 +83,7 @@ class StoredState:
 
 
 class UnitOfWork:
-    """The notes of the present turn, and how far they are committed.
+    """Collects the changes of the current turn, and knows which turns are committed.
 
     `commit(turn, changes)` has to see to it that `committed` is called later. `longest`: so many turns may wait for their
     commit before the broker takes nothing more that has to be kept.
@@ -113,7 +113,7 @@ class UnitOfWork:
         return self._number
 
     def end_turn(self) -> None:
-        """Hand over what was noted, if anything."""
+        """Hand over the collected changes, if any, to be committed."""
         if self.changes:
             turn, changes = self.turn, self.changes
             self.turn, self.changes = turn + 1, ChangeSet()
@@ -126,39 +126,39 @@ class UnitOfWork:
 
 
 class NullRecorder:
-    """The notes about a session of which nothing has to be remembered."""
+    """Recorder of a session that is not persistent: records nothing."""
 
     __slots__ = ()
     due = 0
 
     def queued(self, message: Publish) -> int:
-        """It waits; its number."""
+        """A message was queued; returns its number."""
         return 0
 
     def sent(self, number: int, packet_id: int) -> None:
-        """It is on its way under this packet id."""
+        """A message was sent under this packet id."""
 
     def released(self, number: int, packet_id: int) -> None:
-        """The client has it."""
+        """The client has confirmed a message by PUBREC."""
 
     def deleted(self, number: int) -> None:
-        """Its hand-shake has ended."""
+        """The hand-shake of a message has ended: delete it."""
 
     def subscribed(self, filter: str, qos: int | None) -> None:
-        """A filter counts from now on, or no more."""
+        """A subscription was made, or ended."""
 
     def received(self, packet_id: int, there: bool) -> None:
         """The client has said a publication of QoS 2 under this packet id, or has released the id."""
 
     def opened(self) -> None:
-        """There is such a session."""
+        """The session was created."""
 
     def closed(self) -> None:
-        """There is none any more; everything else about it was noted as gone before."""
+        """The session was deleted; everything else of it was deleted before."""
 
 
 class SessionRecorder(NullRecorder):
-    """The notes about a remembered session. `due`: the turn whose commit has to come before the client hears more."""
+    """Recorder of a persistent session. `due`: the turn whose commit has to come before the client hears more."""
 
     __slots__ = ("_client", "_client_id", "_unit_of_work", "due")
 
@@ -188,7 +188,8 @@ class SessionRecorder(NullRecorder):
             changes.messages[number] = fresh._replace(packet_id=packet_id, released=released)
 
     def deleted(self, number: int) -> None:
-        # nobody waits for this one: what is said again to a client that had acknowledged it is known by its packet id
+        # deletions need no commit before output: a message redelivered after a crash is recognised by the client
+        # through its packet id
         changes = self._unit_of_work.changes
         if changes.messages.pop(number, None) is None:
             changes.deleted.add(number)

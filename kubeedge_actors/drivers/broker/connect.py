@@ -1,4 +1,4 @@
-"""The first packet of a connection: who wants to come in. amqtt reads it.
+"""Reads the CONNECT packet of a connection, with amqtt.
 
 amqtt and what it imports costs 4 MB, so it is imported when the first client comes: a node without devices does without.
 """
@@ -17,7 +17,7 @@ LEVEL = 4
 
 
 class Connect(NamedTuple):
-    """What a CONNECT says. `keepalive`: seconds, 0 for none."""
+    """A parsed CONNECT packet. `keepalive`: seconds, 0 for none."""
 
     client_id: str
     clean: bool
@@ -28,7 +28,7 @@ class Connect(NamedTuple):
 
 
 class ConnectRefused(ProtocolError):
-    """The client is told why, with this code, before the connection ends."""
+    """The CONNECT is rejected with this return code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(packets.CONNACK_REFUSALS[code])

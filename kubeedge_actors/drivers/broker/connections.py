@@ -1,4 +1,4 @@
-"""The clients that are connected to the embedded broker: their sockets, from the first packet to the last."""
+"""Connections of clients to the embedded broker, from the first packet to the last."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 class Connection:
-    """One client that is here. `disconnect_received`: it said DISCONNECT, so its will is void."""
+    """One connected client. `disconnect_received`: it said DISCONNECT, so its will is void."""
 
     def __init__(self, writer: asyncio.StreamWriter, keepalive: int) -> None:
         self.transport, self.writer = writer.transport, writer
@@ -55,11 +55,11 @@ class Connection:
         self.ended = asyncio.Event()
 
     def free_bytes(self) -> int:
-        """How many bytes more the socket takes before it holds too much."""
+        """Bytes that the socket's buffer still takes."""
         return UNSENT - self.transport.get_write_buffer_size()
 
     def send(self, said: bytes) -> None:
-        """Write it."""
+        """Write bytes to the client."""
         self.writer.write(said)
         self.acknowledge()
 
@@ -72,7 +72,7 @@ class Connection:
             self.socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def watch(self) -> None:
-        """End the connection when nothing is heard any more."""
+        """Close the connection when the keep alive time is over."""
         if not self.keepalive_timeout or self.ended.is_set():
             return
         left = self.last_read_at + self.keepalive_timeout - self.loop.time()
@@ -83,7 +83,7 @@ class Connection:
 
 
 class Connections:
-    """All of them. Everything happens on the loop that calls `handle`."""
+    """All connections. Everything happens on the loop that calls `handle`."""
 
     def __init__(self, core: BrokerCore, passwords: Passwords | None) -> None:
         self._core, self._passwords = core, passwords

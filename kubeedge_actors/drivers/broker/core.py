@@ -1,8 +1,7 @@
-"""A broker's mind: sessions, subscriptions, retained messages, and what each packet of a client leads to. Pure: bytes
-in, bytes out.
+"""The state machine of a broker: sessions, subscriptions, retained messages, packets. Pure: bytes in, bytes out.
 
-Whoever owns the sockets calls `take` for each packet, and `flush` when it has no more for now: all that was said
-meanwhile to one client leaves as one piece, once what it rests upon is committed. Not thread-safe; everything is called
+Whoever owns the sockets calls `take` for each packet, and `flush` when it has no more for now: `flush` writes a
+client's packets as one buffer, after the state that they depend on is committed. Not thread-safe; everything is called
 from the broker's one thread.
 """
 
@@ -32,7 +31,7 @@ UNRELEASED = 1_000
 
 @dataclass
 class Counters:
-    """What happened since the start.
+    """Counters since the start.
 
     `dropped`: for clients that do not keep up. `forgotten`: sessions of clients that were away. `denied`: publications that
     the access list does not allow.
@@ -46,7 +45,7 @@ class Counters:
 
 
 class BrokerCore:
-    """Who hears what. `unit_of_work`: notes what has to be remembered over the end of the process; nothing is without.
+    """Broker without sockets. `unit_of_work`: collects persistent changes; None: nothing is persistent.
 
     `permissions`: what a client may do.
     """
@@ -81,7 +80,7 @@ class BrokerCore:
 
     @property
     def last_delivery_tag(self) -> int:
-        """The last receipt that was given out."""
+        """The last delivery tag that was given out."""
         return self._last_delivery_tag
 
     @property
@@ -92,7 +91,7 @@ class BrokerCore:
     # --- sessions -----------------------------------------------------------------------------------------------------
 
     def restore(self, stored: StoredState) -> None:
-        """Take up what was remembered; before anything else."""
+        """Restore the persistent state; before anything else."""
         for client in stored.clients:
             self._absent[self._make(client, clean=False)] = None
         for client_id, filter, qos in stored.subscriptions:
@@ -109,7 +108,7 @@ class BrokerCore:
             self._unit_of_work.start_at(stored.messages[-1][0])
 
     def open(self, client_id: str, clean: bool, user: str | None = None) -> tuple[Session, bool]:
-        """The session of a client that connects, and whether it was remembered: not for another user."""
+        """The session of a client that connects, and whether it was present: never that of another user."""
         client = ClientIdentity(client_id, user)
         known = self.sessions.get(client_id)
         if known is not None and not clean and not known.clean and known.client == client:
@@ -129,7 +128,7 @@ class BrokerCore:
         return session
 
     def disconnected(self, session: Session) -> None:
-        """The client is gone. What is not clean is remembered, but not more than so many of them."""
+        """The client has disconnected. A session that is not clean is kept, up to a limit."""
         session.detach()
         self._pending_acks.pop(session, None)
         if session.clean:
@@ -156,7 +155,7 @@ class BrokerCore:
             del self.sessions[session.client.client_id]
 
     def set_handler_filter(self, filter: str, wanted: bool) -> None:
-        """Whether publications that match are offered to the tap."""
+        """Offer publications that match to the handler, or no longer."""
         if wanted:
             self._handler_filters.add(filter, None, 2)
         else:
@@ -165,7 +164,7 @@ class BrokerCore:
     # --- packets ------------------------------------------------------------------------------------------------------
 
     def handle_packet(self, session: Session, packet: Packet) -> bool:
-        """Do what a client's packet asks. False: not now, offer the same packet again.
+        """Handle a packet of a client. False: it can not be taken now, offer the same packet again.
 
         Error: ProtocolError; the connection has to end.
         """
@@ -194,12 +193,12 @@ class BrokerCore:
         return True
 
     def connected(self, session: Session, *, present: bool) -> None:
-        """A client is here, or back: then what it missed is due."""
+        """A client has connected: send what its session has queued."""
         self._send(session, packets.connack(0, session_present=present))
         self._send(session, session.outgoing.resume())
 
     def publish_from_client(self, message: Publish) -> AckCondition | None:
-        """A client says this, or had it said for when it is gone; when it is in good hands. None: not now, offer it again."""
+        """Handle a PUBLISH of a client, or its will: what its acknowledgement has to wait for; None: offer it again later."""
         unit_of_work = self._unit_of_work
         if message.qos and unit_of_work is not None and unit_of_work.full:
             return None
@@ -259,7 +258,7 @@ class BrokerCore:
     # --- out ----------------------------------------------------------------------------------------------------------
 
     def publish(self, message: Publish) -> None:
-        """Say it to all who subscribed, and keep it if it is to be retained."""
+        """Publish to all who subscribed, and retain the message if asked to."""
         if message.retain:
             self._retain(message)
         as_is = b""
@@ -277,7 +276,7 @@ class BrokerCore:
                 self.counters.dropped += 1
 
     def flush(self) -> None:
-        """Hand over what was noted and said since the last time."""
+        """Write what was sent since the last call, and hand over the changes."""
         if self._unit_of_work is not None:
             self._unit_of_work.end_turn()
         if not self._touched:
@@ -294,7 +293,7 @@ class BrokerCore:
                 session.send(said)
 
     def committed(self, turn: int) -> None:
-        """Everything up to this turn is committed: who waited for it is told."""
+        """Everything up to this turn is committed: send what waited for it."""
         if self._unit_of_work is not None:
             self._unit_of_work.committed = turn
         # a session's own order is kept: what it waits for only grows
@@ -306,7 +305,7 @@ class BrokerCore:
         self._send_pending_acks()
 
     def acknowledge(self, receipt: int) -> None:
-        """Whoever listens inside has handled everything up to this receipt."""
+        """The handler has handled everything up to this delivery tag."""
         self._handled = max(receipt, self._handled)
         self._send_pending_acks()
 

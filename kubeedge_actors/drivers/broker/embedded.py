@@ -29,9 +29,9 @@ from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
-from kubeedge_actors.drivers.broker.sockets import bind, is_loopback
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
+from kubeedge_actors.system.sockets import is_loopback, listen, reason
 
 if TYPE_CHECKING:
     import socket
@@ -117,7 +117,7 @@ class EmbeddedBroker:
 
     @property
     def last_delivery_tag(self) -> int:
-        """The receipt of the last arrival that the tap has taken."""
+        """The delivery tag of the last message that the handler has taken."""
         return self._core.last_delivery_tag
 
     @property
@@ -150,12 +150,12 @@ class EmbeddedBroker:
             serving.result()
 
     def _listen(self) -> list[tuple[socket.socket, ssl.SSLContext | None]]:
-        plain = bind(self._host, self._port)
+        plain = _listen(self._host, self._port)
         self._port = plain.getsockname()[1]
         if self._secure is None:
             return [(plain, None)]
         try:
-            further = bind(self._requested_host, self._secure.port)
+            further = _listen(self._requested_host, self._secure.port)
         except BrokerError:
             plain.close()
             raise
@@ -193,11 +193,11 @@ class EmbeddedBroker:
             self._core.committed(self._unit_of_work.turn - 1)
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
-        """Offer arrivals to `handler`."""
+        """Offer incoming messages to `handler`."""
         self._core.handler, self._core.broker_id = handler, broker_id
 
     def acknowledge(self, up_to: int) -> None:
-        """Acknowledge what clients said up to this receipt."""
+        """Acknowledge publications of clients up to this delivery tag."""
         self._acknowledged = max(up_to, self._acknowledged)
         if self._acknowledged != self._acknowledging:
             self._acknowledging = self._acknowledged
@@ -214,7 +214,7 @@ class EmbeddedBroker:
         self._call(lambda: self._core.set_handler_filter(filter, False))
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
-        """Say it to the clients that subscribed."""
+        """Publish to the clients that subscribed. Error: BrokerError."""
         if not valid_topic(topic):
             raise BrokerError(f"{topic!r} is not an MQTT topic")
         if len(self._outgoing) >= WAITING:
@@ -289,3 +289,10 @@ class EmbeddedBroker:
             self._open = False
             self._drain()
         await connections.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise BrokerError(f"port {port} of {host} can not be had for MQTT: {reason(error).lower()}", port) from error

@@ -42,7 +42,7 @@ EXTERNAL_LIMITS = Limits(max_inflight=256, max_queued=10_000, max_queued_bytes=1
 
 
 class Login(NamedTuple):
-    """Who we are to the broker. It remembers us by the client id; an empty one lets it choose one and forget us."""
+    """Identity towards the broker. A client id gives a persistent session; an empty one a clean session."""
 
     client_id: str = ""
     user: str | None = None
@@ -53,7 +53,7 @@ ANONYMOUS = Login()
 
 
 class ExternalBroker:
-    """A Broker that is somebody else's. `tls`: the context to connect with, None for plain TCP."""
+    """A Broker that runs elsewhere, such as mosquitto. `tls`: the context to connect with, None for plain TCP."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class ExternalBroker:
 
     @property
     def last_delivery_tag(self) -> int:
-        """The receipt of the last arrival that the tap has taken."""
+        """The delivery tag of the last message that the handler has taken."""
         return self._delivery_tag
 
     @property
@@ -133,18 +133,18 @@ class ExternalBroker:
             self._thread.start()
 
     def close(self) -> None:
-        """Say goodbye and wait for the thread. What was not acknowledged stays for the next start."""
+        """Disconnect and wait for the thread. What was not acknowledged stays for the next start."""
         self._closing.set()
         self._ring()
         if self._thread is not None:
             self._thread.join()
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
-        """Offer arrivals to `handler`."""
+        """Offer incoming messages to `handler`."""
         self._handler, self._broker_id = handler, broker_id
 
     def acknowledge(self, up_to: int) -> None:
-        """Acknowledge what the broker sent up to this receipt."""
+        """Acknowledge publications of the broker up to this delivery tag."""
         with self._lock:
             self._handled = max(up_to, self._handled)
             while self._unsettled and self._unsettled[0][0] <= self._handled:
@@ -172,7 +172,7 @@ class ExternalBroker:
         self._ring()
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
-        """Say it, with QoS 1 or higher; it waits while the broker is away, as far as the limits go."""
+        """Publish with QoS 1 or higher; queued while the broker is away, within the limits. Error: BrokerError for an invalid topic."""
         if not valid_topic(topic):
             raise BrokerError(f"{topic!r} is not an MQTT topic")
         with self._lock:
@@ -318,4 +318,4 @@ class ExternalBroker:
         elif kind == packets.SUBACK:
             self._usable()
             if packets.SUBACK_FAILURE in packets.read_suback(packet)[1]:
-                log.warning("the MQTT broker at %s refuses a subscription", self.address)
+                log.warning("the MQTT broker at %s has rejected a subscription", self.address)

@@ -23,7 +23,7 @@ from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 
 
 class FakeClient:
-    """A client of a FakeBroker; `heard` is what it received, in order; `acknowledged` how much of what it said."""
+    """A client of a FakeBroker; `heard` is what it received, in order; `acknowledged`: how many of its publications were acknowledged."""
 
     def __init__(self, broker: FakeBroker, name: str) -> None:
         self.heard: list[Publish] = []
@@ -73,7 +73,7 @@ class FakeBroker:
 
     @property
     def last_delivery_tag(self) -> int:
-        """The receipt of the last arrival that the tap has taken."""
+        """The delivery tag of the last message that the handler has taken."""
         return self.core.last_delivery_tag
 
     def client(self) -> FakeClient:
@@ -96,7 +96,7 @@ class FakeBroker:
         self.alive = False
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
-        """Offer arrivals to `handler`."""
+        """Offer incoming messages to `handler`."""
         self.core.handler, self.core.broker_id = handler, broker_id
 
     def acknowledge(self, up_to: int) -> None:

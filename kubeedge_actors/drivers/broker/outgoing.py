@@ -1,10 +1,9 @@
-"""What one receiver of publications still has to get: a bounded, ordered queue with MQTT's QoS 1 and 2 hand-shakes
-(4.3, 4.4). Pure.
+"""Outgoing queue of one receiver: bounded, ordered, with MQTT's QoS 1 and 2 hand-shakes (4.3, 4.4). Pure.
 
-At most `window` publications are on their way at a time; the others wait here, at most `longest` of them with `bytes`
-of payload together; what does not fit is dropped and counted, the newest first. After a lost connection `resume` says
-again what was not acknowledged, in the first order. Nothing is repeated while a connection lasts: MQTT 3.1.1 forbids
-it.
+At most `max_inflight` publications are in flight at a time; the others wait here, at most `max_queued` of them with
+`max_queued_bytes` of payload together; what does not fit is dropped and counted, the newest first. After a lost
+connection `resume` resends what was not acknowledged, in the original order. Nothing is resent while a connection
+lasts: MQTT 3.1.1 forbids it.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class OutgoingQueue:
         return len(self._waiting) + len(self._sent)
 
     def push(self, message: Publish) -> bool:
-        """Let a publication wait; False when it does not fit and was dropped."""
+        """Queue a publication; False when it does not fit and was dropped."""
         size, limits = len(message.payload), self._limits
         if (
             len(self._waiting) >= limits.max_queued
@@ -79,7 +78,7 @@ class OutgoingQueue:
         return True
 
     def next_packets(self) -> bytes:
-        """What may be sent now, as packets."""
+        """The packets that may be sent now."""
         out = []
         while self._waiting and len(self._sent) < self._limits.max_inflight:
             number, message = self._waiting.popleft()
@@ -90,7 +89,7 @@ class OutgoingQueue:
         return b"".join(out)
 
     def resume(self) -> bytes:
-        """Everything to say again to a receiver that came back, then what waits."""
+        """The packets to resend to a receiver that has reconnected, then what waits."""
         out = [
             packets.ack(packets.PUBREL, packet_id) if message is None else _encode(message, packet_id, dup=True)
             for packet_id, (_, message) in self._sent.items()
@@ -117,7 +116,7 @@ class OutgoingQueue:
         return packets.ack(packets.PUBREL, packet_id)
 
     def restore(self, number: int, row: StoredMessage) -> None:
-        """Take up what waited in a process before this one; to be called in the order of the numbers."""
+        """Restore a stored message; to be called in the order of the numbers."""
         message = None if row.released else Publish(row.topic, row.payload, row.qos, row.retain)
         if row.packet_id:
             self._sent[row.packet_id] = (number, message)
@@ -128,7 +127,7 @@ class OutgoingQueue:
             self._count(len(message.payload))
 
     def clear(self) -> None:
-        """Nobody will ever want it."""
+        """Drop everything."""
         for number in self._numbers():
             self._recorder.deleted(number)
         self._waiting.clear()

@@ -1,4 +1,4 @@
-"""Packets over a socket that one thread owns, and a bell by which other threads wake it."""
+"""Packets over a socket that one thread owns, and a waker for other threads."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class PacketStream:
         self._poll.register(waker.fileno(), select.POLLIN)
 
     def send(self, data: bytes) -> None:
-        """Let it leave at the next turn."""
+        """Queue bytes for the next turn."""
         if data:
             self._last_sent.append(data)
 
@@ -88,7 +88,7 @@ class PacketStream:
             self._read()
 
     def terminate(self) -> None:
-        """Send what is left, if that needs no waiting."""
+        """Send what is left, without blocking."""
         try:
             self._send()
         except OSError as error:

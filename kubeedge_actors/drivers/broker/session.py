@@ -1,4 +1,4 @@
-"""What a broker remembers of one client, as long as it is here or longer. Pure."""
+"""Session state of one client. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ FreeBytes = Callable[[], int]
 
 
 class AckCondition(NamedTuple):
-    """What has to happen before the client is told that its publication is in good hands: the commit of this turn, and
-    that everything up to this receipt was handled by whoever listens inside. 0: nothing.
+    """When a PUBACK or PUBREC may be sent.
+
+    After change set `turn` is committed and the handler has acknowledged the delivery tag. 0 means: no need to wait.
     """
 
     turn: int = 0
@@ -27,7 +28,7 @@ NO_CONDITION = AckCondition()
 
 
 class Session:
-    """One client. Connected while it has a `send`.
+    """The session of one client; connected while it has a `send`.
 
     `unreleased`: what it said with QoS 2 and has not released, with what its PUBREC waits for; None for what was said to a
     process before this one. `pending_acks`: acknowledgements that wait, in the order of what they acknowledge. `unsent_bytes`: bytes that
@@ -69,7 +70,7 @@ class Session:
         self.free_bytes: FreeBytes | None = None
 
     def attach(self, send: Send, free_bytes: FreeBytes) -> None:
-        """The client is here; `free_bytes()` says how many bytes more it may be sent before too much waits for it."""
+        """The client has connected; `free_bytes()` says how many bytes more it may be sent before too much waits for it."""
         self.send, self.free_bytes = send, free_bytes
 
     def detach(self) -> None:

@@ -13,7 +13,7 @@ _REMEMBERED = 4_096
 
 
 class SubscriptionTable(Generic[K]):
-    """Who subscribed to what with which QoS. Not thread-safe.
+    """Subscriptions by filter, with QoS. Not thread-safe.
 
     What a topic matched is remembered until a filter changes.
     """

@@ -1,4 +1,4 @@
-"""What proves who we are in each request: a token that is given, read from a file, or asked of a command; or a password.
+"""Authorization headers: a token that is given, read from a file or by a command; or a password.
 
 Client certificates are not here: they belong to the connection (transport.py).
 """
@@ -46,7 +46,7 @@ class AuthHeaders:
         self._fresh_until = 0.0
 
     def headers(self) -> dict[str, str]:
-        """What to send. Errors: Unreachable when the token can not be had, OSError of its file."""
+        """The headers to send. Errors: Unreachable when there is no token, OSError of its file."""
         token = self._current()
         if token:
             return {"Authorization": f"Bearer {token}"}

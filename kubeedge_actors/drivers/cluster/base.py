@@ -1,4 +1,4 @@
-"""A Kubernetes API as the cloud's controllers see it, and what every such driver promises.
+"""Protocol of a Kubernetes API client, as the controllers use it.
 
 Contract of every Cluster
 * Objects are plain JSON (`dict`), always with `apiVersion` and `kind`, never with `metadata.managedFields` (nobody
@@ -25,33 +25,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 
 Json = dict[str, Any]
 PatchType = Literal["merge", "strategic", "json", "apply"]
 
 TEMPORARY = frozenset({0, 408, 429, 500, 502, 503, 504})
 """Status codes after which the same request may succeed later; 0 is Unreachable."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceKind:
-    """One kind of object: `group` is empty for the core group; `kind` is what stands in the object."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool = True
-
-    @property
-    def api_version(self) -> str:
-        """As in an object's apiVersion."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def qualified(self) -> str:
-        """As the API writes it in messages: `leases.coordination.k8s.io`, `pods`."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
 class EventType(enum.Enum):
@@ -79,7 +59,7 @@ class WatchEvent:
 
 
 class DeltaQueue:
-    """Changes on their way from a driver's thread to whoever takes them, in order; never blocks.
+    """Queue of changes from a watch's thread to a controller, in order; never blocks.
 
     What waits for one object is joined into one change from the first `old` to the last state, so that the box is
     bounded by the number of objects. `wake` is called when something has been put into an empty box.
@@ -106,7 +86,7 @@ class DeltaQueue:
             self.wake()
 
     def take(self) -> list[WatchEvent]:
-        """All that waits; the box is empty afterwards."""
+        """All queued changes; the queue is empty afterwards."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         return list(waiting.values())
@@ -154,7 +134,7 @@ class Cluster(Protocol):
     """One Kubernetes API. `namespace` is "" for cluster-scoped kinds and for "all namespaces" of a list or watch."""
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
-        """The object as it is now."""
+        """The object. Errors: NotFound, ClusterError."""
 
     def list(self, kind: ResourceKind, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:
         """All objects that match the selectors."""
@@ -167,7 +147,7 @@ class Cluster(Protocol):
         """
 
     def replace(self, kind: ResourceKind, namespace: str, name: str, object: Json, *, subresource: str = "") -> Json:
-        """Put the object in place of the old one; Conflict when its resourceVersion is not the current one."""
+        """Replace the object (PUT). Error: Conflict when its resourceVersion is not the current one."""
 
     def patch(
         self,
@@ -179,10 +159,10 @@ class Cluster(Protocol):
         form: PatchType = "merge",
         subresource: str = "",
     ) -> Json:
-        """Change parts of it; `patch` is JSON, or the JSON text of it. The object afterwards."""
+        """Patch the object; `patch` is JSON, or the JSON text of it. Returns the patched object."""
 
     def delete(self, kind: ResourceKind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
-        """Ask for its end; Conflict when `uid` is given and is not its uid.
+        """Delete the object. Error: Conflict when `uid` is given and is not its uid.
 
         `grace` in seconds, None for the object's own.
         """
@@ -198,7 +178,7 @@ class Cluster(Protocol):
         fields: str = "",
         cache: bool = True,
     ) -> Watch:
-        """Be told of all objects that match and of what happens to them.
+        """Watch: `on_change` is called for all objects that match and for each change of them.
 
         Without `cache` only their `metadata` is remembered.
         """
@@ -209,7 +189,7 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InformerSpec:
-    """One watch of a Lookout. `wait_for_sync`: nothing may be taken for gone before its first list is complete.
+    """One watch of an InformerSet. `wait_for_sync`: it counts for `synced`.
 
     `namespace`: only of this one; empty: of all.
     """
@@ -222,7 +202,7 @@ class InformerSpec:
 
 
 class InformerSet:
-    """The watches of one controller: begun once, they outlive its crashes, and what they tell waits in `deltas`."""
+    """The informers of one controller: started once, they outlive its crashes; changes wait in `deltas`."""
 
     def __init__(self, cluster: Cluster, wanted: Sequence[InformerSpec]) -> None:
         self._cluster = cluster
@@ -233,11 +213,11 @@ class InformerSet:
 
     @property
     def synced(self) -> bool:
-        """Whether all that is awaited is known."""
+        """Whether the first lists of all watches with `wait_for_sync` are complete."""
         return not self._missing
 
     def start(self, wake: Callable[[], object]) -> bool:
-        """Begin the watches; False when they run already, and then something may be in the box.
+        """Start the watches; False when they run already, and then changes may be queued.
 
         `wake` is called, on a thread of the driver, when there is something to take or a first list is complete.
         """
@@ -272,7 +252,7 @@ class InformerSet:
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
-    """Which object, and which state of it.
+    """Namespace, name, uid and version of an object.
 
     `namespace` is "" for cluster-scoped objects, `version` its resourceVersion.
     """
@@ -284,7 +264,7 @@ class ObjectReference:
 
 
 def object_reference(object: Json) -> ObjectReference:
-    """Who an object says it is."""
+    """The ObjectReference of an object."""
     metadata = object["metadata"]
     return ObjectReference(
         metadata.get("namespace", ""), metadata["name"], metadata.get("uid", ""), metadata.get("resourceVersion", "")
@@ -294,19 +274,3 @@ def object_reference(object: Json) -> ObjectReference:
 def temporary(error: ClusterError) -> bool:
     """Whether the same request may succeed later."""
     return error.code in TEMPORARY
-
-
-# --- kinds that every Kubernetes has ---------------------------------------------------------------------------------
-NODE_KIND = ResourceKind("", "v1", "nodes", "Node", namespaced=False)
-POD_KIND = ResourceKind("", "v1", "pods", "Pod")
-CONFIGMAP_KIND = ResourceKind("", "v1", "configmaps", "ConfigMap")
-SECRET_KIND = ResourceKind("", "v1", "secrets", "Secret")
-EVENT_KIND = ResourceKind("", "v1", "events", "Event")
-SERVICEACCOUNT_KIND = ResourceKind("", "v1", "serviceaccounts", "ServiceAccount")
-PERSISTENTVOLUME_KIND = ResourceKind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
-PERSISTENTVOLUMECLAIM_KIND = ResourceKind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-VOLUMEATTACHMENT_KIND = ResourceKind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
-LEASE_KIND = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
-CSR_KIND = ResourceKind(
-    "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced=False
-)

@@ -1,4 +1,4 @@
-"""Where an API server is and how to prove who we are: from a kubeconfig, from inside a pod, or given."""
+"""Client configuration: server and identity, from a kubeconfig, from inside a pod, or given."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ClientConfig:
 
 
 def from_kubeconfig(path: Path, context: str = "") -> ClientConfig:
-    """The access that a kubeconfig's `context` names.
+    """The ClientConfig of a kubeconfig's `context`. Error: UsageError.
 
     Default: its current one. Errors: UsageError says what is wrong with the file.
     """

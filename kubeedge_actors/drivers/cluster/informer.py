@@ -1,4 +1,4 @@
-"""List and watch that repairs itself: one connection, one cache, any number of subscribers.
+"""Informer: list and watch with retry, one connection, one cache, any number of subscribers.
 
 The two requests come in as functions, so that the state machine is tested without a network: `lister()` gives a
 Listing, `follower(version)` a stream of event lines from that version on.
@@ -22,11 +22,11 @@ from kubeedge_actors.drivers.cluster.base import (
     ObjectList,
     OnChange,
     OnSynced,
-    ResourceKind,
     WatchEvent,
     temporary,
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.outages import Outage
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Subscription:
         self._informer.unsubscribe(self)
 
     def tell(self, change: WatchEvent) -> None:
-        """Hand on one change; what the subscriber raises is logged."""
+        """Call the subscriber with a change; its exceptions are logged."""
         if not self.stopped:
             _contained(self._on_change, change)
 
@@ -93,7 +93,7 @@ class Subscription:
 
 
 class Informer:
-    """Keeps a picture of one list up to date on a thread of its own and tells its subscribers what changes in it."""
+    """Keeps a cache of one list up to date in a thread of its own, and calls its subscribers about changes."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Informer:
     # --- subscribers ------------------------------------------------------------------------------------------------
 
     def subscribe(self, on_change: OnChange, on_synced: OnSynced | None) -> Subscription:
-        """Join: what there is already is told on a thread of ours, never on the caller's."""
+        """Add a subscriber; it is called about existing objects in a thread of ours, never in the caller's."""
         subscription = Subscription(self, on_change, on_synced)
         if self._thread is None:
             self._subscribers = [subscription]
@@ -138,7 +138,7 @@ class Informer:
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Leave, without waiting for a call that has begun; the last one to leave ends the informer."""
+        """Remove a subscriber, without waiting for a running call; the last one ends the informer."""
         with self._lock:
             subscription.stopped = True
             if subscription in self._subscribers:
@@ -149,7 +149,7 @@ class Informer:
 
     @property
     def stopped(self) -> bool:
-        """Whether it has been ended; nobody can join any more."""
+        """Whether it has ended; nobody can subscribe any more."""
         return self._stop.is_set()
 
     def stop(self) -> None:
@@ -196,7 +196,7 @@ class Informer:
             except ClusterError as error:
                 self._failed(error)
             except Exception:
-                log.exception("watch of %s: an answer could not be understood; listing again", self.kind.plural)
+                log.exception("watch of %s: malformed answer; listing again", self.kind.plural)
                 self._version = ""
                 self._failures += 1
             if self._failures:
@@ -211,7 +211,7 @@ class Informer:
             self._version = ""
             return
         self._failures += 1
-        log.log(self._level(error), "watch of %s: %s; trying again", self.kind.plural, error)
+        log.log(self._level(error), "watch of %s: %s; retrying", self.kind.plural, error)
         if not temporary(
             error
         ):  # else the history is still there, and a new list would be work for an API that has too much

@@ -13,11 +13,19 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import Json, ObjectList, OnChange, OnSynced, PatchType, ResourceKind, Watch
+from kubeedge_actors.drivers.cluster.base import (
+    Json,
+    ObjectList,
+    OnChange,
+    OnSynced,
+    PatchType,
+    Watch,
+)
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.informer import GONE, Informer, WatchStream
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.outages import Outage
 
 log = logging.getLogger(__name__)
@@ -51,7 +59,7 @@ class KubernetesCluster:
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
-        """The object as it is now."""
+        """The object. Errors: NotFound, ClusterError."""
         return self._object(kind, "GET", resource_path(kind, namespace, name))
 
     def list(self, kind: ResourceKind, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:
@@ -111,7 +119,7 @@ class KubernetesCluster:
         return {str(resource.get("name")) for resource in answer.get("resources") or ()}
 
     def compiler(self) -> str:
-        """What the API server says made it."""
+        """The compiler that the API server's /version names."""
         return str(self._request("GET", "/version").get("compiler") or "")
 
     def _pages(self, kind: ResourceKind, path: str, query: dict[str, str]) -> ObjectList:
@@ -151,7 +159,7 @@ class KubernetesCluster:
         fields: str = "",
         cache: bool = True,
     ) -> Watch:
-        """Be told of all objects that match and of what happens to them."""
+        """Watch: `on_change` is called for all objects that match and for each change of them."""
         key = (kind, namespace, labels, fields, cache)
         with self._lock:
             informer = self._informers.get(key)
@@ -203,7 +211,7 @@ def resource_path(kind: ResourceKind, namespace: str, name: str = "", subresourc
 
 
 def error_of(code: int, status: Json) -> ClusterError:
-    """The error that an API's failure means."""
+    """The ClusterError of a failure Status."""
     status = {"code": code, **status}
     if code == 404:
         return NotFound(status)

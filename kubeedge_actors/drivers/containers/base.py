@@ -1,4 +1,4 @@
-"""What a container engine promises; Docker, the process runtime and the fake pass one contract suite.
+"""Protocol of a container engine; Docker, the process runtime and the fake pass one contract suite.
 
 Contract of every ContainerRuntime
 * All methods may be called from any thread. `stop` and `kill` return at once; the end of a container comes to the
@@ -35,7 +35,7 @@ class DriverValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PodName(DriverValue, frozen=True):
-    """Which pod a container belongs to."""
+    """Identity of a container's pod: namespace, name, uid."""
 
     namespace: str
     name: str
@@ -69,7 +69,7 @@ class PodNetwork(DriverValue, frozen=True):
 
 
 class ContainerSpec(DriverValue, frozen=True):
-    """One container to be made. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
+    """Description of a container to create. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
     `hosts` names with their addresses.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
@@ -146,43 +146,43 @@ Watcher = Callable[[RuntimeEvent], None]
 
 
 class LogStream(Iterator[bytes], Protocol):
-    """A log while it is read."""
+    """A log that is being read."""
 
     def close(self) -> None:
-        """Enough: it ends, also for a thread that waits for the next piece. Idempotent; any thread."""
+        """End the stream, also for a thread that waits for the next piece. Idempotent; any thread."""
 
 
 class ExecStream(Protocol):
     """A command in a container while it runs. One thread reads, another writes."""
 
     def read(self) -> tuple[int, bytes]:
-        """What it writes next, up to 64 KiB, with 1 for its standard output and 2 for its standard error; no bytes: the end."""
+        """Read what the command writes next, up to 64 KiB, with 1 for its standard output and 2 for its standard error; no bytes: the end."""
 
     def write(self, data: bytes) -> None:
-        """Its standard input; returns when it has taken all of it, or takes no more."""
+        """Write to its standard input; returns when all of it is taken, or the command takes no more."""
 
     def end_input(self) -> None:
-        """There is no more input."""
+        """Close its standard input."""
 
     def exit_code(self) -> int:
-        """Of a command that has ended: after `read` gave no bytes."""
+        """The exit code; only after `read` has returned no bytes."""
 
     def kill(self) -> None:
-        """Enough, also for threads that wait in it; any thread. An engine may let the command run on, without its input and output."""
+        """Kill the command, also for threads that wait in it; any thread. An engine may let the command run on, without its input and output."""
 
     def close(self) -> None:
-        """Kill it and let go of it; no other thread may be in it."""
+        """Kill the command and release it; no other thread may be in it."""
 
 
 class ExecResult(DriverValue, frozen=True):
-    """What a command in a container came to; `exit_code` is None when its time was over."""
+    """Result of a command in a container; `exit_code` is None when its time was over."""
 
     exit_code: int | None
     output: bytes = b""
 
 
 class RegistryAuth(DriverValue, frozen=True):
-    """Who we are to a registry."""
+    """Credentials for a registry."""
 
     username: str
     password: str
@@ -195,7 +195,7 @@ class ContainerRuntime(Protocol):
         """Name and version as `docker://20.10.24`. Errors: RuntimeUnavailable."""
 
     def watch(self, watcher: Watcher) -> None:
-        """From now on tell `watcher` and nobody else, from a thread of the driver; it must not block.
+        """Call `watcher` about events from now on, instead of the one before, in a thread of the driver; it must not block.
 
         Errors: RuntimeUnavailable.
         """
@@ -210,13 +210,13 @@ class ContainerRuntime(Protocol):
         """Run a created container; one that runs already is left alone."""
 
     def stop(self, container_id: str) -> None:
-        """Ask it to end, by its stop signal."""
+        """Send its stop signal."""
 
     def kill(self, container_id: str) -> None:
-        """End it now."""
+        """Kill it (SIGKILL)."""
 
     def remove(self, container_id: str) -> None:
-        """Forget it with its logs; a running one is killed."""
+        """Remove it with its logs; a running one is killed."""
 
     def logs(
         self,
@@ -227,7 +227,7 @@ class ContainerRuntime(Protocol):
         *,
         timestamps: bool = False,
     ) -> LogStream:
-        """What it wrote: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end
+        """The log: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end
         anywhere. `timestamps`: each line begins with when it was written (RFC 3339); ContainerError where nobody knows.
         """
 
@@ -235,10 +235,10 @@ class ContainerRuntime(Protocol):
         """Run a command inside and collect up to 64 KiB of what it writes."""
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
-        """Run a command inside, for as long as it takes, with both its ends in hand."""
+        """Run a command inside, with its input and output as a stream."""
 
     def run_pod_sandbox(self, network: PodNetwork) -> str:
-        """Make the network of a pod, or find it; its address, empty on the host's network."""
+        """Create the network of a pod unless it exists; returns its address, empty on the host's network."""
 
     def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the network of a pod."""
@@ -256,4 +256,4 @@ class ContainerRuntime(Protocol):
         """Keep logs within LOG_LIMIT where the engine does not. To be called once a minute."""
 
     def close(self) -> None:
-        """Stop watching and let go of the engine; containers go on."""
+        """Stop watching and disconnect from the engine; containers go on."""

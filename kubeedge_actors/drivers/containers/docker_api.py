@@ -1,4 +1,4 @@
-"""Docker's words for what base.py says: names, labels, what is asked for and what comes back. Pure.
+"""Translation between base.py and the Docker Engine API: names, labels, requests, responses. Pure.
 
 Labels and names are those that a kubelet with Docker gave its containers, so that its tools know them.
 """
@@ -50,7 +50,7 @@ def container_labels(owner: str, spec: ContainerSpec) -> dict[str, str]:
 
 
 def pod_of(labels: dict[str, str]) -> PodName:
-    """Whose container it is."""
+    """The PodName in a container's labels."""
     return PodName(namespace=labels.get(POD_NAMESPACE, ""), name=labels.get(POD_NAME, ""), uid=labels.get(POD_UID, ""))
 
 
@@ -174,7 +174,7 @@ def split(image: str) -> tuple[str, str | None]:
 
 
 def cause(error: BaseException) -> str:
-    """Why, in the words of the system where it has any: the library wraps them three times."""
+    """The system's error text behind an exception of the library, which wraps it three times."""
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:

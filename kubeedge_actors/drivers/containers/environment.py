@@ -1,4 +1,4 @@
-"""What a process gets to see of its container's description."""
+"""Environment and command line of a container with the process runtime."""
 
 from __future__ import annotations
 

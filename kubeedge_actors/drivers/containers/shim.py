@@ -1,4 +1,4 @@
-"""A process on the host that outlives the one that started it, and leaves word of how it ended.
+"""Shim: a process on the host that outlives its starter, and records the exit code.
 
 A shell of its own session runs the command, writes who it is to `pid` and the exit code to `exit`, and takes what is
 left of its process group along when it ends. It needs nothing of ours: `kill -9` of the edge does not touch it.
@@ -73,7 +73,7 @@ def spawn(folder: Path, command: Sequence[str], env: Mapping[str, str], cwd: str
 
 
 def identity(pid: int) -> Identity | None:
-    """Who has this pid now; None when nobody has."""
+    """The Identity of the process that has this pid now; None for none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -82,7 +82,7 @@ def identity(pid: int) -> Identity | None:
 
 
 def recorded(folder: Path) -> Identity | None:
-    """Who ran here, as the shim wrote it; None when it did not come to that."""
+    """The Identity that the shim recorded; None when it did not come to that."""
     try:
         return _parsed((folder / PID).read_text(encoding="utf-8", errors="replace"))
     except OSError:

@@ -1,4 +1,4 @@
-"""The mappers of an edge node as the actor sees them, and what is promised.
+"""Protocol of the device management interface, as the actor Dmi uses it.
 
 Contract of every Mappers
 * What mappers say comes to the Upcalls on a thread of the driver, which waits for the answer; an error of ours is told
@@ -23,7 +23,7 @@ Done = Callable[[MapperError | None], object]
 
 @dataclass(frozen=True, slots=True)
 class Mapper:
-    """Who serves the devices of a protocol. `address` is the path of its unix socket."""
+    """A registered mapper: it serves the devices of one protocol. `address` is the path of its unix socket."""
 
     name: str
     protocol: str
@@ -35,7 +35,7 @@ class Mapper:
 
 @dataclass(frozen=True, slots=True)
 class PropertyReport:
-    """What a mapper says of one property: what it was asked to make of it, and what it is."""
+    """A mapper's report of one property: desired and reported value."""
 
     property: str
     desired: str
@@ -51,7 +51,7 @@ class Inventory:
 
 
 class Verb(Enum):
-    """What a mapper can be told; the value is the name of the method."""
+    """Calls to a mapper; the value is the name of the gRPC method."""
 
     CREATE_MODEL = "CreateDeviceModel"
     UPDATE_MODEL = "UpdateDeviceModel"
@@ -62,10 +62,10 @@ class Verb(Enum):
 
 
 class MapperHandler(Protocol):
-    """What mappers may ask. Each method waits until it is done; a KubeEdgeActorsError says why it is not."""
+    """Calls of mappers. Each method blocks until it is done. Error: KubeEdgeActorsError, why it is not."""
 
     def register(self, mapper: Mapper, with_data: bool) -> Inventory:
-        """A mapper is there; what it is to serve if it wants to know."""
+        """A mapper registers; returns its devices and models if it wants them."""
 
     def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         """A mapper reports properties of a device; committed when it returns."""
@@ -81,10 +81,10 @@ class DmiServer(Protocol):
         """Serve. Error: MapperError with one plain sentence when the socket can not be had."""
 
     def listen(self, upcalls: MapperHandler) -> None:
-        """Who answers mappers from now on, instead of the one before."""
+        """Set the handler of mappers' calls, instead of the one before."""
 
     def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
-        """Tell the mapper at `address` about an object."""
+        """Call the mapper at `address` about an object; `done` gets None or the MapperError."""
 
     def close(self) -> None:
         """Serve no more; waits a second for what is under way."""

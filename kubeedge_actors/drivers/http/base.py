@@ -1,4 +1,4 @@
-"""Plain HTTP as ServiceBus needs it, and what it promises.
+"""Protocol of plain HTTP client and servers on loopback.
 
 Contract of every Client
 * `call` returns what the service said, whatever its status; HttpError when there was no answer within the time-out.
@@ -31,7 +31,7 @@ Handler = Callable[[bytes | None], bytes]
 
 
 class ClientRequest(msgspec.Struct, frozen=True):
-    """What to ask of a service on `host`:`port`. `path` begins with a slash and may have a query."""
+    """A request to a service on `host`:`port`. `path` begins with a slash and may have a query."""
 
     method: str
     port: int
@@ -42,7 +42,7 @@ class ClientRequest(msgspec.Struct, frozen=True):
 
 
 class ClientResponse(msgspec.Struct, frozen=True):
-    """What a service said."""
+    """The response of a service."""
 
     status: int
     headers: Headers
@@ -53,7 +53,7 @@ class Client(Protocol):
     """Calls services."""
 
     def call(self, request: ClientRequest, timeout: float) -> ClientResponse:
-        """Ask and wait for the answer, at most `timeout` seconds for each step. Error: HttpError."""
+        """Send the request and wait for the response, at most `timeout` seconds for each step. Error: HttpError."""
 
 
 class Server(Protocol):
@@ -71,7 +71,7 @@ class Server(Protocol):
 
 
 class ServerRequest(msgspec.Struct, frozen=True):
-    """A request as a site gets it: `path` without the query, header names in lower case."""
+    """A request to an HttpServer: `path` without the query, header names in lower case."""
 
     method: str
     path: str
@@ -80,7 +80,7 @@ class ServerRequest(msgspec.Struct, frozen=True):
 
 
 class ServerResponse(msgspec.Struct, frozen=True):
-    """What a site says: a `body`, or a `stream` of pieces."""
+    """A response of an HttpServer: a `body`, or a `stream` of pieces."""
 
     status: int
     body: bytes = b""

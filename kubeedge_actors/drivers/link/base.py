@@ -1,4 +1,4 @@
-"""Both ends of a link as protocols, and what they promise.
+"""Protocols of both ends of a link.
 
 Contract of every Link (client end; one object is one attempt to connect and, if that succeeds, one connection)
 * `open` and `send` never block and never raise for the network's sake; failures arrive as `on_close`.
@@ -27,31 +27,31 @@ from kubeedge_actors.drivers.pki.base import TlsPaths
 
 
 class CertificateSource(Protocol):
-    """Where the client end has its certificates from.
+    """Source of the client end's certificates.
 
     All methods may block for seconds; call them off the link's thread.
     `CertificateError`: a person must act (wrong or expired token, another CA). Any other `LinkError`: try again later.
     """
 
     def obtain(self) -> TlsPaths:
-        """Files that are valid now: those kept from last time, or new ones from the cloud."""
+        """Paths of valid certificates: stored ones, or new ones from the cloud. Errors: CertificateError, LinkError."""
 
     def renew_at(self) -> float:
         """When to call `renew`, epoch seconds; 0 when there is nothing to renew."""
 
     def renew(self) -> TlsPaths:
-        """A new certificate, asked for with the current one; the link has to be opened anew with it."""
+        """Fetch a new certificate, authenticated by the current one; the link has to be reopened. Errors: CertificateError, LinkError."""
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """Why a link is no more: a sentence, and the seconds to wait before the next attempt if the other side asked for that."""
+    """Why a link was closed: a sentence, and the seconds to wait before the next attempt if the other side asked for that."""
 
     reason: str
     retry_after: float | None = None
 
 
 class LinkEvents(Protocol):
-    """What the owner of a client link is told, on the driver's thread."""
+    """Events of a client link, on the driver's thread."""
 
     def on_open(self, headers: Mapping[str, str]) -> None:
         """The upgrade was answered; `headers` of the answer, names in lower case."""
@@ -86,7 +86,7 @@ class Link(Protocol):
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """Who connects. `headers` hold first values with names in lower case; `common_name` is of a certificate verified against the CA."""
+    """A connecting peer. `headers` hold first values with names in lower case; `common_name` is of a certificate verified against the CA."""
 
     id: int
     path: str
@@ -97,7 +97,7 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class UpgradeResponse(msgspec.Struct, frozen=True):
-    """Answer to a peer that asks in: 101 with these extra headers, or an HTTP error with a sentence (`Retry-After` is a header)."""
+    """Answer to a peer's upgrade request: 101 with these extra headers, or an HTTP error with a sentence (`Retry-After` is a header)."""
 
     status: int = 101
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
@@ -105,13 +105,13 @@ class UpgradeResponse(msgspec.Struct, frozen=True):
 
 
 class ServerEvents(Protocol):
-    """What the owner of a link server is told, on the driver's thread."""
+    """Events of a link server, on the driver's thread."""
 
     def admit(self, peer: Peer) -> UpgradeResponse:
         """Decide before the upgrade is answered."""
 
     def on_connect(self, peer: Peer) -> None:
-        """The peer is in; what is sent to it from now on is delivered."""
+        """The peer is connected; messages to it are delivered from now on."""
 
     def on_text(self, peer: Peer, text: str) -> bool:
         """One whole text message. False: no room now; the peer is not read until the same text was taken."""
@@ -127,7 +127,7 @@ class LinkServer(Protocol):
         """Listen; the answer is the bound port (for `port` 0). With `tls` client certificates are required and verified."""
 
     def peers(self) -> list[Peer]:
-        """Who is in now."""
+        """The connected peers."""
 
     def send(self, peer: Peer, text: str) -> None:
         """Queue one text message for this peer; never blocks."""

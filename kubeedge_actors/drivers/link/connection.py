@@ -35,7 +35,7 @@ DROPPED_HEADERS = ("connection", "upgrade", "host", "accept-encoding")
 
 
 class Owner(Protocol):
-    """What a connection tells its server."""
+    """The server, as its connections see it."""
 
     max_message: int
     backlog: int

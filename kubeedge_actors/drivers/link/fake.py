@@ -37,7 +37,7 @@ class FakeLinkServer:
         return port
 
     def peers(self) -> list[Peer]:
-        """Who is in now."""
+        """The connected peers."""
         return [end.peer for end in self._ends.values() if end.peer is not None]
 
     def send(self, peer: Peer, text: str) -> None:
@@ -67,7 +67,7 @@ class FakeLinkServer:
     # --- what the client ends ask for
 
     def soon(self, turn: Callable[[], None]) -> None:
-        """Do something after what is being done now."""
+        """Run `turn` after the current one."""
         self._turns.take(turn)
 
     def join(self, end: FakeLink, path: str, headers: Mapping[str, str]) -> None:

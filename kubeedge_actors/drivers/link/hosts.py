@@ -1,4 +1,4 @@
-"""A server's certificate that has not the name by which the server was called: which names it has, and what to do."""
+"""Error text for a server certificate of another name: which names it has, and what to do."""
 
 from __future__ import annotations
 

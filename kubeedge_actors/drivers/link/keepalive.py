@@ -1,4 +1,4 @@
-"""Whether the other side is still there: who has said nothing for a while is asked, who then says nothing is gone. Pure."""
+"""Keepalive of one connection: a silent peer gets a ping, and without an answer the connection is lost. Pure."""
 
 from __future__ import annotations
 

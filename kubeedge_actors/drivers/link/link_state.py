@@ -1,4 +1,4 @@
-"""Links whose life is watched: since when one is open, how many attempts there were, why the last one ended."""
+"""Links with a monitored state: since when one is open, how many attempts there were, why the last one ended."""
 
 from __future__ import annotations
 

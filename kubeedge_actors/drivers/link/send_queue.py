@@ -1,4 +1,4 @@
-"""What other threads want of the thread that owns a socket: texts to write, an end, and the wake-up for both."""
+"""Queue of other threads to the thread that owns a socket: texts to write, an end, and a waker."""
 
 from __future__ import annotations
 

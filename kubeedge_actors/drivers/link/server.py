@@ -80,7 +80,7 @@ class WebSocketServer:
             self._loop.run(self._renew(self._context, tls))
 
     def peers(self) -> list[Peer]:
-        """Who is in now."""
+        """The connected peers."""
         return [connection.peer for connection in list(self._in.values()) if connection.peer is not None]
 
     def send(self, peer: Peer, text: str) -> None:

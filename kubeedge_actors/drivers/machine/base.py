@@ -1,4 +1,4 @@
-"""What a machine offers to pods apart from a container runtime: volumes, probes, static pods, its figures."""
+"""Protocols of the machine apart from containers: volumes, probes, static pods, figures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PodVolumes(Protocol):
 
 
 class HealthProbe(DriverValue, frozen=True):
-    """What is asked of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives
+    """A probe of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives
     200-399.
     """
 
@@ -55,10 +55,10 @@ class HealthProbe(DriverValue, frozen=True):
 
 
 class Prober(Protocol):
-    """Asks containers from outside."""
+    """Runs probes from outside the container."""
 
     def ask(self, probe: HealthProbe, timeout: float) -> str:
-        """Empty when the answer is good, else why not. Not for commands: those run inside."""
+        """Run the probe; empty when it succeeded, else why not. Not for commands: those run inside."""
 
 
 class StaticPodSource(Protocol):
@@ -72,7 +72,7 @@ class StaticPodSource(Protocol):
 
 
 class MachineInfo(DriverValue, frozen=True):
-    """What the machine is. Bytes, cores and counts; `huge_pages`: page size in KiB as text -> bytes reserved in such
+    """Figures of a machine. Bytes, cores and counts; `huge_pages`: page size in KiB as text -> bytes reserved in such
     pages.
     """
 

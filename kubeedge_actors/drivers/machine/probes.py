@@ -1,4 +1,4 @@
-"""Asks containers over the network: a connection, or the status line of an HTTP answer. Without an HTTP library: it is
+"""Probes containers over the network: a connection, or the status line of an HTTP answer. Without an HTTP library: it is
 one line.
 """
 
@@ -13,7 +13,7 @@ USER_AGENT = "kube-probe/1.32"
 
 
 class NetworkProber:
-    """Asks over the network of this machine."""
+    """Prober over the network of this machine."""
 
     def ask(self, probe: HealthProbe, timeout: float) -> str:
         """Empty when the answer is good, else why not."""

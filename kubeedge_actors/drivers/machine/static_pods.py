@@ -51,9 +51,9 @@ class StaticPodFolder:
         try:
             documents = list(self._documents(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            log.warning("the manifest %s is left out: %s", path, error)
+            log.warning("the manifest %s is ignored: %s", path, error)
             return []
         pods = [each for each in documents if isinstance(each, dict) and each.get("kind") == "Pod"]
         if len(pods) != len([each for each in documents if each]):
-            log.warning("the manifest %s holds objects that are no pods: they are left out", path)
+            log.warning("the manifest %s holds objects that are no pods: they are ignored", path)
         return pods

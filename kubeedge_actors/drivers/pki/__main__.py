@@ -1,4 +1,4 @@
-"""The certificate process: does orders from standard input until that closes, or half a minute brings none."""
+"""The certificate process: executes orders from standard input until that closes, or half a minute brings none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, promises and plain values of the certificates that both sides share.
+"""Protocol and values of certificates that both sides share.
 
 Contract of every Authority
 * The CA survives restarts; what it signed stays valid. Private keys are written with mode 0600, each file whole or
@@ -80,7 +80,7 @@ class KeyPair:
 
 
 class CertificateAuthority(Protocol):
-    """What signs for edge nodes."""
+    """Signs certificates for edge nodes."""
 
     @property
     def ca_der(self) -> bytes:
@@ -93,7 +93,7 @@ class CertificateAuthority(Protocol):
         """
 
     def check_token(self, jwt: str) -> None:
-        """Nothing when the token is genuine and not expired, otherwise `CertificateError`."""
+        """Verify a token. Error: CertificateError when it is not genuine or has expired."""
 
 
 class TlsPaths(msgspec.Struct, frozen=True):

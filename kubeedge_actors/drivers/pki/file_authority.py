@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.pki.pem import (
     read_certificate,
     read_pem,
     save_pair,
-    write_atomically,
+    write_file,
 )
 from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, PkiRequest, Result, SignCsr
 from kubeedge_actors.drivers.pki.worker_client import PkiWorker
@@ -45,7 +45,7 @@ TOKEN_LIFE = 2 * TOKEN_REFRESH
 
 
 class FileAuthority:
-    """Fulfils `base.CertificateAuthority` from the files of one directory.
+    """Implements `base.CertificateAuthority` with the files of one directory.
 
     What is missing is made, what is there is used again. `CertificateError` with one sentence when a file can not
     be read, is damaged, or the CA's key does not belong to its certificate.
@@ -155,10 +155,10 @@ class FileAuthority:
 
     def write_token(self, path: Path) -> None:
         """Put a new token into a file that only its owner can read."""
-        write_atomically(path, self.token().encode() + b"\n")
+        write_file(path, self.token().encode() + b"\n")
 
     def check_token(self, jwt: str) -> None:
-        """Nothing when the token is genuine and not expired, otherwise `CertificateError`."""
+        """Verify a token. Error: CertificateError when it is not genuine or has expired."""
         check_jwt(jwt, self._ca.key, self._clock())
 
     def close(self) -> None:

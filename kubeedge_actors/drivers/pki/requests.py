@@ -1,4 +1,4 @@
-"""What the certificate process can be asked for: a JSON order a line on its input, a JSON result a line on its output.
+"""Orders to the certificate process: one JSON order a line on its input, one JSON result a line on its output.
 
 Keys travel through the pipe only, never on a command line or in the environment.
 """

@@ -1,7 +1,7 @@
-"""The certificate process seen from outside: started when there is an order, gone when there is none.
+"""Client of the certificate process, which is started with an order and ends when there is none.
 
 16 MB of memory and 0.15 s at the first order, 1-2 ms for each that follows within half a minute (a fleet that
-joins). Used only when asked: `fulfil` of requests.py does the same in the caller's process.
+joins). Used only when asked: `execute` of requests.py does the same in the caller's process.
 """
 
 from __future__ import annotations

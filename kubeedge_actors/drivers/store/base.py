@@ -1,4 +1,4 @@
-"""Durable memory of one edge node: what its modules need from a database, and what it promises.
+"""Protocol of an edge node's database, by module.
 
 Contract of every Store
 * A method that writes has committed when it returns; after `kill -9` the write is there, or the call never returned.
@@ -16,7 +16,7 @@ import msgspec
 
 
 class MetaRow(msgspec.Struct, frozen=True):
-    """One object that the cloud said. `key` is the wire resource, `type` its type segment, `value` the JSON text of the content."""
+    """One stored object of the cloud. `key` is the wire resource, `type` its type segment, `value` the JSON text of the content."""
 
     key: str
     type: str
@@ -195,7 +195,7 @@ class TwinStore(Protocol):
 
 
 class OutboxStore(Protocol):
-    """What waits for the cloud, in order; EdgeHub's."""
+    """Messages that wait for the cloud, in order; EdgeHub's."""
 
     def apply(self, added: Sequence[OutboxRow], removed: Sequence[str]) -> None:
         """One transaction: remove the rows with these message ids, then add rows."""

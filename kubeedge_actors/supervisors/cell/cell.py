@@ -43,7 +43,7 @@ class Parent(Protocol):
 
 
 class Cell:
-    """One child of a supervisor. The supervisor's orders come under the runtime's lock; turns come from the engine.
+    """One child of a supervisor. The supervisor's orders come under the actor system's lock; turns come from the engine.
 
     `order`: the newest order, of the number `_generation`; one that comes late, because a newer one was given meanwhile, is
     not carried out. `state` goes by the steps of `lifecycle`.
@@ -64,7 +64,7 @@ class Cell:
         self.order: Order = StartOrder()
         self.incarnation: Incarnation | None = None
         self.worker: object = None
-        """Who gives it turns: only the present worker may."""
+        """What runs it: only the current worker may."""
         self.stats = Stats()
         self.incarnations = 0
         self.handled_before = 0
@@ -82,10 +82,10 @@ class Cell:
     def _watchdog(self, timeout: float | None) -> HandlerWatchdog | None:
         return None if timeout is None else HandlerWatchdog(timeout, self.call_later, self.deciding, self._check_turn)
 
-    # --- orders, under the runtime's lock; none of them waits -----------------------------------------------------
+    # --- orders, under the actor system's lock; none of them waits -----------------------------------------------------
 
     def start(self, delay: float = 0.0, attempt: int = 0) -> None:
-        """Begin a new incarnation in `delay` seconds, the restart number `attempt` in a row. Ends in
+        """Start a new incarnation in `delay` seconds; `attempt`: the number of this restart in a row. Ends in
         `parent.child_started` or, when it crashes, `parent.child_exited`.
         """
         self._give_order(StartOrder(attempt))
@@ -158,7 +158,7 @@ class Cell:
         if self.incarnation is not None:
             self.incarnation.inject_failure(error)
 
-    # --- turns that do not end, under the runtime's lock ----------------------------------------------------------
+    # --- turns that do not end, under the actor system's lock ----------------------------------------------------------
 
     def _check_turn(self) -> float | None:
         if self.worker is None:
@@ -186,7 +186,7 @@ class Cell:
         incarnation.report_failure(envelopes, HandlerHung(kind, ran), ran, stack)
 
     def _abandon(self, incarnation: Incarnation) -> None:
-        """The thread of an incarnation that lost its lease is its own affair from here on."""
+        """From here on the superseded incarnation's thread can no longer affect this cell."""
         self.engine.unblock(self)
         self.worker = None
         self.engine.kill(incarnation)
@@ -215,7 +215,7 @@ class Cell:
                 incarnation.requeue(envelopes, "it did not stop in time", "")
             self.stop_completed()
 
-    # --- reports of the present incarnation, under the runtime's lock ---------------------------------------------
+    # --- reports of the present incarnation, under the actor system's lock ---------------------------------------------
 
     def started(self, incarnation: Incarnation, duration: float) -> None:
         """Its start hook has returned."""
@@ -232,14 +232,14 @@ class Cell:
             self.parent.child_started(self)
 
     def clear_incarnation(self, incarnation: Incarnation) -> None:
-        """It is over, one way or the other."""
+        """The incarnation has ended, by a stop or by a crash."""
         self.handled_before += max(0, incarnation.turns - 1)
         self.incarnation = None
         if self.state is not State.STOPPING:
             self.state_since = self.clock.monotonic()
 
     def exited(self, reason: ExitReason, why: str) -> None:
-        """It ended unasked: the supervisor decides, unless it was to stop anyway."""
+        """The incarnation ended without an order: the supervisor decides, unless it was to stop anyway."""
         if self.state is State.STOPPING:
             self.stop_completed()
         else:
@@ -259,7 +259,7 @@ class Cell:
         self.parent.child_stopped(self)
 
     def when_stopped(self) -> Future:
-        """A future that is completed when the next order to stop is carried out."""
+        """A future that is settled when the next order to stop is carried out."""
         future = LocalFuture(self.engine, self.name, self.spec.shutdown)
         self._when_stopped.append(future)
         return future
@@ -278,7 +278,7 @@ class Cell:
     # --- dead letters ---------------------------------------------------------------------------------------------
 
     def to_dead_letters(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None:
-        """Make a dead letter of it, and tell an asker at once that no answer will come."""
+        """Turn the envelope into a dead letter; its asker gets an error at once."""
         if envelope.delivery is not None and not envelope.delivery.discard(reason.as_error(self.name, error)):
             return
         self.stats.dead_letters += 1
@@ -296,7 +296,7 @@ class Cell:
     # --- figures --------------------------------------------------------------------------------------------------
 
     def set_tracer(self, tracer: Tracer | None) -> None:
-        """Have what is told to it followed from now on; None: no longer."""
+        """Trace its messages with `tracer` from now on; None: no longer."""
         self.mailbox.set_enqueue_hook(None if tracer is None else partial(tracer.tag, self.name))
 
     @property
@@ -311,7 +311,7 @@ class Cell:
 
     @property
     def tracer(self) -> Tracer | None:
-        """Who follows messages at the moment."""
+        """The tracer that follows its messages; None: nobody."""
         return self.system.tracer
 
     @property
@@ -328,7 +328,7 @@ class Cell:
         return self.engine.call_later(seconds, action)
 
     def make_actor(self) -> Actor:
-        """A new instance, wherever the engine puts it."""
+        """A new instance of the actor, where the engine places it: here, or in a process."""
         return self.engine.create_actor(self)
 
     @property

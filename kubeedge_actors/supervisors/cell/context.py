@@ -15,7 +15,7 @@ from kubeedge_actors.supervisors.timer import LocalTimer
 
 
 class LocalContext(Context):
-    """Acts for one incarnation; once that was replaced, what it says is a dead letter."""
+    """The context of one incarnation; once that was replaced, whatever it sends is a dead letter."""
 
     __slots__ = ("_cell", "incarnation")
 
@@ -55,7 +55,7 @@ class LocalContext(Context):
         return ref
 
     def reply_later(self, message: object = None) -> LocalReplyTo:
-        """Take the Reply off the envelope in hand."""
+        """Take the ReplyTo off the envelope in hand."""
         for envelope in self.incarnation.current_envelopes():
             if message is None or envelope.message is message:
                 return self._take_over(envelope)

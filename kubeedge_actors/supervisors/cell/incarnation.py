@@ -1,4 +1,4 @@
-"""One life of an actor: its start, failure and end on the actor's own thread, and the lease that says who may act for it."""
+"""One incarnation of an actor: start, failure and end on the actor's own thread, and the lease that says who may act for it."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class Incarnation:
     """The instance, its context, and what it is doing. Its methods run on the actor's thread unless they say otherwise.
 
     `turn` is what it holds while its code runs: an envelope, a batch, an empty list in a hook; None between two turns.
-    Setting it to None is what ends a turn. A lease hangs on that: whoever wants to replace a hung incarnation sets
-    `revoke_requested` and then looks whether the turn is still the same one; the holder ends its turn and then looks at
-    `revoke_requested`. One of them sees the other, whatever the order, and `revoked`, written under the runtime's lock, is the
-    answer. So a turn counts or is done again, never both, and an ordinary message pays one comparison for it.
+    Setting it to None is what ends a turn. This is a lease. The watchdog writes `revoke_requested`, then reads `turn`.
+    The actor's thread writes `turn = None`, then reads `revoke_requested`. Whatever the interleaving, at least one of
+    them sees the other's write; `revoked`, written under the actor system's lock, decides who won. So a turn counts or
+    is done again, never both, and an ordinary message pays one comparison for it.
     """
 
     __slots__ = (
@@ -179,7 +179,7 @@ class Incarnation:
                     self.report_failure(envelopes, error, ran, text)
 
     def report_failure(self, envelopes: Sequence[Envelope], error: BaseException, ran: float, text: str) -> None:
-        """Put back what it held, and let the supervisor decide; any thread, under the runtime's lock."""
+        """Requeue what it held, and let the supervisor decide; any thread, under the actor system's lock."""
         owner, summary = self.owner, summary_of(error)
         self.fail_pending_replies(envelopes)
         self.requeue(envelopes, summary, text)
@@ -199,9 +199,9 @@ class Incarnation:
         """Return what was in hand to the front of the mailbox; what crashed the actor too often becomes a dead letter."""
         owner, redelivered = self.owner, []
         for envelope in envelopes:
-            if (
-                len(envelopes) > 1
-            ):  # nobody knows which one it was: from now on they come one by one, and that is what counts
+            if len(envelopes) > 1:
+                # the batch does not tell which message crashed: redeliver them one by one; only those deliveries count
+                # towards max_deliveries
                 envelope.alone = True
             else:
                 envelope.failed_deliveries += 1
@@ -255,9 +255,10 @@ class Incarnation:
         return not self.revoke_requested or self.holds_lease()
 
     def call_on_stop(self) -> None:
-        """Call `on_stop` once, whatever it raises, and forget the instance: rings would wait for the garbage collector.
+        """Call `on_stop` once, whatever it raises, and drop the references to the actor and its context.
 
-        All that is left to do for an incarnation that was replaced and has come back late: its result is discarded.
+        They form a cycle, which reference counting alone would not free. A superseded incarnation that has returned
+        comes here too; its result is discarded.
         """
         actor, self.actor = self.actor, None
         if actor is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 class State(enum.Enum):
-    """Where an actor or a supervisor is in its life. The values are words of the control socket and of the metrics."""
+    """The state of an actor or a supervisor. The values are words of the control socket and of the metrics."""
 
     NEW = "new"
     BACKING_OFF = "waiting"

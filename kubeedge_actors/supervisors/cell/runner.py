@@ -1,7 +1,7 @@
 """Runs the messages of one mailbox through its actor. The hot path of the whole system.
 
-An ordinary tell costs: take, hold, stamp, call, let go, count, and one look at `attention`, `revoked` and `waiting`
-each. Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
+An ordinary tell costs: take, hold, stamp, call, let go, count, and one check of `interrupt_requested`,
+`revoke_requested` and `blocked_producers` each. Everything else (asks, batches, timers, deadlines, every 64th message for the figures) goes through `_handle`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RunnerOwner(Protocol):
 
 
 class Runner:
-    """The message loop of one cell. Only the cell's present worker calls it; all state is the cell's."""
+    """The message loop of one cell. Only the cell's current worker calls it; all state is the cell's."""
 
     __slots__ = ("_cell", "_mailbox")
 
@@ -126,7 +126,7 @@ class Runner:
             while done < last and queue and not mailbox.interrupt_requested:
                 try:
                     envelope = take()
-                except IndexError:  # a teller took the last one away (drop_oldest)
+                except IndexError:  # a sender took the last one away (drop_oldest)
                     break
                 began = incarnation.turn_started_at = now()  # before `turn`, for the watch
                 incarnation.turn = envelope
@@ -213,7 +213,7 @@ class Runner:
         while len(envelopes) < size and queue:
             try:
                 following = queue.popleft()
-            except IndexError:  # a teller took the last one away (drop_oldest)
+            except IndexError:  # a sender took the last one away (drop_oldest)
                 return
             envelopes.append(following)
             tied = following.delivery is not None and type(following.delivery) is not LocalReplyTo

@@ -1,4 +1,4 @@
-"""Figures of one actor that cost nearly nothing to keep."""
+"""Statistics of one actor that cost nearly nothing to keep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SAMPLES = 256
 
 
 class Stats:
-    """How long handlers took (a ring of samples), and how fast messages went by between two looks."""
+    """Handling times (a ring of samples) and message rate of one actor."""
 
     __slots__ = (
         "_moments",

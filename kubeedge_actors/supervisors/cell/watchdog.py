@@ -1,4 +1,4 @@
-"""Notices handlers that run past their deadline, at the price of one timer per actor that has one."""
+"""Watchdog for handlers that run past their deadline: one timer per actor that has a deadline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class HandlerWatchdog:
 
     `check()` is called under the lock that `deciding` takes: it deals with a turn that is over the deadline and answers
     for how many seconds the turn that runs now has run (0.0: none runs, or it was dealt with), or None when there is
-    nothing to watch any more. A turn that begins right after a check is over its deadline at the next one at the
-    earliest, so none is noticed late.
+    nothing to watch any more. The check interval is the deadline itself, shortened by the age of the running turn, so a
+    hung turn is noticed at its deadline.
     """
 
     __slots__ = ("_call_later", "_check", "_deciding", "_scheduled", "_timeout")

@@ -20,7 +20,7 @@ MESSAGES_PER_RUN = 1 << 30
 
 
 class PykkaInbox:
-    """What other Pykka code reaches: a Pykka `tell` or `ask` ends in the supervised mailbox, under its policy."""
+    """Adapter for other Pykka code: a Pykka `tell` or `ask` ends in the supervised mailbox, under its policy."""
 
     def __init__(self) -> None:
         self.cell: Runnable | None = None
@@ -42,7 +42,7 @@ class PykkaInbox:
         cell.mailbox.enqueue(Envelope(envelope.message, "", cell.mailbox.now(), LocalReplyTo(future)))
 
     def get(self) -> Any:
-        """Not used: the thread has a loop of its own."""
+        """Not used: the worker has a loop of its own."""
         raise LookupError("the mailbox of a supervised actor is emptied by its thread")
 
     def empty(self) -> bool:
@@ -60,9 +60,9 @@ def _hand_over(answer: LocalFuture, future: Any) -> None:
 
 
 class ActorThread(pykka.ThreadingActor):
-    """Gives one cell its turns, on a thread of its own, as long as it is the cell's present worker.
+    """Runs one cell on a thread of its own, as long as it is the cell's current worker.
 
-    `threads_by_ident`: the threads of one engine by the identifiers of their threads; it is in there while its thread runs.
+    `threads_by_ident`: the workers of one engine by the identifiers of their threads; it is in there while its thread runs.
     """
 
     def __init__(self, cell: Runnable, threads_by_ident: dict[int, ActorThread]) -> None:
@@ -101,7 +101,7 @@ class ActorThread(pykka.ThreadingActor):
         while cell.worker is self:
             if cell.run(MESSAGES_PER_RUN) or cell.worker is not self:
                 continue
-            # nobody who only tells has to wake an actor that is suspended
+            # a suspended cell is not marked idle, so senders do not wake it for nothing
             mailbox.idle = cell.incarnation is not None
             if cell.has_work():
                 mailbox.idle = False
@@ -109,7 +109,7 @@ class ActorThread(pykka.ThreadingActor):
             self._gate.acquire()
 
     def wake(self) -> None:
-        """Make the loop look; once too often does no harm."""
+        """Wake the loop; a spurious call is harmless."""
         try:
             self._gate.release()
         except RuntimeError:  # it is open already, and the loop has not come to it

@@ -1,4 +1,4 @@
-"""What an engine promises, and what it has to know of the actors and of the system that it runs.
+"""The protocols of engines: what an engine guarantees, and what it has to know of the actors and the system that it runs.
 
 Four protocols, each for one user: `Dispatcher` runs cells, `Scheduler` keeps timers, `Waiting` is for futures and full
 mailboxes, `Placement` says where the instances live. An `Engine` is all of them.
@@ -85,10 +85,10 @@ class Scheduler(Protocol):
 
 
 class Dispatcher(Protocol):
-    """Runs cells: one whose mailbox calls `wake` gets `run` soon after, never twice at once with the same worker."""
+    """Runs cells: a cell whose mailbox calls `wake` gets `run` soon after, never twice at once by the same worker."""
 
     def attach(self, cell: Runnable) -> None:
-        """Give the cell a new worker and its mailbox a `wake`: it gets turns. An earlier worker gets no more."""
+        """Give the cell a new worker and its mailbox a `wake`: it is run from now on. An earlier worker runs it no more."""
 
     def detach(self, cell: Runnable) -> None:
         """The cell needs no more turns."""
@@ -104,20 +104,20 @@ class Dispatcher(Protocol):
 
 
 class Waiting(Protocol):
-    """Makes whoever runs here wait, without waiting for ever for itself."""
+    """Blocks the calling actor until something happens, without deadlocking it with itself."""
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Return when the future is done or the time is over."""
+        """Return when the future is settled or the time is over."""
 
     def await_room(self, cell: Runnable) -> WaitResult:
         """Wait until the cell's mailbox may have room, unless that would be for ever."""
 
     def unblock(self, cell: Runnable) -> None:
-        """The cell is to stop: if its handler waits for room somewhere, let it in."""
+        """The cell is to stop: if its handler waits for room in a mailbox, let its message in."""
 
 
 class Placement(Protocol):
-    """Where the instances live: in this process or in one of their own."""
+    """Placement of actor instances: in this process, or in one of their own."""
 
     def check(self, spec: ChildSpec) -> None:
         """RegistrationError when such an actor can not be run here."""
@@ -126,18 +126,21 @@ class Placement(Protocol):
         """A new instance, or what stands for it here; raises whatever the factory does. In a turn of the cell."""
 
     def kill(self, incarnation: Incarnation) -> None:
-        """It was replaced because its turn did not end: end what can be ended."""
+        """Kill what runs an incarnation that was replaced because its turn did not end, if it can be killed."""
 
     def location(self, cell: Runnable) -> dict[str, Any]:
         """Where the actor lives, as plain data for the tree: `isolation`, and for a process `pid` and `host`."""
 
 
 class Engine(Dispatcher, Scheduler, Waiting, Placement, Protocol):
-    """Gives mailboxes their turns. All methods may be called from any thread; only `make`, `wait`, `await_room` and
+    """Runs actors: dispatcher, scheduler, waiting and placement. All methods may be called from any thread; only `make`, `wait`, `await_room` and
     `shut_down` block.
     """
 
 
 def would_deadlock_on_start(me: Runnable, other: Runnable) -> bool:
-    """True when `other` may be waiting for `me` to start: then `me` can not wait for it."""
+    """True if `me` is still starting and `other` has not started.
+
+    `other` may start only after `me`, so waiting for it would deadlock.
+    """
     return me.state is State.STARTING and other.state not in ACTIVE_STATES

@@ -41,7 +41,7 @@ class InlineEngine:
         return self.clock
 
     def run(self) -> int:
-        """Give turns until nobody has work; how many that took."""
+        """Run actors until none has work; returns the number of turns."""
         turns = 0
         while self._step():
             turns += 1
@@ -103,14 +103,14 @@ class InlineEngine:
             self._ready.append(cell)
 
     def check(self, spec: ChildSpec) -> None:
-        """Any will do."""
+        """Every spec can be run here."""
 
     def create_actor(self, cell: Runnable) -> Actor:
         """The instance itself, whatever isolation it asks for: a test wants to look at it."""
         return cell.spec.factory()
 
     def kill(self, incarnation: Incarnation) -> None:
-        """Nothing can be ended: who asks is further up the same stack."""
+        """Nothing can be killed: the caller is further up the same stack."""
 
     def location(self, cell: Runnable) -> dict[str, Any]:
         """In the thread of whoever runs the engine."""
@@ -124,14 +124,14 @@ class InlineEngine:
         self._wake(cell)
 
     def detach(self, cell: Runnable) -> None:
-        """Nothing to do: without a worker it gets no turns."""
+        """Nothing to do: without a worker it is not run."""
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Keep the action until `advance` passes its time."""
         return partial(self._timers.cancel, self._timers.add(self.clock.monotonic() + seconds, action))
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Run the others until the future is done, moving the clock when only time can help."""
+        """Run the others until the future is settled, moving the clock when only time can help."""
         until = self.clock.monotonic() + timeout
         while not future.done:
             if not self._step() and not self._fire_next(until):

@@ -81,12 +81,12 @@ class ThreadsEngine:
             processes.check(spec)
 
     def create_actor(self, cell: Runnable) -> Actor:
-        """The instance itself, or the proxy of its process."""
+        """The instance itself, or its proxy."""
         processes = self._processes_of(cell.spec)
         return cell.spec.factory() if processes is None else processes.create_actor(cell)
 
     def kill(self, incarnation: Incarnation) -> None:
-        """End its process, if it has one; a thread can not be ended."""
+        """Kill its process, if it has one; a thread can not be killed."""
         if self._processes is not None:
             self._processes.kill(incarnation)
 
@@ -115,7 +115,7 @@ class ThreadsEngine:
         return lambda: self._timers.cancel(entry)
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Block this thread until the future is done, at most `timeout` seconds."""
+        """Block this thread until the future is settled, at most `timeout` seconds."""
         gate = threading.Lock()
         gate.acquire()
         wake = gate.release
@@ -136,7 +136,7 @@ class ThreadsEngine:
             # `released` and `stopping` are looked at when it can be seen to wait: whoever sets them wakes it after that
             while not ((wait is not None and wait.released) or (me is not None and me.is_stopping_or_stopped)):
                 mailbox.blocked_producers += (
-                    1  # before the look: a taker that makes room after it sees that somebody waits
+                    1  # before the check: a consumer that makes room after it sees that somebody waits
                 )
                 if not mailbox.full():
                     break

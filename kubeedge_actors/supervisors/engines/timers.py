@@ -155,4 +155,4 @@ class TimerThread:
             try:
                 action()
             except Exception:
-                log.exception("what was to happen at a certain time failed")
+                log.exception("the action of a timer failed")

@@ -1,4 +1,4 @@
-"""Which actor waits for which: finds the rings in which everybody would wait for ever."""
+"""Wait-for graph: which actor waits for which; finds deadlocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class WaitEdge:
 
 
 class WaitForGraph:
-    """The waits of one engine. A new wait that closes a ring releases one that waits for room in it, if there is one.
+    """The waits of one engine. If a new wait closes a cycle, one wait for room in that cycle is released (a wait for an
+    answer cannot be).
 
     An answer can not be forced, but a message can be let in over capacity: a ring with a full mailbox in it opens
     there. A ring of asks alone ends with their time-outs.

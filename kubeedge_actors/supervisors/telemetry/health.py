@@ -1,4 +1,4 @@
-"""How the actors are, by a probe through the system lane of each."""
+"""Health of actors, by a probe through the system lane of each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Health:
 
 
 class HealthProbe:
-    """One probe on its way."""
+    """One outstanding probe."""
 
     def __init__(self, cell: Cell, future: LocalFuture) -> None:
         self.cell, self.future = cell, future
@@ -41,7 +41,7 @@ class HealthProbe:
 
 
 class HealthChecker:
-    """Asks actors how they are. At most one probe of an actor is under way: a hung one does not collect them."""
+    """Probes actors. At most one probe of an actor is under way: a hung actor does not collect them."""
 
     def __init__(self, system: ActorSystem) -> None:
         self._system = system

@@ -10,9 +10,11 @@ import pytest
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker for each core; none for single files and tests, which are sooner done than workers are started."""
+    """One more than there are cores, since tests that use other processes wait most of their time; none for single files and tests, which
+    are sooner done than workers are started.
+    """
     single = all(Path(each.partition("::")[0]).is_file() for each in config.args)
-    return 0 if single else len(os.sched_getaffinity(0))
+    return 0 if single else len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(trylast=True)  # the reporter is there then

@@ -190,7 +190,7 @@ def test_local_programs_that_can_not_call_the_cloud_yet_are_said_only_when_there
         config = EdgeConfig(data_dir=tmp_path, service_port=port)
         assert service_trouble(config, store.target_urls) == ""
         store.target_urls.add("http://x")
-        assert f"; local programs can not call the cloud yet: service-port {port} is in use" in service_trouble(
+        assert f"; local programs can not call the cloud yet: --service-port {port} is in use" in service_trouble(
             config, store.target_urls
         )
-    assert trouble(Chosen("service-port", port, "service-host", "127.0.0.1")) == ""
+    assert trouble(Chosen("--service-port", port, "--service-host", "127.0.0.1")) == ""

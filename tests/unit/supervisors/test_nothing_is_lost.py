@@ -217,9 +217,16 @@ class Office(RuleBasedStateMachine):
         return all(
             cell.incarnation is None
             or cell.name in self.desk.hanging
+            or self.waits_for_room(cell)
             or (cell.incarnation.turn is None and not len(cell.mailbox.queue))
             for cell in cells
         )
+
+    def waits_for_room(self, cell: Any) -> bool:
+        """True when only time can go on with it: its handler waits for room in a mailbox that stays full as long as all are calm."""
+        engine: Any = self.env.engine
+        wait = engine._waits._waits.get(cell)
+        return bool(wait is not None and wait.for_room and not wait.released and wait.target.mailbox.full())
 
     def idle(self) -> bool:
         cells = [self.env.runtime.cell(name) for name in NAMES]

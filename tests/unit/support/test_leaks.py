@@ -32,22 +32,27 @@ LEFT = {
     "thread": ("KEPT.append(threading.Thread(target=threading.Event().wait, name='forgotten')); KEPT[-1].start()", "'forgotten'"),
     "process": ("KEPT.append(subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE))", "input()"),
     "socket": ("KEPT.append(socket.create_server(('127.0.0.1', 0)))", "listens at ('127.0.0.1'"),
-    "SQLite": ("KEPT.append(sqlite3.connect('left.db')); KEPT[-1].execute('CREATE TABLE t (a)')", "left.db"),
+    "SQLite": ("KEPT.append(sqlite3.connect(f'left{len(KEPT)}.db')); KEPT[-1].execute('CREATE TABLE t (a)')", "left"),
     "temporary": ("tempfile.mkdtemp(prefix='forgotten-')", "forgotten-"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", LEFT)
-@pytest.mark.parametrize("end", ["pass", "assert False", "pytest.skip('no reason')"])
-def test_who_leaves_something_behind_fails_by_name_and_the_next_test_is_not_hit(
-    pytester: pytest.Pytester, kind: str, end: str
-) -> None:
-    deed, name = LEFT[kind]
-    result = run(pytester, f"def test_leaves():\n    {deed}\n    {end}\n\ndef test_next():\n    pass\n")
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves*", "left behind:", f"*{kind}*"])
-    assert name in result.stdout.str()
-    outcome = {"pass": {"passed": 2}, "assert False": {"passed": 1, "failed": 1}}.get(end, {"passed": 1, "skipped": 1})
-    result.assert_outcomes(errors=1, **outcome)
+ENDS = {"passes": "pass", "fails": "assert False", "skips": "pytest.skip('no reason')"}
+CASES = [(kind, end) for kind in LEFT for end in ENDS]
+
+
+def test_who_leaves_something_behind_fails_by_name_and_the_next_test_is_not_hit(pytester: pytest.Pytester) -> None:
+    text = "".join(
+        f"def test_{kind}_{end}():\n    {LEFT[kind][0]}\n    {ENDS[end]}\n\ndef test_after_{kind}_{end}():\n    pass\n\n"
+        for kind, end in CASES
+    )
+    result = run(pytester, text)
+    result.assert_outcomes(passed=20, failed=5, skipped=5, errors=15)
+    sections = result.stdout.str().split("ERROR at teardown of ")
+    for (kind, end), section in zip(CASES, sections[1:], strict=True):
+        assert section.startswith(f"test_{kind}_{end} ")
+        (left,) = (line for line in section.splitlines() if line.startswith(f"  {kind} "))
+        assert LEFT[kind][1] in left
 
 
 def test_what_a_test_left_is_ended(pytester: pytest.Pytester) -> None:

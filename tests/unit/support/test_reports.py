@@ -19,7 +19,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(pytester: pytest.Pytester, plugin: str, text: str, *options: str) -> pytest.RunResult:
     """Run a suite of one file with one of the plug-ins, in a process of its own."""
     pytester.makepyfile(test_it=text)
-    plain = ("-p", "no:randomly", "-p", "no:cacheprovider", "-p", f"tests.support.{plugin}")
+    plain = ("-p", "no:randomly", "-p", "no:cacheprovider", "-p", f"tests.support.plugins.{plugin}")
     return pytester.runpytest_subprocess(*plain, *options)
 
 

@@ -13,7 +13,7 @@ from kubeedge_actors.wire.messages import DeletePod
 
 
 class PodManager:
-    """Records by uid."""
+    """The pods of the node by uid."""
 
     def __init__(self, node_name: str) -> None:
         self._node_name = node_name
@@ -27,7 +27,7 @@ class PodManager:
         return self._records.get(uid)
 
     def forget(self, uid: str) -> None:
-        """Nothing is left of it."""
+        """Drop a pod of which nothing is left."""
         self._records.pop(uid, None)
 
     def is_bound_here(self, pod: Json) -> bool:
@@ -37,7 +37,7 @@ class PodManager:
     # --- what the cluster says --------------------------------------------------------------------------------------
 
     def add_or_update(self, pod: Json, now: float) -> list[PodState]:
-        """Take a pod as the cluster says it is; the records that this changes.
+        """Add or update a v1.Pod; returns the records that this changes.
 
         Errors: KeyError, TypeError or ValueError when it is no pod.
         """
@@ -62,7 +62,7 @@ class PodManager:
         return found
 
     def remove(self, pod: Json) -> list[PodState]:
-        """The object of this pod is gone."""
+        """Mark the record of a deleted v1.Pod; returns the records that this changes."""
         metadata = pod.get("metadata") or {}
         record = self._records.get(metadata.get("uid") or "")
         if record is None or record.static:
@@ -71,7 +71,7 @@ class PodManager:
         return [record]
 
     def prune(self, pods: Iterable[Json]) -> list[PodState]:
-        """Every pod that is not among these is gone; the records that this changes."""
+        """Mark every pod that is not among these v1.Pods as deleted; returns the records that this changes."""
         kept = {(pod.get("metadata") or {}).get("uid") for pod in pods}
         lost = [each for each in self if not each.static and not each.runtime.is_deleted and each.uid not in kept]
         for each in lost:
@@ -81,7 +81,7 @@ class PodManager:
     # --- what is found on the machine -------------------------------------------------------------------------------
 
     def adopt(self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float) -> None:
-        """Give every record its containers; what belongs to no pod gets a record that ends it."""
+        """Assign containers to records; what belongs to no pod gets a record that removes it."""
         names = {uid: PodName(namespace="", name=uid, uid=uid) for uid in networks | folders}
         names |= {one.pod.uid: one.pod for one in containers}
         for uid, name in names.items():
@@ -95,7 +95,7 @@ class PodManager:
     # --- static pods ------------------------------------------------------------------------------------------------
 
     def set_static_pods(self, manifests: Iterable[tuple[str, Json]], now: float) -> tuple[list[PodState], list[str]]:
-        """The manifests are these now: the records that this changes, and sentences about those that are wrong."""
+        """Set the static pods; returns the records that this changes, and a sentence for each invalid manifest."""
         wanted: dict[str, Json] = {}
         wrong = []
         for path, manifest in manifests:
@@ -119,7 +119,7 @@ class PodManager:
         return record
 
     def on_mirror_pod(self, pod: Json, *, deleted: bool) -> tuple[list[PodState], DeletePod | None]:
-        """The cluster has said something about the mirror of a static pod; a mirror of nothing is to be deleted."""
+        """A mirror v1.Pod was changed or deleted; returns the changed records, and a DeletePod for a mirror without a static pod."""
         record = self._records.get(static_pod_uid(pod))
         metadata = pod.get("metadata") or {}
         if (
@@ -143,5 +143,5 @@ class PodManager:
 
 
 def has_no_spec(pod: Json) -> bool:
-    """Whether it stands for a pod without saying what it was."""
+    """Whether the v1.Pod is a delete stub without spec."""
     return not (pod.get("spec") or {}).get("containers") or not (pod.get("metadata") or {}).get("uid")

@@ -12,7 +12,7 @@ from kubeedge_actors.drivers.containers.base import Container
 
 
 class PodRuntimeState(msgspec.Struct):
-    """Facts of the moment about one pod; times are seconds since the epoch.
+    """Volatile state of one pod; times are seconds since the epoch.
 
     `is_deleted`: the object is gone, nothing may be left of it. `mounted`: volumes are written. `kill_deadlines`: container id ->
     when it will be killed. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
@@ -40,7 +40,7 @@ class PodRuntimeState(msgspec.Struct):
         self.failures[name] = RetryState(reason, message, now, count, *pace)
 
     def mount_failed(self, reason: str, message: str, now: float) -> None:
-        """What the pod refers to can not be had."""
+        """Mounting failed: something that the pod refers to is missing."""
         before = self.mount_failure
         self.mounted = False
         self.mount_failure = RetryState(reason, message, now, 1 if before is None else before.count + 1)
@@ -84,23 +84,23 @@ RETRY_INITIAL, RETRY_MAX = 1.0, 60.0
 
 
 class CrashLoopBackoff(msgspec.Struct, frozen=True):
-    """How long the next restart of one container has to wait after its end. The first one waits not at all."""
+    """CrashLoopBackOff of one container: 0 s, then 10 s doubled up to 300 s."""
 
     delay: float = 0.0
     updated: float = 0.0
 
     def due(self, ended: float) -> float:
-        """When it may run again."""
+        """When it may be restarted."""
         return ended if ended - self.updated > RESET_AFTER else ended + self.delay
 
     def restarted(self, ended: float, now: float) -> CrashLoopBackoff:
-        """The back-off after a restart at `now` of what ended at `ended`."""
+        """The next back-off, after a restart at `now` of a container that ended at `ended`."""
         fresh = not self.delay or ended - self.updated > RESET_AFTER
         return CrashLoopBackoff(BACKOFF_INITIAL if fresh else min(self.delay * 2, BACKOFF_MAX), now)
 
 
 class RetryState(msgspec.Struct, frozen=True):
-    """Why a container could not even be started. `count` failures in a row, the last one at `at`."""
+    """Retry state of a failed start or mount. `count` failures in a row, the last one at `at`."""
 
     reason: str
     message: str
@@ -111,7 +111,7 @@ class RetryState(msgspec.Struct, frozen=True):
 
     @property
     def due(self) -> float:
-        """When to try again."""
+        """When to retry."""
         return self.at + min(self.initial * 2.0 ** min(self.count - 1, 20), self.maximum)
 
 

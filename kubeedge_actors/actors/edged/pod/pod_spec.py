@@ -127,5 +127,5 @@ def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:
 
 
 def is_mirror(pod: Json) -> bool:
-    """Whether it only shows a static pod to the cluster."""
+    """Whether the v1.Pod is a mirror pod."""
     return MIRROR_ANNOTATION in ((pod.get("metadata") or {}).get("annotations") or {})

@@ -13,10 +13,15 @@ from kubeedge_actors.supervisors.timer import Timer
 
 
 class PodState:
-    """One pod of this node. `busy`: keys of operations under way; `listing`, `needs_listing`: its containers are being
-    listed, or have to be, and until then nothing is planned; `pending_sources`: references that are being asked for, by message
-    id; `unsupported_unlogged`: nobody has been warned of its fields that have no effect; `config_changed`: something that it refers to has changed;
-    `announced_waits`: for what its containers wait, as last told; `no_effect_announced`: it was said what of it has no effect here.
+    """Everything that is held for one pod of this node.
+
+    * `busy`: keys of the actions in flight.
+    * `listing`, `needs_listing`: its containers are being listed, or have to be; until then no action is computed.
+    * `pending_sources`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
+    * `unsupported_unlogged`: the warning about fields without effect has not been logged yet.
+    * `config_changed`: a referenced ConfigMap or Secret has changed.
+    * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
+    * `no_effect_announced`: the Event about fields without effect was recorded.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -42,17 +47,17 @@ class PodState:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it runs or is being started."""
+        """Whether no container of it runs or is being started."""
         running = any(one.phase == "running" for one in self.containers)
         return not running and not any(key.startswith("start:") for key in self.busy)
 
     @property
     def ending(self) -> bool:
-        """Whether it is to go."""
+        """Whether the pod is deleted or terminating."""
         return self.runtime.is_deleted or self.view.deleting
 
     def learn(self, pod: Json) -> None:
-        """The cluster has said what the pod is now."""
+        """Take over a newer v1.Pod."""
         if self.status_reporter.on_pod(pod):
             self.view = parse_pod(pod)
 

@@ -26,7 +26,7 @@ PROBES: tuple[prober.ProbeKind, ...] = ("startup", "liveness", "readiness")
 
 
 class Action(msgspec.Struct, frozen=True):
-    """One thing to do.
+    """One action on one container or on the pod.
 
     prepare: get what the pod refers to and write its volumes. launch: make and start `name`. stop, kill, discard: end
     or remove `container_id`. probe: ask it. release: close the pod's network. forget: remove the pod's folder and its
@@ -42,12 +42,12 @@ class Action(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """What can be under way only once."""
+        """Key of the action: only one of a key may be in flight."""
         return f"{self.verb}:{self.probe}:{self.container_id or self.name}"
 
 
 class PodActions(msgspec.Struct, frozen=True):
-    """What to do now, and when to plan again if nothing happens; `phase` is set when the pod has ended for good.
+    """The actions to start now, and when to compute again if nothing happens; `phase` is set when the pod has ended for good.
 
     `deadline_exceeded`: it has run longer than it may.
     """
@@ -70,7 +70,7 @@ def compute_actions(
     now: float,
     busy: frozenset[str] = frozenset(),
 ) -> PodActions:
-    """What to do about one pod at `now`."""
+    """The actions that one pod needs at `now` (seconds since the epoch)."""
     planner = _Planner(pod, containers, memory, now, busy)
     phase = planner.pod()
     return PodActions(tuple(planner.actions), planner.next_due, phase, planner.deadline_exceeded)
@@ -266,7 +266,7 @@ class _Planner:
 def mark_started(
     operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
 ) -> None:
-    """Remember that an operation is under way, so that later plans build on it."""
+    """Record that an action was started, so that later computations build on it."""
     one, name = operation.container_id, operation.name
     if operation.verb == "stop":
         memory.kill_deadlines[one] = now + operation.grace

@@ -1,5 +1,6 @@
-"""Works on pods, one step at a time: look, plan, have it done, report. Each step ends; what it began comes back as a
-message.
+"""Sync loop of all pods: list containers, compute actions, submit them to worker threads, report status.
+
+Never blocks; results arrive as PodContainersListed and ActionResult (source: kubelet pod_workers.go, syncPod).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ NOT_YET = "it has not answered yet"
 
 
 class NodeState:
-    """What holds for all pods. `ready`: it is known what ought to run and what runs. `runtime_error`: why no engine answers.
+    """State that is common to all pods. `ready`: pods and containers are both known. `runtime_error`: why no engine answers.
 
     `cloud_is_native`: the last cloud that was there is one of ours. `events_to_any_cloud`: Events are told to others too.
     """
@@ -69,7 +70,7 @@ class NodeState:
 
 
 class PodWorkers:
-    """Keeps the pods of one node. `actor` is the actor in whose turns all of this runs."""
+    """Syncs the pods of one node. `actor`: the actor in whose turns all of this runs."""
 
     def __init__(
         self,
@@ -85,12 +86,12 @@ class PodWorkers:
         self._recorder = EventRecorder(state.node.node_name)
 
     def sync_all(self, records: Iterable[PodState]) -> None:
-        """Work on several."""
+        """Sync several pods."""
         for record in records:
             self.sync(record)
 
     def sync(self, record: PodState) -> None:
-        """Look, plan, begin what is planned, report; or wait for what has to come first."""
+        """Sync a pod: list, compute, start actions, report; or wait for what has to come first."""
         if not self._state.ready or record.listing or self._pods.get(record.uid) is not record:
             return
         if record.needs_listing:
@@ -142,7 +143,7 @@ class PodWorkers:
         self._executor.execute(operation, shot, self._actor.ref, pull=pull)
 
     def on_containers_listed(self, message: PodContainersListed) -> None:
-        """The containers of one pod, as they are."""
+        """The containers of one pod were listed: sync it."""
         record = self._pods.get(message.uid)
         if record is None:
             return
@@ -155,7 +156,7 @@ class PodWorkers:
         self.sync(record)
 
     def on_action_result(self, done: ActionResult) -> None:
-        """An operation has ended, well or not."""
+        """An action has ended: apply its result and sync."""
         record, operation = self._pods.get(done.uid), done.operation
         if record is None or done.incarnation != self._executor.incarnation:
             return
@@ -261,7 +262,7 @@ class PodWorkers:
             self._actor.tell(constants.METAMANAGER, record.status_reporter.deletion())
 
     def resync(self) -> None:
-        """Let volumes follow the objects that they show, and do not wait for answers that will not come."""
+        """Periodic resync: refresh volumes, expire requests without response."""
         for record in self._pods:
             if record.pending_sources and self._actor.clock.now() - record.sources_requested_at > RESPONSE_LOST_SECONDS:
                 record.pending_sources.clear()
@@ -271,14 +272,17 @@ class PodWorkers:
                 self.sync(record)
 
     def on_config_changed(self, type: str, namespace: str, name: str) -> None:
-        """An object has changed: pods that refer to it go on, or show what it is now."""
+        """A ConfigMap or Secret has changed: sync the pods that refer to it."""
         for record in self._pods:
             if record.view.name.namespace == namespace and not record.ending and refers_to(record.view, type, name):
                 record.config_changed = True
                 self._apply_config_change(record)
 
     def _apply_config_change(self, record: PodState) -> None:
-        """Forget what an object that was missing has kept from going on; not while the pod is being prepared with the old one."""
+        """A referenced ConfigMap or Secret changed: clear the failures that it caused, and sync.
+
+        Postponed while a mount with the old version runs.
+        """
         if not record.config_changed or any(key.startswith("mount:") for key in record.busy):
             return
         record.config_changed, memory = False, record.runtime
@@ -309,7 +313,7 @@ class PodWorkers:
                 self._send(record, message)
 
     def on_response(self, parent: str, content: Any) -> None:
-        """An answer to something that was said about a pod."""
+        """A response to a request about a pod."""
         record = self._waiting.pop(parent, None)
         if record is None:
             return
@@ -319,7 +323,7 @@ class PodWorkers:
             self._sources_fetched(record)
 
     def on_error(self, parent: str) -> None:
-        """Something about a pod could not be said."""
+        """A request about a pod could not be sent."""
         record = self._waiting.pop(parent, None)
         if record is None:
             return

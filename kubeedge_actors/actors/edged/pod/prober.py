@@ -13,7 +13,7 @@ ProbeKind = Literal["startup", "liveness", "readiness"]
 
 
 class Probing(msgspec.Struct, frozen=True):
-    """How one probe of one container stands. `passed` is None before it has been decided for the first time."""
+    """State of one probe of one container. `passed` is None before it has been decided for the first time."""
 
     due: float
     streak: int = 0
@@ -21,11 +21,11 @@ class Probing(msgspec.Struct, frozen=True):
     passed: bool | None = None
 
     def started(self, probe: Json, now: float) -> Probing:
-        """It is being asked; the next time is a period later."""
+        """The state while the probe runs; the next run is a period later."""
         return msgspec.structs.replace(self, due=now + period_seconds(probe))
 
     def with_result(self, probe: Json, ok: bool) -> Probing:
-        """The answer, weighed by the thresholds."""
+        """The state after a result, by the thresholds."""
         streak = self.streak + 1 if self.last is ok else 1
         needed = int(probe.get("successThreshold") or 1) if ok else int(probe.get("failureThreshold") or 3)
         passed = ok if streak >= needed else self.passed
@@ -38,17 +38,17 @@ def first_probing(probe: Json, started: float) -> Probing:
 
 
 def period_seconds(probe: Json) -> float:
-    """Seconds between two askings."""
+    """Seconds between two runs."""
     return float(probe.get("periodSeconds") or 10)
 
 
 def timeout_seconds(probe: Json) -> float:
-    """Seconds that an answer may take."""
+    """Timeout of one run in seconds."""
     return float(probe.get("timeoutSeconds") or 1)
 
 
 def probe_request(action: Json, ports: dict[str, int], address: str) -> HealthProbe:
-    """What a probe or hook asks. `ports`: the container's ports by name. ValueError names what is not supported."""
+    """The request of a v1.Probe or lifecycle handler. `ports`: the container's ports by name. Error: ValueError names what is not supported."""
     if "exec" in action:
         return HealthProbe(command=tuple(action["exec"].get("command") or ()))
     if "httpGet" in action:

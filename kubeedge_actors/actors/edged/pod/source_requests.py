@@ -14,7 +14,7 @@ from kubeedge_actors.wire.messages import LinkMessage, QueryObject, RequestToken
 
 
 def fetch_requests(record: PodState) -> list[LinkMessage]:
-    """Ask for everything that the pod refers to; what is known already may have changed."""
+    """The requests for everything that the pod refers to, known objects included: they may have changed."""
     record.pending_sources.clear()
     asked = [_fetch_request(record, reference) for reference in config_sources(record.view)]
     record.pending_sources = {message.msg_id: reference for message, reference in asked}
@@ -30,7 +30,7 @@ def _fetch_request(record: PodState, reference: ConfigSource) -> tuple[LinkMessa
 
 
 def on_response(record: PodState, parent: str, content: Any) -> bool:
-    """Keep an answer; whether it was the last one. An object that is not found is missing from now on."""
+    """Store a response; True when it was the last one. An object that is not found is missing from now on."""
     reference = record.pending_sources.pop(parent, None)
     if reference is None:
         return False
@@ -45,5 +45,5 @@ def on_response(record: PodState, parent: str, content: Any) -> bool:
 
 
 def on_error(record: PodState, parent: str) -> bool:
-    """The question could not be asked; whether it was the last one. What is known already is still good."""
+    """A request failed; True when it was the last one. Objects known already stay valid."""
     return record.pending_sources.pop(parent, None) is not None and not record.pending_sources

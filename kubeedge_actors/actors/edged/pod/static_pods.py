@@ -19,8 +19,7 @@ ALL_TAINTS = {"operator": "Exists", "effect": "NoExecute"}
 
 
 def static_pod(manifest: Json, path: str, node_name: str, now: float) -> Json:
-    """The pod of a manifest: of this node, with a name and uid that no other node's has. A changed manifest is another
-    pod.
+    """The v1.Pod of a manifest, with a name and uid of this node only. A changed manifest is another pod.
 
     Errors: KeyError, TypeError or ValueError when it has no name or no containers.
     """
@@ -41,7 +40,7 @@ def static_pod(manifest: Json, path: str, node_name: str, now: float) -> Json:
 
 
 def make_mirror_pod(pod: Json, node_uid: str) -> Json:
-    """The object that shows a static pod to the cluster."""
+    """The mirror v1.Pod of a static pod."""
     metadata = {key: value for key, value in pod["metadata"].items() if key != "uid"}
     metadata["annotations"] = {**metadata["annotations"], MIRROR_ANNOTATION: pod["metadata"]["uid"]}
     if node_uid:

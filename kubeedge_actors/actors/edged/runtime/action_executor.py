@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class ActionExecutor:
-    """Hands jobs to two pools: one for what is quick, one for what may take minutes (pulling images).
+    """Submits jobs to two pools: one for quick jobs, one for those that may take minutes (pulling images).
 
     `hear`: who is told. Outcomes carry the `incarnation` of this object, so that those of an earlier one are known as such.
     """
@@ -40,7 +40,7 @@ class ActionExecutor:
         self.incarnation = new_id()
 
     def relist(self, reply_to: Ref) -> None:
-        """Find out all that is on the machine. The watcher comes first, so that no end is missed."""
+        """List everything on the machine, after starting the watch, so that no exit is missed."""
 
         def watcher(event: RuntimeEvent) -> None:
             reply_to.tell(RuntimeEventReceived(event=event))
@@ -73,7 +73,7 @@ class ActionExecutor:
         self._fast.submit(job)
 
     def execute(self, operation: Action, action_input: ActionInput, reply_to: Ref, *, pull: bool = False) -> None:
-        """Do one operation; with `pull` an image may be fetched for it."""
+        """Perform one action; with `pull` an image may be pulled for it."""
 
         def job() -> None:
             done = self._runtime_manager.execute(operation, action_input, pull=pull)
@@ -86,11 +86,11 @@ class ActionExecutor:
         self._slow.submit(lambda: reply_to.tell(ManifestsRead(manifests=manifests.read())))
 
     def rotate_logs(self) -> None:
-        """Let the engine keep its logs small."""
+        """Rotate the logs of containers."""
         self._slow.submit(self._runtime.rotate_logs)
 
     def close(self) -> None:
-        """No more jobs; those that run are not waited for."""
+        """Take no more jobs; running ones are not waited for."""
         self._fast.close()
         self._slow.close()
 

@@ -33,7 +33,7 @@ UNSUPPORTED_CONTAINER = ("stdin", "tty", "volumeDevices", "resizePolicy")
 
 
 def network_mode(pod: PodView) -> Network:
-    """A pod of one container needs no network of its own beside the container's."""
+    """The network of the pod: host, own (its one container's), or pod (a sandbox that several containers share)."""
     if pod.host_network:
         return "host"
     shared = len(pod.app_containers) + sum(view.kind == "sidecar" for view in pod.init_containers) > 1
@@ -41,7 +41,7 @@ def network_mode(pod: PodView) -> Network:
 
 
 def pod_network(pod: PodView) -> PodNetwork:
-    """The network that the pod's containers share, with all their ports."""
+    """The PodNetwork that the pod's containers share, with all their ports."""
     ports = tuple(port for view in pod.containers for port in _ports(view.raw))
     return PodNetwork(pod=pod.name, hostname=_hostname(pod), ports=ports)
 
@@ -65,7 +65,7 @@ def _ports(container: Json) -> tuple[Port, ...]:
 def container_spec(
     pod: PodView, view: ContainerView, restart_count: int, env: dict[str, str], paths: Mapping[str, str], within: Within
 ) -> ContainerSpec:
-    """The description of one container. `paths`: volume name -> its path; `within`: makes a path inside a volume.
+    """The ContainerSpec of one container. `paths`: volume name -> its path; `within`: makes a path inside a volume.
 
     Errors: Missing, fit for CreateContainerConfigError.
     """
@@ -142,7 +142,7 @@ def _mount(mount: Json, paths: Mapping[str, str], env: Mapping[str, str], within
 
 
 def unsupported_fields(pod: PodView) -> list[str]:
-    """Fields of the pod that have no effect on this node: an operator ought to know."""
+    """The fields of the pod that have no effect on this node, for a warning."""
     found = [f"spec.{key}" for key in UNSUPPORTED if pod.spec.get(key)]
     return found + [
         f"{view.name}.{key}" for view in pod.containers for key in UNSUPPORTED_CONTAINER if view.raw.get(key)
@@ -249,7 +249,7 @@ _ONE_OF = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
 
 class NodeContext(msgspec.Struct, frozen=True):
-    """Where the pod runs. `cpus` cores and `memory` bytes are what a container without limits may use."""
+    """The node of the pod. `cpus` cores and `memory` bytes are what a container without limits may use."""
 
     node_name: str
     host_ip: str
@@ -299,6 +299,6 @@ def resource_field_ref(pod: PodView, container: str, reference: Json, node: Node
 
 
 def uses_pod_address(pod: PodView) -> bool:
-    """Whether a container wants to know the pod's address before it starts."""
+    """Whether a container's environment needs the pod's address."""
     refs = (each.get("valueFrom") or {} for view in pod.containers for each in view.raw.get("env") or ())
     return any((ref.get("fieldRef") or {}).get("fieldPath", "").startswith("status.podIP") for ref in refs)

@@ -37,7 +37,7 @@ HOOK_SECONDS = 30.0
 
 
 class ActionInput(msgspec.Struct, frozen=True):
-    """What a job may know of its pod."""
+    """Input of an action: what a worker thread needs of the pod."""
 
     pod: PodView
     objects: Objects
@@ -47,11 +47,12 @@ class ActionInput(msgspec.Struct, frozen=True):
 
 
 class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an operation.
+    """Result of an action.
 
-    `reason` and `message`: why it failed, as a container's waiting state says it. `needs_pull`: the image has to be fetched
-    first, which is for the lane of slow jobs; `pulled`: it was, or was looked for. `source_missing`: something that the pod refers to is not there. `succeeded`: what a
-    probe found. `unavailable`: no engine answers. `sandbox_started`: the pod has a network now.
+    `reason` and `message`: why it failed, as a container's waiting state says it. `needs_pull`: not started; resubmit
+    to the slow pool, which may pull. `pulled`: the registry was contacted. `source_missing`: something that the pod
+    refers to is not there. `succeeded`: what a probe found. `unavailable`: no engine answers. `sandbox_started`: the
+    pod has a network now.
     """
 
     uid: str
@@ -69,7 +70,7 @@ class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionError(Exception):
-    """An operation failed in a way that the pod's status shows."""
+    """An action failed in a way that the pod's status shows."""
 
     def __init__(self, reason: str, message: object, *, source_missing: bool = False) -> None:
         super().__init__(str(message))
@@ -77,13 +78,13 @@ class ActionError(Exception):
 
 
 class RuntimeManager:
-    """Does operations with the drivers."""
+    """Performs actions with the drivers, in worker threads."""
 
     def __init__(self, runtime: ContainerRuntime, folders: PodVolumes, prober: Prober) -> None:
         self._runtime, self._folders, self._prober = runtime, folders, prober
 
     def execute(self, operation: Action, action_input: ActionInput, *, pull: bool = False) -> ActionResult:
-        """Do it; errors of drivers become part of the outcome. `pull`: an image may be fetched."""
+        """Perform an action; errors of drivers become part of the result. `pull`: an image may be fetched."""
         done = ActionResult(uid=action_input.pod.name.uid, operation=operation)
         try:
             if operation.verb == "start":

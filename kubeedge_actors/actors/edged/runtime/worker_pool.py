@@ -14,7 +14,7 @@ Task = Callable[[], None]
 
 
 class WorkerPool(Protocol):
-    """Runs jobs; a job reports by itself, and what it raises is a defect."""
+    """Runs jobs in threads; a job reports its result itself, an exception is a defect."""
 
     def submit(self, job: Task) -> None:
         """Run it soon, in some thread."""
@@ -51,7 +51,7 @@ class ThreadWorkerPool:
             try:
                 job()
             except Exception:
-                log.exception("a job failed")
+                log.exception("a job of a worker thread failed")
 
     def _next(self) -> Task | None:
         with self._condition:

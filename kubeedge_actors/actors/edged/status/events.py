@@ -46,7 +46,7 @@ class EventRecorder:
     def event(
         self, pod: PodView, kind: str, reason: str, message: str, now: float, container: str = ""
     ) -> list[ReportEvent]:
-        """Something has happened to a pod or one of its containers: what to tell of it, at most one message."""
+        """Record an Event of a pod or container; returns at most one message to send."""
         if not pod.spec.get("containers"):
             return []  # nobody knows what it was: it is being cleared away
         key = (pod.name.uid, container, reason, message)
@@ -89,7 +89,7 @@ class EventRecorder:
 
 
 def no_effect_message(pod: PodView) -> str:
-    """What of a pod has no effect where its containers are plain processes; the text of one Event, empty for nothing."""
+    """Text of the Event `NoEffect`: what of a pod has no effect with the process runtime; empty for nothing."""
     images = sorted({view.image for view in pod.containers if view.image})
     mounts = sorted({each["name"] for view in pod.containers for each in view.raw.get("volumeMounts") or ()})
     parts = (
@@ -118,7 +118,7 @@ PROCESS_RUNTIME = "process"
 
 
 def events_for_result(pod: PodView, operation: Action, done: ActionResult, engine: str) -> Iterator[EventFields]:
-    """The Events of one outcome, in order. `engine`: name and version of what runs containers."""
+    """The Events of one action result, in order. `engine`: name and version of what runs containers."""
     view, name = pod.container(operation.name), operation.name
     if operation.verb == "start" and view is not None:
         yield from _start_events(view, done, images=not engine.startswith(PROCESS_RUNTIME))

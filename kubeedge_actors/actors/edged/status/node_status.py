@@ -26,7 +26,7 @@ ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
 
 
 class NodeDescription(msgspec.Struct, frozen=True):
-    """Who this node is. `runtime_version` is the container engine with its version, `runtime_error` why no container can run, else
+    """Description of this node. `runtime_version` is the container engine with its version, `runtime_error` why no container can run, else
     empty.
     """
 
@@ -55,7 +55,7 @@ def node_labels(description: NodeDescription) -> dict[str, str]:
 
 
 def node_object(description: NodeDescription, now: float) -> Json:
-    """The Node object to register."""
+    """The v1.Node to register."""
     metadata = {
         "name": description.name,
         "creationTimestamp": None,
@@ -66,7 +66,7 @@ def node_object(description: NodeDescription, now: float) -> Json:
 
 
 def node_status(description: NodeDescription, previous: Json, now: float) -> Json:
-    """The whole status, laid over the cluster's `previous` one. Heart-beat times are `now`."""
+    """The whole v1.NodeStatus, laid over the cluster's `previous` one. Heart-beat times are `now`."""
     before = {each.get("type"): each for each in previous.get("conditions") or ()}
     ours = _conditions(description)
     conditions = [_with_transition_time(said, before.get(said["type"]), now) for said in ours]

@@ -1,4 +1,5 @@
-"""The conversation about this node: registration, lease, status. Pure: answers and times in, messages out.
+"""Registration, lease and status of this node (source: kubelet_node_status.go and the nodelease controller). Pure:
+responses and times in, messages out.
 
 Level-triggered: `step` looks at what is so and says what has to be said now; it may be called at any time. Nothing is
 said while the link is down. Times of the conversation: KubeEdge edgecontroller, "the first 60 seconds of a genuine
@@ -57,7 +58,7 @@ MANAGED = "managedFields"
 
 
 class NodeStatusManager:
-    """What is said about one node. `description` reads the node as it is; `cloud_renews_lease`: the cloud renews its lease."""
+    """Reports one node. `description` reads the node as it is; `cloud_renews_lease`: the cloud renews its lease."""
 
     def __init__(
         self,
@@ -90,14 +91,13 @@ class NodeStatusManager:
         return min(thread.sent_at + RESPONSE_TIMEOUT if thread.msg_id else thread.due for thread in threads)
 
     def on_link_change(self, up: bool, cloud_renews_lease: bool = False) -> None:
-        """The link came up or went down: nobody answers what was asked before."""
+        """The link came up or went down: earlier requests get no response."""
         self.link_up, self.cloud_renews_lease = up, cloud_renews_lease
         for thread in (self._register_request, self._lease_request, self._status_request):
             thread.succeeded(0.0)
         self._reported = float("-inf")  # also tells whether the node is still there
-        self._changed = (
-            up  # while it was silent somebody may have said that it is lost: the answer to the first report tells
-        )
+        # the node may have been marked Unknown while offline; report once more after the first response
+        self._changed = up
 
     def status_changed(self, now: float) -> None:
         """Something about the node changed that ought to be told before the next period, or before the next answer."""
@@ -107,7 +107,7 @@ class NodeStatusManager:
     # --- speaking ---------------------------------------------------------------------------------------------------
 
     def next_messages(self, now: float) -> list[LinkMessage]:
-        """What has to be said now."""
+        """The messages to send now."""
         said: list[LinkMessage] = []
         if self.node is None and not self._store_query.msg_id:
             said.append(self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now))
@@ -170,7 +170,10 @@ class NodeStatusManager:
         ]
 
     def _query_node(self, now: float) -> list[LinkMessage]:
-        """Ask the store how others see the node: one that was said to be lost while its link was up has to object."""
+        """Re-read the stored Node.
+
+        If somebody marked it Unknown while the link was up, the next status report corrects that.
+        """
         if self.node is None or (self._store_query.msg_id and now - self._store_query.sent_at < RESPONSE_TIMEOUT):
             return []
         return [self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)]
@@ -188,7 +191,7 @@ class NodeStatusManager:
     # --- listening --------------------------------------------------------------------------------------------------
 
     def on_response(self, parent: str, content: Any, now: float) -> bool:
-        """Take an answer; False when it answers nothing that was asked here."""
+        """Handle a response; False when it belongs to no request of this object."""
         for thread, take in (
             (self._store_query, self._on_stored_node),
             (self._register_request, self._on_registered),
@@ -201,7 +204,7 @@ class NodeStatusManager:
         return False
 
     def on_error(self, parent: str, now: float) -> bool:
-        """The question could not be asked; False when it was not asked here."""
+        """A request could not be sent; False when it is no request of this object."""
         for thread in (self._register_request, self._lease_request, self._status_request):
             if thread.msg_id == parent:
                 thread.failed(now)

@@ -14,7 +14,7 @@ RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 7.0)
 
 
 class PendingRequest(msgspec.Struct):
-    """One line of the conversation: what was asked last, and when the next thing may be said."""
+    """One kind of request: the last one sent, and when the next may be sent."""
 
     due: float = 0.0
     msg_id: str = ""
@@ -22,26 +22,26 @@ class PendingRequest(msgspec.Struct):
     failures: int = 0
 
     def is_free(self, now: float) -> bool:
-        """Whether something may be said now."""
+        """Whether a request may be sent now."""
         if self.msg_id and now - self.sent_at >= RESPONSE_TIMEOUT:
             self.msg_id = ""
         return not self.msg_id and now >= self.due
 
     def sent(self, message: LinkMessage, now: float) -> LinkMessage:
-        """Remember that this was said."""
+        """A request was sent."""
         self.msg_id, self.sent_at = message.msg_id, now
         return message
 
     def succeeded(self, due: float) -> None:
-        """The answer was good; the next thing is due at `due`."""
+        """The response was good; the next request is due at `due`."""
         self.msg_id, self.failures, self.due = "", 0, due
 
     def succeeded_continue(self, now: float) -> None:
-        """The answer leads to the next thing. Failures are not forgotten: if that fails each time, it is said ever less often."""
+        """Allow the follow-up request now, but keep the failure count so that a failing pair still backs off."""
         self.msg_id, self.due = "", now
 
     def failed(self, now: float) -> None:
-        """The answer was bad: again, later each time."""
+        """The response was an error: retry with back-off."""
         self.msg_id = ""
         self.due = now + RETRY_DELAYS[min(self.failures, len(RETRY_DELAYS) - 1)]
         self.failures += 1

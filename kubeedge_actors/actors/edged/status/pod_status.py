@@ -28,7 +28,7 @@ def pod_status(
     now: float,
     scheme: str,
 ) -> Json:
-    """The whole status.
+    """The whole v1.PodStatus.
 
     `previous`: the one we built before, or the cluster's; `address`: the node's; `scheme`: what container ids begin
     with.

@@ -1,8 +1,9 @@
-"""The conversation about one pod: its status, and its end. Pure: answers in, messages out, level-triggered.
+"""Reports the status of one pod, and its deletion (source: kubelet status manager). Pure: responses in, messages out,
+level-triggered.
 
 What was acknowledged is the status in the newest object the cluster has sent; what differs from it is reported, one
-patch at a time. Of a pod of which nothing differs the cloud is told all the same, once after each begin of the link:
-whether it still knows it. What nobody there knows, whatever records were lost, is answered with its end.
+patch at a time. After each reconnect an empty patch is sent once for every pod: if the API no longer has the pod, the
+cloud answers with a delete.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ INFINITY = float("inf")
 
 
 class PodStatusReporter:
-    """What is said about one pod. For a static pod the object in the cluster is its mirror, which is made first."""
+    """Reports one pod. For a static pod the object in the cluster is its mirror, which is created first."""
 
     def __init__(self, pod: PodView, *, static: bool = False) -> None:
         self.static = static
@@ -47,7 +48,7 @@ class PodStatusReporter:
         )
 
     def on_pod(self, pod: Json) -> bool:
-        """The cluster has said what the object is now; False when we have had newer news."""
+        """The v1.Pod was changed; False when a newer version is known."""
         version = _version(pod)
         if version and self._version and version < self._version:
             return False
@@ -58,12 +59,12 @@ class PodStatusReporter:
         return True
 
     def on_mirror_deleted(self) -> None:
-        """The object of a static pod has gone from the cluster: it is made again."""
+        """The mirror pod was deleted: it is created again."""
         self.uid, self.acked, self._version, self._gone = "", {}, 0, False
         self._insert_request.succeeded(0.0)
 
     def on_link_change(self, now: float, *, check_exists: bool) -> None:
-        """The link came up or went down: what was said before is not answered, and may have been lost.
+        """The link came up or went down: earlier messages get no response, and may have been lost.
 
         `check_exists`: the cloud is one of ours and answers the name of a pod that it does not know.
         """
@@ -74,14 +75,14 @@ class PodStatusReporter:
         self._gone, self._last_patch = False, ""
 
     def previous(self) -> Json:
-        """The status to build the next one on: the cluster's, with what we have said or wanted to say of our own."""
+        """The v1.PodStatus to build the next one on: the cluster's, with our own fields as last reported."""
         ours = {each["type"]: each for each in self.built.get("conditions") or () if each["type"] in ORDER}
         theirs = {each.get("type"): each for each in self.acked.get("conditions") or ()}
         own: Json = {key: self.built[key] for key in KEPT_FIELDS if key in self.built}
         return {**self.acked, **own, "conditions": list((theirs | ours).values())}
 
     def next_due(self) -> float:
-        """When something may be said again if nothing happens."""
+        """When `next_messages` may have something if nothing happens."""
         threads = (self._patch_request, self._insert_request, self._delete_request)
         waits = [thread.sent_at + RESPONSE_TIMEOUT if thread.msg_id else thread.due for thread in threads]
         if self.uid and not self._patch_request.msg_id and not self._gone:
@@ -91,7 +92,7 @@ class PodStatusReporter:
     # --- speaking ---------------------------------------------------------------------------------------------------
 
     def next_messages(self, status: Json, now: float, *, ended: bool, node_uid: str) -> list[LinkMessage]:
-        """What has to be said: `status` is the pod's now; `ended`: it was to go, and all its containers have ended."""
+        """The messages to send now: `status` is the v1.PodStatus; `ended`: it was to go, and all its containers have ended."""
         self.built = status
         if self._gone:
             return []
@@ -123,7 +124,7 @@ class PodStatusReporter:
         return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
 
     def deletion(self) -> DeletePod:
-        """Remove the object, if it is still the one we mean."""
+        """Delete the pod object, if it still has our uid."""
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
         return DeletePod(namespace=self._namespace, name=self._name, options=options)
 
@@ -136,7 +137,7 @@ class PodStatusReporter:
     # --- listening --------------------------------------------------------------------------------------------------
 
     def on_response(self, parent: str, content: Any, now: float) -> bool:
-        """Take an answer; False when it answers nothing that was asked here."""
+        """Handle a response; False when it belongs to no request of this object."""
         if parent and self._patch_request.msg_id == parent:
             self._on_object_resp(self._patch_request, content, now)
         elif parent and self._insert_request.msg_id == parent:
@@ -151,7 +152,7 @@ class PodStatusReporter:
         return True
 
     def on_error(self, parent: str, now: float) -> bool:
-        """The question could not be asked; False when it was not asked here."""
+        """A request could not be sent; False when it is no request of this object."""
         for thread in (self._patch_request, self._insert_request, self._delete_request):
             if parent and thread.msg_id == parent:
                 thread.failed(now)

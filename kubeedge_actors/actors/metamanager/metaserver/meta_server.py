@@ -1,4 +1,4 @@
-"""MetaServer as an actor: while it runs, its site answers."""
+"""The actor MetaServer: its HTTP server answers while it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kubeedge_actors.wire import constants
 
 
 class MetaServer(Module):
-    """Serves what the store holds. Whoever bound the site closes it.
+    """Serves the store as a read-only Kubernetes API. Whoever bound the server closes it.
 
     `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages.
     """

@@ -72,7 +72,7 @@ PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
 
 
 def age(each: Json, now: float) -> str:
-    """How old an object is, as a person says it.
+    """The age of an object as kubectl shows it.
 
     >>> age({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}, 1767225600.0 + 7300)
     '121m'

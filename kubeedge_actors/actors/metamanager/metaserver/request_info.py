@@ -19,12 +19,12 @@ class RequestInfo(msgspec.Struct, frozen=True):
 
     @property
     def resource(self) -> str:
-        """As the store calls it."""
+        """The resource type as the store names it."""
         return f"{self.group}/{self.version}, Resource={self.plural}"
 
     @property
     def api_version(self) -> str:
-        """As objects call it."""
+        """The apiVersion of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def key(self, namespace: str) -> str:
@@ -33,7 +33,7 @@ class RequestInfo(msgspec.Struct, frozen=True):
 
 
 def parse(path: str) -> RequestInfo | None:
-    """What is named; None for what is no such path.
+    """The RequestInfo of a path; None for any other path.
 
     >>> parse("/api/v1/namespaces/default/pods/a")
     RequestInfo(group='', version='v1', plural='pods', namespace='default', name='a', subresource='')

@@ -22,12 +22,12 @@ from kubeedge_actors.drivers.cluster.base import (
     OnChange,
     OnSynced,
     PatchType,
-    ResourceKind,
     WatchEvent,
 )
 from kubeedge_actors.drivers.cluster.fake.state import Outcome, State
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class FakeCluster:
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
-        """The object as it is now."""
+        """The object. Errors: NotFound, ClusterError."""
         return self._read("get", kind, namespace, name)
 
     def list(self, kind: ResourceKind, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:

@@ -1,4 +1,4 @@
-"""The connection between a proxy and its actor's process: whole frames, in order, and word of its end at once."""
+"""Channel between a proxy and its worker process: whole frames, in order; its end is noticed at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Channel:
         self._sending = threading.Lock()
 
     def send(self, *frame: object) -> None:
-        """Send a frame; Stopped when the other side has gone."""
+        """Send a frame. Error: ActorStopped when the peer has gone."""
         data = pickle.dumps(frame, 5)
         try:
             with self._sending:
@@ -37,7 +37,7 @@ class Channel:
             raise ActorStopped(f"the other process has gone: {error}") from error
 
     def receive_all(self, take: Callable[[Frame], object]) -> None:
-        """Hand each frame to `take`, until the other side has gone or this side closes."""
+        """Call `take` with each frame, until the peer has gone or this side closes."""
         read = self._reader.read
         try:
             while len(head := read(_LENGTH.size)) == _LENGTH.size:
@@ -63,7 +63,7 @@ class Channel:
 
 
 def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
-    """The new process's side: connect, prove that one knows the key of the session, and that the other side does."""
+    """Connect from a new worker process, with mutual authentication by the key of the ticket."""
     sock = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
     sock.settimeout(10.0)
     sock.connect(address)
@@ -77,7 +77,7 @@ def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
 
 
 def accept(sock: socket.socket, keys: Callable[[bytes], bytes | None]) -> tuple[bytes, Channel] | None:
-    """The waiting side: the session id and the channel of a process that knows its key; None for anybody else."""
+    """Accept a worker process: its ticket and channel; None for a peer that does not know the key."""
     sock.settimeout(5.0)
     hello = exactly(sock, SESSION_ID + NONCE)
     session_id, theirs = hello[:SESSION_ID], hello[SESSION_ID:]
@@ -103,7 +103,7 @@ def _ready(sock: socket.socket) -> socket.socket:
 
 
 def exactly(sock: socket.socket, size: int) -> bytes:
-    """So many bytes; ConnectionError when the other side ends before."""
+    """Read exactly `size` bytes. Error: ConnectionError when the peer ends before."""
     data = b""
     while len(data) < size:
         part = sock.recv(size - len(data))

@@ -1,4 +1,4 @@
-"""What an actor in another process can have done on this side: its context, at the other end of the channel."""
+"""RPC server for the context of an actor in a worker process: it does on this side what the actor asks for there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TO = {"tell": 0, "ref_tell": 0, "offer": 0, "ask": 1, "ref_ask": 1}
 
 
 class CallbackRunner(RefResolver, Protocol):
-    """The proxy, as its context server sees it."""
+    """The proxy, as the context server sees it."""
 
     serializer: Serializer
 
@@ -35,7 +35,7 @@ class CallbackRunner(RefResolver, Protocol):
 
 
 class ContextServer:
-    """The futures, replies and timers of one incarnation, by the numbers that the worker knows them by."""
+    """Futures, replies and timers of one incarnation in a worker process, by the numbers under which the worker knows them."""
 
     def __init__(self, cell: Runnable, context: LocalContext, proxy: CallbackRunner) -> None:
         self._cell, self._context, self._proxy = cell, context, proxy
@@ -45,18 +45,18 @@ class ContextServer:
         self._timers: dict[int, LocalTimer] = {}
 
     def call(self, method: str, in_turn: bool, arguments: tuple[Any, ...]) -> Any:
-        """Do one of those below, as the worker says; `in_turn`: it is said in a turn."""
+        """Call one of the methods below for the worker; `in_turn`: it was called in a turn."""
         if method in ("then", "lose"):
             arguments = (*arguments, in_turn)
         return getattr(self, f"_on_{method}")(*arguments)
 
     def release(self, kind: str, number: int) -> None:
-        """Nobody over there holds it any more."""
-        table: dict[int, Any] = self._futures if kind == "future" else self._replies
-        table.pop(number, None)
+        """The worker has dropped its last reference to it."""
+        kept: dict[int, Any] = self._futures if kind == "promise" else self._replies
+        kept.pop(number, None)
 
     def close(self) -> None:
-        """Forget all: the incarnation is over."""
+        """Drop everything: the incarnation has ended."""
         self._futures.clear()
         self._replies.clear()
         self._timers.clear()
@@ -98,7 +98,7 @@ class ContextServer:
         return self._futures[number].get(patience)
 
     def get_async(self, on_result: Callable[[Callable[[], Any]], None], number: int, patience: float) -> None:
-        """Say the answer when it is there or the time is over, without keeping a thread waiting for it."""
+        """Send the answer when it is there or the time is over, without blocking a thread for it."""
         future = self._futures[number]
 
         def settled() -> Any:

@@ -1,4 +1,4 @@
-"""Processes by fork, from one that has loaded what they need: a few milliseconds each. All hang on one lifeline."""
+"""Forks worker processes from one that has loaded what they need: a few milliseconds each. All exit with one death pipe."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _KEEP = "KUBEEDGE_ACTORS_LIFELINE"
 
 
 def exit_when_closed(pipe: Collection[int], close_in_child: Collection[int]) -> None:
-    """Have every process that is forked from now on end with the lifeline (the first of the two descriptors that it keeps), and not
-    hold the `close_in_child` ones.
+    """From now on each forked child exits when the death pipe closes.
+
+    That is when the first descriptor of `lifeline` reaches EOF. A child inherits both descriptors of `lifeline`, and
+    closes those in `close_in_child`.
     """
     keep = tuple(pipe)
     os.environ[_KEEP] = ",".join(map(str, keep))
@@ -38,7 +40,7 @@ def _exit_with(lifeline: int) -> None:
 
 
 def fork_actor(call: dict[str, Any]) -> None:
-    """Start the process of one actor; it calls home by itself."""
+    """Fork the worker process of one actor; it connects back by itself."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here asks how they ended
     if os.fork():
         return

@@ -1,4 +1,4 @@
-"""The program that starts the processes of actors, so that Thespian stays out of the process of the runtime.
+"""The program that starts the processes of actors, so that Thespian stays out of the process of the actor system.
 
 A runtime starts one when it first needs it; on another host a person does, with `--name` (docs/how-to/
 isolate-a-module.md). All processes that come from it hang on one lifeline, a pipe: when that ends, they end.
@@ -29,7 +29,7 @@ LEAVING = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve a runtime over standard input and output or, with `--name`, be another host of its convention."""
+    """Serve an actor system over standard input and output or, with `--name`, be another host of its convention."""
     options = _parser().parse_args(arguments)
     if not options.name:
         return serve_runtime()
@@ -75,7 +75,7 @@ def serve_convention(options: argparse.Namespace) -> int:
 
 
 def serve_runtime() -> int:
-    """Carry out the orders of the runtime that started this: a line of JSON each, the first one says how to begin."""
+    """Carry out the orders of the actor system that started this: a line of JSON each, the first one says how to begin."""
     orders, answers = _keep_standard_streams()
     begin = json.loads(orders.readline())
     os.environ.pop("PYTHONPATH", None)
@@ -98,7 +98,7 @@ def serve_runtime() -> int:
             carry_out(order, convention)
         except Exception as error:  # noqa: BLE001 - whatever Thespian raises, who waits for the process is told
             _say(answers, session_id=order["call"]["session_id"], error=f"{type(error).__name__}: {error}")
-    return 0  # the runtime lets go of the lifeline: nobody waits for Thespian to take leave
+    return 0  # the actor system lets go of the lifeline: nobody waits for Thespian to take leave
 
 
 def carry_out(order: dict[str, Any], convention: Leader) -> None:

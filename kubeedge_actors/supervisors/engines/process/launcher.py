@@ -1,4 +1,4 @@
-"""Has processes started, and meets them when they call home."""
+"""Starts worker processes and accepts their connections."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Convention:
 
 
 class Launcher:
-    """Starts processes for one engine. The first one costs the start of a fork server (see forkserver.py) as well."""
+    """Launcher of one engine's worker processes. The first one costs the start of a fork server (see forkserver.py) as well."""
 
     def __init__(self, convention: Convention | None = None, serializer: Serializer | None = None) -> None:
         self.serializer: Serializer = PickleSerializer() if serializer is None else serializer
@@ -49,7 +49,7 @@ class Launcher:
         self._closed = False
 
     def launch(self, name: str, host: str) -> Channel:
-        """The channel of a new process, here or on that host. OSError, ActorStopped or TimeoutError when there is none."""
+        """The channel of a new worker process, here or on `host`. Errors: OSError, ActorStopped, TimeoutError when there is none."""
         session_id, key = secrets.token_bytes(SESSION_ID), secrets.token_bytes(32)
         arrived: queue.SimpleQueue[Channel | str] = queue.SimpleQueue()
         self._expected[session_id] = (key, arrived)

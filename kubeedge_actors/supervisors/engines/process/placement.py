@@ -1,4 +1,4 @@
-"""Where actors in processes of their own live: what the threads engine hands such a spec to."""
+"""Placement of actors in worker processes; the threads engine delegates such specs to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kubeedge_actors.supervisors.specs import ChildSpec
 
 
 class ProcessPlacement:
-    """Makes a proxy for each actor; the launcher starts their processes."""
+    """Creates a `WorkerProxy` for each actor; the launcher starts their processes."""
 
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
@@ -34,7 +34,7 @@ class ProcessPlacement:
             ) from error
 
     def create_actor(self, cell: Runnable) -> Actor:
-        """The proxy; the process starts with its `on_start`."""
+        """The proxy of the cell's actor; its process starts with its `on_start`."""
         return WorkerProxy(cell, self.launcher)
 
     def kill(self, incarnation: Incarnation) -> None:
@@ -43,11 +43,11 @@ class ProcessPlacement:
             incarnation.actor.kill()
 
     def location(self, cell: Runnable) -> dict[str, Any]:
-        """The process that it has at the moment; `pid` 0: none."""
+        """Its worker process as plain data; `pid` 0: there is none at the moment."""
         actor = None if cell.incarnation is None else cell.incarnation.actor
         pid = actor.pid if isinstance(actor, WorkerProxy) else 0
         return {"isolation": "process", "pid": pid, "host": cell.spec.host}
 
     def close(self) -> None:
-        """End what starts processes."""
+        """End the launcher with all its processes."""
         self.launcher.close()

@@ -1,4 +1,4 @@
-"""The proxy of a worker process: to its cell an actor like any other; what it does is done by the actor in the other process."""
+"""The proxy of an actor in a worker process: to its cell an actor like any other."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ EOF: Frame = ("eof",)
 
 
 class ProcessDied(Exception):
-    """The actor's process ended while it was needed, or could not be started."""
+    """The worker process ended while it was needed, or could not be started."""
 
 
 class WorkerProxy(Actor):
-    """Hands each message to the process, and does for it what it asks for, until it says that it is done."""
+    """Forwards each message to the worker process, and serves its calls until the message is handled."""
 
     context: LocalContext  # it stands in for the actor in this process
 
@@ -89,14 +89,14 @@ class WorkerProxy(Actor):
         )
 
     def receive(self, message: object) -> object:
-        """Have it handled over there."""
+        """Forward the message, and wait until it is handled."""
         envelopes = self._incarnation.current_envelopes()
         answer_wanted = bool(envelopes) and isinstance(envelopes[0].delivery, LocalReplyTo)
         outcome = self._turn("handle", answer_wanted, self._serialized(message))
         return self._answer(outcome, message) if answer_wanted else None
 
     def max_batch(self, message_type: type) -> int:
-        """As the actor over there says."""
+        """As the actor in the worker process says."""
         if self._plain:
             return 1
         try:
@@ -106,7 +106,7 @@ class WorkerProxy(Actor):
         return int(self._turn("size", blob))
 
     def receive_batch(self, messages: list[Any]) -> list[object] | None:
-        """Have them handled over there; those that can not be carried are dead letters, the others go."""
+        """Forward the messages; those that can not be serialized are dead letters."""
         blobs: list[bytes] = []
         messages, lost, text = list(messages), [], ""
         for index, message in enumerate(messages):
@@ -131,7 +131,7 @@ class WorkerProxy(Actor):
         return []
 
     def on_stop(self) -> None:
-        """Have the actor stop, and its process end."""
+        """Stop the actor and its process."""
         channel = self._channel
         if channel is None:
             return
@@ -153,7 +153,7 @@ class WorkerProxy(Actor):
             return
         if self.pid and not self._cell.spec.host:
             os.kill(self.pid, signal.SIGKILL)
-        # on another host it ends when the channel does
+        # elsewhere it ends when the channel does
         self._channel.close()
 
     @property
@@ -163,7 +163,7 @@ class WorkerProxy(Actor):
     # --- turns ----------------------------------------------------------------------------------------------------
 
     def run_callback(self, key: int, ok: bool, value: object, in_turn: bool) -> None:
-        """The answer that a function over there waits for has come: have it called, in a turn or beside it."""
+        """An answer has come: call the callback in the worker, in a turn or beside it."""
         try:
             outcome: object = self.serializer.dumps(value) if ok else dump_error(value, self.serializer)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001 - an answer that can not be carried is a lost one
@@ -243,7 +243,7 @@ class WorkerProxy(Actor):
             self._cell.mailbox.post_system(self._died_while_idle)
 
     def _died_while_idle(self) -> None:
-        """It went while nobody needed it: a crash between two messages. An order, between two turns."""
+        """The process died while idle: report it as a crash between two messages. Runs as a system message."""
         incarnation = self._cell.incarnation
         if incarnation is not None and incarnation.actor is self:
             incarnation.inject_failure(ProcessDied(f"the process {self.pid} of {self._cell.name} has ended"))

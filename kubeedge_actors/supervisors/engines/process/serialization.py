@@ -1,4 +1,4 @@
-"""How values cross the border between two processes: messages, answers, errors."""
+"""Serialization of messages, answers and errors between two processes."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ PROTOCOL = 5
 
 
 class RefResolver(Protocol):
-    """Who turns the name of a Ref into one that is good on this side."""
+    """Resolves the name of a Ref to a Ref of this process."""
 
     def ref(self, name: str) -> Ref:
         """The Ref of that name."""
 
 
 class Serializer(Protocol):
-    """Makes bytes of a value and a value of bytes. It is sent to the worker itself, so its class is importable there."""
+    """Serializes values. It is itself sent to the worker, so its class has to be importable there."""
 
     def dumps(self, value: object) -> bytes:
-        """The value as bytes; any Exception means that it can not be carried."""
+        """The value as bytes; any exception means that it can not be serialized."""
 
     def loads(self, data: bytes, resolver: RefResolver) -> Any:
-        """The value again; any Exception means that it can not be had on this side."""
+        """The value; any exception means that it can not be deserialized."""
 
 
 class PickleSerializer:
-    """Carries what `pickle` takes, msgspec structs and Refs among it: importable classes, no functions made on the spot.
+    """Serializer by `pickle`: importable classes, msgspec structs and Refs; no local functions.
 
     >>> PickleSerializer().loads(PickleSerializer().dumps({"degrees": 81.5}), resolver=None)
     {'degrees': 81.5}
@@ -52,7 +52,7 @@ class PickleSerializer:
 
 
 class Packer(pickle.Pickler):
-    """A pickler to which a Ref is a name."""
+    """Pickler that writes a Ref as its name."""
 
     def persistent_id(self, obj: object) -> str | None:
         """The name, for a Ref."""
@@ -60,7 +60,7 @@ class Packer(pickle.Pickler):
 
 
 class Unpacker(pickle.Unpickler):
-    """Makes a Ref of a name again."""
+    """Unpickler that resolves such a name to a Ref."""
 
     def __init__(self, data: bytes, resolver: RefResolver) -> None:
         super().__init__(io.BytesIO(data))
@@ -72,7 +72,7 @@ class Unpacker(pickle.Unpickler):
 
 
 class NotSerializable(Unhandled):
-    """The message can not be brought to the actor's process, or not be understood there: a dead letter, no crash.
+    """The message can not be serialized, or not be deserialized in the worker: a dead letter, no crash.
 
     `indexes`: which ones of a batch.
     """
@@ -85,7 +85,7 @@ class NotSerializable(Unhandled):
 
 
 class OpaqueMessage:
-    """Stands in a dead letter for a message that could not be carried out of its process: its type and its text."""
+    """Placeholder in a dead letter for a message that could not be serialized: its type and its text."""
 
     def __init__(self, message: object) -> None:
         try:
@@ -109,7 +109,7 @@ SerializedError = tuple[bytes | None, str, str, str]
 
 
 def dump_error(error: BaseException, serializer: Serializer) -> SerializedError:
-    """Make an error ready to be sent."""
+    """The error in serializable form."""
     text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
     try:
         blob: bytes | None = serializer.dumps(error)

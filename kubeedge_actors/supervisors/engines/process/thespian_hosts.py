@@ -19,7 +19,7 @@ from thespian.system.transport import IPBase, TCPTransport  # type: ignore[impor
 from kubeedge_actors.supervisors.engines.process.fork import fork_actor
 
 HOST = "kubeedge_actors host"
-"""The capability by which a host of the convention is known; empty for the runtime's own system."""
+"""The capability by which a host of the convention is known; empty for this actor system's own part."""
 SEAL = 32
 
 
@@ -44,12 +44,12 @@ class SignedPickle:
         self._key = key
 
     def dumps(self, value: object) -> bytes:
-        """The value as bytes, sealed."""
+        """The value as signed bytes."""
         body = pickle.dumps(value, 4)
         return hmac.digest(self._key, body, "sha256") + body
 
     def loads(self, data: bytes) -> Any:
-        """The value; PermissionError when the seal is not ours."""
+        """The value. Error: PermissionError when the signature is not ours."""
         if not hmac.compare_digest(data[:SEAL], hmac.digest(self._key, data[SEAL:], "sha256")):
             raise PermissionError("a message without our seal")
         return pickle.loads(data[SEAL:])
@@ -78,7 +78,7 @@ class ThespianSystem:
             raise RuntimeError(f"Thespian does not start on {address}:{port}: {error}") from error
 
     def start_process(self, host: str, call: dict[str, Any]) -> None:
-        """Have a process started on that host, and call home. LookupError when nobody is called so."""
+        """Start a worker process on that host, which connects back. Error: LookupError for an unknown host."""
         agent = self._agents.get(host)
         if agent is None:
             try:

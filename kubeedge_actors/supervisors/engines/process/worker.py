@@ -1,4 +1,4 @@
-"""The worker process: the actor itself lives here, and does what its proxy says."""
+"""The worker process: the actor itself lives here and is driven by its proxy."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from kubeedge_actors.supervisors.ref import Ref
 
 
 def worker_main(address: Any, session_id: str, key: str, path: list[str], name: str) -> None:
-    """Connect, serve one actor, and end the process when the channel ends, whatever the actor is doing then."""
-    sys.path += [entry for entry in path if entry not in sys.path]
+    """Main function of a worker process: connect, serve one actor, and exit when the channel ends, whatever the actor is doing."""
+    sys.path += [each for each in path if each not in sys.path]
     with open("/proc/self/comm", "w", encoding="ascii", errors="replace") as comm:
         comm.write(name[:15])  # what `ps` and `top` call it
     try:
@@ -48,7 +48,7 @@ def worker_main(address: Any, session_id: str, key: str, path: list[str], name: 
 
 
 class ActorWorker:
-    """One actor's process: a thread that handles, this one, and one that reads."""
+    """The worker side of one actor: this thread handles messages, another one reads the channel."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -62,7 +62,7 @@ class ActorWorker:
         self.current_messages: list[object] = []
 
     def run(self) -> None:
-        """Do what the proxy says until it says stop."""
+        """Serve the proxy until it says stop."""
         self._handler = threading.get_ident()
         self._channel.send("hello", os.getpid(), socket.gethostname())
         threading.Thread(target=self._read, name="line", daemon=True).start()
@@ -96,7 +96,7 @@ class ActorWorker:
             self._channel.send("release", *self._released.popleft())
         self._channel.send(*frame)
 
-    # --- what the proxy says -------------------------------------------------------------------------------------------
+    # --- what the proxy says -----------------------------------------------------------------------------------
 
     def _on_start(self, carrier: bytes, factory: bytes, name: str, by_hand: bool, logger: str, level: int) -> Frame:
         self._serializer = pickle.loads(carrier)
@@ -176,7 +176,7 @@ class ActorWorker:
         return RemoteRef(self, name)
 
     def call(self, method: str, *details: object, answer: bool = True) -> Any:
-        """Have the other side do something; what that returns or raises, unless no `answer` is wanted."""
+        """Call a method of the context server; its result or error, unless no `answer` is wanted."""
         return self._call(method, self._serializer.dumps(details), answer)
 
     def _call(self, method: str, details: bytes, answer: bool) -> Any:
@@ -193,7 +193,7 @@ class ActorWorker:
         raise load_error(outcome, self._serializer, self)
 
     def say(self, method: str, *details: object, message: object, answer: bool = False) -> Any:
-        """As `call`, with a message; one that can not be carried is a dead letter, and the answer False or None."""
+        """As `call`, with a message; one that can not be serialized is a dead letter, and the result False or None."""
         try:
             carried = self._serializer.dumps((*details, message))
         except Exception as error:  # noqa: BLE001 - whatever pickling runs into
@@ -214,19 +214,19 @@ class ActorWorker:
         return self.call("fail", number, dump_error(error, self._serializer))
 
     def number(self) -> int:
-        """A number that was not given before."""
+        """A fresh number."""
         return self._callbacks.number()
 
     def keep(self, fn: Then, failed: Otherwise | None) -> int:
-        """Keep two functions until the other side has them called; their number."""
+        """Register two callbacks; the number under which the proxy calls one of them."""
         return self._callbacks.keep(fn, failed)
 
     def release(self, kind: str, number: int) -> None:
-        """Nobody here holds it any more. Takes no lock: it is called by finalizers, and sent with the next frame."""
+        """The last reference to it here is gone. Takes no lock: it is called by finalizers, and sent with the next frame."""
         self._released.append((kind, number))
 
     def log(self, name: str, level: int, text: str) -> None:
-        """Have it logged on the other side."""
+        """Log it in the process of the actor system."""
         try:
             self._send("log", name, level, text)
         except KubeEdgeActorsError:  # the channel has ended, and so will this process

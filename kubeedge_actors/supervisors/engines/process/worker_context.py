@@ -1,4 +1,4 @@
-"""What an actor sees of the world from its own process: each thing here stands for one beside its mailbox."""
+"""Context, Ref, Future, ReplyTo, Timer and clock inside a worker process, each by RPC."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kubeedge_actors.supervisors.timer import Timer
 
 
 class RuntimeChannel(Protocol):
-    """The way to the runtime's process, as what stands for its things sees it."""
+    """The RPC channel to the process of the actor system, as the remote objects see it."""
 
     current_messages: list[object]
 
@@ -42,15 +42,15 @@ class RemoteContext(Context):
         self._worker = worker
 
     def tell(self, to: str | Ref, message: object) -> None:
-        """Tell somebody; a message that can not be carried is a dead letter."""
+        """Send a message; one that can not be serialized is a dead letter."""
         self._worker.say("tell", _name_of(to), message=message)
 
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
-        """Ask somebody; a message that can not be serialized fails the future."""
+        """Send a request; one that can not be serialized fails the future."""
         return RemoteFuture(self._worker, "ask", _name_of(to), message, timeout)
 
     def publish(self, message: object) -> int:
-        """Tell everybody who accepts this type; how many they are."""
+        """Send a message to every actor that accepts its type; returns how many they are."""
         return int(self._worker.say("publish", message=message, answer=True) or 0)
 
     def reply_later(self, message: object = None) -> ReplyTo:
@@ -79,7 +79,7 @@ def _name_of(to: str | Ref) -> str:
 
 
 class RemoteRef(Ref):
-    """A Ref to an actor that is known by its name on the other side."""
+    """A Ref to an actor of the actor system's process, by its name."""
 
     __slots__ = ("_worker",)
 
@@ -101,7 +101,7 @@ class RemoteRef(Ref):
 
 
 class RemoteFuture(Future):
-    """A future that is kept on the other side; this one knows its number."""
+    """A Future whose outcome lives in the process of the actor system."""
 
     __slots__ = ("_lost", "_number", "_worker")
 
@@ -136,7 +136,7 @@ class RemoteFuture(Future):
 
 
 class RemoteReplyTo(ReplyTo):
-    """The right to answer, kept on the other side. Whoever lets go of it without answering makes it AnswerLost."""
+    """The right to answer, held by the process of the actor system. Dropped without an answer, the asker gets AnswerLost."""
 
     __slots__ = ("__weakref__", "_number", "_worker")
 
@@ -156,7 +156,7 @@ class RemoteReplyTo(ReplyTo):
 
 
 class RemoteTimer(Timer):
-    """A timer of the other side."""
+    """A timer of the process of the actor system."""
 
     __slots__ = ("_number", "_worker")
 
@@ -172,7 +172,7 @@ class RemoteTimer(Timer):
 
 
 class RemoteClock:
-    """The runtime's clock, asked each time: for one that is moved by hand."""
+    """The actor system's clock, asked each time: for one that is moved by hand."""
 
     def __init__(self, worker: RuntimeChannel) -> None:
         self._worker = worker
@@ -187,7 +187,7 @@ class RemoteClock:
 
 
 class RemoteLogHandler(logging.Handler):
-    """Sends what is logged to the runtime's process, where it is one log."""
+    """Sends what is logged to the process of the actor system, where it is one log."""
 
     def __init__(self, worker: RuntimeChannel) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class RemoteLogHandler(logging.Handler):
 
 
 class CallbackTable:
-    """Numbers, and functions under numbers."""
+    """Callbacks by number."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -207,11 +207,11 @@ class CallbackTable:
         self._functions: dict[int, tuple[Then, Otherwise | None]] = {}
 
     def number(self) -> int:
-        """One that was not given before."""
+        """A fresh number."""
         return next(self._numbers)
 
     def keep(self, fn: Then, failed: Otherwise | None) -> int:
-        """The number under which the two can be taken, once."""
+        """Register two callbacks: the number under which they can be taken, once."""
         number = self.number()
         self._functions[number] = (fn, failed)
         return number

@@ -250,7 +250,7 @@ def test_a_mapper_that_can_not_be_read_keeps_no_other_away(caplog: pytest.LogCap
         env.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(each).decode())])
     after = DmiEnv(env.store)
     assert after.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
-    assert "mapper broken in the database can not be read" in caplog.text
+    assert "mapper broken in the database is malformed and ignored" in caplog.text
 
 
 def test_a_crash_loses_no_call() -> None:

@@ -17,9 +17,9 @@ from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     UpstreamWorker,
     UpstreamWorkerState,
 )
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, LEASE_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster, Request
 from kubeedge_actors.errors import AskTimeout, ClusterError
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import Probe, inline
 from kubeedge_actors.wire import constants
@@ -83,7 +83,7 @@ def test_after_its_askers_patience_a_question_is_dropped_with_a_warning(
     edge.ask(QUERY)
     edge.harness.advance(120)
     assert edge.hub.take() == []
-    assert "QueryObject of edge-1 was given up" in caplog.text
+    assert "QueryObject of edge-1: timeout, no more retries" in caplog.text
 
 
 def test_events_and_deletions_are_done_in_order_when_the_api_is_back(edge: EdgeControllerEnv) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
-from kubeedge_actors.drivers.cluster.base import NODE_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire.messages import SessionOpened
 
@@ -51,8 +51,8 @@ def test_an_api_that_is_away_is_asked_three_times(api: FakeCluster, caplog: pyte
         api.down = False
         harness.advance(1.0)
         assert api.get(NODE_KIND, "", "n1")["metadata"]["annotations"]["cloudcore"] == "10.0.0.2"
-        assert not [record for record in caplog.records if "written down" in record.message]
+        assert not [record for record in caplog.records if "can not be written" in record.message]
         api.down = True
         harness.publish(SessionOpened(node="n1"))
         harness.advance(10.0)
-        assert "can not be written down" in caplog.text
+        assert "can not be written" in caplog.text

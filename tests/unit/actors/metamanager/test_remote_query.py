@@ -386,5 +386,5 @@ def test_a_full_disk_is_said_once_and_keeps_no_status_from_the_cloud(caplog: pyt
     assert caplog.text.count("the disk is full") == 1
     store.failure = None
     env.tell(PatchNode(name="edge-1", patch='{"status":{}}'))
-    assert "takes what is said again" in caplog.text
+    assert "the database accepts writes again" in caplog.text
     assert env.value("null/nodepatch/edge-1") == '{"status":{}}'

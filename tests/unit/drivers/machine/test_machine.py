@@ -200,7 +200,7 @@ def test_manifests_are_read_again_when_a_file_changes(tmp_path: Path, caplog: py
     (tmp_path / ".d.yaml").write_text('{"kind": "Pod"}', encoding="utf-8")
     assert folder.changed()
     assert folder.read() == [(str(tmp_path / "a.yaml"), {"kind": "Pod", "metadata": {"name": "a"}})]
-    assert "c.yaml is left out" in caplog.text
+    assert "c.yaml is ignored" in caplog.text
     assert "b.json holds objects that are no pods" in caplog.text
     assert not folder.changed()
     (tmp_path / "a.yaml").unlink()

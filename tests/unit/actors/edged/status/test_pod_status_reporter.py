@@ -190,6 +190,6 @@ def test_a_job_that_fails_is_logged_and_the_next_one_runs(caplog: pytest.LogCapt
     workers.submit(broken)
     workers.submit(ran.set)
     assert ran.wait(PATIENCE)
-    assert "a job failed" in caplog.text
+    assert "a job of a worker thread failed" in caplog.text
     workers.close()
     workers.submit(broken)  # nobody runs it any more
