@@ -28,11 +28,11 @@ from _processes import Process
 from _rows import Row, show
 
 from kubeedge_actors.demo.stage import free_ports
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
 from kubeedge_actors.errors import KubeEdgeActorsError
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, POD_KIND
 
 TAKES = 150
 MAPS = 20

@@ -47,21 +47,22 @@ from kubeedge_actors.deadletters.store import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
-from kubeedge_actors.drivers.pki.pem import write_atomically
 from kubeedge_actors.entrypoint import Shutdown, hint, log_to_stderr, ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import NotFound, UsageError
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.reading import read_config
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.system.files import write_atomically
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,

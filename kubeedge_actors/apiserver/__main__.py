@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
 from pathlib import Path
 
 from ..errors import KubeEdgeActorsError
+from ..system.files import write_atomically
 from .kubeconfig import kubeconfig
 from .server import ApiServer, TlsFiles
 
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
         server.start()
-        write_private(options.data_dir / "kubeconfig", kubeconfig(server.url))
+        write_atomically(options.data_dir / "kubeconfig", kubeconfig(server.url).encode())
     except (KubeEdgeActorsError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -60,12 +60,6 @@ def main(arguments: list[str] | None = None) -> int:
     ended.wait()
     server.stop()
     return 0
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner may read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
 
 
 if __name__ == "__main__":

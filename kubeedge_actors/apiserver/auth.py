@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ..system.sockets import is_loopback
 from .errors import ApiError, Json, details_of
 
 MASTERS, AUTHENTICATED, UNAUTHENTICATED = "system:masters", "system:authenticated", "system:unauthenticated"
@@ -85,19 +85,9 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
     """Whether a browser sends the request for a page of another site, which could reach loopback as well."""
     places = [f"//{headers.get('host', 'localhost')}", headers.get("origin", "//localhost")]
     try:
-        return not all(loopback(urlsplit(place).hostname or "") for place in places)
+        return not all(is_loopback(urlsplit(place).hostname or "") for place in places)
     except ValueError:  # no address at all
         return True
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def impersonated(user: User, headers: Mapping[str, str]) -> User:

@@ -15,8 +15,9 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import DriverError
+from ..system import sockets
 from .asgi import Application
-from .auth import User, loopback
+from .auth import User
 from .build import ServerParts, build
 from .handlers.exec import ExecSource
 from .handlers.logs import LogSource
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOP = "uvloop"
+BACKLOG = 1024
 TICK = 10.0
 START_SECONDS, STOP_SECONDS = 30.0, 5.0
 KEEP_ALIVE_SECONDS = 180
@@ -104,7 +106,7 @@ class ApiServer:
         Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt
         and StoreError.
         """
-        if self._tls is None and not loopback(self._host):
+        if self._tls is None and not sockets.is_loopback(self._host):
             raise DriverError(f"plain HTTP is served on loopback only, not on {self._host}; give TLS files")
         context = server_context(self._tls) if self._tls is not None else None
         database = Database(self._database_path)
@@ -221,7 +223,7 @@ def configuration(app: Application, context: ssl.SSLContext | None) -> Config:
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=2,
-        backlog=1024,
+        backlog=BACKLOG,
     )
     config.load()
     config.ssl = context
@@ -235,15 +237,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises DriverError when the port is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((host, port))
-        found.listen(1024)
+        found = sockets.listen(host, port, BACKLOG)
     except OSError as error:
-        found.close()
-        raise DriverError(f"the API server cannot listen on {host}:{port}: {error.strerror or error}", port) from error
+        raise DriverError(f"the API server cannot listen on {host}:{port}: {sockets.reason(error)}", port) from error
     found.setblocking(False)
     return found
 

@@ -10,18 +10,28 @@ import time
 from collections.abc import Callable, Iterable
 
 from kubeedge_actors import deploy
-from kubeedge_actors.drivers.cluster.base import Json, ResourceKind
+from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, DriverError, NotFound, Unreachable, UsageError
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.kubernetes.object_types import (
+    CLUSTEROBJECTSYNC_KIND,
+    DEVICESTATUS_KIND,
+    NAMESPACE_KIND,
+    OBJECT_TYPES,
+    OBJECTSYNC_KIND,
+    ResourceKind,
+)
+from kubeedge_actors.wire import constants
 
 log = logging.getLogger(__name__)
 
-NAMESPACE_KIND = ResourceKind("", "v1", "namespaces", "Namespace", namespaced=False)
 CRD_KIND = ResourceKind(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
-NEEDED = (gvr.DEVICE, gvr.DEVICEMODEL, gvr.DEVICESTATUS, gvr.OBJECTSYNC, gvr.CLUSTEROBJECTSYNC)
+NEEDED = (
+    *(row.kind for row in OBJECT_TYPES if row.kind.group.endswith(".kubeedge.io")),
+    *(DEVICESTATUS_KIND, OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND),
+)
 """Without these the controllers cannot work; the other definitions are made beside them."""
 SERVED_WITHIN, LOOK_EVERY = 30.0, 0.2
 ANSWER_WITHIN = 30.0
@@ -70,9 +80,8 @@ def _namespace(cluster: KubernetesCluster) -> None:
 
 
 def _missing(cluster: KubernetesCluster) -> list[ResourceKind]:
-    wanted = [ResourceKind(*kind) for kind in NEEDED]
-    served = {key: cluster.served(*key) for key in {(kind.group, kind.version) for kind in wanted}}
-    return [kind for kind in wanted if kind.plural not in served[kind.group, kind.version]]
+    served = {key: cluster.served(*key) for key in {(kind.group, kind.version) for kind in NEEDED}}
+    return [kind for kind in NEEDED if kind.plural not in served[kind.group, kind.version]]
 
 
 def _make(cluster: KubernetesCluster, kind: ResourceKind, objects: Iterable[Json]) -> None:

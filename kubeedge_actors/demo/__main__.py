@@ -20,13 +20,11 @@ from kubeedge_actors.options.parsers import parser
 if __name__ == "__main__":
     parser("demo").parse_args()  # ends here for --help, before any library is needed
 from kubeedge_actors.demo.stage import DemoFailed, Stage, Thermometer, running_pids
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, ResourceKind
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, DEVICE_KIND, DEVICEMODEL_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants, topics
 
-DEVICE_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")
-MODEL_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
 NODE, NAMESPACE, POD, DEVICE = "edge-1", "default", "hello", "t1"
 SERVER = """
 import http.server, os
@@ -97,7 +95,7 @@ def _twin_up(stage: Stage, thermometer: Thermometer) -> None:
     properties = [{"name": "temperature", "type": "INT", "accessMode": "ReadOnly"}]
     properties.append({"name": "power", "type": "STRING", "accessMode": "ReadWrite"})
     model = {"protocol": "mqtt", "properties": properties}
-    stage.create(MODEL_KIND, _object("devices.kubeedge.io/v1beta1", "DeviceModel", "thermometer", spec=model))
+    stage.create(DEVICEMODEL_KIND, _object("devices.kubeedge.io/v1beta1", "DeviceModel", "thermometer", spec=model))
     device = {
         "deviceModelRef": {"name": "thermometer"},
         "nodeName": NODE,

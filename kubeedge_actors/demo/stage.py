@@ -18,12 +18,12 @@ import msgspec
 
 from kubeedge_actors.drivers.broker.base import InboundMessage
 from kubeedge_actors.drivers.broker.external import ExternalBroker
-from kubeedge_actors.drivers.cluster.base import ResourceKind
 from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import ClusterError, KubeEdgeActorsError, NotFound
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.wire import constants, topics
 
 PATIENCE = 60.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kubeedge_actors.errors import FrameError
+from kubeedge_actors.kubernetes.object_types import BY_NAME, Acked
 from kubeedge_actors.wire import constants, messages, resource
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.content import to_value
@@ -23,9 +24,8 @@ _VOLUME_OPERATIONS: Final = frozenset(
 )
 _TASK_SOURCES: Final = frozenset({constants.SOURCE_TASKMANAGER, constants.SOURCE_NODEUPGRADE})
 _NEVER_ACKED: Final = frozenset({constants.PODLIST, constants.SERVICEACCOUNTTOKEN})
-_NEVER_FROM_EDGECONTROLLER: Final = frozenset(
-    {constants.LEASE, constants.NODEPATCH, constants.PODPATCH, constants.PODSTATUS, constants.CERTIFICATESIGNINGREQUEST}
-)
+_RESPONSES_ONLY: Final = frozenset({constants.NODEPATCH, constants.PODPATCH, constants.PODSTATUS})
+"""What only requests of a node are about: EdgeController pushes nothing of the kind."""
 _FIXED: Final = frozenset({constants.MEMBERSHIP, constants.PATH_MEMBERSHIP_DETAIL, constants.PATH_CLUSTER_CA})
 
 
@@ -53,13 +53,16 @@ def _path_requires_ack(route: Route) -> bool:
     type = found.type if found else ""
     if type in _NEVER_ACKED:
         return False
-    if route.source != constants.EDGECONTROLLER or type not in (
-        _NEVER_FROM_EDGECONTROLLER | {constants.NODE, constants.POD}
-    ):
-        return True
-    if type == constants.NODE:
-        return route.operation == constants.UPDATE
-    return type == constants.POD and route.operation != constants.RESPONSE
+    return route.source != constants.EDGECONTROLLER or _edgecontroller_wants_ack(type, route.operation)
+
+
+def _edgecontroller_wants_ack(type: str, operation: str) -> bool:
+    if type in _RESPONSES_ONLY:
+        return False
+    acked = BY_NAME[type].acked if type in BY_NAME else Acked.ALL
+    if acked is Acked.UPDATES:
+        return operation == constants.UPDATE
+    return acked is Acked.ALL or (acked is Acked.ALL_BUT_RESPONSES and operation != constants.RESPONSE)
 
 
 def _is_short_response(message: messages.LinkMessage) -> bool:

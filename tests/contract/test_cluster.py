@@ -7,16 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.drivers.cluster.base import (
-    CONFIGMAP_KIND,
-    LEASE_KIND,
-    NODE_KIND,
-    POD_KIND,
-    SERVICEACCOUNT_KIND,
     Cluster,
     PatchType,
     object_reference,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, LEASE_KIND, NODE_KIND, POD_KIND, SERVICEACCOUNT_KIND
 from tests.support.clusters import DEVICE, DRIVERS, Listener, config, device, pod
 
 PATCHES: tuple[PatchType, ...] = ("merge", "strategic")

@@ -25,7 +25,6 @@ from kubeedge_actors.assembly import edge as edge_parts
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials
 from kubeedge_actors.drivers.broker.fake import FakeBroker
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.fake import FakeRuntime
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
@@ -33,9 +32,10 @@ from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER, TlsPaths
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.entrypoint import Shutdown
+from kubeedge_actors.kubernetes.object_types import CLUSTEROBJECTSYNC_KIND, NODE_KIND, OBJECTSYNC_KIND, POD_KIND
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire import constants, gvr, topics
+from kubeedge_actors.wire import constants, topics
 from tests.support.api_objects import DEVICE, MODEL, put_pod
 from tests.support.waiting import PATIENCE, eventually
 
@@ -168,7 +168,7 @@ class WalkthroughEnv:
     """All modules of both sides on threads, on fakes; only the link is another than in edge.py and cloud.py."""
 
     def __init__(self, folder: Path) -> None:
-        self.api = FakeCluster(with_status=[gvr.OBJECTSYNC[2], gvr.CLUSTEROBJECTSYNC[2]])
+        self.api = FakeCluster(with_status=[OBJECTSYNC_KIND.plural, CLUSTEROBJECTSYNC_KIND.plural])
         self.store, self.containers, self.broker = FakeStore(), FakeRuntime(), FakeBroker()
         self.server = NodesServer()
         self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.cloud import tree
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, POD_KIND, Cluster, EventType
+from kubeedge_actors.drivers.cluster.base import Cluster, EventType
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec, ThreadsEngine
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (

@@ -8,8 +8,8 @@ import pytest
 
 from kubeedge_actors.actors.cloudhub.hub import CLOSED, TAKEN_OVER
 from kubeedge_actors.actors.edgecontroller.duplicates import NAMESPACE, DuplicateReporter
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire.messages import NodeDuplicated, NodeRemoved, SessionClosed, SessionOpened
 from tests.support.env.cloudhub import OURS, CloudHubEnv

@@ -10,23 +10,22 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.base import (
+from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
+from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.kubernetes.object_types import (
     CONFIGMAP_KIND,
+    DEVICE_KIND,
+    DEVICEMODEL_KIND,
     POD_KIND,
     SECRET_KIND,
     SERVICEACCOUNT_KIND,
-    ResourceKind,
 )
-from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
-from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.wire import constants
 from tests.recordings.fake_edge import FakeEdge, bootstrap
 from tests.recordings.scene import CLIENT_MARK, Json, Step, differences, essence, parent, scene, sort
 from tests.support.cloud_and_edge import ProcessUnderTest
 from tests.support.plugins.ports import free_ports
 
-DEVICE_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")
-DEVICEMODEL_KIND = ResourceKind("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel")
 QUIET = 1.5  # seconds without a frame after which nothing more is expected
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edgecontroller.controller import specs
-from kubeedge_actors.drivers.cluster.base import (
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import (
     CONFIGMAP_KIND,
     LEASE_KIND,
     NODE_KIND,
@@ -19,7 +20,6 @@ from kubeedge_actors.drivers.cluster.base import (
     SECRET_KIND,
     SERVICEACCOUNT_KIND,
 )
-from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND, ResourceKind
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.kubernetes.object_types import (
+    CLUSTEROBJECTSYNC_KIND,
+    CONFIGMAP_KIND,
+    DEVICE_KIND,
+    DEVICEMODEL_KIND,
+    DEVICESTATUS_KIND,
+    NODE_KIND,
+    OBJECTSYNC_KIND,
+    POD_KIND,
+    SECRET_KIND,
+)
+from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
-DEVICE, MODEL, STATUS = ResourceKind(*gvr.DEVICE), ResourceKind(*gvr.DEVICEMODEL), ResourceKind(*gvr.DEVICESTATUS)
-SYNC, CLUSTER_SYNC = ResourceKind(*gvr.OBJECTSYNC), ResourceKind(*gvr.CLUSTEROBJECTSYNC)
+DEVICE, MODEL, STATUS = DEVICE_KIND, DEVICEMODEL_KIND, DEVICESTATUS_KIND
+SYNC, CLUSTER_SYNC = OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND
 
 
 def node(name: str = "edge-1", *, edge: bool = True, ready: str = "True", **more: Any) -> Json:

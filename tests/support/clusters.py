@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, WatchEvent
+from kubeedge_actors.drivers.cluster.base import Cluster, WatchEvent
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import DEVICE_KIND
 from tests.support.fakes.flaky_api import flaky_cluster
 from tests.support.waiting import PATIENCE
 
-DEVICE = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")
+DEVICE = DEVICE_KIND
 
 
 @contextmanager

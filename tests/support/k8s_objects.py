@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]

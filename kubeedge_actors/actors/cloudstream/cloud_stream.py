@@ -8,10 +8,11 @@ from __future__ import annotations
 import msgspec
 
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, TEMPORARY, Cluster
+from kubeedge_actors.drivers.cluster.base import TEMPORARY, Cluster
 from kubeedge_actors.drivers.link.base import LinkServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Message

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
 from kubeedge_actors.actors.devicecontroller.upstream import (
-    DEVICE_KIND,
     Batch,
     DeviceStatusQueue,
     RemoveStatus,
@@ -26,13 +25,13 @@ from kubeedge_actors.drivers.cluster.base import (
     EventType,
     InformerSet,
     InformerSpec,
-    ResourceKind,
     WatchEvent,
 )
 from kubeedge_actors.errors import AskTimeout
+from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICEMODEL_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeviceStateReported,
     LinkMessage,
@@ -44,7 +43,6 @@ from kubeedge_actors.wire.messages import (
     TwinReported,
 )
 
-MODEL_KIND = ResourceKind(*gvr.DEVICEMODEL)
 WRITERS = 2
 MAILBOX = 20_000
 CHECK_SECONDS = 1.0
@@ -81,7 +79,7 @@ class DeviceControllerState(InformerSet):
     """The state of DeviceController that outlives its crashes: informers, devices by node, reports in flight, counters."""
 
     def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
-        super().__init__(cluster, [InformerSpec(MODEL_KIND), InformerSpec(DEVICE_KIND)])
+        super().__init__(cluster, [InformerSpec(DEVICEMODEL_KIND), InformerSpec(DEVICE_KIND)])
         self.downstream = DeviceDownstream()
         self.status_queue = DeviceStatusQueue()
         self.deferred: deque[DeferredMessage] = deque()
@@ -131,7 +129,7 @@ class DeviceController(Controller):
 
     def take_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
-        said = self._model(change) if change.kind == MODEL_KIND else self._device(change)
+        said = self._model(change) if change.kind == DEVICEMODEL_KIND else self._device(change)
         for message in said:
             self.publish(message)
 

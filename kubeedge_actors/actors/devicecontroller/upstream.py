@@ -15,11 +15,12 @@ import msgspec
 
 from kubeedge_actors import nesting
 from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
-from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, object_reference
+from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICESTATUS_KIND
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
 WRITE_INTERVAL = 0.2
@@ -250,7 +251,6 @@ def _type(entry: Json) -> str:
 # --- the actors that write DeviceStatus objects -----------------------------------------------------------------------
 
 
-DEVICE_KIND, STATUS_KIND = ResourceKind(*gvr.DEVICE), ResourceKind(*gvr.DEVICESTATUS)
 MAX_TRIES = 4
 
 
@@ -317,10 +317,10 @@ class StatusWriter(Module):
         who = object_reference(order.device)
         self._state.known.pop(device_id(order.device), None)
         try:
-            status = self._cluster.get(STATUS_KIND, who.namespace, who.name)
+            status = self._cluster.get(DEVICESTATUS_KIND, who.namespace, who.name)
             owners = {owner.get("uid") for owner in status["metadata"].get("ownerReferences") or ()}
             if not owners or who.uid in owners:
-                self._cluster.delete(STATUS_KIND, who.namespace, who.name, uid=object_reference(status).uid)
+                self._cluster.delete(DEVICESTATUS_KIND, who.namespace, who.name, uid=object_reference(status).uid)
         except NotFound:
             return
         except ClusterError as error:
@@ -331,7 +331,7 @@ class StatusWriter(Module):
         known = self._state.known.get(id)
         if known is None:
             try:
-                known = self._cluster.get(STATUS_KIND, who.namespace, who.name)
+                known = self._cluster.get(DEVICESTATUS_KIND, who.namespace, who.name)
             except NotFound:
                 known = None
         if known is None:
@@ -340,11 +340,11 @@ class StatusWriter(Module):
                 "metadata": {"name": who.name, "ownerReferences": [_owner_reference(order.device)]},
                 "status": status,
             }
-            written = self._cluster.create(STATUS_KIND, who.namespace, body)
+            written = self._cluster.create(DEVICESTATUS_KIND, who.namespace, body)
         elif order.twins or order.state:
             status = _updated_status(known.get("status") or {}, order)
             patch = {"metadata": {"resourceVersion": object_reference(known).version}, "status": status}
-            written = self._cluster.patch(STATUS_KIND, who.namespace, who.name, patch)
+            written = self._cluster.patch(DEVICESTATUS_KIND, who.namespace, who.name, patch)
         else:
             written = known
         self._state.known[id] = {"metadata": written["metadata"], "status": written.get("status") or {}}

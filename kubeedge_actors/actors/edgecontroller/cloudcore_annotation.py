@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.errors import ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants

@@ -22,10 +22,6 @@ from kubeedge_actors.actors.edgecontroller.upstream_worker import (
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import (
-    CONFIGMAP_KIND,
-    NODE_KIND,
-    POD_KIND,
-    SECRET_KIND,
     Cluster,
     EventType,
     InformerSet,
@@ -33,6 +29,7 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
     object_reference,
 )
+from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushedTo
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -68,28 +65,30 @@ NodeRequest = (
 PodRequest = PatchPod | ReportPodStatus | DeletePod | QueryObject | RequestToken | ReportEvent
 DURABLE_AT_EDGE = (ReportEvent, DeletePod)
 """Requests that stay in the edge's outbox until they are answered here."""
-TYPES = {CONFIGMAP_KIND: constants.CONFIGMAP, SECRET_KIND: constants.SECRET}
+PUSHED = {row.kind: row for row in OBJECT_TYPES if row.synced and not row.of_devices}
+"""What is watched here; devices are DeviceController's."""
 
 
 class EdgeControllerState(InformerSet):
     """The state of EdgeController that outlives its crashes: informers, location cache, deferred requests, counters."""
 
     def __init__(self, cluster: Cluster, counts: Counter[str] | None = None) -> None:
-        super().__init__(
-            cluster,
-            [
-                InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL, wait_for_sync=False),
-                InformerSpec(POD_KIND),
-                InformerSpec(CONFIGMAP_KIND, cache=False, wait_for_sync=False),
-                InformerSpec(SECRET_KIND, cache=False, wait_for_sync=False),
-            ],
-        )
+        super().__init__(cluster, [_informer(row) for row in PUSHED.values()])
         self.location_cache = LocationCache()
         self.nodes: set[str] = set()
         self.deferred: deque[UpstreamRequest] = deque()
         self.early: list[WatchEvent] = []
         self.counts: Counter[str] = Counter() if counts is None else counts
         self.warned: set[str] = set()
+
+
+def _informer(row: ObjectType) -> InformerSpec:
+    return InformerSpec(
+        row.kind,
+        labels=constants.EDGE_LABEL if row.pushed_to is PushedTo.ITSELF else "",
+        cache=not row.pod_config,
+        wait_for_sync=row.kind == POD_KIND,  # whose everything else is turns out when all pods are known
+    )
 
 
 class EdgeController(Controller):
@@ -119,31 +118,32 @@ class EdgeController(Controller):
         if self._state.synced:
             early, self._state.early = self._state.early, []
             for change in early:
-                for push in self._object(change):
+                for push in self._pod_config(change):
                     self.publish(push)
             while self._state.deferred:
                 self._admit(self._state.deferred.popleft())
 
     def take_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
-        if change.kind not in TYPES:
-            pushes = self._pod(change) if change.kind == POD_KIND else self._node(change)
+        row = PUSHED[change.kind]
+        if not row.pod_config:
+            pushes = self._node(change) if row.pushed_to is PushedTo.ITSELF else self._bound(change, row.name)
             if change.initial:
                 return  # SyncController knows by itself whose it is
         elif self._state.synced:
-            pushes = self._object(change)
+            pushes = self._pod_config(change)
         else:
-            self._state.early.append(change)  # whose it is turns out when all pods are known
+            self._state.early.append(change)
             return
         for push in pushes:
             self.publish(push)
 
-    def _pod(self, change: WatchEvent) -> list[ObjectPushed]:
-        if change.type is EventType.DELETED:
+    def _bound(self, change: WatchEvent, type: str) -> list[ObjectPushed]:
+        if change.kind == POD_KIND and change.type is EventType.DELETED:
             self._state.location_cache.remove(change.object)
-        else:
+        elif change.kind == POD_KIND:
             self._state.location_cache.put(change.object)
-        return downstream.pod_pushes(change, self._state.nodes)
+        return downstream.bound_object_pushes(change, type, self._state.nodes)
 
     def _node(self, change: WatchEvent) -> list[ObjectPushed]:
         name = change.object["metadata"]["name"]
@@ -156,11 +156,12 @@ class EdgeController(Controller):
         self.publish(NodeRemoved(node=name))
         return []
 
-    def _object(self, change: WatchEvent) -> list[ObjectPushed]:
-        pushes = downstream.object_pushes(change, TYPES[change.kind], self._state.location_cache)
+    def _pod_config(self, change: WatchEvent) -> list[ObjectPushed]:
+        type = PUSHED[change.kind].name
+        pushes = downstream.pod_config_pushes(change, type, self._state.location_cache)
         if change.type is EventType.DELETED:
             who = object_reference(change.object)
-            self._state.location_cache.deleted(Reference(TYPES[change.kind], who.namespace, who.name))
+            self._state.location_cache.deleted(Reference(type, who.namespace, who.name))
         return pushes
 
     # --- up -----------------------------------------------------------------------------------------------------------

@@ -23,10 +23,10 @@ OPERATION_NAMES = {
 }
 
 
-def pod_pushes(change: WatchEvent, edge_nodes: Collection[str]) -> list[ObjectPushed]:
+def bound_object_pushes(change: WatchEvent, type: str, edge_nodes: Collection[str]) -> list[ObjectPushed]:
     """The push of a v1.Pod to its edge node; `status_only` when only its status has changed.
 
-    A pod that changed hands (deleted and made again behind a broken watch) is told to its new node only:
+    One that changed hands (deleted and made again behind a broken watch) is told to its new node only:
     SyncController tells the old one.
     """
     node = node_name(change.object)
@@ -38,7 +38,7 @@ def pod_pushes(change: WatchEvent, edge_nodes: Collection[str]) -> list[ObjectPu
         operation = constants.UPDATE
     elif change.type is EventType.MODIFIED and change.old is not None and not node_name(change.old):
         operation = constants.INSERT  # it was bound just now: the node has not heard of it
-    return [push(operation, constants.POD, node, change.object, echo)]
+    return [push(operation, type, node, change.object, echo)]
 
 
 def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
@@ -49,7 +49,7 @@ def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
     return [push(constants.UPDATE, constants.NODE, change.object["metadata"]["name"], change.object, echo)]
 
 
-def object_pushes(change: WatchEvent, type: str, location_cache: LocationCache) -> list[ObjectPushed]:
+def pod_config_pushes(change: WatchEvent, type: str, location_cache: LocationCache) -> list[ObjectPushed]:
     """The pushes of a v1.ConfigMap or v1.Secret to each node whose pods use it."""
     operation = OPERATION_NAMES[change.type]
     if type == constants.SECRET and operation == constants.INSERT:

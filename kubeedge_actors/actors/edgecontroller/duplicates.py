@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import NodeDuplicated, NodeRemoved

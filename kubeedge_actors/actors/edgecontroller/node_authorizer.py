@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kubeedge_actors.actors.edgecontroller.location_cache import Reference
+from kubeedge_actors.kubernetes.object_types import BY_NAME, Readable
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -37,10 +38,6 @@ Json = dict[str, Any]
 NODE_ANNOTATION = "kubeedge-actors.io/node"
 """On a certificate signing request: the node that asked for it."""
 SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
-READABLE_IF_USED = frozenset({constants.CONFIGMAP, constants.SECRET, constants.PERSISTENTVOLUMECLAIM})
-READ_THEN_AUTHORIZE = frozenset(
-    {constants.PERSISTENTVOLUME, constants.VOLUMEATTACHMENT, constants.CERTIFICATESIGNINGREQUEST}
-)
 
 
 class PodLookup(Protocol):
@@ -122,14 +119,15 @@ def _query(node: str, request: QueryObject, facts: PodLookup) -> str:
     what = f"read {request.type} {request.namespace}/{request.name}"
     if not request.name:
         return f"list {request.type}"
-    if request.type in READ_THEN_AUTHORIZE:
-        return ""
-    if request.type == constants.NODE:
+    readable = BY_NAME[request.type].readable if request.type in BY_NAME else Readable.NOWHERE
+    if readable is Readable.BY_CONTENT:
+        return ""  # whose it is shows when it has been read
+    if readable is Readable.ITSELF:
         return "" if request.name == node else what
-    if request.type == constants.POD:
+    if readable is Readable.BOUND:
         return "" if facts.node_of(request.namespace, request.name) == node else what
     reference = Reference(request.type, request.namespace, request.name)
-    if request.type in READABLE_IF_USED and facts.uses(node, reference):
+    if readable is Readable.USED and facts.uses(node, reference):
         return ""
     return f"{what}: no pod on it uses that"
 

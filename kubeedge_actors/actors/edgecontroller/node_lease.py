@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Overflow

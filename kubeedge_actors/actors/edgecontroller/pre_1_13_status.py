@@ -14,8 +14,9 @@ import msgspec
 
 from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
 from kubeedge_actors.actors.edgecontroller.responses import err_status, node_path, rejection, response
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, Cluster, object_reference
+from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Message, ReportNodeStatus, ReportPodStatus
 

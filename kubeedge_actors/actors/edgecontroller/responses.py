@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.drivers.cluster.base import ResourceKind, object_reference
+from kubeedge_actors.drivers.cluster.base import object_reference
 from kubeedge_actors.errors import ClusterError, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.mapping import route_of
 from kubeedge_actors.wire.messages import (

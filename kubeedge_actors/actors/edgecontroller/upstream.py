@@ -16,7 +16,6 @@ from kubeedge_actors.actors.edgecontroller import pre_1_13_status
 from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
 from kubeedge_actors.actors.edgecontroller.node_authorizer import (
     NODE_ANNOTATION,
-    READ_THEN_AUTHORIZE,
     PodLookup,
     authorize_object,
 )
@@ -29,19 +28,20 @@ from kubeedge_actors.actors.edgecontroller.responses import (
     response,
     version_returned,
 )
-from kubeedge_actors.drivers.cluster.base import (
+from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import (
+    BY_NAME,
     CSR_KIND,
     EVENT_KIND,
     LEASE_KIND,
     NODE_KIND,
     POD_KIND,
     SERVICEACCOUNT_KIND,
-    Cluster,
-    ResourceKind,
-    object_reference,
+    Readable,
+    names,
 )
-from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
@@ -64,7 +64,7 @@ from kubeedge_actors.wire.messages import (
 
 Json = dict[str, Any]
 
-CACHED_TYPES = frozenset({constants.CONFIGMAP, constants.SECRET})
+QUERYABLE_TYPES = names(lambda row: row.queryable)
 KUBERNETES_DOMAIN = "kubernetes.io"
 
 
@@ -203,16 +203,15 @@ class Upstream:
     # --- other objects ------------------------------------------------------------------------------------------------
 
     def _query(self, request: QueryObject) -> list[Message]:
-        if request.type not in gvr.BY_TYPE:
+        if request.type not in QUERYABLE_TYPES:
             raise rejection(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
-        kind = ResourceKind(*gvr.BY_TYPE[request.type])
+        row = BY_NAME[request.type]
+        kind = row.kind
         try:
             object = self._cluster.get(kind, request.namespace if kind.namespaced else "", request.name)
         except NotFound as error:
-            raise (
-                not_found_as_cached(error, request.type, kind, request.name) if request.type in CACHED_TYPES else error
-            ) from None
-        if request.type in READ_THEN_AUTHORIZE:
+            raise (not_found_as_cached(error, request.type, kind, request.name) if row.pod_config else error) from None
+        if row.readable is Readable.BY_CONTENT:
             refusal = authorize_object(request.node, request.type, object, self._pods)
             if refusal is not None:
                 raise rejection(refusal.sentence)

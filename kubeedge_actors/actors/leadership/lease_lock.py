@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.leadership.leader_election import Election
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, Cluster, Json
+from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, ObjectRow
+from kubeedge_actors.kubernetes.object_types import names
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeviceChanged,
@@ -34,8 +35,10 @@ PUSH_SOURCES = frozenset(
     }
 )
 """Whose updates are acknowledged. An update of anybody else is stored and said again until the cloud gives up."""
-DEVICE_TYPES = frozenset({constants.DEVICE, constants.DEVICEMODEL})
-POD_CONFIG_TYPES = frozenset({constants.CONFIGMAP, constants.SECRET})
+DEVICE_TYPES = names(lambda row: row.of_devices)
+POD_CONFIG_TYPES = names(lambda row: row.pod_config)
+NOTIFICATIONS = (PodChanged, PodConfigChanged, DeviceChanged)
+"""Whom a stored object concerns is told by one of these (`_notify`)."""
 MAX_REMEMBERED = 1000
 Read = Callable[[str], MetaRow | None]
 

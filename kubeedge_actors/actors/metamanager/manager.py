@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from kubeedge_actors.actors.metamanager.downstream import (
+    NOTIFICATIONS,
     DownstreamPlan,
     DownstreamPlanner,
     object_row,
@@ -30,7 +31,6 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants, mapping
 from kubeedge_actors.wire.messages import (
     DeletePod,
-    DeviceChanged,
     ErrorResponse,
     InsertPod,
     Json,
@@ -41,8 +41,6 @@ from kubeedge_actors.wire.messages import (
     ObjectPushed,
     PatchNode,
     PatchPod,
-    PodChanged,
-    PodConfigChanged,
     QueryLease,
     QueryObject,
     RegisterNode,
@@ -80,7 +78,7 @@ class MetaManager(Module):
     name = constants.METAMANAGER
     group = constants.GROUP_META
     emits = (
-        *(PodChanged, PodConfigChanged, DeviceChanged, Response, ErrorResponse, QueryTimeout),
+        *(*NOTIFICATIONS, Response, ErrorResponse, QueryTimeout),
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod, QueryObject),
         *(RequestToken, RequestCertificate, ReportEvent),
     )

@@ -13,24 +13,14 @@ import msgspec
 
 from kubeedge_actors.actors.metamanager.downstream import is_error, object_of, objects_of
 from kubeedge_actors.drivers.store.base import MetaRow
+from kubeedge_actors.kubernetes.object_types import AskCloud, names
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json, LinkMessage, QueryLease, QueryObject, RequestToken, Response
 from kubeedge_actors.wire.resource import object_path, try_parse
 
-ASK_CLOUD = frozenset(
-    {
-        constants.CONFIGMAP,
-        constants.SECRET,
-        constants.PERSISTENTVOLUME,
-        constants.PERSISTENTVOLUMECLAIM,
-        constants.VOLUMEATTACHMENT,
-        constants.SERVICEACCOUNTTOKEN,
-        constants.LEASE,
-        constants.CERTIFICATESIGNINGREQUEST,
-    }
-)
+ASK_CLOUD = names(lambda row: row.ask_cloud is not AskCloud.NEVER) | {constants.SERVICEACCOUNTTOKEN}
 """Types that the cloud is asked for. Pods and nodes are never: it pushes them."""
-ASK_CLOUD_ONCE = frozenset({constants.CONFIGMAP, constants.SECRET})
+ASK_CLOUD_ONCE = names(lambda row: row.ask_cloud is AskCloud.ONCE)
 """Types that the cloud is asked for once: it pushes what changes."""
 PATCHES = frozenset({constants.NODEPATCH, constants.PODPATCH})
 NOT_FOUND = 404

@@ -13,10 +13,6 @@ from kubeedge_actors.actors.nodelifecycle import conditions
 from kubeedge_actors.actors.nodelifecycle.node_health import GRACE_PERIOD, NodeHealthMap
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
-    EVENT_KIND,
-    LEASE_KIND,
-    NODE_KIND,
-    POD_KIND,
     Cluster,
     EventType,
     InformerSet,
@@ -27,6 +23,7 @@ from kubeedge_actors.drivers.cluster.base import (
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.wire import constants
 

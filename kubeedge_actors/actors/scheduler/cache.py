@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubeedge_actors.actors.scheduler.objects import NodeSpec, PodInfo, current_fit_error, parse_node, parse_pod
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, EventType, WatchEvent
+from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 
 Key = tuple[str, str]
 

@@ -16,9 +16,6 @@ from kubeedge_actors.actors.scheduler.objects import PodInfo
 from kubeedge_actors.actors.scheduler.schedule import SchedulingDecision, schedule
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
-    EVENT_KIND,
-    NODE_KIND,
-    POD_KIND,
     Cluster,
     InformerSet,
     InformerSpec,
@@ -27,6 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import constants

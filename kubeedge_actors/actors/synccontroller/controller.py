@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.synccontroller.object_index import KEPT_ONCE_GIVEN, NodeObjectIndex
+from kubeedge_actors.actors.synccontroller.object_index import NodeObjectIndex
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncStore, ObjectSyncWrite, OutOfSync
 from kubeedge_actors.actors.synccontroller.objectsync_api import (
-    CLUSTER_SYNC_KIND,
     OBJECTSYNC_WRITER,
-    SYNC_KIND,
     SYNCED_TYPES,
     ObjectSyncWriter,
     PushAgain,
@@ -27,12 +25,12 @@ from kubeedge_actors.drivers.cluster.base import (
     EventType,
     InformerSet,
     InformerSpec,
-    ResourceKind,
     WatchEvent,
 )
+from kubeedge_actors.kubernetes.object_types import BY_NAME, CLUSTEROBJECTSYNC_KIND, OBJECTSYNC_KIND, ResourceKind
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     LeadershipChanged,
     NodeRemoved,
@@ -48,8 +46,8 @@ WRITE_BATCH = 100
 WRITE_RETRY_SECONDS = 5.0
 WRITE_TIMEOUT = 120.0
 MAILBOX = 20_000
-TYPES = {ResourceKind(*gvr.BY_TYPE[type]): type for type in sorted(SYNCED_TYPES)}
-RECORD_KINDS = (SYNC_KIND, CLUSTER_SYNC_KIND)
+TYPES = {BY_NAME[type].kind: type for type in sorted(SYNCED_TYPES)}
+RECORD_KINDS = (OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class SyncControllerState(InformerSet):
 
 
 def _wanted(kind: ResourceKind) -> InformerSpec:
-    cache = kind not in RECORD_KINDS and TYPES[kind] not in KEPT_ONCE_GIVEN
+    cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].pod_config
     return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
 
 
@@ -124,7 +122,7 @@ class SyncController(Controller):
             if gone:
                 self._state.index.remove(type, change.object)
             else:
-                whole = type not in KEPT_ONCE_GIVEN
+                whole = not BY_NAME[type].pod_config
                 self._state.index.put(type, change.object, self.clock.monotonic(), whole=whole)
             return
         found = parse_record(change.object)

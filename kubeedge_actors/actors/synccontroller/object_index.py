@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.kubernetes.object_types import BY_NAME, PushedTo
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
-
-STATUS_TYPES = frozenset({constants.POD, constants.NODE})
-"""Types whose status others may change, and whose node has to learn of that."""
-KEPT_ONCE_GIVEN = frozenset({constants.CONFIGMAP, constants.SECRET})
-"""Types that belong to a node because it was given them once."""
 
 
 @dataclass(slots=True)
@@ -98,9 +94,10 @@ class NodeObjectIndex:
 
     def is_bound_to(self, item: IndexedObject, node: str) -> bool:
         """Whether a node that was given this object should still have it."""
-        if item.type in KEPT_ONCE_GIVEN:
-            return True
-        if item.type == constants.DEVICEMODEL:
+        pushed_to = BY_NAME[item.type].pushed_to
+        if pushed_to is PushedTo.OF_ITS_PODS:
+            return True  # it was given once, and is kept there
+        if pushed_to is PushedTo.OF_ITS_DEVICES:
             return any(self._model_of(self._items[uid]) is item for uid in self._by_node.get(node, ()))
         return item.node == node
 
@@ -123,11 +120,10 @@ def _differs(old: Json | None, new: Json) -> bool:
 
 
 def _node_of(type: str, object: Json) -> str:
-    if type == constants.NODE:
+    pushed_to = BY_NAME[type].pushed_to
+    if pushed_to is PushedTo.ITSELF:
         return str(object["metadata"]["name"])
-    if type in (constants.POD, constants.DEVICE):
-        return node_name(object)
-    return ""
+    return node_name(object) if pushed_to is PushedTo.BOUND else ""
 
 
 def _model_uid(type: str, object: Json) -> str:

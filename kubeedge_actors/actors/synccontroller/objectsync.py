@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.synccontroller.object_index import STATUS_TYPES, IndexedObject, NodeObjectIndex
+from kubeedge_actors.actors.synccontroller.object_index import IndexedObject, NodeObjectIndex
+from kubeedge_actors.kubernetes.object_types import BY_NAME
 from kubeedge_actors.wire import constants
 
 CREATE_DELAY, VERSION_DELAY, STATUS_DELAY = 0.2, 5.0, 60.0
@@ -248,7 +249,7 @@ def _is_in_sync(record: ObjectSyncRecord, item: IndexedObject) -> bool:
     """Whether the node has all of the object that concerns it."""
     if newer(item.relevant_version, record.version):
         return False
-    if item.type not in STATUS_TYPES:
+    if not BY_NAME[item.type].status_matters:
         return True
     return not newer(item.version, record.version) or not newer(item.version, record.returned_version)
 

@@ -9,20 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncWrite
-from kubeedge_actors.drivers.cluster.base import Cluster, ResourceKind, object_reference, temporary
+from kubeedge_actors.drivers.cluster.base import (
+    Cluster,
+    object_reference,
+    temporary,
+)
 from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
+from kubeedge_actors.kubernetes.object_types import (
+    BY_NAME,
+    CLUSTEROBJECTSYNC_KIND,
+    OBJECTSYNC_KIND,
+    ResourceKind,
+    names,
+)
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.wire import constants, gvr
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectPushed
 
 Json = dict[str, Any]
-SYNCED_TYPES = frozenset(
-    {constants.NODE, constants.POD, constants.CONFIGMAP, constants.SECRET, constants.DEVICE, constants.DEVICEMODEL}
-)
+SYNCED_TYPES = names(lambda row: row.synced)
 """Types of which nodes are told changes; what a node has asked for beside them it asks for again."""
-SYNC_KIND, CLUSTER_SYNC_KIND = ResourceKind(*gvr.OBJECTSYNC), ResourceKind(*gvr.CLUSTEROBJECTSYNC)
-_DEVICE_TYPES = frozenset({constants.DEVICE, constants.DEVICEMODEL})
-_TYPES = {ResourceKind(*kind).kind: type for type, kind in gvr.BY_TYPE.items() if type in SYNCED_TYPES}
+_TYPES = {BY_NAME[type].kind.kind: type for type in SYNCED_TYPES}
 
 
 def update(node: str, type: str, object: Json) -> ObjectPushed:
@@ -42,7 +49,7 @@ def update(node: str, type: str, object: Json) -> ObjectPushed:
 
 def deletion(node: str, record: ObjectSyncRecord) -> ObjectPushed:
     """The object is gone, or not the node's any more: a stub with just its identity."""
-    kind = ResourceKind(*gvr.BY_TYPE[record.type])
+    kind = BY_NAME[record.type].kind
     metadata = {"name": record.name, "uid": record.uid}
     if record.namespace:
         metadata["namespace"] = record.namespace
@@ -73,13 +80,13 @@ def pushed_record(push: ObjectPushed, **versions: Any) -> ObjectSyncRecord | Non
 
 def record_location(write: ObjectSyncWrite) -> tuple[ResourceKind, str, str]:
     """Kind, namespace and name of the API's record."""
-    kind = SYNC_KIND if write.namespace else CLUSTER_SYNC_KIND
+    kind = OBJECTSYNC_KIND if write.namespace else CLUSTEROBJECTSYNC_KIND
     return kind, write.namespace, f"{write.node}.{write.uid}"
 
 
 def record_object(write: ObjectSyncWrite) -> Json:
     """The ObjectSync to create."""
-    kind = ResourceKind(*gvr.BY_TYPE[write.type])
+    kind = BY_NAME[write.type].kind
     spec = {"objectAPIVersion": kind.api_version, "objectKind": kind.kind, "objectName": write.name}
     return {"metadata": {"name": f"{write.node}.{write.uid}"}, "spec": spec}
 
@@ -105,7 +112,7 @@ def parse_record(object: Json) -> tuple[str, ObjectSyncRecord] | None:
 
 
 def _source(type: str) -> str:
-    return constants.DEVICECONTROLLER if type in _DEVICE_TYPES else constants.EDGECONTROLLER
+    return constants.DEVICECONTROLLER if BY_NAME[type].of_devices else constants.EDGECONTROLLER
 
 
 # --- the actor that makes the API calls -------------------------------------------------------------------------------
@@ -158,7 +165,7 @@ class ObjectSyncWriter(Module):
     @on
     def on_push_again(self, order: PushAgain) -> None:
         """Fetch the object and push it; when the API is away SyncController asks again."""
-        kind = ResourceKind(*gvr.BY_TYPE[order.record.type])
+        kind = BY_NAME[order.record.type].kind
         try:
             object = self._cluster.get(kind, order.record.namespace, order.record.name)
         except NotFound:

@@ -9,29 +9,28 @@ from random import Random
 import msgspec
 
 from kubeedge_actors.actors.workloads import controller_utils, daemonsets, deployments, replicasets
-from kubeedge_actors.actors.workloads.controller_utils import (
-    DAEMONSET_KIND,
-    DEPLOYMENT_KIND,
-    EXPECTATION_TIMEOUT,
-    REPLICASET_KIND,
-    Expectations,
-)
+from kubeedge_actors.actors.workloads.controller_utils import EXPECTATION_TIMEOUT, Expectations
 from kubeedge_actors.actors.workloads.pod_gc import GC_PERIOD, PodGarbageCollector
 from kubeedge_actors.controller import API_BACKOFF_LONGEST, API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
-    NODE_KIND,
-    POD_KIND,
     Cluster,
     EventType,
     InformerSet,
     InformerSpec,
     Json,
-    ResourceKind,
     WatchEvent,
     object_reference,
     temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import (
+    DAEMONSET_KIND,
+    DEPLOYMENT_KIND,
+    NODE_KIND,
+    POD_KIND,
+    REPLICASET_KIND,
+    ResourceKind,
+)
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import constants

@@ -11,13 +11,11 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import Json, ResourceKind, object_reference
+from kubeedge_actors.drivers.cluster.base import Json, object_reference
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.kubernetes.time import parse_time
 
-DEPLOYMENT_KIND = ResourceKind("apps", "v1", "deployments", "Deployment")
-REPLICASET_KIND = ResourceKind("apps", "v1", "replicasets", "ReplicaSet")
-DAEMONSET_KIND = ResourceKind("apps", "v1", "daemonsets", "DaemonSet")
 HASH_LABEL = "pod-template-hash"
 FINISHED = ("Succeeded", "Failed")
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"

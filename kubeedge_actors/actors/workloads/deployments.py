@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kubeedge_actors.actors.workloads import controller_utils
 from kubeedge_actors.drivers.cluster.base import Json
+from kubeedge_actors.kubernetes.object_types import DEPLOYMENT_KIND
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -73,7 +74,7 @@ def _new_set(deployment: Json, size: int, revision: int) -> Json:
         "name": f"{name}-{suffix}",
         "labels": dict(template["metadata"]["labels"]),
         "annotations": {REVISION: str(revision)},
-        "ownerReferences": [controller_utils.owned(controller_utils.DEPLOYMENT_KIND, deployment)],
+        "ownerReferences": [controller_utils.owned(DEPLOYMENT_KIND, deployment)],
     }
     made = {"replicas": size, "selector": selector, "template": template}
     if spec.get("minReadySeconds"):

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import StoreCorrupt, StoreError
+from ...system import sqlite
 
 FORMAT = 1
+BUSY_SECONDS = 1.0
+CACHE_KIB = 512
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
     resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
@@ -42,8 +45,8 @@ class Database:
     def __init__(self, path: Path | str) -> None:
         self._path = path
         with self._translated():
-            private(path)
-            self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+            make_private_all(path)
+            self._connection = sqlite.connect(path, timeout=BUSY_SECONDS)
             try:
                 self._prepare()
             except BaseException:
@@ -51,16 +54,12 @@ class Database:
                 raise
 
     def _prepare(self) -> None:
-        run = self._connection.execute
-        run("PRAGMA locking_mode=EXCLUSIVE")
-        run("PRAGMA journal_mode=WAL")
-        run("PRAGMA synchronous=FULL")
-        run("PRAGMA cache_size=-512")
-        version = run("PRAGMA user_version").fetchone()[0]
+        sqlite.set_up(self._connection, locking_mode="EXCLUSIVE", cache_size=-CACHE_KIB)
+        version = sqlite.user_version(self._connection)
         if version not in (0, FORMAT):
             raise StoreError(f"{self._path} was written by another version of this program (format {version})")
         self._connection.executescript(SCHEMA)
-        run(f"PRAGMA user_version={FORMAT}")
+        self._connection.execute(f"PRAGMA user_version={FORMAT}")
 
     def rows(self) -> Iterator[Row]:
         """All objects, in key order."""
@@ -75,21 +74,14 @@ class Database:
 
     def write(self, rows: Sequence[Row], revision: int) -> None:
         """All rows in one transaction, on disk when this returns; on an error none of them."""
-        with self._translated():
-            run = self._connection.execute
-            run("BEGIN IMMEDIATE")
-            try:
-                for row in rows:
-                    if row.body is None:
-                        run(REMOVE, row[:3])
-                    else:
-                        run(PUT, row)
-                run("UPDATE counter SET revision = ?", (revision,))
-                run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    run("ROLLBACK")
-                raise
+        run = self._connection.execute
+        with self._translated(), sqlite.transaction(self._connection):
+            for row in rows:
+                if row.body is None:
+                    run(REMOVE, row[:3])
+                else:
+                    run(PUT, row)
+            run("UPDATE counter SET revision = ?", (revision,))
 
     def close(self) -> None:
         """Folds the log into the file and closes it."""
@@ -100,6 +92,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except OSError as error:
+            raise StoreError(f"{self._path} cannot be used: {error.strerror}") from error
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # its subclasses do not mean that the file is damaged
                 raise StoreCorrupt(f"{self._path} is not a database or is damaged ({error}); move it away") from error
@@ -108,12 +102,8 @@ class Database:
             raise StoreError(f"{self._path} cannot be used: {error}") from error
 
 
-def private(path: Path | str) -> None:
-    """The file and what SQLite puts beside it are for their owner only: there are secrets in it."""
-    if str(path) == ":memory:":
-        return
-    with contextlib.suppress(OSError):  # it is there already, or SQLite says what is wrong with the path
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+def make_private_all(path: Path | str) -> None:
+    """The file and what SQLite puts beside it are for their owner only, whoever made it: there are secrets in it."""
     for beside in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):  # SQLite makes these when it needs them, with the rights of the first
             os.chmod(f"{path}{beside}", 0o600)

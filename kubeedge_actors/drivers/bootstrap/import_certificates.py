@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubeedge_actors.drivers.pki.pem import write_atomically
+from kubeedge_actors.drivers.pki.pem import write_file
 from kubeedge_actors.errors import CertificateError
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,6 @@ def import_certificates(directory: Path, files: Sequence[str]) -> bool:
     except OSError as error:
         raise CertificateError(f"{error.filename} can not be read: {error.strerror}") from error
     for name, content in zip(NAMES, contents, strict=True):
-        write_atomically(directory / name, content, 0o600 if name.endswith(".key") else 0o644)
+        write_file(directory / name, content, 0o600 if name.endswith(".key") else 0o644)
     log.warning("the node goes on with the certificate %s, copied to %s", files[1], directory)
     return True

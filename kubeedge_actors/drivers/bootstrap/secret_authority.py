@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from kubeedge_actors.drivers.cluster.base import SECRET_KIND, Cluster, Json, ResourceKind
+from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, expiry_of, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
-from kubeedge_actors.drivers.pki.pem import write_atomically
+from kubeedge_actors.drivers.pki.pem import write_file
 from kubeedge_actors.errors import AlreadyExists, CertificateError, ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,7 +30,6 @@ T = TypeVar("T")
 CA, CA_CERT, CA_KEY = "casecret", "cadata", "cakeydata"
 SERVER, SERVER_CERT, SERVER_KEY = "cloudcoresecret", "cloudcoredata", "cloudcorekeydata"
 TOKEN, TOKEN_TEXT = "tokensecret", "tokendata"
-NAMESPACE_KIND = ResourceKind("", "v1", "namespaces", "Namespace", namespaced=False)
 TRIES = 5
 MAX_NAMES = 64
 """In one certificate; each pod that a replica runs in brings another, and the oldest fall out."""
@@ -145,7 +145,7 @@ class SecretBackedAuthority:
         except (ClusterError, CertificateError) as error:
             log.warning("the join token is not shared through %s: %s", self._place(TOKEN), error)
             text = self._authority.token()
-        write_atomically(path, text.encode() + b"\n")
+        write_file(path, text.encode() + b"\n")
 
     # --- inside
 

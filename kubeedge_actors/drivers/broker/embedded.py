@@ -29,9 +29,9 @@ from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
-from kubeedge_actors.drivers.broker.sockets import bind, is_loopback
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
+from kubeedge_actors.system.sockets import is_loopback, listen, reason
 
 if TYPE_CHECKING:
     import socket
@@ -150,12 +150,12 @@ class EmbeddedBroker:
             serving.result()
 
     def _listen(self) -> list[tuple[socket.socket, ssl.SSLContext | None]]:
-        plain = bind(self._host, self._port)
+        plain = _listen(self._host, self._port)
         self._port = plain.getsockname()[1]
         if self._secure is None:
             return [(plain, None)]
         try:
-            further = bind(self._requested_host, self._secure.port)
+            further = _listen(self._requested_host, self._secure.port)
         except BrokerError:
             plain.close()
             raise
@@ -289,3 +289,10 @@ class EmbeddedBroker:
             self._open = False
             self._drain()
         await connections.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise BrokerError(f"port {port} of {host} can not be had for MQTT: {reason(error).lower()}", port) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -16,18 +15,14 @@ from kubeedge_actors.drivers.broker.acl import ClientIdentity
 from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, StoredState
 from kubeedge_actors.drivers.broker.packets import Publish
 from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.system import sqlite
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
 AGAIN = 1.0
 """Seconds until a commit that was refused (disk full) is tried again; meanwhile nothing is acknowledged that rests upon it."""
-_PRAGMAS = (
-    "PRAGMA journal_mode = wal",
-    "PRAGMA synchronous = full",
-    "PRAGMA cache_size = -256",
-    "PRAGMA journal_size_limit = 4194304",
-)
+CACHE_KIB = 256
 _SCHEMA = (
     "CREATE TABLE client (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID",
     "CREATE TABLE subscription (client TEXT, filter TEXT, qos INTEGER, PRIMARY KEY (client, filter)) WITHOUT ROWID",
@@ -60,8 +55,7 @@ class SqlitePersistence:
         if self._connection is not None:
             return
         try:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            connection = sqlite.connect(self._path)
             try:
                 self._prepare(connection)
             except BaseException:
@@ -72,19 +66,16 @@ class SqlitePersistence:
         self._connection = connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
+        sqlite.set_up(connection, cache_size=-CACHE_KIB)
+        if not sqlite.is_sound(connection):
             raise StoreCorrupt(f"the MQTT database {self._path} is damaged")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = sqlite.user_version(connection)
         if version > VERSION:
             raise StoreError(f"the MQTT database {self._path} was written by a newer version of this program")
         if version == 0:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute("COMMIT")
+            with sqlite.transaction(connection):
+                for statement in _SCHEMA:
+                    connection.execute(statement)
 
     def load(self) -> StoredState:
         """The stored state; rows of unknown clients are left out."""
@@ -174,19 +165,12 @@ class SqlitePersistence:
     def _write(self, changes: ChangeSet) -> None:
         connection = self._connection
         assert connection is not None
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with sqlite.transaction(connection):
             for statement, rows in _steps(changes):
                 connection.executemany(statement, rows)
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
     def _named(self, error: Exception) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if isinstance(error, sqlite3.Error) and sqlite.kind_of(error) in sqlite.DAMAGED:
             return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
         why = error.strerror if isinstance(error, OSError) else str(error)
         return StoreError(f"the MQTT database {self._path} can not be used: {why}")

@@ -25,33 +25,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 
 Json = dict[str, Any]
 PatchType = Literal["merge", "strategic", "json", "apply"]
 
 TEMPORARY = frozenset({0, 408, 429, 500, 502, 503, 504})
 """Status codes after which the same request may succeed later; 0 is Unreachable."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceKind:
-    """One kind of object: `group` is empty for the core group; `kind` is what stands in the object."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool = True
-
-    @property
-    def api_version(self) -> str:
-        """As in an object's apiVersion."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def qualified(self) -> str:
-        """As the API writes it in messages: `leases.coordination.k8s.io`, `pods`."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
 class EventType(enum.Enum):
@@ -294,19 +274,3 @@ def object_reference(object: Json) -> ObjectReference:
 def temporary(error: ClusterError) -> bool:
     """Whether the same request may succeed later."""
     return error.code in TEMPORARY
-
-
-# --- kinds that every Kubernetes has ---------------------------------------------------------------------------------
-NODE_KIND = ResourceKind("", "v1", "nodes", "Node", namespaced=False)
-POD_KIND = ResourceKind("", "v1", "pods", "Pod")
-CONFIGMAP_KIND = ResourceKind("", "v1", "configmaps", "ConfigMap")
-SECRET_KIND = ResourceKind("", "v1", "secrets", "Secret")
-EVENT_KIND = ResourceKind("", "v1", "events", "Event")
-SERVICEACCOUNT_KIND = ResourceKind("", "v1", "serviceaccounts", "ServiceAccount")
-PERSISTENTVOLUME_KIND = ResourceKind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
-PERSISTENTVOLUMECLAIM_KIND = ResourceKind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-VOLUMEATTACHMENT_KIND = ResourceKind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
-LEASE_KIND = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
-CSR_KIND = ResourceKind(
-    "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced=False
-)

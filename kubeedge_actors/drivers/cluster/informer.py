@@ -22,11 +22,11 @@ from kubeedge_actors.drivers.cluster.base import (
     ObjectList,
     OnChange,
     OnSynced,
-    ResourceKind,
     WatchEvent,
     temporary,
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.outages import Outage
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,19 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import Json, ObjectList, OnChange, OnSynced, PatchType, ResourceKind, Watch
+from kubeedge_actors.drivers.cluster.base import (
+    Json,
+    ObjectList,
+    OnChange,
+    OnSynced,
+    PatchType,
+    Watch,
+)
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.informer import GONE, Informer, WatchStream
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.outages import Outage
 
 log = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ import logging
 import socket
 import threading
 from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
 from kubeedge_actors.drivers.http.base import RequestHandler, ServerRequest, ServerResponse
-from kubeedge_actors.errors import HttpError
+from kubeedge_actors.drivers.http.listener import HttpListener
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +33,9 @@ class StdlibHttpServer:
 
     def bind(self) -> None:
         """See the protocol."""
-        try:
-            self._server = server = _Server((self._host, self._port), _RequestHandler)
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise HttpError(f"{self.address} can not be had for HTTP: {why}", self._port) from error
-        self._port = int(server.server_address[1])
-        threading.Thread(target=server.serve_forever, name="site", daemon=True).start()
+        self._server = _Server(self._host, self._port, _RequestHandler)
+        self._port = self._server.port
+        self._server.start("site")
 
     def serve(self, handler: RequestHandler) -> None:
         """See the protocol."""
@@ -51,19 +47,15 @@ class StdlibHttpServer:
         """See the protocol."""
         server, self._server = self._server, None
         if server is not None:
-            server.shutdown()
-            server.server_close()
+            server.close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(HttpListener):
     handler: RequestHandler
 
-    def __init__(self, address: tuple[str, int], exchange: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, host: str, port: int, exchange: type[BaseHTTPRequestHandler]) -> None:
         self.ready = threading.Event()
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, exchange)
+        super().__init__(host, port, exchange)
 
 
 class _RequestHandler(BaseHTTPRequestHandler):

@@ -6,15 +6,16 @@ Most edges never do either.
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, ClientResponse, Handler
 from kubeedge_actors.errors import HttpError
 
 if TYPE_CHECKING:
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    from http.server import BaseHTTPRequestHandler
     from io import BufferedIOBase
+
+    from kubeedge_actors.drivers.http.listener import HttpListener
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,7 @@ class StdlibServer:
 
     def __init__(self, host: str = "127.0.0.1", port: int = 9060, poll: float = 0.5) -> None:
         self._host, self._port, self._poll = host, port, poll
-        self._server: ThreadingHTTPServer | None = None
-        self._thread: threading.Thread | None = None
+        self._server: HttpListener | None = None
 
     @property
     def serving(self) -> bool:
@@ -71,29 +71,19 @@ class StdlibServer:
 
     def start(self, handler: Handler) -> None:
         """Serve on threads."""
-        from http.server import ThreadingHTTPServer
+        from kubeedge_actors.drivers.http.listener import HttpListener
 
         if self._server is not None:
             return
-        try:
-            server = ThreadingHTTPServer((self._host, self._port), _handler_class(handler))
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise HttpError(f"port {self._port} of {self._host} can not be had for HTTP: {why}", self._port) from error
-        server.daemon_threads, server.block_on_close = True, False
-        self._server, self._port = server, server.server_address[1]
-        self._thread = threading.Thread(
-            target=server.serve_forever, args=(self._poll,), name="http-server", daemon=True
-        )
-        self._thread.start()
+        self._server = HttpListener(self._host, self._port, _handler_class(handler))
+        self._port = self._server.port
+        self._server.start("http-server", self._poll)
 
     def close(self) -> None:
         """Take no more requests; those under way end by themselves."""
         server, self._server = self._server, None
-        if server is not None and self._thread is not None:
-            server.shutdown()
-            self._thread.join()
-            server.server_close()
+        if server is not None:
+            server.close()
 
 
 def _handler_class(handle: Handler) -> type[BaseHTTPRequestHandler]:

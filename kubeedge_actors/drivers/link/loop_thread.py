@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from kubeedge_actors.errors import LinkError
+from kubeedge_actors.system.sockets import bind, reason
 
 T = TypeVar("T")
 BACKLOG = 4096
@@ -76,14 +77,9 @@ class LoopThread:
 
 def bind_socket(host: str, port: int) -> socket.socket:
     """A bound TCP socket; `LinkError` with one sentence when the port is taken or the address is not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.setblocking(False)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LinkError(f"port {port} of {host} can not be used: {reason}", port) from error
+        listener = bind(host, port)
+    except OSError as error:
+        raise LinkError(f"port {port} of {host} can not be used: {reason(error)}", port) from error
+    listener.setblocking(False)
     return listener

@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.pki.pem import (
     read_certificate,
     read_pem,
     save_pair,
-    write_atomically,
+    write_file,
 )
 from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, PkiRequest, Result, SignCsr
 from kubeedge_actors.drivers.pki.worker_client import PkiWorker
@@ -155,7 +155,7 @@ class FileAuthority:
 
     def write_token(self, path: Path) -> None:
         """Put a new token into a file that only its owner can read."""
-        write_atomically(path, self.token().encode() + b"\n")
+        write_file(path, self.token().encode() + b"\n")
 
     def check_token(self, jwt: str) -> None:
         """Verify a token. Error: CertificateError when it is not genuine or has expired."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import ssl
-import threading
 from pathlib import Path
 
 from kubeedge_actors.drivers.pki.base import CertificateInfo, KeyPair
 from kubeedge_actors.drivers.pki.der import parse_certificate
-from kubeedge_actors.errors import CertificateError
+from kubeedge_actors.errors import CertificateError, DriverError
+from kubeedge_actors.system.files import write_atomically
 
 CERTIFICATE, EC_KEY = "CERTIFICATE", "EC PRIVATE KEY"
 
@@ -51,40 +50,15 @@ def read_pem(path: Path, label: str) -> bytes:
 
 def write_pem(path: Path, der: bytes, label: str) -> None:
     """Write one PEM file; a private key is readable by its owner only."""
-    write_atomically(path, to_pem(der, label).encode(), 0o600 if label == EC_KEY else 0o644)
+    write_file(path, to_pem(der, label).encode(), 0o600 if label == EC_KEY else 0o644)
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file atomically and durably; `CertificateError` when the disk says no."""
+def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a certificate, key or token atomically and durably; `CertificateError` when the disk says no."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            _fill(handle, data, mode)
-            os.replace(name, path)
-        except OSError:
-            name.unlink(missing_ok=True)
-            raise
-        _sync(path.parent)
-    except OSError as error:
-        raise CertificateError(f"{path} can not be written: {error.strerror}") from error
-
-
-def _fill(handle: int, data: bytes, mode: int) -> None:
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        write_atomically(path, data, mode)
+    except DriverError as error:
+        raise CertificateError(str(error)) from error.__cause__
 
 
 # --- key pairs in files -----------------------------------------------------------------------------------------------

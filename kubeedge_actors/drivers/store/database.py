@@ -6,7 +6,6 @@ older one, or the original's, up to date (migration.py).
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,18 +15,14 @@ from typing import Any
 
 from kubeedge_actors.drivers.store import schema
 from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.system import sqlite
+from kubeedge_actors.system.sqlite import BUSY_SECONDS
 
 Step = tuple[str, Sequence[tuple[Any, ...]]]
 """One statement and the rows it is executed with."""
 
-PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": "full",
-    "cache_size": -512,  # KiB; what an edge reads again is small
-    "journal_size_limit": 4 * 1024 * 1024,
-}
-BUSY_SECONDS = 5.0
-STATEMENTS = 48  # prepared ones that are kept
+CACHE_KIB = 512
+"""What an edge reads again is small."""
 
 
 class DatabaseFile:
@@ -37,8 +32,7 @@ class DatabaseFile:
         self._path = path
         self._lock = threading.RLock()
         with self._translated():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._connection = _connect(path)
+            self._connection = sqlite.connect(path, timeout=BUSY_SECONDS)
         try:
             self._prepare()
         except BaseException:
@@ -55,7 +49,7 @@ class DatabaseFile:
         due = [step for step in steps if step[1]]
         if not due:
             return
-        with self._lock, self._translated(), _transaction(self._connection):
+        with self._lock, self._translated(), sqlite.transaction(self._connection):
             for statement, rows in due:
                 self._connection.executemany(statement, rows)
 
@@ -67,12 +61,10 @@ class DatabaseFile:
     def _prepare(self) -> None:
         """Look whether it is sound, and give it the newest tables."""
         with self._translated():
-            for name, value in PRAGMAS.items():
-                self._connection.execute(f"PRAGMA {name} = {value}")
-            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise self._corrupt()
-        ((version,),) = self.rows("PRAGMA user_version")
+            sqlite.set_up(self._connection, cache_size=-CACHE_KIB)
+            if not sqlite.is_sound(self._connection):
+                raise self._corrupt()
+            version = sqlite.user_version(self._connection)
         if version > len(schema.MIGRATIONS):
             raise StoreError(f"the database {self._path} was written by a newer version of this program")
         if version < len(schema.MIGRATIONS):
@@ -86,7 +78,7 @@ class DatabaseFile:
 
                 migrate(self._path, version, BUSY_SECONDS)
                 return
-            with _transaction(self._connection):
+            with sqlite.transaction(self._connection):
                 for step in schema.MIGRATIONS:
                     for statement in schema.statements(step):
                         self._connection.execute(statement)
@@ -102,8 +94,8 @@ class DatabaseFile:
             raise StoreError(f"the database {self._path} can not be opened: {error.strerror}") from error
 
     def _named(self, error: sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its variety
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        code = sqlite.kind_of(error)
+        if code in sqlite.DAMAGED:
             return self._corrupt()
         if code == sqlite3.SQLITE_FULL:
             return StoreError(f"the disk is full: {self._path} can not grow")
@@ -118,22 +110,3 @@ class DatabaseFile:
             f"{self._path} is damaged or is not an SQLite database: put a copy in its place, "
             "or move it away (with its -wal and -shm files) to start with an empty one"
         )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS
-    )
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Begin at once as the one writer, and commit; nothing of it when anything fails."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

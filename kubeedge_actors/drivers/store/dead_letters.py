@@ -7,7 +7,6 @@ was added in that moment (LINGER) before a `kill -9` may be missing.
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import sqlite3
 import threading
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.system import sqlite
+from kubeedge_actors.system.files import make_private
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -26,7 +27,6 @@ Item = TypeVar("Item")
 CAPACITY = 10_000
 QUEUED = 10_000
 BATCH = 500
-BUSY_SECONDS = 5.0
 FLUSH_SECONDS = 5.0
 LINGER = 0.2
 """Minimum seconds between two commits. A dead letter after a quiet period is written at once; in a flood they are
@@ -123,13 +123,13 @@ class DeadLetterDb:
     def _connection(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         try:
             if create:
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as connection:
+                make_private(self.path)
+            with closing(sqlite3.connect(self.path, timeout=sqlite.BUSY_SECONDS)) as connection:
                 yield connection
         except OSError as error:
             raise StoreError(f"the dead letters can not be kept in {self.path}: {error.strerror}") from error
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            if sqlite.kind_of(error) in sqlite.DAMAGED:
                 raise StoreCorrupt(f"{self.path} is damaged or no database: {error}") from error
             raise StoreError(f"the dead letters in {self.path} can not be used: {error}") from error
 

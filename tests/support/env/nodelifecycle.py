@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.supervisors import ManualClock
 from kubeedge_actors.testing import Harness, InjectedCrash, inline
 from kubeedge_actors.wire import constants

@@ -6,9 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
-from kubeedge_actors.drivers.cluster.base import OnChange, OnSynced, ResourceKind, WatchEvent
+from kubeedge_actors.drivers.cluster.base import (
+    OnChange,
+    OnSynced,
+    WatchEvent,
+)
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster, FakeWatch, Request
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.supervisors import ManualClock
 from kubeedge_actors.testing import Harness, InjectedCrash, inline
 

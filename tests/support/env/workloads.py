@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.workloads.controller import Workloads
-from kubeedge_actors.actors.workloads.controller_utils import (
+from kubeedge_actors.actors.workloads.controller_utils import owner_of
+from kubeedge_actors.drivers.cluster.base import Json
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import (
     DAEMONSET_KIND,
     DEPLOYMENT_KIND,
+    POD_KIND,
     REPLICASET_KIND,
-    owner_of,
+    ResourceKind,
 )
-from kubeedge_actors.drivers.cluster.base import POD_KIND, Json, ResourceKind
-from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.testing import Harness, inline
 from tests.support.k8s_objects import add_node, node

@@ -23,13 +23,13 @@ from kubeedge_actors.actors.edgestream import stream_params, websocket
 from kubeedge_actors.actors.edgestream.edge_stream import RETRY_INITIAL, EdgeStream, EdgeStreamState
 from kubeedge_actors.actors.edgestream.flow import WINDOW, Flow
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
-from kubeedge_actors.drivers.cluster.base import NODE_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
 from kubeedge_actors.drivers.link.base import Closed, LinkEvents, Peer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import ClusterError, ContainerError, FrameError, LinkError
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import tunnel
 from kubeedge_actors.wire.messages import LinkDown, LinkUp

@@ -18,12 +18,12 @@ from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
 from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.crd.bundled import definitions
 from kubeedge_actors.assembly import prerequisites
-from kubeedge_actors.assembly.prerequisites import CRD_KIND, NAMESPACE_KIND, NEEDED, prepare
+from kubeedge_actors.assembly.prerequisites import CRD_KIND, NEEDED, prepare
 from kubeedge_actors.config import HTTPS_PORT, HUB_PORT
-from kubeedge_actors.drivers.cluster.base import ResourceKind
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import Unreachable, UsageError
+from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND
 from kubeedge_actors.wire import constants
 from tests.support.guarded_api import GuardedApi, guarded_api
 from tests.support.rbac import Call, Rules
@@ -70,7 +70,7 @@ def test_what_is_missing_is_made_and_served(cluster: KubernetesCluster) -> None:
     prepare(cluster)
     assert cluster.get(NAMESPACE_KIND, "", constants.SYSTEM_NAMESPACE)
     for kind in NEEDED:
-        assert cluster.list(ResourceKind(*kind)).items == []
+        assert cluster.list(kind).items == []
     assert len(cluster.list(CRD_KIND).items) == len(definitions())
 
 

@@ -18,7 +18,7 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
 from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
-from kubeedge_actors.actors.edgecontroller.upstream import Upstream
+from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES, Upstream
 from kubeedge_actors.actors.leadership.lease_lock import LeaseLock as ElectionClerk
 from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquireOrRenew
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
@@ -31,6 +31,7 @@ from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.testing import inline
@@ -61,7 +62,7 @@ from tests.support.rbac import Call
 from tests.support.waiting import eventually
 
 N = "edge-1"
-WATCHED = ("nodes", "pods", "configmaps", "secrets", "devices", "devicemodels", "objectsyncs", "clusterobjectsyncs")
+WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.synced} | {"objectsyncs", "clusterobjectsyncs"}
 
 
 @pytest.fixture
@@ -84,17 +85,6 @@ def everything() -> list[LinkMessage]:
     labels = {constants.EDGE_LABEL: ""}
     insert, update, change = constants.INSERT, constants.UPDATE, constants.PATCH
     static = {**pod("p", N), "metadata": {"name": "p", "annotations": {constants.MIRROR_ANNOTATION: "x"}}}
-    queries = [
-        *(
-            constants.CONFIGMAP,
-            constants.SECRET,
-            constants.POD,
-            constants.NODE,
-            constants.PERSISTENTVOLUMECLAIM,
-            constants.PERSISTENTVOLUME,
-        ),
-        *(constants.VOLUMEATTACHMENT, constants.CERTIFICATESIGNINGREQUEST, constants.DEVICE, constants.DEVICEMODEL),
-    ]
     return [
         RegisterNode(name=N, object={"metadata": {"name": N, "labels": labels}}),
         UpdateNode(name=N, object={"metadata": {"labels": labels}}),
@@ -110,7 +100,7 @@ def everything() -> list[LinkMessage]:
         ReportEvent(operation=insert, namespace="default", name="e", content=event()),
         ReportEvent(operation=update, namespace="default", name="e", content=event(count=2)),
         ReportEvent(operation=change, namespace="default", name="e", content={"event": event(), "patchData": "{}"}),
-        *(QueryObject(type=type, namespace="default", name="x") for type in queries),
+        *(QueryObject(type=type, namespace="default", name="x") for type in sorted(QUERYABLE_TYPES)),
         DeletePod(namespace="default", name="p", options={"gracePeriodSeconds": 0}),
     ]
 
@@ -154,7 +144,7 @@ def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
     """What the tree of a replica watches."""
     system = ActorSystem(ThreadsEngine())
     system.start(tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
-    eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= set(WATCHED))
+    eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
     system.stop()
 
 

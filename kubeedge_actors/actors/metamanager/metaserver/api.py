@@ -12,13 +12,13 @@ import msgspec
 
 from kubeedge_actors import __version__
 from kubeedge_actors.actors.metamanager.metaserver import discovery
-from kubeedge_actors.actors.metamanager.metaserver.discovery import APIResource
 from kubeedge_actors.actors.metamanager.metaserver.printers import table
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
 from kubeedge_actors.drivers.http.base import ServerRequest, ServerResponse
 from kubeedge_actors.drivers.store.base import MetaStore, ObjectRow
 from kubeedge_actors.errors import ClusterError, StoreError
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json
 
@@ -60,7 +60,7 @@ class Api:
 
     # --- discovery ------------------------------------------------------------------------------------------------
 
-    def _api_resources(self) -> dict[tuple[str, str, str], APIResource]:
+    def _api_resources(self) -> dict[tuple[str, str, str], ResourceKind]:
         return discovery.api_resources(_api_resource_of(row) for row in self._store.resources())
 
     def _discover(self, path: str, asked: RequestInfo | None) -> Json | None:
@@ -99,7 +99,7 @@ class Api:
         }
         return _reply(self._shown(question, asked, objects, version) or listed)
 
-    def _list(self, question: ServerRequest, asked: RequestInfo, resource: APIResource) -> tuple[list[Json], str]:
+    def _list(self, question: ServerRequest, asked: RequestInfo, resource: ResourceKind) -> tuple[list[Json], str]:
         matches = self._matching(question.query.get("labelSelector", ""), question.query.get("fieldSelector", ""))
         rows = self._store.objects(asked.resource, asked.namespace)
         version = str(max((row.resource_version for row in rows), default=0))
@@ -111,7 +111,7 @@ class Api:
         return table(asked.plural, objects, self._now(), version) if wants_table else None
 
     def _watch(
-        self, question: ServerRequest, asked: RequestInfo, resource: APIResource
+        self, question: ServerRequest, asked: RequestInfo, resource: ResourceKind
     ) -> Generator[bytes, None, None]:
         def shape(each: Json) -> Json:
             return self._shown(question, asked, [each], str(each["metadata"].get("resourceVersion", ""))) or each
@@ -121,18 +121,17 @@ class Api:
         return watch_events(lambda: self._list(question, asked, resource)[0], shape, since, seconds)
 
 
-def full_object(row: ObjectRow, resource: APIResource) -> Json:
+def full_object(row: ObjectRow, resource: ResourceKind) -> Json:
     """The object in a row, with kind and apiVersion."""
     found: Json = msgspec.json.decode(row.value)
-    version = f"{resource.group}/{resource.version}" if resource.group else resource.version
-    return {"kind": resource.kind, "apiVersion": version, **found}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, **found}
 
 
-def _api_resource_of(row: ObjectRow) -> APIResource:
+def _api_resource_of(row: ObjectRow) -> ResourceKind:
     group_version, _, plural = row.group_version_resource.partition(", Resource=")
     group, _, version = group_version.rpartition("/")
     kind = str(msgspec.json.decode(row.value).get("kind") or plural)
-    return APIResource(group, version, plural, kind, row.namespace != constants.CLUSTER_SCOPE)
+    return ResourceKind(group, version, plural, kind, row.namespace != constants.CLUSTER_SCOPE)
 
 
 def _reply(content: Json, status: int = 200) -> ServerResponse:

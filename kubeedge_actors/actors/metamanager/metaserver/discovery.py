@@ -7,36 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo
-from kubeedge_actors.wire.gvr import BY_TYPE
+from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, ResourceKind
 from kubeedge_actors.wire.messages import Json
 
 VERBS = ["get", "list", "watch"]
 SHORT_NAMES = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persistentvolumes": ["pv"]}
 
 
-class APIResource(msgspec.Struct, frozen=True):
-    """One resource."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool
-
-
-def api_resources(stored: Iterable[APIResource]) -> dict[tuple[str, str, str], APIResource]:
+def api_resources(stored: Iterable[ResourceKind]) -> dict[tuple[str, str, str], ResourceKind]:
     """All resources by group, version and plural."""
     found = {(one.group, one.version, one.plural): one for one in stored}
-    for kind in BY_TYPE.values():
-        one = APIResource(*kind)
-        found.setdefault((one.group, one.version, one.plural), one)
+    for row in OBJECT_TYPES:
+        if row.queryable:
+            found.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
     return found
 
 
-def groups(resources: Iterable[APIResource]) -> Json:
+def groups(resources: Iterable[ResourceKind]) -> Json:
     """/apis."""
     versions: dict[str, set[str]] = {}
     for one in resources:
@@ -56,7 +44,7 @@ def versions() -> Json:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
 
 
-def resources(asked: RequestInfo, all_known: Iterable[APIResource]) -> Json | None:
+def resources(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | None:
     """/api/<version> and /apis/<group>/<version>; None when there is no such group."""
     found = [
         {

@@ -22,12 +22,12 @@ from kubeedge_actors.drivers.cluster.base import (
     OnChange,
     OnSynced,
     PatchType,
-    ResourceKind,
     WatchEvent,
 )
 from kubeedge_actors.drivers.cluster.fake.state import Outcome, State
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 
 log = logging.getLogger(__name__)
 

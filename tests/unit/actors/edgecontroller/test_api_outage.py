@@ -17,9 +17,9 @@ from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     UpstreamWorker,
     UpstreamWorkerState,
 )
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, LEASE_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster, Request
 from kubeedge_actors.errors import AskTimeout, ClusterError
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import Probe, inline
 from kubeedge_actors.wire import constants

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
-from kubeedge_actors.drivers.cluster.base import NODE_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire.messages import SessionOpened
 

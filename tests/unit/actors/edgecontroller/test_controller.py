@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgecontroller.controller import specs
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference, references
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import NodeRemoved, ObjectPushed

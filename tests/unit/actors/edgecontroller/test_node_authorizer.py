@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize, authorize_object
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, SERVICEACCOUNT_KIND
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND, SERVICEACCOUNT_KIND
 from kubeedge_actors.wire import constants, mapping
 from kubeedge_actors.wire.messages import (
     DeletePod,

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.base import (
+from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.errors import NotFound
+from kubeedge_actors.kubernetes.object_types import (
     CSR_KIND,
     EVENT_KIND,
     LEASE_KIND,
@@ -15,9 +17,7 @@ from kubeedge_actors.drivers.cluster.base import (
     PERSISTENTVOLUME_KIND,
     POD_KIND,
     SERVICEACCOUNT_KIND,
-    object_reference,
 )
-from kubeedge_actors.errors import NotFound
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,

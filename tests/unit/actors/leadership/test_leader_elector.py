@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, Election
 from kubeedge_actors.actors.leadership.leader_elector import specs
 from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
-from kubeedge_actors.drivers.cluster.base import LEASE_KIND, Json
+from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError, RegistrationError
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.testing import Harness, inline

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from tests.support.env.nodelifecycle import FAR_AWAY, LIMIT, NOT_READY, READY, NodeLifecycleEnv
 from tests.support.k8s_objects import add_node, add_pod, condition, conditions, events, node, pod, set_status

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.cluster.fake.state import status_of
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.testing import crash_at, inline
 from tests.support.env.nodelifecycle import LIMIT, NOT_READY, READY, NodeLifecycleEnv
 from tests.support.k8s_objects import add_node, add_pod, condition, conditions, events, node, pod, set_status

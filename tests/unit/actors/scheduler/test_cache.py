@@ -8,7 +8,8 @@ import pytest
 
 from kubeedge_actors.actors.scheduler.cache import SchedulerCache
 from kubeedge_actors.actors.scheduler.objects import PodInfo
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, EventType, WatchEvent
+from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from tests.support.k8s_objects import condition, node, pod
 
 Json = dict[str, Any]

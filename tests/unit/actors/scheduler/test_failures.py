@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND, Cluster
+from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.cluster.fake.state import status_of
 from kubeedge_actors.errors import ClusterError, Conflict, Unreachable
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.testing import crash_at, inline
 from tests.support.env.scheduler import BINDING, SchedulerEnv, Slow, refusing
 from tests.support.k8s_objects import add_node, add_pod, conditions, events, node, node_of, pod

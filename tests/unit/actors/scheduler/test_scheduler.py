@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.base import EVENT_KIND, NODE_KIND, POD_KIND
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from tests.support.env.scheduler import SchedulerEnv
 from tests.support.k8s_objects import add_node, add_pod, conditions, events, node, node_of, pod, set_status

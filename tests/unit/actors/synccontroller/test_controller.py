@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectAcked, ObjectVersionReturned, SessionClosed
 from tests.support.api_objects import DEVICE, MODEL, SYNC, put_config, put_node, put_pod

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectAcked, SessionClosed, SessionOpened
 from tests.support.api_objects import put_pod

@@ -8,9 +8,9 @@ import pytest
 
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncStore
 from kubeedge_actors.actors.synccontroller.objectsync_api import OBJECTSYNC_WRITER
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LeadershipChanged, NodeRemoved, ObjectAcked, SessionClosed
 from tests.support.api_objects import CLUSTER_SYNC, SYNC, put_node, put_pod

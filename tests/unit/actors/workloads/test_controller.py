@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from tests.support.env.workloads import DEPLOYMENT_KIND, REPLICASET_KIND, WorkloadsEnv, workload
 from tests.support.k8s_objects import add_node, node, pod

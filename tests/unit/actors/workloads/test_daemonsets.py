@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.base import NODE_KIND, POD_KIND
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from tests.support.env.workloads import DAEMONSET_KIND, WorkloadsEnv, template, workload
 from tests.support.k8s_objects import add_node, node

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.bootstrap.secret_authority import NAMESPACE_KIND, SecretBackedAuthority
-from kubeedge_actors.drivers.cluster.base import SECRET_KIND, Cluster, Json
+from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
+from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.pki.base import SERVER_AUTH, KeyPair, Subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
@@ -20,6 +20,7 @@ from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthor
 from kubeedge_actors.drivers.pki.pem import read_certificate
 from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, execute
 from kubeedge_actors.errors import CertificateError, ClusterError
+from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 from tests.support.clusters import DRIVERS
 
 NOW = 1_800_000_000.0

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.drivers.cluster.auth_headers import AuthHeaders
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, POD_KIND, EventType
+from kubeedge_actors.drivers.cluster.base import EventType
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, ExecPlugin, from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, POD_KIND
 from tests.support.clusters import Listener, config
 from tests.support.fakes.flaky_api import WORSE, flaky_cluster
 from tests.support.waiting import PATIENCE

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.cluster import informer as informer_module
 from kubeedge_actors.drivers.cluster.base import (
-    CONFIGMAP_KIND,
     DeltaQueue,
     EventType,
     ObjectList,
@@ -28,6 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
 )
 from kubeedge_actors.drivers.cluster.informer import Informer, WatchStream, backoff
 from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
 from kubeedge_actors.outages import Outage
 from tests.support.clusters import Listener
 from tests.support.waiting import PATIENCE

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.drivers.cluster.base import CONFIGMAP_KIND, NODE_KIND, SECRET_KIND, InformerSet, InformerSpec
+from kubeedge_actors.drivers.cluster.base import InformerSet, InformerSpec
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, NODE_KIND, SECRET_KIND
 from tests.support.clusters import config
 
 

@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.pki.pem import (
     read_certificate,
     read_pem,
     to_pem,
-    write_atomically,
+    write_file,
     write_pem,
 )
 from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, NewCsr, execute
@@ -409,14 +409,14 @@ def test_an_expired_ca_is_one_sentence(opened: Callable[[], FileAuthority], cloc
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.key"
-    write_atomically(path, b"old")
+    write_file(path, b"old")
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CertificateError, match=r"x\.key can not be written: No space left on device"):
-        write_atomically(path, b"new")
+        write_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["x.key"]
 

@@ -17,6 +17,7 @@ from kubeedge_actors.drivers.store import database, schema
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.system import sqlite
 from tests.support.processes import child
 from tests.support.waiting import PATIENCE
 
@@ -129,7 +130,7 @@ def test_a_database_locked_by_another_program_is_a_store_error(tmp_path: Path, m
 
 
 def test_a_full_database_refuses_and_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(database.PRAGMAS, "max_page_count", 60)
+    monkeypatch.setitem(sqlite.DURABLE, "max_page_count", 60)
     store = SqliteStore(tmp_path / "edge.db")
     store.outbox.apply([OutboxRow("kept", "x")], ())
     with pytest.raises(StoreError, match="full"):

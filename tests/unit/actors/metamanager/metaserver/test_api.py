@@ -182,7 +182,7 @@ def test_a_store_that_refuses_is_said(node: Node) -> None:
 
 def test_a_taken_port_is_one_sentence(node: Node) -> None:
     port = int(node.site.address.rpartition(":")[2])
-    with pytest.raises(HttpError, match=f"127.0.0.1:{port} can not be had for HTTP: address already in use"):
+    with pytest.raises(HttpError, match=f"port {port} of 127.0.0.1 can not be had for HTTP: address already in use"):
         StdlibHttpServer("127.0.0.1", port).bind()
 
 

@@ -1,0 +1,6 @@
+"""What drivers and the embedded API server want of the operating system alike: files of their owner alone, SQLite files,
+listening sockets, the host addresses that only this machine reaches.
+
+Belongs here: a few lines that two islands would write each for itself. Does not belong here: what one of them alone needs,
+the sentence in which a failure is told, any decision. It imports nothing of this package but `errors`.
+"""

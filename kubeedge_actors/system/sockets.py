@@ -1,0 +1,57 @@
+"""Listening sockets, and why one can not be had."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+
+BACKLOG = 128
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound TCP socket that does not listen yet: nobody else has the port from now on. Port 0 takes a free one.
+
+    Errors: OSError, for a port that is no port too.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OverflowError as error:
+        bound.close()
+        raise OSError(str(error)) from error
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
+    """A listening TCP socket. Errors: OSError."""
+    bound = bind(host, port)
+    try:
+        bound.listen(backlog)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def reason(error: OSError) -> str:
+    """Why it failed, in the system's words.
+
+    >>> reason(OSError(98, "x")), reason(OSError("no port"))
+    ('Address already in use', 'no port')
+    """
+    # a host name that is none has a negative number of its own
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,62 @@
+"""SQLite files as all of ours are: private, a write-ahead log, synchronous=FULL, transactions begun at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kubeedge_actors.system.files import make_private
+
+BUSY_SECONDS = 5.0
+"""How long a statement waits for another program that writes."""
+DURABLE: dict[str, object] = {"journal_mode": "wal", "synchronous": "full", "journal_size_limit": 4 * 1024 * 1024}
+"""Pragmas with which what is committed survives a power cut."""
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def connect(path: Path | str, *, timeout: float = BUSY_SECONDS, statements: int = 48) -> sqlite3.Connection:
+    """A connection for any thread, to a file that is made (0600) if it is not there; what it does is committed at once
+    outside a transaction. `statements`: prepared ones that are kept. Errors: OSError, sqlite3.Error.
+    """
+    if str(path) != ":memory:":
+        make_private(path)
+    return sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=statements
+    )
+
+
+def set_up(connection: sqlite3.Connection, **pragmas: object) -> None:
+    """Make it durable; `pragmas` come first. Errors: sqlite3.Error, of a file that is no database too."""
+    for name, value in {**pragmas, **DURABLE}.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+
+
+def is_sound(connection: sqlite3.Connection) -> bool:
+    """Whether a quick check finds no damage."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return bool(verdict == "ok")
+
+
+def user_version(connection: sqlite3.Connection) -> int:
+    """The number of the format that the file has; 0 for a new one."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def kind_of(error: sqlite3.Error) -> int:
+    """What sort of error it is, an `sqlite3.SQLITE_*`: the low byte of its code, the rest is the variety; 0 for none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Begin at once as the one writer, and commit; nothing of it when anything fails."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
