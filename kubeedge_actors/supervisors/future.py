@@ -129,7 +129,7 @@ class LocalFuture(Future):
         try:
             self.conclude(fn, failed)
         except Exception:
-            log.exception("what was to follow the answer of %s failed", self.responder)
+            log.exception("a callback for the answer of %s failed", self.responder)
 
     def _expire(self) -> None:
         self.complete(None, AskTimeout(f"{self.responder} did not answer within {self.timeout:g} s"))

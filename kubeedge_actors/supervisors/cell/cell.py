@@ -64,7 +64,7 @@ class Cell:
         self.order: Order = StartOrder()
         self.incarnation: Incarnation | None = None
         self.worker: object = None
-        """Who gives it turns: only the present worker may."""
+        """What runs it: only the current worker may."""
         self.stats = Stats()
         self.incarnations = 0
         self.handled_before = 0
@@ -82,7 +82,7 @@ class Cell:
     def _watchdog(self, timeout: float | None) -> HandlerWatchdog | None:
         return None if timeout is None else HandlerWatchdog(timeout, self.call_later, self.deciding, self._check_turn)
 
-    # --- orders, under the runtime's lock; none of them waits -----------------------------------------------------
+    # --- orders, under the actor system's lock; none of them waits -----------------------------------------------------
 
     def start(self, delay: float = 0.0, attempt: int = 0) -> None:
         """Start a new incarnation in `delay` seconds; `attempt`: the number of this restart in a row. Ends in
@@ -158,7 +158,7 @@ class Cell:
         if self.incarnation is not None:
             self.incarnation.inject_failure(error)
 
-    # --- turns that do not end, under the runtime's lock ----------------------------------------------------------
+    # --- turns that do not end, under the actor system's lock ----------------------------------------------------------
 
     def _check_turn(self) -> float | None:
         if self.worker is None:
@@ -215,7 +215,7 @@ class Cell:
                 incarnation.requeue(envelopes, "it did not stop in time", "")
             self.stop_completed()
 
-    # --- reports of the present incarnation, under the runtime's lock ---------------------------------------------
+    # --- reports of the present incarnation, under the actor system's lock ---------------------------------------------
 
     def started(self, incarnation: Incarnation, duration: float) -> None:
         """Its start hook has returned."""

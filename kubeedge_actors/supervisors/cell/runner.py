@@ -126,7 +126,7 @@ class Runner:
             while done < last and queue and not mailbox.interrupt_requested:
                 try:
                     envelope = take()
-                except IndexError:  # a teller took the last one away (drop_oldest)
+                except IndexError:  # a sender took the last one away (drop_oldest)
                     break
                 began = incarnation.turn_started_at = now()  # before `turn`, for the watch
                 incarnation.turn = envelope
@@ -213,7 +213,7 @@ class Runner:
         while len(envelopes) < size and queue:
             try:
                 following = queue.popleft()
-            except IndexError:  # a teller took the last one away (drop_oldest)
+            except IndexError:  # a sender took the last one away (drop_oldest)
                 return
             envelopes.append(following)
             tied = following.delivery is not None and type(following.delivery) is not LocalReplyTo

@@ -101,7 +101,7 @@ class ActorThread(pykka.ThreadingActor):
         while cell.worker is self:
             if cell.run(MESSAGES_PER_RUN) or cell.worker is not self:
                 continue
-            # nobody who only tells has to wake an actor that is suspended
+            # a suspended cell is not marked idle, so senders do not wake it for nothing
             mailbox.idle = cell.incarnation is not None
             if cell.has_work():
                 mailbox.idle = False

@@ -136,7 +136,7 @@ class ThreadsEngine:
             # `released` and `stopping` are looked at when it can be seen to wait: whoever sets them wakes it after that
             while not ((wait is not None and wait.released) or (me is not None and me.is_stopping_or_stopped)):
                 mailbox.blocked_producers += (
-                    1  # before the look: a taker that makes room after it sees that somebody waits
+                    1  # before the check: a consumer that makes room after it sees that somebody waits
                 )
                 if not mailbox.full():
                     break
