@@ -11,7 +11,7 @@ A path is read by whole segments and by their number, never by what it contains:
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kubeedge_actors.errors import ResourceError
 from kubeedge_actors.wire import constants
@@ -69,6 +69,9 @@ class DeviceResource(NamedTuple):
         return device_path(self.device, self.about)
 
 
+Parsed = TypeVar("Parsed", Resource, DeviceResource)
+
+
 def try_parse(path: str) -> Resource | None:
     """The object that a path names, or None when it names something else."""
     parts = path.split("/")
@@ -88,18 +91,18 @@ def try_parse_device(path: str) -> DeviceResource | None:
 
 def parse(path: str) -> Resource:
     """The object that a path names. Errors: ResourceError when it names something else."""
-    found = try_parse(path)
-    if found is None:
-        raise ResourceError(f"not the path of an object: {path[:200]!r}")
-    return found
+    return _found(try_parse(path), "an object", path)
 
 
 def parse_device(path: str) -> DeviceResource:
     """The device that a path is about. Errors: ResourceError when it is about something else."""
-    found = try_parse_device(path)
-    if found is None:
-        raise ResourceError(f"not the path of a device: {path[:200]!r}")
-    return found
+    return _found(try_parse_device(path), "a device", path)
+
+
+def _found(parsed: Parsed | None, what: str, path: str) -> Parsed:
+    if parsed is None:
+        raise ResourceError(f"not the path of {what}: {path[:200]!r}")
+    return parsed
 
 
 def object_path(type: str, namespace: str, name: str = "") -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from kubeedge_actors.kubernetes.objects import condition
 from kubeedge_actors.kubernetes.quantity import whole_amount
 from kubeedge_actors.kubernetes.taints import Taint, Toleration
 
@@ -106,10 +107,7 @@ def parse_pod(pod: Json) -> PodInfo | None:
 def parse_node(node: Json) -> NodeSpec:
     """What a node is and has."""
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
-    ready = any(
-        condition.get("type") == "Ready" and condition.get("status") == "True"
-        for condition in status.get("conditions") or ()
-    )
+    ready = condition(node, "Ready").get("status") == "True"
     taints = tuple(Taint.of(taint) for taint in spec.get("taints") or ())
     allocatable = {name: whole_amount(name, text) for name, text in (status.get("allocatable") or {}).items()}
     labels = dict(metadata.get("labels") or {})
@@ -118,10 +116,8 @@ def parse_node(node: Json) -> NodeSpec:
 
 def current_fit_error(pod: Json) -> str:
     """The sentence that the pod already carries about why it has no node; empty for none."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == SCHEDULED and condition.get("status") == "False":
-            return str(condition.get("message") or "")
-    return ""
+    scheduled = condition(pod, SCHEDULED)
+    return str(scheduled.get("message") or "") if scheduled.get("status") == "False" else ""
 
 
 # --- parts of a pod ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.objects import condition
 from kubeedge_actors.wire.messages import Json
 
 Cells = Callable[[Json, float], list[Any]]
@@ -57,11 +58,11 @@ def _pod(each: Json, now: float) -> list[Any]:
 
 def _node(each: Json, now: float) -> list[Any]:
     status, labels = each.get("status") or {}, each["metadata"].get("labels") or {}
-    ready = [one.get("status") for one in status.get("conditions") or () if one.get("type") == "Ready"]
+    ready = str(condition(each, "Ready").get("status") or "")
     prefix = "node-role.kubernetes.io/"
     roles = ",".join(sorted(key.removeprefix(prefix) for key in labels if key.startswith(prefix))) or "<none>"
     version = (status.get("nodeInfo") or {}).get("kubeletVersion", "")
-    shown = {"True": "Ready", "False": "NotReady"}.get(ready[0] if ready else "", "Unknown")
+    shown = {"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")
     return [each["metadata"].get("name", ""), shown, roles, age(each, now), version]
 
 
