@@ -173,17 +173,17 @@ class ObjectPath(NamedTuple):
         """What a path of this sort is found by."""
         return self.type
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def read(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
-        if not isinstance(found, Resource) or (self.named and not found.name):
+        if not isinstance(resource, Resource) or (self.named and not resource.name):
             return None
-        if self.strict and found.namespace != self.namespace:
+        if self.strict and resource.namespace != self.namespace:
             return None
         if self.namespace:
-            return {"name": found.name}
+            return {"name": resource.name}
         if self.type:
-            return {"namespace": found.namespace, "name": found.name}
-        return {"namespace": found.namespace, "type": found.type, "name": found.name}
+            return {"namespace": resource.namespace, "name": resource.name}
+        return {"namespace": resource.namespace, "type": resource.type, "name": resource.name}
 
     def write(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when a field is no segment."""
@@ -200,9 +200,9 @@ class DevicePath(NamedTuple):
         """What a path of this sort is found by."""
         return self.about
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def read(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
-        return {"device": found.device} if isinstance(found, DeviceResource) else None
+        return {"device": resource.device} if isinstance(resource, DeviceResource) else None
 
     def write(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when `device` is no device id."""
@@ -280,8 +280,8 @@ def match(path: str) -> tuple[str, ParsedPath]:
     """
     if path in FIXED_PATHS:
         return path, None
-    if found := try_parse(path):
-        return found.type, found
+    if resource := try_parse(path):
+        return resource.type, resource
     device = try_parse_device(path)
     return (device.about, device) if device else ("", None)
 
@@ -298,5 +298,5 @@ def traffic_label(route: Route) -> str:
     if route.group == constants.GROUP_USER or route.operation == constants.KEEPALIVE:
         return route.operation
     device = try_parse_device(route.resource)
-    found = try_parse(route.resource)
-    return device.about if device else found.type if found else route.resource or route.operation
+    resource = try_parse(route.resource)
+    return device.about if device else resource.type if resource else route.resource or route.operation

@@ -40,7 +40,7 @@ class DmiCache:
         id = id_of(object)
         yield (Verb.UPDATE_MODEL if id in self.models else Verb.CREATE_MODEL), object
         self.models[id] = object
-        for device in [each for each, found in self.devices.items() if model_of(found) == id]:
+        for device in [each for each, device in self.devices.items() if model_of(device) == id]:
             yield from self._due(device)
 
     def remove_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:

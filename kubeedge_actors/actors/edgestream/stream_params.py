@@ -79,11 +79,12 @@ def _epoch(text: str) -> float:
 def find_container(containers: Sequence[Container], wanted: Target, *, previous: bool = False) -> Container:
     """The container that is meant: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
     found = [
-        one
-        for one in containers
-        if (one.pod.namespace, one.pod.name, one.name) == (wanted.namespace, wanted.pod, wanted.container)
+        container
+        for container in containers
+        if (container.pod.namespace, container.pod.name, container.name)
+        == (wanted.namespace, wanted.pod, wanted.container)
     ]
-    found.sort(key=lambda one: (one.started_at, one.restart_count))
+    found.sort(key=lambda container: (container.started_at, container.restart_count))
     where = f'container "{wanted.container}" in pod "{wanted.pod}"'
     if previous:
         if len(found) < 2 or found[-1].pod.uid != found[-2].pod.uid:

@@ -238,8 +238,8 @@ def version_of(content: Json, given: str = "") -> int | None:
 
 
 def _metadata(content: Json) -> Json:
-    found = content.get("metadata")
-    return found if isinstance(found, dict) else {}
+    metadata = content.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def object_row(content: Json, text: str) -> ObjectRow | None:

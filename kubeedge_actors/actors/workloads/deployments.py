@@ -51,9 +51,9 @@ def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[st
 def find_new_and_old(deployment: Json, sets: Sequence[Json]) -> tuple[Json | None, list[Json]]:
     """The replica set of the current template, the oldest of several; and the others."""
     wanted = _without_hash(deployment["spec"]["template"])
-    fitting = [one for one in sets if _without_hash(one["spec"]["template"]) == wanted]
+    fitting = [replica_set for replica_set in sets if _without_hash(replica_set["spec"]["template"]) == wanted]
     new = min(fitting, key=lambda one: str(one["metadata"].get("creationTimestamp")), default=None)
-    return new, [one for one in sets if one is not new]
+    return new, [replica_set for replica_set in sets if replica_set is not new]
 
 
 def _without_hash(template: Json) -> Json:
@@ -118,17 +118,22 @@ def _scale_down(deployment: Json, new: Json, old: list[Json]) -> list[tuple[Json
     sets = sorted((one for one in old if _size(one)), key=lambda one: str(one["metadata"].get("creationTimestamp")))
     lame = max(0, _size(new) - _counted(new, "availableReplicas"))
     spare = _size(new) + sum(map(_size, sets)) - least - lame
-    sizes = {controller_utils.uid_of(one): _size(one) for one in sets}
-    for one in sets:
-        cut = max(0, min(spare, _size(one) - _counted(one, "availableReplicas")))
-        sizes[controller_utils.uid_of(one)] -= cut
+    sizes = {controller_utils.uid_of(replica_set): _size(replica_set) for replica_set in sets}
+    for replica_set in sets:
+        cut = max(0, min(spare, _size(replica_set) - _counted(replica_set, "availableReplicas")))
+        sizes[controller_utils.uid_of(replica_set)] -= cut
         spare -= cut
     working = sum(_counted(one, "availableReplicas") for one in (*sets, new)) - least
-    for one in sets:
-        cut = max(0, min(working, spare, sizes[controller_utils.uid_of(one)], _counted(one, "availableReplicas")))
-        sizes[controller_utils.uid_of(one)] -= cut
+    for replica_set in sets:
+        cut = max(
+            0,
+            min(
+                working, spare, sizes[controller_utils.uid_of(replica_set)], _counted(replica_set, "availableReplicas")
+            ),
+        )
+        sizes[controller_utils.uid_of(replica_set)] -= cut
         working, spare = working - cut, spare - cut
-    return [(one, sizes[controller_utils.uid_of(one)]) for one in sets]
+    return [(replica_set, sizes[controller_utils.uid_of(replica_set)]) for replica_set in sets]
 
 
 def _rolling_update(deployment: Json) -> Json:

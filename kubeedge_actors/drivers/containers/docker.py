@@ -159,10 +159,10 @@ class DockerRuntime:
     def _look(self, container_id: str) -> Container:
         """Inspect one container; what has ended does not change and is remembered."""
         with _translated():
-            found = forms.inspected(self._client.inspect_container(container_id))
+            container = forms.inspected(self._client.inspect_container(container_id))
         with self._lock:
-            self._seen[found.id] = found
-        return found
+            self._seen[container.id] = container
+        return container
 
     def _rows(self, kind: str, pod_uid: str = "") -> list[dict[str, Any]]:
         wanted = [f"{forms.OWNER}={self._owner}", f"{forms.KIND}={kind}"]
@@ -179,11 +179,12 @@ class DockerRuntime:
             if not pod_uid:
                 self._seen = {row["Id"]: self._seen[row["Id"]] for row in rows if row["Id"] in self._seen}
             seen = dict(self._seen)
-        found = [one for row in rows if (one := self._current(row, seen.get(row["Id"]))) is not None]
+        containers = [container for row in rows if (container := self._current(row, seen.get(row["Id"]))) is not None]
         sandboxes = (
             self._addresses() if any(row["HostConfig"]["NetworkMode"].startswith("container:") for row in rows) else {}
         )
-        return [msgspec.structs.replace(one, ip=one.ip or sandboxes.get(one.pod.uid, "")) for one in found]
+        ips = [container.ip or sandboxes.get(container.pod.uid, "") for container in containers]
+        return [msgspec.structs.replace(container, ip=ip) for container, ip in zip(containers, ips, strict=True)]
 
     def _current(self, row: dict[str, Any], seen: Container | None) -> Container | None:
         phase = forms.PHASES.get(row["State"], "exited")

@@ -179,7 +179,7 @@ def cause(error: BaseException) -> str:
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:
             return inner.strerror
-        inner = next((each for each in inner.args if isinstance(each, BaseException)), None)
+        inner = next((arg for arg in inner.args if isinstance(arg, BaseException)), None)
     return str(error)
 
 

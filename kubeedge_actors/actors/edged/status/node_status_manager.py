@@ -108,22 +108,24 @@ class NodeStatusManager:
 
     def next_messages(self, now: float) -> list[LinkMessage]:
         """What has to be said now."""
-        said: list[LinkMessage] = []
+        messages: list[LinkMessage] = []
         if self.node is None and not self._store_query.msg_id:
-            said.append(self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now))
+            messages.append(
+                self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)
+            )
         if not self.link_up:
-            return said
+            return messages
         if not self.cloud_renews_lease and self._lease_request.is_free(now):
-            said += self._lease_step(now)
+            messages += self._lease_step(now)
         if not self.registered and self._register_request.is_free(now):
-            said.append(
+            messages.append(
                 self._register_request.sent(
                     RegisterNode(name=self.name, object=node_object(self._description(), now)), now
                 )
             )
         if self.registered and self._status_request.is_free(now):
-            said += self._status_step(now)
-        return said
+            messages += self._status_step(now)
+        return messages
 
     def _lease_step(self, now: float) -> list[LinkMessage]:
         if self._lease is not None:
@@ -152,20 +154,20 @@ class NodeStatusManager:
         return {"metadata": metadata, "spec": spec}
 
     def _status_step(self, now: float) -> list[LinkMessage]:
-        said: list[LinkMessage] = []
+        messages: list[LinkMessage] = []
         old = (self.node or {}).get("status") or {}
         new = node_status(self._description(), old, now)
         if self.node is not None and not self._labels_checked:
-            said += self._labels_step()
+            messages += self._labels_step()
         if equal_ignoring_heartbeats(old, new) and now - self._reported < (
             RARE_REPORT_PERIOD if self.cloud_renews_lease else REPORT_PERIOD
         ):
             self._status_request.due = now + STATUS_PERIOD
-            return said + self._query_node(now)
+            return messages + self._query_node(now)
         changes = strategic_diff.status_patch(old, new)
         self._reported = now
         return [
-            *said,
+            *messages,
             self._status_request.sent(PatchNode(name=self.name, patch=strategic_diff.patch_text(changes)), now),
         ]
 

@@ -41,18 +41,18 @@ def _default_cells(each: Json, now: float) -> list[Any]:
 def _pod(each: Json, now: float) -> list[Any]:
     status = each.get("status") or {}
     containers = status.get("containerStatuses") or []
-    ready = sum(1 for one in containers if one.get("ready"))
+    ready = sum(1 for container in containers if container.get("ready"))
     total = len((each.get("spec") or {}).get("containers") or containers)
     reasons = [
         detail["reason"]
-        for one in containers
-        for detail in (one.get("state") or {}).values()
+        for container in containers
+        for detail in (container.get("state") or {}).values()
         if isinstance(detail, dict) and detail.get("reason")
     ]
     shown = status.get("reason") or (reasons[0] if reasons else status.get("phase") or "Unknown")
     if each["metadata"].get("deletionTimestamp"):
         shown = "Terminating"
-    restarts = sum(int(one.get("restartCount") or 0) for one in containers)
+    restarts = sum(int(container.get("restartCount") or 0) for container in containers)
     return [each["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, age(each, now)]
 
 
