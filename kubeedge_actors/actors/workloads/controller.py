@@ -207,20 +207,26 @@ class Workloads(ApiController):
         self._finish(key, None, max(len(made.create), len(made.delete)))
 
     def _deployment(self, key: Key, object: Json) -> None:
-        sets = [one for one in self.informers.all(REPLICASET_KIND) if controller_utils.is_controlled_by(one, object)]
+        sets = [
+            replica_set
+            for replica_set in self.informers.all(REPLICASET_KIND)
+            if controller_utils.is_controlled_by(replica_set, object)
+        ]
         made = deployments.plan(object, sets, self.clock.now(), self._busy())
         namespace = object_reference(object).namespace
         if made.create is not None:
             self.api.create(REPLICASET_KIND, namespace, made.create)
-        for one, size, revision in made.sizes:
+        for replica_set, size, revision in made.sizes:
             metadata = {
-                "resourceVersion": object_reference(one).version,
+                "resourceVersion": object_reference(replica_set).version,
                 "annotations": {deployments.REVISION: revision},
             }
             patch = {"metadata": metadata, "spec": {"replicas": size}}
-            self.api.patch(REPLICASET_KIND, namespace, object_reference(one).name, patch)
-        for one in made.delete:
-            self.api.delete(REPLICASET_KIND, namespace, object_reference(one).name, uid=controller_utils.uid_of(one))
+            self.api.patch(REPLICASET_KIND, namespace, object_reference(replica_set).name, patch)
+        for replica_set in made.delete:
+            self.api.delete(
+                REPLICASET_KIND, namespace, object_reference(replica_set).name, uid=controller_utils.uid_of(replica_set)
+            )
         object = self._revise(object, made.revision)
         self._status(key, object, made.status)
         self._finish(key, made.again, 0)

@@ -63,11 +63,11 @@ def _reason(memory: PodRuntimeState, previous: Json, phase: str) -> Json:
 
 def _address(pod: PodView, containers: Sequence[Container], previous: Json, address: str) -> Json:
     running = [container for container in containers if container.phase == "running"]
-    found = next((container.ip for container in running if container.ip), "")
-    if not found and (running or pod.host_network):
-        found = address  # a container without an address of its own is on the node's network
-    found = found or previous.get("podIP") or ""
-    return {"podIP": found, "podIPs": [{"ip": found}]} if found else {}
+    ip = next((container.ip for container in running if container.ip), "")
+    if not ip and (running or pod.host_network):
+        ip = address  # a container without an address of its own is on the node's network
+    ip = ip or previous.get("podIP") or ""
+    return {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
 
 
 def _phase(pod: PodView, shown: dict[str, Json], *, over: bool) -> str:
@@ -75,9 +75,9 @@ def _phase(pod: PodView, shown: dict[str, Json], *, over: bool) -> str:
     inits = [(view, shown[view.name]) for view in pod.init_containers]
     mains = [shown[view.name] for view in pod.app_containers]
     begun = any("waiting" not in container["state"] or container["lastState"] for container in mains)
-    if not begun and any(not _init_done(view, each) for view, each in inits):
+    if not begun and any(not _init_done(view, status) for view, status in inits):
         broken = any(
-            view.kind == "init" and view.policy == "Never" and _code(each) not in (None, 0) for view, each in inits
+            view.kind == "init" and view.policy == "Never" and _code(status) not in (None, 0) for view, status in inits
         )
         return "Failed" if broken or over else "Pending"
     waiting = [container for container in mains if "waiting" in container["state"] and not container["lastState"]]
@@ -127,10 +127,12 @@ def container_status(
     ending: bool,
 ) -> Json:
     """What is shown of one container. `over`: nothing of the pod will run again; `ending`: it is being stopped."""
-    found = [container for container in newest_first(containers, view.name) if container.phase != "created"]
-    container = found[0] if found else None
+    started_containers = [
+        container for container in newest_first(containers, view.name) if container.phase != "created"
+    ]
+    container = started_containers[0] if started_containers else None
     running = container is not None and container.phase == "running"
-    state, last = _states(view, pod, found, memory, now, scheme, stays=over or ending)
+    state, last = _states(view, pod, started_containers, memory, now, scheme, stays=over or ending)
     if container is None and over and not pod.init_containers:
         state = {"terminated": LOST_STATE}
     started = running and container is not None and memory.has_started(pod, view.name, container.id)
@@ -148,7 +150,7 @@ def container_status(
         "started": started,
     }
     shown |= {"containerID": f"{scheme}://{container.id}"} if container is not None else {}
-    mounts = [_mount(each) for each in view.raw.get("volumeMounts") or ()]
+    mounts = [_mount(mount) for mount in view.raw.get("volumeMounts") or ()]
     return shown | ({"volumeMounts": mounts} if mounts else {})
 
 
@@ -249,7 +251,7 @@ def pod_conditions(
     now: float,
 ) -> list[Json]:
     """All conditions: ours in Kubernetes' order, then those of others in `status`."""
-    before = {each.get("type"): each for each in status.get("conditions") or ()}
+    before = {condition.get("type"): condition for condition in status.get("conditions") or ()}
     containers_ready = _containers_ready(init_statuses, app_statuses, phase, pod)
     ours = {
         "PodReadyToStartContainers": {"status": _bool_status(bool(containers) and phase not in TERMINAL)},
@@ -259,13 +261,13 @@ def pod_conditions(
         "PodScheduled": {"status": "True"},
     }
     shown = [_with_transition_time(kind, ours[kind], before.get(kind), now) for kind in ORDER]
-    return shown + [each for kind, each in before.items() if kind not in ORDER]
+    return shown + [condition for kind, condition in before.items() if kind not in ORDER]
 
 
-def _with_transition_time(kind: str, said: Json, before: Json | None, now: float) -> Json:
-    same = before is not None and before.get("status") == said["status"]
+def _with_transition_time(kind: str, condition: Json, before: Json | None, now: float) -> Json:
+    same = before is not None and before.get("status") == condition["status"]
     since = before.get("lastTransitionTime") if same and before is not None else None
-    return {"type": kind, "lastProbeTime": None, "lastTransitionTime": since or format_time(now), **said}
+    return {"type": kind, "lastProbeTime": None, "lastTransitionTime": since or format_time(now), **condition}
 
 
 def _bool_status(value: bool) -> str:
@@ -293,7 +295,7 @@ def _containers_ready(inits: Sequence[Json], mains: Sequence[Json], phase: str, 
         return {"status": "False", "reason": COMPLETED if phase == "Succeeded" else "PodFailed"}
     sidecars = {view.name for view in pod.init_containers if view.kind == "sidecar"}
     counted = [container for container in inits if container["name"] in sidecars] + list(mains)
-    unready = [each["name"] for each in counted if not each["ready"]]
+    unready = [status["name"] for status in counted if not status["ready"]]
     if not unready:
         return {"status": "True"}
     text = f"containers with unready status: [{' '.join(unready)}]"
@@ -307,11 +309,11 @@ def _ready(pod: PodView, containers_ready: Json, before: dict[Any, Json]) -> Jso
     closed = []
     for gate in pod.spec.get("readinessGates") or ():
         kind = gate["conditionType"]
-        found = before.get(kind)
-        if found is None:
+        condition = before.get(kind)
+        if condition is None:
             closed.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
-        elif found.get("status") != "True":
-            closed.append(f'the status of pod readiness gate "{kind}" is not "True", but {found.get("status")}')
+        elif condition.get("status") != "True":
+            closed.append(f'the status of pod readiness gate "{kind}" is not "True", but {condition.get("status")}')
     if not closed:
         return {"status": "True"}
     return {"status": "False", "reason": "ReadinessGatesNotReady", "message": ", ".join(closed)}

@@ -17,11 +17,11 @@ SHORT_NAMES = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persisten
 
 def api_resources(stored: Iterable[ResourceKind]) -> dict[tuple[str, str, str], ResourceKind]:
     """All resources by group, version and plural."""
-    found = {(kind.group, kind.version, kind.plural): kind for kind in stored}
+    resources = {(kind.group, kind.version, kind.plural): kind for kind in stored}
     for row in OBJECT_TYPES:
         if row.queryable:
-            found.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
-    return found
+            resources.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
+    return resources
 
 
 def groups(resources: Iterable[ResourceKind]) -> Json:
@@ -30,7 +30,11 @@ def groups(resources: Iterable[ResourceKind]) -> Json:
     for resource in resources:
         if resource.group:
             versions.setdefault(resource.group, set()).add(resource.version)
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group(*each) for each in sorted(versions.items())]}
+    return {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [group(*group_versions) for group_versions in sorted(versions.items())],
+    }
 
 
 def group(name: str, versions: Iterable[str]) -> Json:
@@ -46,7 +50,7 @@ def versions() -> Json:
 
 def resources(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | None:
     """/api/<version> and /apis/<group>/<version>; None when there is no such group."""
-    found = [
+    listed = [
         {
             "name": kind.plural,
             "singularName": kind.kind.lower(),
@@ -58,7 +62,7 @@ def resources(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | N
         for kind in all_known
         if (kind.group, kind.version) == (asked.group, asked.version)
     ]
-    if not found:
+    if not listed:
         return None
-    found.sort(key=lambda each: str(each["name"]))
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked.api_version, "resources": found}
+    listed.sort(key=lambda resource: str(resource["name"]))
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked.api_version, "resources": listed}

@@ -20,7 +20,7 @@ def table(plural: str, objects: Sequence[Json], now: float, version: str) -> Jso
         {"name": name, "type": kinds.get(name, "string"), "format": "name" if name == "Name" else "", "priority": 0}
         for name in columns
     ]
-    rows = [{"cells": cells(each, now), "object": _partial(each)} for each in objects]
+    rows = [{"cells": cells(object, now), "object": _partial(object)} for object in objects]
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -30,19 +30,19 @@ def table(plural: str, objects: Sequence[Json], now: float, version: str) -> Jso
     }
 
 
-def _partial(each: Json) -> Json:
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": each["metadata"]}
+def _partial(object: Json) -> Json:
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]}
 
 
-def _default_cells(each: Json, now: float) -> list[Any]:
-    return [each["metadata"].get("name", ""), age(each, now)]
+def _default_cells(object: Json, now: float) -> list[Any]:
+    return [object["metadata"].get("name", ""), age(object, now)]
 
 
-def _pod(each: Json, now: float) -> list[Any]:
-    status = each.get("status") or {}
+def _pod(pod: Json, now: float) -> list[Any]:
+    status = pod.get("status") or {}
     containers = status.get("containerStatuses") or []
     ready = sum(1 for container in containers if container.get("ready"))
-    total = len((each.get("spec") or {}).get("containers") or containers)
+    total = len((pod.get("spec") or {}).get("containers") or containers)
     reasons = [
         detail["reason"]
         for container in containers
@@ -50,20 +50,20 @@ def _pod(each: Json, now: float) -> list[Any]:
         if isinstance(detail, dict) and detail.get("reason")
     ]
     shown = status.get("reason") or (reasons[0] if reasons else status.get("phase") or "Unknown")
-    if each["metadata"].get("deletionTimestamp"):
+    if pod["metadata"].get("deletionTimestamp"):
         shown = "Terminating"
     restarts = sum(int(container.get("restartCount") or 0) for container in containers)
-    return [each["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, age(each, now)]
+    return [pod["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, age(pod, now)]
 
 
-def _node(each: Json, now: float) -> list[Any]:
-    status, labels = each.get("status") or {}, each["metadata"].get("labels") or {}
-    ready = str(condition(each, "Ready").get("status") or "")
+def _node(node: Json, now: float) -> list[Any]:
+    status, labels = node.get("status") or {}, node["metadata"].get("labels") or {}
+    ready = str(condition(node, "Ready").get("status") or "")
     prefix = "node-role.kubernetes.io/"
     roles = ",".join(sorted(key.removeprefix(prefix) for key in labels if key.startswith(prefix))) or "<none>"
     version = (status.get("nodeInfo") or {}).get("kubeletVersion", "")
     shown = {"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")
-    return [each["metadata"].get("name", ""), shown, roles, age(each, now), version]
+    return [node["metadata"].get("name", ""), shown, roles, age(node, now), version]
 
 
 PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
@@ -72,14 +72,14 @@ PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
 }
 
 
-def age(each: Json, now: float) -> str:
+def age(object: Json, now: float) -> str:
     """How old an object is, as a person says it.
 
     >>> age({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}, 1767225600.0 + 7300)
     '121m'
     """
     try:
-        born = datetime.datetime.fromisoformat(str(each["metadata"]["creationTimestamp"])).timestamp()
+        born = datetime.datetime.fromisoformat(str(object["metadata"]["creationTimestamp"])).timestamp()
     except (KeyError, ValueError):
         return "<unknown>"
     seconds = max(0, int(now - born))
