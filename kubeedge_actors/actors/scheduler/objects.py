@@ -137,9 +137,9 @@ def _requirements(spec: Json) -> PodRequirements:
 
 def _term(term: Json) -> tuple[Requirement, ...]:
     return tuple(
-        Requirement(each["key"], each["operator"], tuple(each.get("values") or ()), field)
+        Requirement(expression["key"], expression["operator"], tuple(expression.get("values") or ()), field)
         for name, field in (("matchExpressions", False), ("matchFields", True))
-        for each in term.get(name) or ()
+        for expression in term.get(name) or ()
     )
 
 
@@ -185,7 +185,9 @@ def _ports(spec: Json) -> tuple[Port, ...]:
 
 
 def _host_ports(spec: Json) -> Iterator[Port]:
-    sidecars = [each for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    sidecars = [
+        container for container in spec.get("initContainers") or () if container.get("restartPolicy") == "Always"
+    ]
     for container in [*(spec.get("containers") or ()), *sidecars]:
         for port in container.get("ports") or ():
             number = port.get("hostPort") or (port.get("containerPort") if spec.get("hostNetwork") else 0)
