@@ -124,7 +124,7 @@ def wanted(node: Node, grace: int = 5) -> Json:
         "command": FOREVER,
         "env": [
             {"name": "GREETING", "valueFrom": reference},
-            {"name": "FILE", "value": "/config/file" if in_docker else str(node.folder / "u-real/volumes/config/file")},
+            {"name": "FILE", "value": "/config/file" if in_docker else str(node.folder / f"{UID}/volumes/config/file")},
         ],
         "volumeMounts": [{"name": "config", "mountPath": "/config"}],
     }
@@ -182,7 +182,7 @@ def _gone(node: Node) -> None:
 def test_a_killed_process_of_a_pod_is_started_again(node: Node) -> None:
     node.apply(wanted(node))
     node.cloud.wait(lambda: restarts(node) == 0)
-    (folder,) = node.folder.glob("u-real/containers/main/0")
+    (folder,) = node.folder.glob(f"{UID}/containers/main/0")
     shim = int((folder / "pid").read_text(encoding="ascii").split()[0])
     os.killpg(shim, signal.SIGKILL)
     node.cloud.wait(lambda: restarts(node) == 1)
