@@ -8,15 +8,18 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.future import Future, ReplyTo
+from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.timer import Timer
+from kubeedge_actors.supervisors.typecheck import check_fields
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -24,6 +27,12 @@ ENTRY_POINTS = "kubeedge_actors.modules"
 INTERFACES = (Future, ReplyTo, Ref, Timer)
 """Abstract types that a handler may name; all others are matched exactly."""
 _MARK = "_kubeedge_actors_batch"
+
+
+USER = "user"
+"""The group of modules that are not built in: trouble of theirs stays theirs."""
+HANDLER_DEADLINE = 30.0
+"""Seconds after which a handler of a user's module is hung, if its spec says nothing else."""
 
 
 class HandlerEntry(NamedTuple):
@@ -62,14 +71,17 @@ class Module(Actor):
     """
 
     name: ClassVar[str] = ""
-    group: ClassVar[str] = "user"
+    group: ClassVar[str] = USER
     emits: ClassVar[tuple[type, ...]] = ()
     version: ClassVar[str] = "1"
     _handlings: ClassVar[Mapping[type, HandlerEntry]] = {}
     _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
+    _checks_fields: ClassVar[bool] = True
+    """Whether each message that the module sends is checked; modules that are built in do not pay for it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._checks_fields = cls.group == USER
         handlings = cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
         functions = {message_type: getattr(cls, handling.method) for message_type, handling in handlings.items()}
         cls._functions = {
@@ -100,6 +112,9 @@ class Module(Actor):
             "group": cls.group,
             "version": cls.version,
         }
+        if cls.group == USER:
+            overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
+            facts["handler_deadline"] = HANDLER_DEADLINE
         return ChildSpec(**{**facts, "factory": factory or cls, **overrides})
 
     def receive(self, message: object) -> object:
@@ -127,14 +142,20 @@ class Module(Actor):
 
     def tell(self, to: str | Ref, message: object) -> None:
         """Send a message to an actor, by name or Ref."""
+        if self._checks_fields:
+            check_fields(message)
         self.context.tell(to, message)
 
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
         """Send a request: the future of its answer, whose `get` waits and whose `then` does not."""
+        if self._checks_fields:
+            check_fields(message)
         return self.context.ask(to, message, timeout)
 
     def publish(self, message: object) -> int:
         """Send a message to every actor that accepts its type; returns how many they are."""
+        if self._checks_fields:
+            check_fields(message)
         return self.context.publish(message)
 
     def after(self, seconds: float, message: object) -> Timer:
@@ -163,6 +184,11 @@ class Module(Actor):
     def ref(self) -> Ref:
         """The handle of this module, to hand to others and to driver threads."""
         return self.context.ref
+
+
+def _never_waited_for(mailbox: MailboxSpec) -> MailboxSpec:
+    """Who publishes does not know who listens, so nobody waits for a listener: what it does not get to is dropped, counted and told."""
+    return replace(mailbox, published=Overflow.DROP_OLDEST)
 
 
 def _one_by_one(function: Callable[[Any, list[Any]], list[object] | None]) -> Callable[[Any, Any], object]:

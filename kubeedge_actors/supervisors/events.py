@@ -89,6 +89,15 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overflowed(Event):
+    """An actor is too slow for what is published: `dropped` messages of a type within `duration` seconds; 0.0: this is the first."""
+
+    message: str
+    dropped: int
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettered(Event):
     """A message ended as a dead letter."""
 
@@ -115,10 +124,20 @@ def log_event(event: Event) -> None:
         log.error(
             "%s gives up after %d restarts, the last of %s: %s", event.name, event.restarts, event.child, event.error
         )
+    elif isinstance(event, Overflowed):
+        log.warning("%s", _too_slow(event))
     elif isinstance(event, DeadLettered):
         letter = event.letter
         level = logging.WARNING if letter.failed_deliveries else logging.DEBUG
         log.log(level, "dead letter for %s: %s: %s", event.name, type(letter.message).__name__, letter.reason.value)
+
+
+def _too_slow(event: Overflowed) -> str:
+    """What the log says of an actor that does not keep up."""
+    text = f"{event.name} is too slow: {event.depth} messages wait, the oldest for {event.oldest:.0f} s, so published messages are dropped"
+    if not event.duration:
+        return f"{text}, the oldest first ({event.message})"
+    return f"{text}: {event.dropped} {event.message} in {event.duration:.0f} s, {event.dropped / event.duration:.1f}/s"
 
 
 class Events:

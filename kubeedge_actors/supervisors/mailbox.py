@@ -33,17 +33,24 @@ class Overflow(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class MailboxSpec:
-    """How big a mailbox is and what it does when full. `key(message)`: for COALESCE; None means never the same."""
+    """How big a mailbox is and what it does when full. `key(message)`: for COALESCE; None means never the same.
+
+    `published`: what it does when full with what is published rather than told to it: DROP_OLDEST takes the oldest published message out
+    (or, when all that wait were told, the new one), so that who publishes never waits; None: as `overflow` says.
+    """
 
     capacity: int = 1_000
     overflow: Overflow = Overflow.BLOCK
     key: Callable[[object], Hashable] | None = None
+    published: Overflow | None = None
 
     def __post_init__(self) -> None:
         if self.capacity < 1:
             raise ValueError("a mailbox holds at least one message")
         if (self.overflow is Overflow.COALESCE) != (self.key is not None):
             raise ValueError("a key goes with coalesce, and only with it")
+        if self.published not in (None, Overflow.DROP_OLDEST):
+            raise ValueError("published messages are dropped, the oldest first, or treated like others")
 
 
 class WaitResult(enum.Enum):
@@ -115,6 +122,14 @@ class CoalescingQueue:
                 raise IndexError("empty")
             return self._entries.popitem(last=False)[1]
 
+    def take_oldest_published(self) -> Envelope | None:
+        """Take the first that was published; None when there is none."""
+        with self._lock:
+            for key, envelope in self._entries.items():
+                if envelope.published:
+                    return self._entries.pop(key)
+        return None
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -123,6 +138,39 @@ class CoalescingQueue:
             for envelope in self._entries.values():
                 return envelope
         raise IndexError("empty")
+
+
+class DroppableQueue(deque[Envelope]):
+    """A queue out of which the oldest published message can be taken while others append to it and take from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # re-entrant, because a garbage-collected reply puts an answer in wherever that happens
+        self._lock = threading.RLock()
+
+    def append(self, envelope: Envelope) -> None:
+        """Put it at the end."""
+        with self._lock:
+            super().append(envelope)
+
+    def extendleft(self, envelopes: Iterable[Envelope]) -> None:
+        """Put back what was taken."""
+        with self._lock:
+            super().extendleft(envelopes)
+
+    def popleft(self) -> Envelope:
+        """Take the first; IndexError when empty."""
+        with self._lock:
+            return super().popleft()
+
+    def take_oldest_published(self) -> Envelope | None:
+        """Take the first that was published; None when there is none."""
+        with self._lock:
+            for index, envelope in enumerate(self):
+                if envelope.published:
+                    del self[index]
+                    return envelope
+        return None
 
 
 class Mailbox:
@@ -135,11 +183,13 @@ class Mailbox:
 
     __slots__ = (
         "_await_room",
+        "_drop_published",
         "_ended",
         "_refuse",
         "blocked",
         "blocked_producers",
         "capacity",
+        "droppable",
         "dropped",
         "enqueue_hook",
         "fast_path_limit",
@@ -163,9 +213,13 @@ class Mailbox:
         now: Callable[[], float],
         refuse: Callable[[Envelope, Reason], None],
         await_room: Callable[[], WaitResult],
+        drop_published: Callable[[Envelope], None],
     ) -> None:
         self.keyed = CoalescingQueue(spec.key) if spec.key is not None else None
-        self.queue: Queue = self.keyed if self.keyed is not None else deque()
+        self.droppable: DroppableQueue | CoalescingQueue | None = None
+        self.queue: Queue = deque() if self.keyed is None else self.keyed
+        if spec.published is not None:
+            self.queue = self.droppable = DroppableQueue() if self.keyed is None else self.keyed
         self.system_queue: deque[Callable[[], object]] = deque()
         self.capacity, self.overflow = spec.capacity, spec.overflow
         # senders that wait come back when half is taken: one by one would be a change of threads for each message
@@ -177,7 +231,7 @@ class Mailbox:
         self.now = now
         self.wake: Callable[[], None] = _nobody
         self.enqueue_hook: Callable[[Envelope], object] | None = None
-        self._refuse, self._await_room = refuse, await_room
+        self._refuse, self._await_room, self._drop_published = refuse, await_room, drop_published
         self.rejected = self.dropped = self.over_capacity = self.blocked = 0
         self.reopen()
 
@@ -195,6 +249,10 @@ class Mailbox:
                 return self._reject(envelope, Reason.STOPPED, block)
             if self._has_room(envelope):
                 return self._append(envelope)
+            if self.droppable is not None and envelope.published:
+                if not self._make_room(self.droppable, envelope):
+                    return False
+                continue
             if self.overflow is Overflow.DROP_OLDEST:
                 self._drop_oldest()
                 continue
@@ -250,6 +308,13 @@ class Mailbox:
         if block:
             self._refuse(envelope, reason)
         return False
+
+    def _make_room(self, queue: DroppableQueue | CoalescingQueue, envelope: Envelope) -> bool:
+        """Take the oldest published message out for this one; False when this one is dropped, because all that wait were told."""
+        oldest = queue.take_oldest_published()
+        self.dropped += 1
+        self._drop_published(envelope if oldest is None else oldest)
+        return oldest is not None
 
     def _drop_oldest(self) -> None:
         try:

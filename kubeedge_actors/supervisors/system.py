@@ -154,7 +154,7 @@ class ActorSystem:
         """Send a message to every actor that accepts exactly this type; returns how many. 0: it is a dead letter."""
         refs = self.registry.subscribers(type(message))
         for ref in refs:
-            ref.tell(message, sender)
+            ref.tell_published(message, sender)
         if not refs:
             self.to_dead_letters("", message, Reason.NO_SUBSCRIBER, sender)
         return len(refs)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.context import LocalContext
+from kubeedge_actors.supervisors.cell.drop_report import DropReport
 from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
 from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
 from kubeedge_actors.supervisors.cell.runner import Runner
@@ -54,8 +55,13 @@ class Cell:
         self.engine: Engine = runtime.engine
         self.clock = runtime.clock
         self.log = logging.getLogger(f"{__package__}.{spec.name}")
+        self._dropped = DropReport(self)
         self.mailbox = Mailbox(
-            spec.mailbox, runtime.clock.monotonic, self.to_dead_letters, partial(runtime.engine.await_room, self)
+            spec.mailbox,
+            runtime.clock.monotonic,
+            self.to_dead_letters,
+            partial(runtime.engine.await_room, self),
+            self._dropped.record,
         )
         self.ref: Ref = LocalRef(
             self.name, self.mailbox, partial(LocalFuture, self.engine, self.name, responder_cell=self)
@@ -270,6 +276,7 @@ class Cell:
         self.engine.detach(self)
         self.worker = None
         self.mailbox.close_for_good(self._sweep)
+        self._dropped.flush()
 
     def _sweep(self) -> None:
         for envelope in self.mailbox.drain():

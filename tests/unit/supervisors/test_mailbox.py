@@ -20,9 +20,10 @@ class Owner:
 
     def __init__(self, mailbox_spec: MailboxSpec, room: WaitResult = WaitResult.IMPOSSIBLE) -> None:
         self.refused: list[tuple[Any, Reason]] = []
+        self.dropped_published: list[Envelope] = []
         self.wakes = 0
         self.room = room
-        self.box = Mailbox(mailbox_spec, lambda: 0.0, self.refuse, lambda: self.room)
+        self.box = Mailbox(mailbox_spec, lambda: 0.0, self.refuse, lambda: self.room, self.dropped_published.append)
         self.box.wake = self.wake
 
     def refuse(self, envelope: Envelope, reason: Reason) -> None:
