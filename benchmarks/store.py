@@ -18,8 +18,8 @@ from pathlib import Path
 from _rows import Row, show
 
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinChanges, TwinRow
-from kubeedge_actors.drivers.store.database import PRAGMAS
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
+from kubeedge_actors.system.sqlite import DURABLE
 
 TAKES = 15
 SECONDS = 1.0
@@ -124,7 +124,7 @@ def measure(folder: Path) -> list[Row]:
         )
     for batch in (1, 256):
         together = "alone" if batch == 1 else f"{batch} at once"
-        bare = plain(folder / f"plain{batch}.db", batch, PRAGMAS)
+        bare = plain(folder / f"plain{batch}.db", batch, DURABLE)
         figure = outbox(store, batch)
         rows.append(Row(f"outbox, in and out, {together} (baseline: plain)", figure, "1/s", None, bare, figure / bare))
     figure = objects(store, 256)

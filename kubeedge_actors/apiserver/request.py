@@ -103,7 +103,7 @@ async def read_body(receive: Receive) -> bytes:
 
 
 def bounded(body: bytes) -> bytes:
-    """The body, if it is not too large."""
+    """The body. Raises ApiError 413 when it is too large."""
     if len(body) > BODY_LIMIT:
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {BODY_LIMIT}")
     return body

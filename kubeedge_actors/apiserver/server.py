@@ -142,7 +142,7 @@ class ApiServer:
         thread.join(STOP_SECONDS * 2)
 
     def transact(self, work: Callable[[Store], T]) -> T:
-        """Runs `work` on the store in the server's thread; what it wrote is on disk when this returns."""
+        """Runs `work` on the store in the server's thread; what it wrote is on disk when this returns. Raises DriverError when the server does not run."""
         if self._loop is None:
             raise DriverError("the API server does not run")
         return asyncio.run_coroutine_threadsafe(self._transact(work), self._loop).result()

@@ -29,7 +29,7 @@ class Actor:
         """Called before the first message of each incarnation; raising is a crash."""
 
     def receive(self, message: object) -> object:
-        """Handle one message; the return value answers an ask."""
+        """Handle one message; the return value answers an ask. Raise Unhandled for a message that it does not handle."""
         raise Unhandled(f"{type(self).__name__} does not handle {type(message).__name__}")
 
     def max_batch(self, message_type: type) -> int:

@@ -49,7 +49,7 @@ class ManualClock:
         return self._elapsed
 
     def advance(self, seconds: float) -> None:
-        """Move time on; whoever subscribed is told afterwards."""
+        """Move time on; subscribers are called afterwards. Error: ValueError for a step back."""
         if seconds < 0:
             raise ValueError("time does not go back")
         with self._lock:

@@ -67,7 +67,7 @@ class Future(ABC):
 
 
 class LocalFuture(Future):
-    """A Future that is settled in this process. `responder_cell`: the actor that was asked, if it is one."""
+    """A Future that is completed in this process. `responder_cell`: the actor that was asked, if it is one."""
 
     __slots__ = ("_callbacks", "_engine", "_outcomes", "responder_cell")
 
@@ -85,7 +85,7 @@ class LocalFuture(Future):
         return bool(self._outcomes)
 
     def get(self, timeout: float | None = None) -> Any:
-        """Wait in the engine's way; AnswerLost at once for an actor that would wait for itself."""
+        """Wait in the engine's way. Errors: AskTimeout, AnswerLost (at once for an actor that would wait for itself), or the responder's error."""
         if not self._outcomes:
             patience = self.timeout if timeout is None else timeout
             if self.responder_cell is not None and self._engine.current() is self.responder_cell:
@@ -178,7 +178,7 @@ class ReplyTo(ABC):
 
 
 class LocalReplyTo(ReplyTo):
-    """Settles a future of this process (None for a tell); it is the delivery of the ask's envelope.
+    """Completes a future of this process (None for a tell); it is the delivery of the ask's envelope.
 
     `later`: the handler has taken it over, so what it returns is not the answer.
     """

@@ -70,7 +70,7 @@ class LocalRef(Ref):
             mailbox.enqueue(envelope)
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """Append it with a ReplyTo that settles the future."""
+        """Append it with a ReplyTo that completes the future."""
         future = self._new_future(timeout)
         mailbox = self._mailbox
         envelope = Envelope(message, sender, mailbox.now(), LocalReplyTo(future))

@@ -119,7 +119,7 @@ class ActorSystem:
             cell.parent.delete_child(cell)
 
     def restart(self, name: str) -> None:
-        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again."""
+        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again. Errors: RegistrationError, ActorStopped."""
         with self.decision_lock():
             cell = self.cell(name)
             if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
@@ -127,7 +127,7 @@ class ActorSystem:
             cell.restart()
 
     def crash(self, name: str, error: BaseException) -> None:
-        """Make an actor crash with `error` between two messages: to see what happens."""
+        """Make an actor crash with `error` between two messages, for tests and drills. Errors: RegistrationError, ActorStopped."""
         cell = self.cell(name)
         if cell.state is State.TERMINATED:
             raise ActorStopped(f"{name} has stopped")

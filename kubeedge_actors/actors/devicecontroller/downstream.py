@@ -33,11 +33,11 @@ class DeviceDownstream:
     # --- devices ------------------------------------------------------------------------------------------------------
 
     def add_existing(self, device: Json) -> None:
-        """Add a device of the first list: no message follows."""
+        """Add a devices.kubeedge.io Device of the first list: no message follows."""
         self._remember(device_id(device), device)
 
     def put_device(self, device: Json, now: float) -> list[LinkMessage]:
-        """A device was added or changed."""
+        """A devices.kubeedge.io Device was added or changed; returns the messages for its node."""
         id = device_id(device)
         old = self.devices.get(id)
         if old is not None and node_of(old) != node_of(device):
@@ -99,11 +99,11 @@ class DeviceDownstream:
     # --- models -------------------------------------------------------------------------------------------------------
 
     def add_existing_model(self, model: Json) -> None:
-        """Add a model of the first list: no message follows."""
+        """Add a devices.kubeedge.io DeviceModel of the first list: no message follows."""
         self._models[device_id(model)] = model
 
     def put_model(self, model: Json) -> list[LinkMessage]:
-        """A model was added or changed: pushes for the nodes that use it, and for the devices that waited for it."""
+        """A devices.kubeedge.io DeviceModel was added or changed; returns the pushes for the nodes that use it, and for the devices that waited for it."""
         id = device_id(model)
         old = self._models.get(id)
         self._models[id] = model
@@ -161,7 +161,7 @@ def device_id(object: Json) -> str:
 
 
 def node_of(device: Json) -> str:
-    """The node that a device is attached to; empty for none."""
+    """The node of a devices.kubeedge.io Device; empty for none."""
     return str((device.get("spec") or {}).get("nodeName") or "")
 
 

@@ -54,7 +54,7 @@ class MapperService:
         self._ref = ref
 
     def register(self, mapper: Mapper, with_data: bool) -> Served:
-        """Register a mapper; returns its devices and models."""
+        """Register a mapper; returns its devices and models. Error: MapperError, without a protocol or when it is not committed."""
         if not mapper.protocol:
             raise MapperError(f"fail to register mapper {mapper.name} because the protocol is nil")
         asked = MapperRegistered(mapper=mapper, with_data=with_data)

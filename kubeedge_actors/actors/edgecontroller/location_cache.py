@@ -24,7 +24,7 @@ class Reference(NamedTuple):
 
 
 def references(pod: Json) -> frozenset[Reference]:
-    """The config maps, secrets and volume claims that a pod names."""
+    """The ConfigMaps, Secrets and volume claims that a v1.Pod names."""
     spec = pod.get("spec") or {}
     namespace = str(pod["metadata"].get("namespace", ""))
     found = [*_of_volumes(spec), *_of_containers(spec)]

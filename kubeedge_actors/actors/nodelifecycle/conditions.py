@@ -21,17 +21,17 @@ NODE_READY, NODE_NOT_READY = "NodeReady", "NodeNotReady"
 
 
 def renew_time(lease: Json) -> str:
-    """When a lease was renewed, by the clock of whoever did; empty when that is not known."""
+    """The renewTime of a coordination.k8s.io Lease, by its holder's clock; empty for none."""
     return str((lease.get("spec") or {}).get("renewTime") or "")
 
 
 def ready_status(node: Json) -> str:
-    """The status of the Ready condition; empty when there is none."""
+    """The status of a v1.Node's Ready condition; empty for none."""
     return str(condition(node, READY).get("status") or "")
 
 
 def last_heartbeat(node: Json) -> str:
-    """When the node last said how it is, by its clock; empty when the last word is not its own."""
+    """The lastHeartbeatTime of a v1.Node, by its clock; empty when the condition was written by another."""
     ready = condition(node, READY)
     return "" if ready.get("status") == UNKNOWN else str(ready.get("lastHeartbeatTime") or "")
 
@@ -60,7 +60,7 @@ def node_event(node: Json, reason: str, now: float) -> Json:
 
 
 def pod_event(pod: Json, now: float) -> Json:
-    """The event of a pod on a lost node."""
+    """The v1.Event of a v1.Pod on a lost node."""
     return _event(pod, "Warning", NODE_NOT_READY, "Node is not ready", now)
 
 

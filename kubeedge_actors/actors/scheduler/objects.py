@@ -89,7 +89,7 @@ class NodeSpec(msgspec.Struct, frozen=True):
 
 
 def parse_pod(pod: Json) -> PodInfo | None:
-    """A pod that waits for this scheduler or takes up room; None for one that does neither."""
+    """The PodInfo of a v1.Pod that waits for this scheduler or takes up room; None for one that does neither."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     if (pod.get("status") or {}).get("phase") in TERMINAL:
         return None
@@ -104,7 +104,7 @@ def parse_pod(pod: Json) -> PodInfo | None:
 
 
 def parse_node(node: Json) -> NodeSpec:
-    """What a node is and has."""
+    """The NodeSpec of a v1.Node."""
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
     ready = any(
         condition.get("type") == "Ready" and condition.get("status") == "True"
@@ -117,7 +117,7 @@ def parse_node(node: Json) -> NodeSpec:
 
 
 def current_fit_error(pod: Json) -> str:
-    """The sentence that the pod already carries about why it has no node; empty for none."""
+    """The message of a v1.Pod's PodScheduled condition; empty for none."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == SCHEDULED and condition.get("status") == "False":
             return str(condition.get("message") or "")

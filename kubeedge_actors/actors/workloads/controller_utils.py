@@ -69,12 +69,12 @@ def pod_from_template(kind: ResourceKind, owner: Json, labels: Json | None = Non
 
 
 def is_active(pod: Json) -> bool:
-    """Whether it runs or is going to."""
+    """Whether a v1.Pod runs or is going to."""
     return not is_terminating(pod) and (pod.get("status") or {}).get("phase") not in FINISHED
 
 
 def ready_since(pod: Json) -> float | None:
-    """Epoch seconds since when it has been ready, by its node's clock; None when it is not."""
+    """Epoch seconds since when a v1.Pod has been ready, by its node's clock; None when it is not."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "Ready" and condition.get("status") == "True":
             return parse_time(str(condition.get("lastTransitionTime") or "")) or 0.0
@@ -82,7 +82,7 @@ def ready_since(pod: Json) -> float | None:
 
 
 def is_available(pod: Json, seconds: int, now: float) -> bool:
-    """Whether it has been ready for so many seconds."""
+    """Whether a v1.Pod has been ready for `seconds`."""
     since = ready_since(pod)
     return since is not None and (not seconds or since + seconds <= now)
 
@@ -107,7 +107,7 @@ def scaled_value(value: Any, total: int, *, up: bool) -> int:
 
 
 def status_patch(object: Json, status: Json) -> Json | None:
-    """The merge patch that gives it this status, if nobody was quicker; None when it has it."""
+    """The merge patch that gives the object this status, with its resourceVersion as precondition; None when it has it."""
     if all((object.get("status") or {}).get(key) == value for key, value in status.items()):
         return None
     version = object_reference(object).version

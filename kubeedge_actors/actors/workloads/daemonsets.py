@@ -29,7 +29,7 @@ class DaemonPlan(NamedTuple):
 
 
 def plan(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
-    """The plan of a DaemonSet; `nodes` are edge nodes, `pods` those that it owns."""
+    """The plan of an apps/v1 DaemonSet; `nodes` are the edge v1.Nodes, `pods` the v1.Pods that it owns."""
     suffix = controller_utils.template_hash(daemon_set["spec"]["template"])
     wanted = {str(node["metadata"]["name"]) for node in nodes if should_run_on(daemon_set, node)}
     by_node: dict[str, list[Json]] = {}
@@ -49,7 +49,7 @@ def plan(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: flo
 
 
 def should_run_on(daemon_set: Json, node: Json) -> bool:
-    """Whether a node should run one of its pods."""
+    """Whether a v1.Node should run a pod of the apps/v1 DaemonSet."""
     spec, labels = daemon_set["spec"]["template"]["spec"], node["metadata"].get("labels") or {}
     if not (spec.get("nodeSelector") or {}).items() <= labels.items():
         return False

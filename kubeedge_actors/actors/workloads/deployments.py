@@ -31,7 +31,7 @@ class DeploymentPlan(NamedTuple):
 
 
 def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
-    """The next plan of a Deployment; `sets` are the ReplicaSets that it owns, `busy` the uids of those with pods not ended yet."""
+    """The next plan of an apps/v1 Deployment; `sets` are the ReplicaSets that it owns, `busy` the uids of those with pods not ended yet."""
     new, old = find_new_and_old(deployment, sets)
     paused = bool(deployment["spec"].get("paused"))
     newest = max((_revision(one) for one in old), default=0)
@@ -49,7 +49,7 @@ def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[st
 
 
 def find_new_and_old(deployment: Json, sets: Sequence[Json]) -> tuple[Json | None, list[Json]]:
-    """The replica set of the current template, the oldest of several; and the others."""
+    """The apps/v1 ReplicaSet of the current template, the oldest of several; and the others."""
     wanted = _without_hash(deployment["spec"]["template"])
     fitting = [one for one in sets if _without_hash(one["spec"]["template"]) == wanted]
     new = min(fitting, key=lambda one: str(one["metadata"].get("creationTimestamp")), default=None)
@@ -200,7 +200,7 @@ NO_DEADLINE = 2**31 - 1
 
 
 def deployment_status(deployment: Json, new: Json | None, old: Sequence[Json], now: float) -> tuple[Json, float | None]:
-    """The whole status, and seconds until it is late unless something moves."""
+    """The whole status of an apps/v1 Deployment, and the seconds until its progress deadline."""
     status = _replica_counts(deployment, new, old)
     kept = {each["type"]: each for each in (deployment.get("status") or {}).get("conditions") or ()}
     progressing, left = _progressing(deployment, new, status, kept.get(PROGRESSING), now)

@@ -26,7 +26,7 @@ class ReplicaPlan(NamedTuple):
 
 
 def plan(replica_set: Json, pods: Iterable[Json], now: float) -> ReplicaPlan:
-    """The plan of a ReplicaSet; `pods` are those that it owns."""
+    """The plan of an apps/v1 ReplicaSet; `pods` are the v1.Pods that it owns."""
     own = list(pods)
     running = [pod for pod in own if controller_utils.is_active(pod)]
     rest = [] if controller_utils.is_terminating(replica_set) else _surplus(own)

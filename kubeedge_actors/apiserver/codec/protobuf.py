@@ -73,7 +73,7 @@ def parsed(text: str) -> Iterator[tuple[int, Field]]:
 
 
 def pieces(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(field number, value) of everything in a message."""
+    """(field number, value) of everything in a message. Raises MalformedProtobuf."""
     at = 0
     while at < len(data):
         key, at = varint(data, at)
@@ -94,7 +94,7 @@ def pieces(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def varint(data: memoryview, at: int) -> tuple[int, int]:
-    """A variable-length number and the position after it."""
+    """A variable-length number and the position after it. Raises MalformedProtobuf."""
     value = shift = 0
     while shift < 70:
         byte = data[at]
@@ -140,7 +140,7 @@ def value_of(raw: int | memoryview, kind: str, table: Table) -> Any:
 
 
 def view(raw: int | memoryview) -> memoryview:
-    """The bytes of a length-delimited value."""
+    """The bytes of a length-delimited value. Raises MalformedProtobuf."""
     if isinstance(raw, int):
         raise MalformedProtobuf("a number stands where bytes belong")
     return raw

@@ -166,7 +166,7 @@ def finalizers_after(body: Json, options: DeleteOptions) -> list[str]:
 
 
 def grace_of(pod: Json, options: DeleteOptions) -> int:
-    """How long a pod may take to end: nothing when no node runs it."""
+    """The grace period of a v1.Pod in seconds: 0 when no node runs it."""
     spec, phase = pod.get("spec", {}), pod.get("status", {}).get("phase")
     if "nodeName" not in spec or phase in FINISHED:
         return 0

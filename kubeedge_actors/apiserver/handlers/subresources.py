@@ -145,7 +145,7 @@ def scale_of(body: Json) -> Json:
 
 
 def bound(pod: Json, node: str, now: str) -> Json:
-    """The pod on its node, and scheduled."""
+    """The v1.Pod with its node and the condition PodScheduled."""
     status = pod.get("status", {})
     conditions = [c for c in status.get("conditions", ()) if c.get("type") != "PodScheduled"]
     conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now})

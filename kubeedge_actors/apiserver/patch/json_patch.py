@@ -28,7 +28,7 @@ def apply(original: Any, operations: Any) -> Any:
 
 
 def apply_one(document: Any, operation: Any) -> Any:
-    """The document after one operation."""
+    """The document after one operation. Raises MalformedPatch and PatchFailed."""
     if not isinstance(operation, dict) or operation.get("op") not in OPERATIONS or "path" not in operation:
         raise MalformedPatch(f"Unexpected kind: {operation}")
     kind, path = operation["op"], pointer(operation["path"])
@@ -61,7 +61,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def pointer(text: Any) -> list[str]:
-    """The steps of a JSON pointer."""
+    """The steps of a JSON pointer. Raises MalformedPatch."""
     if text == "":
         return []
     if not isinstance(text, str) or not text.startswith("/"):
@@ -73,7 +73,7 @@ MISSING = object()
 
 
 def lookup(document: Any, path: Sequence[str], absent: Any = MISSING) -> Any:
-    """The value at a path; `absent`, if given, when only the last step is missing."""
+    """The value at a path; `absent`, if given, when only the last step is missing. Raises PatchFailed."""
     value = document
     for index, step in enumerate(path):
         try:
@@ -96,7 +96,7 @@ def position(items: list[Any], step: str) -> int:
 
 
 def write(document: Any, path: Sequence[str], value: Any, kind: str) -> Any:
-    """The document after an add, replace or remove at a path."""
+    """The document after an add, replace or remove at a path. Raises PatchFailed."""
     if not path:
         if kind == "remove":
             raise PatchFailed("the whole document cannot be removed")

@@ -24,7 +24,7 @@ class StrategicMerge:
         self._fields_of = fields_of
 
     def merge(self, original: Json, patch: Json, kind: str) -> Json:
-        """The original with the patch merged in; `kind` names the type of both (empty: a plain map)."""
+        """The original with the patch merged in; `kind` names the type of both (empty: a plain map). Raises BadPatch."""
         directive = patch.get(DIRECTIVE)
         if directive == "replace":
             return {key: self._clean(value) for key, value in patch.items() if key[0] != "$" and value is not None}

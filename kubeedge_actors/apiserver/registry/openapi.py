@@ -45,7 +45,7 @@ class OpenApi:
         self._registry, self._types, self._structural = registry, types, structural
 
     def answer(self, request: Request) -> Response | None:
-        """The answer to an OpenAPI path; None when it is none."""
+        """The answer to an OpenAPI path; None when it is none. Raises PlainNotFound for an unknown group version."""
         path = request.path.rstrip("/")
         if path == "/openapi/v2":
             return Response(V2_BODY, 200, V2_TYPE)

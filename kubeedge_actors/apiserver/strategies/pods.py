@@ -95,7 +95,7 @@ def pull_policy(image: str) -> str:
 
 
 def default(pod: Json) -> None:
-    """Defaults of a pod."""
+    """Defaults of a v1.Pod."""
     spec = pod.setdefault("spec", {})
     default_spec(spec)
     spec.setdefault("priority", 0)
@@ -180,7 +180,7 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
 
 
 def validate(pod: Json) -> ErrorList:
-    """Complaints about a pod."""
+    """Complaints about a v1.Pod."""
     return list(validate_spec(pod["spec"], "spec"))
 
 

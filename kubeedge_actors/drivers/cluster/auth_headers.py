@@ -81,7 +81,7 @@ def _read(path: Path) -> str:
 
 
 def run(command: ExecPlugin) -> tuple[str, float]:
-    """The token that a credential plugin gives, and for how many seconds it is good.
+    """The token of a credential plugin, and for how many seconds it is valid. Error: Unreachable.
 
     Source: Kubernetes client.authentication.k8s.io ExecCredential.
     """

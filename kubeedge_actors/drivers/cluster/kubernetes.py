@@ -192,7 +192,7 @@ class KubernetesCluster:
 
 
 def resource_path(kind: ResourceKind, namespace: str, name: str = "", subresource: str = "") -> str:
-    """The path of a list, an object or a subresource.
+    """The path of a list, an object or a subresource. Error: ClusterError for a name that can not stand in a path.
 
     A name that cannot be one is refused before it changes the path.
     """
@@ -211,7 +211,7 @@ def resource_path(kind: ResourceKind, namespace: str, name: str = "", subresourc
 
 
 def error_of(code: int, status: Json) -> ClusterError:
-    """The ClusterError of a failure Status."""
+    """The ClusterError of a meta/v1 Status."""
     status = {"code": code, **status}
     if code == 404:
         return NotFound(status)

@@ -88,7 +88,7 @@ class Transport:
         return answer.status, content, float(pause) if pause.isdecimal() else None
 
     def stream(self, target: str) -> Stream:
-        """Begin a GET whose answer does not end; the caller closes it. The status has arrived when this returns."""
+        """Begin a GET whose answer does not end; the caller closes it. The status has arrived when this returns. Error: Unreachable."""
         proof = self._auth_headers()
         connection = self._connect()
         held = connection.sock  # an answer that closes the connection takes the socket away from it
@@ -198,7 +198,7 @@ class Stream:
         self._connection.close()
 
     def read(self) -> bytes:
-        """The whole answer, of a status that is no stream."""
+        """The whole answer, of a status that is no stream. Error: Unreachable."""
         try:
             return self._answer.read()
         except (OSError, http.client.HTTPException) as error:

@@ -355,7 +355,7 @@ class DockerRuntime:
                 return ""
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
-        """Fetch from the image's registry."""
+        """Pull from the image's registry. Error: ContainerError."""
         auth = None if credentials is None else {"username": credentials.username, "password": credentials.password}
         repository, tag = forms.split(image)
         with _translated():

@@ -99,7 +99,7 @@ class ProcessRuntime:
     # --- beginning --------------------------------------------------------------------------------------------------
 
     def create(self, spec: ContainerSpec) -> Container:
-        """Refuses a container without `command`, and a command that is not there."""
+        """Create the container's folder. Error: ContainerError without `command`, or for a command that does not exist."""
         if not spec.command:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
@@ -278,7 +278,7 @@ class ProcessRuntime:
         *,
         timestamps: bool = False,
     ) -> InterruptibleLogStream:
-        """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time."""
+        """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time, and ContainerError for `timestamps`."""
         with self._lock:
             process = self._found(container_id)
         if timestamps:

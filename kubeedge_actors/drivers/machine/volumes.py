@@ -61,7 +61,7 @@ class LocalPodVolumes:
         return str(path)
 
     def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
-        """Make the volume hold exactly these files; nothing is written when it does already."""
+        """Make the volume hold exactly these files; nothing is written when it does already. Error: ContainerError."""
         path = self._path(pod_uid, name)
         for inside in files:
             if inside.startswith("/") or ".." in inside.split("/") or not inside:
@@ -90,7 +90,7 @@ class LocalPodVolumes:
                 shutil.rmtree(old, ignore_errors=True)
 
     def host_path(self, path: str, type: str) -> str:
-        """Check the path, and make it when the type says so."""
+        """Check the path, and make it when the type says so. Error: ContainerError."""
         if ".." in path.split("/") or not path.startswith("/"):
             raise ContainerError(f"hostPath {path!r} is not an absolute path")
         place = Path(path)
@@ -108,7 +108,7 @@ class LocalPodVolumes:
         return path
 
     def within(self, volume: str, path: str) -> str:
-        """A place in a volume. Links are followed first, so that none leads out of it."""
+        """A path inside a volume. Links are resolved first. Error: ContainerError for one that leads out of the volume."""
         root = Path(volume).resolve()
         place = (root / path).resolve()
         if path.startswith("/") or not place.is_relative_to(root):
@@ -126,7 +126,7 @@ class LocalPodVolumes:
             return set()
 
     def remove(self, pod_uid: str) -> None:
-        """Remove the folder of a pod; mounts below it are not followed."""
+        """Remove the folder of a pod; mounts below it are not followed. Error: ContainerError."""
         if not pod_uid or "/" in pod_uid or pod_uid.startswith("."):
             raise ContainerError(f"{pod_uid!r} can not be the folder of a pod")
         with _translated(f"the folder of pod {pod_uid} can not be removed"):

@@ -265,7 +265,7 @@ class Cell:
         self.parent.child_stopped(self)
 
     def when_stopped(self) -> Future:
-        """A future that is settled when the next order to stop is carried out."""
+        """A future that is completed when the next order to stop is carried out."""
         future = LocalFuture(self.engine, self.name, self.spec.shutdown)
         self._when_stopped.append(future)
         return future

@@ -55,7 +55,7 @@ class LocalContext(Context):
         return ref
 
     def reply_later(self, message: object = None) -> LocalReplyTo:
-        """Take the ReplyTo off the envelope in hand."""
+        """Take over the ReplyTo of the message in hand. Error: LookupError when it is not in hand."""
         for envelope in self.incarnation.current_envelopes():
             if message is None or envelope.message is message:
                 return self._take_over(envelope)

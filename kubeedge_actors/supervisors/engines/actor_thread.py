@@ -42,7 +42,7 @@ class PykkaInbox:
         cell.mailbox.enqueue(Envelope(envelope.message, "", cell.mailbox.now(), LocalReplyTo(future)))
 
     def get(self) -> Any:
-        """Not used: the worker has a loop of its own."""
+        """Not used: the thread has a loop of its own."""
         raise LookupError("the mailbox of a supervised actor is emptied by its thread")
 
     def empty(self) -> bool:
@@ -62,7 +62,7 @@ def _hand_over(answer: LocalFuture, future: Any) -> None:
 class ActorThread(pykka.ThreadingActor):
     """Runs one cell on a thread of its own, as long as it is the cell's current worker.
 
-    `threads_by_ident`: the workers of one engine by the identifiers of their threads; it is in there while its thread runs.
+    `threads_by_ident`: the threads of one engine by the identifiers of their threads; it is in there while its thread runs.
     """
 
     def __init__(self, cell: Runnable, threads_by_ident: dict[int, ActorThread]) -> None:

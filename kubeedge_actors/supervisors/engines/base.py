@@ -107,7 +107,7 @@ class Waiting(Protocol):
     """Blocks the calling actor until something happens, without deadlocking it with itself."""
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Return when the future is settled or the time is over."""
+        """Return when the future is done or the time is over."""
 
     def await_room(self, cell: Runnable) -> WaitResult:
         """Wait until the cell's mailbox may have room, unless that would be for ever."""

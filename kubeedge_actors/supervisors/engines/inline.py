@@ -131,7 +131,7 @@ class InlineEngine:
         return partial(self._timers.cancel, self._timers.add(self.clock.monotonic() + seconds, action))
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Run the others until the future is settled, moving the clock when only time can help."""
+        """Run the others until the future is done, moving the clock when only time can help."""
         until = self.clock.monotonic() + timeout
         while not future.done:
             if not self._step() and not self._fire_next(until):

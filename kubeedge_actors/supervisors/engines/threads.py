@@ -115,7 +115,7 @@ class ThreadsEngine:
         return lambda: self._timers.cancel(entry)
 
     def wait(self, future: LocalFuture, timeout: float) -> None:
-        """Block this thread until the future is settled, at most `timeout` seconds."""
+        """Block this thread until the future is done, at most `timeout` seconds."""
         gate = threading.Lock()
         gate.acquire()
         wake = gate.release

@@ -31,7 +31,7 @@ class PodManager:
         self._records.pop(uid, None)
 
     def is_bound_here(self, pod: Json) -> bool:
-        """Whether the pod is to run on this node."""
+        """Whether the v1.Pod is bound to this node."""
         return bool((pod.get("spec") or {}).get("nodeName") == self._node_name)
 
     # --- what the cluster says --------------------------------------------------------------------------------------

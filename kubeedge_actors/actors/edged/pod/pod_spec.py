@@ -85,7 +85,7 @@ class PodView(msgspec.Struct, frozen=True):
 
 
 def parse_pod(pod: Json) -> PodView:
-    """The view of a Pod object. Errors: KeyError or ValueError when it has no name or its numbers are none."""
+    """The view of a v1.Pod. Errors: KeyError, ValueError when it has no name or its numbers are malformed."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     policy = spec.get("restartPolicy") or "Always"
     inits = tuple(_container(each, policy, init=True) for each in spec.get("initContainers") or ())

@@ -51,5 +51,5 @@ def make_mirror_pod(pod: Json, node_uid: str) -> Json:
 
 
 def static_pod_uid(mirror: Json) -> str:
-    """The uid of the static pod that a mirror shows."""
+    """The uid of the static pod behind a mirror v1.Pod."""
     return str(((mirror.get("metadata") or {}).get("annotations") or {}).get(MIRROR_ANNOTATION, ""))

@@ -244,7 +244,7 @@ def pod_conditions(
     status: Json,
     now: float,
 ) -> list[Json]:
-    """All conditions: ours in Kubernetes' order, then those of others in `status`."""
+    """All conditions of a v1.PodStatus: ours in Kubernetes' order, then those of others in `status`."""
     before = {each.get("type"): each for each in status.get("conditions") or ()}
     containers_ready = _containers_ready(init_statuses, app_statuses, phase, pod)
     ours = {

@@ -55,7 +55,7 @@ class State:
         return found
 
     def create(self, kind: ResourceKind, namespace: str, object: Json) -> Outcome:
-        """A new object with what the server adds."""
+        """Create an object with what the server adds. Errors: AlreadyExists, ClusterError (422, 500)."""
         made = copy.deepcopy({"apiVersion": kind.api_version, "kind": kind.kind, **object})
         metadata = made.setdefault("metadata", {})
         if metadata.get("resourceVersion"):
@@ -81,7 +81,7 @@ class State:
         return self._store(kind, None, made)
 
     def replace(self, kind: ResourceKind, namespace: str, name: str, object: Json, subresource: str) -> Outcome:
-        """The object in place of the old one."""
+        """Replace an object. Errors: NotFound, Conflict, ClusterError 422."""
         if kind.plural in CREATED_BY_PUT and (kind, namespace, name) not in self.objects:
             fresh = {**object, "metadata": {**object.get("metadata", {}), "resourceVersion": ""}}
             return self.create(kind, namespace, fresh)
@@ -112,7 +112,7 @@ class State:
             raise ClusterError(status_of(422, "Invalid", str(refusal), kind, name)) from None
 
     def delete(self, kind: ResourceKind, namespace: str, name: str, grace: int | None, uid: str) -> Outcome:
-        """The object gone, or on its way."""
+        """Delete an object, or begin to. Errors: NotFound, Conflict."""
         old = self.get(kind, namespace, name)
         metadata = old["metadata"]
         if uid and uid != metadata["uid"]:
@@ -134,7 +134,7 @@ class State:
         return self._store(kind, old, self._ending(old, seconds))
 
     def post(self, kind: ResourceKind, namespace: str, name: str, object: Json, subresource: str) -> Outcome:
-        """A binding of a pod or a token of a service account."""
+        """Create a binding of a pod or a token of a service account. Errors: NotFound, Conflict."""
         old = self.get(kind, namespace, name)
         if subresource == "token":
             seconds = object.get("spec", {}).get("expirationSeconds") or 3600

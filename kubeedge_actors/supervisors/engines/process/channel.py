@@ -63,7 +63,7 @@ class Channel:
 
 
 def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
-    """Connect from a new worker process, with mutual authentication by the key of the ticket."""
+    """Connect from a new worker process, with mutual authentication by the key of the session. Errors: OSError, PermissionError."""
     sock = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
     sock.settimeout(10.0)
     sock.connect(address)
@@ -77,7 +77,7 @@ def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
 
 
 def accept(sock: socket.socket, keys: Callable[[bytes], bytes | None]) -> tuple[bytes, Channel] | None:
-    """Accept a worker process: its ticket and channel; None for a peer that does not know the key."""
+    """Accept a worker process: its session id and channel; None for a peer that does not know the key."""
     sock.settimeout(5.0)
     hello = exactly(sock, SESSION_ID + NONCE)
     session_id, theirs = hello[:SESSION_ID], hello[SESSION_ID:]

@@ -52,8 +52,8 @@ class ContextServer:
 
     def release(self, kind: str, number: int) -> None:
         """The worker has dropped its last reference to it."""
-        kept: dict[int, Any] = self._futures if kind == "promise" else self._replies
-        kept.pop(number, None)
+        table: dict[int, Any] = self._futures if kind == "future" else self._replies
+        table.pop(number, None)
 
     def close(self) -> None:
         """Drop everything: the incarnation has ended."""

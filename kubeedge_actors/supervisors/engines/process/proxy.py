@@ -64,7 +64,7 @@ class WorkerProxy(Actor):
     # --- the hooks of an actor ------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Start the process, and the actor in it. ProcessDied when there is none in time."""
+        """Start the process, and the actor in it. Errors: ProcessDied when there is none in time, RegistrationError for a factory that can not be serialized."""
         cell = self._cell
         try:
             factory = self.serializer.dumps(cell.spec.factory)
@@ -153,7 +153,7 @@ class WorkerProxy(Actor):
             return
         if self.pid and not self._cell.spec.host:
             os.kill(self.pid, signal.SIGKILL)
-        # elsewhere it ends when the channel does
+        # on another host it ends when the channel does
         self._channel.close()
 
     @property

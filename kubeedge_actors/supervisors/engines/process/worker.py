@@ -35,7 +35,7 @@ from kubeedge_actors.supervisors.ref import Ref
 
 def worker_main(address: Any, session_id: str, key: str, path: list[str], name: str) -> None:
     """Main function of a worker process: connect, serve one actor, and exit when the channel ends, whatever the actor is doing."""
-    sys.path += [each for each in path if each not in sys.path]
+    sys.path += [entry for entry in path if entry not in sys.path]
     with open("/proc/self/comm", "w", encoding="ascii", errors="replace") as comm:
         comm.write(name[:15])  # what `ps` and `top` call it
     try:
@@ -96,7 +96,7 @@ class ActorWorker:
             self._channel.send("release", *self._released.popleft())
         self._channel.send(*frame)
 
-    # --- what the proxy says -----------------------------------------------------------------------------------
+    # --- what the proxy says -------------------------------------------------------------------------------------------
 
     def _on_start(self, carrier: bytes, factory: bytes, name: str, by_hand: bool, logger: str, level: int) -> Frame:
         self._serializer = pickle.loads(carrier)

@@ -54,7 +54,7 @@ class RemoteContext(Context):
         return int(self._worker.say("publish", message=message, answer=True) or 0)
 
     def reply_later(self, message: object = None) -> ReplyTo:
-        """Take over the answer to the message in hand."""
+        """Take over the answer to the message in hand. Error: LookupError when it is not in hand."""
         messages = self._worker.current_messages
         index = next((number for number, current in enumerate(messages) if message is None or current is message), None)
         if index is None:
@@ -117,7 +117,7 @@ class RemoteFuture(Future):
         return self._lost or bool(self._worker.call("done", self._number))
 
     def get(self, timeout: float | None = None) -> Any:
-        """Wait for the answer."""
+        """Wait for the answer. Errors: AskTimeout, AnswerLost, or the responder's error."""
         if self._lost:
             raise AnswerLost(f"the question to {self.responder} could not be carried to another process")
         return self._worker.call("get", self._number, self.timeout if timeout is None else timeout)
