@@ -114,7 +114,7 @@ class Module(Actor):
         }
         if cls.group == USER:
             overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
-            facts["handler_deadline"] = HANDLER_DEADLINE
+            facts |= {"handler_deadline": HANDLER_DEADLINE, "untrusted": True}
         return ChildSpec(**{**facts, "factory": factory or cls, **overrides})
 
     def receive(self, message: object) -> object:

@@ -89,6 +89,13 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suspended(Event):
+    """An actor was stopped because it harms others or hangs again and again; it stays so until it is resumed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overflowed(Event):
     """An actor is too slow for what is published: `dropped` messages of a type within `duration` seconds; 0.0: this is the first."""
 
@@ -124,6 +131,8 @@ def log_event(event: Event) -> None:
         log.error(
             "%s gives up after %d restarts, the last of %s: %s", event.name, event.restarts, event.child, event.error
         )
+    elif isinstance(event, Suspended):
+        log.error("%s is suspended: %s", event.name, event.reason)
     elif isinstance(event, Overflowed):
         log.warning("%s", _too_slow(event))
     elif isinstance(event, DeadLettered):

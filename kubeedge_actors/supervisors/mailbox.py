@@ -183,6 +183,7 @@ class Mailbox:
 
     __slots__ = (
         "_await_room",
+        "_closed_because",
         "_drop_published",
         "_ended",
         "_refuse",
@@ -246,7 +247,7 @@ class Mailbox:
         counted = False
         while True:
             if self.fast_path_limit < 0:
-                return self._reject(envelope, Reason.STOPPED, block)
+                return self._reject(envelope, self._closed_because, block)
             if self._has_room(envelope):
                 return self._append(envelope)
             if self.droppable is not None and envelope.published:
@@ -336,13 +337,15 @@ class Mailbox:
         self.interrupt_requested = True
         self.wake()
 
-    def close(self) -> None:
+    def close(self, reason: Reason = Reason.STOPPED) -> None:
         """Take nothing more; what is queued stays. Senders that wait are refused."""
+        self._closed_because = reason
         self.fast_path_limit = -1
         self.notify_producers()
 
     def close_for_good(self, drain: Callable[[], None]) -> None:
         """Close for good: `drain` is called now, and again for what a sender that was under way still puts in."""
+        self._closed_because = Reason.STOPPED
         self.fast_path_limit = -1
         self._ended = True
         self.wake = drain
@@ -354,6 +357,7 @@ class Mailbox:
         """Take messages again; the engine sets `wake`."""
         self._open()
         self._ended = False
+        self._closed_because = Reason.STOPPED
         self.idle = False
 
     def set_enqueue_hook(self, hook: Callable[[Envelope], object] | None) -> None:

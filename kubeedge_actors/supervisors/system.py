@@ -19,6 +19,7 @@ from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Dea
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.future import LocalFuture
+from kubeedge_actors.supervisors.poison import LIMIT, PERIOD, PoisonLog
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry, WiringWarning
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
@@ -59,6 +60,7 @@ class ActorSystem:
         self.root: Supervisor | None = None
         self.failure: str | None = None
         self.wiring_warnings: list[WiringWarning] = []
+        self._poison = PoisonLog()
         self._random = random.Random(seed)
         self._depth = 0
         self._started = LocalFuture(engine, "the root supervisor", 60.0)
@@ -124,7 +126,22 @@ class ActorSystem:
             cell = self.cell(name)
             if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
                 raise ActorStopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
+            if cell.suspension:
+                raise ActorStopped(f"{name} is suspended: {cell.suspension}; resume it")
             cell.restart()
+
+    def suspend(self, name: str, why: str) -> None:
+        """Stop an actor until `resume`; what is queued stays, what is sent to it meanwhile is a dead letter."""
+        with self.decision_lock():
+            self.cell(name).suspend(why)
+
+    def resume(self, name: str) -> None:
+        """Start an actor again that was suspended. ActorStopped when it is not."""
+        with self.decision_lock():
+            cell = self.cell(name)
+            if not cell.suspension:
+                raise ActorStopped(f"{name} is not suspended, it is {cell.state.value}")
+            cell.resume()
 
     def crash(self, name: str, error: BaseException) -> None:
         """Make an actor crash with `error` between two messages, for tests and drills. Errors: RegistrationError, ActorStopped."""
@@ -206,6 +223,19 @@ class ActorSystem:
         self.events.emit(occurrences.DeadLettered(name=recipient, at=at, letter=letter))
         if self._depth == 0:
             self.events.flush()
+
+    def is_untrusted(self, sender: str) -> bool:
+        """Whether what the messages of this actor do to others is laid to its charge."""
+        spec = self.registry.spec(sender) if sender else None
+        return spec is not None and spec.untrusted
+
+    def poisoned(self, sender: str, recipient: str) -> None:
+        """A message of an untrusted sender crashed `recipient` too often; under the lock."""
+        if self._poison.add(sender, self.clock.monotonic()):
+            self.suspend(
+                sender,
+                f"{LIMIT} of its messages crashed other actors within {PERIOD:.0f} s, the last of them {recipient}",
+            )
 
     def random(self) -> float:
         """A random number in [0, 1), for jitter."""

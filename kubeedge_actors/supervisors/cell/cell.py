@@ -29,6 +29,9 @@ from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
+HANGS, HANGS_WITHIN = 2, 600.0
+"""An untrusted actor that is found hung so often within so many seconds is suspended: an abandoned thread can not be ended."""
+
 
 class Parent(Protocol):
     """The supervisor, as a cell sees it: where its orders come from and its reports go."""
@@ -38,7 +41,7 @@ class Parent(Protocol):
     state: State
 
     def child_started(self, child: Cell) -> None: ...
-    def child_exited(self, child: Cell, reason: ExitReason, why: str) -> None: ...
+    def child_exited(self, child: Cell, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
     def child_stopped(self, child: Cell) -> None: ...
     def delete_child(self, child: Cell) -> None: ...
 
@@ -72,6 +75,10 @@ class Cell:
         self.worker: object = None
         """What runs it: only the current worker may."""
         self.stats = Stats()
+        self.suspension = ""
+        """Why it is suspended; empty when it is not."""
+        self._hangs: deque[float] = deque(maxlen=HANGS)
+        """When its handlers were found hung (monotonic)."""
         self.incarnations = 0
         self.handled_before = 0
         self.state_since = 0.0
@@ -126,6 +133,26 @@ class Cell:
         self.engine.unblock(self)
         self.mailbox.interrupt()
         self.engine.call_later(patience, partial(self._stop_timed_out, self._generation))
+
+    def suspend(self, why: str) -> None:
+        """Stop it until `resume`: what is queued stays queued, what is sent meanwhile is a dead letter."""
+        if self.suspension or self.state is State.TERMINATED:
+            return
+        self._close_suspended(why)
+        self.stop(terminate=False)
+
+    def _close_suspended(self, why: str) -> None:
+        self.suspension = why
+        self.mailbox.close(Reason.SUSPENDED)
+        self.emit(events.Suspended, reason=why)
+
+    def resume(self) -> None:
+        """Start it again after a suspension."""
+        if self.suspension:
+            self.suspension = ""
+            self._hangs.clear()
+            self.mailbox.reopen()
+            self.start()
 
     def restart(self) -> None:
         """Replace the incarnation after the message in hand, or end the back-off now; an operator's restart."""
@@ -189,7 +216,19 @@ class Cell:
         kind = message_type_name(envelopes)
         self.emit(events.Hung, incarnation=incarnation.number, message=kind, duration=ran)
         self._abandon(incarnation)
+        if self._hangs_again():
+            self._close_suspended(
+                f"its handlers hung twice within {HANGS_WITHIN / 60:.0f} min; as @process it could be killed"
+            )
         incarnation.report_failure(envelopes, HandlerHung(kind, ran), ran, stack)
+
+    def _hangs_again(self) -> bool:
+        """Whether this is once too often for an actor whose thread is still there."""
+        if not self.spec.untrusted or self.engine.location(self).get("pid"):
+            return False
+        now = self.clock.monotonic()
+        self._hangs.append(now)
+        return len(self._hangs) == HANGS and self._hangs[0] > now - HANGS_WITHIN
 
     def _abandon(self, incarnation: Incarnation) -> None:
         """From here on the superseded incarnation's thread can no longer affect this cell."""
@@ -244,13 +283,16 @@ class Cell:
         if self.state is not State.STOPPING:
             self.state_since = self.clock.monotonic()
 
-    def exited(self, reason: ExitReason, why: str) -> None:
-        """The incarnation ended without an order: the supervisor decides, unless it was to stop anyway."""
+    def exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None:
+        """The incarnation ended without an order: the supervisor decides, unless it was to stop anyway. `counted`: towards its intensity."""
         if self.state is State.STOPPING:
             self.stop_completed()
+            return
+        self._enter(State.STOPPED)
+        if self.suspension:
+            self.parent.child_stopped(self)
         else:
-            self._enter(State.STOPPED)
-            self.parent.child_exited(self, reason, why)
+            self.parent.child_exited(self, reason, why, counted=counted)
 
     def stop_completed(self) -> None:
         """The order to stop is carried out."""
@@ -281,6 +323,17 @@ class Cell:
     def _sweep(self) -> None:
         for envelope in self.mailbox.drain():
             self.to_dead_letters(envelope, Reason.STOPPED)
+
+    # --- the trouble of others ------------------------------------------------------------------------------------
+
+    def blames_sender(self, envelope: Envelope) -> bool:
+        """Whether a crash on this message is its sender's fault: an untrusted actor sent it to a trusted one."""
+        return not self.spec.untrusted and self.system.is_untrusted(envelope.sender)
+
+    def poisoned_by(self, envelope: Envelope) -> None:
+        """The message crashed this actor too often."""
+        if self.blames_sender(envelope):
+            self.system.poisoned(envelope.sender, self.name)
 
     # --- dead letters ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from kubeedge_actors.supervisors.future import LocalFuture
 from kubeedge_actors.supervisors.system import ActorSystem
 
 HUNG_SECONDS = 1.0
-OK, HUNG, RESTARTING, DOWN = "ok", "hung", "restarting", "down"
+OK, HUNG, RESTARTING, DOWN, SUSPENDED = "ok", "hung", "restarting", "down", "suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ def _wait(probe: HealthProbe, until: float) -> None:
 
 def _health(cell: Cell, probe: HealthProbe) -> Health:
     now, state, answered = cell.clock.monotonic(), cell.state, probe.answered
+    if cell.suspension:
+        return Health(SUSPENDED, now - cell.state_since, None)
     if state is State.TERMINATED:
         return Health(DOWN, now - cell.state_since, None)
     incarnation = cell.incarnation
