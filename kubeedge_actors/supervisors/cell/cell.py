@@ -77,6 +77,8 @@ class Cell:
         self.stats = Stats()
         self.suspension = ""
         """Why it is suspended; empty when it is not."""
+        self._resuming = False
+        """It is to start again as soon as it has stopped."""
         self._hangs: deque[float] = deque(maxlen=HANGS)
         """When its handlers were found hung (monotonic)."""
         self.incarnations = 0
@@ -148,11 +150,13 @@ class Cell:
 
     def resume(self) -> None:
         """Start it again after a suspension."""
-        if self.suspension:
-            self.suspension = ""
-            self._hangs.clear()
+        self.suspension = ""
+        self._hangs.clear()
+        if self.state is State.STOPPED:
             self.mailbox.reopen()
             self.start()
+        else:
+            self._resuming = True
 
     def restart(self) -> None:
         """Replace the incarnation after the message in hand, or end the back-off now; an operator's restart."""
@@ -305,6 +309,10 @@ class Cell:
         while self._when_stopped:
             self._when_stopped.popleft().complete(None)
         self.parent.child_stopped(self)
+        if self._resuming and self.state is State.STOPPED:
+            self._resuming = False
+            self.mailbox.reopen()
+            self.start()
 
     def when_stopped(self) -> Future:
         """A future that is completed when the next order to stop is carried out."""
