@@ -228,7 +228,7 @@ class Cell:
 
     def _hangs_again(self) -> bool:
         """Whether this is once too often for an actor whose thread is still there."""
-        if not self.spec.untrusted or self.engine.location(self).get("pid"):
+        if not self.spec.untrusted or self.engine.location(self)["isolation"] == "process":
             return False
         now = self.clock.monotonic()
         self._hangs.append(now)
