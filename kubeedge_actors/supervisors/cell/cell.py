@@ -25,6 +25,7 @@ from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalFuture
 from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.ref import LocalRef, Ref
+from kubeedge_actors.supervisors.sliding_window import SlidingWindow
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.telemetry.tracing import Tracer
@@ -79,8 +80,7 @@ class Cell:
         """Why it is suspended; empty when it is not."""
         self._resuming = False
         """It is to start again as soon as it has stopped."""
-        self._hangs: deque[float] = deque(maxlen=HANGS)
-        """When its handlers were found hung (monotonic)."""
+        self._hangs = SlidingWindow(HANGS, HANGS_WITHIN)
         self.incarnations = 0
         self.handled_before = 0
         self.state_since = 0.0
@@ -230,9 +230,7 @@ class Cell:
         """Whether this is once too often for an actor whose thread is still there."""
         if not self.spec.untrusted or self.engine.location(self)["isolation"] == "process":
             return False
-        now = self.clock.monotonic()
-        self._hangs.append(now)
-        return len(self._hangs) == HANGS and self._hangs[0] > now - HANGS_WITHIN
+        return self._hangs.add(self.clock.monotonic())
 
     def _abandon(self, incarnation: Incarnation) -> None:
         """From here on the superseded incarnation's thread can no longer affect this cell."""

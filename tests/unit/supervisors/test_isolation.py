@@ -23,7 +23,7 @@ from kubeedge_actors.supervisors import (
     Suspended,
 )
 from kubeedge_actors.supervisors.cell.drop_report import INTERVAL
-from kubeedge_actors.supervisors.poison import LIMIT
+from kubeedge_actors.supervisors.system import POISON_LIMIT as LIMIT
 from tests.support.env.supervisors import ActorSystemEnv, Recorder, in_one_process, spec
 from tests.support.waiting import PATIENCE
 
