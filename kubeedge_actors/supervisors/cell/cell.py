@@ -16,6 +16,8 @@ from kubeedge_actors.supervisors.cell.context import LocalContext
 from kubeedge_actors.supervisors.cell.drop_report import DropReport
 from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
 from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
+from kubeedge_actors.supervisors.cell.order_futures import OrderFutures
+from kubeedge_actors.supervisors.cell.replacement import replace_stuck
 from kubeedge_actors.supervisors.cell.runner import Runner
 from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.cell.watchdog import HandlerWatchdog
@@ -58,13 +60,13 @@ class Cell:
         self.engine: Engine = runtime.engine
         self.clock = runtime.clock
         self.log = logging.getLogger(f"{__package__}.{spec.name}")
-        self._dropped = DropReport(self)
+        self.drop_report = DropReport(self)
         self.mailbox = Mailbox(
             spec.mailbox,
             runtime.clock.monotonic,
             self.to_dead_letters,
             partial(runtime.engine.await_room, self),
-            self._dropped.record,
+            self.drop_report.record,
         )
         self.ref: Ref = LocalRef(
             self.name, self.mailbox, partial(LocalFuture, self.engine, self.name, responder_cell=self)
@@ -81,11 +83,13 @@ class Cell:
         """When its handlers were found hung (monotonic)."""
         self.incarnations = 0
         self.handled_before = 0
-        self.state_since = 0.0
+        self.state_since = self.clock.monotonic()
         """When the last incarnation ended, or the order to stop came (monotonic)."""
+        self.failing_since = self.state_since
+        """When the first of the present restarts in a row was ordered (monotonic)."""
         self.running_since = 0.0
         self._generation = 0
-        self._when_stopped: deque[LocalFuture] = deque()
+        self._order_futures = OrderFutures(self.engine, self.name, spec.shutdown)
         self._runner = Runner(self)
         self.run, self.has_work = self._runner.run, self._runner.has_work
         self._watch = self._watchdog(spec.handler_deadline)
@@ -102,6 +106,8 @@ class Cell:
         `parent.child_started` or, when it crashes, `parent.child_exited`.
         """
         self._give_order(StartOrder(attempt))
+        if attempt < 2:
+            self.failing_since = self.clock.monotonic()
         if self.state is State.TERMINATED:
             self.mailbox.reopen()
         self._enter(State.BACKING_OFF)
@@ -145,21 +151,34 @@ class Cell:
         self.suspension = why
         self.mailbox.close(Reason.SUSPENDED)
         self.emit(events.Suspended, reason=why)
+        self._order_futures.failed(self.incarnations + 1, f"it is suspended: {why}")
 
-    def resume(self) -> None:
-        """Start it again after a suspension."""
-        if self.suspension:
-            self.suspension = ""
-            self._hangs.clear()
-            self.mailbox.reopen()
-            self.start()
+    def resume(self) -> Future:
+        """Start it again after a suspension; the future is completed when it runs."""
+        started = self._order_futures.when_started(self.incarnations + 1)
+        self.suspension = ""
+        self._hangs.clear()
+        self.mailbox.reopen()
+        self.start()
+        return started
 
-    def restart(self) -> None:
-        """Replace the incarnation after the message in hand, or end the back-off now; an operator's restart."""
+    def restart(self, patience: float | None = None) -> Future:
+        """Replace the incarnation after the message in hand, or end the back-off now; an operator's restart. The future is completed when
+        the new one runs. `patience`: seconds after which a turn that does not end is taken for hung, and not waited for; None: it is.
+        """
+        started = self._order_futures.when_started(self.incarnations + 1)
         if self.state in (State.STARTING, State.RUNNING):
             self.mailbox.post_system(self._restart)
+            if patience is not None and self.incarnation is not None:
+                replace_stuck(self, self.incarnation, patience)
         elif self.state is not State.STOPPING:
             self.start()
+        return started
+
+    def start_anew(self) -> None:
+        """Start the next incarnation in place of one that was abandoned."""
+        self._enter(State.STOPPED)
+        self.start()
 
     def _give_order(self, order: Order) -> None:
         self._generation += 1
@@ -210,12 +229,12 @@ class Cell:
         """Take the cell away from an incarnation whose turn has run for `ran` seconds; the supervisor decides what
         follows.
         """
-        envelopes, stack = incarnation.current_envelopes(), self.engine.stack_trace(self)
+        envelopes, stack = incarnation.current_envelopes(), self.stack_trace()
         if not incarnation.revoke():
             return
         kind = message_type_name(envelopes)
         self.emit(events.Hung, incarnation=incarnation.number, message=kind, duration=ran)
-        self._abandon(incarnation)
+        self.abandon(incarnation)
         if self._hangs_again():
             self._close_suspended(
                 f"its handlers hung twice within {HANGS_WITHIN / 60:.0f} min; as @process it could be killed"
@@ -230,7 +249,7 @@ class Cell:
         self._hangs.append(now)
         return len(self._hangs) == HANGS and self._hangs[0] > now - HANGS_WITHIN
 
-    def _abandon(self, incarnation: Incarnation) -> None:
+    def abandon(self, incarnation: Incarnation) -> None:
         """From here on the superseded incarnation's thread can no longer affect this cell."""
         self.engine.unblock(self)
         self.worker = None
@@ -251,7 +270,7 @@ class Cell:
                 return
             ran = now - incarnation.turn_started_at
             self.emit(events.Hung, incarnation=incarnation.number, message=message_type_name(envelopes), duration=ran)
-            self._abandon(incarnation)
+            self.abandon(incarnation)
             incarnation.fail_pending_replies(() if order.terminate else envelopes)
             if order.terminate:
                 for envelope in envelopes:
@@ -274,6 +293,7 @@ class Cell:
             )  # fmt: skip
         if self.state is State.STARTING:
             self._enter(State.RUNNING)
+            self._order_futures.started(incarnation.number)
             self.parent.child_started(self)
 
     def clear_incarnation(self, incarnation: Incarnation) -> None:
@@ -289,6 +309,7 @@ class Cell:
             self.stop_completed()
             return
         self._enter(State.STOPPED)
+        self._order_futures.failed(self.incarnations, why)
         if self.suspension:
             self.parent.child_stopped(self)
         else:
@@ -302,15 +323,12 @@ class Cell:
         else:
             self._enter(State.STOPPED)
         self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=queued)
-        while self._when_stopped:
-            self._when_stopped.popleft().complete(None)
+        self._order_futures.stopped()
         self.parent.child_stopped(self)
 
     def when_stopped(self) -> Future:
         """A future that is completed when the next order to stop is carried out."""
-        future = LocalFuture(self.engine, self.name, self.spec.shutdown)
-        self._when_stopped.append(future)
-        return future
+        return self._order_futures.when_stopped()
 
     def close(self) -> None:
         """End: what is queued, and what is told from now on, is a dead letter."""
@@ -318,7 +336,8 @@ class Cell:
         self.engine.detach(self)
         self.worker = None
         self.mailbox.close_for_good(self._sweep)
-        self._dropped.flush()
+        self.drop_report.flush()
+        self._order_futures.failed(self.incarnations + 1, "it was stopped for good")
 
     def _sweep(self) -> None:
         for envelope in self.mailbox.drain():
@@ -386,6 +405,10 @@ class Cell:
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Have the engine call `action`; the returned function cancels it."""
         return self.engine.call_later(seconds, action)
+
+    def stack_trace(self) -> str:
+        """Where its code is at the moment, as text; empty when that is not known."""
+        return self.engine.stack_trace(self)
 
     def make_actor(self) -> Actor:
         """A new instance of the actor, where the engine places it: here, or in a process."""
