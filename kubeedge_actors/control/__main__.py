@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -72,10 +73,10 @@ DONE = {"restart": "restarted", "resume": "resumed", "remove": "removed", "crash
 
 
 def _add(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
-    name = client.ask("add", module=options.module)
+    name = client.ask("add", module=options.module, folder=os.getcwd())
     print(_json(name) if options.json else f"{name}: added")
     for text in client.ask("tree").get("findings", ()):
-        if text.startswith(f"{name} ") and not options.json:
+        if text.startswith((f"{name} ", f"{name}: ")) and not options.json:
             print(f"warning: {text}")
 
 

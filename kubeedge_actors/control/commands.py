@@ -14,7 +14,7 @@ from kubeedge_actors.control.views import dead_letter_view
 from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
 from kubeedge_actors.errors import ActorStopped, AskTimeout, KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import USER
-from kubeedge_actors.plugins import spec_of
+from kubeedge_actors.plugins import spec_found_from
 from kubeedge_actors.supervisors import ActorSystem, Crashed, Event, Future
 from kubeedge_actors.supervisors.telemetry.health import HUNG_SECONDS, Health, HealthChecker
 
@@ -158,7 +158,7 @@ class Commands:
         return name
 
     def _add(self, request: Json) -> str:
-        spec = spec_of(str(request["module"]))
+        spec = spec_found_from(str(request["module"]), _text(request, "folder"))
         name = self._system.add(spec, self._modules).name
         self._expected.note_added(spec)
         return name
