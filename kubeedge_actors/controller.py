@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import InformerSet, WatchEvent, temporary
+from kubeedge_actors.drivers.cluster.base import (
+    Cluster,
+    InformerSet,
+    InformerSpec,
+    Json,
+    ObjectList,
+    PatchType,
+    WatchEvent,
+    temporary,
+)
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Timer
 
@@ -75,17 +87,74 @@ class Controller(Module, ABC):
         """Called when all that was queued is taken in."""
 
 
+class ObservedCluster:
+    """The calls of an API, each answer of which is noted: a yes, and a no that is final; `answered` is called then. A call
+    that the API could not answer, or not now, is no answer.
+    """
+
+    def __init__(self, cluster: Cluster, answered: Callable[[], object]) -> None:
+        self._cluster = cluster
+        self._answered = answered
+
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
+        """See Cluster."""
+        with self._observed():
+            return self._cluster.get(kind, namespace, name)
+
+    def list(self, kind: ResourceKind, *, fields: str = "") -> ObjectList:
+        """See Cluster."""
+        with self._observed():
+            return self._cluster.list(kind, fields=fields)
+
+    def create(
+        self, kind: ResourceKind, namespace: str, object: Json, *, name: str = "", subresource: str = ""
+    ) -> Json:
+        """See Cluster."""
+        with self._observed():
+            return self._cluster.create(kind, namespace, object, name=name, subresource=subresource)
+
+    def patch(
+        self,
+        kind: ResourceKind,
+        namespace: str,
+        name: str,
+        patch: Json,
+        *,
+        form: PatchType = "merge",
+        subresource: str = "",
+    ) -> Json:
+        """See Cluster."""
+        with self._observed():
+            return self._cluster.patch(kind, namespace, name, patch, form=form, subresource=subresource)
+
+    def delete(self, kind: ResourceKind, namespace: str, name: str, *, grace: int | None = None, uid: str = "") -> None:
+        """See Cluster."""
+        with self._observed():
+            self._cluster.delete(kind, namespace, name, grace=grace, uid=uid)
+
+    @contextmanager
+    def _observed(self) -> Iterator[None]:
+        try:
+            yield
+        except ClusterError as error:
+            if not temporary(error):
+                self._answered()
+            raise
+        self._answered()
+
+
 class ApiController(Controller):
     """A controller that calls the API: one call a turn, none during a back-off, so that neither a crowd of objects nor an
     API that does not answer holds up what else the mailbox brings.
 
     It keeps nothing over a crash: the watches end with the incarnation, and the next one begins with what the API says.
-    `random()`: in [0, 1), for the jitter of the back-off.
+    `random()`: in [0, 1), for the jitter of the back-off. A subclass calls the API by `self.api`.
     """
 
-    def __init__(self, informers: InformerSet, random: Callable[[], float]) -> None:
-        super().__init__(informers)
-        self._random = random
+    def __init__(self, cluster: Cluster, watched: Sequence[InformerSpec], random: Callable[[], float] | None) -> None:
+        super().__init__(InformerSet(cluster, watched))
+        self.api = ObservedCluster(cluster, lambda: self.api_answered())
+        self._random = Random().random if random is None else random
         self._call_queued = False
         self._failures = 0
         self._retry_timer: Timer | None = None
@@ -123,7 +192,6 @@ class ApiController(Controller):
         """Make a call now; its errors go to `on_api_error` or are logged."""
         try:
             call()
-            self._failures = 0
         except ClusterError as error:
             self.on_api_error(error)
         except MALFORMED:
@@ -153,7 +221,7 @@ class ApiController(Controller):
         return self._retry_timer is not None
 
     def api_answered(self) -> None:
-        """The API is there: the next failure is the first of a row again."""
+        """Called with each answer of the API: the next failure is the first of a row again."""
         self._failures = 0
 
     def api_backoff_over(self) -> None:

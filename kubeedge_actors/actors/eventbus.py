@@ -176,11 +176,11 @@ class EventBus(Module):
 
     def _typed(self, message: InboundMessage) -> Message:
         """A publication on a topic of a device or node as DeviceTwin's message."""
-        found = topics.parse(message.topic)
-        if found is not None:
-            if (kind := DEVICE_MESSAGES.get(found.kind)) is not None:
-                return kind(device=found.device_or_node, payload=message.payload)
-            if found == (constants.MEMBERSHIP_GET, self._node):
+        topic = topics.parse(message.topic)
+        if topic is not None:
+            if (kind := DEVICE_MESSAGES.get(topic.kind)) is not None:
+                return kind(device=topic.device_or_node, payload=message.payload)
+            if topic == (constants.MEMBERSHIP_GET, self._node):
                 return MembershipGet(payload=message.payload)
         return UnroutableMqtt(
             reason="no module knows this topic", message=message._replace(delivery_tag=0, broker_id=0)

@@ -180,7 +180,7 @@ def meta_server(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[C
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
-    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
+    from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.server import StdlibHttpServer
 

@@ -19,10 +19,12 @@ from kubeedge_actors.supervisors.events import (
     Event,
     Events,
     Hung,
+    Overflowed,
     Restarted,
     Started,
     StartTimedOut,
     Stopped,
+    Suspended,
 )
 from kubeedge_actors.supervisors.future import Future, ReplyTo
 from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
@@ -48,6 +50,6 @@ __all__ = [
     "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
     "ExitReason", "Escalated", "Event", "Events", "Crashed", "WiringWarning", "HandlerHung", "Hung", "InlineEngine", "Intensity",
     "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Future", "Reason", "Ref", "Registry", "ReplyTo",
-    "RestForOne", "Restart", "Restarted", "ActorSystem", "StartTimedOut", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
+    "RestForOne", "Restart", "Restarted", "ActorSystem", "StartTimedOut", "Overflowed", "Started", "State", "Stopped", "Suspended", "Strategy", "SupervisorSpec",
     "SystemClock", "ThreadsEngine", "Timer", "Unhandled",
 ]  # fmt: skip

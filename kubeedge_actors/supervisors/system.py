@@ -136,15 +136,13 @@ class ActorSystem:
             self.cell(name).suspend(why)
 
     def resume(self, name: str) -> Future:
-        """Start an actor again that was suspended; the future is completed when it runs. Errors: RegistrationError; ActorStopped when it is
-        not suspended, or is still stopping.
+        """Start an actor again that was suspended, when it has stopped; the future is completed when it runs. Errors: RegistrationError;
+        ActorStopped when it is not suspended.
         """
         with self.decision_lock():
             cell = self._startable(name)
             if not cell.suspension:
                 raise ActorStopped(f"{name} is not suspended, it is {cell.state.value}")
-            if cell.state is State.STOPPING:
-                raise ActorStopped(f"{name} is suspended, but has not stopped yet: resume it when it has")
             return cell.resume()
 
     def _startable(self, name: str) -> Cell:

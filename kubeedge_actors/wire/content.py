@@ -92,10 +92,10 @@ def json_content(field: str, validate: Callable[[Any, Fields], bool], accept_jso
     """A content that is one field of a kind that `validate` accepts. `accept_json_text`: JSON text stands for its value."""
 
     def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
-        found = to_value(raw)
+        value = to_value(raw)
         if accept_json_text:
-            found = unquote(found)
-        return {field: found} if validate(found, fields) else None
+            value = unquote(value)
+        return {field: value} if validate(value, fields) else None
 
     return Content(read, lambda message: getattr(message, field))
 
@@ -104,32 +104,32 @@ def json_text_content(field: str) -> Content:
     """A content that is JSON text in a string. An object in its place is kept as text, with `embedded` set."""
 
     def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
-        found = to_value(raw)
-        if isinstance(found, str):
-            return {field: found}
-        return {field: _encode(found).decode(), "sent_as_object": True} if isinstance(found, dict) else None
+        value = to_value(raw)
+        if isinstance(value, str):
+            return {field: value}
+        return {field: _encode(value).decode(), "sent_as_object": True} if isinstance(value, dict) else None
 
     def write(message: Any) -> Any:
-        found = getattr(message, field)
-        return to_value(found) if message.sent_as_object else found
+        value = getattr(message, field)
+        return to_value(value) if message.sent_as_object else value
 
     return Content(read, write)
 
 
-def _is_object(found: Any, fields: Fields) -> bool:
-    return isinstance(found, dict)
+def _is_object(value: Any, fields: Fields) -> bool:
+    return isinstance(value, dict)
 
 
-def _is_pod_status(found: Any, fields: Fields) -> bool:
-    return isinstance(found, dict if fields["name"] else list)
+def _is_pod_status(value: Any, fields: Fields) -> bool:
+    return isinstance(value, dict if fields["name"] else list)
 
 
-def _is_delete_options(found: Any, fields: Fields) -> bool:
-    return found is None or isinstance(found, dict | str)
+def _is_delete_options(value: Any, fields: Fields) -> bool:
+    return value is None or isinstance(value, dict | str)
 
 
-def _are_ids(found: Any, fields: Fields) -> bool:
-    return isinstance(found, list) and all(isinstance(each, str) for each in found)
+def _are_ids(value: Any, fields: Fields) -> bool:
+    return isinstance(value, list) and all(isinstance(id, str) for id in value)
 
 
 NOTHING: Final = constant_content(None)
@@ -142,7 +142,7 @@ REQUEST: Final = json_content("request", _is_object)
 POD_STATUS: Final = json_content("content", _is_pod_status)
 DELETE_OPTIONS: Final = json_content("options", _is_delete_options, accept_json_text=False)
 IDS: Final = json_content("ids", _are_ids, accept_json_text=False)
-REASON: Final = json_content("reason", lambda found, fields: isinstance(found, str), accept_json_text=False)
-RESPONSE: Final = json_content("content", lambda found, fields: True)
+REASON: Final = json_content("reason", lambda value, fields: isinstance(value, str), accept_json_text=False)
+RESPONSE: Final = json_content("content", lambda value, fields: True)
 ANYTHING: Final = json_content("content", lambda found, fields: True, accept_json_text=False)
 PAYLOAD: Final = json_content("payload", lambda found, fields: True, accept_json_text=False)

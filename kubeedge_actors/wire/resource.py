@@ -11,7 +11,7 @@ A path is read by whole segments and by their number, never by what it contains:
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kubeedge_actors.errors import ResourceError
 from kubeedge_actors.wire import constants
@@ -69,6 +69,9 @@ class DeviceResource(NamedTuple):
         return device_path(self.device, self.about)
 
 
+Parsed = TypeVar("Parsed", Resource, DeviceResource)
+
+
 def try_parse(path: str) -> Resource | None:
     """The object that a path names, or None when it names something else."""
     parts = path.split("/")
@@ -88,18 +91,18 @@ def try_parse_device(path: str) -> DeviceResource | None:
 
 def parse(path: str) -> Resource:
     """The object that a path names. Errors: ResourceError when it names something else."""
-    found = try_parse(path)
-    if found is None:
-        raise ResourceError(f"not the path of an object: {path[:200]!r}")
-    return found
+    return _found(try_parse(path), "an object", path)
 
 
 def parse_device(path: str) -> DeviceResource:
     """The device that a path is about. Errors: ResourceError when it is about something else."""
-    found = try_parse_device(path)
-    if found is None:
-        raise ResourceError(f"not the path of a device: {path[:200]!r}")
-    return found
+    return _found(try_parse_device(path), "a device", path)
+
+
+def _found(parsed: Parsed | None, what: str, path: str) -> Parsed:
+    if parsed is None:
+        raise ResourceError(f"not the path of {what}: {path[:200]!r}")
+    return parsed
 
 
 def object_path(type: str, namespace: str, name: str = "") -> str:
@@ -170,17 +173,17 @@ class ObjectPath(NamedTuple):
         """Key of this pattern in the decode table."""
         return self.type
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def read(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
-        if not isinstance(found, Resource) or (self.named and not found.name):
+        if not isinstance(resource, Resource) or (self.named and not resource.name):
             return None
-        if self.strict and found.namespace != self.namespace:
+        if self.strict and resource.namespace != self.namespace:
             return None
         if self.namespace:
-            return {"name": found.name}
+            return {"name": resource.name}
         if self.type:
-            return {"namespace": found.namespace, "name": found.name}
-        return {"namespace": found.namespace, "type": found.type, "name": found.name}
+            return {"namespace": resource.namespace, "name": resource.name}
+        return {"namespace": resource.namespace, "type": resource.type, "name": resource.name}
 
     def write(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when a field is no segment."""
@@ -197,9 +200,9 @@ class DevicePath(NamedTuple):
         """Key of this pattern in the decode table."""
         return self.about
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def read(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
-        return {"device": found.device} if isinstance(found, DeviceResource) else None
+        return {"device": resource.device} if isinstance(resource, DeviceResource) else None
 
     def write(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when `device` is no device id."""
@@ -277,8 +280,8 @@ def match(path: str) -> tuple[str, ParsedPath]:
     """
     if path in FIXED_PATHS:
         return path, None
-    if found := try_parse(path):
-        return found.type, found
+    if resource := try_parse(path):
+        return resource.type, resource
     device = try_parse_device(path)
     return (device.about, device) if device else ("", None)
 
@@ -295,5 +298,5 @@ def traffic_label(route: Route) -> str:
     if route.group == constants.GROUP_USER or route.operation == constants.KEEPALIVE:
         return route.operation
     device = try_parse_device(route.resource)
-    found = try_parse(route.resource)
-    return device.about if device else found.type if found else route.resource or route.operation
+    resource = try_parse(route.resource)
+    return device.about if device else resource.type if resource else route.resource or route.operation

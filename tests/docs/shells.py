@@ -45,7 +45,8 @@ class Machine:
         first = _child_of(self._outer.pid)
         self._first = os.pidfd_open(first)
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        self.enter = ["nsenter", "--target", str(first), *user, "--net", "--pid", "--mount"]
+        # the root, for who runs this in a chroot: a mount namespace alone would lead out of it
+        self.enter = ["nsenter", "--target", str(first), *user, "--net", "--pid", "--mount", "--root"]
 
     def close(self) -> None:
         """End everything that was started there; returns when it has ended."""
@@ -77,8 +78,12 @@ class Shell:
         os.close(theirs)
         self.seen = ""
         self.busy = False
-        self._until_prompt()
-        self.type(f"stty -echo cols 200 rows 50; cd {shlex.quote(str(folder))}")
+        try:
+            self._until_prompt()
+            self.type(f"stty -echo cols 200 rows 50; cd {shlex.quote(str(folder))}")
+        except BaseException:
+            self.close()
+            raise
         self.seen = ""
 
     def type(self, command: str, status: int = 0) -> None:

@@ -129,8 +129,8 @@ class DeviceController(Controller):
 
     def take_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
-        said = self._model(change) if change.kind == DEVICEMODEL_KIND else self._device(change)
-        for message in said:
+        messages = self._model(change) if change.kind == DEVICEMODEL_KIND else self._device(change)
+        for message in messages:
             self.publish(message)
 
     def _model(self, change: WatchEvent) -> list[LinkMessage]:
@@ -151,11 +151,11 @@ class DeviceController(Controller):
         if change.initial:
             roster.add_existing(device)
             return []
-        said = roster.put_device(device, now)
+        messages = roster.put_device(device, now)
         if change.type is EventType.ADDED:
             self.tell(self._writer(device_id(device)), WriteStatus(device, {}, {}))
         self._write_next(device_id(device))
-        return said
+        return messages
 
     @on
     def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
@@ -181,11 +181,11 @@ class DeviceController(Controller):
         """Answer with all devices of the node."""
         self._defer_or_handle(question, None)
 
-    def _defer_or_handle(self, said: LinkMessage, reply_to: ReplyTo | None) -> None:
+    def _defer_or_handle(self, message: LinkMessage, reply_to: ReplyTo | None) -> None:
         if self._state.synced:
-            self._handle(said, reply_to)
+            self._handle(message, reply_to)
             return
-        self._state.deferred.append(DeferredMessage(said, reply_to))
+        self._state.deferred.append(DeferredMessage(message, reply_to))
         if len(self._state.deferred) > MAX_DEFERRED:
             oldest = self._state.deferred.popleft()
             self._state.counts["dropped: devices not known yet"] += 1
@@ -195,24 +195,24 @@ class DeviceController(Controller):
             if oldest.reply is not None:
                 oldest.reply.fail(AskTimeout("the devices are not known yet"))
 
-    def _handle(self, said: LinkMessage, reply_to: ReplyTo | None) -> None:
-        if isinstance(said, MembershipRequest):
-            self.publish(self._state.downstream.membership_detail(said.node, self.clock.now()))
-        elif isinstance(said, TwinReported | DeviceStateReported):
-            self._report(said, ReportAck(said.node, said.msg_id, _report_ack(reply_to)))
+    def _handle(self, message: LinkMessage, reply_to: ReplyTo | None) -> None:
+        if isinstance(message, MembershipRequest):
+            self.publish(self._state.downstream.membership_detail(message.node, self.clock.now()))
+        elif isinstance(message, TwinReported | DeviceStateReported):
+            self._report(message, ReportAck(message.node, message.msg_id, _report_ack(reply_to)))
 
-    def _report(self, said: TwinReported | DeviceStateReported, sender: ReportAck) -> None:
-        known = self._state.downstream.devices.get(said.device)
-        batch = _batch(said, sender)
+    def _report(self, message: TwinReported | DeviceStateReported, sender: ReportAck) -> None:
+        known = self._state.downstream.devices.get(message.device)
+        batch = _batch(message, sender)
         refusal = "it can not be understood" if batch is None else ""
-        if known is not None and node_of(known) != said.node:
+        if known is not None and node_of(known) != message.node:
             refusal = WRONG_NODE
         if refusal or batch is None:
-            self._reject(said.device, [sender], refusal)
+            self._reject(message.device, [sender], refusal)
             return
-        for forgotten in self._state.status_queue.add(said.device, batch):
+        for forgotten in self._state.status_queue.add(message.device, batch):
             forgotten.done(False)
-        self._write_next(said.device)
+        self._write_next(message.device)
 
     def _reject(self, device: str, senders: Sequence[ReportAck], why: str = WRONG_NODE) -> None:
         """Acked although not stored: a resend would be rejected again. Counted and logged."""
@@ -277,11 +277,11 @@ class DeviceController(Controller):
         return self._writers[zlib.crc32(device.encode()) % len(self._writers)]
 
 
-def _batch(said: TwinReported | DeviceStateReported, sender: ReportAck) -> Batch | None:
-    if isinstance(said, TwinReported):
-        twins = read_twins(said.report)
+def _batch(message: TwinReported | DeviceStateReported, sender: ReportAck) -> Batch | None:
+    if isinstance(message, TwinReported):
+        twins = read_twins(message.report)
         return None if twins is None else Batch(twins=twins, acks=[sender])
-    state = read_state(said.report)
+    state = read_state(message.report)
     return None if state is None else Batch(state=state, acks=[sender])
 
 

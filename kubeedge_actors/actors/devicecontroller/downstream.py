@@ -59,13 +59,13 @@ class DeviceDownstream:
         waited = self._waiting.pop(id, None) is not None
         if not node or old is None:
             return []
-        said: list[LinkMessage] = [self._membership(node, now, removed=device)]
+        messages: list[LinkMessage] = [self._membership(node, now, removed=device)]
         if waited:
-            return said
+            return messages
         model = self._models.get(model_id(old))
         if model is not None and not self._users(model_id(old), node):
-            said.append(push(constants.DELETE, constants.DEVICEMODEL, node, model))
-        return [*said, push(constants.DELETE, constants.DEVICE, node, device)]
+            messages.append(push(constants.DELETE, constants.DEVICEMODEL, node, model))
+        return [*messages, push(constants.DELETE, constants.DEVICE, node, device)]
 
     def membership_detail(self, node: str, now: float) -> MembershipDetail:
         """The MembershipDetail of a node: all its devices."""
@@ -91,10 +91,10 @@ class DeviceDownstream:
         if wanted and model is None:
             self._waiting[id] = now + MODEL_WAIT_SECONDS
             return []
-        said: list[LinkMessage] = []
+        messages: list[LinkMessage] = []
         if model is not None and self._users(wanted, node) <= {id}:
-            said.append(push(constants.INSERT, constants.DEVICEMODEL, node, model))
-        return [*said, push(constants.INSERT, constants.DEVICE, node, device)]
+            messages.append(push(constants.INSERT, constants.DEVICEMODEL, node, model))
+        return [*messages, push(constants.INSERT, constants.DEVICE, node, device)]
 
     # --- models -------------------------------------------------------------------------------------------------------
 
@@ -111,12 +111,12 @@ class DeviceDownstream:
             return []
         operation = constants.INSERT if old is None else constants.UPDATE
         nodes = sorted({node_of(device) for device in self.devices.values() if model_id(device) == id} - {""})
-        said: list[LinkMessage] = [push(operation, constants.DEVICEMODEL, node, model) for node in nodes]
+        messages: list[LinkMessage] = [push(operation, constants.DEVICEMODEL, node, model) for node in nodes]
         for waiting in [each for each in self._waiting if model_id(self.devices[each]) == id]:
             del self._waiting[waiting]
             device = self.devices[waiting]
-            said.append(push(constants.INSERT, constants.DEVICE, node_of(device), device))
-        return said
+            messages.append(push(constants.INSERT, constants.DEVICE, node_of(device), device))
+        return messages
 
     def remove_model(self, model: Json) -> None:
         """A model was deleted; SyncController deletes it on the nodes that still have it."""

@@ -141,7 +141,7 @@ class DeviceObjects:
         if OWN_ANNOTATIONS & glance.metadata.annotations.keys():
             annotated = {"metadata": {"annotations": glance.metadata.annotations}}
             self._mirror.devices.want(id, self._settings(id, annotated))
-        wanted = {each.name: each.desired.value for each in glance.spec.properties if each.desired.value}
+        wanted = {prop.name: prop.desired.value for prop in glance.spec.properties if prop.desired.value}
         return wanted == last.get(id, {})
 
     def _device(self, changes: TwinTransaction, operation: str, object: Json, member: Member, now: int) -> None:
@@ -162,7 +162,7 @@ class DeviceObjects:
 
     def _settings(self, id: str, object: Json) -> TwinSettings:
         settings, faults = settings_of(object)
-        self.errors += [f"an annotation of {id} is not taken: {each}" for each in faults]
+        self.errors += [f"an annotation of {id} is not taken: {fault}" for fault in faults]
         return settings
 
     def _resize(self, changes: TwinTransaction, device: str, settings: TwinSettings) -> None:

@@ -156,9 +156,9 @@ class Devices:
             row.description,
             row.state,
             row.last_online,
-            {each.name: property_of(each) for each in twins},
+            {twin.name: property_of(twin) for twin in twins},
             self._attributes.setdefault(row.id, {}),
-            {each.name: each.value for each in desired},
+            {desired_row.name: desired_row.value for desired_row in desired},
             settings,
             self._numbers_of(row.id, settings),
         )

@@ -87,7 +87,7 @@ def prune(changes: TwinTransaction, devices: Devices, ids: Iterable[str], now: i
     """Delete history values of these devices that are too old. Error: StoreError."""
     for id in ids:
         settings = devices.settings[id]
-        if any(each.age for each in settings.retentions.values()):
+        if any(retention.age for retention in settings.retentions.values()):
             for name in devices.names(id):
                 retention = settings.retention(name)
                 if retention is not None and retention.age:

@@ -150,7 +150,7 @@ def _attribute(changes: TwinTransaction, device: Device, outcome: AttributeChang
     device.attributes.update(outcome.changed)
     for name in outcome.removed:
         device.attributes.pop(name, None)
-    changes.attributes += [attribute_row(device.id, name, each) for name, each in outcome.changed.items()]
+    changes.attributes += [attribute_row(device.id, name, attribute) for name, attribute in outcome.changed.items()]
     changes.removed_attributes += [(device.id, name) for name in outcome.removed]
     topic = topics.device_topic(device.id, constants.ATTRIBUTES_UPDATED)
     changes.messages.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, outcome.notice))))

@@ -116,7 +116,7 @@ class TwinHandlers:
         if delta is not None:
             self._publish(changes, device.id, constants.TWIN_UPDATE_DELTA, delta)
         if outcome.document and self._publish_updates():
-            current = {key: each.current for key, each in outcome.document.items()}
+            current = {key: document.current for key, document in outcome.document.items()}
             changes.messages.append(TwinUpdated(device=device.id, twin=builtins(current)))
         if outcome.report:
             changes.report(device.id, outcome.report)

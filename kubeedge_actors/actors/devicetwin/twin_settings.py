@@ -68,7 +68,9 @@ def settings_of(device: Mapping[str, Any]) -> tuple[TwinSettings, list[str]]:
         try:
             rules[key] = ConflictRule(setting)
         except ValueError:
-            faults.append(f"{setting!r} is no conflict rule: {', '.join(each.value for each in ConflictRule)}")
+            faults.append(
+                f"{setting!r} is no conflict rule: {', '.join(conflict_rule.value for conflict_rule in ConflictRule)}"
+            )
     for key, setting in _pairs(annotations.get(constants.TWIN_HISTORY_ANNOTATION)):
         retention = _retention(setting)
         if retention is None:

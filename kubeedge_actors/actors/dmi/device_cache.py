@@ -40,7 +40,7 @@ class DmiCache:
         id = id_of(object)
         yield (Verb.UPDATE_MODEL if id in self.models else Verb.CREATE_MODEL), object
         self.models[id] = object
-        for device in [each for each, found in self.devices.items() if model_of(found) == id]:
+        for device in [device_id for device_id, device in self.devices.items() if model_of(device) == id]:
             yield from self._due(device)
 
     def remove_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
@@ -61,29 +61,29 @@ class DmiCache:
         return devices, list(models.values())
 
     def _due(self, id: str) -> Iterator[tuple[Verb, Json]]:
-        merged, told = self._merged(self.devices[id]), self._told.get(id)
-        if merged is None or (told is not None and told["spec"] == merged["spec"]):
+        merged, known = self._merged(self.devices[id]), self._told.get(id)
+        if merged is None or (known is not None and known["spec"] == merged["spec"]):
             return
         self._told[id] = merged
-        if told is not None and protocol_of(told) != protocol_of(merged):
-            yield Verb.REMOVE, told
-            told = None
-        yield (Verb.REGISTER if told is None else Verb.UPDATE), merged
+        if known is not None and protocol_of(known) != protocol_of(merged):
+            yield Verb.REMOVE, known
+            known = None
+        yield (Verb.REGISTER if known is None else Verb.UPDATE), merged
 
     def _merged(self, device: Json) -> Json | None:
         model = self.models.get(model_of(device))
         if model is None:
             return None
         spec, defaults = _spec(device), _spec(model)
-        visitors = {each.get("name"): each.get("visitors") for each in defaults.get("properties") or ()}
+        visitors = {prop.get("name"): prop.get("visitors") for prop in defaults.get("properties") or ()}
         return {
             **device,
             "spec": {
                 **spec,
                 "protocol": _under(spec.get("protocol"), {"configData": defaults.get("protocolConfigData")}),
                 "properties": [
-                    {**each, "visitors": _under(each.get("visitors"), visitors.get(each.get("name")))}
-                    for each in spec.get("properties") or ()
+                    {**prop, "visitors": _under(prop.get("visitors"), visitors.get(prop.get("name")))}
+                    for prop in spec.get("properties") or ()
                 ],
             },
         }

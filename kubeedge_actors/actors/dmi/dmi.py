@@ -63,7 +63,7 @@ class MapperService:
     def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         """An update for each property, so that one that does not fit keeps no other from being taken."""
         device = _device(namespace, name)
-        self._committed([TwinUpdate(device=device, payload=_payload(each)) for each in readings])
+        self._committed([TwinUpdate(device=device, payload=_payload(reading)) for reading in readings])
 
     def state(self, namespace: str, name: str, state: str) -> None:
         """The state of a device."""
@@ -173,7 +173,7 @@ class Dmi(Module):
 
     def _protocols(self, object: Json) -> set[str]:
         """Whose mappers an object concerns: a model those of its devices too, which need not agree with it."""
-        users = (each for each in self._cache.devices.values() if model_of(each) == id_of(object))
+        users = (device for device in self._cache.devices.values() if model_of(device) == id_of(object))
         return {protocol_of(object), *map(protocol_of, users)} - {""}
 
     # --- to mappers ---------------------------------------------------------------------------------------------------

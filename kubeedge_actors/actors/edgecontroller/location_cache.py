@@ -27,9 +27,9 @@ def references(pod: Json) -> frozenset[Reference]:
     """The ConfigMaps, Secrets and volume claims that a v1.Pod names."""
     spec = pod.get("spec") or {}
     namespace = str(pod["metadata"].get("namespace", ""))
-    found = [*_of_volumes(spec), *_of_containers(spec)]
-    found += [(constants.SECRET, secret.get("name")) for secret in spec.get("imagePullSecrets") or ()]
-    return frozenset(Reference(type, namespace, str(name)) for type, name in found if name)
+    references = [*_of_volumes(spec), *_of_containers(spec)]
+    references += [(constants.SECRET, secret.get("name")) for secret in spec.get("imagePullSecrets") or ()]
+    return frozenset(Reference(type, namespace, str(name)) for type, name in references if name)
 
 
 def _of_volumes(spec: Json) -> Iterator[tuple[str, Any]]:
@@ -52,7 +52,7 @@ def _of_source(volume: Json) -> Iterator[tuple[str, Any]]:
 
 
 def _of_containers(spec: Json) -> Iterator[tuple[str, Any]]:
-    for container in (each for field in _CONTAINERS for each in spec.get(field) or ()):
+    for container in (container for field in _CONTAINERS for container in spec.get(field) or ()):
         for source in container.get("envFrom") or ():
             yield constants.CONFIGMAP, (source.get("configMapRef") or {}).get("name")
             yield constants.SECRET, (source.get("secretRef") or {}).get("name")

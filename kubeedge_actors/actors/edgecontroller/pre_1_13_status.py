@@ -63,11 +63,13 @@ def _annotations(resources: Json) -> Json:
 def pod_status(cluster: Cluster, request: ReportPodStatus) -> list[Message]:
     """Take over the status of one pod or of several; one answer for each."""
     entries = [{"Name": request.name, **request.content}] if request.name else request.content
-    said: list[Message] = []
+    messages: list[Message] = []
     for entry in entries:
         if isinstance(entry, dict) and entry.get("Name"):
-            said += _one_pod(cluster, request, str(entry["Name"]), str(entry.get("UID", "")), entry.get("Status") or {})
-    return said
+            messages += _one_pod(
+                cluster, request, str(entry["Name"]), str(entry.get("UID", "")), entry.get("Status") or {}
+            )
+    return messages
 
 
 def _one_pod(cluster: Cluster, request: ReportPodStatus, name: str, uid: str, status: Json) -> list[Message]:

@@ -170,8 +170,8 @@ class Upstream:
         except NotFound as error:
             raise self._pod_not_found(request, uid, error) from error
         except Conflict as error:
-            found = self._cluster.get(POD_KIND, request.namespace, request.name)
-            if uid and object_reference(found).uid != uid:  # another pod has its name now
+            pod = self._cluster.get(POD_KIND, request.namespace, request.name)
+            if uid and object_reference(pod).uid != uid:  # another pod has its name now
                 raise self._pod_not_found(request, uid, error) from error
             raise
         return [object_response(request, pod, versioned=True), version_returned(request, constants.POD, pod)]
@@ -274,7 +274,7 @@ def _object_of(text: str) -> Json:
 
 def _without_nulls(value: Any) -> Json:
     """A map without its null entries; empty for anything else."""
-    return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else {}
+    return {key: field for key, field in value.items() if field is not None} if isinstance(value, dict) else {}
 
 
 def _is_kubernetes_label(key: str) -> bool:

@@ -169,11 +169,11 @@ class Edged(Module):
 
     def _adopt(self) -> None:
         """What runs is judged once it is known what ought to run."""
-        found = self._relisted
-        if found is None or not (self._listed and self._statics_known):
+        message = self._relisted
+        if message is None or not (self._listed and self._statics_known):
             return
         self._relisted = None
-        self._pods.adopt(found.containers, found.networks, found.folders, self.clock.now())
+        self._pods.adopt(message.containers, message.networks, message.folders, self.clock.now())
         self._state.ready = True
         self._on_runtime_state("")
         self._pod_workers.sync_all(self._pods)
@@ -232,9 +232,11 @@ class Edged(Module):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self.log.warning("a malformed pod is ignored: %s: %s", type(error).__name__, error)
             return
-        unused, who = unsupported_fields(changed[-1].view), changed[-1].view.name
+        unused, pod_name = unsupported_fields(changed[-1].view), changed[-1].view.name
         if unused and changed[-1].unsupported_unlogged:
-            self.log.warning("pod %s/%s: no effect on this node: %s", who.namespace, who.name, ", ".join(unused))
+            self.log.warning(
+                "pod %s/%s: no effect on this node: %s", pod_name.namespace, pod_name.name, ", ".join(unused)
+            )
         changed[-1].unsupported_unlogged = False
         self._pod_workers.sync_all(changed)
 

@@ -146,15 +146,15 @@ class DeviceReportQueue:
 
     def due_resends(self, now: float) -> list[Report]:
         """The overdue reports to resend: one for each device, merged from all that is in flight."""
-        found = []
+        messages = []
         for key, line in self._queues.items():
             if not any(retry_due(flight.at, flight.tries, now) for flight in line.sent.values()):
                 continue
             tries = max(flight.tries for flight in line.sent.values())
             entry = self._replace(key, [flight.entry for flight in line.sent.values()], anew=True)
             line.sent = {entry.report.msg_id: _InFlight(entry, now, tries + 1)}
-            found.append(entry.report)
-        return found
+            messages.append(entry.report)
+        return messages
 
     def up(self) -> None:
         """The link is up."""

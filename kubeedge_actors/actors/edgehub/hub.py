@@ -333,7 +333,8 @@ class EdgeHub(Module):
     @on(batch=BATCH_SIZE)
     def on_durable_messages(self, messages: list[ReportEvent | BusUploaded | DeletePod]) -> None:
         """Store durable messages, in order, and send them."""
-        rows = [OutboxRow(each.msg_id, frame) for each in messages if (frame := self._encode_or_dead_letter(each))]
+        frames = ((message.msg_id, self._encode_or_dead_letter(message)) for message in messages)
+        rows = [OutboxRow(msg_id, frame) for msg_id, frame in frames if frame]
         if not self._outbox.add(rows):
             for row in rows:
                 self._send_unstored(row)

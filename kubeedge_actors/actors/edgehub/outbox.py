@@ -105,7 +105,9 @@ class Outbox:
     def write(self, rows: Sequence[OutboxRow] = ()) -> bool:
         """Write these rows, changed reports and removals in one transaction. False when the store fails."""
         unsaved = self._reports.unsaved()
-        reports = [OutboxRow(each.msg_id, self._encode(each), coalescing_key(each)) for each in unsaved.added]
+        reports = [
+            OutboxRow(message.msg_id, self._encode(message), coalescing_key(message)) for message in unsaved.added
+        ]
         removed = [*self._removals, *unsaved.removed]
         if not rows and not reports and not removed:
             return True

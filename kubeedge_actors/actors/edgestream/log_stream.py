@@ -27,8 +27,8 @@ def serve_log(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) -
     """The log of a container, or the part that is wanted."""
     wanted = stream_params.parse_target(opening.url)
     options = stream_params.log_options(stream_params.parse_query(opening.url), time.time())
-    one = stream_params.find_container(runtime.list(), wanted, previous=options.previous)
-    pieces = runtime.logs(one.id, options.tail, options.since, options.follow, timestamps=options.timestamps)
+    container = stream_params.find_container(runtime.list(), wanted, previous=options.previous)
+    pieces = runtime.logs(container.id, options.tail, options.since, options.follow, timestamps=options.timestamps)
     writer.when_cancelled(pieces.close)
     left = options.limit or None
     for piece in pieces:

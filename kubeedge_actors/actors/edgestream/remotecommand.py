@@ -27,8 +27,8 @@ INPUT_LIMIT = 4 << 20
 def serve_exec(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) -> None:
     """Run the command until it ends or the client has left. Error: DriverError, why it can not run."""
     wanted, asked = stream_params.parse_target(opening.url), stream_params.parse_query(opening.url)
-    one = stream_params.find_container(runtime.list(), wanted)
-    if one.phase != "running":
+    container = stream_params.find_container(runtime.list(), wanted)
+    if container.phase != "running":
         raise ContainerError(f'container "{wanted.container}" in pod "{wanted.pod}" does not run')
     if stream_params.flag(asked, "tty"):
         raise ContainerError("a terminal in a container is not served by this node: exec without -t")
@@ -38,7 +38,7 @@ def serve_exec(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) 
     writer.pace()
     writer.send(hello)
     try:
-        command = runtime.exec(one.id, tuple(asked.get("command", ())), stdin=stream_params.flag(asked, "input"))
+        command = runtime.exec(container.id, tuple(asked.get("command", ())), stdin=stream_params.flag(asked, "input"))
     except (
         DriverError
     ) as error:  # said over the upgraded connection: kubectl would take a refused upgrade for an old server

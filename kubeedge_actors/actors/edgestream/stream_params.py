@@ -49,21 +49,21 @@ def parse_query(url: Url) -> Query:
     return parse_qs(url.RawQuery, keep_blank_values=True)
 
 
-def flag(found: Query, name: str) -> bool:
+def flag(query: Query, name: str) -> bool:
     """Whether a parameter says yes."""
-    return found.get(name, [""])[-1].lower() in TRUE
+    return query.get(name, [""])[-1].lower() in TRUE
 
 
-def log_options(found: Query, now: float) -> LogOptions:
+def log_options(query: Query, now: float) -> LogOptions:
     """ContainerError for a value that does not fit; `now`: epoch seconds."""
-    seconds, moment = found.get("sinceSeconds", [""])[-1], found.get("sinceTime", [""])[-1]
-    tail, limit = found.get("tailLines", [""])[-1], found.get("limitBytes", [""])[-1]
+    seconds, moment = query.get("sinceSeconds", [""])[-1], query.get("sinceTime", [""])[-1]
+    tail, limit = query.get("tailLines", [""])[-1], query.get("limitBytes", [""])[-1]
     try:
         since = now - int(seconds) if seconds else _epoch(moment) if moment else None
         return LogOptions(
-            follow=flag(found, "follow"),
-            previous=flag(found, "previous"),
-            timestamps=flag(found, "timestamps"),
+            follow=flag(query, "follow"),
+            previous=flag(query, "previous"),
+            timestamps=flag(query, "timestamps"),
             tail=max(int(tail), 0) if tail and tail != "all" else None,
             since=since,
             limit=max(int(limit), 0) if limit else 0,
@@ -78,17 +78,18 @@ def _epoch(text: str) -> float:
 
 def find_container(containers: Sequence[Container], wanted: Target, *, previous: bool = False) -> Container:
     """The container of a request: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
-    found = [
-        one
-        for one in containers
-        if (one.pod.namespace, one.pod.name, one.name) == (wanted.namespace, wanted.pod, wanted.container)
+    matching = [
+        container
+        for container in containers
+        if (container.pod.namespace, container.pod.name, container.name)
+        == (wanted.namespace, wanted.pod, wanted.container)
     ]
-    found.sort(key=lambda one: (one.started_at, one.restart_count))
+    matching.sort(key=lambda container: (container.started_at, container.restart_count))
     where = f'container "{wanted.container}" in pod "{wanted.pod}"'
     if previous:
-        if len(found) < 2 or found[-1].pod.uid != found[-2].pod.uid:
+        if len(matching) < 2 or matching[-1].pod.uid != matching[-2].pod.uid:
             raise ContainerError(f"previous terminated {where} not found")
-        return found[-2]
-    if not found or found[-1].phase == "created":
+        return matching[-2]
+    if not matching or matching[-1].phase == "created":
         raise ContainerError(f"{where} is waiting to start")
-    return found[-1]
+    return matching[-1]

@@ -134,8 +134,8 @@ class DownstreamPlanner:
     def _is_other_object(self, outcome: DownstreamPlan, key: str, standing: ObjectVersion) -> bool:
         """Whether what is stored under this key is another object than the one that is gone."""
         stored = outcome.rows[key] if key in outcome.rows else self._read(key)
-        found = object_of(stored) if stored else None
-        return bool(standing.uid and found and uid_of(found) and uid_of(found) != standing.uid)
+        object = object_of(stored) if stored else None
+        return bool(standing.uid and object and uid_of(object) and uid_of(object) != standing.uid)
 
     def _put(self, outcome: DownstreamPlan, key: str, push: ObjectPushed) -> None:
         text = text_of(push.object)
@@ -218,7 +218,7 @@ def object_of(row: MetaRow) -> Json | None:
 
 def objects_of(rows: list[MetaRow]) -> Iterator[Json]:
     """The objects in rows."""
-    return (found for row in rows if (found := object_of(row)) is not None)
+    return (object for row in rows if (object := object_of(row)) is not None)
 
 
 def is_error(content: Any) -> bool:
@@ -238,8 +238,8 @@ def version_of(content: Json, given: str = "") -> int | None:
 
 
 def _metadata(content: Json) -> Json:
-    found = content.get("metadata")
-    return found if isinstance(found, dict) else {}
+    metadata = content.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def object_row(content: Json, text: str) -> ObjectRow | None:
@@ -267,9 +267,9 @@ def plural(kind: str) -> str:
     >>> [plural(kind) for kind in ("Pod", "Endpoints", "Ingress", "NetworkPolicy")]
     ['pods', 'endpoints', 'ingresses', 'networkpolicies']
     """
-    one = kind.lower()
-    if one.endswith(_IRREGULAR):
-        return one
-    if one.endswith("s"):
-        return one + "es"
-    return one[:-1] + "ies" if one.endswith("y") else one + "s"
+    singular = kind.lower()
+    if singular.endswith(_IRREGULAR):
+        return singular
+    if singular.endswith("s"):
+        return singular + "es"
+    return singular[:-1] + "ies" if singular.endswith("y") else singular + "s"

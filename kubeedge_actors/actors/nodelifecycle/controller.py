@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from random import Random
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +14,6 @@ from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
     EventType,
-    InformerSet,
     InformerSpec,
     Json,
     WatchEvent,
@@ -64,15 +62,11 @@ class NodeLifecycle(ApiController):
     def __init__(
         self, cluster: Cluster, grace: float = GRACE_PERIOD, random: Callable[[], float] | None = None
     ) -> None:
-        informers = InformerSet(
-            cluster,
-            [
-                InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL),
-                InformerSpec(LEASE_KIND, namespace=constants.LEASE_NAMESPACE, cache=False),
-            ],
-        )
-        super().__init__(informers, Random().random if random is None else random)
-        self._cluster = cluster
+        watched = [
+            InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL),
+            InformerSpec(LEASE_KIND, namespace=constants.LEASE_NAMESPACE, cache=False),
+        ]
+        super().__init__(cluster, watched, random)
         self._grace = grace
         self._health = NodeHealthMap(grace)
         self._readiness: dict[str, str] = {}
@@ -114,10 +108,7 @@ class NodeLifecycle(ApiController):
 
     def on_api_error(self, error: ClusterError) -> None:
         """Back off while the API is away; otherwise count the error."""
-        if temporary(error):
-            self._api_away |= isinstance(error, Unreachable)
-        else:
-            self.api_answered()
+        self._api_away |= isinstance(error, Unreachable)
         super().on_api_error(error)
 
     def api_answered(self) -> None:
@@ -162,19 +153,18 @@ class NodeLifecycle(ApiController):
         if not self._health.is_expired(name, now):
             return
         renewed = self._renewed(name)
-        self.api_answered()
         # a lease that is newer than the watch told: it may be the watch that has gone silent
         if self._health.on_lease(name, renewed, now) or not self._health.is_expired(name, now):
             return
-        node = self._cluster.get(NODE_KIND, "", name)
+        node = self.api.get(NODE_KIND, "", name)
         if self._health.on_node(name, conditions.last_heartbeat(node), now):
             return
         patch = conditions.unknown_node_patch(node, self.clock.now())
         if patch is not None:
-            self._cluster.patch(NODE_KIND, "", name, patch, form="strategic", subresource="status")
+            self.api.patch(NODE_KIND, "", name, patch, form="strategic", subresource="status")
             self.counts["lost"] += 1
             self.log.warning("node %s is lost: no sign of life for %d s", name, self._grace)
-        pods = self._cluster.list(POD_KIND, fields=f"spec.nodeName={name}").items
+        pods = self.api.list(POD_KIND, fields=f"spec.nodeName={name}").items
         self._rest.extend(
             MarkPodNotReady(name, pod)
             for pod in pods
@@ -184,7 +174,7 @@ class NodeLifecycle(ApiController):
 
     def _renewed(self, name: str) -> str:
         try:
-            return conditions.renew_time(self._cluster.get(LEASE_KIND, constants.LEASE_NAMESPACE, name))
+            return conditions.renew_time(self.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, name))
         except NotFound:
             return ""
 
@@ -206,17 +196,15 @@ class NodeLifecycle(ApiController):
             return
         who = object_reference(pod)
         try:
-            self._cluster.patch(POD_KIND, who.namespace, who.name, patch, form="strategic", subresource="status")
+            self.api.patch(POD_KIND, who.namespace, who.name, patch, form="strategic", subresource="status")
         except Conflict:
-            self._rest.append(MarkPodNotReady(mark.node, self._cluster.get(POD_KIND, who.namespace, who.name)))
+            self._rest.append(MarkPodNotReady(mark.node, self.api.get(POD_KIND, who.namespace, who.name)))
             return
-        self.api_answered()
         self.counts["pods not ready"] += 1
         self._rest.append(RecordEvent(conditions.pod_event(pod, now)))
 
     def _record_event(self, event: Json) -> None:
         try:
-            self._cluster.create(EVENT_KIND, event["metadata"]["namespace"], event)
+            self.api.create(EVENT_KIND, event["metadata"]["namespace"], event)
         except AlreadyExists:
             self.log.debug("said before, and the answer was lost")
-        self.api_answered()

@@ -28,7 +28,7 @@ def matches_selector(needs: PodRequirements, node: NodeSpec) -> bool:
         return False
     # a term without expressions fits no node, as does an affinity without terms (source: Kubernetes' NodeSelectorTerm)
     return needs.terms is None or any(
-        term and all(matches_requirement(each, node) for each in term) for term in needs.terms
+        term and all(matches_requirement(requirement, node) for requirement in term) for term in needs.terms
     )
 
 

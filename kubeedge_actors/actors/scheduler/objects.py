@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from kubeedge_actors.kubernetes.objects import condition
 from kubeedge_actors.kubernetes.quantity import whole_amount
 from kubeedge_actors.kubernetes.taints import Taint, Toleration
 
@@ -106,10 +107,7 @@ def parse_pod(pod: Json) -> PodInfo | None:
 def parse_node(node: Json) -> NodeSpec:
     """The NodeSpec of a v1.Node."""
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
-    ready = any(
-        condition.get("type") == "Ready" and condition.get("status") == "True"
-        for condition in status.get("conditions") or ()
-    )
+    ready = condition(node, "Ready").get("status") == "True"
     taints = tuple(Taint.of(taint) for taint in spec.get("taints") or ())
     allocatable = {name: whole_amount(name, text) for name, text in (status.get("allocatable") or {}).items()}
     labels = dict(metadata.get("labels") or {})
@@ -118,10 +116,8 @@ def parse_node(node: Json) -> NodeSpec:
 
 def current_fit_error(pod: Json) -> str:
     """The message of a v1.Pod's PodScheduled condition; empty for none."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == SCHEDULED and condition.get("status") == "False":
-            return str(condition.get("message") or "")
-    return ""
+    scheduled = condition(pod, SCHEDULED)
+    return str(scheduled.get("message") or "") if scheduled.get("status") == "False" else ""
 
 
 # --- parts of a pod ---------------------------------------------------------------------------------------------------
@@ -141,9 +137,9 @@ def _requirements(spec: Json) -> PodRequirements:
 
 def _term(term: Json) -> tuple[Requirement, ...]:
     return tuple(
-        Requirement(each["key"], each["operator"], tuple(each.get("values") or ()), field)
+        Requirement(expression["key"], expression["operator"], tuple(expression.get("values") or ()), field)
         for name, field in (("matchExpressions", False), ("matchFields", True))
-        for each in term.get(name) or ()
+        for expression in term.get(name) or ()
     )
 
 
@@ -189,7 +185,9 @@ def _ports(spec: Json) -> tuple[Port, ...]:
 
 
 def _host_ports(spec: Json) -> Iterator[Port]:
-    sidecars = [each for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    sidecars = [
+        container for container in spec.get("initContainers") or () if container.get("restartPolicy") == "Always"
+    ]
     for container in [*(spec.get("containers") or ()), *sidecars]:
         for port in container.get("ports") or ():
             number = port.get("hostPort") or (port.get("containerPort") if spec.get("hostNetwork") else 0)

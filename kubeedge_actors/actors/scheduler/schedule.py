@@ -131,6 +131,6 @@ def _queue_order(pod: PodInfo) -> tuple[int, str, str, str]:
     return -pod.priority, pod.created, pod.namespace, pod.name
 
 
-def _ports_conflict(one: Port, other: Port) -> bool:
-    same_address = one.address == other.address or not one.address or not other.address
-    return same_address and one.protocol == other.protocol and one.number == other.number
+def _ports_conflict(port: Port, other: Port) -> bool:
+    same_address = port.address == other.address or not port.address or not other.address
+    return same_address and port.protocol == other.protocol and port.number == other.number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from random import Random
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +16,6 @@ from kubeedge_actors.actors.scheduler.schedule import SchedulingDecision, schedu
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
-    InformerSet,
     InformerSpec,
     Json,
     WatchEvent,
@@ -55,9 +53,8 @@ class Scheduler(ApiController):
     emits = (*API_CONTROLLER_EMITS, RetryUnschedulableDue)
 
     def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
-        informers = InformerSet(cluster, [InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL), InformerSpec(POD_KIND)])
-        super().__init__(informers, Random().random if random is None else random)
-        self._cluster = cluster
+        watched = [InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL), InformerSpec(POD_KIND)]
+        super().__init__(cluster, watched, random)
         self._cache = SchedulerCache()
         self._bindings: deque[SchedulingDecision] = deque()
         self._failures_to_report: dict[Key, SchedulingFailure] = {}
@@ -141,7 +138,7 @@ class Scheduler(ApiController):
             return  # something changed since it was decided, so it is decided again
         try:
             body = api_objects.binding(pod, node.name)
-            self._cluster.create(POD_KIND, pod.namespace, body, name=pod.name, subresource="binding")
+            self.api.create(POD_KIND, pod.namespace, body, name=pod.name, subresource="binding")
         except ClusterError as error:
             self._not_bound(pod, error)
             return
@@ -170,7 +167,7 @@ class Scheduler(ApiController):
         patch = api_objects.unschedulable_patch(pod, report.sentence, report.reason, self.clock.now(), again=again)
         try:
             self._record_event(report.event)
-            self._cluster.patch(POD_KIND, pod.namespace, pod.name, patch, form="strategic", subresource="status")
+            self.api.patch(POD_KIND, pod.namespace, pod.name, patch, form="strategic", subresource="status")
         except ClusterError as error:
             if temporary(error):
                 self._failures_to_report[key] = (
@@ -191,7 +188,7 @@ class Scheduler(ApiController):
 
     def _record_event(self, event: Json) -> None:
         try:
-            self._cluster.create(EVENT_KIND, event["metadata"]["namespace"], event)
+            self.api.create(EVENT_KIND, event["metadata"]["namespace"], event)
         except AlreadyExists:
             self.log.debug("said before, and the answer was lost")
         except ClusterError as error:

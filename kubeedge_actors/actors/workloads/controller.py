@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from random import Random
 
 import msgspec
 
@@ -15,7 +14,6 @@ from kubeedge_actors.controller import API_BACKOFF_LONGEST, API_CONTROLLER_EMITS
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
     EventType,
-    InformerSet,
     InformerSpec,
     Json,
     WatchEvent,
@@ -67,9 +65,7 @@ class Workloads(ApiController):
 
     def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
         kinds = (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND, POD_KIND, NODE_KIND)
-        informers = InformerSet(cluster, [InformerSpec(kind) for kind in kinds])
-        super().__init__(informers, Random().random if random is None else random)
-        self._cluster = cluster
+        super().__init__(cluster, [InformerSpec(kind) for kind in kinds], random)
         self._kinds = {kind.kind: kind for kind in (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND)}
         self._expectations = Expectations()
         self._pod_gc = PodGarbageCollector()
@@ -121,7 +117,6 @@ class Workloads(ApiController):
         """Requeue the owner: at once when the API is away, after a moment for a conflict, later when it is rejected."""
         key = self._at
         if isinstance(error, Conflict | NotFound | AlreadyExists):
-            self.api_answered()
             self.log.debug("somebody else was quicker: %s", error)
             if key is not None:
                 self._later(key, CONFLICT_RETRY)
@@ -212,21 +207,25 @@ class Workloads(ApiController):
         self._finish(key, None, max(len(made.create), len(made.delete)))
 
     def _deployment(self, key: Key, object: Json) -> None:
-        sets = [one for one in self.informers.all(REPLICASET_KIND) if controller_utils.is_controlled_by(one, object)]
+        sets = [
+            replica_set
+            for replica_set in self.informers.all(REPLICASET_KIND)
+            if controller_utils.is_controlled_by(replica_set, object)
+        ]
         made = deployments.plan(object, sets, self.clock.now(), self._busy())
         namespace = object_reference(object).namespace
         if made.create is not None:
-            self._cluster.create(REPLICASET_KIND, namespace, made.create)
-        for one, size, revision in made.sizes:
+            self.api.create(REPLICASET_KIND, namespace, made.create)
+        for replica_set, size, revision in made.sizes:
             metadata = {
-                "resourceVersion": object_reference(one).version,
+                "resourceVersion": object_reference(replica_set).version,
                 "annotations": {deployments.REVISION: revision},
             }
             patch = {"metadata": metadata, "spec": {"replicas": size}}
-            self._cluster.patch(REPLICASET_KIND, namespace, object_reference(one).name, patch)
-        for one in made.delete:
-            self._cluster.delete(
-                REPLICASET_KIND, namespace, object_reference(one).name, uid=controller_utils.uid_of(one)
+            self.api.patch(REPLICASET_KIND, namespace, object_reference(replica_set).name, patch)
+        for replica_set in made.delete:
+            self.api.delete(
+                REPLICASET_KIND, namespace, object_reference(replica_set).name, uid=controller_utils.uid_of(replica_set)
             )
         object = self._revise(object, made.revision)
         self._status(key, object, made.status)
@@ -247,7 +246,7 @@ class Workloads(ApiController):
             return deployment
         who = object_reference(deployment)
         patch = {"metadata": {"resourceVersion": who.version, "annotations": {deployments.REVISION: revision}}}
-        return self._cluster.patch(DEPLOYMENT_KIND, who.namespace, who.name, patch)
+        return self.api.patch(DEPLOYMENT_KIND, who.namespace, who.name, patch)
 
     def _finish(self, key: Key, again: float | None, steps: int) -> None:
         if steps > BURST_REPLICAS:
@@ -258,7 +257,7 @@ class Workloads(ApiController):
     # --- calls: errors that leave these are for `on_api_error` ----------------------------------------------------------
 
     def _create(self, owner: Json, pod: Json) -> None:
-        made = self._cluster.create(POD_KIND, object_reference(owner).namespace, pod)
+        made = self.api.create(POD_KIND, object_reference(owner).namespace, pod)
         self._expectations.created(
             controller_utils.uid_of(owner), controller_utils.uid_of(made), self.clock.monotonic()
         )
@@ -267,19 +266,19 @@ class Workloads(ApiController):
     def _delete(self, owner: Json, pod: Json) -> None:
         who = object_reference(pod)
         self._expectations.deleted(controller_utils.uid_of(owner), who.uid, self.clock.monotonic())
-        self._cluster.delete(POD_KIND, who.namespace, who.name, uid=who.uid)
+        self.api.delete(POD_KIND, who.namespace, who.name, uid=who.uid)
         self.counts["pods deleted"] += 1
 
     def _delete_orphaned_pod(self, pod: Json) -> None:
         who = object_reference(pod)
         try:
-            self._cluster.get(NODE_KIND, "", str(pod["spec"]["nodeName"]))
+            self.api.get(NODE_KIND, "", str(pod["spec"]["nodeName"]))
         except NotFound:
-            self._cluster.delete(POD_KIND, who.namespace, who.name, grace=0, uid=who.uid)
+            self.api.delete(POD_KIND, who.namespace, who.name, grace=0, uid=who.uid)
             self.counts["pods of gone nodes"] += 1
             self.log.warning("pod %s/%s goes with its node %s", who.namespace, who.name, pod["spec"]["nodeName"])
 
     def _status(self, key: Key, object: Json, status: Json) -> None:
         patch = controller_utils.status_patch(object, status)
         if patch is not None:
-            self._cluster.patch(key[0], key[1], key[2], patch, subresource="status")
+            self.api.patch(key[0], key[1], key[2], patch, subresource="status")

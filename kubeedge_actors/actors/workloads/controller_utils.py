@@ -13,7 +13,7 @@ import msgspec
 
 from kubeedge_actors.drivers.cluster.base import Json, object_reference
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.kubernetes.objects import condition, owner_reference
 from kubeedge_actors.kubernetes.time import parse_time
 
 HASH_LABEL = "pod-template-hash"
@@ -75,10 +75,10 @@ def is_active(pod: Json) -> bool:
 
 def ready_since(pod: Json) -> float | None:
     """Epoch seconds since when a v1.Pod has been ready, by its node's clock; None when it is not."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Ready" and condition.get("status") == "True":
-            return parse_time(str(condition.get("lastTransitionTime") or "")) or 0.0
-    return None
+    ready = condition(pod, "Ready")
+    if ready.get("status") != "True":
+        return None
+    return parse_time(str(ready.get("lastTransitionTime") or "")) or 0.0
 
 
 def is_available(pod: Json, seconds: int, now: float) -> bool:

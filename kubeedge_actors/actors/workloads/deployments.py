@@ -34,7 +34,7 @@ def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[st
     """The next plan of an apps/v1 Deployment; `sets` are the ReplicaSets that it owns, `busy` the uids of those with pods not ended yet."""
     new, old = find_new_and_old(deployment, sets)
     paused = bool(deployment["spec"].get("paused"))
-    newest = max((_revision(one) for one in old), default=0)
+    newest = max((_revision(replica_set) for replica_set in old), default=0)
     revision = max(newest + 1, _revision(new)) if new is not None else newest + 1
     status, again = deployment_status(deployment, new, old, now)
     if controller_utils.is_terminating(deployment):
@@ -43,7 +43,7 @@ def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[st
         made = _new_set(deployment, _initial_size(deployment, old, busy), revision)
         return DeploymentPlan(made, [], [], status, str(revision), again)
     sizes = _sizes(deployment, new, old, busy)
-    steps = [(one, size, _revision_of(one, new, revision)) for one, size in sizes]
+    steps = [(replica_set, size, _revision_of(replica_set, new, revision)) for replica_set, size in sizes]
     steps = [step for step in steps if step[1] != _size(step[0]) or step[2] != str(_revision(step[0]))]
     return DeploymentPlan(None, steps, _history_to_delete(deployment, old), status, str(revision) if new else "", again)
 
@@ -51,9 +51,9 @@ def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[st
 def find_new_and_old(deployment: Json, sets: Sequence[Json]) -> tuple[Json | None, list[Json]]:
     """The apps/v1 ReplicaSet of the current template, the oldest of several; and the others."""
     wanted = _without_hash(deployment["spec"]["template"])
-    fitting = [one for one in sets if _without_hash(one["spec"]["template"]) == wanted]
-    new = min(fitting, key=lambda one: str(one["metadata"].get("creationTimestamp")), default=None)
-    return new, [one for one in sets if one is not new]
+    fitting = [replica_set for replica_set in sets if _without_hash(replica_set["spec"]["template"]) == wanted]
+    new = min(fitting, key=lambda replica_set: str(replica_set["metadata"].get("creationTimestamp")), default=None)
+    return new, [replica_set for replica_set in sets if replica_set is not new]
 
 
 def _without_hash(template: Json) -> Json:
@@ -88,11 +88,11 @@ def _new_set(deployment: Json, size: int, revision: int) -> Json:
 def _sizes(deployment: Json, new: Json | None, old: list[Json], busy: Collection[str]) -> list[tuple[Json, int]]:
     wanted = _wanted(deployment)
     if new is None or deployment["spec"].get("paused"):
-        alive = [one for one in (*old, *([new] if new else ())) if _size(one)]
+        alive = [replica_set for replica_set in (*old, *([new] if new else ())) if _size(replica_set)]
         return [(alive[0], wanted)] if len(alive) == 1 else []
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        gone = not any(_size(one) or controller_utils.uid_of(one) in busy for one in old)
-        return [*((one, 0) for one in old if _size(one)), (new, wanted if gone else _size(new))]
+        gone = not any(_size(replica_set) or controller_utils.uid_of(replica_set) in busy for replica_set in old)
+        return [*((replica_set, 0) for replica_set in old if _size(replica_set)), (new, wanted if gone else _size(new))]
     return [(new, _scaled_up(deployment, new, old)), *_scale_down(deployment, new, old)]
 
 
@@ -100,7 +100,7 @@ def _initial_size(deployment: Json, old: list[Json], busy: Collection[str]) -> i
     """The size with which a new replica set begins."""
     wanted, taken = _wanted(deployment), sum(map(_size, old))
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        return 0 if taken or any(controller_utils.uid_of(one) in busy for one in old) else wanted
+        return 0 if taken or any(controller_utils.uid_of(replica_set) in busy for replica_set in old) else wanted
     return max(0, min(wanted, wanted + _max_surge(deployment) - taken))
 
 
@@ -115,20 +115,28 @@ def _scaled_up(deployment: Json, new: Json, old: list[Json]) -> int:
 def _scale_down(deployment: Json, new: Json, old: list[Json]) -> list[tuple[Json, int]]:
     """Smaller old ones: first their pods that do not work anyway, then others as far as enough are available."""
     least = _wanted(deployment) - _max_unavailable(deployment)
-    sets = sorted((one for one in old if _size(one)), key=lambda one: str(one["metadata"].get("creationTimestamp")))
+    sets = sorted(
+        (replica_set for replica_set in old if _size(replica_set)),
+        key=lambda replica_set: str(replica_set["metadata"].get("creationTimestamp")),
+    )
     lame = max(0, _size(new) - _counted(new, "availableReplicas"))
     spare = _size(new) + sum(map(_size, sets)) - least - lame
-    sizes = {controller_utils.uid_of(one): _size(one) for one in sets}
-    for one in sets:
-        cut = max(0, min(spare, _size(one) - _counted(one, "availableReplicas")))
-        sizes[controller_utils.uid_of(one)] -= cut
+    sizes = {controller_utils.uid_of(replica_set): _size(replica_set) for replica_set in sets}
+    for replica_set in sets:
+        cut = max(0, min(spare, _size(replica_set) - _counted(replica_set, "availableReplicas")))
+        sizes[controller_utils.uid_of(replica_set)] -= cut
         spare -= cut
-    working = sum(_counted(one, "availableReplicas") for one in (*sets, new)) - least
-    for one in sets:
-        cut = max(0, min(working, spare, sizes[controller_utils.uid_of(one)], _counted(one, "availableReplicas")))
-        sizes[controller_utils.uid_of(one)] -= cut
+    working = sum(_counted(replica_set, "availableReplicas") for replica_set in (*sets, new)) - least
+    for replica_set in sets:
+        cut = max(
+            0,
+            min(
+                working, spare, sizes[controller_utils.uid_of(replica_set)], _counted(replica_set, "availableReplicas")
+            ),
+        )
+        sizes[controller_utils.uid_of(replica_set)] -= cut
         working, spare = working - cut, spare - cut
-    return [(one, sizes[controller_utils.uid_of(one)]) for one in sets]
+    return [(replica_set, sizes[controller_utils.uid_of(replica_set)]) for replica_set in sets]
 
 
 def _rolling_update(deployment: Json) -> Json:
@@ -169,17 +177,19 @@ def _revision(replica_set: Json | None) -> int:
     return int(text) if str(text).isdecimal() else 0
 
 
-def _revision_of(one: Json, new: Json | None, revision: int) -> str:
-    return str(revision if one is new else _revision(one))
+def _revision_of(replica_set: Json, new: Json | None, revision: int) -> str:
+    return str(revision if replica_set is new else _revision(replica_set))
 
 
 def _history_to_delete(deployment: Json, old: list[Json]) -> list[Json]:
     limit = deployment["spec"].get("revisionHistoryLimit")
     limit = DEFAULT_HISTORY if limit is None else int(limit)
     idle = [
-        one
-        for one in old
-        if not _size(one) and not _counted(one, "replicas") and not controller_utils.is_terminating(one)
+        replica_set
+        for replica_set in old
+        if not _size(replica_set)
+        and not _counted(replica_set, "replicas")
+        and not controller_utils.is_terminating(replica_set)
     ]
     return sorted(idle, key=_revision)[: max(0, len(idle) - limit)]
 
@@ -214,7 +224,7 @@ def _replica_counts(deployment: Json, new: Json | None, old: Sequence[Json]) -> 
     sets = [*old, *([new] if new is not None else ())]
 
     def total(what: str, of: Sequence[Json] = sets) -> int:
-        return sum(int((one.get("status") or {}).get(what) or 0) for one in of)
+        return sum(int((replica_set.get("status") or {}).get(what) or 0) for replica_set in of)
 
     wanted = deployment["spec"].get("replicas")
     available = total("availableReplicas")

@@ -61,10 +61,7 @@ class Reader:
 
     def entry(self, target: RequestInfo, resource: Resource) -> Entry:
         """The object of a path. Raises 404."""
-        entry = self._store.get(resource.key, target.namespace, target.name)
-        if entry is None:
-            raise not_found(resource.group, resource.plural, target.name)
-        return entry
+        return existing(self._store, target, resource)
 
     def list(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """A list, or a page of one."""
@@ -179,3 +176,11 @@ def decode_continue(request: Request) -> Page | None:
         return msgspec.json.decode(nesting.checked(data), type=Page)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+
+
+def existing(store: Store, target: RequestInfo, resource: Resource) -> Entry:
+    """The object of a path. Raises 404."""
+    entry = store.get(resource.key, target.namespace, target.name)
+    if entry is None:
+        raise not_found(resource.group, resource.plural, target.name)
+    return entry

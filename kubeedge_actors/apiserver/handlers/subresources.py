@@ -29,6 +29,7 @@ from ..request_info import RequestInfo
 from ..storage.store import Store
 from ..strategies.workloads import selector_text
 from .delete import DeleteOptions, Deleter, Preconditions, check_preconditions
+from .read import existing
 from .write import Writer
 
 BINDING = Resource("", "v1", "bindings", "Binding", type="Binding")
@@ -54,7 +55,7 @@ class Subresources:
 
     def scale(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """GET, PUT and PATCH of scale."""
-        entry = self._writer.entry(target, resource)
+        entry = existing(self._store, target, resource)
         if request.method == "GET":
             return json_response(scale_of(entry.object()))
         if request.method == "PUT":
@@ -85,7 +86,7 @@ class Subresources:
             raise bad_request(f"a pod cannot be bound to a {where['kind']}")
         pods = self._pods()
         pod = RequestInfo("", "v1", "pods", target.namespace, name)
-        entry = self._writer.entry(pod, pods)
+        entry = existing(self._store, pod, pods)
         body = entry.object()
         uid = (given.get("metadata") or {}).get("uid")
         check_preconditions(DeleteOptions(preconditions=Preconditions(uid=uid or None)), entry, pods)
@@ -102,7 +103,7 @@ class Subresources:
         """POST of an eviction: a delete with the options in the body."""
         given = self._intake.prune(self._intake.decode(request, EVICTION), EVICTION).body
         pods = self._pods()
-        entry = self._writer.entry(target, pods)
+        entry = existing(self._store, target, pods)
         try:
             options = msgspec.convert(given.get("deleteOptions") or {}, DeleteOptions)
         except msgspec.ValidationError as error:

@@ -31,6 +31,7 @@ from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store
 from ..strategies.validation import metadata as metadata_complaints
+from .read import existing
 
 # Built-in kinds whose status writes also take labels and the like.
 STATUS_WITH_METADATA = frozenset({"pods", "nodes", "namespaces"})
@@ -128,7 +129,7 @@ class Writer:
             return self.create_object(request, target.namespace, resource, body)
         if resource.custom and not meta.get("resourceVersion") and not target.subresource:
             error = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-            self.entry(target, resource)
+            existing(self._store, target, resource)
             raise invalid(resource.group, resource.plural, target.name, [error])
         shaped = self._decoded(request, resource, body)
         return self.change(request, target, resource, lambda old: shaped.body, warnings(shaped.unknown))
@@ -170,13 +171,6 @@ class Writer:
         self._raise_invalid(resource, target.name, self._intake.validate(new, resource))
         return self._store_new(request, resource, new, applied.managed_fields, headers)
 
-    def entry(self, target: RequestInfo, resource: Resource) -> Entry:
-        """The object of a path. Raises 404."""
-        entry = self._store.get(resource.key, target.namespace, target.name)
-        if entry is None:
-            raise not_found(resource.group, resource.plural, target.name)
-        return entry
-
     def change(
         self,
         request: Request,
@@ -187,7 +181,7 @@ class Writer:
         managed_fields: bytes | None = None,
     ) -> Response:
         """Stores what `change` makes of an object, unless nothing changes. Raises 404, 409, 422."""
-        entry = self.entry(target, resource)
+        entry = existing(self._store, target, resource)
         old = entry.object()
         given = change(entry.object())
         check_preconditions(given, old, resource)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors import nesting
-from kubeedge_actors.kubernetes.merge_patch import merge_patch
+from kubeedge_actors.kubernetes.objects import merge_patch
 
 from ..codec.builtin_types import BuiltinTypes
 from ..errors import ApiError, Json, bad_request, forbidden_field, invalid_options, required

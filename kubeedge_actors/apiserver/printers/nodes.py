@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.objects import condition
+
 from ..errors import Json
 from .columns import TablePrinter, columns
 from .durations import NONE, UNKNOWN, age
@@ -44,8 +46,8 @@ def cells(node: Json, now: float) -> Sequence[Any]:
 
 def state(node: Json) -> str:
     """Ready or not, and whether pods are kept away."""
-    ready = [c for c in node.get("status", {}).get("conditions", ()) if c.get("type") == "Ready"]
-    text = "Unknown" if not ready else "Ready" if ready[0].get("status") == "True" else "NotReady"
+    ready = condition(node, "Ready")
+    text = "Unknown" if not ready else "Ready" if ready.get("status") == "True" else "NotReady"
     return text + (",SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.objects import condition
 from kubeedge_actors.kubernetes.time import parse_time
 
 from ..errors import Json
@@ -72,7 +73,7 @@ def ending(ended: Json) -> str:
 
 def is_ready(status: Json) -> bool:
     """Whether the Ready condition is true."""
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions", ()))
+    return condition({"status": status}, "Ready").get("status") == "True"
 
 
 def sidecars(spec: Json) -> set[str]:

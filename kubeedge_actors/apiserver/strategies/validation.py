@@ -42,18 +42,19 @@ TOO_LONG = "must be no more than {} characters"
 
 def subdomain(field: str, value: str) -> Iterator[FieldError]:
     """Complaints about a DNS subdomain, as most names are."""
-    if len(value) > 253:
-        yield invalid_value(field, value, TOO_LONG.format(253))
-    elif not SUBDOMAIN_RE.fullmatch(value):
-        yield invalid_value(field, value, SUBDOMAIN_TEXT)
+    return _limited(field, value, 253, SUBDOMAIN_RE, SUBDOMAIN_TEXT)
 
 
 def dns_label(field: str, value: str) -> Iterator[FieldError]:
     """Complaints about a DNS label, as names of containers and namespaces are."""
-    if len(value) > 63:
-        yield invalid_value(field, value, TOO_LONG.format(63))
-    elif not LABEL_RE.fullmatch(value):
-        yield invalid_value(field, value, LABEL_TEXT)
+    return _limited(field, value, 63, LABEL_RE, LABEL_TEXT)
+
+
+def _limited(field: str, value: str, longest: int, pattern: re.Pattern[str], text: str) -> Iterator[FieldError]:
+    if len(value) > longest:
+        yield invalid_value(field, value, TOO_LONG.format(longest))
+    elif not pattern.fullmatch(value):
+        yield invalid_value(field, value, text)
 
 
 def label_key(field: str, key: str) -> Iterator[FieldError]:
@@ -73,10 +74,7 @@ def labels(field: str, found: Json) -> Iterator[FieldError]:
     """Complaints about a map of labels."""
     for key, value in found.items():
         yield from label_key(field, key)
-        if len(value) > 63:
-            yield invalid_value(field, value, TOO_LONG.format(63))
-        elif not VALUE_RE.fullmatch(value):
-            yield invalid_value(field, value, VALUE_TEXT)
+        yield from _limited(field, value, 63, VALUE_RE, VALUE_TEXT)
 
 
 def metadata(meta: Json, short_name: bool) -> Iterator[FieldError]:

@@ -42,16 +42,16 @@ def join(order: Join, make: Callable[[PkiRequest], Result] = execute) -> None:
     """Join, and write the three PEM files. Errors: CertificateError, a person must act; another LinkError, try again later."""
     ca = _named_by_token(order) if order.token else b""
     context = _trusting(ca) if ca else _with_certificate(order)
-    made = make(NewCsr(node_subject(order.node)))
+    result = make(NewCsr(node_subject(order.node)))
     headers = {NODE_HEADER: order.node}
     if order.token:
         headers[TOKEN_HEADER] = f"Bearer {split_token(order.token)[1]}"
-    certificate = _get(order, CERTIFICATE_PATH, context, made.cert, headers)
+    certificate = _get(order, CERTIFICATE_PATH, context, result.cert, headers)
     if parse_certificate(certificate).common_name != node_subject(order.node).common_name:
         raise CertificateError(f"the cloud at {order.cloud} gave a certificate for somebody else")
     if ca:  # not before: what was good until now is to stay good when a cloud refuses
         write_pem(Path(order.ca), ca, CERTIFICATE)
-    save_pair(Path(order.cert), Path(order.key), KeyPair(certificate, made.key))
+    save_pair(Path(order.cert), Path(order.key), KeyPair(certificate, result.key))
     check_pair(Path(order.cert), Path(order.key))
 
 

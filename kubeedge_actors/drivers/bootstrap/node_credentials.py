@@ -110,10 +110,10 @@ class NodeCredentials:
     def renew_at(self) -> float:
         """Between 0.7 and 0.9 of the certificate's life, each certificate at another point; 0 when there is none."""
         try:
-            found = read_certificate(self._cert)
+            certificate_info = read_certificate(self._cert)
         except CertificateError:
             return 0.0
-        return found.time_at(EARLIEST + SPREAD * _share(found))
+        return certificate_info.time_at(EARLIEST + SPREAD * _share(certificate_info))
 
     def renew(self) -> TlsPaths:
         """Fetch a new certificate, authenticated by the current one. Errors: CertificateError, LinkError."""
@@ -156,13 +156,13 @@ class NodeCredentials:
         try:
             read_pem(self._ca, CERTIFICATE)
             check_pair(self._cert, self._key)
-            found = read_certificate(self._cert)
+            certificate_info = read_certificate(self._cert)
         except CertificateError as error:
             log.warning("%s", error)
             return str(error)
-        if found.common_name != node_subject(self._node).common_name:
-            return f"{self._cert} is for {found.common_name}, not for node {self._node}"
-        return "" if found.valid(self._clock()) else f"{self._cert} has expired or is not valid yet"
+        if certificate_info.common_name != node_subject(self._node).common_name:
+            return f"{self._cert} is for {certificate_info.common_name}, not for node {self._node}"
+        return "" if certificate_info.valid(self._clock()) else f"{self._cert} has expired or is not valid yet"
 
     def _token_matches_ca(self, token: str) -> bool:
         """Whether the token is for our CA; one that can not be read does not matter while the files are good."""
@@ -172,7 +172,7 @@ class NodeCredentials:
             return True
 
 
-def _share(found: CertificateInfo) -> float:
+def _share(certificate_info: CertificateInfo) -> float:
     """A number in [0, 1) that is always the same for one certificate."""
-    seed = f"{found.common_name} {found.not_before} {found.key_id.hex()}".encode()
+    seed = f"{certificate_info.common_name} {certificate_info.not_before} {certificate_info.key_id.hex()}".encode()
     return int.from_bytes(hashlib.sha256(seed).digest()[:4], "big") / 2**32

@@ -110,8 +110,10 @@ class AccessList:
 
     def permissions(self, client: ClientIdentity) -> Permissions:
         """What a client may do."""
-        patterns = [_filled(each, client) for each in self._patterns]
-        return Permissions((*self._of_user.get(client.user, ()), *(each for each in patterns if each is not None)))
+        patterns = [_filled(pattern, client) for pattern in self._patterns]
+        return Permissions(
+            (*self._of_user.get(client.user, ()), *(pattern for pattern in patterns if pattern is not None))
+        )
 
 
 def _rule(text: str) -> Rule | None:

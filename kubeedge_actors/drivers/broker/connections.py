@@ -146,8 +146,8 @@ class Connections:
     async def _first(self, reader: asyncio.StreamReader, decoder: Decoder) -> list[Packet]:
         """The first packets; a client may say more before it is answered."""
         while data := await reader.read(CHUNK):
-            if found := list(decoder.feed(data)):
-                return found
+            if packets := list(decoder.feed(data)):
+                return packets
         raise ProtocolError("it has said nothing")
 
     def _refuse(self, writer: asyncio.StreamWriter, code: int) -> None:

@@ -283,25 +283,25 @@ class BrokerCore:
             return
         touched, self._touched = self._touched, {}
         for session in touched:
-            said, session.output = b"".join(session.output), []
-            if session.send is None or not said:
+            data, session.output = b"".join(session.output), []
+            if session.send is None or not data:
                 continue
             if session.recorder.due > self._committed:
-                self._held.setdefault(session.recorder.due, []).append((session, session.send, said))
+                self._held.setdefault(session.recorder.due, []).append((session, session.send, data))
             else:
-                session.unsent_bytes -= len(said)
-                session.send(said)
+                session.unsent_bytes -= len(data)
+                session.send(data)
 
     def committed(self, turn: int) -> None:
         """Everything up to this turn is committed: send what waited for it."""
         if self._unit_of_work is not None:
             self._unit_of_work.committed = turn
         # a session's own order is kept: what it waits for only grows
-        for each in sorted(each for each in self._held if each <= turn):
-            for session, send, said in self._held.pop(each):
+        for held_turn in sorted(held_turn for held_turn in self._held if held_turn <= turn):
+            for session, send, data in self._held.pop(held_turn):
                 if session.send == send:
-                    session.unsent_bytes -= len(said)
-                    send(said)
+                    session.unsent_bytes -= len(data)
+                    send(data)
         self._send_pending_acks()
 
     def acknowledge(self, receipt: int) -> None:
@@ -334,10 +334,10 @@ class BrokerCore:
                 del self._pending_acks[session]
         self.flush()
 
-    def _send(self, session: Session, said: bytes) -> None:
-        if said and session.send is not None:
-            session.output.append(said)
-            session.unsent_bytes += len(said)
+    def _send(self, session: Session, packet: bytes) -> None:
+        if packet and session.send is not None:
+            session.output.append(packet)
+            session.unsent_bytes += len(packet)
             self._touched[session] = None
 
     def _queue(self, session: Session, message: Publish) -> None:

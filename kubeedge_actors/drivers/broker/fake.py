@@ -46,9 +46,9 @@ class FakeClient:
         return [message.payload for message in self.heard]
 
     def _receive(self, data: bytes) -> None:
-        found = list(self._decoder.feed(data))
-        self.acknowledged += sum(packet.kind in (PUBACK, PUBREC) for packet in found)
-        heard = [read_publish(packet) for packet in found if packet.kind == PUBLISH]
+        packets = list(self._decoder.feed(data))
+        self.acknowledged += sum(packet.kind in (PUBACK, PUBREC) for packet in packets)
+        heard = [read_publish(packet) for packet in packets if packet.kind == PUBLISH]
         self.heard += heard
         for message in heard:
             self._session.outgoing.on_puback_or_pubcomp(message.packet_id)

@@ -210,7 +210,7 @@ def read_suback(packet: Packet) -> tuple[int, list[int]]:
 
 def unsubscribe(packet_id: int, filters: Sequence[str]) -> bytes:
     """An UNSUBSCRIBE packet (3.10)."""
-    return _packet(UNSUBSCRIBE, 2, packet_id.to_bytes(2, "big") + b"".join(_text(each) for each in filters))
+    return _packet(UNSUBSCRIBE, 2, packet_id.to_bytes(2, "big") + b"".join(_text(filter) for filter in filters))
 
 
 def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:

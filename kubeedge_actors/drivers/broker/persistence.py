@@ -193,7 +193,7 @@ def _steps(changes: ChangeSet) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
     if changes.deleted:
         yield "DELETE FROM message WHERE number = ?", [(number,) for number in changes.deleted]
     if changes.clients:
-        yield "DELETE FROM client WHERE id = ?", [(each,) for each in changes.clients]
+        yield "DELETE FROM client WHERE id = ?", [(client,) for client in changes.clients]
         yield "INSERT INTO client VALUES (?, ?)", [(c.client_id, c.user) for c in changes.clients.values() if c]
     if changes.subscriptions:
         yield "DELETE FROM subscription WHERE client = ? AND filter = ?", list(changes.subscriptions)

@@ -207,7 +207,7 @@ class InformerSet:
     def __init__(self, cluster: Cluster, wanted: Sequence[InformerSpec]) -> None:
         self._cluster = cluster
         self._specs = wanted
-        self._missing = {each.kind for each in wanted if each.wait_for_sync}
+        self._missing = {informer_spec.kind for informer_spec in wanted if informer_spec.wait_for_sync}
         self._watches: dict[ResourceKind, Watch] = {}
         self.deltas = DeltaQueue()
 
@@ -224,12 +224,12 @@ class InformerSet:
         self.deltas.wake = wake
         if self._watches:
             return False
-        for each in self._specs:
-            complete = functools.partial(self._complete, each.kind) if each.wait_for_sync else None
+        for spec in self._specs:
+            complete = functools.partial(self._complete, spec.kind) if spec.wait_for_sync else None
             watch = self._cluster.watch(
-                each.kind, self.deltas.put, complete, namespace=each.namespace, labels=each.labels, cache=each.cache
+                spec.kind, self.deltas.put, complete, namespace=spec.namespace, labels=spec.labels, cache=spec.cache
             )
-            self._watches[each.kind] = watch
+            self._watches[spec.kind] = watch
         return True
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json | None:

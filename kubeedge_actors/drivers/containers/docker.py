@@ -159,10 +159,10 @@ class DockerRuntime:
     def _look(self, container_id: str) -> Container:
         """Inspect one container; what has ended does not change and is remembered."""
         with _translated():
-            found = forms.inspected(self._client.inspect_container(container_id))
+            container = forms.inspected(self._client.inspect_container(container_id))
         with self._lock:
-            self._seen[found.id] = found
-        return found
+            self._seen[container.id] = container
+        return container
 
     def _rows(self, kind: str, pod_uid: str = "") -> list[dict[str, Any]]:
         wanted = [f"{forms.OWNER}={self._owner}", f"{forms.KIND}={kind}"]
@@ -179,11 +179,12 @@ class DockerRuntime:
             if not pod_uid:
                 self._seen = {row["Id"]: self._seen[row["Id"]] for row in rows if row["Id"] in self._seen}
             seen = dict(self._seen)
-        found = [one for row in rows if (one := self._current(row, seen.get(row["Id"]))) is not None]
+        containers = [container for row in rows if (container := self._current(row, seen.get(row["Id"]))) is not None]
         sandboxes = (
             self._addresses() if any(row["HostConfig"]["NetworkMode"].startswith("container:") for row in rows) else {}
         )
-        return [msgspec.structs.replace(one, ip=one.ip or sandboxes.get(one.pod.uid, "")) for one in found]
+        ips = [container.ip or sandboxes.get(container.pod.uid, "") for container in containers]
+        return [msgspec.structs.replace(container, ip=ip) for container, ip in zip(containers, ips, strict=True)]
 
     def _current(self, row: dict[str, Any], seen: Container | None) -> Container | None:
         phase = forms.PHASES.get(row["State"], "exited")
@@ -215,12 +216,12 @@ class DockerRuntime:
             except docker.errors.APIError as error:
                 if error.status_code != 409:
                     raise
-            found = self._client.inspect_container(name)
-            if (found["Config"].get("Labels") or {}).get(forms.OWNER) != self._owner:
+            inspection = self._client.inspect_container(name)
+            if (inspection["Config"].get("Labels") or {}).get(forms.OWNER) != self._owner:
                 raise ContainerError(f"the engine has a container {name} of another owner")
-            if forms.inspected(found).phase == "exited":
+            if forms.inspected(inspection).phase == "exited":
                 raise ContainerError(f"the engine has a container {name} that has ended")
-            return str(found["Id"])
+            return str(inspection["Id"])
 
     def start(self, container_id: str) -> Container:
         """Run it."""
@@ -289,13 +290,13 @@ class DockerRuntime:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
         deadline = time.monotonic() + timeout
         with _translated():
-            one = self._client.exec_create(container_id, list(command))["Id"]
+            exec_id = self._client.exec_create(container_id, list(command))["Id"]
             output = bytearray()
             try:
-                self._collect(one, output, deadline)
+                self._collect(exec_id, output, deadline)
             except (urllib3.exceptions.ReadTimeoutError, requests.exceptions.ReadTimeout, TimeoutError):
                 return ExecResult(exit_code=None, output=bytes(output))
-            return ExecResult(exit_code=self._client.exec_inspect(one)["ExitCode"], output=bytes(output))
+            return ExecResult(exit_code=self._client.exec_inspect(exec_id)["ExitCode"], output=bytes(output))
 
     def _collect(self, one: str, output: bytearray, deadline: float) -> None:
         left = max(deadline - time.monotonic(), 0.001)
@@ -314,16 +315,16 @@ class DockerRuntime:
         with self._opening, _translated():
             image = self._pause_image or self._own_pause_image()
             try:
-                found = self._client.inspect_container(name)
+                inspection = self._client.inspect_container(name)
             except docker.errors.NotFound:
-                found = None
-            if found is not None and not found["State"]["Running"]:
+                inspection = None
+            if inspection is not None and not inspection["State"]["Running"]:
                 self._client.remove_container(name, force=True)
-                found = None
-            if found is None:
+                inspection = None
+            if inspection is None:
                 self._client.start(self._made(name, forms.sandbox_config(self._owner, network, image)))
-                found = self._client.inspect_container(name)
-        return forms.address_of(found["NetworkSettings"])
+                inspection = self._client.inspect_container(name)
+        return forms.address_of(inspection["NetworkSettings"])
 
     def _own_pause_image(self) -> str:
         if not self.image_id(PAUSE_IMAGE):

@@ -123,9 +123,9 @@ def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any
 
 def address_of(networks: dict[str, Any]) -> str:
     """The first address in a NetworkSettings object."""
-    for one in (networks.get("Networks") or {}).values():
-        if one and one.get("IPAddress"):
-            return str(one["IPAddress"])
+    for network in (networks.get("Networks") or {}).values():
+        if network and network.get("IPAddress"):
+            return str(network["IPAddress"])
     return ""
 
 
@@ -136,9 +136,9 @@ def seconds(stamp: str) -> float:
     return datetime.datetime.fromisoformat(stamp).timestamp()
 
 
-def inspected(found: dict[str, Any]) -> Container:
+def inspected(inspection: dict[str, Any]) -> Container:
     """A container as the engine describes it in full."""
-    state, config = found["State"], found["Config"]
+    state, config = inspection["State"], inspection["Config"]
     carried = config.get("Labels") or {}
     phase = PHASES.get(state["Status"], "exited")
     code = int(state.get("ExitCode") or 0)
@@ -146,22 +146,22 @@ def inspected(found: dict[str, Any]) -> Container:
     started, finished = seconds(state.get("StartedAt", "")), seconds(state.get("FinishedAt", ""))
     if phase == "created" and code:  # it could not be started
         phase, cause = "exited", START_ERROR
-        started = finished = seconds(found.get("Created", ""))
+        started = finished = seconds(inspection.get("Created", ""))
     return Container(
-        id=found["Id"],
+        id=inspection["Id"],
         pod=pod_of(carried),
         name=carried.get(NAME, ""),
         image=config["Image"],
         hash=carried.get(HASH, ""),
         restart_count=int(carried.get(RESTARTS) or 0),
         phase=phase,
-        image_id=found["Image"],
+        image_id=inspection["Image"],
         started_at=started,
         finished_at=finished if phase == "exited" else 0.0,
         exit_code=code if phase == "exited" else 0,
         reason=cause if phase == "exited" else "",
         message=str(state.get("Error") or ""),
-        ip=address_of(found.get("NetworkSettings") or {}),
+        ip=address_of(inspection.get("NetworkSettings") or {}),
     )
 
 
@@ -179,7 +179,7 @@ def cause(error: BaseException) -> str:
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:
             return inner.strerror
-        inner = next((each for each in inner.args if isinstance(each, BaseException)), None)
+        inner = next((arg for arg in inner.args if isinstance(arg, BaseException)), None)
     return str(error)
 
 

@@ -58,7 +58,9 @@ class FakeContainers:
         self.networks: dict[str, PodNetwork] = {}
         self.watchers: list[Watcher] = []
         self.program: Callable[[ContainerSpec], Program] = lambda spec: Program()
-        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda one, command: ExecResult(exit_code=0)
+        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda container, command: ExecResult(
+            exit_code=0
+        )
         self.images: set[str] | None = None
         self.refused: dict[str, str] = {}
         self.unstartable: dict[str, str] = {}
@@ -70,23 +72,23 @@ class FakeContainers:
     def finish(self, container_id: str, exit_code: int = 0, reason: str = "") -> None:
         """End a running container."""
         with self.lock:
-            one = self.containers.get(container_id)
-            if one is None or one.phase != "running":
+            container = self.containers.get(container_id)
+            if container is None or container.phase != "running":
                 return
             self.containers[container_id] = msgspec.structs.replace(
-                one,
+                container,
                 phase="exited",
                 exit_code=exit_code,
                 reason=reason or ("Completed" if exit_code == 0 else "Error"),
                 finished_at=self.clock(),
             )
             self.ended.notify_all()
-        self.tell(ContainerEnded(id=container_id, pod_uid=one.pod.uid))
+        self.tell(ContainerEnded(id=container_id, pod_uid=container.pod.uid))
 
     def running(self) -> list[Container]:
         """Those that run, in the order in which they were made."""
         with self.lock:
-            return [one for one in self.containers.values() if one.phase == "running"]
+            return [container for container in self.containers.values() if container.phase == "running"]
 
     def disconnect(self, why: str) -> None:
         """The engine stops answering; its containers go on."""
@@ -159,7 +161,9 @@ class FakeRuntime:
         """All containers, of one pod if given."""
         self._check()
         with self.containers.lock:
-            return [one for one in self.containers.containers.values() if pod_uid in ("", one.pod.uid)]
+            return [
+                container for container in self.containers.containers.values() if pod_uid in ("", container.pod.uid)
+            ]
 
     def create(self, spec: ContainerSpec) -> Container:
         """Make it, or find it."""
@@ -179,7 +183,7 @@ class FakeRuntime:
             return self._made(spec)
 
     def _made(self, spec: ContainerSpec) -> Container:
-        one = Container(
+        container = Container(
             id=uuid.uuid4().hex,
             pod=spec.pod,
             name=spec.name,
@@ -188,37 +192,41 @@ class FakeRuntime:
             restart_count=spec.restart_count,
             image_id=self.image_id(spec.image),
         )
-        self.containers.containers[one.id], self.containers.specs[one.id], self.containers.written[one.id] = (
-            one,
+        (
+            self.containers.containers[container.id],
+            self.containers.specs[container.id],
+            self.containers.written[container.id],
+        ) = (
+            container,
             spec,
             b"",
         )
-        return one
+        return container
 
     def start(self, container_id: str) -> Container:
         """Run it; a program that ends at once has ended when this returns."""
         self._check()
         engine = self.containers
         with engine.lock:
-            one = self._found(container_id)
-            if one.phase == "running":
-                return one
-            if one.phase == "exited":
-                raise ContainerError(f"container {one.name} has ended")
-            if one.name in engine.unstartable:
-                self._fail(one, engine.unstartable[one.name])
-            program = engine.program(engine.specs[one.id])
-            engine.written[one.id] = program.output
-            started = msgspec.structs.replace(one, phase="running", started_at=engine.clock())
-            engine.containers[one.id] = started
+            container = self._found(container_id)
+            if container.phase == "running":
+                return container
+            if container.phase == "exited":
+                raise ContainerError(f"container {container.name} has ended")
+            if container.name in engine.unstartable:
+                self._fail(container, engine.unstartable[container.name])
+            program = engine.program(engine.specs[container.id])
+            engine.written[container.id] = program.output
+            started = msgspec.structs.replace(container, phase="running", started_at=engine.clock())
+            engine.containers[container.id] = started
         if program.exit_code is not None:
-            engine.finish(one.id, program.exit_code)
+            engine.finish(container.id, program.exit_code)
         return started
 
-    def _fail(self, one: Container, why: str) -> None:
+    def _fail(self, container: Container, why: str) -> None:
         now = self.containers.clock()
-        self.containers.containers[one.id] = msgspec.structs.replace(
-            one,
+        self.containers.containers[container.id] = msgspec.structs.replace(
+            container,
             phase="exited",
             exit_code=START_ERROR_CODE,
             reason=START_ERROR,
@@ -229,10 +237,10 @@ class FakeRuntime:
         raise ContainerError(why)
 
     def _found(self, container_id: str) -> Container:
-        one = self.containers.containers.get(container_id)
-        if one is None:
+        container = self.containers.containers.get(container_id)
+        if container is None:
             raise ContainerError(f"there is no container {container_id}")
-        return one
+        return container
 
     def stop(self, container_id: str) -> None:
         """End it, unless its program is deaf."""
@@ -269,26 +277,27 @@ class FakeRuntime:
         self, container_id: str, tail: int | None, since: float | None, follow: bool, timestamps: bool
     ) -> Generator[bytes, None, None]:
         with self.containers.lock:
-            one = self._found(container_id)
+            container = self._found(container_id)
             lines = self.containers.written[container_id].splitlines(keepends=True)
         if timestamps:
             lines = [
-                time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime(one.started_at)).encode() + line for line in lines
+                time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime(container.started_at)).encode() + line
+                for line in lines
             ]
-        if since is None or one.started_at >= since:
+        if since is None or container.started_at >= since:
             yield b"".join(lines if tail is None else lines[max(len(lines) - tail, 0) :])
         with self.containers.ended:
-            while follow and self.containers.containers.get(container_id, one).phase == "running":
+            while follow and self.containers.containers.get(container_id, container).phase == "running":
                 self.containers.ended.wait(FOLLOW_SECONDS)
                 yield b""
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """What the knob says."""
         self._check()
-        one = self._found(container_id)
-        if one.phase != "running":
+        container = self._found(container_id)
+        if container.phase != "running":
             raise ContainerError("the container does not run")
-        return self.containers.execute(one, command)
+        return self.containers.execute(container, command)
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
         """What the knob says, at once; input is taken and forgotten."""

@@ -94,7 +94,7 @@ class ProcessRuntime:
         """All containers, of one pod if given."""
         with self._lock:
             known = [process.container for process in self._processes.values()]
-        return [each for each in known if pod_uid in ("", each.pod.uid)]
+        return [container for container in known if pod_uid in ("", container.pod.uid)]
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -196,9 +196,9 @@ class ProcessRuntime:
 
     def _adopt_one(self, process: _Process, boot_id: str) -> None:
         self._processes[process.container.id] = process
-        who = shim.alive(process.folder) if boot_id == self._boot_id else None
-        if who is not None and self._exits.watch(process.container.id, who.pid):
-            process.pid = who.pid
+        identity = shim.alive(process.folder) if boot_id == self._boot_id else None
+        if identity is not None and self._exits.watch(process.container.id, identity.pid):
+            process.pid = identity.pid
             if process.container.phase == "created":  # its end began between its start and its record
                 process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         elif process.container.phase != "exited":
@@ -311,13 +311,13 @@ class ProcessRuntime:
         """Run `command` on the machine, with the environment and the folder of the container's process."""
         env, cwd = self._exec_environment(container_id)
         try:
-            one = subprocess.Popen(
+            process = subprocess.Popen(
                 command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         except (OSError, ValueError) as error:
             raise ContainerError(f"{command[0] if command else 'nothing'} can not be run: {error}") from error
-        return _collect(one, timeout)
+        return _collect(process, timeout)
 
     def rotate_logs(self) -> None:
         """Cut logs that have grown."""
@@ -362,12 +362,12 @@ def _nothing() -> Generator[bytes, None, None]:
     yield b""
 
 
-def _collect(one: subprocess.Popen[bytes], timeout: float) -> ExecResult:
+def _collect(process: subprocess.Popen[bytes], timeout: float) -> ExecResult:
     try:
-        output, _ = one.communicate(timeout=timeout)
+        output, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        shim.signal_group(one.pid, signal.SIGKILL)
-        output, _ = one.communicate()
+        shim.signal_group(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
         return ExecResult(exit_code=None, output=output[:OUTPUT_LIMIT])
-    code = one.returncode
+    code = process.returncode
     return ExecResult(exit_code=code if code >= 0 else 128 - code, output=output[:OUTPUT_LIMIT])

@@ -128,8 +128,8 @@ class GrpcDmiServer:
         return self._messages.filled(
             "MapperRegisterResponse",
             {
-                "deviceList": [convert.device(each) for each in inventory.devices],
-                "modelList": [convert.model(each) for each in inventory.models],
+                "deviceList": [convert.device(device) for device in inventory.devices],
+                "modelList": [convert.model(model) for model in inventory.models],
             },
         )
 
@@ -138,7 +138,7 @@ class GrpcDmiServer:
         if not twins:
             raise MapperError("ReportDeviceStatusRequest does not have twin data")
         readings = [
-            PropertyReport(each.propertyName, each.observedDesired.value, each.reported.value) for each in twins
+            PropertyReport(twin.propertyName, twin.observedDesired.value, twin.reported.value) for twin in twins
         ]
         upcalls.report(request.deviceNamespace, request.deviceName, readings)
 

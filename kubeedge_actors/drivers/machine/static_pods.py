@@ -53,7 +53,7 @@ class StaticPodFolder:
         except (OSError, ValueError) as error:
             log.warning("the manifest %s is ignored: %s", path, error)
             return []
-        pods = [each for each in documents if isinstance(each, dict) and each.get("kind") == "Pod"]
-        if len(pods) != len([each for each in documents if each]):
-            log.warning("the manifest %s holds objects that are no pods: they are ignored", path)
+        pods = [document for document in documents if isinstance(document, dict) and document.get("kind") == "Pod"]
+        if len(pods) != len([document for document in documents if document]):
+            log.warning("the manifest %s holds objects that are no pods: they are left out", path)
         return pods

@@ -141,7 +141,7 @@ def _holds(path: Path, files: dict[str, VolumeFile]) -> bool:
     data = path / DATA
     if not data.is_dir():
         return False
-    held = {str(each.relative_to(data)): each for each in data.rglob("*") if each.is_file()}
+    held = {str(path.relative_to(data)): path for path in data.rglob("*") if path.is_file()}
     if held.keys() != files.keys():
         return False
     same = (held[name].read_bytes() == file.data and _mode(held[name], file.mode) for name, file in files.items())

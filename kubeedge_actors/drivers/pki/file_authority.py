@@ -169,10 +169,10 @@ class FileAuthority:
     def _load_or_make(self) -> KeyPair:
         cert, key = self._paths("ca")
         if not cert.exists() and not key.exists():
-            made = self._execute(NewAuthority(self._clock()))
-            save_pair(cert, key, KeyPair(made.cert, made.key))
+            result = self._execute(NewAuthority(self._clock()))
+            save_pair(cert, key, KeyPair(result.cert, result.key))
             self.fresh = True
-            return KeyPair(made.cert, made.key)
+            return KeyPair(result.cert, result.key)
         pair = KeyPair(read_pem(cert, CERTIFICATE), read_pem(key, EC_KEY))
         check_pair(cert, key)
         if not read_certificate(cert).valid(self._clock()):
@@ -189,8 +189,8 @@ class FileAuthority:
     ) -> TlsPaths:
         cert, key = self._paths(file)
         if not self._fits(cert, key, subject, names):
-            made = self._execute(Issue(self._ca, subject, usages, names, days, self._clock()))
-            save_pair(cert, key, KeyPair(made.cert, made.key))
+            result = self._execute(Issue(self._ca, subject, usages, names, days, self._clock()))
+            save_pair(cert, key, KeyPair(result.cert, result.key))
         return TlsPaths(str(self.ca_path), str(cert), str(key))
 
     def _fits(self, cert: Path, key: Path, subject: Subject, names: tuple[str, ...]) -> bool:
@@ -198,16 +198,24 @@ class FileAuthority:
             return False
         try:
             check_pair(cert, key)
-            found = read_certificate(cert)
+            certificate_info = read_certificate(cert)
         except CertificateError as error:
             log.warning("%s; it is made anew", error)
             return False
-        same = (found.common_name, found.organizations) == (
+        same = (certificate_info.common_name, certificate_info.organizations) == (
             subject.common_name,
             (subject.organization,),
         )
-        ours = found.authority_key_id == parse_certificate(self._ca.cert).key_id or not found.authority_key_id
-        return same and ours and set(names) <= set(found.sans) and found.valid(self._clock(), RENEW_BEFORE)
+        ours = (
+            certificate_info.authority_key_id == parse_certificate(self._ca.cert).key_id
+            or not certificate_info.authority_key_id
+        )
+        return (
+            same
+            and ours
+            and set(names) <= set(certificate_info.sans)
+            and certificate_info.valid(self._clock(), RENEW_BEFORE)
+        )
 
     def _paths(self, file: str) -> tuple[Path, Path]:
         return self._directory / f"{file}.crt", self._directory / f"{file}.key"

@@ -135,8 +135,8 @@ class _Twin:
     ) -> list[HistoryRow]:
         with self._store.use():
             mine = [row for row in self._history.values() if (row.device, row.name) == (device, name)]
-            found = sorted((row for row in mine if since <= row.at <= until), key=lambda row: row.number)
-            return found[-limit:] if limit else found
+            rows = sorted((row for row in mine if since <= row.at <= until), key=lambda row: row.number)
+            return rows[-limit:] if limit else rows
 
     def history_numbers(self, device: str) -> dict[str, int]:
         numbers: dict[str, int] = {}

@@ -90,8 +90,8 @@ class _Meta:
         self._file = file
 
     def get(self, key: str) -> MetaRow | None:
-        found = self._file.rows(f"{META} WHERE key = ?", (key,))
-        return _meta_row(found[0]) if found else None
+        rows = self._file.rows(f"{META} WHERE key = ?", (key,))
+        return _meta_row(rows[0]) if rows else None
 
     def of_type(self, type: str, *, after: str = "", limit: int = 0) -> list[MetaRow]:
         query = f"{META} WHERE type = ? AND key > ? ORDER BY key LIMIT ?"
@@ -118,8 +118,8 @@ class _Meta:
         self.apply(MetaChanges(removed=list(keys)))
 
     def object(self, key: str) -> ObjectRow | None:
-        found = self._file.rows(f"{OBJECT} WHERE key = ?", (key,))
-        return ObjectRow(*found[0]) if found else None
+        rows = self._file.rows(f"{OBJECT} WHERE key = ?", (key,))
+        return ObjectRow(*rows[0]) if rows else None
 
     def objects(self, group_version_resource: str, namespace: str = "") -> list[ObjectRow]:
         query = f"{OBJECT} WHERE group_version_resource = ? AND (? = '' OR namespace = ?) ORDER BY key"
@@ -139,23 +139,23 @@ class _Twin:
         self._file = file
 
     def devices(self) -> list[DeviceRow]:
-        found = self._file.rows(f"{DEVICE} ORDER BY id")
-        return [DeviceRow(*(value or "" for value in row)) for row in found]
+        rows = self._file.rows(f"{DEVICE} ORDER BY id")
+        return [DeviceRow(*(value or "" for value in row)) for row in rows]
 
     def twins(self) -> list[TwinRow]:
-        found = self._file.rows(f"{TWIN} ORDER BY deviceid, name")
-        return [_twin_row(row) for row in found]
+        rows = self._file.rows(f"{TWIN} ORDER BY deviceid, name")
+        return [_twin_row(row) for row in rows]
 
     def attributes(self) -> list[AttributeRow]:
-        found = self._file.rows(f"{ATTRIBUTE} ORDER BY deviceid, name")
+        rows = self._file.rows(f"{ATTRIBUTE} ORDER BY deviceid, name")
         return [
             AttributeRow(device, name, value or "", bool(optional), kind or "", metadata or "")
-            for device, name, value, optional, kind, metadata in found
+            for device, name, value, optional, kind, metadata in rows
         ]
 
     def desired(self) -> list[DesiredRow]:
-        found = self._file.rows(f"{DESIRED} ORDER BY deviceid, name")
-        return [DesiredRow(*row) for row in found]
+        rows = self._file.rows(f"{DESIRED} ORDER BY deviceid, name")
+        return [DesiredRow(*row) for row in rows]
 
     def device(self, device: str) -> tuple[list[TwinRow], list[DesiredRow]]:
         twins = self._file.rows(TWINS_OF, (device,))
@@ -171,8 +171,8 @@ class _Twin:
     def history(
         self, device: str, name: str, *, since: int = 0, until: int = FOREVER, limit: int = 0
     ) -> list[HistoryRow]:
-        found = self._file.rows(HISTORY_OF, (device, name, since, until, limit or -1))
-        return [HistoryRow(*row) for row in reversed(found)]
+        rows = self._file.rows(HISTORY_OF, (device, name, since, until, limit or -1))
+        return [HistoryRow(*row) for row in reversed(rows)]
 
     def history_numbers(self, device: str) -> dict[str, int]:
         return {name: int(number) for name, number in self._file.rows(NUMBERS_OF, (device,))}

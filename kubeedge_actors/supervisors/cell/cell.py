@@ -79,6 +79,8 @@ class Cell:
         self.stats = Stats()
         self.suspension = ""
         """Why it is suspended; empty when it is not."""
+        self._resuming = False
+        """It is to start again as soon as it has stopped."""
         self._hangs: deque[float] = deque(maxlen=HANGS)
         """When its handlers were found hung (monotonic)."""
         self.incarnations = 0
@@ -154,12 +156,15 @@ class Cell:
         self._order_futures.failed(self.incarnations + 1, f"it is suspended: {why}")
 
     def resume(self) -> Future:
-        """Start it again after a suspension; the future is completed when it runs."""
+        """Start it again after a suspension, when it has stopped; the future is completed when it runs."""
         started = self._order_futures.when_started(self.incarnations + 1)
         self.suspension = ""
         self._hangs.clear()
-        self.mailbox.reopen()
-        self.start()
+        if self.state is State.STOPPED:
+            self.mailbox.reopen()
+            self.start()
+        else:
+            self._resuming = True
         return started
 
     def restart(self, patience: float | None = None) -> Future:
@@ -325,6 +330,10 @@ class Cell:
         self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=queued)
         self._order_futures.stopped()
         self.parent.child_stopped(self)
+        if self._resuming and self.state is State.STOPPED:
+            self._resuming = False
+            self.mailbox.reopen()
+            self.start()
 
     def when_stopped(self) -> Future:
         """A future that is completed when the next order to stop is carried out."""

@@ -13,7 +13,6 @@ from kubeedge_actors.__main__ import main
 from kubeedge_actors.control import SOCKET, ControlSocket, commands
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.tables import rows
-from kubeedge_actors.errors import KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
@@ -206,12 +205,12 @@ def test_a_suspended_actor_is_resumed_not_restarted(operator: Operator) -> None:
     assert "hangs is not suspended, it is running" in operator.type("resume", "hangs", status=1)
 
 
-def test_one_that_is_suspended_and_has_not_stopped_yet_can_not_be_resumed(operator: Operator) -> None:
+def test_one_that_is_suspended_and_has_not_stopped_yet_is_resumed_when_it_has(operator: Operator) -> None:
     operator.hang()
-    with operator.system.decision_lock():
-        operator.system.suspend("hangs", "it harms others")
-        with pytest.raises(KubeEdgeActorsError, match="has not stopped yet"):
-            operator.system.resume("hangs")
+    operator.system.suspend("hangs", "it harms others")
+    operator.gates.entered.clear()
+    assert operator.type("resume", "hangs") == "hangs: resumed\n"
+    assert operator.gates.entered.wait(PATIENCE) and operator.system.cell("hangs").incarnations == 2
 
 
 # --- remove and what ought to be there --------------------------------------------------------------------------------

@@ -51,15 +51,19 @@ class PodManager:
         if known is not None:
             record.containers, record.runtime.sandbox_running = known.containers, known.runtime.sandbox_running
         self._records[record.uid] = record
-        return [*(each for each in replaced if each is not known), record]
+        return [*(pod_state for pod_state in replaced if pod_state is not known), record]
 
     def _of_name(self, view: PodView) -> list[PodState]:
         """Pods of the same name: the cluster has room for one, so the others are gone."""
         same = (view.name.namespace, view.name.name)
-        found = [each for each in self if not each.static and (each.view.name.namespace, each.view.name.name) == same]
-        for each in found:
-            each.runtime.is_deleted = True
-        return found
+        pod_states = [
+            pod_state
+            for pod_state in self
+            if not pod_state.static and (pod_state.view.name.namespace, pod_state.view.name.name) == same
+        ]
+        for pod_state in pod_states:
+            pod_state.runtime.is_deleted = True
+        return pod_states
 
     def remove(self, pod: Json) -> list[PodState]:
         """Mark the record of a deleted v1.Pod; returns the records that this changes."""
@@ -73,9 +77,13 @@ class PodManager:
     def prune(self, pods: Iterable[Json]) -> list[PodState]:
         """Mark every pod that is not among these v1.Pods as deleted; returns the records that this changes."""
         kept = {(pod.get("metadata") or {}).get("uid") for pod in pods}
-        lost = [each for each in self if not each.static and not each.runtime.is_deleted and each.uid not in kept]
-        for each in lost:
-            each.runtime.is_deleted = True
+        lost = [
+            pod_state
+            for pod_state in self
+            if not pod_state.static and not pod_state.runtime.is_deleted and pod_state.uid not in kept
+        ]
+        for pod_state in lost:
+            pod_state.runtime.is_deleted = True
         return lost
 
     # --- what is found on the machine -------------------------------------------------------------------------------
@@ -83,12 +91,12 @@ class PodManager:
     def adopt(self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float) -> None:
         """Assign containers to records; what belongs to no pod gets a record that removes it."""
         names = {uid: PodName(namespace="", name=uid, uid=uid) for uid in networks | folders}
-        names |= {one.pod.uid: one.pod for one in containers}
+        names |= {container.pod.uid: container.pod for container in containers}
         for uid, name in names.items():
             if uid not in self._records:
                 self._records[uid] = orphaned_pod(name, now)
         for record in self:
-            record.containers = [one for one in containers if one.pod.uid == record.uid]
+            record.containers = [container for container in containers if container.pod.uid == record.uid]
             record.runtime.sandbox_running = record.uid in networks
             record.needs_listing = record.listing  # what is under way may be older
 
@@ -106,9 +114,13 @@ class PodManager:
                 wrong.append(f"the manifest {path} is no pod: {error}")
                 continue
             wanted[pod["metadata"]["uid"]] = pod
-        changed = [each for each in self if each.static and each.uid not in wanted and not each.runtime.is_deleted]
-        for each in changed:
-            each.runtime.is_deleted = True
+        changed = [
+            pod_state
+            for pod_state in self
+            if pod_state.static and pod_state.uid not in wanted and not pod_state.runtime.is_deleted
+        ]
+        for pod_state in changed:
+            pod_state.runtime.is_deleted = True
         return changed + [self._static(uid, pod, now) for uid, pod in wanted.items()], wrong
 
     def _static(self, uid: str, pod: Json, now: float) -> PodState:

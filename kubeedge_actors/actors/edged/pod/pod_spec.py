@@ -72,16 +72,16 @@ class PodView(msgspec.Struct, frozen=True):
     @property
     def app_containers(self) -> tuple[ContainerView, ...]:
         """The containers whose ends decide how the pod ends."""
-        return tuple(each for each in self.containers if each.kind == "main")
+        return tuple(container for container in self.containers if container.kind == "main")
 
     @property
     def init_containers(self) -> tuple[ContainerView, ...]:
         """Init containers and sidecars, in start order."""
-        return tuple(each for each in self.containers if each.kind != "main")
+        return tuple(container for container in self.containers if container.kind != "main")
 
     def container(self, name: str) -> ContainerView | None:
         """The container of that name."""
-        return next((each for each in self.containers if each.name == name), None)
+        return next((container for container in self.containers if container.name == name), None)
 
 
 def parse_pod(pod: Json) -> PodView:

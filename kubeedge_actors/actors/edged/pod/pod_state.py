@@ -48,7 +48,7 @@ class PodState:
     @property
     def is_idle(self) -> bool:
         """Whether no container of it runs or is being started."""
-        running = any(one.phase == "running" for one in self.containers)
+        running = any(container.phase == "running" for container in self.containers)
         return not running and not any(key.startswith("start:") for key in self.busy)
 
     @property

@@ -60,7 +60,10 @@ class PodActions(msgspec.Struct, frozen=True):
 
 def newest_first(containers: Sequence[Container], name: str) -> list[Container]:
     """The containers of that name, the newest first."""
-    return sorted((each for each in containers if each.name == name), key=lambda each: -each.restart_count)
+    return sorted(
+        (container for container in containers if container.name == name),
+        key=lambda container: -container.restart_count,
+    )
 
 
 def compute_actions(
@@ -112,15 +115,19 @@ class _Planner:
             return self.memory.phase or self.view.terminal
         if self.past_deadline():
             return "Failed"
-        news = {each.name: self.newest(each) for each in self.view.containers}
+        news = {container.name: self.newest(container) for container in self.view.containers}
         for init in self.view.init_containers:
-            one = news[init.name]
-            if init.kind == "init" and init.policy == "Never" and one is not None and self.failed(one):
+            container = news[init.name]
+            if init.kind == "init" and init.policy == "Never" and container is not None and self.failed(container):
                 return "Failed"
         ends = [news[main.name] for main in self.view.app_containers]
-        if not ends or any(one is None or one.phase != "exited" or self.should_restart(one) for one in ends):
+        if not ends or any(
+            container is None or container.phase != "exited" or self.should_restart(container) for container in ends
+        ):
             return ""
-        return "Succeeded" if all(one is not None and one.exit_code == 0 for one in ends) else "Failed"
+        return (
+            "Succeeded" if all(container is not None and container.exit_code == 0 for container in ends) else "Failed"
+        )
 
     def past_deadline(self) -> bool:
         if self.view.active_deadline_seconds is None:
@@ -131,12 +138,12 @@ class _Planner:
         return self.deadline_exceeded
 
     @staticmethod
-    def failed(one: Container) -> bool:
-        return one.phase == "exited" and one.exit_code != 0
+    def failed(container: Container) -> bool:
+        return container.phase == "exited" and container.exit_code != 0
 
-    def should_restart(self, one: Container) -> bool:
-        view = self.view.container(one.name)
-        return view is not None and (one.hash != view.hash or should_restart(view.policy, one))
+    def should_restart(self, container: Container) -> bool:
+        view = self.view.container(container.name)
+        return view is not None and (container.hash != view.hash or should_restart(view.policy, container))
 
     def newest(self, view: ContainerView) -> Container | None:
         return next(iter(newest_first(self.containers, view.name)), None)
@@ -145,32 +152,32 @@ class _Planner:
 
     def terminate(self) -> None:
         """Stop the main containers, then the others; when the object is gone, leave nothing behind."""
-        running = [each for each in self.containers if each.phase == "running"]
-        mains = [each for each in running if self.kind_of(each) == "main"]
-        for each in mains or running:
-            self.stop(each, self.view.grace)
+        running = [container for container in self.containers if container.phase == "running"]
+        mains = [container for container in running if self.kind_of(container) == "main"]
+        for container in mains or running:
+            self.stop(container, self.view.grace)
         if running or any(key.startswith(("start:", "mount:")) for key in self.busy):
             return
         if self.memory.sandbox_running:
             self.do(Action("stop_sandbox", name="pod"))
         elif self.memory.is_deleted:
-            for each in self.containers:
-                self.do(Action("remove", name=each.name, container_id=each.id))
+            for container in self.containers:
+                self.do(Action("remove", name=container.name, container_id=container.id))
             if not self.containers and not self.busy:
                 self.do(Action("cleanup", name="pod"))
 
-    def kind_of(self, one: Container) -> str:
-        view = self.view.container(one.name)
+    def kind_of(self, container: Container) -> str:
+        view = self.view.container(container.name)
         return "main" if view is None else view.kind
 
-    def stop(self, one: Container, grace: float) -> None:
+    def stop(self, container: Container, grace: float) -> None:
         """Ask it to end; when it was asked `grace` seconds ago, end it."""
-        kill_at = self.memory.kill_deadlines.get(one.id)
+        kill_at = self.memory.kill_deadlines.get(container.id)
         if kill_at is None:
-            self.do(Action("stop", name=one.name, container_id=one.id, grace=grace))
+            self.do(Action("stop", name=container.name, container_id=container.id, grace=grace))
             self.requeue_at(self.now + grace)
         elif self.now >= kill_at:
-            self.do(Action("kill", name=one.name, container_id=one.id))
+            self.do(Action("kill", name=container.name, container_id=container.id))
         else:
             self.requeue_at(kill_at)
 
@@ -185,15 +192,15 @@ class _Planner:
 
     def clean_up(self) -> None:
         """End what does not belong here, and remove all but the two newest of each name."""
-        for name in {each.name for each in self.containers}:
-            view, found = self.view.container(name), newest_first(self.containers, name)
+        for name in {container.name for container in self.containers}:
+            view, containers = self.view.container(name), newest_first(self.containers, name)
             launching = Action("start", name=name).key in self.busy
-            for place, each in enumerate(found):
-                if each.phase == "running":
-                    if view is None or each.hash != view.hash or place > 0:
-                        self.stop(each, self.view.grace)
-                elif view is None or place > 1 or (each.phase == "created" and not launching):
-                    self.do(Action("remove", name=name, container_id=each.id))
+            for place, container in enumerate(containers):
+                if container.phase == "running":
+                    if view is None or container.hash != view.hash or place > 0:
+                        self.stop(container, self.view.grace)
+                elif view is None or place > 1 or (container.phase == "created" and not launching):
+                    self.do(Action("remove", name=name, container_id=container.id))
 
     def mount(self) -> None:
         failure = self.memory.mount_failure
@@ -208,32 +215,34 @@ class _Planner:
         """Whether the main containers may run; brings the init containers there, one after the other."""
         begun = any(self.newest(main) is not None for main in self.view.app_containers)
         for view in self.view.init_containers:
-            one = self.newest(view)
+            container = self.newest(view)
             if view.kind == "sidecar":
                 self.ensure_running(view)
-                up = one is not None and one.phase == "running" and one.hash == view.hash
-                if not begun and not (up and one is not None and self.memory.has_started(self.view, view.name, one.id)):
+                up = container is not None and container.phase == "running" and container.hash == view.hash
+                if not begun and not (
+                    up and container is not None and self.memory.has_started(self.view, view.name, container.id)
+                ):
                     return False
-            elif not begun and (one is None or one.phase != "exited" or one.exit_code != 0):
+            elif not begun and (container is None or container.phase != "exited" or container.exit_code != 0):
                 self.ensure_running(view)
                 return False
         return True
 
     def ensure_running(self, view: ContainerView) -> None:
         """Have this container run."""
-        one = self.newest(view)
-        if one is not None and one.phase == "running" and one.hash == view.hash:
-            self.run_probes(view, one)
-        if any(each.name == view.name and each.phase != "exited" for each in self.containers):
+        container = self.newest(view)
+        if container is not None and container.phase == "running" and container.hash == view.hash:
+            self.run_probes(view, container)
+        if any(container.name == view.name and container.phase != "exited" for container in self.containers):
             return  # what is there has to go first
-        if one is None:
+        if container is None:
             self.start(view, 0)
-        elif self.should_restart(one):
-            due = self.memory.backoffs.get(view.name, CrashLoopBackoff()).due(one.finished_at)
-            if one.hash == view.hash and self.now < due:
+        elif self.should_restart(container):
+            due = self.memory.backoffs.get(view.name, CrashLoopBackoff()).due(container.finished_at)
+            if container.hash == view.hash and self.now < due:
                 self.requeue_at(due)
             else:
-                self.start(view, one.restart_count + 1)
+                self.start(view, container.restart_count + 1)
 
     def start(self, view: ContainerView, restart_count: int) -> None:
         failure = self.memory.failures.get(view.name)
@@ -243,24 +252,24 @@ class _Planner:
         elif self.memory.mounted:
             self.do(Action("start", name=view.name, restart_count=restart_count))
 
-    def run_probes(self, view: ContainerView, one: Container) -> None:
+    def run_probes(self, view: ContainerView, container: Container) -> None:
         """Ask its probes, and restart it when it is doomed."""
-        if one.id in self.memory.to_restart:
-            self.stop(one, self.view.grace)
+        if container.id in self.memory.to_restart:
+            self.stop(container, self.view.grace)
             return
-        for kind in self.probes_now(view, one):
+        for kind in self.probes_now(view, container):
             probe = view.probe(kind)
             if probe is None:
                 continue
-            state = self.memory.probes.get((one.id, kind)) or prober.first_probing(probe, one.started_at)
+            state = self.memory.probes.get((container.id, kind)) or prober.first_probing(probe, container.started_at)
             if self.now >= state.due:
-                self.do(Action("probe", name=view.name, container_id=one.id, probe=kind))
+                self.do(Action("probe", name=view.name, container_id=container.id, probe=kind))
                 self.requeue_at(self.now + prober.period_seconds(probe))
             else:
                 self.requeue_at(state.due)
 
-    def probes_now(self, view: ContainerView, one: Container) -> tuple[prober.ProbeKind, ...]:
-        return PROBES[1:] if self.memory.has_started(self.view, view.name, one.id) else PROBES[:1]
+    def probes_now(self, view: ContainerView, container: Container) -> tuple[prober.ProbeKind, ...]:
+        return PROBES[1:] if self.memory.has_started(self.view, view.name, container.id) else PROBES[:1]
 
 
 def mark_started(
@@ -286,7 +295,7 @@ def _mark_probe_started(
     operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
 ) -> None:
     view = pod.container(operation.name)
-    started = next((each.started_at for each in containers if each.id == operation.container_id), now)
+    started = next((container.started_at for container in containers if container.id == operation.container_id), now)
     for kind in PROBES:
         probe = view.probe(kind) if view is not None and kind == operation.probe else None
         if probe is not None:

@@ -257,7 +257,7 @@ class PodWorkers:
             record.timer.cancel()
         record.runtime.is_cleaned_up = True
         self._pods.forget(record.uid)
-        self._waiting = {key: each for key, each in self._waiting.items() if each is not record}
+        self._waiting = {key: pod_state for key, pod_state in self._waiting.items() if pod_state is not record}
         if record.static and record.status_reporter.uid:
             self._actor.tell(constants.METAMANAGER, record.status_reporter.deletion())
 
@@ -287,7 +287,7 @@ class PodWorkers:
             return
         record.config_changed, memory = False, record.runtime
         memory.mount_failure = None
-        others = {name: each for name, each in memory.failures.items() if each.reason != CONFIG_ERROR}
+        others = {name: failure for name, failure in memory.failures.items() if failure.reason != CONFIG_ERROR}
         waited, memory.failures = len(others) < len(memory.failures), others
         memory.mounted = memory.mounted and not (waited or has_config_volumes(record.view))
         self.sync(record)

@@ -48,15 +48,15 @@ class ActionExecutor:
         def job() -> None:
             try:
                 self._runtime.watch(watcher)
-                found = RuntimeRelisted(
+                message = RuntimeRelisted(
                     engine=self._runtime.version(),
                     containers=self._runtime.list(),
                     networks=self._runtime.pod_sandboxes(),
                     folders=self._folders.uids(),
                 )
             except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
-                found = RuntimeRelisted(error=_error_text(error))
-            reply_to.tell(found)
+                message = RuntimeRelisted(error=_error_text(error))
+            reply_to.tell(message)
 
         self._fast.submit(job)
 
@@ -65,10 +65,10 @@ class ActionExecutor:
 
         def job() -> None:
             try:
-                found = PodContainersListed(uid=uid, containers=self._runtime.list(uid))
+                message = PodContainersListed(uid=uid, containers=self._runtime.list(uid))
             except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
-                found = PodContainersListed(uid=uid, containers=None, error=_error_text(error))
-            reply_to.tell(found)
+                message = PodContainersListed(uid=uid, containers=None, error=_error_text(error))
+            reply_to.tell(message)
 
         self._fast.submit(job)
 

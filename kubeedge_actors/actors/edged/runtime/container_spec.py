@@ -53,12 +53,12 @@ def _hostname(pod: PodView) -> str:
 def _ports(container: Json) -> tuple[Port, ...]:
     return tuple(
         Port(
-            container=int(each["containerPort"]),
-            host=int(each.get("hostPort") or 0),
-            protocol=str(each.get("protocol") or "TCP").lower(),
-            address=str(each.get("hostIP") or ""),
+            container=int(port["containerPort"]),
+            host=int(port.get("hostPort") or 0),
+            protocol=str(port.get("protocol") or "TCP").lower(),
+            address=str(port.get("hostIP") or ""),
         )
-        for each in container.get("ports") or ()
+        for port in container.get("ports") or ()
     )
 
 
@@ -78,12 +78,12 @@ def container_spec(
         image=view.image,
         hash=view.hash,
         restart_count=restart_count,
-        command=tuple(expand(str(each), env) for each in raw.get("command") or ()),
-        args=tuple(expand(str(each), env) for each in raw.get("args") or ()),
+        command=tuple(expand(str(word), env) for word in raw.get("command") or ()),
+        args=tuple(expand(str(word), env) for word in raw.get("args") or ()),
         env=env,
         working_dir=str(raw.get("workingDir") or ""),
         hostname=_hostname(pod),
-        mounts=tuple(_mount(each, paths, env, within) for each in raw.get("volumeMounts") or ()),
+        mounts=tuple(_mount(mount, paths, env, within) for mount in raw.get("volumeMounts") or ()),
         ports=_ports(raw),
         network=network_mode(pod),
         memory=int(_limit(limits, "memory")),
@@ -96,9 +96,9 @@ def container_spec(
         no_new_privileges=context.get("allowPrivilegeEscalation") is False,
         host_pids=bool(pod.spec.get("hostPID")),
         hosts=tuple(
-            (str(name), str(each["ip"]))
-            for each in pod.spec.get("hostAliases") or ()
-            for name in each.get("hostnames") or ()
+            (str(name), str(alias["ip"]))
+            for alias in pod.spec.get("hostAliases") or ()
+            for name in alias.get("hostnames") or ()
         ),
     )
 
@@ -143,8 +143,8 @@ def _mount(mount: Json, paths: Mapping[str, str], env: Mapping[str, str], within
 
 def unsupported_fields(pod: PodView) -> list[str]:
     """The fields of the pod that have no effect on this node, for a warning."""
-    found = [f"spec.{key}" for key in UNSUPPORTED if pod.spec.get(key)]
-    return found + [
+    fields = [f"spec.{key}" for key in UNSUPPORTED if pod.spec.get(key)]
+    return fields + [
         f"{view.name}.{key}" for view in pod.containers for key in UNSUPPORTED_CONTAINER if view.raw.get(key)
     ]
 
@@ -163,12 +163,12 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     >>> expand("$(A)-$(B)-$$(A)", {"A": "1"})
     '1-$(B)-$(A)'
     """
-    return _REFERENCE.sub(lambda found: "$" if found[0] == "$$" else env.get(found[1], found[0]), text)
+    return _REFERENCE.sub(lambda match: "$" if match[0] == "$$" else env.get(match[1], match[0]), text)
 
 
-def string_data(found: Json, type: str) -> dict[str, str]:
+def string_data(object: Json, type: str) -> dict[str, str]:
     """The values of a config map or secret as text."""
-    plain = {key: str(value) for key, value in (found.get("data") or {}).items()}
+    plain = {key: str(value) for key, value in (object.get("data") or {}).items()}
     if type == SECRET:
         return {key: _decoded(value).decode("utf-8", "surrogateescape") for key, value in plain.items()}
     return plain
@@ -181,45 +181,45 @@ def _decoded(text: str) -> bytes:
         raise ConfigError(f"a secret's value is not base64: {error}") from error
 
 
-def binary_data(found: Json, type: str) -> dict[str, bytes]:
+def binary_data(object: Json, type: str) -> dict[str, bytes]:
     """The values of a config map or secret as bytes."""
     if type == SECRET:
-        return {key: _decoded(str(value)) for key, value in (found.get("data") or {}).items()}
-    plain = {key: str(value).encode() for key, value in (found.get("data") or {}).items()}
-    return plain | {key: _decoded(str(value)) for key, value in (found.get("binaryData") or {}).items()}
+        return {key: _decoded(str(value)) for key, value in (object.get("data") or {}).items()}
+    plain = {key: str(value).encode() for key, value in (object.get("data") or {}).items()}
+    return plain | {key: _decoded(str(value)) for key, value in (object.get("binaryData") or {}).items()}
 
 
 def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeContext) -> dict[str, str]:
     """All variables of a container. Errors: Missing, as CreateContainerConfigError says it."""
     env: dict[str, str] = {}
-    for each in view.raw.get("envFrom") or ():
-        prefix = each.get("prefix") or ""
+    for source in view.raw.get("envFrom") or ():
+        prefix = source.get("prefix") or ""
         for type, key in ((CONFIGMAP, "configMapRef"), (SECRET, "secretRef")):
-            if each.get(key):
-                found = _object(objects, type, each[key])
-                env |= {f"{prefix}{name}": value for name, value in string_data(found, type).items()}
-    for each in view.raw.get("env") or ():
-        value = _value(pod, view, each, objects, node, env)
+            if source.get(key):
+                object = _object(objects, type, source[key])
+                env |= {f"{prefix}{name}": value for name, value in string_data(object, type).items()}
+    for variable in view.raw.get("env") or ():
+        value = _value(pod, view, variable, objects, node, env)
         if value is not None:
-            env[str(each["name"])] = value
+            env[str(variable["name"])] = value
     return env
 
 
 def _object(objects: Objects, type: str, reference: Json) -> Json:
-    found = objects.get(ConfigSource(type, reference["name"]))
-    if found is None:
+    object = objects.get(ConfigSource(type, reference["name"]))
+    if object is None:
         if reference.get("optional"):
             return {}
         raise ConfigError(f'{type} "{reference["name"]}" not found')
-    return found
+    return object
 
 
 def _value(
-    pod: PodView, view: ContainerView, each: Json, objects: Objects, around: NodeContext, env: dict[str, str]
+    pod: PodView, view: ContainerView, variable: Json, objects: Objects, around: NodeContext, env: dict[str, str]
 ) -> str | None:
-    source = each.get("valueFrom")
+    source = variable.get("valueFrom")
     if not source:
-        return expand(str(each.get("value") or ""), env)
+        return expand(str(variable.get("value") or ""), env)
     if source.get("fieldRef"):
         return field_ref(pod, source["fieldRef"].get("fieldPath", ""), around)
     if source.get("resourceFieldRef"):
@@ -227,7 +227,7 @@ def _value(
     for type, key, kind in ((CONFIGMAP, "configMapKeyRef", "ConfigMap"), (SECRET, "secretKeyRef", "Secret")):
         if source.get(key):
             return _of_key(pod, type, kind, source[key], objects)
-    raise ConfigError(f"the source of the variable {each.get('name')} is not supported")
+    raise ConfigError(f"the source of the variable {variable.get('name')} is not supported")
 
 
 def _of_key(pod: PodView, type: str, kind: str, reference: Json, objects: Objects) -> str | None:
@@ -260,9 +260,9 @@ class NodeContext(msgspec.Struct, frozen=True):
 
 def field_ref(pod: PodView, path: str, node: NodeContext) -> str:
     """The value of a fieldRef. Errors: Missing when there is no such field."""
-    one = _ONE_OF.fullmatch(path)
-    if one:
-        return str((pod.metadata.get(one[1]) or {}).get(one[2], ""))
+    match = _ONE_OF.fullmatch(path)
+    if match:
+        return str((pod.metadata.get(match[1]) or {}).get(match[2], ""))
     if path in ("metadata.labels", "metadata.annotations"):
         pairs = (pod.metadata.get(path.partition(".")[2]) or {}).items()
         return "\n".join(f"{key}={msgspec.json.encode(value).decode()}" for key, value in sorted(pairs))
@@ -300,5 +300,5 @@ def resource_field_ref(pod: PodView, container: str, reference: Json, node: Node
 
 def uses_pod_address(pod: PodView) -> bool:
     """Whether a container's environment needs the pod's address."""
-    refs = (each.get("valueFrom") or {} for view in pod.containers for each in view.raw.get("env") or ())
+    refs = (variable.get("valueFrom") or {} for view in pod.containers for variable in view.raw.get("env") or ())
     return any((ref.get("fieldRef") or {}).get("fieldPath", "").startswith("status.podIP") for ref in refs)

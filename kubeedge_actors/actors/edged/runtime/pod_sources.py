@@ -63,7 +63,7 @@ def pull_secrets(pod: PodView) -> list[ConfigSource]:
 
 def refers_to(pod: PodView, type: str, name: str) -> bool:
     """Whether the pod refers to this object of its namespace."""
-    return any(each.type == type and each.name == name for each in config_sources(pod))
+    return any(source.type == type and source.name == name for source in config_sources(pod))
 
 
 def has_config_volumes(pod: PodView) -> bool:

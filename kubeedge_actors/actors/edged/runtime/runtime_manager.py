@@ -152,13 +152,13 @@ class RuntimeManager:
             spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.within)
         except (ConfigError, ContainerError) as error:
             raise ActionError(CONFIG_ERROR, error, source_missing=isinstance(error, ConfigError)) from error
-        one, why = self._runtime.create(spec), ""
+        container, why = self._runtime.create(spec), ""
         try:
-            one = self._runtime.start(one.id)
+            container = self._runtime.start(container.id)
         except ContainerError as error:
             why = str(error)  # it is listed as ended, with this text
         else:
-            self._after_start(view, one, shot)
+            self._after_start(view, container, shot)
         return msgspec.structs.replace(done, sandbox_started=shared, pulled=pull, message=why)
 
     def _check_supported(self, view: ContainerView) -> None:
@@ -186,21 +186,21 @@ class RuntimeManager:
             raise ActionError(NEVER_PULL_ERROR, text)
         if not pull:
             return False
-        secrets = [shot.objects[each] for each in pull_secrets(shot.pod) if each in shot.objects]
+        secrets = [shot.objects[secret] for secret in pull_secrets(shot.pod) if secret in shot.objects]
         try:
             self._runtime.pull(view.image, images.credentials(view.image, secrets))
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
 
-    def _after_start(self, view: ContainerView, one: Container, shot: ActionInput) -> None:
+    def _after_start(self, view: ContainerView, container: Container, shot: ActionInput) -> None:
         hook = view.hook("postStart")
         if hook is None:
             return
-        why = self._run_probe(self._handler(hook, view, one.ip or shot.node.host_ip), one.id, HOOK_SECONDS)
+        why = self._run_probe(self._handler(hook, view, container.ip or shot.node.host_ip), container.id, HOOK_SECONDS)
         if why:
             log.warning("the postStart hook of %s in pod %s failed: %s", view.name, shot.pod.name.name, why)
-            self._runtime.kill(one.id)
+            self._runtime.kill(container.id)
 
     # --- while it runs, and ending ----------------------------------------------------------------------------------
 
@@ -221,7 +221,10 @@ class RuntimeManager:
         probe = view.probe(operation.probe) if view is not None else None
         if view is None or probe is None:
             return done
-        ip = next((one.ip for one in shot.containers if one.id == operation.container_id and one.ip), "")
+        ip = next(
+            (container.ip for container in shot.containers if container.id == operation.container_id and container.ip),
+            "",
+        )
         asked = self._handler(probe, view, ip or shot.node.host_ip)
         why = self._run_probe(asked, operation.container_id, prober.timeout_seconds(probe))
         return msgspec.structs.replace(done, succeeded=not why, message=why)
@@ -231,7 +234,14 @@ class RuntimeManager:
         view = shot.pod.container(operation.name)
         hook = view.hook("preStop") if view is not None else None
         if view is not None and hook is not None:
-            ip = next((one.ip for one in shot.containers if one.id == operation.container_id and one.ip), "")
+            ip = next(
+                (
+                    container.ip
+                    for container in shot.containers
+                    if container.id == operation.container_id and container.ip
+                ),
+                "",
+            )
             asked = self._handler(hook, view, ip or shot.node.host_ip)
             why = self._run_probe(asked, operation.container_id, operation.grace)
             if why:

@@ -67,10 +67,10 @@ def node_object(description: NodeDescription, now: float) -> Json:
 
 def node_status(description: NodeDescription, previous: Json, now: float) -> Json:
     """The whole v1.NodeStatus, laid over the cluster's `previous` one. Heart-beat times are `now`."""
-    before = {each.get("type"): each for each in previous.get("conditions") or ()}
+    before = {condition.get("type"): condition for condition in previous.get("conditions") or ()}
     ours = _conditions(description)
-    conditions = [_with_transition_time(said, before.get(said["type"]), now) for said in ours]
-    others = [each for kind, each in before.items() if kind not in {said["type"] for said in ours}]
+    conditions = [_with_transition_time(condition, before.get(condition["type"]), now) for condition in ours]
+    others = [condition for kind, condition in before.items() if kind not in {condition["type"] for condition in ours}]
     status = {
         "capacity": _capacity(description.host),
         "allocatable": _allocatable(description.host),
@@ -92,8 +92,8 @@ def equal_ignoring_heartbeats(old: Json, new: Json) -> bool:
 
 def _without_heartbeats(status: Json) -> Json:
     conditions = [
-        {key: value for key, value in each.items() if key != "lastHeartbeatTime"}
-        for each in status.get("conditions") or ()
+        {key: value for key, value in condition.items() if key != "lastHeartbeatTime"}
+        for condition in status.get("conditions") or ()
     ]
     return {**status, "conditions": conditions}
 
@@ -168,7 +168,7 @@ def _pids(scarce: bool) -> tuple[str, str, str]:
     return "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"
 
 
-def _with_transition_time(said: Json, before: Json | None, now: float) -> Json:
-    same = before is not None and before.get("status") == said["status"]
+def _with_transition_time(condition: Json, before: Json | None, now: float) -> Json:
+    same = before is not None and before.get("status") == condition["status"]
     since = before.get("lastTransitionTime") if same and before is not None else None
-    return {**said, "lastHeartbeatTime": format_time(now), "lastTransitionTime": since or format_time(now)}
+    return {**condition, "lastHeartbeatTime": format_time(now), "lastTransitionTime": since or format_time(now)}

@@ -108,22 +108,24 @@ class NodeStatusManager:
 
     def next_messages(self, now: float) -> list[LinkMessage]:
         """The messages to send now."""
-        said: list[LinkMessage] = []
+        messages: list[LinkMessage] = []
         if self.node is None and not self._store_query.msg_id:
-            said.append(self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now))
+            messages.append(
+                self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)
+            )
         if not self.link_up:
-            return said
+            return messages
         if not self.cloud_renews_lease and self._lease_request.is_free(now):
-            said += self._lease_step(now)
+            messages += self._lease_step(now)
         if not self.registered and self._register_request.is_free(now):
-            said.append(
+            messages.append(
                 self._register_request.sent(
                     RegisterNode(name=self.name, object=node_object(self._description(), now)), now
                 )
             )
         if self.registered and self._status_request.is_free(now):
-            said += self._status_step(now)
-        return said
+            messages += self._status_step(now)
+        return messages
 
     def _lease_step(self, now: float) -> list[LinkMessage]:
         if self._lease is not None:
@@ -152,20 +154,20 @@ class NodeStatusManager:
         return {"metadata": metadata, "spec": spec}
 
     def _status_step(self, now: float) -> list[LinkMessage]:
-        said: list[LinkMessage] = []
+        messages: list[LinkMessage] = []
         old = (self.node or {}).get("status") or {}
         new = node_status(self._description(), old, now)
         if self.node is not None and not self._labels_checked:
-            said += self._labels_step()
+            messages += self._labels_step()
         if equal_ignoring_heartbeats(old, new) and now - self._reported < (
             RARE_REPORT_PERIOD if self.cloud_renews_lease else REPORT_PERIOD
         ):
             self._status_request.due = now + STATUS_PERIOD
-            return said + self._query_node(now)
+            return messages + self._query_node(now)
         changes = strategic_diff.status_patch(old, new)
         self._reported = now
         return [
-            *said,
+            *messages,
             self._status_request.sent(PatchNode(name=self.name, patch=strategic_diff.patch_text(changes)), now),
         ]
 
@@ -212,21 +214,21 @@ class NodeStatusManager:
         return self._store_query.msg_id == parent
 
     def _on_stored_node(self, content: Any, now: float) -> None:
-        found = parse_query_response(content)
-        if found is None and self.node is None:
+        node = parse_query_response(content)
+        if node is None and self.node is None:
             return  # asked once: the answer to the registration brings it
         self._store_query.succeeded(now)
-        if found is None:
+        if node is None:
             return
         if self.node is None:
-            self.node = found
-        elif _version(found) > _version(self.node):
-            self.node, self._status_request.due = found, min(now, self._status_request.due)
+            self.node = node
+        elif _version(node) > _version(self.node):
+            self.node, self._status_request.due = node, min(now, self._status_request.due)
 
     def _on_registered(self, content: Any, now: float) -> None:
-        found, error = parse_object_resp(content)
-        if error is None and found:
-            self.node, self._labels_checked = found, True
+        node, error = parse_object_resp(content)
+        if error is None and node:
+            self.node, self._labels_checked = node, True
             self._store_query.succeeded(now)
         elif error is None or error.get("reason") != "AlreadyExists":
             self._register_request.failed(now)
@@ -237,11 +239,11 @@ class NodeStatusManager:
         self._reported = float("-inf")
 
     def _on_lease(self, content: Any, now: float) -> None:
-        found, error = parse_object_resp(content)
+        lease, error = parse_object_resp(content)
         sent = self._lease_request.sent_at
-        if error is None and found:
+        if error is None and lease:
             written = self._lease is not None or self._lease_missing
-            self._lease, self._lease_missing = found, False
+            self._lease, self._lease_missing = lease, False
             if written:
                 self._lease_request.succeeded(sent + LEASE_PERIOD)
             else:
@@ -259,9 +261,9 @@ class NodeStatusManager:
             self._lease_request.failed(now)
 
     def _on_status(self, content: Any, now: float) -> None:
-        found, error = parse_object_resp(content)
-        if error is None and found:
-            self.node = found
+        node, error = parse_object_resp(content)
+        if error is None and node:
+            self.node = node
             at_once = self._changed or not self._labels_checked
             self._status_request.succeeded(now if at_once else now + STATUS_PERIOD)
             self._changed = False
@@ -294,8 +296,8 @@ def parse_object_resp(content: Any) -> tuple[Json | None, Json | None]:
         return None, dict(content[ERR_STATUS])
     error = content.get(ERR)
     if error is None:
-        found = content.get(OBJECT)
-        return (found if isinstance(found, dict) else None), None
+        object = content.get(OBJECT)
+        return (object if isinstance(object, dict) else None), None
     return content.get(OBJECT), dict((error or {}).get(ERR_STATUS) or {})
 
 

@@ -34,7 +34,7 @@ def pod_status(
     with.
     """
     ended = pod.deleting or memory.is_deleted
-    quiet = not any(each.phase == "running" for each in containers)
+    quiet = not any(container.phase == "running" for container in containers)
     over = bool(memory.phase or pod.terminal) or (ended and quiet)
     shown = {
         view.name: container_status(view, pod, containers, memory, now, scheme, over=over, ending=ended)
@@ -62,30 +62,30 @@ def _reason(memory: PodRuntimeState, previous: Json, phase: str) -> Json:
 
 
 def _address(pod: PodView, containers: Sequence[Container], previous: Json, address: str) -> Json:
-    running = [each for each in containers if each.phase == "running"]
-    found = next((each.ip for each in running if each.ip), "")
-    if not found and (running or pod.host_network):
-        found = address  # a container without an address of its own is on the node's network
-    found = found or previous.get("podIP") or ""
-    return {"podIP": found, "podIPs": [{"ip": found}]} if found else {}
+    running = [container for container in containers if container.phase == "running"]
+    ip = next((container.ip for container in running if container.ip), "")
+    if not ip and (running or pod.host_network):
+        ip = address  # a container without an address of its own is on the node's network
+    ip = ip or previous.get("podIP") or ""
+    return {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
 
 
 def _phase(pod: PodView, shown: dict[str, Json], *, over: bool) -> str:
     """Kubernetes' phase of what is shown (source: kubelet getPhase). `over`: nothing of it will run again."""
     inits = [(view, shown[view.name]) for view in pod.init_containers]
     mains = [shown[view.name] for view in pod.app_containers]
-    begun = any("waiting" not in each["state"] or each["lastState"] for each in mains)
-    if not begun and any(not _init_done(view, each) for view, each in inits):
+    begun = any("waiting" not in container["state"] or container["lastState"] for container in mains)
+    if not begun and any(not _init_done(view, status) for view, status in inits):
         broken = any(
-            view.kind == "init" and view.policy == "Never" and _code(each) not in (None, 0) for view, each in inits
+            view.kind == "init" and view.policy == "Never" and _code(status) not in (None, 0) for view, status in inits
         )
         return "Failed" if broken or over else "Pending"
-    waiting = [each for each in mains if "waiting" in each["state"] and not each["lastState"]]
+    waiting = [container for container in mains if "waiting" in container["state"] and not container["lastState"]]
     if waiting:
         return "Failed" if over else "Pending"
-    if any("running" in each["state"] for each in mains):
+    if any("running" in container["state"] for container in mains):
         return "Running"
-    codes = [_code(each) for each in mains]
+    codes = [_code(container) for container in mains]
     return ("Succeeded" if all(code == 0 for code in codes) else "Failed") if over else "Running"
 
 
@@ -127,28 +127,30 @@ def container_status(
     ending: bool,
 ) -> Json:
     """What is shown of one container. `over`: nothing of the pod will run again; `ending`: it is being stopped."""
-    found = [each for each in newest_first(containers, view.name) if each.phase != "created"]
-    one = found[0] if found else None
-    running = one is not None and one.phase == "running"
-    state, last = _states(view, pod, found, memory, now, scheme, stays=over or ending)
-    if one is None and over and not pod.init_containers:
+    started_containers = [
+        container for container in newest_first(containers, view.name) if container.phase != "created"
+    ]
+    container = started_containers[0] if started_containers else None
+    running = container is not None and container.phase == "running"
+    state, last = _states(view, pod, started_containers, memory, now, scheme, stays=over or ending)
+    if container is None and over and not pod.init_containers:
         state = {"terminated": LOST_STATE}
-    started = running and one is not None and memory.has_started(pod, view.name, one.id)
-    ready = running and one is not None and memory.is_ready(pod, view.name, one.id)
+    started = running and container is not None and memory.has_started(pod, view.name, container.id)
+    ready = running and container is not None and memory.is_ready(pod, view.name, container.id)
     if view.kind == "init":
-        ready = one is not None and one.phase == "exited" and one.exit_code == 0
+        ready = container is not None and container.phase == "exited" and container.exit_code == 0
     shown: Json = {
         "name": view.name,
         "state": state,
         "lastState": last,
         "ready": ready,
-        "restartCount": one.restart_count if one is not None else 0,
+        "restartCount": container.restart_count if container is not None else 0,
         "image": view.image,
-        "imageID": one.image_id if one is not None else "",
+        "imageID": container.image_id if container is not None else "",
         "started": started,
     }
-    shown |= {"containerID": f"{scheme}://{one.id}"} if one is not None else {}
-    mounts = [_mount(each) for each in view.raw.get("volumeMounts") or ()]
+    shown |= {"containerID": f"{scheme}://{container.id}"} if container is not None else {}
+    mounts = [_mount(mount) for mount in view.raw.get("volumeMounts") or ()]
     return shown | ({"volumeMounts": mounts} if mounts else {})
 
 
@@ -160,7 +162,7 @@ def _mount(mount: Json) -> Json:
 def _states(
     view: ContainerView,
     pod: PodView,
-    found: Sequence[Container],
+    containers: Sequence[Container],
     memory: PodRuntimeState,
     now: float,
     scheme: str,
@@ -170,25 +172,29 @@ def _states(
     """State and last state. `found`: what was started of it, the newest first; `stays`: an ended one does not run
     again.
     """
-    if not found:
+    if not containers:
         return {"waiting": _waiting(view, pod, memory, now)}, {}
-    one = found[0]
-    before = _terminated(found[1], scheme) if len(found) > 1 else {}
-    if one.phase == "running":
-        return {"running": {"startedAt": format_time(one.started_at)}}, before
-    waiting = None if stays or not should_restart(view.policy, one) else _back_off_state(view, pod, one, memory, now)
+    container = containers[0]
+    before = _terminated(containers[1], scheme) if len(containers) > 1 else {}
+    if container.phase == "running":
+        return {"running": {"startedAt": format_time(container.started_at)}}, before
+    waiting = (
+        None
+        if stays or not should_restart(view.policy, container)
+        else _back_off_state(view, pod, container, memory, now)
+    )
     if waiting is None:
-        return _terminated(one, scheme), before
-    return {"waiting": waiting}, _terminated(one, scheme)
+        return _terminated(container, scheme), before
+    return {"waiting": waiting}, _terminated(container, scheme)
 
 
 def _back_off_state(
-    view: ContainerView, pod: PodView, one: Container, memory: PodRuntimeState, now: float
+    view: ContainerView, pod: PodView, container: Container, memory: PodRuntimeState, now: float
 ) -> Json | None:
     if view.name in memory.failures:
         return _waiting(view, pod, memory, now)
     backoff = memory.backoffs.get(view.name, CrashLoopBackoff())
-    if now >= backoff.due(one.finished_at):
+    if now >= backoff.due(container.finished_at):
         return None
     who = f"{view.name} pod={pod.name.name}_{pod.name.namespace}({pod.name.uid})"
     text = f"back-off {_duration(backoff.delay)} restarting failed container={who}"
@@ -215,15 +221,15 @@ def _waiting(view: ContainerView, pod: PodView, memory: PodRuntimeState, now: fl
     return {"reason": failure.reason, "message": failure.message}
 
 
-def _terminated(one: Container, scheme: str) -> Json:
+def _terminated(container: Container, scheme: str) -> Json:
     ended: Json = {
-        "exitCode": one.exit_code,
-        "reason": one.reason or "Error",
-        "startedAt": format_time(one.started_at),
-        "finishedAt": format_time(one.finished_at),
-        "containerID": f"{scheme}://{one.id}",
+        "exitCode": container.exit_code,
+        "reason": container.reason or "Error",
+        "startedAt": format_time(container.started_at),
+        "finishedAt": format_time(container.finished_at),
+        "containerID": f"{scheme}://{container.id}",
     }
-    return {"terminated": ended | ({"message": one.message} if one.message else {})}
+    return {"terminated": ended | ({"message": container.message} if container.message else {})}
 
 
 # --- pod conditions ---------------------------------------------------------------------------------------------------
@@ -245,7 +251,7 @@ def pod_conditions(
     now: float,
 ) -> list[Json]:
     """All conditions of a v1.PodStatus: ours in Kubernetes' order, then those of others in `status`."""
-    before = {each.get("type"): each for each in status.get("conditions") or ()}
+    before = {condition.get("type"): condition for condition in status.get("conditions") or ()}
     containers_ready = _containers_ready(init_statuses, app_statuses, phase, pod)
     ours = {
         "PodReadyToStartContainers": {"status": _bool_status(bool(containers) and phase not in TERMINAL)},
@@ -255,13 +261,13 @@ def pod_conditions(
         "PodScheduled": {"status": "True"},
     }
     shown = [_with_transition_time(kind, ours[kind], before.get(kind), now) for kind in ORDER]
-    return shown + [each for kind, each in before.items() if kind not in ORDER]
+    return shown + [condition for kind, condition in before.items() if kind not in ORDER]
 
 
-def _with_transition_time(kind: str, said: Json, before: Json | None, now: float) -> Json:
-    same = before is not None and before.get("status") == said["status"]
+def _with_transition_time(kind: str, condition: Json, before: Json | None, now: float) -> Json:
+    same = before is not None and before.get("status") == condition["status"]
     since = before.get("lastTransitionTime") if same and before is not None else None
-    return {"type": kind, "lastProbeTime": None, "lastTransitionTime": since or format_time(now), **said}
+    return {"type": kind, "lastProbeTime": None, "lastTransitionTime": since or format_time(now), **condition}
 
 
 def _bool_status(value: bool) -> str:
@@ -272,9 +278,11 @@ def _initialized(pod: PodView, inits: Sequence[Json], mains: Sequence[Json], pha
     views = dict(zip((view.name for view in pod.init_containers), pod.init_containers, strict=True))
     if phase == "Succeeded":
         return {"status": "True", "reason": COMPLETED}
-    begun = any("waiting" not in each["state"] or each["lastState"] for each in mains)
+    begun = any("waiting" not in container["state"] or container["lastState"] for container in mains)
     open_ones = [
-        each["name"] for each in inits if not (each["ready"] if views[each["name"]].kind == "init" else each["started"])
+        container["name"]
+        for container in inits
+        if not (container["ready"] if views[container["name"]].kind == "init" else container["started"])
     ]
     if not open_ones or begun:
         return {"status": "True"}
@@ -286,8 +294,8 @@ def _containers_ready(inits: Sequence[Json], mains: Sequence[Json], phase: str, 
     if phase in TERMINAL:
         return {"status": "False", "reason": COMPLETED if phase == "Succeeded" else "PodFailed"}
     sidecars = {view.name for view in pod.init_containers if view.kind == "sidecar"}
-    counted = [each for each in inits if each["name"] in sidecars] + list(mains)
-    unready = [each["name"] for each in counted if not each["ready"]]
+    counted = [container for container in inits if container["name"] in sidecars] + list(mains)
+    unready = [status["name"] for status in counted if not status["ready"]]
     if not unready:
         return {"status": "True"}
     text = f"containers with unready status: [{' '.join(unready)}]"
@@ -301,11 +309,11 @@ def _ready(pod: PodView, containers_ready: Json, before: dict[Any, Json]) -> Jso
     closed = []
     for gate in pod.spec.get("readinessGates") or ():
         kind = gate["conditionType"]
-        found = before.get(kind)
-        if found is None:
+        condition = before.get(kind)
+        if condition is None:
             closed.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
-        elif found.get("status") != "True":
-            closed.append(f'the status of pod readiness gate "{kind}" is not "True", but {found.get("status")}')
+        elif condition.get("status") != "True":
+            closed.append(f'the status of pod readiness gate "{kind}" is not "True", but {condition.get("status")}')
     if not closed:
         return {"status": "True"}
     return {"status": "False", "reason": "ReadinessGatesNotReady", "message": ", ".join(closed)}

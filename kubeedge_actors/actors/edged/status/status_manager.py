@@ -76,8 +76,12 @@ class PodStatusReporter:
 
     def previous(self) -> Json:
         """The v1.PodStatus to build the next one on: the cluster's, with our own fields as last reported."""
-        ours = {each["type"]: each for each in self.built.get("conditions") or () if each["type"] in ORDER}
-        theirs = {each.get("type"): each for each in self.acked.get("conditions") or ()}
+        ours = {
+            condition["type"]: condition
+            for condition in self.built.get("conditions") or ()
+            if condition["type"] in ORDER
+        }
+        theirs = {condition.get("type"): condition for condition in self.acked.get("conditions") or ()}
         own: Json = {key: self.built[key] for key in KEPT_FIELDS if key in self.built}
         return {**self.acked, **own, "conditions": list((theirs | ours).values())}
 
@@ -110,18 +114,18 @@ class PodStatusReporter:
         """Say what differs. What was acknowledged and still differs is not kept by the cluster: it is not said for
         ever.
         """
-        said = strategic_diff.patch_text({"metadata": {"uid": self.uid}, **changes})
-        if not self._patch_request.is_free(now) or said == self._last_patch:
+        patch = strategic_diff.patch_text({"metadata": {"uid": self.uid}, **changes})
+        if not self._patch_request.is_free(now) or patch == self._last_patch:
             return []
-        self._last_patch = said
-        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
+        self._last_patch = patch
+        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
 
     def _existence_check(self, now: float) -> list[LinkMessage]:
         """Ask whether the cluster still knows the pod: a patch that changes nothing."""
         if now < self._exists_check_at or not self._patch_request.is_free(now):
             return []
-        said = strategic_diff.patch_text({"metadata": {"uid": self.uid}})
-        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=said), now)]
+        patch = strategic_diff.patch_text({"metadata": {"uid": self.uid}})
+        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
 
     def deletion(self) -> DeletePod:
         """Delete the pod object, if it still has our uid."""
@@ -161,11 +165,11 @@ class PodStatusReporter:
         return False
 
     def _on_object_resp(self, thread: PendingRequest, content: Any, now: float) -> None:
-        found, error = parse_object_resp(content)
-        if error is None and found:
+        pod, error = parse_object_resp(content)
+        if error is None and pod:
             thread.succeeded(0.0)
             self._exists_check_at = INFINITY
-            self.on_pod(found)
+            self.on_pod(pod)
             return
         thread.failed(now)
         self._last_patch = ""

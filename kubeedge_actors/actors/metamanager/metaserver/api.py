@@ -15,10 +15,11 @@ from kubeedge_actors.actors.metamanager.metaserver import discovery
 from kubeedge_actors.actors.metamanager.metaserver.printers import table
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
-from kubeedge_actors.drivers.http.base import ServerRequest, ServerResponse
+from kubeedge_actors.drivers.http.base import HttpServer, ServerRequest, ServerResponse
 from kubeedge_actors.drivers.store.base import MetaStore, ObjectRow
 from kubeedge_actors.errors import ClusterError, StoreError
 from kubeedge_actors.kubernetes.object_types import ResourceKind
+from kubeedge_actors.module import Module
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json
 
@@ -154,3 +155,21 @@ def not_found(asked: RequestInfo) -> ServerResponse:
     what = f"{asked.plural}.{asked.group}" if asked.group else asked.plural
     details = {"name": asked.name, "kind": asked.plural, **({"group": asked.group} if asked.group else {})}
     return error_reply(HTTPStatus.NOT_FOUND, "NotFound", f'{what} "{asked.name}" not found', details=details)
+
+
+class MetaServer(Module):
+    """Serves what the store holds. Whoever bound the site closes it.
+
+    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages.
+    """
+
+    name = constants.SOURCE_METASERVER
+    group = constants.GROUP_META
+
+    def __init__(self, site: HttpServer, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
+        self._site = site
+        self._api = Api(store, matching, now)
+
+    def on_start(self) -> None:
+        """Answer."""
+        self._site.serve(self._api)

@@ -17,20 +17,24 @@ SHORT_NAMES = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persisten
 
 def api_resources(stored: Iterable[ResourceKind]) -> dict[tuple[str, str, str], ResourceKind]:
     """All resources by group, version and plural."""
-    found = {(one.group, one.version, one.plural): one for one in stored}
+    resources = {(kind.group, kind.version, kind.plural): kind for kind in stored}
     for row in OBJECT_TYPES:
         if row.queryable:
-            found.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
-    return found
+            resources.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
+    return resources
 
 
 def groups(resources: Iterable[ResourceKind]) -> Json:
     """/apis."""
     versions: dict[str, set[str]] = {}
-    for one in resources:
-        if one.group:
-            versions.setdefault(one.group, set()).add(one.version)
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group(*each) for each in sorted(versions.items())]}
+    for resource in resources:
+        if resource.group:
+            versions.setdefault(resource.group, set()).add(resource.version)
+    return {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [group(*group_versions) for group_versions in sorted(versions.items())],
+    }
 
 
 def group(name: str, versions: Iterable[str]) -> Json:
@@ -46,19 +50,19 @@ def versions() -> Json:
 
 def resources(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | None:
     """/api/<version> and /apis/<group>/<version>; None when there is no such group."""
-    found = [
+    listed = [
         {
-            "name": one.plural,
-            "singularName": one.kind.lower(),
-            "namespaced": one.namespaced,
-            "kind": one.kind,
+            "name": kind.plural,
+            "singularName": kind.kind.lower(),
+            "namespaced": kind.namespaced,
+            "kind": kind.kind,
             "verbs": VERBS,
-            **({"shortNames": SHORT_NAMES[one.plural]} if one.plural in SHORT_NAMES else {}),
+            **({"shortNames": SHORT_NAMES[kind.plural]} if kind.plural in SHORT_NAMES else {}),
         }
-        for one in all_known
-        if (one.group, one.version) == (asked.group, asked.version)
+        for kind in all_known
+        if (kind.group, kind.version) == (asked.group, asked.version)
     ]
-    if not found:
+    if not listed:
         return None
-    found.sort(key=lambda each: str(each["name"]))
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked.api_version, "resources": found}
+    listed.sort(key=lambda resource: str(resource["name"]))
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked.api_version, "resources": listed}

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.objects import condition
 from kubeedge_actors.wire.messages import Json
 
 Cells = Callable[[Json, float], list[Any]]
@@ -19,7 +20,7 @@ def table(plural: str, objects: Sequence[Json], now: float, version: str) -> Jso
         {"name": name, "type": kinds.get(name, "string"), "format": "name" if name == "Name" else "", "priority": 0}
         for name in columns
     ]
-    rows = [{"cells": cells(each, now), "object": _partial(each)} for each in objects]
+    rows = [{"cells": cells(object, now), "object": _partial(object)} for object in objects]
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -29,40 +30,40 @@ def table(plural: str, objects: Sequence[Json], now: float, version: str) -> Jso
     }
 
 
-def _partial(each: Json) -> Json:
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": each["metadata"]}
+def _partial(object: Json) -> Json:
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]}
 
 
-def _default_cells(each: Json, now: float) -> list[Any]:
-    return [each["metadata"].get("name", ""), age(each, now)]
+def _default_cells(object: Json, now: float) -> list[Any]:
+    return [object["metadata"].get("name", ""), age(object, now)]
 
 
-def _pod(each: Json, now: float) -> list[Any]:
-    status = each.get("status") or {}
+def _pod(pod: Json, now: float) -> list[Any]:
+    status = pod.get("status") or {}
     containers = status.get("containerStatuses") or []
-    ready = sum(1 for one in containers if one.get("ready"))
-    total = len((each.get("spec") or {}).get("containers") or containers)
+    ready = sum(1 for container in containers if container.get("ready"))
+    total = len((pod.get("spec") or {}).get("containers") or containers)
     reasons = [
         detail["reason"]
-        for one in containers
-        for detail in (one.get("state") or {}).values()
+        for container in containers
+        for detail in (container.get("state") or {}).values()
         if isinstance(detail, dict) and detail.get("reason")
     ]
     shown = status.get("reason") or (reasons[0] if reasons else status.get("phase") or "Unknown")
-    if each["metadata"].get("deletionTimestamp"):
+    if pod["metadata"].get("deletionTimestamp"):
         shown = "Terminating"
-    restarts = sum(int(one.get("restartCount") or 0) for one in containers)
-    return [each["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, age(each, now)]
+    restarts = sum(int(container.get("restartCount") or 0) for container in containers)
+    return [pod["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, age(pod, now)]
 
 
-def _node(each: Json, now: float) -> list[Any]:
-    status, labels = each.get("status") or {}, each["metadata"].get("labels") or {}
-    ready = [one.get("status") for one in status.get("conditions") or () if one.get("type") == "Ready"]
+def _node(node: Json, now: float) -> list[Any]:
+    status, labels = node.get("status") or {}, node["metadata"].get("labels") or {}
+    ready = str(condition(node, "Ready").get("status") or "")
     prefix = "node-role.kubernetes.io/"
     roles = ",".join(sorted(key.removeprefix(prefix) for key in labels if key.startswith(prefix))) or "<none>"
     version = (status.get("nodeInfo") or {}).get("kubeletVersion", "")
-    shown = {"True": "Ready", "False": "NotReady"}.get(ready[0] if ready else "", "Unknown")
-    return [each["metadata"].get("name", ""), shown, roles, age(each, now), version]
+    shown = {"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")
+    return [node["metadata"].get("name", ""), shown, roles, age(node, now), version]
 
 
 PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
@@ -71,14 +72,14 @@ PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
 }
 
 
-def age(each: Json, now: float) -> str:
+def age(item: Json, now: float) -> str:
     """The age of an object as kubectl shows it.
 
     >>> age({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}, 1767225600.0 + 7300)
     '121m'
     """
     try:
-        born = datetime.datetime.fromisoformat(str(each["metadata"]["creationTimestamp"])).timestamp()
+        born = datetime.datetime.fromisoformat(str(item["metadata"]["creationTimestamp"])).timestamp()
     except (KeyError, ValueError):
         return "<unknown>"
     seconds = max(0, int(now - born))

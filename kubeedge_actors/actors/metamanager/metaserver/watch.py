@@ -24,38 +24,38 @@ def watch_events(
     looked at before this returns.
     """
     newer = int(since) if since.isdecimal() else 0
-    told = {_identity(each): each for each in list_objects() if newer and _version(each) <= newer}
-    return _lines(list_objects, render, told, seconds)
+    known = {_identity(object): object for object in list_objects() if newer and _version(object) <= newer}
+    return _lines(list_objects, render, known, seconds)
 
 
 def _lines(
-    look: Listing, shape: Callable[[Json], Json], told: dict[str, Json], seconds: float
+    look: Listing, shape: Callable[[Json], Json], known: dict[str, Json], seconds: float
 ) -> Generator[bytes, None, None]:
     until, pause = time.monotonic() + seconds, threading.Event()
     while time.monotonic() < until:
-        now = {_identity(each): each for each in look()}
-        changes = list(_changes(told, now))
-        yield b"".join(msgspec.json.encode({"type": kind, "object": shape(each)}) + b"\n" for kind, each in changes)
-        told = now
+        now = {_identity(object): object for object in look()}
+        changes = list(_changes(known, now))
+        yield b"".join(msgspec.json.encode({"type": kind, "object": shape(object)}) + b"\n" for kind, object in changes)
+        known = now
         pause.wait(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
 
 
-def _changes(told: dict[str, Json], now: dict[str, Json]) -> Generator[tuple[str, Json], None, None]:
-    for key, each in told.items():
+def _changes(known: dict[str, Json], now: dict[str, Json]) -> Generator[tuple[str, Json], None, None]:
+    for key, object in known.items():
         if key not in now:
-            yield "DELETED", each
-    for key, each in now.items():
-        if key not in told:
-            yield "ADDED", each
-        elif each != told[key]:
-            yield "MODIFIED", each
+            yield "DELETED", object
+    for key, object in now.items():
+        if key not in known:
+            yield "ADDED", object
+        elif object != known[key]:
+            yield "MODIFIED", object
 
 
-def _identity(each: Json) -> str:
-    metadata = each["metadata"]
+def _identity(object: Json) -> str:
+    metadata = object["metadata"]
     return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}/{metadata.get('uid', '')}"
 
 
-def _version(each: Json) -> int:
-    text = str(each["metadata"].get("resourceVersion") or "0")
+def _version(object: Json) -> int:
+    text = str(object["metadata"].get("resourceVersion") or "0")
     return int(text) if text.isdecimal() else 0

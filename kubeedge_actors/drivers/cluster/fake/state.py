@@ -14,8 +14,8 @@ import msgspec
 from kubeedge_actors.drivers.cluster.base import Json, PatchType
 from kubeedge_actors.drivers.cluster.fake import patches
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
-from kubeedge_actors.kubernetes.merge_patch import merge_patch
 from kubeedge_actors.kubernetes.object_types import ResourceKind
+from kubeedge_actors.kubernetes.objects import merge_patch
 
 WITH_STATUS_SUBRESOURCE = frozenset(
     {"pods", "nodes", "persistentvolumes", "persistentvolumeclaims", "certificatesigningrequests"}

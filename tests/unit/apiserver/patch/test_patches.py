@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
 from kubeedge_actors.apiserver.patch import json_patch
 from kubeedge_actors.apiserver.patch.strategic import BadPatch, StrategicMerge
-from kubeedge_actors.kubernetes.merge_patch import merge_patch
+from kubeedge_actors.kubernetes.objects import merge_patch
 from tests.support.api_client import Json
 
 

@@ -118,6 +118,15 @@ class Plant:
         """Wait until it is so."""
         eventually(what, "what is waited for")
 
+    def __enter__(self) -> Plant:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it: then its processes have ended already. Others of this suite may come and go meanwhile."""
+        own = set(processes_of(os.getpid())) - self.before
+        self.runtime.stop()
+        assert not any(runs(pid) for pid in own)
+
     def note(self, event: Event) -> None:
         """Keep an event."""
         with self.changed:
@@ -128,16 +137,8 @@ class Plant:
 @pytest.fixture
 def plant() -> Iterator[Plant]:
     """A plant that is stopped in the end."""
-    plant = Plant()
-    yield plant
-    close(plant)
-
-
-def close(plant: Plant) -> None:
-    """Stop it: then its processes have ended already. Others of this suite may come and go meanwhile."""
-    own = set(processes_of(os.getpid())) - plant.before
-    plant.runtime.stop()
-    assert not any(runs(each) for each in own)
+    with Plant() as plant:
+        yield plant
 
 
 def processes_of(parent: int) -> list[int]:
@@ -164,22 +165,22 @@ def test_an_actor_of_one_runtime_may_live_in_a_process_and_another_on_a_thread(p
 
 
 def test_a_worker_killed_again_and_again_under_load_loses_nothing_and_keeps_the_order() -> None:
-    plant = Plant(max_deliveries=100, mailbox=MailboxSpec(2 * LOAD))
-    for number in range(LOAD):
-        plant.worker.tell(number)
-    killed = 0
-    for at in range(500, LOAD, 1_000):
-        plant.wait_for(lambda at=at: len(plant.kept) > at)
-        os.kill(plant.runtime.tree()["children"][1]["pid"], signal.SIGKILL)
-        killed += 1
-        plant.wait_for(lambda count=killed: sum(type(each) is Restarted for each in plant.events) >= count)
-    plant.ask("pid")
-    numbers = [each for each in plant.kept if isinstance(each, int)]
-    assert sorted(set(numbers)) == list(range(LOAD))  # nothing is lost
-    assert len(numbers) - LOAD <= killed  # only the one in hand is said again
-    assert list(dict.fromkeys(numbers)) == list(range(LOAD))  # in order
-    assert list(plant.runtime.dead_letters) == []
-    close(plant)
+    with Plant(max_deliveries=100, mailbox=MailboxSpec(2 * LOAD)) as plant:
+        for number in range(LOAD):
+            plant.worker.tell(number)
+        killed = 0
+        for at in range(500, LOAD, 1_000):
+            plant.wait_for(lambda at=at: len(plant.kept) > at)
+            os.kill(plant.runtime.tree()["children"][1]["pid"], signal.SIGKILL)
+            killed += 1
+            plant.wait_for(lambda count=killed: sum(type(each) is Restarted for each in plant.events) >= count)
+        plant.ask("pid")
+        plant.wait_for(lambda: LOAD - 1 in plant.kept)  # the keeper has its own mailbox
+        numbers = [each for each in plant.kept if isinstance(each, int)]
+        assert sorted(set(numbers)) == list(range(LOAD))  # nothing is lost
+        assert len(numbers) - LOAD <= killed  # only the one in hand is said again
+        assert list(dict.fromkeys(numbers)) == list(range(LOAD))  # in order
+        assert list(plant.runtime.dead_letters) == []
 
 
 def test_a_process_that_is_killed_while_idle_is_missed_at_once(plant: Plant) -> None:
@@ -199,20 +200,18 @@ def test_a_message_that_ends_the_process_every_time_is_a_dead_letter(plant: Plan
 
 
 def test_a_hung_handler_is_killed_and_its_message_comes_again() -> None:
-    plant = Plant(handler_deadline=1.5, max_deliveries=2)
-    first = plant.ask("pid")
-    with pytest.raises(AnswerLost, match=r"HandlerHung"):
-        plant.ask("hang")
-    assert plant.ask("pid") != first
-    assert [each.message for each in plant.events if isinstance(each, Hung) and each.message] == ["str", "str"]
-    assert not Path(f"/proc/{first}").exists() or "Z" in Path(f"/proc/{first}/stat").read_text()
-    close(plant)
+    with Plant(handler_deadline=1.5, max_deliveries=2) as plant:
+        first = plant.ask("pid")
+        with pytest.raises(AnswerLost, match=r"HandlerHung"):
+            plant.ask("hang")
+        assert plant.ask("pid") != first
+        assert [each.message for each in plant.events if isinstance(each, Hung) and each.message] == ["str", "str"]
+        assert not Path(f"/proc/{first}").exists() or "Z" in Path(f"/proc/{first}/stat").read_text()
 
 
 def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
-    plant = Plant(shutdown=0.2)
-    plant.worker.tell("hang")
-    close(plant)
+    with Plant(shutdown=0.2) as plant:
+        plant.worker.tell("hang")
 
 
 @pytest.mark.parametrize(("factory", "error"), [
@@ -221,11 +220,10 @@ def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
     (DiesAtStart, "ProcessDied"),
 ])  # fmt: skip
 def test_a_bad_start_is_a_crash_and_hangs_nobody(factory: type[Worker], error: str) -> None:
-    plant = Plant(factory, max_deliveries=1)
-    plant.wait_for(lambda: sum(type(each) is Crashed for each in plant.events) > 2)
-    failed = next(each for each in plant.events if isinstance(each, Crashed))
-    assert failed.phase == "start" and failed.error.startswith(error)
-    close(plant)
+    with Plant(factory, max_deliveries=1) as plant:
+        plant.wait_for(lambda: sum(type(each) is Crashed for each in plant.events) > 2)
+        failed = next(each for each in plant.events if isinstance(each, Crashed))
+        assert failed.phase == "start" and failed.error.startswith(error)
 
 
 def test_what_can_not_be_carried_is_a_dead_letter_with_a_reason_and_no_crash(plant: Plant) -> None:

@@ -15,7 +15,7 @@ import pytest
 from kubeedge_actors.errors import AnswerLost, AskTimeout
 from kubeedge_actors.supervisors import Actor, Crashed, MailboxSpec, Reason, Ref, ReplyTo
 from tests.support.waiting import PATIENCE, eventually
-from tests.unit.supervisors.process.test_processes import Plant, close
+from tests.unit.supervisors.process.test_processes import Plant
 
 
 class Do(NamedTuple):
@@ -150,9 +150,8 @@ class Batching(Actor):
 
 @pytest.fixture
 def plant() -> Iterator[Plant]:
-    plant = Plant(Worker)
-    yield plant
-    close(plant)
+    with Plant(Worker) as plant:
+        yield plant
 
 
 def done(plant: Plant, what: str) -> Any:
@@ -225,9 +224,8 @@ def test_a_message_that_the_other_process_does_not_understand_is_a_dead_letter_a
 
 @pytest.fixture
 def batching() -> Iterator[Plant]:
-    plant = Plant(Batching, mailbox=MailboxSpec(100))
-    yield plant
-    close(plant)
+    with Plant(Batching, mailbox=MailboxSpec(100)) as plant:
+        yield plant
 
 
 def flat(kept: list[object]) -> list[list[Any]]:
