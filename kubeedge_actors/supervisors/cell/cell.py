@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,10 +13,10 @@ from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.context import LocalContext
 from kubeedge_actors.supervisors.cell.drop_report import DropReport
-from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
+from kubeedge_actors.supervisors.cell.hung_turns import HungTurns
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
 from kubeedge_actors.supervisors.cell.order_futures import OrderFutures
-from kubeedge_actors.supervisors.cell.replacement import replace_stuck
 from kubeedge_actors.supervisors.cell.runner import Runner
 from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.cell.watchdog import HandlerWatchdog
@@ -30,9 +29,6 @@ from kubeedge_actors.supervisors.ref import LocalRef, Ref
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.telemetry.tracing import Tracer
-
-HANGS, HANGS_WITHIN = 2, 600.0
-"""An untrusted actor that is found hung so often within so many seconds is suspended: an abandoned thread can not be ended."""
 
 
 class Parent(Protocol):
@@ -81,8 +77,7 @@ class Cell:
         """Why it is suspended; empty when it is not."""
         self._resuming = False
         """It is to start again as soon as it has stopped."""
-        self._hangs: deque[float] = deque(maxlen=HANGS)
-        """When its handlers were found hung (monotonic)."""
+        self._hung_turns = HungTurns(self)
         self.incarnations = 0
         self.handled_before = 0
         self.state_since = self.clock.monotonic()
@@ -99,7 +94,11 @@ class Cell:
             self.set_tracer(runtime.tracer)
 
     def _watchdog(self, timeout: float | None) -> HandlerWatchdog | None:
-        return None if timeout is None else HandlerWatchdog(timeout, self.call_later, self.deciding, self._check_turn)
+        return (
+            None
+            if timeout is None
+            else HandlerWatchdog(timeout, self.call_later, self.deciding, self._hung_turns.check)
+        )
 
     # --- orders, under the actor system's lock; none of them waits -----------------------------------------------------
 
@@ -140,16 +139,17 @@ class Cell:
         self._enter(State.STOPPING)
         self.engine.unblock(self)
         self.mailbox.interrupt()
-        self.engine.call_later(patience, partial(self._stop_timed_out, self._generation))
+        self.engine.call_later(patience, partial(self._hung_turns.stop_timed_out, self.order))
 
     def suspend(self, why: str) -> None:
         """Stop it until `resume`: what is queued stays queued, what is sent meanwhile is a dead letter."""
         if self.suspension or self.state is State.TERMINATED:
             return
-        self._close_suspended(why)
+        self.close_suspended(why)
         self.stop(terminate=False)
 
-    def _close_suspended(self, why: str) -> None:
+    def close_suspended(self, why: str) -> None:
+        """Take no more messages: it is being stopped, until `resume`."""
         self.suspension = why
         self.mailbox.close(Reason.SUSPENDED)
         self.emit(events.Suspended, reason=why)
@@ -159,7 +159,7 @@ class Cell:
         """Start it again after a suspension, when it has stopped; the future is completed when it runs."""
         started = self._order_futures.when_started(self.incarnations + 1)
         self.suspension = ""
-        self._hangs.clear()
+        self._hung_turns.forget()
         if self.state is State.STOPPED:
             self.mailbox.reopen()
             self.start()
@@ -175,7 +175,7 @@ class Cell:
         if self.state in (State.STARTING, State.RUNNING):
             self.mailbox.post_system(self._restart)
             if patience is not None and self.incarnation is not None:
-                replace_stuck(self, self.incarnation, patience)
+                self._hung_turns.replace(self.incarnation, patience)
         elif self.state is not State.STOPPING:
             self.start()
         return started
@@ -217,43 +217,6 @@ class Cell:
 
     # --- turns that do not end, under the actor system's lock ----------------------------------------------------------
 
-    def _check_turn(self) -> float | None:
-        if self.worker is None:
-            return None
-        incarnation, timeout = self.incarnation, self.spec.handler_deadline
-        # `turn` is read before `began`: a turn that begins in between only looks younger
-        if incarnation is None or incarnation.turn is None:
-            return 0.0
-        ran = self.clock.monotonic() - incarnation.turn_started_at
-        if timeout is None or ran < timeout:
-            return ran
-        self._replace_hung(incarnation, ran)
-        return 0.0
-
-    def _replace_hung(self, incarnation: Incarnation, ran: float) -> None:
-        """Take the cell away from an incarnation whose turn has run for `ran` seconds; the supervisor decides what
-        follows.
-        """
-        envelopes, stack = incarnation.current_envelopes(), self.stack_trace()
-        if not incarnation.revoke():
-            return
-        kind = message_type_name(envelopes)
-        self.emit(events.Hung, incarnation=incarnation.number, message=kind, duration=ran)
-        self.abandon(incarnation)
-        if self._hangs_again():
-            self._close_suspended(
-                f"its handlers hung twice within {HANGS_WITHIN / 60:.0f} min; as @process it could be killed"
-            )
-        incarnation.report_failure(envelopes, HandlerHung(kind, ran), ran, stack)
-
-    def _hangs_again(self) -> bool:
-        """Whether this is once too often for an actor whose thread is still there."""
-        if not self.spec.untrusted or self.engine.location(self).get("pid"):
-            return False
-        now = self.clock.monotonic()
-        self._hangs.append(now)
-        return len(self._hangs) == HANGS and self._hangs[0] > now - HANGS_WITHIN
-
     def abandon(self, incarnation: Incarnation) -> None:
         """From here on the superseded incarnation's thread can no longer affect this cell."""
         self.engine.unblock(self)
@@ -261,28 +224,6 @@ class Cell:
         self.engine.kill(incarnation)
         self.clear_incarnation(incarnation)
         incarnation.cancel_timers()
-
-    def _stop_timed_out(self, generation: int) -> None:
-        """The time to stop is over."""
-        with self.system.decision_lock():
-            incarnation, order = self.incarnation, self.order
-            if generation != self._generation or self.state is not State.STOPPING or incarnation is None:
-                return
-            assert isinstance(order, StopOrder)
-            envelopes, now = incarnation.current_envelopes(), self.clock.monotonic()
-            if not incarnation.revoke():
-                self.mailbox.interrupt()
-                return
-            ran = now - incarnation.turn_started_at
-            self.emit(events.Hung, incarnation=incarnation.number, message=message_type_name(envelopes), duration=ran)
-            self.abandon(incarnation)
-            incarnation.fail_pending_replies(() if order.terminate else envelopes)
-            if order.terminate:
-                for envelope in envelopes:
-                    self.to_dead_letters(envelope, Reason.STOPPED, "it was in hand when the time to stop was over")
-            else:
-                incarnation.requeue(envelopes, "it did not stop in time", "")
-            self.stop_completed()
 
     # --- reports of the present incarnation, under the actor system's lock ---------------------------------------------
 
@@ -418,6 +359,10 @@ class Cell:
     def stack_trace(self) -> str:
         """Where its code is at the moment, as text; empty when that is not known."""
         return self.engine.stack_trace(self)
+
+    def runs_in_process(self) -> bool:
+        """Whether it has a process, which can be killed."""
+        return bool(self.engine.location(self).get("pid"))
 
     def make_actor(self) -> Actor:
         """A new instance of the actor, where the engine places it: here, or in a process."""
