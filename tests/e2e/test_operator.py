@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ SCRIPT = "import sys\nfrom kubeedge_actors.__main__ import main\nsys.exit(main()
 class Node:
     """An edge node with the modules, a client of its broker, and a shell."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, how: str = "") -> None:
         (self.port,) = free_ports(1)
-        modules = ("--module", f"{HANGING}:Press", "--module", f"{HANGING}:Counter")
+        modules = ("--module", f"{HANGING}:Press{how}", "--module", f"{HANGING}:Counter")
         options = ("--name", "e", "--mqtt-port", str(self.port), "--runtime", "process", *modules)
         self.edge = ProcessUnderTest("kubeedge_actors.edge", folder / "edge", *options)
 
@@ -76,21 +77,30 @@ def test_a_hung_module_is_named_replaced_and_removed(node: Node) -> None:
         assert said.splitlines()[-1] == "control: not ok: press (hung), counter (waits for press)"
         assert "the handler of MqttReceived does not come back" in said
         assert node.type("restart", "press") == "press: restarted\n"
-        control = ControlClient(node.edge.data_dir / SOCKET)
-        with_press = next(each for each in _actors(control.ask("tree")["tree"]) if each["name"] == "press")
-        control.close()
-        assert (with_press["incarnation"], with_press["crashes"]) == (2, 0)
+        press = figures(node, "press")
+        assert (press["incarnation"], press["crashes"]) == (2, 0)
         assert node.type("remove", "press") == "press: removed\n"
         assert "press (removed)" in node.type("health", status=1)
         assert node.type("add", f"{HANGING}:Press").startswith("press: added\n")
         eventually(lambda: "not ok" not in node.type_any("health"), "all is well again")
 
 
-def _actors(node: dict[str, object]) -> Iterator[dict[str, object]]:
-    if node["kind"] == "actor":
-        yield node
-    for child in node.get("children", ()):  # type: ignore[attr-defined]
-        yield from _actors(child)
+def figures(node: Node, name: str) -> dict[str, Any]:
+    """What the tree says of one of the modules."""
+    with closing(ControlClient(node.edge.data_dir / SOCKET)) as control:
+        *_, modules = control.ask("tree")["tree"]["children"]
+    return next(each for each in modules["children"] if each["name"] == name)
+
+
+def test_a_hung_module_in_a_process_is_killed_when_it_is_restarted(tmp_path: Path) -> None:
+    node = Node(tmp_path, "@process")
+    with ending(node.edge):
+        node.edge.start()
+        with node.hanging():
+            before = figures(node, "press")["pid"]
+            assert node.type("restart", "press") == "press: restarted\n"
+            assert figures(node, "press")["pid"] != before
+            eventually(lambda: not Path(f"/proc/{before}").exists(), "the old process is gone")
 
 
 def test_a_part_of_the_node_is_not_removed_by_mistake_and_is_missed(node: Node) -> None:

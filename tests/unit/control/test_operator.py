@@ -187,6 +187,21 @@ def test_a_start_that_does_not_come_back_is_told_within_bounds(
     assert inside.is_set() and "hangs does not run after" in said and "a hook does not come back" in said
 
 
+def test_an_actor_whose_start_hangs_is_replaced_as_well(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, starts = threading.Event(), iter([True, False])
+
+    def stay_once(module: Hangs) -> None:
+        if next(starts):
+            inside.set()
+            module._gates.leave.wait(PATIENCE)
+
+    monkeypatch.setattr(Hangs, "on_start", stay_once)
+    operator.system.restart("hangs")
+    assert inside.wait(PATIENCE)
+    assert operator.type("restart", "hangs") == "hangs: restarted\n"
+    assert operator.system.ref("hangs").ask("runs", PATIENCE).get() == "runs"
+
+
 def test_an_idle_or_a_busy_actor_is_restarted_as_well(operator: Operator) -> None:
     assert operator.type("restart", "vital") == "vital: restarted\n"
     operator.system.ref("hangs").tell("quick")
