@@ -24,6 +24,7 @@ class Reason(enum.Enum):
     MAILBOX_FULL = "the mailbox is full"
     DROPPED_OLDEST = "dropped for a newer message"
     CRASH_LIMIT = "its handler crashed too often"
+    UNDELIVERABLE = "it can not be delivered"
     MALFORMED = "a field of it is not of the type that its class says"
     STOPPED = "the actor has stopped"
     SUSPENDED = "the actor is suspended"

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kubeedge_actors.supervisors.deadletters import DeadLetter
+from kubeedge_actors.supervisors.deadletters import DeadLetter, Reason
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +111,8 @@ class DeadLettered(Event):
     letter: DeadLetter
 
 
+WARNED_OF = (Reason.UNDELIVERABLE, Reason.MALFORMED)
+"""Reasons why messages are lost that somebody has to hear of."""
 Subscriber = Callable[[Event], object]
 
 
@@ -137,8 +139,11 @@ def log_event(event: Event) -> None:
         log.warning("%s", _too_slow(event))
     elif isinstance(event, DeadLettered):
         letter = event.letter
-        level = logging.WARNING if letter.failed_deliveries else logging.DEBUG
-        log.log(level, "dead letter for %s: %s: %s", event.name, type(letter.message).__name__, letter.reason.value)
+        loud = letter.failed_deliveries or letter.reason in WARNED_OF
+        text = f"{letter.reason.value}: {letter.error}" if letter.reason in WARNED_OF else letter.reason.value
+        sender = f" from {letter.sender}" if letter.sender else ""
+        level = logging.WARNING if loud else logging.DEBUG
+        log.log(level, "dead letter for %s%s: %s: %s", event.name, sender, type(letter.message).__name__, text)
 
 
 def _too_slow(event: Overflowed) -> str:

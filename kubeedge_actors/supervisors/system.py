@@ -19,9 +19,9 @@ from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Dea
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.future import Future, LocalFuture
-from kubeedge_actors.supervisors.poison import LIMIT, PERIOD, PoisonLog
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry, WiringWarning
+from kubeedge_actors.supervisors.sliding_window import SlidingWindow
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.supervisor import Supervisor
 from kubeedge_actors.supervisors.telemetry.snapshot import snapshot
@@ -29,6 +29,8 @@ from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
+POISON_LIMIT, POISON_PERIOD = 5, 60.0
+"""An untrusted sender is suspended when so many of its messages became dead letters of others, by crashes, within so many seconds."""
 GRACE = 5.0
 """Seconds that whoever waits for a stop adds to the time that the actors have."""
 
@@ -60,7 +62,7 @@ class ActorSystem:
         self.root: Supervisor | None = None
         self.failure: str | None = None
         self.wiring_warnings: list[WiringWarning] = []
-        self._poison = PoisonLog()
+        self._poison: dict[str, SlidingWindow] = {}
         self._random = random.Random(seed)
         self._depth = 0
         self._started = LocalFuture(engine, "the root supervisor", 60.0)
@@ -239,11 +241,10 @@ class ActorSystem:
 
     def poisoned(self, sender: str, recipient: str) -> None:
         """A message of an untrusted sender crashed `recipient` too often; under the lock."""
-        if self._poison.add(sender, self.clock.monotonic()):
-            self.suspend(
-                sender,
-                f"{LIMIT} of its messages crashed other actors within {PERIOD:.0f} s, the last of them {recipient}",
-            )
+        window = self._poison.setdefault(sender, SlidingWindow(POISON_LIMIT, POISON_PERIOD))
+        if window.add(self.clock.monotonic()):
+            why = f"{POISON_LIMIT} of its messages crashed other actors within {POISON_PERIOD:.0f} s, the last of them {recipient}"
+            self.suspend(sender, why)
 
     def random(self) -> float:
         """A random number in [0, 1), for jitter."""

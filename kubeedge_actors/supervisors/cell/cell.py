@@ -57,13 +57,7 @@ class Cell:
         self.clock = runtime.clock
         self.log = logging.getLogger(f"{__package__}.{spec.name}")
         self.drop_report = DropReport(self)
-        self.mailbox = Mailbox(
-            spec.mailbox,
-            runtime.clock.monotonic,
-            self.to_dead_letters,
-            partial(runtime.engine.await_room, self),
-            self.drop_report.record,
-        )
+        self.mailbox = self._new_mailbox()
         self.ref: Ref = LocalRef(
             self.name, self.mailbox, partial(LocalFuture, self.engine, self.name, responder_cell=self)
         )
@@ -93,12 +87,14 @@ class Cell:
         if runtime.tracer is not None:
             self.set_tracer(runtime.tracer)
 
+    def _new_mailbox(self) -> Mailbox:
+        wait = partial(self.engine.await_room, self)
+        return Mailbox(self.spec.mailbox, self.clock.monotonic, self.to_dead_letters, wait, self.drop_report.record)
+
     def _watchdog(self, timeout: float | None) -> HandlerWatchdog | None:
-        return (
-            None
-            if timeout is None
-            else HandlerWatchdog(timeout, self.call_later, self.deciding, self._hung_turns.check)
-        )
+        if timeout is None:
+            return None
+        return HandlerWatchdog(timeout, self.call_later, self.deciding, self._hung_turns.check)
 
     # --- orders, under the actor system's lock; none of them waits -----------------------------------------------------
 
@@ -361,8 +357,8 @@ class Cell:
         return self.engine.stack_trace(self)
 
     def runs_in_process(self) -> bool:
-        """Whether it has a process, which can be killed."""
-        return bool(self.engine.location(self).get("pid"))
+        """Whether it has a process of its own, which can be killed."""
+        return bool(self.engine.location(self)["isolation"] == "process")
 
     def make_actor(self) -> Actor:
         """A new instance of the actor, where the engine places it: here, or in a process."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -15,6 +14,7 @@ from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.mailbox import Mailbox
+from kubeedge_actors.supervisors.sliding_window import SlidingWindow
 from kubeedge_actors.supervisors.specs import ChildSpec
 
 HANGS, HANGS_WITHIN = 2, 600.0
@@ -53,8 +53,7 @@ class HungTurns:
 
     def __init__(self, cell: HungOwner) -> None:
         self._cell = cell
-        self._hangs: deque[float] = deque(maxlen=HANGS)
-        """When its handlers were found hung (monotonic)."""
+        self._hangs = SlidingWindow(HANGS, HANGS_WITHIN)
 
     def forget(self) -> None:
         """Count hangs anew."""
@@ -103,9 +102,7 @@ class HungTurns:
         """Whether this is once too often for an actor whose thread is still there."""
         if not self._cell.spec.untrusted or self._cell.runs_in_process():
             return False
-        now = self._cell.clock.monotonic()
-        self._hangs.append(now)
-        return len(self._hangs) == HANGS and self._hangs[0] > now - HANGS_WITHIN
+        return self._hangs.add(self._cell.clock.monotonic())
 
     # --- orders ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from kubeedge_actors.supervisors import (
     Suspended,
 )
 from kubeedge_actors.supervisors.cell.drop_report import INTERVAL
-from kubeedge_actors.supervisors.poison import LIMIT
+from kubeedge_actors.supervisors.system import POISON_LIMIT as LIMIT
 from tests.support.env.supervisors import ActorSystemEnv, Recorder, in_one_process, spec
 from tests.support.waiting import PATIENCE
 
@@ -76,7 +77,7 @@ def test_who_publishes_never_waits_and_what_the_listener_did_not_get_to_is_count
             "Fact",
             1,
             0.0,
-            3,
+            2,
         )
         env.advance(INTERVAL)
     (letter,) = env.wait_for_letters(1)
@@ -96,9 +97,13 @@ def test_a_listener_that_keeps_up_again_is_told_of_no_more(env: ActorSystemEnv) 
         for number in range(5):
             env.tell("publisher", Fact(number))
         env.until(lambda: env.node("listener")["mailbox"]["dropped"] == 2)
+    env.until(lambda: ("listener", 4) in env.record)
+    env.advance(INTERVAL)
+    env.until_seen(Overflowed, 2)
     env.advance(INTERVAL)
     env.advance(INTERVAL)
-    env.advance(INTERVAL)
+    env.tell("publisher", Fact(9), "sent")
+    env.until(lambda: ("listener", 9) in env.record)
     assert len(env.of(Overflowed)) == 2
     assert len(env.letters) == 1
 
@@ -318,7 +323,7 @@ def test_an_untrusted_actor_that_hangs_twice_is_suspended(env: ActorSystemEnv) -
         env.tell("hanging", "x", "y")
         for count in (1, 2):
             env.until(lambda: env.node("hanging")["busy"] or env.node("hanging")["state"] == "running")
-            env.until(lambda count=count: _moved_until_hung(env, count))
+            env.until(partial(_moved_until_hung, env, count))
         (event,) = env.until(lambda: env.of(Suspended))
         assert event.reason == "its handlers hung twice within 10 min; as @process it could be killed"
         assert env.node("hanging")["state"] == "suspended"

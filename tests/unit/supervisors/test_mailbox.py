@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.supervisors import MailboxSpec, Overflow, Reason
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.mailbox import CoalescingQueue, Mailbox, WaitResult
+from kubeedge_actors.supervisors.mailbox import Mailbox, WaitResult
+from kubeedge_actors.supervisors.queues import CoalescingQueue
 from tests.support.env.supervisors import ActorSystemEnv, Recorder, spec
 from tests.support.waiting import PATIENCE
 
