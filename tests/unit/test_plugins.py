@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,14 @@ MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = 
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder on the path, with two modules in files of their own."""
     for name in ("One", "Two"):
         (tmp_path / f"own_{name.lower()}.py").write_text(MODULE.format(name=name, actor=name.lower()))
     monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    for name in [each for each in sys.modules if each.startswith("own_")]:
+        del sys.modules[name]
 
 
 def announce(site: Path, *lines: str, package: str = "acme-1.0.dist-info") -> None:
@@ -59,8 +62,11 @@ def test_two_modules_of_one_name_are_named_both(site: Path) -> None:
         names("own_one:One", "own_three:Three")
 
 
-def test_a_module_may_be_in_the_folder_of_who_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_may_be_in_the_folder_of_who_asks_for_it(
+    site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.path", list(sys.path))
+    tmp_path = tmp_path_factory.mktemp("elsewhere")
     (tmp_path / "own_elsewhere.py").write_text(MODULE.format(name="Elsewhere", actor="elsewhere"))
     before = list(sys.path)
     with pytest.raises(UsageError, match=rf"looked in .*{re.escape(str(tmp_path))}"):

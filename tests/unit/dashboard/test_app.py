@@ -214,8 +214,9 @@ def test_a_suspended_actor_is_shown_with_the_reason_and_u_resumes_it(env: Dashbo
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await seen(pilot, "suspended")
         await press(pilot, "down", shows="it harms others")
-        await pilot.press("u")
-        await until(pilot, lambda: env.runtime.cell(NAME).state.value == "running")
+        await press(pilot, "u", shows=re.escape(f"{NAME} is resumed"))
+        assert env.runtime.cell(NAME).state.value == "running"
+        app.refresh_now()
         await seen(pilot, r"thermom\S+ +ok ")
 
     on_screen(env, look)
