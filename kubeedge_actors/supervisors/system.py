@@ -18,7 +18,7 @@ from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, DeadLetterSink, Reason
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.events import Events
-from kubeedge_actors.supervisors.future import LocalFuture
+from kubeedge_actors.supervisors.future import Future, LocalFuture
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry, WiringWarning
 from kubeedge_actors.supervisors.sliding_window import SlidingWindow
@@ -122,28 +122,36 @@ class ActorSystem:
         with self.decision_lock():
             cell.parent.delete_child(cell)
 
-    def restart(self, name: str) -> None:
-        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again. Errors: RegistrationError, ActorStopped."""
+    def restart(self, name: str, patience: float | None = None) -> Future:
+        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again. The future is completed
+        when it runs. `patience`: see Cell.restart. Errors: RegistrationError, ActorStopped.
+        """
         with self.decision_lock():
-            cell = self.cell(name)
-            if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
-                raise ActorStopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
+            cell = self._startable(name)
             if cell.suspension:
                 raise ActorStopped(f"{name} is suspended: {cell.suspension}; resume it")
-            cell.restart()
+            return cell.restart(patience)
 
     def suspend(self, name: str, why: str) -> None:
         """Stop an actor until `resume`; what is queued stays, what is sent to it meanwhile is a dead letter."""
         with self.decision_lock():
             self.cell(name).suspend(why)
 
-    def resume(self, name: str) -> None:
-        """Start an actor again that was suspended. ActorStopped when it is not."""
+    def resume(self, name: str) -> Future:
+        """Start an actor again that was suspended, when it has stopped; the future is completed when it runs. Errors: RegistrationError;
+        ActorStopped when it is not suspended.
+        """
         with self.decision_lock():
-            cell = self.cell(name)
+            cell = self._startable(name)
             if not cell.suspension:
                 raise ActorStopped(f"{name} is not suspended, it is {cell.state.value}")
-            cell.resume()
+            return cell.resume()
+
+    def _startable(self, name: str) -> Cell:
+        cell = self.cell(name)
+        if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
+            raise ActorStopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
+        return cell
 
     def crash(self, name: str, error: BaseException) -> None:
         """Make an actor crash with `error` between two messages, for tests and drills. Errors: RegistrationError, ActorStopped."""
@@ -166,7 +174,7 @@ class ActorSystem:
         """The handle of an actor; RegistrationError when there is none of that name."""
         ref = self.registry.get(name)
         if ref is None:
-            raise RegistrationError(f"no actor is called {name!r}; there are: {', '.join(self.registry.names())}")
+            raise self._unknown(name)
         return ref
 
     def publish(self, message: object, sender: str = "") -> int:
@@ -247,7 +255,10 @@ class ActorSystem:
         for node in self._nodes():
             if isinstance(node, Cell) and node.name == name:
                 return node
-        raise RegistrationError(f"no actor is called {name!r}")
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> RegistrationError:
+        return RegistrationError(f"no actor is called {name!r}; there are: {', '.join(self.registry.names())}")
 
     def root_started(self) -> None:
         """The root's first plan is done."""

@@ -14,6 +14,8 @@ from kubeedge_actors.supervisors.envelope import Envelope
 
 INTERVAL = 60.0
 """Seconds from one report to the next."""
+RECENT = 10.0
+"""Seconds after the last dropped message for which an actor is said to drop them."""
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class DropReporter(Protocol):
 class DropReport:
     """Collects dropped messages of one actor. The first one is told of at once, the rest `INTERVAL` seconds later, and so on while it lasts."""
 
-    __slots__ = ("_cell", "_dropped", "_lock", "_since")
+    __slots__ = ("_cell", "_dropped", "_last", "_lock", "_rate", "_since")
 
     def __init__(self, cell: DropReporter) -> None:
         self._cell = cell
@@ -48,11 +50,16 @@ class DropReport:
         self._dropped: dict[type, Dropped] = {}
         self._since: float | None = None
         """When the report that runs began (monotonic); None: nothing was dropped for a while."""
+        self._last = float("-inf")
+        """When the last message was dropped (monotonic)."""
+        self._rate = 0.0
+        """Dropped messages a second, in the report before."""
 
     def record(self, envelope: Envelope) -> None:
         """One more was dropped; called by whoever published, who is held up as little as possible."""
         kind = type(envelope.message)
         with self._lock:
+            self._last = self._cell.clock.monotonic()
             dropped = self._dropped.get(kind)
             if dropped is not None:
                 dropped.last, dropped.count = envelope, dropped.count + 1
@@ -60,11 +67,20 @@ class DropReport:
                 self._dropped[kind] = Dropped(envelope, envelope)
             begins = self._since is None
             if begins:
-                self._since = self._cell.clock.monotonic()
+                self._since = self._last
         if begins:
             with self._cell.deciding():
                 self._cell.emit(events.Overflowed, message=kind.__name__, dropped=1, duration=0.0)
             self._cell.call_later(INTERVAL, self._tell)
+
+    def rate(self) -> float | None:
+        """Messages dropped a second; None when none was dropped of late."""
+        with self._lock:
+            now, since = self._cell.clock.monotonic(), self._since
+            if since is None or now - self._last > RECENT:
+                return None
+            count = sum(each.count for each in self._dropped.values())
+            return self._rate if self._rate and now - since < 1.0 else count / max(1.0, now - since)
 
     def flush(self) -> None:
         """Tell of what was dropped until now: the actor has ended."""
@@ -73,6 +89,7 @@ class DropReport:
             now = self._cell.clock.monotonic()
             spent = now - (now if self._since is None else self._since)
             self._since = now if dropped else None
+            self._rate = sum(each.count for each in dropped.values()) / max(1.0, spent)
         for kind, each in dropped.items():
             with self._cell.deciding():
                 self._cell.emit(events.Overflowed, message=kind.__name__, dropped=each.count, duration=spent)

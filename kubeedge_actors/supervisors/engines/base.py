@@ -114,6 +114,9 @@ class Waiting(Protocol):
     def await_room(self, cell: Runnable) -> WaitResult:
         """Wait until the cell's mailbox may have room, unless that would be for ever."""
 
+    def blocked_by(self, cell: Runnable) -> str:
+        """The name of the actor for which the cell's turn waits, directly or through others; empty when it waits for none."""
+
     def unblock(self, cell: Runnable) -> None:
         """The cell is to stop: if its handler waits for room in a mailbox, let its message in."""
 
