@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from _processes import Process
 from _rows import Row, show
+from _twin_load import update
 
 from kubeedge_actors.demo.stage import free_ports
 from kubeedge_actors.drivers.store.base import DesiredRow, DeviceRow, MetaRow, TwinChanges, TwinRow
@@ -28,7 +26,6 @@ from kubeedge_actors.drivers.store.sqlite import SqliteStore
 
 TAKES = 60
 PAGE = 500
-WINDOW = 64
 UPDATES = 20_000
 STAMP, CLOUD, EDGE = '{"timestamp":1785999999123}', '{"cloud":1,"edge":0}', '{"cloud":0,"edge":4}'
 
@@ -73,45 +70,9 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
         time.sleep(2.0)
         got["memory"] = edge.memory()["Rss"]
         if devices:
-            got |= update(port, devices)
+            got |= update(port, devices, UPDATES)
             got["busy"] = edge.memory()["Rss"]
         return got
-
-
-def update(port: int, devices: int) -> dict[str, float]:
-    """Update all devices in turn; rate and latencies (ms)."""
-    from paho.mqtt.client import Client
-    from paho.mqtt.enums import CallbackAPIVersion
-
-    free, done, ready = threading.Semaphore(WINDOW), threading.Event(), threading.Event()
-    began: dict[str, float] = {}
-    took: list[float] = []
-
-    def answered(_client: Any, _data: Any, message: Any) -> None:
-        took.append(time.perf_counter() - began.pop(json.loads(message.payload)["event_id"]))
-        free.release()
-        if len(took) == UPDATES:
-            done.set()
-
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.on_message, client.on_subscribe = answered, lambda *_: ready.set()
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    client.subscribe("$hw/events/device/+/+/twin/update/result")
-    assert ready.wait(10)
-    start = time.perf_counter()
-    for number in range(UPDATES):
-        free.acquire()
-        event = f"e{number}"
-        began[event] = time.perf_counter()
-        payload = f'{{"event_id":"{event}","twin":{{"p1":{{"actual":{{"value":"{number}"}}}}}}}}'
-        client.publish(f"$hw/events/device/default/d{number % devices}/twin/update", payload)
-    assert done.wait(60)
-    rate = UPDATES / (time.perf_counter() - start)
-    client.disconnect()
-    client.loop_stop()
-    cuts = statistics.quantiles(took, n=100)
-    return {"rate": rate, "p50": cuts[49] * 1000, "p99": cuts[98] * 1000}
 
 
 def main() -> None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
+from kubeedge_actors.module_checks import sent_to_itself, unmarked_handlers
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.future import Future, ReplyTo
+from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.timer import Timer
+from kubeedge_actors.supervisors.typecheck import check_fields
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -24,6 +30,12 @@ ENTRY_POINTS = "kubeedge_actors.modules"
 INTERFACES = (Future, ReplyTo, Ref, Timer)
 """Abstract types that a handler may name; all others are matched exactly."""
 _MARK = "_kubeedge_actors_batch"
+
+
+USER = "user"
+"""The group of modules that are not built in: trouble of theirs stays theirs."""
+HANDLER_DEADLINE = 30.0
+"""Seconds after which a handler of a user's module is hung, if its spec says nothing else."""
 
 
 class HandlerEntry(NamedTuple):
@@ -62,14 +74,17 @@ class Module(Actor):
     """
 
     name: ClassVar[str] = ""
-    group: ClassVar[str] = "user"
+    group: ClassVar[str] = USER
     emits: ClassVar[tuple[type, ...]] = ()
     version: ClassVar[str] = "1"
     _handlings: ClassVar[Mapping[type, HandlerEntry]] = {}
     _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
+    _checks_fields: ClassVar[bool] = True
+    """Whether each message that the module sends is checked; modules that are built in do not pay for it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._checks_fields = cls.group == USER
         handlings = cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
         functions = {message_type: getattr(cls, handling.method) for message_type, handling in handlings.items()}
         cls._functions = {
@@ -100,7 +115,16 @@ class Module(Actor):
             "group": cls.group,
             "version": cls.version,
         }
+        if cls.group == USER:
+            overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
+            facts |= {"handler_deadline": HANDLER_DEADLINE, "untrusted": True}
+            facts |= {"self_sent": sent_to_itself(cls, Module, cls.accepts()), "warnings": cls._probably_forgotten()}
         return ChildSpec(**{**facts, "factory": factory or cls, **overrides})
+
+    @classmethod
+    def _probably_forgotten(cls) -> tuple[str, ...]:
+        marked = {entry.method for entry in cls._handlings.values()}
+        return tuple(unmarked_handlers(cls, Module, marked, cls._handlings))
 
     def receive(self, message: object) -> object:
         """Hand the message to its handler."""
@@ -127,14 +151,20 @@ class Module(Actor):
 
     def tell(self, to: str | Ref, message: object) -> None:
         """Send a message to an actor, by name or Ref."""
+        if self._checks_fields:
+            check_fields(message)
         self.context.tell(to, message)
 
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
         """Send a request: the future of its answer, whose `get` waits and whose `then` does not."""
+        if self._checks_fields:
+            check_fields(message)
         return self.context.ask(to, message, timeout)
 
     def publish(self, message: object) -> int:
         """Send a message to every actor that accepts its type; returns how many they are."""
+        if self._checks_fields:
+            check_fields(message)
         return self.context.publish(message)
 
     def after(self, seconds: float, message: object) -> Timer:
@@ -163,6 +193,11 @@ class Module(Actor):
     def ref(self) -> Ref:
         """The handle of this module, to hand to others and to driver threads."""
         return self.context.ref
+
+
+def _never_waited_for(mailbox: MailboxSpec) -> MailboxSpec:
+    """Who publishes does not know who listens, so nobody waits for a listener: what it does not get to is dropped, counted and told."""
+    return replace(mailbox, published=Overflow.DROP_OLDEST)
 
 
 def _one_by_one(function: Callable[[Any, list[Any]], list[object] | None]) -> Callable[[Any, Any], object]:
@@ -234,30 +269,48 @@ def _accepted(
 
 def load_module(path: str) -> type[Module]:
     """The module class at `package.file:Class`. Error: UsageError, one sentence, when there is none."""
-    import importlib
-
     where, colon, name = path.partition(":")
     if not (where and colon and name):
         raise UsageError(f"a module is given as package.file:Class, not {path!r}")
-    try:
-        loaded = getattr(importlib.import_module(where), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"the module {path!r} can not be loaded: {error}") from error
-    except KubeEdgeActorsError:
-        raise
-    except Exception as error:
-        raise UsageError(f"the module {path!r} can not be loaded: {_where(error)}") from error
+    file = _imported(path, where)
+    loaded = getattr(file, name, None)
+    if loaded is None:
+        raise UsageError(f"the module {path!r} can not be loaded: there is no {name} in {file.__file__ or where}")
     if not (isinstance(loaded, type) and issubclass(loaded, Module)):
         raise UsageError(f"{path!r} is not a subclass of kubeedge_actors.Module")
     return loaded
 
 
+def _imported(path: str, where: str) -> types.ModuleType:
+    import importlib
+
+    importlib.invalidate_caches()  # the file may have been written a moment ago
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{where}.".startswith(f"{error.name}."):
+            raise UsageError(f"the module {path!r} can not be loaded: {error}; looked in {_searched()}") from error
+        raise UsageError(f"the module {path!r} can not be loaded: {_where(error)}") from error
+    except KubeEdgeActorsError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the module {path!r} can not be loaded: {_where(error)}") from error
+
+
+def _searched() -> str:
+    """The folders in which modules are looked for, without those of Python itself."""
+    library = os.path.dirname(os.__file__)
+    folders = dict.fromkeys(os.path.abspath(entry) for entry in sys.path)
+    return ", ".join(
+        each for each in folders if os.path.isdir(each) and each not in (library, f"{library}/lib-dynload")
+    )
+
+
 def _where(error: Exception) -> str:
     """The error of somebody's file in one line, with the place in it."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    trail = error.__traceback__
-    if isinstance(error, SyntaxError) or trail is None:  # a SyntaxError tells the place itself
+    if isinstance(error, SyntaxError):  # it tells the place itself
         return text
-    while trail.tb_next is not None:
-        trail = trail.tb_next
-    return f"{text} ({trail.tb_frame.f_code.co_filename}, line {trail.tb_lineno})"
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    written = [place for place in places if not place[0].startswith("<frozen ")]  # those are Python's import itself
+    return f"{text} ({written[-1][0]}, line {written[-1][1]})" if written else text

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kubeedge_actors.errors import UsageError
+from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import ENTRY_POINTS, load_module
 from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.supervisors.registry import origin
 
 log = logging.getLogger(__name__)
 DESCRIPTIONS = (".dist-info", ".egg-info")
@@ -32,11 +33,12 @@ def plugin_specs(paths: Sequence[str]) -> list[ChildSpec]:
                 specs.append((path, spec_of(path)))
             except UsageError as error:
                 log.warning("an installed package announces a module that can not be used: %s", error)
-    names: dict[str, str] = {}
+    known: dict[str, str] = {}
     for path, spec in specs:
-        if spec.name in names:
-            raise UsageError(f"two modules are called {spec.name!r}: {names[spec.name]} and {path}")
-        names[spec.name] = path
+        place = f"{path} ({origin(spec).rpartition(' in ')[2]})"
+        if spec.name in known:
+            raise UsageError(f"two modules are called {spec.name!r}: {known[spec.name]} and {place}")
+        known[spec.name] = place
     return [spec for _, spec in specs]
 
 
@@ -46,6 +48,19 @@ def spec_of(path: str) -> ChildSpec:
     if isolation not in ("", "thread", "process"):
         raise UsageError(f"a module runs @thread or @process, not @{isolation}: {path!r}")
     return load_module(where).spec(isolation=isolation)
+
+
+def spec_found_from(path: str, folder: str) -> ChildSpec:
+    """The child spec of one module that may also be in this folder, which is searched last, and from then on if it is there."""
+    added = bool(folder) and os.path.isdir(folder) and folder not in sys.path
+    if added:
+        sys.path.append(folder)
+    try:
+        return spec_of(path)
+    except KubeEdgeActorsError:
+        if added:
+            sys.path.remove(folder)
+        raise
 
 
 def entry_point_paths() -> list[str]:

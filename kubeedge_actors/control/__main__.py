@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,28 +42,41 @@ def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
         print(_json(answer))
     else:
         rows = [
-            (name, health["state"], seconds(health["age"]), seconds(health["answered"]) or "no answer")
+            (
+                name,
+                health["state"],
+                seconds(health["age"]),
+                seconds(health["answered"]) or "no answer",
+                health["reason"],
+            )
             for name, health in answer.items()
         ]
-        print(aligned([("actor", "health", "for", "answered in"), *rows]))
-    ill = [name for name, health in answer.items() if health["state"] != "ok"]
-    if ill:
+        print(aligned([("actor", "health", "for", "answered in", "why"), *rows]))
+    if ill := _ill(answer):
         shutdown.request(f"not ok: {', '.join(ill)}")
 
 
+def _ill(answer: dict[str, Any]) -> list[str]:
+    """Who is not well, and why; those that only wait for another actor come last."""
+    ill = {name: health for name, health in answer.items() if not health["well"]}
+    ordered = sorted(ill, key=lambda name: bool(ill[name]["blocked_by"]))
+    return [f"{name} ({ill[name]['reason'] if ill[name]['blocked_by'] else ill[name]['state']})" for name in ordered]
+
+
 def _act(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
-    done = client.ask(options.command, actor=options.actor)
+    force = {"force": True} if options.command == "remove" and options.force else {}
+    done = client.ask(options.command, actor=options.actor, **force)
     print(_json(done) if options.json else f"{done}: {DONE[options.command]}")
 
 
-DONE = {"restart": "restarted", "remove": "removed", "crash": "crashed"}
+DONE = {"restart": "restarted", "resume": "resumed", "remove": "removed", "crash": "crashed"}
 
 
 def _add(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
-    name = client.ask("add", module=options.module)
+    name = client.ask("add", module=options.module, folder=os.getcwd())
     print(_json(name) if options.json else f"{name}: added")
     for text in client.ask("tree").get("findings", ()):
-        if text.startswith(f"{name} ") and not options.json:
+        if text.startswith((f"{name} ", f"{name}: ")) and not options.json:
             print(f"warning: {text}")
 
 

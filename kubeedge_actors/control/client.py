@@ -14,6 +14,9 @@ import msgspec
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 
 TIMEOUT = 5.0
+ACTING_TIMEOUT = 20.0
+"""Seconds for an answer that comes when the actor has ended or started."""
+ACTING = ("restart", "resume", "remove", "add")
 LOOK = 0.2
 """Seconds between two looks whether a stream is still wanted."""
 
@@ -30,7 +33,7 @@ class ControlClient:
         """The answer; UsageError when nobody serves the socket, KubeEdgeActorsError with the other side's sentence."""
         line = msgspec.json.encode({"cmd": command, **arguments}) + b"\n"
         try:
-            answer = msgspec.json.decode(self._round_trip(line))
+            answer = msgspec.json.decode(self._round_trip(line, ACTING_TIMEOUT if command in ACTING else TIMEOUT))
         except (OSError, msgspec.DecodeError) as error:
             self.close()
             raise nobody(self.path, error) from error
@@ -70,8 +73,9 @@ class ControlClient:
             self._socket.connect(str(self.path))
         return self._socket
 
-    def _round_trip(self, line: bytes) -> bytes:
+    def _round_trip(self, line: bytes, timeout: float) -> bytes:
         connection = self._connect()
+        connection.settimeout(timeout)
         connection.sendall(line)
         while b"\n" not in self._rest:
             chunk = connection.recv(1 << 16)

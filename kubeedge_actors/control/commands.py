@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from kubeedge_actors.control.expected import ExpectedActors
 from kubeedge_actors.control.traces import Traces
 from kubeedge_actors.control.views import dead_letter_view
 from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
-from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
-from kubeedge_actors.plugins import spec_of
-from kubeedge_actors.supervisors import ActorSystem, Crashed, Event
-from kubeedge_actors.supervisors.telemetry.health import HUNG_SECONDS, HealthChecker
+from kubeedge_actors.errors import ActorStopped, AskTimeout, KubeEdgeActorsError, UsageError
+from kubeedge_actors.module import USER
+from kubeedge_actors.plugins import spec_found_from
+from kubeedge_actors.supervisors import ActorSystem, Crashed, Event, Future
+from kubeedge_actors.supervisors.telemetry.health import HUNG_SECONDS, Health, HealthChecker
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 ERRORS_KEPT = 10
 LETTERS = 1_000
 """How many dead letters are told unless more are asked for: an edge that makes them counts its megabytes."""
 PATIENCE_LIMIT = 30.0
+START_TIMEOUT = 10.0
+"""Seconds that a restarted actor has to run again before the operator is told that it does not."""
+REMOVE_TIMEOUT = 10.0
+"""Seconds that an actor has to drain when it is removed. Both are shorter than the client waits for an answer."""
 
 
 class InjectedCrash(Exception):
@@ -43,6 +52,7 @@ class Commands:
         self._allow_faults = allow_faults
         self._dead_letters = dead_letters
         self._health_checker = HealthChecker(system)
+        self._expected = ExpectedActors(system)
         self._errors: deque[Crashed] = deque(maxlen=ERRORS_KEPT)
         self._forget = system.events.subscribe(self._note)
         self.traces = Traces(system)
@@ -50,6 +60,7 @@ class Commands:
             "tree": self._tree,
             "health": self._health,
             "restart": self._restart,
+            "resume": self._resume,
             "crash": self._crash,
             "add": self._add,
             "remove": self._remove,
@@ -96,11 +107,19 @@ class Commands:
         patience = request.get("patience", HUNG_SECONDS)
         if not isinstance(patience, int | float) or not 0 <= patience <= PATIENCE_LIMIT:
             raise UsageError(f"the patience is a number of seconds from 0 to {PATIENCE_LIMIT:g}, not {patience!r}")
-        names = [str(request["actor"])] if request.get("actor") else []
-        return {name: asdict(health) for name, health in self._health_checker.check(names, float(patience)).items()}
+        found = self._check(_text(request, "actor"), float(patience))
+        return {name: asdict(health) | {"well": health.is_well} for name, health in found.items()}
+
+    def _check(self, actor: str, patience: float) -> dict[str, Health]:
+        """The health of one actor, or of all that there are and ought to be."""
+        missing = self._expected.missing()
+        if actor in missing:
+            return {actor: missing[actor]}
+        return self._health_checker.check([actor] if actor else [], patience) | ({} if actor else missing)
 
     def _last_errors(self, request: Json) -> list[Json]:
         actor = request.get("actor")
+        self.check_actor(_text(request, "actor"))
         return [
             {name: getattr(crash, name) for name in ("name", "at", "error", "phase", "message", "traceback")}
             for crash in list(self._errors)
@@ -110,26 +129,62 @@ class Commands:
     # --- acting ---------------------------------------------------------------------------------------------------
 
     def _restart(self, request: Json) -> str:
-        self._system.restart(request["actor"])
-        return str(request["actor"])
+        name = self._present(request)
+        return self._when_it_runs(name, self._system.restart(name, HUNG_SECONDS))
+
+    def _resume(self, request: Json) -> str:
+        name = self._present(request)
+        return self._when_it_runs(name, self._system.resume(name))
+
+    def _present(self, request: Json) -> str:
+        name = str(request["actor"])
+        self._expected.check_present(name)
+        return name
+
+    def _when_it_runs(self, name: str, started: Future) -> str:
+        try:
+            started.get(START_TIMEOUT)
+        except AskTimeout:
+            health = self._check(name, 0.0)[name]
+            why = f"{health.state}, {health.reason}" if health.reason else health.state
+            raise ActorStopped(f"{name} does not run after {START_TIMEOUT:.0f} s: {why}") from None
+        return name
 
     def _crash(self, request: Json) -> str:
         if not self._allow_faults:
             raise UsageError("faults are allowed only with --allow-faults")
-        self._system.crash(request["actor"], InjectedCrash("asked for through the control socket"))
-        return str(request["actor"])
+        name = self._present(request)
+        self._system.crash(name, InjectedCrash("asked for through the control socket"))
+        return name
 
     def _add(self, request: Json) -> str:
-        return self._system.add(spec_of(str(request["module"])), self._modules).name
+        spec = spec_found_from(str(request["module"]), _text(request, "folder"))
+        name = self._system.add(spec, self._modules).name
+        self._expected.note_added(spec)
+        return name
 
     def _remove(self, request: Json) -> str:
-        self._system.remove(request["actor"])
-        return str(request["actor"])
+        name = self._present(request)
+        if self._system.cell(name).spec.group != USER:
+            if not request.get("force"):
+                raise UsageError(
+                    f"{name} is a part of kubeedge_actors, others need it: --force removes it all the same"
+                )
+            log.warning("an operator removes %s, which others need, through the control socket", name)
+        self._system.remove(name, REMOVE_TIMEOUT)
+        self._expected.note_removed(name)
+        return name
 
     def _trace(self, request: Json) -> Json:
         if "on" in request:
+            self.check_actor(_text(request, "actor"))
             self.traces.switch(bool(request["on"]), _text(request, "actor"), _text(request, "type"))
         return self.traces.state()
+
+    def check_actor(self, name: str) -> None:
+        """RegistrationError when there is no actor of this name and ought to be none; an empty name is nobody's."""
+        if name:
+            self._expected.check(name)
 
     # --- dead letters ---------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from kubeedge_actors import nesting
 from kubeedge_actors.control.commands import Commands
 from kubeedge_actors.control.views import event_view, span_view
 from kubeedge_actors.deadletters.store import DurableDeadLetters
-from kubeedge_actors.errors import UsageError
+from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.supervisors import ActorSystem, Event
 
 log = logging.getLogger(__name__)
@@ -115,13 +115,21 @@ class ControlSocket:
         if command == "events":
             yield from _stream(client, self._system.events.subscribe, _event)
         elif command == "trace" and "id" in request:
-            yield from _stream(client, lambda put: self._trace(request, put), span_view)
+            yield from self._traced(request, client)
         elif command not in self._commands.names:
             yield {
                 "error": f"there is no command {command!r}; there are {', '.join([*self._commands.names, 'events'])}"
             }
         else:
             yield self._commands.answer(command, request)
+
+    def _traced(self, request: Json, client: socket.socket) -> Iterator[Json]:
+        try:
+            self._commands.check_actor(str(request.get("actor") or ""))
+        except KubeEdgeActorsError as error:
+            yield {"error": str(error)}
+        else:
+            yield from _stream(client, lambda put: self._trace(request, put), span_view)
 
     def _trace(self, request: Json, put: Put) -> Callable[[], None]:
         actor, kind = str(request.get("actor") or ""), str(request.get("type") or "")

@@ -13,6 +13,8 @@ NARROW = ("actor", "health", "queue", "msg/s", "p50", "p99", "restarts")
 WIDEST = 17
 """Characters that a name has on a screen of 80 columns."""
 RUNNING, OK = "running", "ok"
+AGED = ("hung", "slow", "down")
+"""States that are told with their age: the others would not fit the column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,21 @@ class Row:
 
     @property
     def error(self) -> str:
-        """The last error, empty if there was none."""
+        """Why it is not ok, or else the last error; empty if there was none."""
         return self.cells[-1]
 
 
 def rows(answer: Mapping[str, Any]) -> list[Row]:
-    """All lines of the tree, in start order, children indented below their supervisor."""
-    return list(_walk(answer["tree"], "", answer.get("health") or {}))
+    """All lines of the tree, in start order, children indented below their supervisor; then the actors that are missing."""
+    health = answer.get("health") or {}
+    shown = list(_walk(answer["tree"], "", health))
+    there = {row.name for row in shown}
+    return shown + [_missing(name, each) for name, each in health.items() if name not in there]
+
+
+def _missing(name: str, health: Mapping[str, Any]) -> Row:
+    """The line of an actor that ought to be there."""
+    return Row(name, (f"  {name}", _state({}, health), "", "", "0.0", "", "", "", health["reason"]), healthy=False)
 
 
 def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> Iterator[Row]:
@@ -47,8 +57,8 @@ def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> It
         for child in node["children"]:
             yield from _walk(child, indent + "  ", health)
         return
-    used = node["handled"] > 0
-    state = _state(node, health.get(node["name"]))
+    used, known = node["handled"] > 0, health.get(node["name"])
+    state = _state(node, known)
     cells = (
         indent + node["name"] + (f" (pid {node['pid']})" if node.get("pid") else ""),
         state,
@@ -58,7 +68,7 @@ def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> It
         seconds(node["p50"]) if used else "",
         seconds(node["p99"]) if used else "",
         str(node["restarts"]),
-        node["last_error"] or "",
+        (known or {}).get("reason") or node.get("suspension") or node["last_error"] or "",
     )
     healthy = state in (OK, RUNNING) and not node["restarts"]
     yield Row(node["name"], cells, node["rate"], healthy, node["depth"])
@@ -69,7 +79,7 @@ def _state(node: Mapping[str, Any], health: Mapping[str, Any] | None) -> str:
     if health is None:
         return str(node["state"])
     state = str(health["state"])
-    return state if state in (OK, "restarting") else f"{state} {seconds(health['age'])}"
+    return f"{state} {seconds(health['age'])}" if state in AGED else state
 
 
 def narrow(row: Row) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ NUMBERS = (False, False, True, True, False, True, True, True)
 """With a space around each they are what a screen of 80 columns holds, a scroll bar left over."""
 HELP = """\
 up, down   choose an actor; its last error is shown below the table
-r          restart it: a new instance, the mailbox stays
+r          restart it: a new instance, also when it hangs; the mailbox stays
+u          resume it when it is suspended
 e          its last errors, with their tracebacks
 t          follow the messages to it, and what they lead to;
            enter there follows one message alone
@@ -30,7 +31,8 @@ d          dead letters; there enter shows one, p replays it, x drops it
 b          bytes on the link, by module and kind
 q          quit
 
-health     ok, hung (it does not come back from a message), restarting, down
+health     ok, slow, blocked (it waits for another), hung (it does not come
+           back from a message), restarting, down, suspended, removed
 queue      messages that wait            msg/s, trend   handled a second
 p50, p99   handling time                 restarts       of late
 """
@@ -51,6 +53,7 @@ class Dashboard(App[None]):
     BINDINGS = [
         ("q", "quit", "quit"),
         ("r", "restart", "restart"),
+        ("u", "resume", "resume"),
         ("e", "errors", "errors"),
         ("d", "deadletters", "dead letters"),
         ("t", "follow", "follow"),
@@ -139,11 +142,18 @@ class Dashboard(App[None]):
 
     def action_restart(self) -> None:
         """Restart the actor under the cursor."""
+        self._act("restart", "restarted")
+
+    def action_resume(self) -> None:
+        """Resume the actor under the cursor."""
+        self._act("resume", "resumed")
+
+    def _act(self, command: str, done: str) -> None:
         row = self._chosen()
         if row is None or not row.name:
-            self._say("a supervisor is not restarted: choose one of its actors")
+            self._say(f"a supervisor is not {done}: choose one of its actors")
         else:
-            self._client.ask("restart", lambda name: self._say(f"{name} is restarted"), self._say, actor=row.name)
+            self._client.ask(command, lambda name: self._say(f"{name} is {done}"), self._say, actor=row.name)
 
     def action_errors(self) -> None:
         """Show the last errors of the actor under the cursor."""

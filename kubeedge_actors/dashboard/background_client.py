@@ -22,10 +22,13 @@ class BackgroundClient:
     def __init__(self, app: App[None], client: ControlClient) -> None:
         self._app = app
         self._client = client
+        self._asking: set[ControlClient] = set()
+        """The connections of open questions."""
 
     def ask(self, command: str, on_answer: OnAnswer, on_error: OnError, **arguments: object) -> None:
         """Have `on_answer(answer)` called, or `on_error(sentence)`."""
         client = ControlClient(self._client.path)
+        self._asking.add(client)
 
         def question() -> None:
             try:
@@ -35,6 +38,7 @@ class BackgroundClient:
             else:
                 self._later(on_answer, answer)
             finally:
+                self._asking.discard(client)
                 client.close()
 
         self._app.run_worker(question, thread=True, group="questions", exit_on_error=False)
@@ -68,7 +72,8 @@ class BackgroundClient:
 
     def close(self) -> None:
         """Let no question keep the program alive."""
-        self._client.hang_up()
+        for client in (self._client, *list(self._asking)):
+            client.hang_up()
 
     def _later(self, fn: Callable[..., object], *values: object) -> None:
         if self._app.is_running:

@@ -132,10 +132,15 @@ def _control(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Which one is said after the command: `control COMMAND --data-dir DIR`; `control COMMAND --help` tells the rest."
     add = _subcommands(parser, where)
     add("tree", "the supervision tree with its figures, and the facts of the process")
-    health = add("health", "probe the actors: ok, hung, restarting or down; status 1 unless all are ok")
+    health = add("health", "probe the actors; status 1 unless all that ought to be there are well")
     health.add_argument("actor", nargs="?", help="only this one")
-    add("restart", "give an actor a new instance; its mailbox stays").add_argument("actor")
-    add("remove", "stop an actor for good").add_argument("actor")
+    add("restart", "give an actor a new instance, also when it hangs; its mailbox stays").add_argument("actor")
+    add("resume", "start an actor again that was suspended").add_argument("actor")
+    remove = add("remove", "stop an actor for good")
+    remove.add_argument("actor")
+    remove.add_argument(
+        "--force", action="store_true", help="also one that is not a module of your own: others need it"
+    )
     add("crash", "make an actor crash, to see what happens; needs --allow-faults").add_argument("actor")
     add("add", "start a module of your own").add_argument("module", metavar="pkg.file:Class")
     add("errors", "the last errors, with their tracebacks").add_argument("actor", nargs="?", help="only its")

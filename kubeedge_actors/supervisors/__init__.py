@@ -4,7 +4,7 @@ Here belongs what makes any actor system safe: mailboxes, supervision, timers, d
 KubeEdge, the network, a database or a message type; if a file needs one of those words, it belongs to `actors/`.
 """
 
-from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
+from kubeedge_actors.supervisors.actor import Actor, Context, Undeliverable, Unhandled
 from kubeedge_actors.supervisors.cell.cell import Cell
 from kubeedge_actors.supervisors.cell.incarnation import HandlerHung
 from kubeedge_actors.supervisors.cell.lifecycle import State
@@ -19,10 +19,12 @@ from kubeedge_actors.supervisors.events import (
     Event,
     Events,
     Hung,
+    Overflowed,
     Restarted,
     Started,
     StartTimedOut,
     Stopped,
+    Suspended,
 )
 from kubeedge_actors.supervisors.future import Future, ReplyTo
 from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
@@ -48,6 +50,6 @@ __all__ = [
     "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
     "ExitReason", "Escalated", "Event", "Events", "Crashed", "WiringWarning", "HandlerHung", "Hung", "InlineEngine", "Intensity",
     "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Future", "Reason", "Ref", "Registry", "ReplyTo",
-    "RestForOne", "Restart", "Restarted", "ActorSystem", "StartTimedOut", "Started", "State", "Stopped", "Strategy", "SupervisorSpec",
-    "SystemClock", "ThreadsEngine", "Timer", "Unhandled",
+    "RestForOne", "Restart", "Restarted", "ActorSystem", "StartTimedOut", "Overflowed", "Started", "State", "Stopped", "Suspended", "Strategy", "SupervisorSpec",
+    "SystemClock", "ThreadsEngine", "Timer", "Undeliverable", "Unhandled",
 ]  # fmt: skip

@@ -20,6 +20,12 @@ class Unhandled(Exception):
     reason = Reason.UNHANDLED
 
 
+class Undeliverable(Unhandled):
+    """The actor can not pass this message on to whom it is for, and nobody will send it again: it becomes a dead letter, told as a warning."""
+
+    reason = Reason.UNDELIVERABLE
+
+
 class Actor:
     """Base class of actors: handles one message at a time. Its hooks run on the actor's own thread; an exception in them is contained."""
 

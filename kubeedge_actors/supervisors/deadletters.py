@@ -24,7 +24,10 @@ class Reason(enum.Enum):
     MAILBOX_FULL = "the mailbox is full"
     DROPPED_OLDEST = "dropped for a newer message"
     CRASH_LIMIT = "its handler crashed too often"
+    UNDELIVERABLE = "it can not be delivered"
+    MALFORMED = "a field of it is not of the type that its class says"
     STOPPED = "the actor has stopped"
+    SUSPENDED = "the actor is suspended"
     NOT_SERIALIZABLE = "it can not be carried to another process"
     SUPERSEDED_SENDER = "said by an incarnation that was replaced"
 

@@ -35,6 +35,8 @@ class Envelope(msgspec.Struct):
     actor.
 
     `alone`: it was in a batch that failed, nobody knows through which message; each is now handed over on its own.
+    `counted`: a crash on it has been counted towards the intensity of the actor's supervisor: one message is one failure.
+    `published`: it was told to whoever accepts its type, so nobody waits for this actor.
     `trace`: of the message that led to it, when somebody follows that (tracing.py).
     """
 
@@ -44,4 +46,6 @@ class Envelope(msgspec.Struct):
     delivery: Delivery | None = None
     failed_deliveries: int = 0
     alone: bool = False
+    counted: bool = False
+    published: bool = False
     trace: str = ""

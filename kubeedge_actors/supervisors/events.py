@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kubeedge_actors.supervisors.deadletters import DeadLetter
+from kubeedge_actors.supervisors.deadletters import DeadLetter, Reason
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +89,30 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suspended(Event):
+    """An actor was stopped because it harms others or hangs again and again; it stays so until it is resumed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overflowed(Event):
+    """An actor is too slow for what is published: `dropped` messages of a type within `duration` seconds; 0.0: this is the first."""
+
+    message: str
+    dropped: int
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettered(Event):
     """A message ended as a dead letter."""
 
     letter: DeadLetter
 
 
+WARNED_OF = (Reason.UNDELIVERABLE, Reason.MALFORMED)
+"""Reasons why messages are lost that somebody has to hear of."""
 Subscriber = Callable[[Event], object]
 
 
@@ -115,10 +133,25 @@ def log_event(event: Event) -> None:
         log.error(
             "%s gives up after %d restarts, the last of %s: %s", event.name, event.restarts, event.child, event.error
         )
+    elif isinstance(event, Suspended):
+        log.error("%s is suspended: %s", event.name, event.reason)
+    elif isinstance(event, Overflowed):
+        log.warning("%s", _too_slow(event))
     elif isinstance(event, DeadLettered):
         letter = event.letter
-        level = logging.WARNING if letter.failed_deliveries else logging.DEBUG
-        log.log(level, "dead letter for %s: %s: %s", event.name, type(letter.message).__name__, letter.reason.value)
+        loud = letter.failed_deliveries or letter.reason in WARNED_OF
+        text = f"{letter.reason.value}: {letter.error}" if letter.reason in WARNED_OF else letter.reason.value
+        sender = f" from {letter.sender}" if letter.sender else ""
+        level = logging.WARNING if loud else logging.DEBUG
+        log.log(level, "dead letter for %s%s: %s: %s", event.name, sender, type(letter.message).__name__, text)
+
+
+def _too_slow(event: Overflowed) -> str:
+    """What the log says of an actor that does not keep up."""
+    text = f"{event.name} is too slow: {event.depth} messages wait, the oldest for {event.oldest:.0f} s, so published messages are dropped"
+    if not event.duration:
+        return f"{text}, the oldest first ({event.message})"
+    return f"{text}: {event.dropped} {event.message} in {event.duration:.0f} s, {event.dropped / event.duration:.1f}/s"
 
 
 class Events:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
+from kubeedge_actors.supervisors.queues import CoalescingQueue, DroppableQueue, Queue
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +33,24 @@ class Overflow(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class MailboxSpec:
-    """How big a mailbox is and what it does when full. `key(message)`: for COALESCE; None means never the same."""
+    """How big a mailbox is and what it does when full. `key(message)`: for COALESCE; None means never the same.
+
+    `published`: what it does when full with what is published rather than told to it: DROP_OLDEST takes the oldest published message out
+    (or, when all that wait were told, the new one), so that who publishes never waits; None: as `overflow` says.
+    """
 
     capacity: int = 1_000
     overflow: Overflow = Overflow.BLOCK
     key: Callable[[object], Hashable] | None = None
+    published: Overflow | None = None
 
     def __post_init__(self) -> None:
         if self.capacity < 1:
             raise ValueError("a mailbox holds at least one message")
         if (self.overflow is Overflow.COALESCE) != (self.key is not None):
             raise ValueError("a key goes with coalesce, and only with it")
+        if self.published not in (None, Overflow.DROP_OLDEST):
+            raise ValueError("published messages are dropped, the oldest first, or treated like others")
 
 
 class WaitResult(enum.Enum):
@@ -56,75 +63,6 @@ class WaitResult(enum.Enum):
     """Who waited was replaced meanwhile: its successor may have spoken, so it is not heard any more."""
 
 
-class Queue(Protocol):
-    """The part of `deque` that a mailbox needs."""
-
-    def append(self, envelope: Envelope, /) -> object: ...
-    def extendleft(self, envelopes: Iterable[Envelope], /) -> None: ...
-    def popleft(self) -> Envelope: ...
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> Envelope: ...
-
-
-class CoalescingQueue:
-    """A queue in which a newer message displaces the queued one of the same key, and goes to the end: order is kept."""
-
-    def __init__(self, key: Callable[[object], Hashable]) -> None:
-        self._key = key
-        # re-entrant, because a garbage-collected reply puts an answer in wherever that happens
-        self._lock = threading.RLock()
-        self._entries: OrderedDict[Hashable, Envelope] = OrderedDict()
-        self.coalesced = 0
-
-    def append(self, envelope: Envelope) -> None:
-        """Put it at the end; the queued one of its key is gone."""
-        key = self._identity(envelope)
-        with self._lock:
-            if self._entries.pop(key, None) is not None:
-                self.coalesced += 1
-            self._entries[key] = envelope
-
-    def would_replace(self, envelope: Envelope) -> bool:
-        """True when `append` would displace: no room is needed."""
-        return self._identity(envelope) in self._entries
-
-    def _identity(self, envelope: Envelope) -> Hashable:
-        key = None if envelope.delivery is not None else self._key_of(envelope.message)
-        return ("unique", id(envelope)) if key is None else ("key", key)
-
-    def _key_of(self, message: object) -> Hashable:
-        try:
-            key = self._key(message)
-            hash(key)
-        except Exception:  # the sender is not to blame: the message is taken as one of its own
-            log.exception("the mailbox's key of a %s can not be had", type(message).__name__)
-            return None
-        return key
-
-    def extendleft(self, envelopes: Iterable[Envelope]) -> None:
-        """Put back what was taken; it keeps its place even when a newer one of its key is queued."""
-        with self._lock:
-            for envelope in envelopes:
-                self._entries["back", id(envelope)] = envelope
-                self._entries.move_to_end(("back", id(envelope)), last=False)
-
-    def popleft(self) -> Envelope:
-        """Take the first; IndexError when empty, as a deque does."""
-        with self._lock:
-            if not self._entries:
-                raise IndexError("empty")
-            return self._entries.popitem(last=False)[1]
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __getitem__(self, index: int) -> Envelope:
-        with self._lock:
-            for envelope in self._entries.values():
-                return envelope
-        raise IndexError("empty")
-
-
 class Mailbox:
     """The queue of one actor: many senders, one consumer at a time.
 
@@ -135,11 +73,14 @@ class Mailbox:
 
     __slots__ = (
         "_await_room",
+        "_closed_because",
+        "_drop_published",
         "_ended",
         "_refuse",
         "blocked",
         "blocked_producers",
         "capacity",
+        "droppable",
         "dropped",
         "enqueue_hook",
         "fast_path_limit",
@@ -163,9 +104,13 @@ class Mailbox:
         now: Callable[[], float],
         refuse: Callable[[Envelope, Reason], None],
         await_room: Callable[[], WaitResult],
+        drop_published: Callable[[Envelope], None],
     ) -> None:
         self.keyed = CoalescingQueue(spec.key) if spec.key is not None else None
-        self.queue: Queue = self.keyed if self.keyed is not None else deque()
+        self.droppable: DroppableQueue | CoalescingQueue | None = None
+        self.queue: Queue = deque() if self.keyed is None else self.keyed
+        if spec.published is not None:
+            self.queue = self.droppable = DroppableQueue() if self.keyed is None else self.keyed
         self.system_queue: deque[Callable[[], object]] = deque()
         self.capacity, self.overflow = spec.capacity, spec.overflow
         # senders that wait come back when half is taken: one by one would be a change of threads for each message
@@ -177,7 +122,7 @@ class Mailbox:
         self.now = now
         self.wake: Callable[[], None] = _nobody
         self.enqueue_hook: Callable[[Envelope], object] | None = None
-        self._refuse, self._await_room = refuse, await_room
+        self._refuse, self._await_room, self._drop_published = refuse, await_room, drop_published
         self.rejected = self.dropped = self.over_capacity = self.blocked = 0
         self.reopen()
 
@@ -192,9 +137,13 @@ class Mailbox:
         counted = False
         while True:
             if self.fast_path_limit < 0:
-                return self._reject(envelope, Reason.STOPPED, block)
+                return self._reject(envelope, self._closed_because, block)
             if self._has_room(envelope):
                 return self._append(envelope)
+            if self.droppable is not None and envelope.published:
+                if not self._make_room(self.droppable, envelope):
+                    return False
+                continue
             if self.overflow is Overflow.DROP_OLDEST:
                 self._drop_oldest()
                 continue
@@ -251,6 +200,13 @@ class Mailbox:
             self._refuse(envelope, reason)
         return False
 
+    def _make_room(self, queue: DroppableQueue | CoalescingQueue, envelope: Envelope) -> bool:
+        """Take the oldest published message out for this one; False when this one is dropped, because all that wait were told."""
+        oldest = queue.take_oldest_published()
+        self.dropped += 1
+        self._drop_published(envelope if oldest is None else oldest)
+        return oldest is not None
+
     def _drop_oldest(self) -> None:
         try:
             oldest = self.queue.popleft()
@@ -271,13 +227,15 @@ class Mailbox:
         self.interrupt_requested = True
         self.wake()
 
-    def close(self) -> None:
+    def close(self, reason: Reason = Reason.STOPPED) -> None:
         """Take nothing more; what is queued stays. Senders that wait are refused."""
+        self._closed_because = reason
         self.fast_path_limit = -1
         self.notify_producers()
 
     def close_for_good(self, drain: Callable[[], None]) -> None:
         """Close for good: `drain` is called now, and again for what a sender that was under way still puts in."""
+        self._closed_because = Reason.STOPPED
         self.fast_path_limit = -1
         self._ended = True
         self.wake = drain
@@ -289,6 +247,7 @@ class Mailbox:
         """Take messages again; the engine sets `wake`."""
         self._open()
         self._ended = False
+        self._closed_because = Reason.STOPPED
         self.idle = False
 
     def set_enqueue_hook(self, hook: Callable[[Envelope], object] | None) -> None:

@@ -22,6 +22,10 @@ class Ref(ABC):
     def tell(self, message: object, sender: str = "") -> None:
         """Send a message. Waits for room if the overflow policy is `block`; a rejected message is a dead letter."""
 
+    def tell_published(self, message: object, sender: str = "") -> None:
+        """Send a message that goes to all who accept its type: the mailbox's policy for published messages holds for it."""
+        self.tell(message, sender)
+
     @abstractmethod
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Send a request: the future of its answer, which comes within `timeout` seconds or fails with AskTimeout."""
@@ -53,6 +57,17 @@ class LocalRef(Ref):
                 mailbox.wake_consumer()
         else:
             mailbox.enqueue(Envelope(message, sender, mailbox.now()))
+
+    def tell_published(self, message: object, sender: str = "") -> None:
+        """Append while there is room, else as the mailbox's policy for published messages says."""
+        mailbox = self._mailbox
+        envelope = Envelope(message, sender, mailbox.now(), published=True)
+        if len(mailbox.queue) < mailbox.fast_path_limit:
+            mailbox.queue.append(envelope)
+            if mailbox.idle:
+                mailbox.wake_consumer()
+        else:
+            mailbox.enqueue(envelope)
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Append it with a ReplyTo that completes the future."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ class WiringWarning:
     """Something about the registered actors that an author should look at; `text` is a sentence."""
 
     name: str
-    type: type
+    type: type | None
     text: str
 
 
@@ -37,7 +38,8 @@ class Registry:
         if not spec.name:
             raise RegistrationError("an actor needs a name")
         if spec.name in self._specs:
-            raise RegistrationError(f"two actors are called {spec.name!r}")
+            both = f"{origin(self._specs[spec.name])} and {origin(spec)}"
+            raise RegistrationError(f"two actors are called {spec.name!r}: {both}")
         if self._groups is not None and spec.group not in self._groups:
             groups = ", ".join(sorted(self._groups)) or "none"
             raise RegistrationError(f"{spec.name!r} is in the unknown group {spec.group!r}; known: {groups}")
@@ -76,14 +78,14 @@ class Registry:
         return self._specs.get(name)
 
     def wiring_warnings(self) -> list[WiringWarning]:
-        """Handlers for types that nobody emits, and emitted types that nobody accepts."""
+        """What the specs say themselves; handlers for types that nobody emits, and emitted types that nobody accepts."""
         specs = list(self._specs.values())
         emitted = {message_type for spec in specs for message_type in spec.emits}
         warnings = [
             WiringWarning(spec.name, message_type, f"{spec.name} accepts {message_type.__name__}, which nobody emits")
             for spec in specs
             for message_type in spec.accepts
-            if message_type not in emitted
+            if message_type not in emitted and message_type not in spec.self_sent
         ]
         warnings += [
             WiringWarning(spec.name, message_type, f"{spec.name} emits {message_type.__name__}, which nobody accepts")
@@ -91,4 +93,14 @@ class Registry:
             for message_type in spec.emits
             if message_type not in self._subscribers
         ]
-        return [warning for warning in warnings if warning.type not in self._optional_types]
+        warnings = [warning for warning in warnings if warning.type not in self._optional_types]
+        own = [WiringWarning(spec.name, None, f"{spec.name}: {text}") for spec in specs for text in spec.warnings]
+        return own + warnings
+
+
+def origin(spec: ChildSpec) -> str:
+    """What makes the actor, and in which file that is written."""
+    factory = getattr(spec.factory, "func", spec.factory)  # of a functools.partial
+    name = getattr(factory, "__qualname__", type(factory).__qualname__)
+    file = getattr(sys.modules.get(getattr(factory, "__module__", "")), "__file__", None)
+    return f"{name} in {file}" if file else str(name)

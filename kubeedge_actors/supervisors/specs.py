@@ -18,7 +18,9 @@ class ChildSpec:
     `max_deliveries`: how often a message may crash it before it is a dead letter. `shutdown`: seconds it may take to
     drain and stop. `handler_deadline`: seconds after which a handler is hung; None never. `isolation`: "thread" or
     "process" (then messages and `factory` have to be importable), empty for the engine's own way; `host`: the name of
-    another host of the convention, for a process there.
+    another host of the convention, for a process there. `untrusted`: what its messages do to trusted actors is laid to its own charge
+    (ActorSystem.poisoned), and so are handlers that hang. `self_sent`: what it accepts and sends itself; `warnings`: sentences about it that its
+    author should read, told when it is registered.
     """
 
     name: str
@@ -31,7 +33,10 @@ class ChildSpec:
     handler_deadline: float | None = None
     accepts: tuple[type, ...] = ()
     emits: tuple[type, ...] = ()
+    self_sent: tuple[type, ...] = ()
+    warnings: tuple[str, ...] = ()
     group: str = ""
+    untrusted: bool = False
     version: str = "1"
     isolation: Literal["", "thread", "process"] = ""
     host: str = ""

@@ -144,12 +144,15 @@ def decide(
     failed: str,
     history: Sequence[float],
     now: float,
+    counted: bool = True,
 ) -> Decision:
     """The decision when `failed`, a child of restart kind `kind`, ended for `reason` (source: OTP supervisor, restart and strategy
     tables).
     """
     if not kind.should_restart(reason):
         return Decision(Action.STOP, (), tuple(history))
+    if not counted:
+        return Decision(Action.RESTART, strategy.affected(children, failed), tuple(history))
     allowed, recent = strategy.intensity.admit(history, now)
     if not allowed:
         return Decision(Action.ESCALATE, (), recent)

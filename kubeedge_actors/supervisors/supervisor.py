@@ -112,7 +112,7 @@ class Supervisor:
             self.delete_child(child)
         self._done(child)
 
-    def child_exited(self, child: Cell | Supervisor, reason: ExitReason, why: str) -> None:
+    def child_exited(self, child: Cell | Supervisor, reason: ExitReason, why: str, *, counted: bool = True) -> None:
         """A child ended by itself: decide, and act."""
         plan = self._plan
         if plan is not None and child in plan.stop:
@@ -121,7 +121,7 @@ class Supervisor:
         names = [sibling.name for sibling in self.children]
         decision = decide(
             self.spec.strategy, child.spec.restart, reason, children=names, failed=child.name, history=self.history,
-            now=now
+            now=now, counted=counted,
         )  # fmt: skip
         self.history = decision.history
         if decision.action is Action.RESTART:
@@ -206,6 +206,8 @@ class Supervisor:
                 plan.done(child)
             else:
                 child.stop(terminate=terminate, deadline=self._deadline)
+        elif isinstance(child, Cell) and child.suspension:
+            plan.done(child)
         elif child in self.children:
             if self.spec.start_timeout is not None:
                 self.system.engine.call_later(self.spec.start_timeout, partial(self._skip_slow_start, plan, child))

@@ -18,9 +18,10 @@ from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, DeadLetterSink, Reason
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.events import Events
-from kubeedge_actors.supervisors.future import LocalFuture
+from kubeedge_actors.supervisors.future import Future, LocalFuture
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.registry import Registry, WiringWarning
+from kubeedge_actors.supervisors.sliding_window import SlidingWindow
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.supervisor import Supervisor
 from kubeedge_actors.supervisors.telemetry.snapshot import snapshot
@@ -28,6 +29,8 @@ from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
+POISON_LIMIT, POISON_PERIOD = 5, 60.0
+"""An untrusted sender is suspended when so many of its messages became dead letters of others, by crashes, within so many seconds."""
 GRACE = 5.0
 """Seconds that whoever waits for a stop adds to the time that the actors have."""
 
@@ -59,6 +62,7 @@ class ActorSystem:
         self.root: Supervisor | None = None
         self.failure: str | None = None
         self.wiring_warnings: list[WiringWarning] = []
+        self._poison: dict[str, SlidingWindow] = {}
         self._random = random.Random(seed)
         self._depth = 0
         self._started = LocalFuture(engine, "the root supervisor", 60.0)
@@ -118,13 +122,36 @@ class ActorSystem:
         with self.decision_lock():
             cell.parent.delete_child(cell)
 
-    def restart(self, name: str) -> None:
-        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again. Errors: RegistrationError, ActorStopped."""
+    def restart(self, name: str, patience: float | None = None) -> Future:
+        """Give an actor a new incarnation after the message in hand, mailbox kept; one that had ended starts again. The future is completed
+        when it runs. `patience`: see Cell.restart. Errors: RegistrationError, ActorStopped.
+        """
         with self.decision_lock():
-            cell = self.cell(name)
-            if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
-                raise ActorStopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
-            cell.restart()
+            cell = self._startable(name)
+            if cell.suspension:
+                raise ActorStopped(f"{name} is suspended: {cell.suspension}; resume it")
+            return cell.restart(patience)
+
+    def suspend(self, name: str, why: str) -> None:
+        """Stop an actor until `resume`; what is queued stays, what is sent to it meanwhile is a dead letter."""
+        with self.decision_lock():
+            self.cell(name).suspend(why)
+
+    def resume(self, name: str) -> Future:
+        """Start an actor again that was suspended, when it has stopped; the future is completed when it runs. Errors: RegistrationError;
+        ActorStopped when it is not suspended.
+        """
+        with self.decision_lock():
+            cell = self._startable(name)
+            if not cell.suspension:
+                raise ActorStopped(f"{name} is not suspended, it is {cell.state.value}")
+            return cell.resume()
+
+    def _startable(self, name: str) -> Cell:
+        cell = self.cell(name)
+        if cell.parent.state in (State.STOPPING, State.STOPPED, State.TERMINATED):
+            raise ActorStopped(f"the supervisor {cell.parent.name} is {cell.parent.state.value}")
+        return cell
 
     def crash(self, name: str, error: BaseException) -> None:
         """Make an actor crash with `error` between two messages, for tests and drills. Errors: RegistrationError, ActorStopped."""
@@ -147,14 +174,14 @@ class ActorSystem:
         """The handle of an actor; RegistrationError when there is none of that name."""
         ref = self.registry.get(name)
         if ref is None:
-            raise RegistrationError(f"no actor is called {name!r}; there are: {', '.join(self.registry.names())}")
+            raise self._unknown(name)
         return ref
 
     def publish(self, message: object, sender: str = "") -> int:
         """Send a message to every actor that accepts exactly this type; returns how many. 0: it is a dead letter."""
         refs = self.registry.subscribers(type(message))
         for ref in refs:
-            ref.tell(message, sender)
+            ref.tell_published(message, sender)
         if not refs:
             self.to_dead_letters("", message, Reason.NO_SUBSCRIBER, sender)
         return len(refs)
@@ -207,6 +234,18 @@ class ActorSystem:
         if self._depth == 0:
             self.events.flush()
 
+    def is_untrusted(self, sender: str) -> bool:
+        """Whether what the messages of this actor do to others is laid to its charge."""
+        spec = self.registry.spec(sender) if sender else None
+        return spec is not None and spec.untrusted
+
+    def poisoned(self, sender: str, recipient: str) -> None:
+        """A message of an untrusted sender crashed `recipient` too often; under the lock."""
+        window = self._poison.setdefault(sender, SlidingWindow(POISON_LIMIT, POISON_PERIOD))
+        if window.add(self.clock.monotonic()):
+            why = f"{POISON_LIMIT} of its messages crashed other actors within {POISON_PERIOD:.0f} s, the last of them {recipient}"
+            self.suspend(sender, why)
+
     def random(self) -> float:
         """A random number in [0, 1), for jitter."""
         return self._random.random()
@@ -216,7 +255,10 @@ class ActorSystem:
         for node in self._nodes():
             if isinstance(node, Cell) and node.name == name:
                 return node
-        raise RegistrationError(f"no actor is called {name!r}")
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> RegistrationError:
+        return RegistrationError(f"no actor is called {name!r}; there are: {', '.join(self.registry.names())}")
 
     def root_started(self) -> None:
         """The root's first plan is done."""

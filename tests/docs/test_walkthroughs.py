@@ -12,37 +12,19 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 import kubeedge_actors
-from kubeedge_actors import cloud, edge
-from kubeedge_actors.actors.cloudhub.hub import CloudHub
-from kubeedge_actors.actors.cloudhub.messages import ListenConfig
-from kubeedge_actors.actors.edgehub.hub import EdgeHub
-from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
-from kubeedge_actors.assembly import edge as edge_parts
-from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials
-from kubeedge_actors.drivers.broker.fake import FakeBroker
-from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
-from kubeedge_actors.drivers.containers.fake import FakeRuntime
-from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
-from kubeedge_actors.drivers.link.fake import FakeLinkServer
-from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER, TlsPaths
-from kubeedge_actors.drivers.store.fake import FakeStore
-from kubeedge_actors.entrypoint import Shutdown
-from kubeedge_actors.kubernetes.object_types import CLUSTEROBJECTSYNC_KIND, NODE_KIND, OBJECTSYNC_KIND, POD_KIND
-from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
-from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
+from kubeedge_actors.kubernetes.object_types import POD_KIND
 from kubeedge_actors.wire import constants, topics
 from tests.support.api_objects import DEVICE, MODEL, put_pod
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.env.both_sides import NODE, BothSidesEnv
+from tests.support.waiting import eventually
 
 PACKAGE = Path(kubeedge_actors.__file__).parent
 PAGES = PACKAGE.parent / "docs" / "explanation" / "walkthroughs"
 MOST_FILES = 12
-NODE, NAMESPACE, THERMOMETER, POD = "edge-1", "default", "thermometer", "lighthouse"
+NAMESPACE, THERMOMETER, POD = "default", "thermometer", "lighthouse"
 WARMTH = "lukewarm"
 ROW = re.compile(r"^\| (\d+) \| [^|]+ \| \[(\S+\.py)\]\(\.\./\.\./\.\./kubeedge_actors/(\S+)\) \| `(\S+)` \|$", re.M)
 BESIDE = re.compile(r"^\* \[(\S+\.py)\]\(\.\./\.\./\.\./kubeedge_actors/(\S+)\): ", re.M)
@@ -147,81 +129,17 @@ def recorder() -> Iterator[Recorder]:
     threading.setprofile(elsewhere)
 
 
-class NodesServer(FakeLinkServer):
-    """A link without TLS, at whose end there is the node of which TLS would show the certificate."""
-
-    def start(self, host: str, port: int, tls: TlsPaths | None, events: ServerEvents) -> int:
-        self.common_name = NODE_USER + NODE
-        return super().start(host, port, tls, _Certified(events))
-
-
-class _Certified:
-    def __init__(self, events: ServerEvents) -> None:
-        self.on_connect, self.on_text, self.on_close = events.on_connect, events.on_text, events.on_close
-        self._events = events
-
-    def admit(self, peer: Peer) -> UpgradeResponse:
-        return self._events.admit(msgspec.structs.replace(peer, organizations=(NODE_GROUP,)))
-
-
-class WalkthroughEnv:
-    """All modules of both sides on threads, on fakes; only the link is another than in edge.py and cloud.py."""
-
-    def __init__(self, folder: Path) -> None:
-        self.api = FakeCluster(with_status=[OBJECTSYNC_KIND.plural, CLUSTEROBJECTSYNC_KIND.plural])
-        self.store, self.containers, self.broker = FakeStore(), FakeRuntime(), FakeBroker()
-        self.server = NodesServer()
-        self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)
-        self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS)
-        hub = CloudHub.spec(
-            lambda: CloudHub(self.server, ListenConfig("memory", 0, None), accepting=self.cloud.registry.subscribers)
-        )
-        self.cloud.start(cloud.tree(hub, self.api, "127.0.0.1"))
-        self.edge.start(SupervisorSpec("edge", self._modules(folder)))
-        eventually(lambda: _ready(self.api.peek(NODE_KIND, "", NODE)), "the node is ready")
-
-    def _modules(self, folder: Path) -> list[Any]:
-        config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
-        unused = NodeCredentials(folder, NODE, config.cloud, str)
-        drivers = (self.store, self.containers, [self.broker], unused)
-        modules = edge_parts.tree(
-            config, *drivers, Shutdown(), TrafficCounters(), self.server.link, twin_updates_wanted=bool
-        )
-        assert modules[-1].name == constants.EDGEHUB
-        hub = EdgeHub.spec(
-            lambda: EdgeHub(
-                node_name=NODE,
-                url=config.hub_url,
-                link_factory=self.server.link,
-                credentials=None,
-                outbox=self.store.outbox,
-            )
-        )
-        return [*modules[:-1], hub]
-
-    def stop(self) -> None:
-        """End both sides, the edge first."""
-        self.edge.stop(PATIENCE)
-        self.cloud.stop(PATIENCE)
-        self.containers.close()
-
-
 @pytest.fixture
-def env(recorder: Recorder, tmp_path: Path) -> Iterator[WalkthroughEnv]:
-    made = WalkthroughEnv(tmp_path)
+def env(recorder: Recorder, tmp_path: Path) -> Iterator[BothSidesEnv]:
+    made = BothSidesEnv(tmp_path)
     yield made
     made.stop()
-
-
-def _ready(node: dict[str, Any] | None) -> bool:
-    conditions = (node or {}).get("status", {}).get("conditions", ())
-    return ("Ready", "True") in [(one["type"], one["status"]) for one in conditions]
 
 
 # --- the walkthroughs --------------------------------------------------------------------------------------------------------
 
 
-def test_a_twin_goes_up_as_the_page_says(env: WalkthroughEnv, recorder: Recorder) -> None:
+def test_a_twin_goes_up_as_the_page_says(env: BothSidesEnv, recorder: Recorder) -> None:
     page = Page(UP)
     put_thermometer(env)
     eventually(env.store.twin.devices, "the edge knows the device")
@@ -235,7 +153,7 @@ def test_a_twin_goes_up_as_the_page_says(env: WalkthroughEnv, recorder: Recorder
     check(page, recorder)
 
 
-def put_thermometer(env: WalkthroughEnv) -> None:
+def put_thermometer(env: BothSidesEnv) -> None:
     """A model and a device of the node; what it measures is reported."""
     model = {"properties": [{"name": "warmth", "type": "STRING", "accessMode": "ReadOnly"}]}
     env.api.create(MODEL, NAMESPACE, {"metadata": {"name": "model"}, "spec": model})
@@ -244,13 +162,13 @@ def put_thermometer(env: WalkthroughEnv) -> None:
     env.api.create(DEVICE, NAMESPACE, {"metadata": {"name": THERMOMETER}, "spec": device})
 
 
-def reported(env: WalkthroughEnv) -> str:
+def reported(env: BothSidesEnv) -> str:
     """The value in the status of the Device."""
     device = env.api.peek(DEVICE, NAMESPACE, THERMOMETER) or {}
     return "".join(str(twin["reported"]["value"]) for twin in device.get("status", {}).get("twins", ()))
 
 
-def test_a_pod_goes_down_as_the_page_says(env: WalkthroughEnv, recorder: Recorder) -> None:
+def test_a_pod_goes_down_as_the_page_says(env: BothSidesEnv, recorder: Recorder) -> None:
     page = Page(DOWN)
     recorder.begin(page.hops, POD)
     put_pod(env.api, POD, NODE)
@@ -259,7 +177,7 @@ def test_a_pod_goes_down_as_the_page_says(env: WalkthroughEnv, recorder: Recorde
     check(page, recorder)
 
 
-def phase(env: WalkthroughEnv) -> str:
+def phase(env: BothSidesEnv) -> str:
     """The phase of the pod in the cluster."""
     pod = env.api.peek(POD_KIND, NAMESPACE, POD) or {}
     return str(pod.get("status", {}).get("phase", ""))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +13,20 @@ import pytest
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.reading import file_settings, merged
-from kubeedge_actors.plugins import entry_point_paths, plugin_specs
+from kubeedge_actors.plugins import entry_point_paths, plugin_specs, spec_found_from
 
 MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder on the path, with two modules in files of their own."""
     for name in ("One", "Two"):
         (tmp_path / f"own_{name.lower()}.py").write_text(MODULE.format(name=name, actor=name.lower()))
     monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    for name in [each for each in sys.modules if each.startswith("own_")]:
+        del sys.modules[name]
 
 
 def announce(site: Path, *lines: str, package: str = "acme-1.0.dist-info") -> None:
@@ -51,8 +56,25 @@ def test_an_announced_module_that_can_not_be_loaded_is_a_warning(site: Path, cap
 
 def test_two_modules_of_one_name_are_named_both(site: Path) -> None:
     (site / "own_three.py").write_text(MODULE.format(name="Three", actor="one"))
-    with pytest.raises(UsageError, match="two modules are called 'one': own_one:One and own_three:Three"):
+    files = [re.escape(str(site / f"own_{each}.py")) for each in ("one", "three")]
+    both = rf"two modules are called 'one': own_one:One \({files[0]}\) and own_three:Three \({files[1]}\)"
+    with pytest.raises(UsageError, match=both):
         names("own_one:One", "own_three:Three")
+
+
+def test_a_module_may_be_in_the_folder_of_who_asks_for_it(
+    site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", list(sys.path))
+    tmp_path = tmp_path_factory.mktemp("elsewhere")
+    (tmp_path / "own_elsewhere.py").write_text(MODULE.format(name="Elsewhere", actor="elsewhere"))
+    before = list(sys.path)
+    with pytest.raises(UsageError, match=rf"looked in .*{re.escape(str(tmp_path))}"):
+        spec_found_from("own_nowhere:Nowhere", str(tmp_path))
+    assert sys.path == before
+    assert spec_found_from("own_elsewhere:Elsewhere", str(tmp_path)).name == "elsewhere"
+    assert sys.path == [*before, str(tmp_path)]
+    assert spec_found_from("own_elsewhere:Elsewhere", "").name == "elsewhere"
 
 
 def test_what_is_no_package_is_passed_over(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

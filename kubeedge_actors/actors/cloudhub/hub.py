@@ -20,6 +20,7 @@ from kubeedge_actors.actors.cloudhub.authorization import (
 from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
 from kubeedge_actors.actors.cloudhub.messages import (
     HUB_MESSAGES,
+    SENT_ONCE,
     AcksDue,
     DownstreamMessage,
     FrameReceived,
@@ -43,7 +44,7 @@ from kubeedge_actors.actors.cloudhub.upstream import (
 from kubeedge_actors.drivers.link.base import LinkServer, Peer
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref
+from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref, Undeliverable
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
     ErrorResponse,
@@ -346,7 +347,9 @@ class CloudHub(Module):
 
     @on
     def on_downstream_message(self, message: DownstreamMessage) -> None:
-        """Send all other messages to their nodes."""
+        """Send all other messages to their nodes. Undeliverable: nobody sends it again, and its node is not connected."""
+        if isinstance(message, SENT_ONCE) and message.node not in self._sessions:
+            raise Undeliverable(f"node {message.node} is not connected")
         self._send_down(message)
 
     def _send_down(self, message: LinkMessage) -> NodeSession | None:

@@ -78,3 +78,5 @@ DownstreamMessage = (
     | ServiceCall
 )
 """What may be said to a node, beside objects."""
+SENT_ONCE = (BusPublish, BusSubscribe, BusUnsubscribe, TargetUrlAdded, TargetUrlRemoved, ServiceCall)
+"""Those of them that no node asks for."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -13,8 +12,11 @@ from typing import Any, Protocol
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.context import LocalContext
-from kubeedge_actors.supervisors.cell.incarnation import HandlerHung, Incarnation, message_type_name
+from kubeedge_actors.supervisors.cell.drop_report import DropReport
+from kubeedge_actors.supervisors.cell.hung_turns import HungTurns
+from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
+from kubeedge_actors.supervisors.cell.order_futures import OrderFutures
 from kubeedge_actors.supervisors.cell.runner import Runner
 from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.cell.watchdog import HandlerWatchdog
@@ -37,7 +39,7 @@ class Parent(Protocol):
     state: State
 
     def child_started(self, child: Cell) -> None: ...
-    def child_exited(self, child: Cell, reason: ExitReason, why: str) -> None: ...
+    def child_exited(self, child: Cell, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
     def child_stopped(self, child: Cell) -> None: ...
     def delete_child(self, child: Cell) -> None: ...
 
@@ -54,9 +56,8 @@ class Cell:
         self.engine: Engine = runtime.engine
         self.clock = runtime.clock
         self.log = logging.getLogger(f"{__package__}.{spec.name}")
-        self.mailbox = Mailbox(
-            spec.mailbox, runtime.clock.monotonic, self.to_dead_letters, partial(runtime.engine.await_room, self)
-        )
+        self.drop_report = DropReport(self)
+        self.mailbox = self._new_mailbox()
         self.ref: Ref = LocalRef(
             self.name, self.mailbox, partial(LocalFuture, self.engine, self.name, responder_cell=self)
         )
@@ -66,21 +67,34 @@ class Cell:
         self.worker: object = None
         """What runs it: only the current worker may."""
         self.stats = Stats()
+        self.suspension = ""
+        """Why it is suspended; empty when it is not."""
+        self._resuming = False
+        """It is to start again as soon as it has stopped."""
+        self._hung_turns = HungTurns(self)
         self.incarnations = 0
         self.handled_before = 0
-        self.state_since = 0.0
+        self.state_since = self.clock.monotonic()
         """When the last incarnation ended, or the order to stop came (monotonic)."""
+        self.failing_since = self.state_since
+        """When the first of the present restarts in a row was ordered (monotonic)."""
         self.running_since = 0.0
         self._generation = 0
-        self._when_stopped: deque[LocalFuture] = deque()
+        self._order_futures = OrderFutures(self.engine, self.name, spec.shutdown)
         self._runner = Runner(self)
         self.run, self.has_work = self._runner.run, self._runner.has_work
         self._watch = self._watchdog(spec.handler_deadline)
         if runtime.tracer is not None:
             self.set_tracer(runtime.tracer)
 
+    def _new_mailbox(self) -> Mailbox:
+        wait = partial(self.engine.await_room, self)
+        return Mailbox(self.spec.mailbox, self.clock.monotonic, self.to_dead_letters, wait, self.drop_report.record)
+
     def _watchdog(self, timeout: float | None) -> HandlerWatchdog | None:
-        return None if timeout is None else HandlerWatchdog(timeout, self.call_later, self.deciding, self._check_turn)
+        if timeout is None:
+            return None
+        return HandlerWatchdog(timeout, self.call_later, self.deciding, self._hung_turns.check)
 
     # --- orders, under the actor system's lock; none of them waits -----------------------------------------------------
 
@@ -89,6 +103,8 @@ class Cell:
         `parent.child_started` or, when it crashes, `parent.child_exited`.
         """
         self._give_order(StartOrder(attempt))
+        if attempt < 2:
+            self.failing_since = self.clock.monotonic()
         if self.state is State.TERMINATED:
             self.mailbox.reopen()
         self._enter(State.BACKING_OFF)
@@ -119,14 +135,51 @@ class Cell:
         self._enter(State.STOPPING)
         self.engine.unblock(self)
         self.mailbox.interrupt()
-        self.engine.call_later(patience, partial(self._stop_timed_out, self._generation))
+        self.engine.call_later(patience, partial(self._hung_turns.stop_timed_out, self.order))
 
-    def restart(self) -> None:
-        """Replace the incarnation after the message in hand, or end the back-off now; an operator's restart."""
+    def suspend(self, why: str) -> None:
+        """Stop it until `resume`: what is queued stays queued, what is sent meanwhile is a dead letter."""
+        if self.suspension or self.state is State.TERMINATED:
+            return
+        self.close_suspended(why)
+        self.stop(terminate=False)
+
+    def close_suspended(self, why: str) -> None:
+        """Take no more messages: it is being stopped, until `resume`."""
+        self.suspension = why
+        self.mailbox.close(Reason.SUSPENDED)
+        self.emit(events.Suspended, reason=why)
+        self._order_futures.failed(self.incarnations + 1, f"it is suspended: {why}")
+
+    def resume(self) -> Future:
+        """Start it again after a suspension, when it has stopped; the future is completed when it runs."""
+        started = self._order_futures.when_started(self.incarnations + 1)
+        self.suspension = ""
+        self._hung_turns.forget()
+        if self.state is State.STOPPED:
+            self.mailbox.reopen()
+            self.start()
+        else:
+            self._resuming = True
+        return started
+
+    def restart(self, patience: float | None = None) -> Future:
+        """Replace the incarnation after the message in hand, or end the back-off now; an operator's restart. The future is completed when
+        the new one runs. `patience`: seconds after which a turn that does not end is taken for hung, and not waited for; None: it is.
+        """
+        started = self._order_futures.when_started(self.incarnations + 1)
         if self.state in (State.STARTING, State.RUNNING):
             self.mailbox.post_system(self._restart)
+            if patience is not None and self.incarnation is not None:
+                self._hung_turns.replace(self.incarnation, patience)
         elif self.state is not State.STOPPING:
             self.start()
+        return started
+
+    def start_anew(self) -> None:
+        """Start the next incarnation in place of one that was abandoned."""
+        self._enter(State.STOPPED)
+        self.start()
 
     def _give_order(self, order: Order) -> None:
         self._generation += 1
@@ -160,60 +213,13 @@ class Cell:
 
     # --- turns that do not end, under the actor system's lock ----------------------------------------------------------
 
-    def _check_turn(self) -> float | None:
-        if self.worker is None:
-            return None
-        incarnation, timeout = self.incarnation, self.spec.handler_deadline
-        # `turn` is read before `began`: a turn that begins in between only looks younger
-        if incarnation is None or incarnation.turn is None:
-            return 0.0
-        ran = self.clock.monotonic() - incarnation.turn_started_at
-        if timeout is None or ran < timeout:
-            return ran
-        self._replace_hung(incarnation, ran)
-        return 0.0
-
-    def _replace_hung(self, incarnation: Incarnation, ran: float) -> None:
-        """Take the cell away from an incarnation whose turn has run for `ran` seconds; the supervisor decides what
-        follows.
-        """
-        envelopes, stack = incarnation.current_envelopes(), self.engine.stack_trace(self)
-        if not incarnation.revoke():
-            return
-        kind = message_type_name(envelopes)
-        self.emit(events.Hung, incarnation=incarnation.number, message=kind, duration=ran)
-        self._abandon(incarnation)
-        incarnation.report_failure(envelopes, HandlerHung(kind, ran), ran, stack)
-
-    def _abandon(self, incarnation: Incarnation) -> None:
+    def abandon(self, incarnation: Incarnation) -> None:
         """From here on the superseded incarnation's thread can no longer affect this cell."""
         self.engine.unblock(self)
         self.worker = None
         self.engine.kill(incarnation)
         self.clear_incarnation(incarnation)
         incarnation.cancel_timers()
-
-    def _stop_timed_out(self, generation: int) -> None:
-        """The time to stop is over."""
-        with self.system.decision_lock():
-            incarnation, order = self.incarnation, self.order
-            if generation != self._generation or self.state is not State.STOPPING or incarnation is None:
-                return
-            assert isinstance(order, StopOrder)
-            envelopes, now = incarnation.current_envelopes(), self.clock.monotonic()
-            if not incarnation.revoke():
-                self.mailbox.interrupt()
-                return
-            ran = now - incarnation.turn_started_at
-            self.emit(events.Hung, incarnation=incarnation.number, message=message_type_name(envelopes), duration=ran)
-            self._abandon(incarnation)
-            incarnation.fail_pending_replies(() if order.terminate else envelopes)
-            if order.terminate:
-                for envelope in envelopes:
-                    self.to_dead_letters(envelope, Reason.STOPPED, "it was in hand when the time to stop was over")
-            else:
-                incarnation.requeue(envelopes, "it did not stop in time", "")
-            self.stop_completed()
 
     # --- reports of the present incarnation, under the actor system's lock ---------------------------------------------
 
@@ -229,6 +235,7 @@ class Cell:
             )  # fmt: skip
         if self.state is State.STARTING:
             self._enter(State.RUNNING)
+            self._order_futures.started(incarnation.number)
             self.parent.child_started(self)
 
     def clear_incarnation(self, incarnation: Incarnation) -> None:
@@ -238,13 +245,17 @@ class Cell:
         if self.state is not State.STOPPING:
             self.state_since = self.clock.monotonic()
 
-    def exited(self, reason: ExitReason, why: str) -> None:
-        """The incarnation ended without an order: the supervisor decides, unless it was to stop anyway."""
+    def exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None:
+        """The incarnation ended without an order: the supervisor decides, unless it was to stop anyway. `counted`: towards its intensity."""
         if self.state is State.STOPPING:
             self.stop_completed()
+            return
+        self._enter(State.STOPPED)
+        self._order_futures.failed(self.incarnations, why)
+        if self.suspension:
+            self.parent.child_stopped(self)
         else:
-            self._enter(State.STOPPED)
-            self.parent.child_exited(self, reason, why)
+            self.parent.child_exited(self, reason, why, counted=counted)
 
     def stop_completed(self) -> None:
         """The order to stop is carried out."""
@@ -254,15 +265,16 @@ class Cell:
         else:
             self._enter(State.STOPPED)
         self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=queued)
-        while self._when_stopped:
-            self._when_stopped.popleft().complete(None)
+        self._order_futures.stopped()
         self.parent.child_stopped(self)
+        if self._resuming and self.state is State.STOPPED:
+            self._resuming = False
+            self.mailbox.reopen()
+            self.start()
 
     def when_stopped(self) -> Future:
         """A future that is completed when the next order to stop is carried out."""
-        future = LocalFuture(self.engine, self.name, self.spec.shutdown)
-        self._when_stopped.append(future)
-        return future
+        return self._order_futures.when_stopped()
 
     def close(self) -> None:
         """End: what is queued, and what is told from now on, is a dead letter."""
@@ -270,10 +282,23 @@ class Cell:
         self.engine.detach(self)
         self.worker = None
         self.mailbox.close_for_good(self._sweep)
+        self.drop_report.flush()
+        self._order_futures.failed(self.incarnations + 1, "it was stopped for good")
 
     def _sweep(self) -> None:
         for envelope in self.mailbox.drain():
             self.to_dead_letters(envelope, Reason.STOPPED)
+
+    # --- the trouble of others ------------------------------------------------------------------------------------
+
+    def blames_sender(self, envelope: Envelope) -> bool:
+        """Whether a crash on this message is its sender's fault: an untrusted actor sent it to a trusted one."""
+        return not self.spec.untrusted and self.system.is_untrusted(envelope.sender)
+
+    def poisoned_by(self, envelope: Envelope) -> None:
+        """The message crashed this actor too often."""
+        if self.blames_sender(envelope):
+            self.system.poisoned(envelope.sender, self.name)
 
     # --- dead letters ---------------------------------------------------------------------------------------------
 
@@ -326,6 +351,14 @@ class Cell:
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
         """Have the engine call `action`; the returned function cancels it."""
         return self.engine.call_later(seconds, action)
+
+    def stack_trace(self) -> str:
+        """Where its code is at the moment, as text; empty when that is not known."""
+        return self.engine.stack_trace(self)
+
+    def runs_in_process(self) -> bool:
+        """Whether it has a process of its own, which can be killed."""
+        return bool(self.engine.location(self)["isolation"] == "process")
 
     def make_actor(self) -> Actor:
         """A new instance of the actor, where the engine places it: here, or in a process."""

@@ -22,6 +22,7 @@ from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import LocalTimer
+from kubeedge_actors.supervisors.typecheck import is_malformed
 
 ERROR_LIMIT = 500
 
@@ -53,7 +54,9 @@ class IncarnationOwner(Protocol):
     def make_actor(self) -> Actor: ...
     def started(self, incarnation: Incarnation, duration: float) -> None: ...
     def clear_incarnation(self, incarnation: Incarnation) -> None: ...
-    def exited(self, reason: ExitReason, why: str) -> None: ...
+    def exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
+    def blames_sender(self, envelope: Envelope) -> bool: ...
+    def poisoned_by(self, envelope: Envelope) -> None: ...
     def stop_completed(self) -> None: ...
     def start(self) -> None: ...
     def to_dead_letters(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
@@ -171,16 +174,34 @@ class Incarnation:
             self.turns += len(envelopes)
             for envelope in envelopes:
                 owner.to_dead_letters(envelope, error.reason, summary_of(error))
-        else:
+        elif not self._bury_malformed(envelopes):
             text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
             if self.tear_down(envelopes):
                 with owner.deciding():
                     owner.clear_incarnation(self)
                     self.report_failure(envelopes, error, ran, text)
 
+    def _bury_malformed(self, envelopes: Sequence[Envelope]) -> bool:
+        """Make dead letters of the messages that are not what their types say, and deliver the others again: the actor is not to blame,
+        and goes on. False when there are none.
+        """
+        reasons = [(envelope, is_malformed(envelope.message)) for envelope in envelopes]
+        if not any(why for _, why in reasons):
+            return False
+        rest = [envelope for envelope, why in reasons if not why]
+        for envelope in rest:
+            envelope.alone = True
+        for envelope, why in reasons:
+            if why:
+                self.turns += 1
+                self.owner.to_dead_letters(envelope, Reason.MALFORMED, why)
+        self.mailbox.requeue(rest)
+        return True
+
     def report_failure(self, envelopes: Sequence[Envelope], error: BaseException, ran: float, text: str) -> None:
         """Requeue what it held, and let the supervisor decide; any thread, under the actor system's lock."""
         owner, summary = self.owner, summary_of(error)
+        counted = self._counts(envelopes)
         self.fail_pending_replies(envelopes)
         self.requeue(envelopes, summary, text)
         owner.stats.record_crash(summary, owner.clock.now(), owner.clock.monotonic())
@@ -193,7 +214,18 @@ class Incarnation:
             message=message_type_name(envelopes),
             duration=ran,
         )
-        owner.exited(ExitReason.CRASH, summary)
+        owner.exited(ExitReason.CRASH, summary, counted=counted)
+
+    def _counts(self, envelopes: Sequence[Envelope]) -> bool:
+        """Whether this crash counts towards the intensity of the supervisor: each message counts once, however often it is delivered, and
+        one of an untrusted sender never does, since it says nothing of this actor.
+        """
+        fresh = [envelope for envelope in envelopes if not envelope.counted]
+        for envelope in fresh:
+            envelope.counted = True
+        if not envelopes:
+            return True
+        return any(not self.owner.blames_sender(envelope) for envelope in fresh)
 
     def requeue(self, envelopes: Sequence[Envelope], summary: str, text: str) -> None:
         """Return what was in hand to the front of the mailbox; what crashed the actor too often becomes a dead letter."""
@@ -207,6 +239,7 @@ class Incarnation:
                 envelope.failed_deliveries += 1
             if envelope.failed_deliveries >= owner.spec.max_deliveries:
                 owner.to_dead_letters(envelope, Reason.CRASH_LIMIT, summary, text)
+                owner.poisoned_by(envelope)
             else:
                 envelope.delivery = None if envelope.delivery is None else envelope.delivery.for_redelivery()
                 redelivered.append(envelope)

@@ -145,6 +145,11 @@ class ThreadsEngine:
             return WaitResult.SUPERSEDED
         return WaitResult.DEADLOCK if mailbox.full() else WaitResult.RETRY
 
+    def blocked_by(self, cell: Runnable) -> str:
+        """Follow who waits for whom to the end."""
+        last = self._waits.end_of_chain(cell)
+        return "" if last is None else last.name
+
     def unblock(self, cell: Runnable) -> None:
         """Let the cell's handler into the mailbox it waits for."""
         self._waits.unblock(cell)

@@ -59,6 +59,17 @@ class WaitForGraph:
             wait.released = True
         wait.target.mailbox.notify_producers()
 
+    def end_of_chain(self, asker: Asker) -> Asker | None:
+        """Whom `asker` waits for in the end: who is waited for and waits for nobody; in a ring, who is last before it closes. None: it does
+        not wait.
+        """
+        with self._lock:
+            at, seen = asker, {asker}
+            while at in self._waits and (following := self._waits[at].target) not in seen:
+                at = following
+                seen.add(at)
+        return None if at is asker else at
+
     def _break_cycle(self, asker: Asker) -> WaitEdge | None:
         ring, at = [], asker
         while at in self._waits:

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from kubeedge_actors.errors import MailboxError
 from kubeedge_actors.supervisors.cell.cell import Cell
+from kubeedge_actors.supervisors.cell.incarnation import message_type_name
 from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.future import LocalFuture
 from kubeedge_actors.supervisors.system import ActorSystem
 
 HUNG_SECONDS = 1.0
-OK, HUNG, RESTARTING, DOWN = "ok", "hung", "restarting", "down"
+BACKOFF_SECONDS = 60.0
+"""An actor that can not be started for longer than this is not well; before, it may only have been bad luck."""
+OK, SLOW, BLOCKED, HUNG = "ok", "slow", "blocked", "hung"
+RESTARTING, DOWN, SUSPENDED = "restarting", "down", "suspended"
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`state`: ok, hung (a handler or the start does not come back), restarting, down. `age`: for how many seconds it has been so; `answered`: after how
-    many seconds the probe came back, None when it has not.
+    """`state`: ok; slow (published messages are dropped, or others wait for it); blocked (it waits for another actor); hung (a handler or
+    the start does not come back); restarting; down; suspended. `age`: for how many seconds it has been so; `answered`: after how many
+    seconds the probe came back, None when it has not; `reason`: why it is not ok, in a few words; `blocked_by`: whom it waits for.
     """
 
     state: str
     age: float
     answered: float | None
+    reason: str = ""
+    blocked_by: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """False when somebody should look: it is not ok, and not only started again after a crash."""
+        return self.state == OK or (self.state == RESTARTING and self.age <= BACKOFF_SECONDS)
 
 
 class HealthProbe:
@@ -50,8 +62,9 @@ class HealthChecker:
     def check(self, names: Sequence[str] = (), timeout: float = HUNG_SECONDS) -> dict[str, Health]:
         """The health of these actors (default: of all), waiting at most `timeout` seconds for their answers.
 
-        An actor that works on one message for longer than HUNG_SECONDS counts as hung: what is queued waits for it. RegistrationError for
-        an unknown name.
+        An actor that works on one message for longer than HUNG_SECONDS counts as hung: what is queued waits for it. One that waits for
+        another actor meanwhile is blocked; the one at the end of that chain is to blame, and at least slow. RegistrationError for an
+        unknown name.
         """
         cells = {name: self._system.cell(name) for name in names or self._system.registry.names()}
         probes = {name: self._probe(cell) for name, cell in cells.items()}
@@ -59,7 +72,8 @@ class HealthChecker:
         for name, probe in probes.items():
             if cells[name].state is State.RUNNING:
                 _wait(probe, until)
-        return {name: _health(cell, probes[name]) for name, cell in cells.items()}
+        found = {name: _health(cell, probes[name]) for name, cell in cells.items()}
+        return found | _culprits(found)
 
     def _probe(self, cell: Cell) -> HealthProbe:
         probe = self._probes.get(cell.name)
@@ -75,18 +89,62 @@ def _wait(probe: HealthProbe, until: float) -> None:
         return
 
 
+def _culprits(found: Mapping[str, Health]) -> dict[str, Health]:
+    """Those that answer well and are waited for all the same: slow."""
+    waiting: dict[str, list[str]] = {}
+    for name, health in found.items():
+        if health.blocked_by:
+            waiting.setdefault(health.blocked_by, []).append(name)
+    return {
+        name: replace(found[name], state=SLOW, reason=f"holds up {', '.join(others)}")
+        for name, others in waiting.items()
+        if name in found and found[name].state == OK
+    }
+
+
 def _health(cell: Cell, probe: HealthProbe) -> Health:
     now, state, answered = cell.clock.monotonic(), cell.state, probe.answered
-    if state is State.TERMINATED:
-        return Health(DOWN, now - cell.state_since, None)
-    incarnation = cell.incarnation
-    ran = 0.0 if incarnation is None or incarnation.turn is None else now - incarnation.turn_started_at
-    if state is State.STARTING:
-        return Health(HUNG if ran >= HUNG_SECONDS else RESTARTING, ran, None)
-    if state is not State.RUNNING:
-        return Health(RESTARTING if state is not State.STOPPING else DOWN, now - cell.state_since, None)
-    if answered is not None:
-        return Health(OK, now - cell.running_since, answered)
+    if cell.suspension:
+        return Health(SUSPENDED, now - cell.state_since, None, cell.suspension)
+    if state in (State.TERMINATED, State.STOPPING):
+        return Health(DOWN, now - cell.state_since, None, "it has ended" if state is State.TERMINATED else "it stops")
+    if state not in (State.STARTING, State.RUNNING):
+        return Health(RESTARTING, now - cell.failing_since, None, _back_off(cell))
+    if state is State.RUNNING and answered is not None:
+        return _unless_slow(cell, Health(OK, now - cell.running_since, answered))
+    ran = _turn_seconds(cell, now)
     if ran >= HUNG_SECONDS:
-        return Health(HUNG, ran, None)
-    return Health(OK, now - cell.running_since, None)
+        return _stuck(cell, ran)
+    if state is State.STARTING:
+        return Health(RESTARTING, now - cell.failing_since, None, "it starts")
+    return _unless_slow(cell, Health(OK, now - cell.running_since, None))
+
+
+def _turn_seconds(cell: Cell, now: float) -> float:
+    incarnation = cell.incarnation
+    return 0.0 if incarnation is None or incarnation.turn is None else now - incarnation.turn_started_at
+
+
+def _stuck(cell: Cell, ran: float) -> Health:
+    """One that has been in one turn for too long: for another actor's sake, or not."""
+    other = cell.engine.blocked_by(cell)
+    if other:
+        return Health(BLOCKED, ran, None, f"waits for {other}", other)
+    incarnation = cell.incarnation
+    kind = "" if incarnation is None else message_type_name(incarnation.current_envelopes())
+    return Health(HUNG, ran, None, f"the handler of {kind} does not come back" if kind else "a hook does not come back")
+
+
+def _unless_slow(cell: Cell, health: Health) -> Health:
+    rate = cell.drop_report.rate()
+    if rate is None:
+        return health
+    depth = len(cell.mailbox.queue)
+    return replace(
+        health, state=SLOW, reason=f"{depth} messages wait, and {rate:.1f}/s that were published are dropped"
+    )
+
+
+def _back_off(cell: Cell) -> str:
+    times = f"restart {cell.attempt} in a row" if cell.attempt > 1 else "it is started again"
+    return f"{times}: {cell.stats.last_error}" if cell.attempt and cell.stats.last_error else times

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.supervisors.cell.cell import Cell
+from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.supervisor import Supervisor
 
 
@@ -37,7 +38,8 @@ def _cell_snapshot(cell: Cell) -> dict[str, Any]:
         "group": cell.spec.group,
         "version": cell.spec.version,
         **cell.engine.location(cell),
-        "state": cell.state.value,
+        "state": "suspended" if cell.suspension and cell.state is State.STOPPED else cell.state.value,
+        "suspension": cell.suspension,
         "incarnation": cell.incarnations,
         "attempt": cell.attempt,
         "depth": len(mailbox.queue),

@@ -73,7 +73,7 @@ def test_health_of_an_actor_that_has_ended_is_a_failure(runtime: ActorSystem, sh
         halted = runtime.cell("echo").when_stopped()
         runtime.cell("echo").stop(terminate=True)
     halted.get()
-    assert shell("health", status=1).endswith("control: not ok: echo\n")
+    assert shell("health", status=1).endswith("control: not ok: echo (down)\n")
 
 
 def test_actors_are_restarted_crashed_added_and_removed(runtime: ActorSystem, shell: Shell) -> None:

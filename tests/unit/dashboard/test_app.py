@@ -208,6 +208,20 @@ def test_r_restarts_the_chosen_actor_and_not_a_supervisor(env: DashboardEnv) -> 
     on_screen(env, look)
 
 
+def test_a_suspended_actor_is_shown_with_the_reason_and_u_resumes_it(env: DashboardEnv) -> None:
+    env.runtime.suspend(NAME, "it harms others")
+
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await seen(pilot, "suspended")
+        await press(pilot, "down", shows="it harms others")
+        await press(pilot, "u", shows=re.escape(f"{NAME} is resumed"))
+        assert env.runtime.cell(NAME).state.value == "running"
+        app.refresh_now()
+        await seen(pilot, r"thermom\S+ +ok ")
+
+    on_screen(env, look)
+
+
 def test_d_lists_dead_letters_and_they_are_shown_replayed_and_dropped(env: DashboardEnv) -> None:
     env.say("boom")
     env.say("boom")

@@ -44,7 +44,7 @@ def test_bash_offers_the_commands_then_their_options_then_their_values() -> None
 
 
 def test_bash_knows_the_commands_of_a_command() -> None:
-    assert bash("control", "re") == ["restart", "remove"]
+    assert bash("control", "re") == ["restart", "resume", "remove"]
     assert bash("control", "trace", "--n") == ["--next"]
 
 

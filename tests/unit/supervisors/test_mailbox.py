@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.supervisors import MailboxSpec, Overflow, Reason
 from kubeedge_actors.supervisors.envelope import Envelope
-from kubeedge_actors.supervisors.mailbox import CoalescingQueue, Mailbox, WaitResult
+from kubeedge_actors.supervisors.mailbox import Mailbox, WaitResult
+from kubeedge_actors.supervisors.queues import CoalescingQueue
 from tests.support.env.supervisors import ActorSystemEnv, Recorder, spec
 from tests.support.waiting import PATIENCE
 
@@ -20,9 +21,10 @@ class Owner:
 
     def __init__(self, mailbox_spec: MailboxSpec, room: WaitResult = WaitResult.IMPOSSIBLE) -> None:
         self.refused: list[tuple[Any, Reason]] = []
+        self.dropped_published: list[Envelope] = []
         self.wakes = 0
         self.room = room
-        self.box = Mailbox(mailbox_spec, lambda: 0.0, self.refuse, lambda: self.room)
+        self.box = Mailbox(mailbox_spec, lambda: 0.0, self.refuse, lambda: self.room, self.dropped_published.append)
         self.box.wake = self.wake
 
     def refuse(self, envelope: Envelope, reason: Reason) -> None:

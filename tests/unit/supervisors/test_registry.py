@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ def child(env: ActorSystemEnv, name: str, **more: Any) -> ChildSpec:
 
 
 def test_two_actors_of_one_name_are_refused_and_both_are_named(env: ActorSystemEnv) -> None:
-    with pytest.raises(RegistrationError, match="two actors are called 'a'"):
+    here = re.escape(__file__)
+    both = rf"two actors are called 'a': child.<locals>.<lambda> in {here} and child.<locals>.<lambda> in {here}"
+    with pytest.raises(RegistrationError, match=both):
         env.start(child(env, "a"), SupervisorSpec("low", [child(env, "a")]))
 
 

@@ -155,15 +155,15 @@ def test_g4_a_temporary_sibling_that_crashes_while_its_group_is_stopped_does_not
 
 
 def test_g4_more_restarts_than_the_intensity_allows_escalate_to_the_root(env: ActorSystemEnv) -> None:
-    child = lively(env, "a", max_deliveries=100)
+    child = lively(env, "a", max_deliveries=1)
     env.start(child, strategy=OneForOne(Intensity(max_restarts=3, period=5.0)))
-    env.tell("a", 1, "boom", 2)
+    env.tell("a", 1, "boom", "boom", "boom", "boom", 2)
     env.until(lambda: env.runtime.failure)
     (escalated,) = env.until(lambda: env.of(Escalated))
     assert (escalated.name, escalated.child, escalated.restarts) == ("root", "a", 3)
     assert env.runtime.failure == "a: Boom: asked for"
     env.until(lambda: len(env.of(Crashed)) == 4)
-    assert [each.message for each in env.wait_for_letters(2)] == ["boom", 2]
+    assert [each.message for each in env.wait_for_letters(5)] == ["boom", "boom", "boom", "boom", 2]
 
 
 def test_g4_restarts_outside_the_sliding_window_do_not_count(env: ActorSystemEnv) -> None:

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
-from kubeedge_actors.supervisors import Ref
+from kubeedge_actors.supervisors import Reason, Ref
 from kubeedge_actors.testing import Probe
 from kubeedge_actors.wire.messages import (
+    BusPublish,
     BusUploaded,
     ErrorResponse,
     KeepAlive,
@@ -514,3 +515,13 @@ def test_an_answer_goes_to_its_node_at_once(hub: CloudHubEnv) -> None:
     assert isinstance(sent, Response) and sent.parent_msg_id == "q" and sent.timestamp > 0
     hub.harness.advance(20.0)
     assert not hub.sent_to(peer)
+
+
+def test_what_nobody_sends_again_is_a_dead_letter_when_its_node_is_not_connected(
+    hub: CloudHubEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.harness.publish(BusPublish(node="edge-99", topic="light", payload="on"))
+    (letter,) = hub.harness.dead_letters
+    assert (letter.recipient, letter.reason) == ("cloudhub", Reason.UNDELIVERABLE)
+    assert letter.error == "Undeliverable: node edge-99 is not connected"
+    assert "BusPublish: it can not be delivered: Undeliverable: node edge-99 is not connected" in caplog.text
