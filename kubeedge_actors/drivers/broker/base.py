@@ -81,10 +81,11 @@ class Broker(Protocol):
         """Offer messages that match to the handler. Error: BrokerError for an invalid filter."""
 
     def unsubscribe(self, filter: str) -> None:
-        """The reverse of subscribe."""
+        """The reverse of subscribe. Error: BrokerError for an invalid filter."""
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
-        """Publish to all clients that subscribed. Error: BrokerError for an invalid topic, or a broker that does not run.
+        """Publish to all clients that subscribed.
 
-        Error: BrokerError for a topic that MQTT does not allow, or when too much waits.
+        Error: BrokerError for what MQTT can not say (`packets.checked_publish`), before anything is kept or queued; for a
+        broker that does not run; when too much waits.
         """
