@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, AccessList
-from kubeedge_actors.drivers.broker.base import MessageHandler
+from kubeedge_actors.drivers.broker.base import Counters, MessageHandler
 from kubeedge_actors.drivers.broker.changes import UnitOfWork
 from kubeedge_actors.drivers.broker.connections import Connections
-from kubeedge_actors.drivers.broker.core import BrokerCore, Counters
+from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
 from kubeedge_actors.drivers.broker.passwords import Passwords

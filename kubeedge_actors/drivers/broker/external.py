@@ -37,7 +37,7 @@ RETRY = (0.25, 5.0)
 """Seconds before the first and at most before any further try to connect."""
 SUBSCRIBE_PACKET_ID = MAX_PACKET_ID + 1
 """The number of our own subscriptions; nobody waits for their answers."""
-EXTERNAL_LIMITS = Limits(max_inflight=256, max_queued=10_000, max_queued_bytes=16 * 1024 * 1024)
+EXTERNAL_LIMITS = Limits(max_inflight_messages=256, max_queued_messages=10_000, max_queued_bytes=16 * 1024 * 1024)
 
 
 class Login(NamedTuple):
