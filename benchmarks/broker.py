@@ -5,11 +5,15 @@
 A publisher with a window says messages that a client with a kept session waits for, away or connected, and messages that
 nobody has to remember. The baseline is one SQLite transaction a message in the same run. Both ends speak packets over
 sockets; they are in this process, the broker is in another one.
+
+Then 10,000 messages with QoS 1 as fast as a socket takes them, to one reader (paho): how many arrive of those that were
+acknowledged, and how fast; with mosquitto as the baseline, in the same run, where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -163,6 +167,76 @@ def remember(port: int, name: str, topic: str) -> None:
         peer.hear()
 
 
+@contextmanager
+def mosquitto(folder: str) -> Iterator[int]:
+    """A mosquitto with its own limits; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    config = Path(folder) / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nuser root\n", "utf-8")
+    with subprocess.Popen(("mosquitto", "-c", str(config)), stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until_it_listens(port)
+            yield port
+        finally:
+            process.terminate()
+
+
+def wait_until_it_listens(port: int) -> None:
+    """TimeoutError after ten seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
+def flooded(port: int, count: int) -> tuple[int, float]:
+    """How many of `count` messages that were all acknowledged a paho reader has got, and messages a second until its last one."""
+    from paho.mqtt.client import Client
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    heard: list[float] = []
+    subscribed, ended = threading.Event(), threading.Event()
+    reader = Client(CallbackAPIVersion.VERSION2, "reader")
+    reader.on_message = lambda _c, _u, m: ended.set() if m.payload == b"end" else heard.append(time.perf_counter())
+    reader.on_subscribe = lambda *_: subscribed.set()
+    reader.connect("127.0.0.1", port)
+    reader.subscribe("flood", 1)
+    reader.loop_start()
+    assert subscribed.wait(10)
+    begin = time.perf_counter()
+    with closing(Peer(port, "flooder", clean=True)) as peer:
+        said = b"".join(packets.publish("flood", PAYLOAD, 1, packet_id=n + 1) for n in range(count))
+        threading.Thread(target=peer.say, args=(said,), daemon=True).start()
+        acknowledged = 0
+        while acknowledged < count:
+            acknowledged += len(peer.hear())
+        while not ended.wait(0.1):  # it may be dropped, too
+            peer.say(packets.publish("flood", b"end", 1, packet_id=60_001))
+    reader.disconnect()
+    reader.loop_stop()
+    return len(heard), len(heard) / (heard[-1] - begin)
+
+
+def flood_rows(folder: str, ours: int, count: int = 10_000) -> list[Row]:
+    """Ours, with mosquitto as the baseline where there is one."""
+    arrived, rate = flooded(ours, count)
+    if shutil.which("mosquitto") is None:
+        theirs: tuple[int | None, float | None] = (None, None)
+    else:
+        with mosquitto(folder) as port:
+            theirs = flooded(port, count)
+    name = f"{count:,} acknowledged at full speed, one paho reader"
+    return [
+        Row(f"{name}: arrive", arrived, "", str(count), theirs[0], arrived / theirs[0] if theirs[0] else None),
+        Row(f"{name}: rate", rate, "1/s", None, theirs[1], rate / theirs[1] if theirs[1] else None),
+    ]
+
+
 def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,6 +256,7 @@ def main() -> None:
                 ("receiver connected, session kept", connected(port, window, few)),
             ):
                 rows.append(Row(f"QoS 1, window {window}: {name}", rate, "1/s", None, baseline, rate / baseline))
+        rows += flood_rows(folder, port)
     show("Acknowledged publications through the embedded broker", rows)
 
 

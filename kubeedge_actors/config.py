@@ -55,6 +55,10 @@ class EdgeConfig:
     mqtt_tls_cert: str = ""
     mqtt_tls_key: str = ""
     mqtt_tls_ca: str = ""
+    mqtt_max_inflight_messages: int = 64
+    mqtt_max_queued_messages: int = 1_000
+    mqtt_max_queued_bytes: int = 8 * 1024 * 1024
+    mqtt_slow_subscriber_timeout: float = 10.0
     mqtt: str = ""
     mqtt_mode: int = -1
     mqtt_login: str = ""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 _LONGEST = 65_535
 
 
-def valid_topic(topic: str) -> bool:
-    """Whether one may publish on it: 1 to 65535 bytes of UTF-8, no NUL, no wildcard."""
+def valid_topic(topic: object) -> TypeGuard[str]:
+    """Whether one may publish on it: a text of 1 to 65535 bytes of UTF-8, no NUL, no wildcard."""
     return _valid_text(topic) and "+" not in topic and "#" not in topic
 
 
-def valid_filter(filter: str) -> bool:
-    """Whether one may subscribe to it: `+` and `#` fill a level of their own, `#` only the last."""
+def valid_filter(filter: object) -> TypeGuard[str]:
+    """Whether one may subscribe to it: a text; `+` and `#` fill a level of their own, `#` only the last."""
     if not _valid_text(filter):
         return False
     *front, last = filter.split("/")
@@ -22,8 +24,8 @@ def _plain(level: str) -> bool:
     return level == "+" or not ("+" in level or "#" in level)
 
 
-def _valid_text(text: str) -> bool:
-    if not text or "\0" in text:
+def _valid_text(text: object) -> TypeGuard[str]:
+    if not isinstance(text, str) or not text or "\0" in text:
         return False
     try:
         return len(text.encode()) <= _LONGEST

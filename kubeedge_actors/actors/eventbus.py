@@ -18,7 +18,7 @@ from kubeedge_actors.drivers.broker.base import Broker, InboundMessage
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import AskTimeout, BrokerError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.mqtt_topics import matches
+from kubeedge_actors.mqtt_topics import matches, valid_filter
 from kubeedge_actors.wire import constants, topics
 from kubeedge_actors.wire.messages import (
     BusPublish,
@@ -255,11 +255,14 @@ class EventBus(Module):
             self.publish(UnroutableMqtt(reason="the payload is not text", message=message))
 
     def _publish_mqtt(self, message: Message, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+        reasons: dict[str, None] = {}
         for broker in self._brokers.values():
             try:
                 broker.publish(topic, payload, qos, retain)
             except BrokerError as error:
-                self.publish(UnroutableMqtt(reason=str(error), message=message))
+                reasons[str(error)] = None
+        for reason in reasons:  # what no broker can say is one dead letter
+            self.publish(UnroutableMqtt(reason=reason, message=message))
 
     # --- subscriptions --------------------------------------------------------------------------------------------
 
@@ -273,9 +276,10 @@ class EventBus(Module):
     @on
     def on_bus_unsubscribe(self, message: BusUnsubscribe) -> None:
         """The cloud no longer wants it."""
-        self._store.remove(message.topic)
-        self._uploaded.discard(message.topic)
-        self._unsubscribe(message.topic)
+        if self._is_filter(message, message.topic):
+            self._store.remove(message.topic)
+            self._uploaded.discard(message.topic)
+            self._unsubscribe(message.topic)
 
     @on
     def on_mqtt_subscribe(self, message: MqttSubscribe) -> None:
@@ -286,8 +290,15 @@ class EventBus(Module):
     @on
     def on_mqtt_unsubscribe(self, message: MqttUnsubscribe) -> None:
         """No module wants it any more."""
-        self._wanted.discard(message.filter)
-        self._unsubscribe(message.filter)
+        if self._is_filter(message, message.filter):
+            self._wanted.discard(message.filter)
+            self._unsubscribe(message.filter)
+
+    def _is_filter(self, message: Message, filter: object) -> bool:
+        if valid_filter(filter):
+            return True
+        self.publish(UnroutableMqtt(reason="it is not a filter of MQTT topics", message=message))
+        return False
 
     def _subscribe(self, message: Message, filter: str) -> bool:
         try:

@@ -56,6 +56,7 @@ def _not_yet(message: InboundMessage) -> bool:
 def _embedded(config: EdgeConfig) -> Broker:
     from kubeedge_actors.drivers.broker.acl import AccessList
     from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker, TlsListener
+    from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits
     from kubeedge_actors.drivers.broker.passwords import Passwords
     from kubeedge_actors.drivers.broker.tls import server_context
 
@@ -67,6 +68,12 @@ def _embedded(config: EdgeConfig) -> Broker:
         config.mqtt_host,
         config.mqtt_port,
         Passwords(Path(config.mqtt_passwords)) if config.mqtt_passwords else None,
+        Limits(
+            min(config.mqtt_max_inflight_messages, MAX_PACKET_ID),
+            config.mqtt_max_queued_messages,
+            config.mqtt_max_queued_bytes,
+            slow_subscriber_timeout=config.mqtt_slow_subscriber_timeout,
+        ),
         access=AccessList(Path(config.mqtt_acl)) if config.mqtt_acl else None,
         secure=secure,
         path=config.data_dir / FILE,

@@ -10,6 +10,7 @@ from kubeedge_actors.options.kinds import (
     LABELS,
     MODE,
     NAME,
+    NUMBER,
     PORT,
     SECONDS,
     YES_OR_NO,
@@ -63,6 +64,14 @@ EMBEDDED = (
     Setting("mqtt-tls-key", FILE, "its key, when the certificate's file does not hold it"),
     Setting("mqtt-tls-ca", FILE, "clients need a certificate of this authority"),
     Setting("mqtt-tls-port", PORT, "port for TLS (default: {})"),
+    Setting("mqtt-max-inflight-messages", NUMBER, "on their way to one client, unacknowledged (default: {})"),
+    Setting("mqtt-max-queued-messages", NUMBER, "that wait for one client beyond those (default: {})"),
+    Setting("mqtt-max-queued-bytes", NUMBER, "bytes that wait for one client (default: {})"),
+    Setting(
+        "mqtt-slow-subscriber-timeout",
+        SECONDS,
+        "that publishers wait for a connected client whose queue is full; then it loses (default: {})",
+    ),
 )
 EXTERNAL = (
     Setting("mqtt", text("URL"), "use this one: tcp://HOST:PORT, ssl://USER:PASSWORD@HOST:PORT"),

@@ -13,6 +13,9 @@ Contract of every Broker
   time, then raises BrokerError; the order of calls from one thread is the order on the wire.
 * A subscription outlives a lost connection, and a `close` followed by `start`.
 * `start` may be called again at any time: it does nothing while the broker works and mends it when it does not.
+* The embedded broker acknowledges a publication of QoS 1 or 2 of a client when there is room for it in the queue of each
+  connected subscriber, or the time for that is over (`backpressure.py`); `publish` never waits for that: what does not fit
+  is lost for that subscriber, and counted.
 * BrokerError with one plain sentence for whatever can not be done.
 
 The embedded broker does not offer to the tap what `publish` said; an external one does, when a subscribed filter
@@ -22,6 +25,7 @@ matches it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 
@@ -37,6 +41,21 @@ class InboundMessage(NamedTuple):
     retain: bool = False
     delivery_tag: int = 0
     broker_id: int = 0
+
+
+@dataclass
+class Counters:
+    """What a broker in this process counts since its start.
+
+    `dropped`: for clients that do not keep up, or are away. `forgotten`: sessions of clients that were away. `denied`: publications that
+    the access list does not allow.
+    """
+
+    received: int = 0
+    sent: int = 0
+    dropped: int = 0
+    forgotten: int = 0
+    denied: int = 0
 
 
 MessageHandler = Callable[[InboundMessage], bool]
@@ -81,10 +100,11 @@ class Broker(Protocol):
         """Offer messages that match to the handler. Error: BrokerError for an invalid filter."""
 
     def unsubscribe(self, filter: str) -> None:
-        """The reverse of subscribe."""
+        """The reverse of subscribe. Error: BrokerError for an invalid filter."""
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
-        """Publish to all clients that subscribed. Error: BrokerError for an invalid topic, or a broker that does not run.
+        """Publish to all clients that subscribed.
 
-        Error: BrokerError for a topic that MQTT does not allow, or when too much waits.
+        Error: BrokerError for what MQTT can not say (`packets.checked_publish`), before anything is kept or queued; for a
+        broker that does not run; when too much waits.
         """

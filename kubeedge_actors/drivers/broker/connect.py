@@ -15,6 +15,10 @@ NAME = b"\0\4MQTT"
 LEVEL = 4
 """MQTT 3.1.1. A client of MQTT 5 gets the answer that it knows from older brokers, and falls back (3.1.2.2)."""
 
+TEXTS = 10
+"""Where the texts begin: behind the name, the level, the flags and the keep alive time."""
+WILL_FLAG, USER_FLAG = 0x04, 0x80
+
 
 class Connect(NamedTuple):
     """A parsed CONNECT packet. `keepalive`: seconds, 0 for none."""
@@ -45,12 +49,23 @@ async def read_connect(packet: Packet) -> Connect:
     if level[0] != LEVEL:
         raise ConnectRefused(packets.UNACCEPTABLE_PROTOCOL_VERSION)
     try:
+        _check_texts(packet.body)
         asked = await _decoded(packet)
         return _connect(asked)
     except ProtocolError:
         raise
     except Exception as error:  # whatever amqtt makes of a stranger's bytes
         raise ProtocolError(f"a CONNECT that can not be read: {error!r}") from error
+
+
+def _check_texts(body: bytes) -> None:
+    """ProtocolError when a text is no UTF-8: amqtt makes a text of whatever it is, which would be another client, topic or user."""
+    flags, (_, end) = body[7], packets.read_text(body, TEXTS)
+    if flags & WILL_FLAG:
+        _, end = packets.read_text(body, end)
+        end += 2 + int.from_bytes(body[end : end + 2], "big")
+    if flags & USER_FLAG:
+        packets.read_text(body, end)
 
 
 async def _decoded(packet: Packet) -> Any:

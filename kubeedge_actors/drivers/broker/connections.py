@@ -89,6 +89,7 @@ class Connections:
         self._core, self._passwords = core, passwords
         self._of_client: dict[str, Connection] = {}
         self._peers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._expiry: asyncio.TimerHandle | None = None
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection to its end."""
@@ -177,17 +178,28 @@ class Connections:
                 break
             if not core.handle_packet(session, packet):
                 await self._retry(lambda: core.handle_packet(session, packet), connection)  # noqa: B023  awaited
-        core.flush()
+        self._flush()
         connection.acknowledge()
         if (
             not connection.disconnect_received
         ):  # one that goes is not waited for here: it may never take what is left for it
             await connection.writer.drain()
 
+    def _flush(self) -> None:
+        """Write what was said, and see to it that nobody waits too long for a subscriber."""
+        self._core.flush()
+        if self._expiry is None and (deadline := self._core.deadline()) is not None:
+            self._expiry = asyncio.get_running_loop().call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._core.expire()
+        self._flush()
+
     async def _retry(self, take: Callable[[], object], connection: Connection | None = None) -> None:
         """Offer again until it is taken; the client is not read meanwhile, so it must not be called silent."""
         while not take():
-            self._core.flush()
+            self._flush()
             await asyncio.sleep(AGAIN)
             if connection is not None:
                 connection.last_read_at = connection.loop.time()
@@ -195,12 +207,12 @@ class Connections:
     async def _publish_will(self, session: Session, will: Publish) -> None:
         if session.permissions.may_write(will.topic):
             await self._retry(lambda: self._core.publish_from_client(will))
-            self._core.flush()
+            self._flush()
 
     def _end(self, connection: Connection, session: Session, connect: Connect) -> None:
-        self._core.flush()
+        self._flush()
         self._core.disconnected(session)
-        self._core.flush()
+        self._flush()
         if self._of_client.get(connect.client_id) is connection:
             del self._of_client[connect.client_id]
         connection.writer.close()

@@ -7,17 +7,18 @@ from the broker's one thread.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity, Permissions
-from kubeedge_actors.drivers.broker.base import InboundMessage, MessageHandler
+from kubeedge_actors.drivers.broker.backpressure import Backpressure
+from kubeedge_actors.drivers.broker.base import Counters, InboundMessage, MessageHandler
 from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, SessionRecorder, StoredState, UnitOfWork
-from kubeedge_actors.drivers.broker.outgoing import LIMITS, ByteBudget, Limits
+from kubeedge_actors.drivers.broker.outgoing import LIMITS, ByteBudget, Limits, Overflow
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.retained import RetainedMessages
-from kubeedge_actors.drivers.broker.session import NO_CONDITION, AckCondition, Send, Session
+from kubeedge_actors.drivers.broker.session import NO_CONDITION, AckCondition, Session, SessionOutput
 from kubeedge_actors.drivers.broker.topic_filters import SubscriptionTable
 from kubeedge_actors.mqtt_topics import valid_filter
 
@@ -29,25 +30,10 @@ UNRELEASED = 1_000
 """Publications of QoS 2 that one client has said and not released."""
 
 
-@dataclass
-class Counters:
-    """Counters since the start.
-
-    `dropped`: for clients that do not keep up. `forgotten`: sessions of clients that were away. `denied`: publications that
-    the access list does not allow.
-    """
-
-    received: int = 0
-    sent: int = 0
-    dropped: int = 0
-    forgotten: int = 0
-    denied: int = 0
-
-
 class BrokerCore:
     """Broker without sockets. `unit_of_work`: collects persistent changes; None: nothing is persistent.
 
-    `permissions`: what a client may do.
+    `permissions`: what a client may do. `clock`: seconds that only grow.
     """
 
     def __init__(
@@ -56,6 +42,7 @@ class BrokerCore:
         remembered: int = REMEMBERED,
         unit_of_work: UnitOfWork | None = None,
         permissions: Callable[[ClientIdentity], Permissions] = lambda _: ALL_PERMISSIONS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
         self.sessions: dict[str, Session] = {}
@@ -67,15 +54,14 @@ class BrokerCore:
             unit_of_work,
             ByteBudget(),
         )
-        self._permissions = permissions
+        self._permissions, self._backpressure = permissions, Backpressure(limits, clock)
         self._absent: dict[Session, None] = {}
         self._subscribers: SubscriptionTable[Session] = SubscriptionTable()
         self._handler_filters: SubscriptionTable[None] = SubscriptionTable()
         self._retained = RetainedMessages()
-        self._touched: dict[Session, None] = {}
+        self._output = SessionOutput(unit_of_work)
+        self._send = self._output.send
         self._pending_acks: dict[Session, None] = {}
-        # what was said because of a turn that is not committed, with the connection it was said on
-        self._held: dict[int, list[tuple[Session, Send, bytes]]] = {}
         self._last_delivery_tag = self._handled = 0
 
     @property
@@ -130,6 +116,7 @@ class BrokerCore:
     def disconnected(self, session: Session) -> None:
         """The client has disconnected. A session that is not clean is kept, up to a limit."""
         session.detach()
+        self._backpressure.left(session)
         self._pending_acks.pop(session, None)
         if session.clean:
             self.drop_session(session)
@@ -149,8 +136,9 @@ class BrokerCore:
         for packet_id in session.unreleased:
             session.recorder.received(packet_id, False)
         session.outgoing.clear()
+        self._backpressure.ended(session)
         session.recorder.closed()
-        self._touched.pop(session, None)
+        self._output.forget(session)
         if self.sessions.get(session.client.client_id) is session:
             del self.sessions[session.client.client_id]
 
@@ -174,6 +162,7 @@ class BrokerCore:
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             session.outgoing.on_puback_or_pubcomp(packets.read_ack(packet))
             self._send(session, session.outgoing.next_packets())
+            self._backpressure.progressed(session)
         elif kind == packets.PUBREC:
             self._send(session, session.outgoing.on_pubrec(packets.read_ack(packet)))
         elif kind == packets.PUBREL:
@@ -196,21 +185,36 @@ class BrokerCore:
         """A client has connected: send what its session has queued."""
         self._send(session, packets.connack(0, session_present=present))
         self._send(session, session.outgoing.resume())
+        self._backpressure.came_back(session)
 
-    def publish_from_client(self, message: Publish) -> AckCondition | None:
-        """Handle a PUBLISH of a client, or its will: what its acknowledgement has to wait for; None: offer it again later."""
+    def publish_from_client(self, message: Publish, unacknowledged: int = 0) -> AckCondition | None:
+        """Handle a PUBLISH of a client, or its will: what its acknowledgement has to wait for; None: offer it again later.
+
+        `unacknowledged`: how many acknowledgements the client waits for already.
+        """
         unit_of_work = self._unit_of_work
         if message.qos and unit_of_work is not None and unit_of_work.full:
+            return None
+        if message.qos and not self._admits(message, unacknowledged):
             return None
         receipt = self._offer(message)
         if receipt is None:
             return None
         self.counters.received += 1
         noted = unit_of_work.noted if unit_of_work is not None else 0
-        self.publish(message)
+        overflows = tuple(self._distribute(message, waits=True))
         if unit_of_work is None or not message.qos or unit_of_work.noted == noted:
-            return AckCondition(0, receipt)
-        return AckCondition(unit_of_work.turn, receipt)
+            return AckCondition(0, receipt, overflows)
+        return AckCondition(unit_of_work.turn, receipt, overflows)
+
+    def _admits(self, message: Publish, unacknowledged: int) -> bool:
+        """Whether every subscriber can take it, now or while its publisher waits."""
+        size = len(message.payload)
+        return all(
+            self._backpressure.admits(session, size, unacknowledged)
+            for session, granted in self._subscribers.match(message.topic).items()
+            if granted and session.permissions.may_read(message.topic)
+        )
 
     def _offer(self, message: Publish) -> int | None:
         """Offer it to whoever listens inside; the receipt to wait for, None when it can not be taken now."""
@@ -237,7 +241,7 @@ class BrokerCore:
         else:
             if message.qos == 2 and len(session.unreleased) >= UNRELEASED:
                 raise ProtocolError(f"more than {UNRELEASED} publications that it does not release")
-            condition = self.publish_from_client(message)
+            condition = self.publish_from_client(message, len(session.pending_acks))
         if condition is None:
             return False
         if message.qos == 2:
@@ -251,102 +255,93 @@ class BrokerCore:
         known = message.packet_id in session.unreleased
         if not known:
             session.recorder.received(message.packet_id, True)
-            condition = AckCondition(max(condition.turn, session.recorder.due), condition.delivery_tag)
+            condition = condition._replace(turn=max(condition.turn, session.recorder.due))
         session.unreleased[message.packet_id] = condition
         return condition
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
     def publish(self, message: Publish) -> None:
-        """Publish to all who subscribed, and retain the message if asked to."""
+        """Publish to all who subscribed, and retain the message if asked to. What does not fit is lost for that subscriber."""
+        self._distribute(message, waits=False)
+
+    def _distribute(self, message: Publish, *, waits: bool) -> list[Overflow]:
+        """What its publisher has to wait for, if it `waits`."""
         if message.retain:
             self._retain(message)
-        as_is = b""
+        as_is, overflows = b"", []
         for session, granted in self._subscribers.match(message.topic).items():
             qos = min(message.qos, granted)
             if not session.permissions.may_read(message.topic):
                 continue
             if qos:
-                self._queue(session, Publish(message.topic, message.payload, qos))
+                overflow = self._queue(session, Publish(message.topic, message.payload, qos), waits=waits)
+                overflows += [overflow] if overflow is not None else []
             elif session.free_bytes is not None and session.free_bytes() > session.unsent_bytes:
                 as_is = as_is or packets.publish(message.topic, message.payload)
                 self._send(session, as_is)
                 self.counters.sent += 1
             elif session.free_bytes is not None:
                 self.counters.dropped += 1
+        return overflows
 
     def flush(self) -> None:
         """Write what was sent since the last call, and hand over the changes."""
-        if self._unit_of_work is not None:
-            self._unit_of_work.end_turn()
-        if not self._touched:
-            return
-        touched, self._touched = self._touched, {}
-        for session in touched:
-            data, session.output = b"".join(session.output), []
-            if session.send is None or not data:
-                continue
-            if session.recorder.due > self._committed:
-                self._held.setdefault(session.recorder.due, []).append((session, session.send, data))
-            else:
-                session.unsent_bytes -= len(data)
-                session.send(data)
+        if self._backpressure.take_settled():
+            self._send_pending_acks()
+        self._output.flush()
 
     def committed(self, turn: int) -> None:
         """Everything up to this turn is committed: send what waited for it."""
-        if self._unit_of_work is not None:
-            self._unit_of_work.committed = turn
-        # a session's own order is kept: what it waits for only grows
-        for held_turn in sorted(held_turn for held_turn in self._held if held_turn <= turn):
-            for session, send, data in self._held.pop(held_turn):
-                if session.send == send:
-                    session.unsent_bytes -= len(data)
-                    send(data)
+        self._output.on_committed(turn)
         self._send_pending_acks()
+        self.flush()
 
     def acknowledge(self, receipt: int) -> None:
         """The handler has handled everything up to this delivery tag."""
         self._handled = max(receipt, self._handled)
         self._send_pending_acks()
+        self.flush()
 
-    @property
-    def _committed(self) -> int:
-        return self._unit_of_work.committed if self._unit_of_work is not None else 0
+    def deadline(self) -> float | None:
+        """When `expire` has to be called, by the clock; None while nobody waits for a subscriber."""
+        return self._backpressure.deadline()
+
+    def expire(self) -> None:
+        """Publishers wait no longer for subscribers that have had their time."""
+        self.counters.dropped += self._backpressure.expire()
+        self.flush()
 
     def _acknowledge(self, session: Session, kind: int, packet_id: int, condition: AckCondition) -> None:
         """Acknowledge it in its turn: not before those that came before it."""
         ack = packets.ack(kind, packet_id)
-        if not session.pending_acks and self._holds(condition):
+        if not session.pending_acks and condition.holds(self._output.committed, self._handled):
             self._send(session, ack)
         else:
             session.pending_acks.append((ack, condition))
             self._pending_acks[session] = None
 
-    def _holds(self, condition: AckCondition) -> bool:
-        return condition.turn <= self._committed and condition.delivery_tag <= self._handled
-
     def _send_pending_acks(self) -> None:
         for session in list(self._pending_acks):
             owing = session.pending_acks
-            while owing and self._holds(owing[0][1]):
+            while owing and owing[0][1].holds(self._output.committed, self._handled):
                 self._send(session, owing.popleft()[0])
             if not owing:
                 del self._pending_acks[session]
-        self.flush()
 
-    def _send(self, session: Session, packet: bytes) -> None:
-        if packet and session.send is not None:
-            session.output.append(packet)
-            session.unsent_bytes += len(packet)
-            self._touched[session] = None
-
-    def _queue(self, session: Session, message: Publish) -> None:
-        if session.outgoing.push(message):
-            self.counters.sent += 1
-        else:
+    def _queue(self, session: Session, message: Publish, *, waits: bool, beyond: bool = False) -> Overflow | None:
+        """Queue it for a subscriber, `beyond` its limits if need be; what its publisher has to wait for, if it `waits`."""
+        overflow = None
+        if waits and self._backpressure.waits_for(session) and not session.outgoing.fits(len(message.payload)):
+            overflow = self._backpressure.overflow(session, message)
+        elif not session.outgoing.push(message, beyond=beyond):
             self.counters.dropped += 1
+            self._backpressure.lost(session)
+            return None
+        self.counters.sent += 1
         if session.send is not None:
             self._send(session, session.outgoing.next_packets())
+        return overflow
 
     # --- retained, subscriptions --------------------------------------------------------------------------------------
 
@@ -372,13 +367,15 @@ class BrokerCore:
         return qos
 
     def _send_retained(self, session: Session, filter: str, granted: int) -> None:
-        """Retained messages go to a new subscription, marked as such (3.3.1.3)."""
+        """Retained messages go to a new subscription, marked as such (3.3.1.3): all of them, if its queue was not full before."""
+        had_room = session.outgoing.fits(0)
         for message in self._retained.matching(filter):
             if not session.permissions.may_read(message.topic):
                 continue
             qos = min(message.qos, granted)
             if qos:
-                self._queue(session, Publish(message.topic, message.payload, qos, True))
+                beyond = had_room and session.outgoing.fits_all(len(message.payload))
+                self._queue(session, Publish(message.topic, message.payload, qos, True), waits=False, beyond=beyond)
             elif (
                 session.free_bytes is not None
                 and session.free_bytes() + self._limits.max_queued_bytes > session.unsent_bytes

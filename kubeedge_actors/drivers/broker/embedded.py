@@ -21,16 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, AccessList
-from kubeedge_actors.drivers.broker.base import MessageHandler
+from kubeedge_actors.drivers.broker.base import Counters, MessageHandler
 from kubeedge_actors.drivers.broker.changes import UnitOfWork
 from kubeedge_actors.drivers.broker.connections import Connections
-from kubeedge_actors.drivers.broker.core import BrokerCore, Counters
+from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
-from kubeedge_actors.drivers.broker.packets import Publish
+from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.errors import BrokerError
-from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 from kubeedge_actors.system.sockets import is_loopback, listen, reason
 
 if TYPE_CHECKING:
@@ -205,24 +204,23 @@ class EmbeddedBroker:
 
     def subscribe(self, filter: str) -> None:
         """Offer what clients publish on topics that match."""
-        if not valid_filter(filter):
-            raise BrokerError(f"{filter!r} is not a filter of MQTT topics")
+        checked_filter(filter)
         self._call(lambda: self._core.set_handler_filter(filter, True))
 
     def unsubscribe(self, filter: str) -> None:
-        """The reverse of subscribe."""
+        """The reverse of subscribe. Error: BrokerError for an invalid filter."""
+        checked_filter(filter)
         self._call(lambda: self._core.set_handler_filter(filter, False))
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Publish to the clients that subscribed. Error: BrokerError."""
-        if not valid_topic(topic):
-            raise BrokerError(f"{topic!r} is not an MQTT topic")
+        message = checked_publish(topic, payload, qos, retain)
         if len(self._outgoing) >= WAITING:
             self._wait_for_room()
         loop = self._loop
         if loop is None or not self._open:
             raise BrokerError("the embedded broker does not run")
-        self._outgoing.append(Publish(topic, payload, qos, retain))
+        self._outgoing.append(message)
         if not self._scheduled:
             # one wake-up for all that comes until it is taken; `_drain` resets the flag before it looks, so nothing is
             # left behind

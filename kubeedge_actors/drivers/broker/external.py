@@ -22,10 +22,9 @@ from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import InboundMessage, MessageHandler
 from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits, OutgoingQueue
 from kubeedge_actors.drivers.broker.packet_stream import KEEPALIVE, PacketStream, Waker
-from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
+from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish, checked_filter, checked_publish
 from kubeedge_actors.drivers.broker.tls import client_context
-from kubeedge_actors.errors import BrokerError, UsageError
-from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
+from kubeedge_actors.errors import UsageError
 
 if TYPE_CHECKING:
     import ssl
@@ -38,7 +37,7 @@ RETRY = (0.25, 5.0)
 """Seconds before the first and at most before any further try to connect."""
 SUBSCRIBE_PACKET_ID = MAX_PACKET_ID + 1
 """The number of our own subscriptions; nobody waits for their answers."""
-EXTERNAL_LIMITS = Limits(max_inflight=256, max_queued=10_000, max_queued_bytes=16 * 1024 * 1024)
+EXTERNAL_LIMITS = Limits(max_inflight_messages=256, max_queued_messages=10_000, max_queued_bytes=16 * 1024 * 1024)
 
 
 class Login(NamedTuple):
@@ -153,8 +152,7 @@ class ExternalBroker:
 
     def subscribe(self, filter: str) -> None:
         """Have the broker send what matches, now and after each reconnect."""
-        if not valid_filter(filter):
-            raise BrokerError(f"{filter!r} is not a filter of MQTT topics")
+        checked_filter(filter)
         with self._lock:
             if filter not in self._wanted:
                 self._wanted.add(filter)
@@ -163,7 +161,8 @@ class ExternalBroker:
         self._ring()
 
     def unsubscribe(self, filter: str) -> None:
-        """The reverse of subscribe."""
+        """The reverse of subscribe. Error: BrokerError for an invalid filter."""
+        checked_filter(filter)
         with self._lock:
             if filter in self._wanted:
                 self._wanted.discard(filter)
@@ -173,10 +172,9 @@ class ExternalBroker:
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Publish with QoS 1 or higher; queued while the broker is away, within the limits. Error: BrokerError for an invalid topic."""
-        if not valid_topic(topic):
-            raise BrokerError(f"{topic!r} is not an MQTT topic")
+        message = checked_publish(topic, payload, qos, retain)
         with self._lock:
-            self._queue.push(Publish(topic, payload, max(qos, QOS), retain))
+            self._queue.push(message._replace(qos=max(qos, QOS)))
         self._ring()
 
     def _ring(self) -> None:

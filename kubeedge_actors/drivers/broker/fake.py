@@ -13,13 +13,14 @@ from kubeedge_actors.drivers.broker.packets import (
     Decoder,
     Packet,
     Publish,
+    checked_filter,
+    checked_publish,
     publish,
     read_publish,
     subscribe,
 )
 from kubeedge_actors.drivers.broker.session import Session
 from kubeedge_actors.errors import BrokerError
-from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 
 
 class FakeClient:
@@ -105,22 +106,21 @@ class FakeBroker:
 
     def subscribe(self, filter: str) -> None:
         """Offer what matches."""
-        if not valid_filter(filter):
-            raise BrokerError(f"{filter!r} is not a filter of MQTT topics")
+        checked_filter(filter)
         self.core.set_handler_filter(filter, True)
 
     def unsubscribe(self, filter: str) -> None:
-        """The reverse of subscribe."""
+        """The reverse of subscribe. Error: BrokerError for an invalid filter."""
+        checked_filter(filter)
         self.core.set_handler_filter(filter, False)
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Say it to the clients."""
-        if not valid_topic(topic):
-            raise BrokerError(f"{topic!r} is not an MQTT topic")
+        message = checked_publish(topic, payload, qos, retain)
         if self.failure is not None:
             raise self.failure
         self.published.append(InboundMessage(topic, payload, qos, retain))
-        self.core.publish(Publish(topic, payload, qos, retain))
+        self.core.publish(message)
         self.core.flush()
 
     def handle_packet(self, session: Session, data: bytes) -> None:

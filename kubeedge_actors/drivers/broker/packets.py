@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from kubeedge_actors.errors import BrokerError
+from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
 
 CONNECT: Final = 1
 CONNACK: Final = 2
@@ -31,6 +32,9 @@ SUBACK_FAILURE: Final = 0x80
 
 MAX_REMAINING_LENGTH: Final = 4 * 1024 * 1024
 """Bytes of the longest packet that is taken; the standard allows 256 MiB, an edge node can not afford it."""
+
+LONGEST_ENCODABLE: Final = 268_435_455
+"""Bytes of the longest packet that there can be (2.2.3)."""
 
 # the flags that a packet type must carry (2.2.2); PUBLISH has its own
 _FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
@@ -71,6 +75,34 @@ class Publish(NamedTuple):
     retain: bool = False
     dup: bool = False
     packet_id: int = 0
+
+
+def checked_publish(topic: object, payload: object, qos: object, retain: object) -> Publish:
+    """A publication that can be encoded, of whatever somebody inside has given. Error: BrokerError, which says what can not be."""
+    if not isinstance(topic, str):
+        raise BrokerError(f"the topic of a publication is text, not {type(topic).__name__}")
+    if not valid_topic(topic):
+        raise BrokerError(f"{topic[:200]!r} is not an MQTT topic")
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise BrokerError(
+            f"the payload of a publication is bytes, not {type(payload).__name__} (topic {topic[:200]!r})"
+        )
+    if not isinstance(qos, int) or not 0 <= qos <= 2:
+        raise BrokerError(f"the QoS of a publication is 0, 1 or 2 (topic {topic[:200]!r})")
+    if not isinstance(retain, bool):
+        raise BrokerError(f"retain is true or false, not {type(retain).__name__} (topic {topic[:200]!r})")
+    if len(payload) + len(topic.encode()) + 4 > LONGEST_ENCODABLE:
+        raise BrokerError(f"a payload of {len(payload)} bytes is too long for MQTT (topic {topic[:200]!r})")
+    return Publish(topic, bytes(payload), int(qos), retain)
+
+
+def checked_filter(filter: object) -> str:
+    """A filter that can be subscribed to, of whatever somebody inside has given. Error: BrokerError."""
+    if not isinstance(filter, str):
+        raise BrokerError(f"a filter of MQTT topics is text, not {type(filter).__name__}")
+    if not valid_filter(filter):
+        raise BrokerError(f"{filter[:200]!r} is not a filter of MQTT topics")
+    return filter
 
 
 class Decoder:
@@ -140,7 +172,7 @@ def read_publish(packet: Packet) -> Publish:
     qos, body = packet.flags >> 1 & 3, packet.body
     if qos == 3:
         raise ProtocolError("a publication with QoS 3")
-    topic, start = _read_text(body, 0)
+    topic, start = read_text(body, 0)
     if not topic or "+" in topic or "#" in topic or "\0" in topic:
         raise ProtocolError(f"a publication on {topic[:200]!r}")
     packet_id = 0
@@ -150,7 +182,8 @@ def read_publish(packet: Packet) -> Publish:
     return Publish(topic, body[start:], qos, bool(packet.flags & 1), bool(packet.flags & 8), packet_id)
 
 
-def _read_text(body: bytes, start: int) -> tuple[str, int]:
+def read_text(body: bytes, start: int) -> tuple[str, int]:
+    """The text at `start` and where it ends (1.5.3). Error: ProtocolError."""
     end = start + 2 + int.from_bytes(body[start : start + 2], "big")
     if end > len(body) or start + 2 > len(body):
         raise ProtocolError("a packet that ends too early")
@@ -188,7 +221,7 @@ def read_subscribe(packet: Packet) -> tuple[int, list[tuple[str, int]]]:
     packet_id, body, start = _read_number(packet.body, 0), packet.body, 2
     filters: list[tuple[str, int]] = []
     while start < len(body):
-        each, start = _read_text(body, start)
+        each, start = read_text(body, start)
         if start >= len(body) or body[start] > 2:
             raise ProtocolError("a subscription without a QoS of 0, 1 or 2")
         filters.append((each, body[start]))
@@ -218,7 +251,7 @@ def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:
     packet_id, start = _read_number(packet.body, 0), 2
     filters: list[str] = []
     while start < len(packet.body):
-        each, start = _read_text(packet.body, start)
+        each, start = read_text(packet.body, start)
         filters.append(each)
     if not filters:
         raise ProtocolError("an unsubscription from nothing")

@@ -13,8 +13,9 @@ from typing import Any
 
 from kubeedge_actors.drivers.broker.acl import ClientIdentity
 from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, StoredState
-from kubeedge_actors.drivers.broker.packets import Publish
-from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID
+from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
+from kubeedge_actors.errors import BrokerError, StoreCorrupt, StoreError
 from kubeedge_actors.system import sqlite
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ _SCHEMA = (
     "CREATE TABLE retained (topic TEXT PRIMARY KEY, payload BLOB, qos INTEGER) WITHOUT ROWID",
     f"PRAGMA user_version = {VERSION}",
 )
+_MESSAGE_COLUMNS = "number, client, packet_id, released, topic, payload, qos, retain"
+TOLD = 10
+"""Rows of one table whose removal is told one by one."""
+Row = tuple[Any, ...]
 Committed = Callable[[int], None]
 
 
@@ -63,6 +68,7 @@ class SqlitePersistence:
                 raise
         except (OSError, sqlite3.Error) as error:
             raise self._named(error) from error
+        connection.text_factory = _text
         self._connection = connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -78,28 +84,50 @@ class SqlitePersistence:
                     connection.execute(statement)
 
     def load(self) -> StoredState:
-        """The stored state; rows of unknown clients are left out."""
+        """The stored state; rows of unknown clients are left out.
 
-        def rows(query: str) -> list[tuple[Any, ...]]:
-            assert self._connection is not None
-            with closing(self._connection.execute(query)) as cursor:
-                return cursor.fetchall()
-
+        A row that could never be sent (an older version took text for a payload, somebody edited the file) is removed, and a
+        WARNING names it and the reason.
+        """
         try:
-            messages = rows(
-                "SELECT number, client, packet_id, released, topic, payload, qos, retain FROM message"
-                " WHERE client IN (SELECT id FROM client) ORDER BY number"
-            )
-            known = "WHERE client IN (SELECT id FROM client)"
-            return StoredState(
-                clients=[ClientIdentity(*row) for row in rows("SELECT id, user FROM client ORDER BY id")],
-                subscriptions=[(c, f, q) for c, f, q in rows(f"SELECT client, filter, qos FROM subscription {known}")],
-                messages=[(n, StoredMessage(c, i, bool(d), t, p, q, bool(r))) for n, c, i, d, t, p, q, r in messages],
-                received=[(client, number) for client, number in rows(f"SELECT * FROM received {known}")],
-                retained=[Publish(t, p, q, True) for t, p, q in rows("SELECT topic, payload, qos FROM retained")],
-            )
+            clients = [ClientIdentity(*row) for row in self._sound("client", "id, user", _client_fault)]
+            subscriptions = self._sound("subscription", "client, filter, qos", _subscription_fault)
+            messages = self._sound("message", _MESSAGE_COLUMNS, _MessageFaults())
+            received = self._sound("received", "client, packet_id", _received_fault)
+            retained = self._sound("retained", "topic, payload, qos", _retained_fault)
         except sqlite3.Error as error:
             raise self._named(error) from error
+        return StoredState(
+            clients=clients,
+            subscriptions=[(client, filter, qos) for client, filter, qos in subscriptions],
+            messages=[(n, StoredMessage(c, i, bool(d), t, p, q, bool(r))) for n, c, i, d, t, p, q, r in messages],
+            received=[(client, packet_id) for client, packet_id in received],
+            retained=[Publish(topic, payload, qos, True) for topic, payload, qos in retained],
+        )
+
+    def _sound(self, table: str, columns: str, fault: Callable[[Row], str]) -> list[Row]:
+        """The rows of a table by its key, without those that have a fault, which are removed. Error: sqlite3.Error."""
+        assert self._connection is not None
+        names = columns.split(", ")
+        known = "WHERE client IN (SELECT id FROM client)" if "client" in names else ""
+        with closing(self._connection.execute(f"SELECT {columns} FROM {table} {known} ORDER BY 1, 2")) as cursor:
+            rows = cursor.fetchall()
+        faults = [(row, why) for row in rows if (why := fault(row))]
+        if not faults:
+            return rows
+        removed = {id(row) for row, _ in faults}
+        rows = [row for row in rows if id(row) not in removed]
+        with sqlite.transaction(self._connection):
+            # a key may be of any type, and text that is no UTF-8: the sound rows can be named, the others can not
+            self._connection.execute(f"DELETE FROM {table}")
+            self._connection.executemany(
+                f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(names))})", rows
+            )
+        for _, why in faults[:TOLD]:
+            log.warning("the MQTT database %s: a row of %r is removed: %s", self._path, table, why)
+        if len(faults) > TOLD:
+            log.warning("the MQTT database %s: %d more rows of %r are removed", self._path, len(faults) - TOLD, table)
+        return rows
 
     def commit(self, turn: int, changes: ChangeSet) -> None:
         """Queue a change set to be committed. Turns come in order; never blocks."""
@@ -174,6 +202,67 @@ class SqlitePersistence:
             return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
         why = error.strerror if isinstance(error, OSError) else str(error)
         return StoreError(f"the MQTT database {self._path} can not be used: {why}")
+
+
+def _text(raw: bytes) -> str | bytes:
+    """Text of the file; bytes when it is no UTF-8, which no column of text may hold."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def _client_fault(row: Row) -> str:
+    """Why a stored row is none; empty when it is sound. So are the functions that follow."""
+    client_id, user = row
+    sound = isinstance(client_id, str) and client_id and (user is None or isinstance(user, str))
+    return "" if sound else "the client id or the user is not text"
+
+
+def _subscription_fault(row: Row) -> str:
+    _, filter, qos = row
+    try:
+        checked_filter(filter)
+    except BrokerError as error:
+        return str(error)
+    return (
+        "" if isinstance(qos, int) and 0 <= qos <= 2 else f"the QoS of a subscription is 0, 1 or 2 (filter {filter!r})"
+    )
+
+
+def _received_fault(row: Row) -> str:
+    return "" if isinstance(row[1], int) and 0 < row[1] <= 65_535 else "it has no packet id"
+
+
+def _retained_fault(row: Row) -> str:
+    topic, payload, qos = row
+    return _publish_fault(topic, payload, qos, True)
+
+
+def _publish_fault(topic: object, payload: object, qos: object, retain: object) -> str:
+    try:
+        checked_publish(topic, payload, qos, retain)
+    except BrokerError as error:
+        return str(error)
+    return ""
+
+
+class _MessageFaults:
+    """Of the rows of messages, one after the other."""
+
+    def __init__(self) -> None:
+        self._packet_ids: set[tuple[str, int]] = set()
+
+    def __call__(self, row: Row) -> str:
+        _, client, packet_id, released, topic, payload, qos, retain = row
+        if not all(isinstance(each, int) for each in (packet_id, released, qos)) or not 0 <= packet_id <= MAX_PACKET_ID:
+            return f"its packet id, its state or its QoS is not a number (topic {topic!r:.200})"
+        if packet_id and (client, packet_id) in self._packet_ids:
+            return f"its packet id is used twice (topic {topic!r:.200})"
+        self._packet_ids.add((client, packet_id))
+        if not qos:
+            return f"a message with QoS 0 waits for nobody (topic {topic!r:.200})"
+        return _publish_fault(topic, payload, qos, bool(retain))
 
 
 def _steps(changes: ChangeSet) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:

@@ -1,4 +1,4 @@
-"""Session state of one client. Pure."""
+"""Session state of one client, and what is said to it until it is handed to its socket. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity
-from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, NullRecorder
-from kubeedge_actors.drivers.broker.outgoing import ByteBudget, Limits, OutgoingQueue
+from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, NullRecorder, UnitOfWork
+from kubeedge_actors.drivers.broker.outgoing import ByteBudget, Limits, OutgoingQueue, Overflow
 
 Send = Callable[[bytes], None]
 FreeBytes = Callable[[], int]
@@ -17,11 +17,17 @@ FreeBytes = Callable[[], int]
 class AckCondition(NamedTuple):
     """When a PUBACK or PUBREC may be sent.
 
-    After change set `turn` is committed and the handler has acknowledged the delivery tag. 0 means: no need to wait.
+    After change set `turn` is committed, the handler has acknowledged the delivery tag, and there is room in the queues of the
+    subscribers. 0 means: no need to wait.
     """
 
     turn: int = 0
     delivery_tag: int = 0
+    overflows: tuple[Overflow, ...] = ()
+
+    def holds(self, committed: int, handled: int) -> bool:
+        """Whether it may, with everything committed up to this turn and handled up to this delivery tag."""
+        return self.turn <= committed and self.delivery_tag <= handled and all(each.settled for each in self.overflows)
 
 
 NO_CONDITION = AckCondition()
@@ -32,7 +38,9 @@ class Session:
 
     `unreleased`: what it said with QoS 2 and has not released, with what its PUBREC waits for; None for what was said to a
     process before this one. `pending_acks`: acknowledgements that wait, in the order of what they acknowledge. `unsent_bytes`: bytes that
-    were said to it and have not been handed to its socket.
+    were said to it and have not been handed to its socket. `slow`: nobody waits for it until it has caught up. `lost`: messages that did
+    not fit since it last kept up, of which `lost_told` were told, at `told_at`. `refused_since`: when a publication for it was first not taken
+    because the memory for all is used up.
     """
 
     __slots__ = (
@@ -40,12 +48,17 @@ class Session:
         "client",
         "filters",
         "free_bytes",
+        "lost",
+        "lost_told",
         "outgoing",
         "output",
         "pending_acks",
         "permissions",
         "recorder",
+        "refused_since",
         "send",
+        "slow",
+        "told_at",
         "unreleased",
         "unsent_bytes",
     )
@@ -65,7 +78,10 @@ class Session:
         self.unreleased: dict[int, AckCondition | None] = {}
         self.pending_acks: deque[tuple[bytes, AckCondition]] = deque()
         self.output: list[bytes] = []
-        self.unsent_bytes = 0
+        self.unsent_bytes = self.lost = self.lost_told = 0
+        self.slow = False
+        self.refused_since: float | None = None
+        self.told_at: float | None = None
         self.send: Send | None = None
         self.free_bytes: FreeBytes | None = None
 
@@ -78,3 +94,60 @@ class Session:
         self.send = self.free_bytes = None
         self.output, self.unsent_bytes = [], 0
         self.pending_acks.clear()
+
+
+class SessionOutput:
+    """What is said to clients: handed to each one's socket at once at `flush`, and not before that is committed which it rests on.
+
+    `unit_of_work`: None when nothing is persistent.
+    """
+
+    def __init__(self, unit_of_work: UnitOfWork | None) -> None:
+        self._unit_of_work = unit_of_work
+        self._touched: dict[Session, None] = {}
+        # what was said because of a turn that is not committed, with the connection it was said on
+        self._held: dict[int, list[tuple[Session, Send, bytes]]] = {}
+
+    @property
+    def committed(self) -> int:
+        """The turn up to which everything is committed."""
+        return self._unit_of_work.committed if self._unit_of_work is not None else 0
+
+    def send(self, session: Session, said: bytes) -> None:
+        """Say it to the client, if it is connected."""
+        if said and session.send is not None:
+            session.output.append(said)
+            session.unsent_bytes += len(said)
+            self._touched[session] = None
+
+    def forget(self, session: Session) -> None:
+        """The session is gone."""
+        self._touched.pop(session, None)
+
+    def flush(self) -> None:
+        """Write what was said since the last call, and hand over the changes."""
+        if self._unit_of_work is not None:
+            self._unit_of_work.end_turn()
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
+        for session in touched:
+            said, session.output = b"".join(session.output), []
+            if session.send is None or not said:
+                continue
+            if session.recorder.due > self.committed:
+                self._held.setdefault(session.recorder.due, []).append((session, session.send, said))
+            else:
+                session.unsent_bytes -= len(said)
+                session.send(said)
+
+    def on_committed(self, turn: int) -> None:
+        """Everything up to this turn is committed: write what waited for it."""
+        if self._unit_of_work is not None:
+            self._unit_of_work.committed = turn
+        # a session's own order is kept: what it waits for only grows
+        for each in sorted(each for each in self._held if each <= turn):
+            for session, send, said in self._held.pop(each):
+                if session.send == send:
+                    session.unsent_bytes -= len(said)
+                    send(said)

@@ -30,6 +30,7 @@ from kubeedge_actors.wire.messages import (
     DeviceStateUpdate,
     FlushRequest,
     MembershipGet,
+    Message,
     MqttPublish,
     MqttReceived,
     MqttSubscribe,
@@ -412,3 +413,36 @@ def test_with_two_brokers_what_is_said_on_either_is_handled_and_answered_on_both
     for broker in bus.brokers:
         assert [each.topic for each in broker.published] == [f"{UPDATE}/result"]
     assert len(list(bus.twin)) == 2
+
+
+# --- what no MQTT can say ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (MqttPublish(topic="x", payload="hot"), "the payload of a publication is bytes, not str (topic 'x')"),  # type: ignore[arg-type]
+        (
+            MqttPublish(topic="x", payload="hot", retain=True),  # type: ignore[arg-type]
+            "the payload of a publication is bytes, not str (topic 'x')",
+        ),
+        (MqttPublish(topic=5, payload=b""), "the topic of a publication is text, not int"),  # type: ignore[arg-type]
+        (MqttPublish(topic="x", payload=b"", qos=7), "the QoS of a publication is 0, 1 or 2 (topic 'x')"),
+        (MqttPublish(topic="x", payload=b"", retain="no"), "retain is true or false, not str (topic 'x')"),  # type: ignore[arg-type]
+        (MqttSubscribe(filter=5), "a filter of MQTT topics is text, not int"),  # type: ignore[arg-type]
+        (MqttUnsubscribe(filter=[]), "it is not a filter of MQTT topics"),  # type: ignore[arg-type]
+        (BusPublish(topic=None, payload="x"), "the topic of a publication is text, not NoneType"),  # type: ignore[arg-type]
+        (BusSubscribe(topic=b"x"), "a filter of MQTT topics is text, not bytes"),  # type: ignore[arg-type]
+        (BusUnsubscribe(topic={}), "it is not a filter of MQTT topics"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_message_with_a_wrong_type_in_it_is_one_dead_letter_and_no_crash(message: Message, reason: str) -> None:
+    bus = Bus(FakeBroker(), FakeBroker(), contain=True)
+    bus.harness.publish(message)
+    bus.harness.publish(MqttPublish(topic="y", payload=b"1", retain=True))
+    assert bus.harness.crashes == []
+    (letter,) = bus.harness.dead_letters
+    assert letter.message == UnroutableMqtt(reason=reason, message=message)
+    for broker in bus.brokers:
+        assert broker.published == [InboundMessage("y", b"1", 0, True)]
+        assert [each.topic for each in broker.core._retained.matching("#")] == ["y"]

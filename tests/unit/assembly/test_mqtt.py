@@ -14,6 +14,7 @@ from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import InboundMessage
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
+from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits
 from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.errors import BrokerError, UsageError
 from kubeedge_actors.options.edge import EDGE
@@ -49,6 +50,18 @@ def given(tmp_path: Path) -> Given:
 )
 def test_the_mode_says_which_brokers_there_are(given: Given, line: tuple[str, ...], kinds: list[type]) -> None:
     assert [type(each) for each in brokers(given(*line))] == kinds
+
+
+def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
+    def of(*line: str) -> Limits:
+        (broker,) = brokers(given(*line))
+        assert isinstance(broker, EmbeddedBroker)
+        return broker._core._limits
+
+    assert of() == Limits()
+    counts = ("--mqtt-max-inflight-messages", "70000", "--mqtt-max-queued-messages", "7")
+    others = ("--mqtt-max-queued-bytes", "100", "--mqtt-slow-subscriber-timeout", "2.5")
+    assert of(*counts, *others) == Limits(MAX_PACKET_ID, 7, 100, slow_subscriber_timeout=2.5)
 
 
 @pytest.mark.parametrize("mode", [BOTH, EXTERNAL])

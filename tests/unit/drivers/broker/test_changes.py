@@ -19,7 +19,7 @@ from kubeedge_actors.drivers.broker.packets import Decoder, Packet, Publish
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.drivers.broker.session import Session
 
-LIMITS = Limits(max_inflight=2, max_queued=1_000)
+LIMITS = Limits(max_inflight_messages=2, max_queued_messages=1_000)
 
 
 class Disk:

@@ -40,7 +40,7 @@ signal.pause()
 @contextmanager
 def serving(path: Path, limits: Limits | None = None) -> Iterator[EmbeddedBroker]:
     """A broker that remembers what one before it left in this file."""
-    broker = EmbeddedBroker(port=0, path=path, limits=limits or Limits(max_inflight=4))
+    broker = EmbeddedBroker(port=0, path=path, limits=limits or Limits(max_inflight_messages=4))
     with closing(broker):
         broker.start()
         yield broker

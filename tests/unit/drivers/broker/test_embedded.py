@@ -23,7 +23,7 @@ WINDOW = 4
 
 @pytest.fixture
 def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker(port=0, limits=Limits(max_inflight=WINDOW, max_queued=20))
+    broker = EmbeddedBroker(port=0, limits=Limits(max_inflight_messages=WINDOW, max_queued_messages=20))
     broker.start()
     yield broker
     broker.close()

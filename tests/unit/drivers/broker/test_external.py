@@ -147,7 +147,7 @@ def test_it_speaks_tls_and_trusts_only_its_authority(tmp_path: Path, caplog: pyt
 
 
 def test_what_does_not_fit_while_the_broker_is_away_is_counted(port: int) -> None:
-    client = ExternalBroker("127.0.0.1", port, limits=Limits(max_queued=10))
+    client = ExternalBroker("127.0.0.1", port, limits=Limits(max_queued_messages=10))
     for n in range(30):
         client.publish("a", b"%d" % n)
     assert client.lost == 20

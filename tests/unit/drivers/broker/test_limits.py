@@ -45,7 +45,7 @@ class Mind:
 
 
 def test_what_waits_for_all_clients_together_is_bounded() -> None:
-    mind = Mind(Limits(max_inflight=1, max_queued_bytes=1_000, max_queued_bytes_all=2_500))
+    mind = Mind(Limits(max_inflight_messages=1, max_queued_bytes=1_000, max_queued_bytes_all=2_500))
     for n in range(4):
         mind.exchange.disconnected(mind.client(f"c{n}", "a", clean=False))
     mind.exchange.publish(Publish("a", b"x" * 1_000, 1))

@@ -104,7 +104,7 @@ def test_payloads_are_bounded_together() -> None:
 
 
 def test_numbers_are_used_again_but_never_twice_at_once() -> None:
-    outgoing = OutgoingQueue(Limits(max_inflight=2, max_queued=MAX_PACKET_ID + 10))
+    outgoing = OutgoingQueue(Limits(max_inflight_messages=2, max_queued_messages=MAX_PACKET_ID + 10))
     outgoing.push(Publish("t", b"stays", 1))
     (first,) = Decoder().feed(outgoing.next_packets())
     seen = {read_publish(first).packet_id}
