@@ -21,7 +21,7 @@ class ProcessPlacement:
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
 
-    def check(self, spec: ChildSpec) -> None:
+    def check_childspec(self, spec: ChildSpec) -> None:
         """RegistrationError when such an actor can not run in a process of its own."""
         if spec.host and find_spec("thespian") is None:
             where = f"{spec.name} is to run on the host {spec.host}"
