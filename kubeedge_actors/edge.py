@@ -162,7 +162,7 @@ def _cloud(config: EdgeConfig, links: LinkMonitor, deadline: Deadline, *, joined
     """The cloud, and why it is not there, for the ready line."""
     if not config.cloud:
         return "cloud none"
-    offline = links.trouble(deadline.left()) if joined else "this node has not joined it"
+    offline = links.unready_reason(deadline.left()) if joined else "this node has not joined it"
     return with_trouble(f"cloud {config.cloud}", offline)
 
 

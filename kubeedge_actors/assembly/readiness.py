@@ -35,7 +35,7 @@ def with_trouble(what: str, trouble: str) -> str:
 
 def addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
     """Where MQTT is spoken, and which of these brokers can not be reached yet."""
-    return " and ".join(with_trouble(broker.address, broker.trouble(deadline.left())) for broker in brokers)
+    return " and ".join(with_trouble(broker.address, broker.unready_reason(deadline.left())) for broker in brokers)
 
 
 def not_started(tree: Mapping[str, Any]) -> str:

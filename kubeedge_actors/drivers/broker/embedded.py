@@ -125,7 +125,7 @@ class EmbeddedBroker:
         """Messages and sessions that went because of a limit."""
         return self._core.lost
 
-    def trouble(self, patience: float = 0.0) -> str:
+    def unready_reason(self, patience: float = 0.0) -> str:
         """Whether its thread serves is known at once."""
         return "" if self.alive else "it does not serve"
 

@@ -79,14 +79,14 @@ def test_an_external_broker_without_an_answer_is_not_waited_for_longer() -> None
     with socket.create_server(("127.0.0.1", 0)) as silent:
         broker = ExternalBroker("127.0.0.1", silent.getsockname()[1])
         broker.start()
-        assert broker.trouble(0.0) == "no answer yet"
+        assert broker.unready_reason(0.0) == "no answer yet"
         broker.close()
 
 
 def test_a_link_has_trouble_until_it_is_open() -> None:
     server = FakeLinkServer()
     links = LinkMonitor(server.link)
-    assert links.trouble() == "no answer yet"
+    assert links.unready_reason() == "no answer yet"
     done = threading.Event()
 
     class Events:
@@ -97,7 +97,7 @@ def test_a_link_has_trouble_until_it_is_open() -> None:
             done.set()
 
     links().open("ws://h/", {}, None, Events())
-    assert done.wait(60) and links.trouble(60.0) == "connection refused"
+    assert done.wait(60) and links.unready_reason(60.0) == "connection refused"
 
 
 def test_actors_that_do_not_run_are_named_with_their_error() -> None:
