@@ -21,16 +21,16 @@ from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
+    child_specs,
     container_runtime,
-    device_mappers,
-    meta_server,
-    reading_token,
-    service_trouble,
-    streams,
-    tree,
+    dmi_specs,
+    edge_stream_specs,
+    meta_server_specs,
+    service_port_error,
+    token_reader,
 )
-from kubeedge_actors.assembly.mqtt import serving
-from kubeedge_actors.assembly.readiness import Deadline, addresses, not_started, with_trouble
+from kubeedge_actors.assembly.mqtt import start_brokers
+from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.store import FILE as LETTERS
@@ -39,7 +39,7 @@ from kubeedge_actors.drivers.bootstrap.import_certificates import import_certifi
 from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.link.client import WebSocketLinks
-from kubeedge_actors.drivers.link.link_state import LinkMonitor
+from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, ready, run, shut_down_with_root_supervisor
@@ -85,14 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def body(shutdown: Shutdown) -> None:
         given = EDGE.given(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = checked(read_config(EdgeConfig, options.config, given))
+        config = complete_config(read_config(EdgeConfig, options.config, given))
         log_to_stderr(config.log_level)
         serve(config if options.cloud else without_cloud_if_unjoinable(config), shutdown)
 
     return run("edge", body)
 
 
-def checked(config: EdgeConfig) -> EdgeConfig:
+def complete_config(config: EdgeConfig) -> EdgeConfig:
     """The config with what the machine adds; UsageError for what can not be meant."""
     name = config.name or socket.gethostname().lower()
     try:
@@ -119,7 +119,7 @@ def without_cloud_if_unjoinable(config: EdgeConfig) -> EdgeConfig:
 def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
     own = plugin_specs(config.modules)
-    token = _readable(reading_token(config), config.data_dir / "certs" / "node.crt")
+    token = _readable(token_reader(config), config.data_dir / "certs" / "node.crt")
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
         stack.callback(data.close)
@@ -128,31 +128,33 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         pods = data.path / "pods"
         containers = container_runtime(config, pods)
         stack.callback(containers.close)
-        mqtt = serving(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
+        mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
         optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | LINK_MESSAGES
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
-        joined = not config.cloud or has_joined(data.path / "certs", config.name) or join(credentials)
+        joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         wanted = partial(_wanted, system)
-        modules = tree(config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=wanted)
-        modules = [*device_mappers(config, store.meta, stack), *modules, *meta_server(config, store.meta, stack)]
-        modules = [*streams(config, containers, credentials), *modules]
+        modules = child_specs(
+            config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=wanted
+        )
+        modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
+        modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
         mine = SupervisorSpec(admin.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin.PATIENCE)
         process_info = ProcessInfo(
             "edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot
         )
         show = admin.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        unserved = service_trouble(config, store.target_urls)
+        unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, mine], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         deadline = Deadline()
-        where = f"MQTT on {addresses(mqtt, deadline)}, pods by {containers.version()}"
+        where = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
         ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
         shutdown.wait()
@@ -163,7 +165,7 @@ def _cloud(config: EdgeConfig, links: LinkMonitor, deadline: Deadline, *, joined
     if not config.cloud:
         return "cloud none"
     offline = links.unready_reason(deadline.left()) if joined else "this node has not joined it"
-    return with_trouble(f"cloud {config.cloud}", offline)
+    return with_unready_reason(f"cloud {config.cloud}", offline)
 
 
 def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:
@@ -177,7 +179,7 @@ def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:
     return token
 
 
-def join(credentials: CertificateSource) -> bool:
+def try_join(credentials: CertificateSource) -> bool:
     """Fetch the first certificates before serving, so that a wrong token, or none, ends the command at once; CertificateError then.
 
     A cloud that can not be reached is no reason to wait, EdgeHub goes on trying: False then.

@@ -47,7 +47,7 @@ def build(database: Database, later: Later, clock: Callable[[], float]) -> Serve
     store = Store(database, registry.fields, clock)
     definitions = CrdController(registry, clock)
     intake = ObjectDecoder(BuiltinTypes(), definitions.structural)
-    renderings = Renderings(definitions.table, definitions.converted, clock)
+    renderings = Renderings(definitions.table, definitions.needs_conversion, clock)
     patcher, bell = Patcher(intake.types), WatchNotifier()
     writer, remover = (Writer(store, intake, patcher, renderings, clock), Deleter(store, renderings, clock))
     collector, namespaces = (
@@ -57,9 +57,9 @@ def build(database: Database, later: Later, clock: Callable[[], float]) -> Serve
     expiry = EventTtl(store, clock)
 
     def published(collection: Collection) -> None:
-        definitions.published(store, collection)
-        namespaces.published(store, collection)
-        collector.published(store, collection)
+        definitions.on_published(store, collection)
+        namespaces.on_published(store, collection)
+        collector.on_published(store, collection)
         bell.notify(collection)
 
     store.on_publish = published

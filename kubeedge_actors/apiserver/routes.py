@@ -85,7 +85,7 @@ class Routes:
         return found
 
     def _unknown(self, request: Request, target: RequestInfo) -> Answer:
-        if not request.user.administrator:
+        if not request.user.is_administrator:
             action = verb(request.method, bool(target.name), False)
             raise resource_forbidden(request.user, action, target.group, target.plural, target.name, target.namespace)
         if target.group and (target.group, target.version) not in self._registry.group_versions():

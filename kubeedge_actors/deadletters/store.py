@@ -72,7 +72,7 @@ class DurableDeadLetters:
             if row.replayed:
                 raise UsageError(f"the dead letter {number} was replayed before")
             recipient = _put_back(row, message_of(row), system)
-            self.file.mark(number, system.clock.now())
+            self.file.mark_replayed(number, system.clock.now())
             return recipient
 
     def close(self) -> None:

@@ -163,7 +163,7 @@ OBJECT_TYPES: Final[tuple[ObjectType, ...]] = (
 BY_NAME: Final[dict[str, ObjectType]] = {row.name: row for row in OBJECT_TYPES}
 
 
-def names(where: Callable[[ObjectType], bool]) -> frozenset[str]:
+def types_where(where: Callable[[ObjectType], bool]) -> frozenset[str]:
     """A view of the table: the resource types whose rows are so.
 
     >>> sorted(names(lambda row: row.of_devices))

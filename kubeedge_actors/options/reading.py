@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from kubeedge_actors.config import CloudConfig, EdgeConfig, yaml_documents
+from kubeedge_actors.config import CloudConfig, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
@@ -52,9 +52,12 @@ def file_settings(config: type[EdgeConfig | CloudConfig], path: str) -> dict[str
     document = _document(path, kind)
     if is_ours(document):
         return table.from_file(document, path)
-    from kubeedge_actors.componentconfig import cloudcore, edgecore  # only when there is such a file
+    from kubeedge_actors.componentconfig import (
+        cloudcore_conversion,
+        edgecore_conversion,
+    )  # only when there is such a file
 
-    readers = {EDGECORE: edgecore.settings, CLOUDCORE: cloudcore.settings}
+    readers = {EDGECORE: edgecore_conversion.convert_edgecore, CLOUDCORE: cloudcore_conversion.convert_cloudcore}
     return readers[kind](document, path)
 
 
@@ -65,7 +68,7 @@ def is_ours(document: dict[str, Any]) -> bool:
 
 def _document(path: str, kind: str) -> dict[str, Any]:
     try:
-        documents = yaml_documents(Path(path).read_text(encoding="utf-8"))
+        documents = parse_yaml_documents(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the configuration file {path} can not be read: {error}") from error
     except ValueError as error:

@@ -34,8 +34,8 @@ def crash_after(error: BaseException | type[BaseException] = InjectedCrash) -> F
     return handle_and_fail
 
 
-def duplicated() -> Fault:
-    """Handle the message two times, as after a crash that came too late to undo the first; the second answer counts."""
+def redelivered() -> Fault:
+    """Handle the message a second time, as on the redelivery after a crash that came too late to undo the first; the second answer counts."""
 
     def repeat(actor: Actor, message: Any, handle: Handle) -> object:
         handle(message)

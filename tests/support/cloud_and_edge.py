@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.demo.stage import end, first_line
+from kubeedge_actors.demo.stage import first_line, terminate
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
@@ -53,12 +53,12 @@ class ProcessUnderTest:
         """kill -9."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
-        end(self.process)
+        terminate(self.process)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         assert self.process is not None
-        end(self.process, PATIENCE)
+        terminate(self.process, PATIENCE)
         return self.process.returncode
 
 

@@ -24,9 +24,9 @@ from kubeedge_actors.testing import (
     crash_after,
     crash_at,
     delayed,
-    duplicated,
     faulty,
     inline,
+    redelivered,
     slow,
 )
 
@@ -194,7 +194,7 @@ def test_a_crash_after_a_message_lets_it_come_twice() -> None:
 
 
 def test_a_message_handled_twice() -> None:
-    handled, harness = play({2: duplicated()}, 10, 20, 30)
+    handled, harness = play({2: redelivered()}, 10, 20, 30)
     assert handled == [10, 20, 20, 30]
     assert harness.crashes == []
 

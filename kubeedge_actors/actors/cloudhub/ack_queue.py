@@ -64,7 +64,7 @@ class AckQueue:
         self._sent: dict[str, str] = {}  # msg_id -> key, of what is stored and was sent at least once
         self._acked_versions: dict[str, str] = {}  # key -> version of the last push that was acknowledged
         self._path_order = PathOrder()
-        self.deadline = float("inf")
+        self.next_due = float("inf")
 
     def enqueue(self, message: LinkMessage) -> bool:
         """Enqueue a message. False when a version at least as new is queued, in flight or acked.
@@ -86,7 +86,7 @@ class AckQueue:
         if isinstance(stored, ObjectPushed):
             if not supersedes(message, stored):
                 return False
-        elif not newer(message, self._acked_versions.get(key, "")):
+        elif not is_newer(message, self._acked_versions.get(key, "")):
             return False
         slot = self._slot(key)
         self._forget(slot.push)
@@ -96,7 +96,7 @@ class AckQueue:
 
     def due(self, now: float) -> list[LinkMessage]:
         """The messages to send now: resends, and as many new objects as the window has room for."""
-        if now >= self.deadline:
+        if now >= self.next_due:
             repeated = [message for flight in list(self._in_flight.values()) for message in self._resend(flight, now)]
         else:
             repeated = []
@@ -134,7 +134,7 @@ class AckQueue:
         if message.operation == constants.DELETE:
             return self._path_order.is_replaced(key, message)
         version = self._acked_versions.get(key, "")
-        return bool(version) and not newer(message, version)
+        return bool(version) and not is_newer(message, version)
 
     def __len__(self) -> int:
         """How many messages wait or are under way."""
@@ -238,7 +238,7 @@ class AckQueue:
             self._sent.pop(message.msg_id, None)
 
     def _update_deadline(self) -> None:
-        self.deadline = min((flight.resend_at for flight in self._in_flight.values()), default=float("inf"))
+        self.next_due = min((flight.resend_at for flight in self._in_flight.values()), default=float("inf"))
 
 
 def is_deletion(message: ObjectPushed) -> bool:
@@ -253,10 +253,10 @@ def supersedes(new: ObjectPushed, stored: ObjectPushed) -> bool:
     """Whether a push replaces one of the same object that the node has not acknowledged."""
     if stored.operation == constants.DELETE:
         return False
-    return new.operation == constants.DELETE or newer(new, stored.resource_version)
+    return new.operation == constants.DELETE or is_newer(new, stored.resource_version)
 
 
-def newer(new: ObjectPushed, version: str) -> bool:
+def is_newer(new: ObjectPushed, version: str) -> bool:
     """Whether a push is newer than that version; yes when one of them can not be compared."""
     if new.operation == constants.DELETE or not (version.isdecimal() and new.resource_version.isdecimal()):
         return True

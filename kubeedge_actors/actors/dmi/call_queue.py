@@ -33,7 +33,7 @@ class MapperCallQueue:
                 break
         self.waiting.append((verb, object))
 
-    def next(self) -> tuple[Verb, Json] | None:
+    def take(self) -> tuple[Verb, Json] | None:
         """The call to make now, which is in flight from now on; None for none."""
         if self.in_flight or not self.waiting:
             return None

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
-from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateReporter
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
-from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection
+from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection_error
 from kubeedge_actors.actors.edgecontroller.upstream import Upstream
 from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     UpstreamRequest,
@@ -113,7 +113,7 @@ class EdgeController(Controller):
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
-    def changes_taken(self) -> None:
+    def on_changes_handled(self) -> None:
         """Handle what was deferred until the pods were known."""
         if self._state.synced:
             early, self._state.early = self._state.early, []
@@ -123,7 +123,7 @@ class EdgeController(Controller):
             while self._state.deferred:
                 self._admit(self._state.deferred.popleft())
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
         row = PUSHED[change.kind]
         if not row.pod_config:
@@ -161,7 +161,7 @@ class EdgeController(Controller):
         pushes = downstream.pod_config_pushes(change, type, self._state.location_cache)
         if change.type is EventType.DELETED:
             who = object_reference(change.object)
-            self._state.location_cache.deleted(Reference(type, who.namespace, who.name))
+            self._state.location_cache.forget_object(Reference(type, who.namespace, who.name))
         return pushes
 
     # --- up -----------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class EdgeController(Controller):
         self._state.counts[f"refused: {type(asked.request).__name__}"] += 1
         self._warn_rejected(asked.request.node, refusal.sentence)
         if not isinstance(asked.request, OBJECT_QUERIES):
-            for answer in error_responses(asked.request, rejection(refusal.sentence)):
+            for answer in error_responses(asked.request, rejection_error(refusal.sentence)):
                 self.publish(answer)
         if asked.reply is not None:
             asked.reply.send(None)
@@ -214,7 +214,7 @@ class EdgeController(Controller):
         return workers[zlib.crc32(request.node.encode()) % len(workers)]
 
 
-def specs(
+def child_specs(
     cluster: Cluster,
     address: str,
     workers: int = WORKERS,
@@ -230,8 +230,8 @@ def specs(
     leases = [f"{constants.EDGECONTROLLER}-lease-{number}" for number in range(1, lease_workers + 1)]
     return [
         *(_worker_spec(name, upstream) for name in plain + leases),
-        NodeLeaseRenewer.of(cluster),
-        CloudCoreAnnotator.of(cluster, address),
+        NodeLeaseRenewer.spec_for(cluster),
+        CloudCoreAnnotator.spec_for(cluster, address),
         DuplicateReporter.spec(lambda: DuplicateReporter(cluster)),
         EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
     ]

@@ -123,7 +123,7 @@ class LocationCache:
         """The nodes to which changes of this object are pushed."""
         return sorted(self._holders.get(reference, ()))
 
-    def deleted(self, reference: Reference) -> None:
+    def forget_object(self, reference: Reference) -> None:
         """The object was deleted: nodes without a pod that uses it need no push of its successor."""
         users = set(self._users.get(reference, ()))
         if users:

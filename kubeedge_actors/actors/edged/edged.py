@@ -249,7 +249,7 @@ class Edged(Module):
         self._pod_workers.sync_all(changed)
 
     def _read_manifests(self) -> None:
-        if self._manifests is not None and not self._reading and self._manifests.changed():
+        if self._manifests is not None and not self._reading and self._manifests.has_changed():
             self._reading = True
             self._executor.read_manifests(self._manifests, self.ref)
 

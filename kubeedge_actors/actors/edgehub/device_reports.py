@@ -97,7 +97,7 @@ class DeviceReportQueue:
         entries = [entry for line in lines for entry in line.entries() if entry.changed]
         return Unsaved([entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored])
 
-    def saved(self) -> None:
+    def mark_saved(self) -> None:
         """The changes are in the store."""
         for key in self._changed:
             line = self._queues.get(key)
@@ -156,12 +156,12 @@ class DeviceReportQueue:
             messages.append(entry.report)
         return messages
 
-    def up(self) -> None:
+    def link_up(self) -> None:
         """The link is up."""
         self.linked = True
         self._ready = dict.fromkeys(self._queues)
 
-    def down(self) -> None:
+    def link_down(self) -> None:
         """The link is down: reports in flight are merged with those that wait."""
         self.linked = False
         for key, line in self._queues.items():

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff
-from kubeedge_actors.actors.edgehub.certificates import Certificates, in_thread
+from kubeedge_actors.actors.edgehub.certificates import Certificates, run_in_thread
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
     CertificatesFailed,
@@ -99,7 +99,7 @@ class EdgeHub(Module):
         capacity: int = OUTBOX_CAPACITY,
         traffic: TrafficCounters | None = None,
         chance: Callable[[], float] | None = None,
-        run_in_thread: Callable[[Callable[[], None]], None] = in_thread,
+        run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,
     ) -> None:
         self._url = f"{url.rstrip('/')}/{project}/{node_name}/events"
         self._headers = {
@@ -195,7 +195,7 @@ class EdgeHub(Module):
         if message.link is not self._link:
             return
         self._up = True
-        self._outbox.up()
+        self._outbox.link_up()
         self.log.info("connected to %s", self._url)
         self._outage.ended(self.log, f"the link to {self._url} is back", self.clock.monotonic())
         self.publish(LinkUp(cloud_renews_lease=self._cloud_renews_lease))
@@ -218,7 +218,7 @@ class EdgeHub(Module):
         self._up = False
         self._oldest_request_at = None
         self._send_queue.clear()
-        self._outbox.down()
+        self._outbox.link_down()
         self.publish(LinkDown(reason=reason))
 
     def _warn_once(self, reason: str) -> None:

@@ -92,13 +92,13 @@ class Outbox:
         self._cursor.rewind_if_due(now)
         return [self._encode(report) for report in self._reports.due_resends(now)]
 
-    def up(self) -> None:
+    def link_up(self) -> None:
         """The cloud can be reached."""
-        self._reports.up()
+        self._reports.link_up()
 
-    def down(self) -> None:
+    def link_down(self) -> None:
         """The link is down: what was not confirmed will be resent."""
-        self._reports.down()
+        self._reports.link_down()
         self.write()
         self._cursor.rewind()
 
@@ -121,7 +121,7 @@ class Outbox:
         if self._refusing:
             log.warning("the outbox can be stored again")
         self._refusing = False
-        self._reports.saved()
+        self._reports.mark_saved()
         self._removals.clear()
         return True
 

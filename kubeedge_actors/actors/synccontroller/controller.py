@@ -13,11 +13,11 @@ from kubeedge_actors.actors.synccontroller.objectsync_api import (
     ObjectSyncWriter,
     PushAgain,
     WriteRecords,
-    deletion,
-    make_record,
+    deletion_push,
     parse_record,
     pushed_record,
-    update,
+    record_of,
+    update_push,
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import (
@@ -106,7 +106,7 @@ class SyncController(Controller):
 
     # --- what is learnt -----------------------------------------------------------------------------------------------
 
-    def changes_taken(self) -> None:
+    def on_changes_handled(self) -> None:
         """Start to compare once all first lists are complete."""
         if self._state.synced and not self._ready:
             self._ready = True
@@ -114,7 +114,7 @@ class SyncController(Controller):
             self.on_resync_due(ResyncDue())
         self._schedule_write()
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Update the index or a record."""
         gone = change.type is EventType.DELETED
         if change.kind not in RECORD_KINDS:
@@ -129,9 +129,9 @@ class SyncController(Controller):
         if found is not None:
             node, record = found
             if gone and node in self._state.connected:
-                self._store.unload(node, record.uid)
+                self._store.on_record_deleted(node, record.uid)
             elif gone:
-                self._store.drop(node, record.uid)
+                self._store.discard(node, record.uid)
             else:
                 self._store.load(node, record)
 
@@ -166,7 +166,7 @@ class SyncController(Controller):
     @on
     def on_object_version_returned(self, message: ObjectVersionReturned) -> None:
         """Record the version that a node got in a response."""
-        record = make_record(
+        record = record_of(
             message.type, message.namespace, message.name, message.uid, returned_version=message.resource_version
         )
         if record is not None:
@@ -232,11 +232,11 @@ class SyncController(Controller):
         record.pushed_version = NO_VERSION if item is None else item.version
         record.pushed_at = now
         if item is None:
-            self.publish(deletion(node, record))
+            self.publish(deletion_push(node, record))
         elif item.object is None:
             self.tell(OBJECTSYNC_WRITER, PushAgain(node, record))
         else:
-            self.publish(update(node, record.type, item.object))
+            self.publish(update_push(node, record.type, item.object))
 
     # --- what is written down -----------------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ class SyncController(Controller):
         self._write_at = None
         if self._write_in_flight:
             return
-        writes = self._store.due(self.clock.monotonic(), WRITE_BATCH)
+        writes = self._store.take_due(self.clock.monotonic(), WRITE_BATCH)
         if not writes:
             self._schedule_write()
             return
@@ -267,13 +267,13 @@ class SyncController(Controller):
         finished = {(write.node, write.uid) for write in done}
         for write in writes:
             if (write.node, write.uid) in finished:
-                self._store.written(write)
+                self._store.write_succeeded(write)
             else:
-                self._store.retry(write, self.clock.monotonic(), WRITE_RETRY_SECONDS)
+                self._store.write_failed(write, self.clock.monotonic(), WRITE_RETRY_SECONDS)
         self._schedule_write()
 
 
-def specs(cluster: Cluster) -> list[ChildSpec]:
+def child_specs(cluster: Cluster) -> list[ChildSpec]:
     """The child specs of SyncController and its writer, the writer first."""
     desk = SyncControllerState(cluster)
     mailbox = MailboxSpec(capacity=MAILBOX)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kubeedge_actors.actors.workloads import controller_utils
 from kubeedge_actors.drivers.cluster.base import Json
-from kubeedge_actors.kubernetes.taints import REPELLING, Taint, Toleration, tolerated
+from kubeedge_actors.kubernetes.taints import REPELLING, Taint, Toleration, is_tolerated
 
 HASH_LABEL = "controller-revision-hash"
 ALWAYS_TOLERATED = frozenset(
@@ -61,7 +61,7 @@ def should_run_on(daemon_set: Json, node: Json) -> bool:
 
 
 def _bears(taint: Taint, tolerations: Sequence[Toleration]) -> bool:
-    return taint.effect not in REPELLING or taint.key in ALWAYS_TOLERATED or tolerated(taint, tolerations)
+    return taint.effect not in REPELLING or taint.key in ALWAYS_TOLERATED or is_tolerated(taint, tolerations)
 
 
 def _keep(wanted: set[str], by_node: dict[str, list[Json]]) -> tuple[dict[str, Json], list[Json]]:

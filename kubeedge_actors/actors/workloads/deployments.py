@@ -74,7 +74,7 @@ def _new_set(deployment: Json, size: int, revision: int) -> Json:
         "name": f"{name}-{suffix}",
         "labels": dict(template["metadata"]["labels"]),
         "annotations": {REVISION: str(revision)},
-        "ownerReferences": [controller_utils.owned(DEPLOYMENT_KIND, deployment)],
+        "ownerReferences": [controller_utils.controller_reference(DEPLOYMENT_KIND, deployment)],
     }
     made = {"replicas": size, "selector": selector, "template": template}
     if spec.get("minReadySeconds"):

@@ -38,7 +38,7 @@ class GarbageCollector:
                 if DELETING in entry.data:
                     self._carry_out(key, entry)
 
-    def published(self, store: Store, collection: Collection) -> None:
+    def on_published(self, store: Store, collection: Collection) -> None:
         """Looks at the new events of a collection."""
         position = self._positions.get(collection.resource, collection.dropped)
         events = collection.read(max(position, collection.dropped)) or []

@@ -149,15 +149,15 @@ def validate_object(value: Json, schema: Schema, path: Path) -> Iterator[FieldEr
         elif isinstance(more, dict):
             yield from validate(inner, more, (*path, key))
     if (least := schema.get("minProperties")) is not None and len(value) < least:
-        yield invalid(path, value, f"should have at least {least} properties")
+        yield invalid_error(path, value, f"should have at least {least} properties")
     if (most := schema.get("maxProperties")) is not None and len(value) > most:
-        yield invalid(path, value, f"should have at most {most} properties")
+        yield invalid_error(path, value, f"should have at most {most} properties")
 
 
 def validate_list(value: list[Any], schema: Schema, path: Path) -> Iterator[FieldError]:
     """Complaints about a list and its items."""
     if (least := schema.get("minItems")) is not None and len(value) < least:
-        yield invalid(path, len(value), f"should have at least {least} items")
+        yield invalid_error(path, len(value), f"should have at least {least} items")
     if (most := schema.get("maxItems")) is not None and len(value) > most:
         yield FieldError(dotted(path), "FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items")
     items = schema.get("items")
@@ -169,9 +169,9 @@ def validate_list(value: list[Any], schema: Schema, path: Path) -> Iterator[Fiel
 def validate_text(value: str, schema: Schema, path: Path) -> Iterator[FieldError]:
     """Complaints about a string."""
     if (pattern := schema.get("pattern")) is not None and not re.search(pattern, value):
-        yield invalid(path, value, f"should match '{pattern}'")
+        yield invalid_error(path, value, f"should match '{pattern}'")
     if (least := schema.get("minLength")) is not None and len(value) < least:
-        yield invalid(path, value, f"should be at least {least} chars long")
+        yield invalid_error(path, value, f"should be at least {least} chars long")
     if (most := schema.get("maxLength")) is not None and len(value) > most:
         yield FieldError(dotted(path), "FieldValueTooLong", f"Too long: may not be more than {most} bytes")
 
@@ -180,18 +180,18 @@ def validate_number(value: float, schema: Schema, path: Path) -> Iterator[FieldE
     """Complaints about a number."""
     if (least := schema.get("minimum")) is not None:
         if schema.get("exclusiveMinimum") and value <= least:
-            yield invalid(path, value, f"should be greater than {least}")
+            yield invalid_error(path, value, f"should be greater than {least}")
         elif value < least:
-            yield invalid(path, value, f"should be greater than or equal to {least}")
+            yield invalid_error(path, value, f"should be greater than or equal to {least}")
     if (most := schema.get("maximum")) is not None:
         if schema.get("exclusiveMaximum") and value >= most:
-            yield invalid(path, value, f"should be less than {most}")
+            yield invalid_error(path, value, f"should be less than {most}")
         elif value > most:
-            yield invalid(path, value, f"should be less than or equal to {most}")
+            yield invalid_error(path, value, f"should be less than or equal to {most}")
     if (step := schema.get("multipleOf")) is not None and value % step:
-        yield invalid(path, value, f"should be a multiple of {step}")
+        yield invalid_error(path, value, f"should be a multiple of {step}")
 
 
-def invalid(path: Path, value: object, why: str) -> FieldError:
+def invalid_error(path: Path, value: object, why: str) -> FieldError:
     """A complaint in the words of the genuine validator."""
     return invalid_value(dotted(path), value, f"{dotted(path)} in body {why}")

@@ -81,7 +81,7 @@ class OpenApi:
 
     def _add(self, resource: Resource, kind: Json, schemas: Json) -> None:
         """The schema of a kind, and those that it refers to."""
-        if not resource.custom:
+        if not resource.is_custom:
             self._add_type(resource.type, schemas)
             schemas[resource.type] = {**schemas[resource.type], GVK: [kind]}
             return
@@ -96,19 +96,19 @@ class OpenApi:
         fields = self._types.fields(name)
         if fields is None or name in schemas:
             return
-        schemas[name] = {"type": "object", "properties": {field: written(text) for field, text in fields.items()}}
+        schemas[name] = {"type": "object", "properties": {field: type_schema(text) for field, text in fields.items()}}
         for text in fields.values():
             self._add_type(text.strip("[]{}"), schemas)
 
 
-def written(text: str) -> Json:
+def type_schema(text: str) -> Json:
     """The schema of a compact type."""
     if text in SCALARS:
         return SCALARS[text]
     if text[0] == "[":
-        return {"type": "array", "items": written(text[1:-1])}
+        return {"type": "array", "items": type_schema(text[1:-1])}
     if text[0] == "{":
-        inner: Any = written(text[1:-1])
+        inner: Any = type_schema(text[1:-1])
         return {"type": "object", "additionalProperties": inner}
     # kubectl reads a reference in the form that the genuine server gives it.
     return {"allOf": [{"$ref": f"#/components/schemas/{text}"}]}

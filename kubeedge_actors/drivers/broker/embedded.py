@@ -31,7 +31,7 @@ from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
-from kubeedge_actors.system.sockets import is_loopback, listen, reason
+from kubeedge_actors.osutil.sockets import error_text, is_loopback, listen
 
 if TYPE_CHECKING:
     import socket
@@ -295,4 +295,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return listen(host, port)
     except OSError as error:
-        raise BrokerError(f"port {port} of {host} can not be had for MQTT: {reason(error).lower()}", port) from error
+        raise BrokerError(
+            f"port {port} of {host} can not be had for MQTT: {error_text(error).lower()}", port
+        ) from error

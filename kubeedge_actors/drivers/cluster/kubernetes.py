@@ -110,7 +110,7 @@ class KubernetesCluster:
             options["preconditions"] = {"uid": uid}
         self._request("DELETE", resource_path(kind, namespace, name), options)
 
-    def served(self, group: str, version: str) -> set[str]:
+    def served_resources(self, group: str, version: str) -> set[str]:
         """The plurals of the kinds that the API serves of a group version; empty when it knows none."""
         try:
             answer = self._request("GET", f"/apis/{group}/{version}")

@@ -26,7 +26,7 @@ class FaultProxy:
         self._flowing.set()
         threading.Thread(target=self._accept, name="relay", daemon=True).start()
 
-    def cut(self) -> None:
+    def partition(self) -> None:
         """Break every connection and refuse new ones."""
         with self._lock:
             self._cut = True
@@ -36,7 +36,7 @@ class FaultProxy:
         """Keep every connection and forward nothing."""
         self._flowing.clear()
 
-    def restore(self) -> None:
+    def heal(self) -> None:
         """Let connections through again, and what was held up."""
         with self._lock:
             self._cut = False

@@ -30,11 +30,11 @@ class Keepalive:
         self._last_received = now
         self._pinged_at: float | None = None
 
-    def received(self, now: float) -> None:
+    def on_received(self, now: float) -> None:
         """Something came."""
         self._last_received, self._pinged_at = now, None
 
-    def step(self, now: float) -> KeepaliveAction:
+    def next_action(self, now: float) -> KeepaliveAction:
         """Look, after everything that came was heard."""
         if self._pinged_at is not None:
             return KeepaliveAction.CLOSE if now - self._pinged_at >= self._give_up_after else KeepaliveAction.WAIT
@@ -43,7 +43,7 @@ class Keepalive:
         self._pinged_at = now
         return KeepaliveAction.PING
 
-    def wait(self, now: float) -> float:
+    def next_due_in(self, now: float) -> float:
         """Seconds until `step` may say something else."""
         due = (
             self._last_received + self._ping_after if self._pinged_at is None else self._pinged_at + self._give_up_after

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from kubeedge_actors.errors import LinkError
-from kubeedge_actors.system.sockets import bind, reason
+from kubeedge_actors.osutil.sockets import bind, error_text
 
 T = TypeVar("T")
 BACKLOG = 4096
@@ -80,6 +80,6 @@ def bind_socket(host: str, port: int) -> socket.socket:
     try:
         listener = bind(host, port)
     except OSError as error:
-        raise LinkError(f"port {port} of {host} can not be used: {reason(error)}", port) from error
+        raise LinkError(f"port {port} of {host} can not be used: {error_text(error)}", port) from error
     listener.setblocking(False)
     return listener

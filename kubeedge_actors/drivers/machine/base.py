@@ -57,14 +57,14 @@ class HealthProbe(DriverValue, frozen=True):
 class Prober(Protocol):
     """Runs probes from outside the container."""
 
-    def ask(self, probe: HealthProbe, timeout: float) -> str:
+    def probe(self, probe: HealthProbe, timeout: float) -> str:
         """Run the probe; empty when it succeeded, else why not. Not for commands: those run inside."""
 
 
 class StaticPodSource(Protocol):
     """A folder of pod manifests that somebody may change at any time."""
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether anything has changed since `read`; cheap."""
 
     def read(self) -> list[tuple[str, dict[str, object]]]:

@@ -29,7 +29,7 @@ from kubeedge_actors.drivers.pki.pem import (
     save_pair,
     write_file,
 )
-from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, PkiRequest, Result, SignCsr
+from kubeedge_actors.drivers.pki.requests import IssueCertificate, NewAuthority, PkiRequest, Result, SignCsr
 from kubeedge_actors.drivers.pki.worker_client import PkiWorker
 from kubeedge_actors.errors import CertificateError, DriverError
 
@@ -189,7 +189,7 @@ class FileAuthority:
     ) -> TlsPaths:
         cert, key = self._paths(file)
         if not self._fits(cert, key, subject, names):
-            result = self._execute(Issue(self._ca, subject, usages, names, days, self._clock()))
+            result = self._execute(IssueCertificate(self._ca, subject, usages, names, days, self._clock()))
             save_pair(cert, key, KeyPair(result.cert, result.key))
         return TlsPaths(str(self.ca_path), str(cert), str(key))
 

@@ -91,7 +91,7 @@ def test_every_key_is_honoured_or_named_in_one_warning(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honoured = {"apiVersion", "kind"}
-    take, agree = Keys.take, Keys.agree
+    take, agree = Keys.take, Keys.drop_fixed
 
     def taken(self: Keys, key: str, *how: Any) -> Any:
         honoured.add(key)

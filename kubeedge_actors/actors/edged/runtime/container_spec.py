@@ -78,8 +78,8 @@ def container_spec(
         image=view.image,
         hash=view.hash,
         restart_count=restart_count,
-        command=tuple(expand(str(word), env) for word in raw.get("command") or ()),
-        args=tuple(expand(str(word), env) for word in raw.get("args") or ()),
+        command=tuple(expand_variables(str(word), env) for word in raw.get("command") or ()),
+        args=tuple(expand_variables(str(word), env) for word in raw.get("args") or ()),
         env=env,
         working_dir=str(raw.get("workingDir") or ""),
         hostname=_hostname(pod),
@@ -132,7 +132,7 @@ def _mount(mount: Json, paths: Mapping[str, str], env: Mapping[str, str], within
     name = mount["name"]
     if name not in paths:
         raise ConfigError(f'the pod has no volume "{name}"')
-    inside = expand(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
+    inside = expand_variables(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
     return Mount(
         name=name,
         source=within(paths[name], inside) if inside else paths[name],
@@ -157,7 +157,7 @@ def unsupported_fields(pod: PodView) -> list[str]:
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
-def expand(text: str, env: Mapping[str, str]) -> str:
+def expand_variables(text: str, env: Mapping[str, str]) -> str:
     """The text with `$(VAR)` replaced where VAR is known; `$$` is a dollar sign.
 
     >>> expand("$(A)-$(B)-$$(A)", {"A": "1"})
@@ -219,7 +219,7 @@ def _value(
 ) -> str | None:
     source = variable.get("valueFrom")
     if not source:
-        return expand(str(variable.get("value") or ""), env)
+        return expand_variables(str(variable.get("value") or ""), env)
     if source.get("fieldRef"):
         return field_ref(pod, source["fieldRef"].get("fieldPath", ""), around)
     if source.get("resourceFieldRef"):

@@ -23,7 +23,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     pod_network,
 )
 from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secrets
-from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, volumes
+from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, pod_volumes
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
@@ -125,7 +125,7 @@ class RuntimeManager:
         """Make the pod's volumes; their paths by name."""
         uid, paths = shot.pod.name.uid, {}
         try:
-            for volume in volumes(shot.pod, shot.objects, shot.node):
+            for volume in pod_volumes(shot.pod, shot.objects, shot.node):
                 if volume.kind == "path":
                     paths[volume.name] = self._folders.host_path(volume.path, volume.type)
                 elif volume.kind == "files":
@@ -188,7 +188,7 @@ class RuntimeManager:
             return False
         secrets = [shot.objects[secret] for secret in pull_secrets(shot.pod) if secret in shot.objects]
         try:
-            self._runtime.pull(view.image, images.credentials(view.image, secrets))
+            self._runtime.pull(view.image, images.registry_credentials(view.image, secrets))
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
@@ -207,7 +207,7 @@ class RuntimeManager:
     def _run_probe(self, probe: HealthProbe, container_id: str, timeout: float) -> str:
         """Empty when the answer is good, else why not."""
         if not probe.command:
-            return self._prober.ask(probe, timeout)
+            return self._prober.probe(probe, timeout)
         try:
             result = self._runtime.exec_sync(container_id, probe.command, timeout)
         except ContainerError as error:

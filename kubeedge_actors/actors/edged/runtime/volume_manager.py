@@ -31,7 +31,7 @@ class Volume(msgspec.Struct, frozen=True):
     files: Files = {}
 
 
-def volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
+def pod_volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
     """All volumes of the pod. Errors: Missing, with the words of a kubelet's FailedMount."""
     found = []
     for each in pod.spec.get("volumes") or ():

@@ -307,7 +307,7 @@ def parse_query_response(content: Any) -> Json | None:
         content = content[0] if content else None
     if isinstance(content, str):
         try:
-            content = msgspec.json.decode(nesting.checked(content))
+            content = msgspec.json.decode(nesting.check_depth(content))
         except msgspec.DecodeError:
             return None
     if not isinstance(content, dict) or set(content) == {ERR_STATUS}:

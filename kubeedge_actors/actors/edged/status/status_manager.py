@@ -74,7 +74,7 @@ class PodStatusReporter:
             thread.succeeded(0.0)
         self._gone, self._last_patch = False, ""
 
-    def previous(self) -> Json:
+    def base_status(self) -> Json:
         """The v1.PodStatus to build the next one on: the cluster's, with our own fields as last reported."""
         ours = {
             condition["type"]: condition
@@ -107,7 +107,7 @@ class PodStatusReporter:
         if patches or not self._patch_request.is_free(now):
             return patches
         if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._delete_request.is_free(now):
-            return [self._delete_request.sent(self.deletion(), now)]
+            return [self._delete_request.sent(self.deletion_request(), now)]
         return []
 
     def _patch(self, changes: Json, now: float) -> list[LinkMessage]:
@@ -127,7 +127,7 @@ class PodStatusReporter:
         patch = strategic_diff.patch_text({"metadata": {"uid": self.uid}})
         return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
 
-    def deletion(self) -> DeletePod:
+    def deletion_request(self) -> DeletePod:
         """Delete the pod object, if it still has our uid."""
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
         return DeletePod(namespace=self._namespace, name=self._name, options=options)

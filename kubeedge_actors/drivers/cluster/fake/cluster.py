@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
     PatchType,
     WatchEvent,
 )
-from kubeedge_actors.drivers.cluster.fake.state import Outcome, State
+from kubeedge_actors.drivers.cluster.fake.state import State, WriteResult
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -219,7 +219,7 @@ class FakeCluster:
         if (error := self.refuse(request)) is not None:
             raise error
 
-    def _write(self, step: Callable[[], Outcome]) -> Json:
+    def _write(self, step: Callable[[], WriteResult]) -> Json:
         with self._lock:
             outcome = step()
             for old, new, last in outcome.steps:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from kubeedge_actors.errors import RegistrationError
-from kubeedge_actors.installing import install_hint
+from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.engines.base import Runnable

@@ -75,7 +75,7 @@ class DmiServerEnv:
     def __init__(self, folder: Path) -> None:
         self.edge, self.path = Edge(), folder / "dmi.sock"
         self.mappers = GrpcDmiServer(self.path)
-        self.mappers.listen(self.edge)
+        self.mappers.set_handler(self.edge)
         self.mappers.start()
         self.mapper = dmi_mapper.Mapper(self.path, folder / "mapper.sock")
 
@@ -185,7 +185,7 @@ def unpacked(value: Any) -> Any:
 
 
 def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
-    device = Messages().filled("Device", convert.device(DEVICE))
+    device = Messages().filled("Device", convert.mapper_device(DEVICE))
     spec = device.spec
     assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
     config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}

@@ -65,7 +65,7 @@ def test_a_number_is_never_used_again(tmp_path: Path) -> None:
 def test_a_replayed_letter_says_so(tmp_path: Path) -> None:
     file = DeadLetterDb(tmp_path / "letters.db")
     file.add([row("a"), row("b")])
-    file.mark(1, 99.0)
+    file.mark_replayed(1, 99.0)
     assert [each.replayed for each in file.all()] == [99.0, 0.0]
 
 

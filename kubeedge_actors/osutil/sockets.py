@@ -39,7 +39,7 @@ def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
     return bound
 
 
-def reason(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """Why it failed, in the system's words.
 
     >>> reason(OSError(98, "x")), reason(OSError("no port"))

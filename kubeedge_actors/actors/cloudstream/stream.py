@@ -74,7 +74,7 @@ class Stream:
             self._send(FrameType.REMOVE, b"")
         self._forget()
 
-    def on_change(self, callback: Callable[[], None] | None) -> None:
+    def call_on_change(self, callback: Callable[[], None] | None) -> None:
         """Call `callback`, on any thread, whenever `read` has something new."""
         with self._changed:
             self._on_change = callback
