@@ -72,7 +72,7 @@ def _entry_points_in(folder: Path) -> Iterator[str]:
 def parse_entry_points(text: str) -> Iterator[str]:
     """The paths in one `entry_points.txt`.
 
-    >>> list(entries("[console_scripts]\\na = b:c\\n[kubeedge_actors.modules]\\nalarm = acme.alarm:Alarm  # ours\\n"))
+    >>> list(parse_entry_points("[console_scripts]\\na = b:c\\n[kubeedge_actors.modules]\\nalarm = acme.alarm:Alarm  # ours\\n"))
     ['acme.alarm:Alarm']
     """
     group = ""

@@ -38,7 +38,7 @@ def make_brokers(config: EdgeConfig, filters: Iterable[str] = ()) -> list[Broker
 
 
 def start_brokers(config: EdgeConfig, filters: Iterable[str], stack: ExitStack) -> list[Broker]:
-    """The brokers, started until `stack` is closed. Errors: as `brokers`; BrokerError names the option of a port; StoreError."""
+    """The brokers, started until `stack` is closed. Errors: as `make_brokers`; BrokerError names the option of a port; StoreError."""
     host = config.mqtt_host
     plain = ChosenPort("--mqtt-port", config.mqtt_port, "--mqtt-host", LOOPBACK if config.mqtt_tls_cert else host)
     started = make_brokers(config, filters)

@@ -48,7 +48,7 @@ def port_error(chosen: ChosenPort) -> str:
 def port_error_text(chosen: ChosenPort, cause: OSError) -> str:
     """Why it can not be listened on, and what to do.
 
-    >>> print(sentence(Chosen("--mqtt-port", 1883, "--mqtt-host", "127.0.0.1"), OSError(errno.EADDRINUSE, "")))
+    >>> print(port_error_text(ChosenPort("--mqtt-port", 1883, "--mqtt-host", "127.0.0.1"), OSError(errno.EADDRINUSE, "")))
     --mqtt-port 1883 is in use: something else listens on 127.0.0.1:1883; end that, or give another --mqtt-port (key: mqtt-port)
     """
     option, port, host_option, host = chosen

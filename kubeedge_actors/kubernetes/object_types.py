@@ -1,7 +1,7 @@
 """The kinds of API objects, and the one table of those that a node is told of or may ask for (KubeEdge: the resource types
 of its messages).
 
-Whoever treats object types differently takes a view of the table (`names`); nobody keeps a set of its own. A new type is a
+Whoever treats object types differently takes a view of the table (`types_where`); nobody keeps a set of its own. A new type is a
 row here, its word in `wire/constants.py` and, if a module of the edge acts upon it, a message.
 """
 
@@ -166,7 +166,7 @@ BY_NAME: Final[dict[str, ObjectType]] = {row.name: row for row in OBJECT_TYPES}
 def types_where(where: Callable[[ObjectType], bool]) -> frozenset[str]:
     """A view of the table: the resource types whose rows are so.
 
-    >>> sorted(names(lambda row: row.of_devices))
+    >>> sorted(types_where(lambda row: row.of_devices))
     ['device', 'devicemodel']
     """
     return frozenset(row.name for row in OBJECT_TYPES if where(row))

@@ -80,7 +80,7 @@ def faulty(runnable: Runnable, faults: Mapping[int, Fault]) -> ChildSpec:
     ...     def add(self, number: int) -> int:
     ...         self.total += number
     ...         return self.total
-    >>> with inline(faulty(Adder, {1: crash(), 3: duplicated()})) as harness:
+    >>> with inline(faulty(Adder, {1: crash(), 3: redelivered()})) as harness:
     ...     harness.ask("adder", 1), harness.ask("adder", 10)
     (1, 21)
     """

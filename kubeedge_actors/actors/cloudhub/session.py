@@ -36,7 +36,7 @@ class NodeSession:
 
     @property
     def next_due(self) -> float:
-        """When `resend` has something to do."""
+        """When `due` has something to do."""
         return self._ack_queue.next_due
 
     @property

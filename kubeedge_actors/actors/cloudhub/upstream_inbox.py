@@ -27,7 +27,7 @@ class UpstreamInbox:
     """Accepts each durable message once, and collects the ids to acknowledge.
 
     `fan_out(message, settled)` brings a message to its receivers and calls back whether all have handled it;
-    `schedule_ack` is called when ids become ready: the hub then calls `ready_acks()`.
+    `schedule_ack` is called when ids become ready: the hub then calls `take_ready_acks()`.
 
     It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
     """

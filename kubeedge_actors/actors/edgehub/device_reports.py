@@ -61,7 +61,7 @@ class Unsaved:
 
 
 class DeviceReportQueue:
-    """The queues of all devices. `linked`: whether the link is up, set by `up` and `down`."""
+    """The queues of all devices. `linked`: whether the link is up, set by `link_up` and `link_down`."""
 
     def __init__(self) -> None:
         self.linked = False
@@ -92,7 +92,7 @@ class DeviceReportQueue:
         self._ready[key] = None
 
     def unsaved(self) -> Unsaved:
-        """The changes since `saved`."""
+        """The changes since `mark_saved`."""
         lines = [self._queues[key] for key in self._changed if key in self._queues]
         entries = [entry for line in lines for entry in line.entries() if entry.changed]
         return Unsaved([entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored])

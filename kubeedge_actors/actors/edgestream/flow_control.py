@@ -17,7 +17,7 @@ PIECE = 32 * 1024
 class StreamSender:
     """The sending side of one stream. `send` blocks while too much is in flight, so that memory is bounded.
 
-    `credits`: the cloud says what was read; otherwise what was written to the socket counts. `way_in` takes the cloud's bytes.
+    `credits`: the cloud says what was read; otherwise what was written to the socket counts. `on_data` takes the cloud's bytes.
     """
 
     def __init__(self, id: int, link: Link, *, credits: bool, reasons: bool) -> None:

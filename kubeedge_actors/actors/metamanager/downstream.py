@@ -198,7 +198,7 @@ _IRREGULAR = ("endpoints",)
 def content_text(content: Any) -> str:
     """What is stored for a content: a JSON string without its quotes, everything else as JSON.
 
-    >>> text_of({"a": 1}), text_of("raw")
+    >>> content_text({"a": 1}), content_text("raw")
     ('{"a":1}', 'raw')
     """
     raw = (
@@ -264,7 +264,7 @@ def object_row(content: Json, text: str) -> ObjectRow | None:
 def guess_plural(kind: str) -> str:
     """The resource of a kind, as Kubernetes guesses it (source: apimachinery, UnsafeGuessKindToResource).
 
-    >>> [plural(kind) for kind in ("Pod", "Endpoints", "Ingress", "NetworkPolicy")]
+    >>> [guess_plural(kind) for kind in ("Pod", "Endpoints", "Ingress", "NetworkPolicy")]
     ['pods', 'endpoints', 'ingresses', 'networkpolicies']
     """
     singular = kind.lower()

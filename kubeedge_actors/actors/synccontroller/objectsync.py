@@ -191,7 +191,7 @@ class ObjectSyncStore:
     # --- what is written down -----------------------------------------------------------------------------------------
 
     def take_due(self, now: float, most: int) -> list[ObjectSyncWrite]:
-        """The writes that are due; each is returned once, `written` or `retry` has to follow."""
+        """The writes that are due; each is returned once, `write_succeeded` or `write_failed` has to follow."""
         ready = [key for key, when in self._due.items() if when <= now and key not in self._in_flight][:most]
         writes = []
         for node, uid in ready:
@@ -227,7 +227,7 @@ class ObjectSyncStore:
             self.write_failed(write, now, CREATE_DELAY)
 
     def next_due(self) -> float | None:
-        """When `due` has something, None for never (or not before what is under way has come back)."""
+        """When `take_due` has something, None for never (or not before what is under way has come back)."""
         return min((when for key, when in self._due.items() if key not in self._in_flight), default=None)
 
     def _record(self, node: str, record: ObjectSyncRecord, now: float, delay: float = CREATE_DELAY) -> ObjectSyncRecord:

@@ -21,7 +21,7 @@ class Store:
 
     `fields_of(resource, object)` gives what field selectors of that resource look at. `put` and `remove` apply at
     once and assign the next revision; the caller answers nobody before the change was committed: either by
-    `commit` (blocking), or by `take`, a write of the rows elsewhere, and `publish` or `rollback`.
+    `commit` (blocking), or by `take_pending`, a write of the rows elsewhere, and `publish` or `rollback`.
     """
 
     def __init__(self, database: Database, fields_of: FieldsOf, clock: Callable[[], float] = time.time) -> None:

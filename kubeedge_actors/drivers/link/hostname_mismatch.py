@@ -30,7 +30,7 @@ def certificate_names(connect: Callable[[], socket.socket], context: ssl.SSLCont
 def hostname_error_text(server: str, host: str, names: Sequence[str]) -> str:
     """What is wrong, and what to do.
 
-    >>> sentence("the cloud at https://10.0.0.5:10002", "10.0.0.5", ["localhost", "192.168.1.7"])
+    >>> hostname_error_text("the cloud at https://10.0.0.5:10002", "10.0.0.5", ["localhost", "192.168.1.7"])
     'the certificate of the cloud at https://10.0.0.5:10002 does not have the name 10.0.0.5, but localhost, 192.168.1.7: use one of \
 these, or start the cloud with --advertise 10.0.0.5'
     """

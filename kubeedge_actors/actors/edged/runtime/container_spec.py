@@ -160,7 +160,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 def expand_variables(text: str, env: Mapping[str, str]) -> str:
     """The text with `$(VAR)` replaced where VAR is known; `$$` is a dollar sign.
 
-    >>> expand("$(A)-$(B)-$$(A)", {"A": "1"})
+    >>> expand_variables("$(A)-$(B)-$$(A)", {"A": "1"})
     '1-$(B)-$(A)'
     """
     return _REFERENCE.sub(lambda match: "$" if match[0] == "$$" else env.get(match[1], match[0]), text)

@@ -1,7 +1,7 @@
 """Registration, lease and status of this node (source: kubelet_node_status.go and the nodelease controller). Pure:
 responses and times in, messages out.
 
-Level-triggered: `step` looks at what is so and says what has to be said now; it may be called at any time. Nothing is
+Level-triggered: `next_messages` looks at what is so and says what has to be said now; it may be called at any time. Nothing is
 said while the link is down. Times of the conversation: KubeEdge edgecontroller, "the first 60 seconds of a genuine
 edgecore".
 """
