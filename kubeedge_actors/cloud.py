@@ -54,7 +54,14 @@ from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
-from kubeedge_actors.entrypoint import Shutdown, hint, log_to_stderr, ready, run, shut_down_with_root_supervisor
+from kubeedge_actors.entrypoint import (
+    Shutdown,
+    log_to_stderr,
+    print_hint,
+    print_ready,
+    run,
+    shut_down_with_root_supervisor,
+)
 from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
@@ -151,9 +158,9 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         shut_down_with_root_supervisor(system, shutdown)
         show()
         if config.host in ANY_ADDRESS:
-            hint("cloud", _how_to_advertise(own_names))
+            print_hint("cloud", _how_to_advertise(own_names))
         without = "" if tunnel_server else _without_streams(config)
-        ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
+        print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
         shutdown.wait()
 
 

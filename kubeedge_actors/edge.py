@@ -42,7 +42,7 @@ from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, ready, run, shut_down_with_root_supervisor
+from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, print_ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import NAME
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
         config = complete_config(read_config(EdgeConfig, options.config, given))
         log_to_stderr(config.log_level)
-        serve(config if options.cloud else without_cloud_if_unjoinable(config), shutdown)
+        serve(config if options.cloud else drop_unjoinable_cloud(config), shutdown)
 
     return run("edge", body)
 
@@ -104,7 +104,7 @@ def complete_config(config: EdgeConfig) -> EdgeConfig:
     return dataclasses.replace(config, name=name)
 
 
-def without_cloud_if_unjoinable(config: EdgeConfig) -> EdgeConfig:
+def drop_unjoinable_cloud(config: EdgeConfig) -> EdgeConfig:
     """The config as it is, or without its cloud when there is nothing to join that with: every edgecore.yaml names a cloud."""
     if not config.cloud or not config.cert_file or config.token or config.token_file:
         return config
@@ -156,7 +156,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         deadline = Deadline()
         where = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
-        ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
+        print_ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
         shutdown.wait()
 
 

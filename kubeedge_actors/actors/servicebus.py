@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from kubeedge_actors import nesting
-from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, Server
+from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, PostServer
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -106,7 +106,7 @@ class ServiceBus(Module):
         self,
         targets: NameStore,
         client: Client,
-        server: Server,
+        server: PostServer,
         *,
         timeout: float = 60.0,
         run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,

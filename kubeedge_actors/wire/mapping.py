@@ -42,7 +42,7 @@ def _row(mapping: RouteMapping) -> _Row:
 
 _BY_TYPE: Final = {form.message_type: _row(form) for form in MAPPINGS}
 _BY_ROUTE: Final = {
-    (form.message_class, operation, form.path.lookup_key): _BY_TYPE[form.message_type]
+    (form.message_class, operation, form.path.decode_key): _BY_TYPE[form.message_type]
     for form in MAPPINGS
     for operation in (("",) if form.any_operation else form.operations)
 }

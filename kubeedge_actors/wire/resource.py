@@ -157,7 +157,7 @@ Fields = dict[str, Any]
 ParsedPath = Resource | DeviceResource | None
 
 
-class ObjectPath(NamedTuple):
+class ObjectPathPattern(NamedTuple):
     """The path of an object. `type` empty: any type, kept in the message's field `type`.
 
     `namespace`: fixed namespace used when encoding; `strict`: decode only that namespace.
@@ -169,7 +169,7 @@ class ObjectPath(NamedTuple):
     named: bool = True
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Key of this pattern in the decode table."""
         return self.type
 
@@ -190,13 +190,13 @@ class ObjectPath(NamedTuple):
         return object_path(self.type or message.type, self.namespace or message.namespace, message.name)
 
 
-class DevicePath(NamedTuple):
+class DevicePathPattern(NamedTuple):
     """The path of a device; the device id is the message's field `device`."""
 
     about: str
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Key of this pattern in the decode table."""
         return self.about
 
@@ -209,11 +209,11 @@ class DevicePath(NamedTuple):
         return device_path(message.device, self.about)
 
 
-class ShortDevicePath(NamedTuple):
+class ShortDevicePathPattern(NamedTuple):
     """`device/<id>`; the id is the message's field `device`."""
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Empty: a path of this sort looks like that of an object."""
         return ""
 
@@ -228,14 +228,14 @@ class ShortDevicePath(NamedTuple):
         return f"{constants.DEVICE}/{message.device}"
 
 
-class FixedPath(NamedTuple):
+class FixedPathPattern(NamedTuple):
     """A path that is the same for every message. `any_path`: the receiver does not look at it, so every path is read."""
 
     path: str
     any_path: bool = False
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Key of this pattern in the decode table."""
         return "" if self.any_path else self.path
 
@@ -248,14 +248,14 @@ class FixedPath(NamedTuple):
         return self.path
 
 
-class OpaquePath(NamedTuple):
+class OpaquePathPattern(NamedTuple):
     """A path in free form, such as a topic or a URL; it is the message's field `field`."""
 
     field: str
     allow_empty: bool = False
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Empty: every path is of this sort."""
         return ""
 
@@ -269,7 +269,7 @@ class OpaquePath(NamedTuple):
         return path
 
 
-Path = ObjectPath | DevicePath | ShortDevicePath | FixedPath | OpaquePath
+Path = ObjectPathPattern | DevicePathPattern | ShortDevicePathPattern | FixedPathPattern | OpaquePathPattern
 
 
 def match(path: str) -> tuple[str, ParsedPath]:

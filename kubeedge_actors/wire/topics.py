@@ -112,7 +112,7 @@ def _upload(topic: str) -> Topic | None:
     return None
 
 
-def is_for_devices(topic: str) -> bool:
+def is_device_topic(topic: str) -> bool:
     """Whether a received topic is DeviceTwin's; every other one goes to the cloud."""
     return topic.startswith((constants.TOPIC_DEVICE, constants.TOPIC_NODE))
 

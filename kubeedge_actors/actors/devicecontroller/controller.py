@@ -160,7 +160,7 @@ class DeviceController(Controller):
     @on
     def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
         """Release devices that waited too long for a model, and reports that waited too long for a device."""
-        for late in self._state.downstream.expired_waits(self.clock.now()):
+        for late in self._state.downstream.take_expired_waits(self.clock.now()):
             self.publish(late)
         now = self.clock.monotonic()
         for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():

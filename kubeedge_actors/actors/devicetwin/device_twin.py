@@ -76,7 +76,7 @@ class DeviceTwin(Module):
 
     def on_start(self) -> None:
         """Load all devices, and apply what the cloud said last. Error: StoreError, a crash."""
-        self._store.forget_empty()  # an empty value counts as never given from now on, as in the original
+        self._store.null_empty_values()  # an empty value counts as never given from now on, as in the original
         self._mirror = TwinHandlers(self._node, Devices(self._store, self._resident), publish_updates=self._facts)
         self._objects = DeviceObjects(self._mirror)
         if self._meta is not None:

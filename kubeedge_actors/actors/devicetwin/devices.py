@@ -137,7 +137,7 @@ class Devices:
             self._numbers.pop(id, None)
             return {}
         if id not in self._numbers:
-            self._numbers[id] = self._store.history_numbers(id)
+            self._numbers[id] = self._store.last_history_numbers(id)
         return self._numbers[id]
 
     def evict(self) -> None:

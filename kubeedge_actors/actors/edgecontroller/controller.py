@@ -29,7 +29,7 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
     object_reference,
 )
-from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushedTo
+from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushTargets
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -85,7 +85,7 @@ class EdgeControllerState(InformerSet):
 def _informer(row: ObjectType) -> InformerSpec:
     return InformerSpec(
         row.kind,
-        labels=constants.EDGE_LABEL if row.pushed_to is PushedTo.ITSELF else "",
+        labels=constants.EDGE_LABEL if row.pushed_to is PushTargets.ITSELF else "",
         cache=not row.pod_config,
         wait_for_sync=row.kind == POD_KIND,  # whose everything else is turns out when all pods are known
     )
@@ -127,7 +127,7 @@ class EdgeController(Controller):
         """Handle one change and push it to the nodes concerned."""
         row = PUSHED[change.kind]
         if not row.pod_config:
-            pushes = self._node(change) if row.pushed_to is PushedTo.ITSELF else self._bound(change, row.name)
+            pushes = self._node(change) if row.pushed_to is PushTargets.ITSELF else self._bound(change, row.name)
             if change.initial:
                 return  # SyncController knows by itself whose it is
         elif self._state.synced:

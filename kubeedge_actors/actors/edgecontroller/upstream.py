@@ -38,7 +38,7 @@ from kubeedge_actors.kubernetes.object_types import (
     NODE_KIND,
     POD_KIND,
     SERVICEACCOUNT_KIND,
-    Readable,
+    ReadableBy,
     types_where,
 )
 from kubeedge_actors.wire import constants
@@ -211,7 +211,7 @@ class Upstream:
             object = self._cluster.get(kind, request.namespace if kind.namespaced else "", request.name)
         except NotFound as error:
             raise (not_found_as_cached(error, request.type, kind, request.name) if row.pod_config else error) from None
-        if row.readable is Readable.BY_CONTENT:
+        if row.readable is ReadableBy.BY_CONTENT:
             refusal = authorize_object(request.node, request.type, object, self._pods)
             if refusal is not None:
                 raise rejection_error(refusal.sentence)

@@ -117,7 +117,7 @@ class ExecChannels:
             with self._lock:
                 self._waiting -= len(data)
             self._sender.grant_credit(len(data))
-        command.end_input()
+        command.close_input()
 
     def copy_output(self, command: ExecStream) -> None:
         """Copy the command's output to the client, then its exit status."""

@@ -13,14 +13,14 @@ import msgspec
 
 from kubeedge_actors.actors.metamanager.downstream import is_error_content, parse_object, parse_objects
 from kubeedge_actors.drivers.store.base import MetaRow
-from kubeedge_actors.kubernetes.object_types import AskCloud, types_where
+from kubeedge_actors.kubernetes.object_types import CloudQueryPolicy, types_where
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json, LinkMessage, QueryLease, QueryObject, RequestToken, Response
 from kubeedge_actors.wire.resource import object_path, try_parse
 
-ASK_CLOUD = types_where(lambda row: row.ask_cloud is not AskCloud.NEVER) | {constants.SERVICEACCOUNTTOKEN}
+ASK_CLOUD = types_where(lambda row: row.ask_cloud is not CloudQueryPolicy.NEVER) | {constants.SERVICEACCOUNTTOKEN}
 """Types that the cloud is asked for. Pods and nodes are never: it pushes them."""
-ASK_CLOUD_ONCE = types_where(lambda row: row.ask_cloud is AskCloud.ONCE)
+ASK_CLOUD_ONCE = types_where(lambda row: row.ask_cloud is CloudQueryPolicy.ONCE)
 """Types that the cloud is asked for once: it pushes what changes."""
 PATCHES = frozenset({constants.NODEPATCH, constants.PODPATCH})
 NOT_FOUND = 404

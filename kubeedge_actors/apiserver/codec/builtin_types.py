@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from kubeedge_actors.kubernetes.time import normal_microtime, normal_time
+from kubeedge_actors.kubernetes.time import normalize_micro_time, normalize_time
 
 from ..errors import Json
 
@@ -110,7 +110,7 @@ class TypedDecoder:
             if not BASE64.fullmatch(value):
                 raise TypeMismatch(f"illegal base64 data in {self._kind}.{go_path(path)}")
             return value
-        normal = normal_microtime(value) if compact == "microtime" else normal_time(value)
+        normal = normalize_micro_time(value) if compact == "microtime" else normalize_time(value)
         if normal is None:
             raise TypeMismatch(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"')
         return normal

@@ -120,7 +120,7 @@ class FakeExecStream:
     def write(self, data: bytes) -> None:
         """Forgotten."""
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         """Nothing to end."""
 
     def exit_code(self) -> int:

@@ -27,10 +27,10 @@ class PodVolumes(Protocol):
         `group`: who else may read them.
         """
 
-    def host_path(self, path: str, type: str) -> str:
+    def prepare_host_path(self, path: str, type: str) -> str:
         """A path of the machine, checked and made as Kubernetes' hostPath types say."""
 
-    def within(self, volume: str, path: str) -> str:
+    def make_subpath(self, volume: str, path: str) -> str:
         """A path inside a volume, made as a folder when it is not there; it can not lead out of the volume."""
 
     def uids(self) -> set[str]:

@@ -23,7 +23,7 @@ from kubeedge_actors.drivers.link.base import Closed
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 from kubeedge_actors.drivers.store.fake import FakeStore
-from kubeedge_actors.entrypoint import Shutdown, ready, shut_down_with_root_supervisor
+from kubeedge_actors.entrypoint import Shutdown, print_ready, shut_down_with_root_supervisor
 from kubeedge_actors.errors import BrokerError, DriverError
 
 HUB = ChosenPort("--hub-port", 10000, "--host", "127.0.0.1")
@@ -136,9 +136,9 @@ def test_a_module_of_ones_own_that_can_not_start_is_named(tmp_path: Path) -> Non
 
 def test_who_ends_already_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
     shutdown = Shutdown()
-    ready("edge e: so", shutdown)
+    print_ready("edge e: so", shutdown)
     shutdown.request("no")
-    ready("edge e: not", shutdown)
+    print_ready("edge e: not", shutdown)
     assert capsys.readouterr().out == "ready edge e: so\n"
 
 

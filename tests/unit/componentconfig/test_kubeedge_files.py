@@ -11,7 +11,7 @@ import yaml
 
 from kubeedge_actors.componentconfig.keys import Keys
 from kubeedge_actors.config import CloudConfig, EdgeConfig
-from kubeedge_actors.edge import without_cloud_if_unjoinable
+from kubeedge_actors.edge import drop_unjoinable_cloud
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.reading import file_settings, merged
 
@@ -225,8 +225,8 @@ def test_a_file_that_names_a_cloud_but_no_way_to_join_it_gives_a_node_that_works
 ) -> None:
     certificate = tmp_path / "server.crt"
     config = merged(EdgeConfig, edge(modules__edgeHub__tlsCertFile=str(certificate)), {"data_dir": tmp_path})
-    assert without_cloud_if_unjoinable(config).cloud == ""
+    assert drop_unjoinable_cloud(config).cloud == ""
     assert caplog.messages[-1].startswith("no token and no certificate for the cloud https://192.0.2.10:10002")
-    assert without_cloud_if_unjoinable(merged(EdgeConfig, {**edge(), "token": "t"}, {})).cloud
+    assert drop_unjoinable_cloud(merged(EdgeConfig, {**edge(), "token": "t"}, {})).cloud
     certificate.touch()
-    assert without_cloud_if_unjoinable(config).cloud
+    assert drop_unjoinable_cloud(config).cloud

@@ -15,7 +15,14 @@ from kubeedge_actors.actors.metamanager.downstream import DEVICE_TYPES, POD_CONF
 from kubeedge_actors.actors.metamanager.query_responses import ASK_CLOUD, ASK_CLOUD_ONCE
 from kubeedge_actors.actors.synccontroller.controller import TYPES
 from kubeedge_actors.actors.synccontroller.objectsync_api import SYNCED_TYPES
-from kubeedge_actors.kubernetes.object_types import BY_NAME, OBJECT_TYPES, Acked, PushedTo, Readable, types_where
+from kubeedge_actors.kubernetes.object_types import (
+    BY_NAME,
+    OBJECT_TYPES,
+    AckPolicy,
+    PushTargets,
+    ReadableBy,
+    types_where,
+)
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.ack_policy import ack_required
 from kubeedge_actors.wire.messages import ObjectPushed, Response
@@ -38,16 +45,19 @@ VIEWS = {
         | {"serviceaccounttoken", "lease", "certificatesigningrequest"},
     ),
     "the cloud is asked once": (ASK_CLOUD_ONCE, CONFIG),
-    "readable if used": (types_where(lambda row: row.readable is Readable.USED), CONFIG | {"persistentvolumeclaim"}),
+    "readable if used": (types_where(lambda row: row.readable is ReadableBy.USED), CONFIG | {"persistentvolumeclaim"}),
     "readable by content": (
-        types_where(lambda row: row.readable is Readable.BY_CONTENT),
+        types_where(lambda row: row.readable is ReadableBy.BY_CONTENT),
         {"persistentvolume", "volumeattachment", "certificatesigningrequest"},
     ),
-    "readable by the node itself": (types_where(lambda row: row.readable is Readable.ITSELF), {"node"}),
-    "readable where bound": (types_where(lambda row: row.readable is Readable.BOUND), {"pod"}),
-    "bound to a node": (types_where(lambda row: row.pushed_to is PushedTo.BOUND), {"pod", "device"}),
-    "of their devices": (types_where(lambda row: row.pushed_to is PushedTo.OF_ITS_DEVICES), {"devicemodel"}),
-    "never acknowledged": (types_where(lambda row: row.acked is Acked.NONE), {"lease", "certificatesigningrequest"}),
+    "readable by the node itself": (types_where(lambda row: row.readable is ReadableBy.ITSELF), {"node"}),
+    "readable where bound": (types_where(lambda row: row.readable is ReadableBy.BOUND), {"pod"}),
+    "bound to a node": (types_where(lambda row: row.pushed_to is PushTargets.BOUND), {"pod", "device"}),
+    "of their devices": (types_where(lambda row: row.pushed_to is PushTargets.OF_ITS_DEVICES), {"devicemodel"}),
+    "never acknowledged": (
+        types_where(lambda row: row.acked is AckPolicy.NONE),
+        {"lease", "certificatesigningrequest"},
+    ),
 }
 KINDS = {
     "node": ("", "v1", "nodes", "Node", False),

@@ -127,7 +127,7 @@ class RuntimeManager:
         try:
             for volume in pod_volumes(shot.pod, shot.objects, shot.node):
                 if volume.kind == "path":
-                    paths[volume.name] = self._folders.host_path(volume.path, volume.type)
+                    paths[volume.name] = self._folders.prepare_host_path(volume.path, volume.type)
                 elif volume.kind == "files":
                     paths[volume.name] = self._folders.write(uid, volume.name, volume.files, fs_group(shot.pod))
                 else:
@@ -149,7 +149,7 @@ class RuntimeManager:
         try:
             around = msgspec.structs.replace(shot.node, pod_ip=address or shot.node.host_ip)
             env = environment(shot.pod, view, shot.objects, around)
-            spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.within)
+            spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.make_subpath)
         except (ConfigError, ContainerError) as error:
             raise ActionError(CONFIG_ERROR, error, source_missing=isinstance(error, ConfigError)) from error
         container, why = self._runtime.create(spec), ""

@@ -247,7 +247,7 @@ class NodeStatusManager:
             if written:
                 self._lease_request.succeeded(sent + LEASE_PERIOD)
             else:
-                self._lease_request.succeeded_continue(now)
+                self._lease_request.succeeded_intermediate(now)
             return
         before, self._lease = self._lease_missing, None
         self._lease_missing = error is not None and error.get("reason") == "NotFound"
@@ -256,7 +256,7 @@ class NodeStatusManager:
             self._lease_missing = False
             self._lease_request.succeeded(sent + LEASE_PERIOD)
         elif self._lease_missing and not before:
-            self._lease_request.succeeded_continue(now)
+            self._lease_request.succeeded_intermediate(now)
         else:
             self._lease_request.failed(now)
 

@@ -36,7 +36,7 @@ class PendingRequest(msgspec.Struct):
         """The response was good; the next request is due at `due`."""
         self.msg_id, self.failures, self.due = "", 0, due
 
-    def succeeded_continue(self, now: float) -> None:
+    def succeeded_intermediate(self, now: float) -> None:
         """Allow the follow-up request now, but keep the failure count so that a failing pair still backs off."""
         self.msg_id, self.due = "", now
 

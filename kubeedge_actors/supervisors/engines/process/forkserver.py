@@ -95,13 +95,13 @@ def serve_runtime() -> int:
     for line in orders:
         order: dict[str, Any] = json.loads(line)
         try:
-            carry_out(order, convention)
+            execute_order(order, convention)
         except Exception as error:  # noqa: BLE001 - whatever Thespian raises, who waits for the process is told
             _say(answers, session_id=order["call"]["session_id"], error=f"{type(error).__name__}: {error}")
     return 0  # the actor system lets go of the lifeline: nobody waits for Thespian to take leave
 
 
-def carry_out(order: dict[str, Any], convention: Leader) -> None:
+def execute_order(order: dict[str, Any], convention: Leader) -> None:
     """Start a process here or elsewhere, or forget a host that did not answer."""
     if order["call"] is None:
         convention.open().forget(order["host"])

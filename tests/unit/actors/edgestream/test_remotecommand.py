@@ -51,7 +51,7 @@ class Cat:
         self.taken.append(data)
         self._output.put(data)
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         self._output.put(b"")
 
     def exit_code(self) -> int:
@@ -110,7 +110,7 @@ class Client:
     def type(self, data: bytes) -> None:
         self.send(websocket.BINARY, bytes((INPUT,)) + data)
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         self.send(websocket.BINARY, LAST_INPUT)
 
     def upgraded(self) -> bool:
@@ -141,7 +141,7 @@ def test_what_is_typed_reaches_the_command_and_what_it_writes_the_client() -> No
     thread = client.begin()
     eventually(client.upgraded)
     client.type(b"abc")
-    client.end_input()
+    client.close_input()
     thread.join(PATIENCE)
     assert command.taken == [b"abc"] and command.closed.is_set() and not command.killed.is_set()
     assert (websocket.BINARY, b"\1abc") in client.received()
@@ -153,7 +153,7 @@ def test_what_is_typed_reaches_the_command_and_what_it_writes_the_client() -> No
 
 def test_an_exit_code_is_told_as_kubernetes_tells_it() -> None:
     client = Client(Cat(7))
-    client.runtime.before = client.end_input
+    client.runtime.before = client.close_input
     client.serve()
     assert client.status()["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
 
@@ -212,7 +212,7 @@ def test_a_ping_is_answered_while_the_command_runs() -> None:
 
     def both() -> None:
         client.send(websocket.PING, b"there?")
-        client.end_input()
+        client.close_input()
 
     client.runtime.before = both
     client.serve()

@@ -91,23 +91,23 @@ def test_a_volume_can_not_be_outside_of_the_pods(folders: LocalPodVolumes, uid: 
 
 def test_a_sub_path_can_not_lead_out_of_its_volume(folders: LocalPodVolumes, tmp_path: Path) -> None:
     volume = folders.volume("u", "v")
-    assert folders.within(volume, "a/b") == f"{volume}/a/b"
+    assert folders.make_subpath(volume, "a/b") == f"{volume}/a/b"
     Path(volume, "out").symlink_to("/etc")
     for path in ("../x", "/etc", "out/passwd"):
         with pytest.raises(ContainerError, match="leads out"):
-            folders.within(volume, path)
+            folders.make_subpath(volume, path)
 
 
 def test_a_host_path_is_checked_and_made_as_its_type_says(folders: LocalPodVolumes, tmp_path: Path) -> None:
-    assert folders.host_path(str(tmp_path), "Directory") == str(tmp_path)
-    assert Path(folders.host_path(str(tmp_path / "new"), "DirectoryOrCreate")).is_dir()
-    assert Path(folders.host_path(str(tmp_path / "file"), "FileOrCreate")).is_file()
+    assert folders.prepare_host_path(str(tmp_path), "Directory") == str(tmp_path)
+    assert Path(folders.prepare_host_path(str(tmp_path / "new"), "DirectoryOrCreate")).is_dir()
+    assert Path(folders.prepare_host_path(str(tmp_path / "file"), "FileOrCreate")).is_file()
     with pytest.raises(ContainerError, match="is not a directory"):
-        folders.host_path(str(tmp_path / "none"), "Directory")
+        folders.prepare_host_path(str(tmp_path / "none"), "Directory")
     with pytest.raises(ContainerError, match="is not a socket"):
-        folders.host_path(str(tmp_path / "file"), "Socket")
+        folders.prepare_host_path(str(tmp_path / "file"), "Socket")
     with pytest.raises(ContainerError, match="absolute"):
-        folders.host_path("relative", "")
+        folders.prepare_host_path("relative", "")
 
 
 def test_the_folder_of_a_pod_goes_with_all_that_is_in_it(folders: LocalPodVolumes) -> None:
