@@ -34,7 +34,7 @@ from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
-from kubeedge_actors.assembly import admin
+from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
@@ -150,10 +150,10 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
         duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
         candidates = leadership.child_specs(voting, replica_identity(data.path), system, duties)
-        modules = SupervisorSpec(admin.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin.PATIENCE)
+        modules = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
-        show = admin.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
         system.start(supervision_tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
         shut_down_with_root_supervisor(system, shutdown)
         show()
@@ -326,10 +326,10 @@ def _embedded_api(
     with naming_port_options(_port("--api-port", config.api_port, config)):
         api.start()
     stack.callback(api.stop)
-    admin = authority.client_certificate()
+    admin_endpoints = authority.client_certificate()
     path = config.data_dir / "kubeconfig"
     host = "127.0.0.1" if config.host in ANY_ADDRESS else config.host
-    files = (authority.ca_path, Path(admin.cert), Path(admin.key))
+    files = (authority.ca_path, Path(admin_endpoints.cert), Path(admin_endpoints.key))
     text = kubeconfig(f"https://{host}:{api.port}", *(file.read_bytes() for file in files))
     write_atomically(path, text.encode())
     return from_kubeconfig(path)

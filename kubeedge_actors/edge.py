@@ -18,7 +18,7 @@ if __name__ == "__main__":
     parser("edge").parse_args()  # ends here for --help, before any library is needed
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
-from kubeedge_actors.assembly import admin
+from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
     child_specs,
@@ -144,11 +144,11 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
-        mine = SupervisorSpec(admin.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin.PATIENCE)
+        mine = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         process_info = ProcessInfo(
             "edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot
         )
-        show = admin.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
         unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, mine], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)

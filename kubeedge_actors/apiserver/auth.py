@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..system.sockets import is_loopback
+from ..osutil.sockets import is_loopback
 from .errors import ApiError, Json, details_of
 
 MASTERS, AUTHENTICATED, UNAUTHENTICATED = "system:masters", "system:authenticated", "system:unauthenticated"

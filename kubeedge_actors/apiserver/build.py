@@ -8,14 +8,14 @@ import msgspec
 
 from .codec.builtin_types import BuiltinTypes
 from .codec.decoder import ObjectDecoder
-from .codec.response import Renderings
+from .codec.response_encoder import Renderings
 from .controllers.crd_establishing import CrdController
 from .controllers.event_ttl import EventTtl
 from .controllers.garbage_collector import GarbageCollector
 from .controllers.namespaces import NamespaceController
 from .handlers.delete import Deleter
 from .handlers.read import Reader
-from .handlers.reviews import Reviews
+from .handlers.access_reviews import Reviews
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequests
 from .handlers.watch import Watcher, WatchNotifier

@@ -10,7 +10,7 @@ from .handlers.delete import Deleter
 from .handlers.exec import ExecSource, Upgrade, exec_answer
 from .handlers.logs import LogSource, log_answer
 from .handlers.read import Reader
-from .handlers.reviews import Reviews
+from .handlers.access_reviews import Reviews
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequests
 from .handlers.watch import Watcher

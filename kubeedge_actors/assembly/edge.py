@@ -182,7 +182,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
         return []
     from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
-    from kubeedge_actors.drivers.http.server import StdlibHttpServer
+    from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 
     where = urlsplit(f"//{config.metaserver}")
     host, port = where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port

@@ -1,4 +1,4 @@
-"""The MQTT topics of KubeEdge, and MQTT's own rules for topics and filters.
+"""The MQTT topics of KubeEdge: parsed and built. MQTT's own rules are in mqtt_topics.py.
 
     $hw/events/device/<namespace>/<name>/<kind>    a device (v0.2: $hw/events/device/<id>/<kind>)
     $hw/events/node/<node>/<kind>                  the membership of devices in a node

@@ -11,7 +11,7 @@ from kubeedge_actors import nesting
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 from ..codec.decoder import PROTOBUF_TYPE
-from ..codec.response import MANY, ONE, Renderings
+from ..codec.response_encoder import MANY, ONE, Renderings
 from ..errors import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
 from ..registry.builtin import Resource
 from ..registry.object_meta import META_ORDER, is_removable

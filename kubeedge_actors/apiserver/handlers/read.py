@@ -10,7 +10,7 @@ import msgspec
 
 from kubeedge_actors import nesting
 
-from ..codec.response import MANY, ONE, Renderings
+from ..codec.response_encoder import MANY, ONE, Renderings
 from ..errors import (
     FieldError,
     bad_request,

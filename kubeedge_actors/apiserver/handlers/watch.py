@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from ..codec.negotiation import METADATA, METADATA_LIST, TABLE
-from ..codec.response import Rendering, Renderings
+from ..codec.response_encoder import Rendering, Renderings
 from ..errors import ApiError, Json, expired, forbidden_field, invalid_options
 from ..registry.builtin import Resource
 from ..registry.selectors import Selection

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..codec.decoder import DecodedObject, ObjectDecoder, field_validation, strict_error, warning_header
-from ..codec.response import ONE, Renderings
+from ..codec.response_encoder import ONE, Renderings
 from ..errors import (
     MODIFIED,
     ApiError,

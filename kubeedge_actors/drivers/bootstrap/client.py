@@ -32,7 +32,7 @@ from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_pem, save_pair, write_pem
-from kubeedge_actors.drivers.pki.requests import NewCsr, PkiRequest, Result, execute
+from kubeedge_actors.drivers.pki.worker_protocol import NewCsr, PkiRequest, Result, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 
 TIMEOUT = 10.0

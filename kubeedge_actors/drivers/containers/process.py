@@ -34,9 +34,9 @@ from kubeedge_actors.drivers.containers.base import (
     RegistryAuth,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.environment import command_line, environment
+from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.process_exits import ExitWatcher
+from kubeedge_actors.drivers.containers.process_environment import command_line, environment
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)

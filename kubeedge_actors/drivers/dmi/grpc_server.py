@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi import convert
+from kubeedge_actors.drivers.dmi import mapper_objects
 from kubeedge_actors.drivers.dmi.base import Done, Json, Mapper, MapperHandler, PropertyReport, Verb
 from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
 from kubeedge_actors.drivers.dmi.protobuf import Messages, Proto
@@ -82,7 +82,7 @@ class GrpcDmiServer:
     def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
         """Tell a mapper."""
         try:
-            request = self._messages.filled(f"{verb.value}Request", convert.mapper_request(verb, object))
+            request = self._messages.filled(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
         except MapperError as error:
             done(error)
             return
@@ -128,8 +128,8 @@ class GrpcDmiServer:
         return self._messages.filled(
             "MapperRegisterResponse",
             {
-                "deviceList": [convert.mapper_device(device) for device in inventory.devices],
-                "modelList": [convert.mapper_model(model) for model in inventory.models],
+                "deviceList": [mapper_objects.mapper_device(device) for device in inventory.devices],
+                "modelList": [mapper_objects.mapper_model(model) for model in inventory.models],
             },
         )
 

@@ -29,8 +29,8 @@ from kubeedge_actors.drivers.pki.pem import (
     save_pair,
     write_file,
 )
-from kubeedge_actors.drivers.pki.requests import IssueCertificate, NewAuthority, PkiRequest, Result, SignCsr
 from kubeedge_actors.drivers.pki.worker_client import PkiWorker
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, PkiRequest, Result, SignCsr
 from kubeedge_actors.errors import CertificateError, DriverError
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
 from kubeedge_actors.drivers.pki.pem import read_certificate
-from kubeedge_actors.drivers.pki.requests import IssueCertificate, NewAuthority, execute
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, execute
 from kubeedge_actors.errors import CertificateError, ClusterError
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 from tests.support.clusters import DRIVERS

@@ -18,8 +18,8 @@ import pytest
 
 from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
-from kubeedge_actors.drivers.containers.environment import command_line
 from kubeedge_actors.drivers.containers.process import RECORD, ProcessRuntime, Record
+from kubeedge_actors.drivers.containers.process_environment import command_line
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import FOREVER, ProcessContainersEnv, exits
 from tests.support.waiting import PATIENCE

@@ -13,7 +13,7 @@ pytest.importorskip("grpc")
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi import convert
+from kubeedge_actors.drivers.dmi import mapper_objects
 from kubeedge_actors.drivers.dmi.base import Inventory, Mapper, PropertyReport, Verb
 from kubeedge_actors.drivers.dmi.grpc_server import GrpcDmiServer
 from kubeedge_actors.drivers.dmi.protobuf import Messages
@@ -185,7 +185,7 @@ def unpacked(value: Any) -> Any:
 
 
 def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
-    device = Messages().filled("Device", convert.mapper_device(DEVICE))
+    device = Messages().filled("Device", mapper_objects.mapper_device(DEVICE))
     spec = device.spec
     assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
     config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}

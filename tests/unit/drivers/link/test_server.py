@@ -20,7 +20,7 @@ from kubeedge_actors.drivers.pki.base import NODE_GROUP, SERVER_AUTH, KeyPair, S
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.pem import save_pair
-from kubeedge_actors.drivers.pki.requests import IssueCertificate, execute
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.support.certificates import TestCa
 from tests.support.fakes.link_recorders import ServerRecorder

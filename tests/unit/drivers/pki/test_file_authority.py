@@ -30,8 +30,8 @@ from kubeedge_actors.drivers.pki.pem import (
     write_file,
     write_pem,
 )
-from kubeedge_actors.drivers.pki.requests import IssueCertificate, NewAuthority, NewCsr, execute
 from kubeedge_actors.drivers.pki.worker_client import PkiWorker
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, NewCsr, execute
 from kubeedge_actors.errors import CertificateError, DriverError
 from tests.support.certificates import TestCa
 
