@@ -21,9 +21,9 @@ from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
-    child_specs,
     container_runtime,
     dmi_specs,
+    edge_specs,
     edge_stream_specs,
     meta_server_specs,
     service_port_error,
@@ -125,8 +125,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(data.close)
         store = SqliteStore(data.path / "edge.db")
         stack.callback(store.close)
-        pods = data.path / "pods"
-        containers = container_runtime(config, pods)
+        containers = container_runtime(config, data.path / "pods")
         stack.callback(containers.close)
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
@@ -138,17 +137,15 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         wanted = partial(_wanted, system)
-        modules = child_specs(
+        modules = edge_specs(
             config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=wanted
         )
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
         mine = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
-        process_info = ProcessInfo(
-            "edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot
-        )
-        show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config)
         unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, mine], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)

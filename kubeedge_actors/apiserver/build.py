@@ -13,9 +13,9 @@ from .controllers.crd_establishing import CrdController
 from .controllers.event_ttl import EventTtl
 from .controllers.garbage_collector import GarbageCollector
 from .controllers.namespaces import NamespaceController
+from .handlers.access_reviews import Reviews
 from .handlers.delete import Deleter
 from .handlers.read import Reader
-from .handlers.access_reviews import Reviews
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequests
 from .handlers.watch import Watcher, WatchNotifier

@@ -6,11 +6,11 @@ import msgspec
 
 from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden, resource_forbidden
 from .errors import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
+from .handlers.access_reviews import Reviews
 from .handlers.delete import Deleter
 from .handlers.exec import ExecSource, Upgrade, exec_answer
 from .handlers.logs import LogSource, log_answer
 from .handlers.read import Reader
-from .handlers.access_reviews import Reviews
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequests
 from .handlers.watch import Watcher

@@ -43,7 +43,7 @@ from kubeedge_actors.supervisors import ChildSpec
 log = logging.getLogger(__name__)
 
 
-def child_specs(
+def edge_specs(
     config: EdgeConfig,
     store: Store,
     containers: ContainerRuntime,

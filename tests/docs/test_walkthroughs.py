@@ -184,7 +184,7 @@ class WalkthroughEnv:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
         unused = NodeCredentials(folder, NODE, config.cloud, str)
         drivers = (self.store, self.containers, [self.broker], unused)
-        modules = edge_parts.child_specs(
+        modules = edge_parts.edge_specs(
             config, *drivers, Shutdown(), TrafficCounters(), self.server.link, twin_updates_wanted=bool
         )
         assert modules[-1].name == constants.EDGEHUB
