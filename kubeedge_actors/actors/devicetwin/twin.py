@@ -67,8 +67,8 @@ class TwinChange(msgspec.Struct):
     """What a request changed: the new properties, and what result, document and cloud report say of each."""
 
     changed: dict[str, TwinProperty] = {}
-    update_result: dict[str, MsgTwin | None] = {}
-    update_document: dict[str, Document] = {}
+    result: dict[str, MsgTwin | None] = {}
+    document: dict[str, Document] = {}
     report: dict[str, MsgTwin] = {}
 
 

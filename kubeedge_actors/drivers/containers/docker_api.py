@@ -142,10 +142,10 @@ def parse_inspection(inspection: dict[str, Any]) -> Container:
     carried = config.get("Labels") or {}
     phase = PHASES.get(state["Status"], "exited")
     code = int(state.get("ExitCode") or 0)
-    root_cause = "OOMKilled" if state.get("OOMKilled") else "Completed" if code == 0 else "Error"
+    reason = "OOMKilled" if state.get("OOMKilled") else "Completed" if code == 0 else "Error"
     started, finished = seconds(state.get("StartedAt", "")), seconds(state.get("FinishedAt", ""))
     if phase == "created" and code:  # it could not be started
-        phase, root_cause = "exited", START_ERROR
+        phase, reason = "exited", START_ERROR
         started = finished = seconds(inspection.get("Created", ""))
     return Container(
         id=inspection["Id"],
@@ -159,7 +159,7 @@ def parse_inspection(inspection: dict[str, Any]) -> Container:
         started_at=started,
         finished_at=finished if phase == "exited" else 0.0,
         exit_code=code if phase == "exited" else 0,
-        reason=root_cause if phase == "exited" else "",
+        reason=reason if phase == "exited" else "",
         message=str(state.get("Error") or ""),
         ip=address_of(inspection.get("NetworkSettings") or {}),
     )

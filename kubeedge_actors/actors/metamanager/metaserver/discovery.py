@@ -17,30 +17,30 @@ SHORT_NAMES = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persisten
 
 def all_resource_kinds(stored: Iterable[ResourceKind]) -> dict[tuple[str, str, str], ResourceKind]:
     """All resources by group, version and plural."""
-    api_resource_list = {(kind.group, kind.version, kind.plural): kind for kind in stored}
+    kinds = {(kind.group, kind.version, kind.plural): kind for kind in stored}
     for row in OBJECT_TYPES:
         if row.queryable:
-            api_resource_list.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
-    return api_resource_list
+            kinds.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
+    return kinds
 
 
 def api_group_list(resources: Iterable[ResourceKind]) -> Json:
     """/apis."""
-    api_versions: dict[str, set[str]] = {}
-    for resource in api_resource_list:
+    versions: dict[str, set[str]] = {}
+    for resource in resources:
         if resource.group:
-            api_versions.setdefault(resource.group, set()).add(resource.version)
+            versions.setdefault(resource.group, set()).add(resource.version)
     return {
         "kind": "APIGroupList",
         "apiVersion": "v1",
-        "groups": [api_group(*group_versions) for group_versions in sorted(api_versions.items())],
+        "groups": [api_group(*group_versions) for group_versions in sorted(versions.items())],
     }
 
 
 def api_group(name: str, versions: Iterable[str]) -> Json:
     """/apis/<group>."""
     listed = [
-        {"groupVersion": f"{name}/{version}", "version": version} for version in sorted(api_versions, reverse=True)
+        {"groupVersion": f"{name}/{version}", "version": version} for version in sorted(versions, reverse=True)
     ]
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
 

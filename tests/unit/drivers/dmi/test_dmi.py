@@ -59,10 +59,10 @@ class Edge:
         self._say(mapper, with_data)
         return Inventory([DEVICE], [MODEL]) if with_data else Inventory()
 
-    def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
+    def report_status(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         self._say(namespace, name, *readings)
 
-    def state(self, namespace: str, name: str, state: str) -> None:
+    def report_states(self, namespace: str, name: str, state: str) -> None:
         self._say(namespace, name, state)
 
     def _say(self, *what: object) -> None:
