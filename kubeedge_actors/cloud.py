@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("cloud").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = CLOUD.given(options)
+        given = CLOUD.parse_options(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
         config = read_config(CloudConfig, options.config, given)
         log_to_stderr(config.log_level)

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("edge").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = EDGE.given(options)
+        given = EDGE.parse_options(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
         config = complete_config(read_config(EdgeConfig, options.config, given))
         log_to_stderr(config.log_level)

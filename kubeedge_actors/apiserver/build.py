@@ -66,7 +66,7 @@ def build(database: Database, later: Later, clock: Callable[[], float]) -> Serve
     definitions.install_bundled(store)
     namespaces.create_defaults(intake, clock())
     store.commit()
-    collector.sweep()
+    collector.collect_at_start()
     handlers = Handlers(
         Discovery(registry),
         OpenApi(registry, intake.types, definitions.structural),

@@ -142,7 +142,7 @@ class Stage:
         self.closers.append(log.close)
         self.closers.append(lambda: terminate(process))
         begin = time.monotonic()
-        line = first_line(process.stdout, PATIENCE)
+        line = read_first_line(process.stdout, PATIENCE)
         if not line.startswith("ready"):
             raise DemoFailed(f"the {side} process did not get ready")
         print(f"   - {line} ({time.monotonic() - begin:.2f} s)", flush=True)
@@ -196,7 +196,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def first_line(stream: IO[str] | None, seconds: float) -> str:
+def read_first_line(stream: IO[str] | None, seconds: float) -> str:
     """The first line a process prints; empty when it ends or stays silent."""
     assert stream is not None
     lines: list[str] = []

@@ -137,12 +137,12 @@ class ObjectType:
         return self.kind.kind.lower()
 
     @property
-    def synced(self) -> bool:
+    def is_synced(self) -> bool:
         """Whether nodes are told its changes, and SyncController keeps a record of what they have."""
         return self.pushed_to is not PushTargets.NOBODY
 
     @property
-    def pod_config(self) -> bool:
+    def is_pod_config(self) -> bool:
         """Whether pods are configured with it: it goes where pods use it, and it stays known there."""
         return self.pushed_to is PushTargets.OF_ITS_PODS
 

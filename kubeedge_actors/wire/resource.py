@@ -173,7 +173,7 @@ class ObjectPathPattern(NamedTuple):
         """Key of this pattern in the decode table."""
         return self.type
 
-    def read(self, path: str, resource: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
         if not isinstance(resource, Resource) or (self.named and not resource.name):
             return None
@@ -185,7 +185,7 @@ class ObjectPathPattern(NamedTuple):
             return {"namespace": resource.namespace, "name": resource.name}
         return {"namespace": resource.namespace, "type": resource.type, "name": resource.name}
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when a field is no segment."""
         return object_path(self.type or message.type, self.namespace or message.namespace, message.name)
 
@@ -200,11 +200,11 @@ class DevicePathPattern(NamedTuple):
         """Key of this pattern in the decode table."""
         return self.about
 
-    def read(self, path: str, resource: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
         return {"device": resource.device} if isinstance(resource, DeviceResource) else None
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when `device` is no device id."""
         return device_path(message.device, self.about)
 
@@ -217,13 +217,13 @@ class ShortDevicePathPattern(NamedTuple):
         """Empty: a path of this sort looks like that of an object."""
         return ""
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
         """The field, or None when the path is of another sort."""
         first, _, device = path.partition("/")
         whole = first == constants.DEVICE and device.count("/") <= 1 and all(device.split("/"))
         return {"device": device} if whole else None
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path of a message."""
         return f"{constants.DEVICE}/{message.device}"
 
@@ -239,11 +239,11 @@ class FixedPathPattern(NamedTuple):
         """Key of this pattern in the decode table."""
         return "" if self.any_path else self.path
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
         """No fields: the path says nothing more."""
         return {}
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path."""
         return self.path
 
@@ -259,11 +259,11 @@ class OpaquePathPattern(NamedTuple):
         """Empty: every path is of this sort."""
         return ""
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
         """The field, or None for an empty path where one is needed."""
         return {self.field: path} if path or self.allow_empty else None
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The field."""
         path: str = getattr(message, self.field)
         return path
@@ -272,7 +272,7 @@ class OpaquePathPattern(NamedTuple):
 Path = ObjectPathPattern | DevicePathPattern | ShortDevicePathPattern | FixedPathPattern | OpaquePathPattern
 
 
-def match(path: str) -> tuple[str, ParsedPath]:
+def match_path(path: str) -> tuple[str, ParsedPath]:
     """The decode key of a path, and the Resource that it names.
 
     The first is a fixed path itself, the type of an object, what is said about a device, or empty when it is nothing of

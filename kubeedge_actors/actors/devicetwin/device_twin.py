@@ -207,7 +207,7 @@ class DeviceTwin(Module):
     def _commit(self, changes: TwinTransaction, now: int) -> str:
         """Commit, then speak. When the database refuses, nothing of it has happened, and whoever waits is told; why."""
         reports = changes.reports(self._mirror.event, now) if self._cloud else []
-        rows = changes.rows(reports, now)
+        rows = changes.to_changes(reports, now)
         try:
             if rows is not None:
                 self._store.apply(rows)

@@ -72,7 +72,7 @@ class TwinTransaction(msgspec.Struct):
         self.history = {place: row for place, row in self.history.items() if place[0] != device}
         self.removed_devices.append(device)
 
-    def report(self, device: str, entries: Mapping[str, MsgTwin]) -> None:
+    def add_to_report(self, device: str, entries: Mapping[str, MsgTwin]) -> None:
         """Add these properties to the report of the device."""
         told = self.reported.setdefault(device, {})
         for key, entry in entries.items():
@@ -86,7 +86,7 @@ class TwinTransaction(msgspec.Struct):
         ]
         return twins + list(self.states)
 
-    def rows(self, reports: list[Report], now: int) -> TwinChanges | None:
+    def to_changes(self, reports: list[Report], now: int) -> TwinChanges | None:
         """The transaction, None when there is nothing to store.
 
         The reports are in it: what is stored is told, even if the power fails in between.

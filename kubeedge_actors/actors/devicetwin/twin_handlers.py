@@ -121,7 +121,7 @@ class TwinHandlers:
             current = {key: document.current for key, document in outcome.document.items()}
             changes.messages.append(TwinUpdated(device=device.id, twin=to_builtins(current)))
         if outcome.report:
-            changes.report(device.id, outcome.report)
+            changes.add_to_report(device.id, outcome.report)
 
     def get(self, device_id: str, payload: bytes, now: int) -> MqttPublish:
         """The answer to `twin/get`."""

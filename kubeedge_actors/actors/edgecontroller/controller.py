@@ -65,7 +65,7 @@ NodeRequest = (
 PodRequest = PatchPod | ReportPodStatus | DeletePod | QueryObject | RequestToken | ReportEvent
 DURABLE_AT_EDGE = (ReportEvent, DeletePod)
 """Requests that stay in the edge's outbox until they are answered here."""
-PUSHED = {row.kind: row for row in OBJECT_TYPES if row.synced and not row.of_devices}
+PUSHED = {row.kind: row for row in OBJECT_TYPES if row.is_synced and not row.of_devices}
 """What is watched here; devices are DeviceController's."""
 
 
@@ -86,7 +86,7 @@ def _informer(row: ObjectType) -> InformerSpec:
     return InformerSpec(
         row.kind,
         labels=constants.EDGE_LABEL if row.pushed_to is PushTargets.ITSELF else "",
-        cache=not row.pod_config,
+        cache=not row.is_pod_config,
         wait_for_sync=row.kind == POD_KIND,  # whose everything else is turns out when all pods are known
     )
 
@@ -126,7 +126,7 @@ class EdgeController(Controller):
     def handle_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
         row = PUSHED[change.kind]
-        if not row.pod_config:
+        if not row.is_pod_config:
             pushes = self._node(change) if row.pushed_to is PushTargets.ITSELF else self._bound(change, row.name)
             if change.initial:
                 return  # SyncController knows by itself whose it is

@@ -210,7 +210,9 @@ class Upstream:
         try:
             object = self._cluster.get(kind, request.namespace if kind.namespaced else "", request.name)
         except NotFound as error:
-            raise (not_found_as_cached(error, request.type, kind, request.name) if row.pod_config else error) from None
+            raise (
+                not_found_as_cached(error, request.type, kind, request.name) if row.is_pod_config else error
+            ) from None
         if row.readable is ReadableBy.BY_CONTENT:
             refusal = authorize_object(request.node, request.type, object, self._pods)
             if refusal is not None:

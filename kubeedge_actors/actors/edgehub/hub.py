@@ -197,7 +197,7 @@ class EdgeHub(Module):
         self._up = True
         self._outbox.link_up()
         self.log.info("connected to %s", self._url)
-        self._outage.ended(self.log, f"the link to {self._url} is back", self.clock.monotonic())
+        self._outage.log_recovery(self.log, f"the link to {self._url} is back", self.clock.monotonic())
         self.publish(LinkUp(cloud_renews_lease=self._cloud_renews_lease))
         self._flush()
 
@@ -222,7 +222,7 @@ class EdgeHub(Module):
         self.publish(LinkDown(reason=reason))
 
     def _warn_once(self, reason: str) -> None:
-        if self._outage.gone(reason, self.clock.monotonic()):
+        if self._outage.on_failure(reason, self.clock.monotonic()):
             self.log.warning("no link to %s: %s", self._url, reason)
 
     @on
@@ -373,7 +373,7 @@ class EdgeHub(Module):
         """Send more. For a cloud that does not acknowledge, written counts as acknowledged."""
         if message.link is not self._link:
             return
-        self._send_queue.written(len(message.marks))
+        self._send_queue.on_written(len(message.marks))
         if not self._cloud_acks:
             self._outbox.acked(message.marks)
             self._schedule_cleanup()
@@ -392,7 +392,7 @@ class EdgeHub(Module):
         return (frame, "") if frame else self._outbox.next_frame(self.clock.monotonic())
 
     def _send(self, link: Link, frame: str, mark: str) -> None:
-        self._send_queue.sent(frame)
+        self._send_queue.on_sent(frame)
         self._traffic.count(UP, frame)
         link.send(frame, mark)
 

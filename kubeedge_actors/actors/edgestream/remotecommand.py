@@ -30,7 +30,7 @@ def serve_exec(opening: StreamRequest, sender: StreamSender, runtime: ContainerR
     container = stream_params.find_container(runtime.list(), wanted)
     if container.phase != "running":
         raise ContainerError(f'container "{wanted.container}" in pod "{wanted.pod}" does not run')
-    if stream_params.flag(asked, "tty"):
+    if stream_params.query_flag(asked, "tty"):
         raise ContainerError("a terminal in a container is not served by this node: exec without -t")
     hello = _upgrade_response(opening)
     talk = ExecChannels(sender)
@@ -38,7 +38,9 @@ def serve_exec(opening: StreamRequest, sender: StreamSender, runtime: ContainerR
     sender.grant_credit()
     sender.send(hello)
     try:
-        command = runtime.exec(container.id, tuple(asked.get("command", ())), stdin=stream_params.flag(asked, "input"))
+        command = runtime.exec(
+            container.id, tuple(asked.get("command", ())), stdin=stream_params.query_flag(asked, "input")
+        )
     except (
         DriverError
     ) as error:  # said over the upgraded connection: kubectl would take a refused upgrade for an old server

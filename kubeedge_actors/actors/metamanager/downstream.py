@@ -36,7 +36,7 @@ PUSH_SOURCES = frozenset(
 )
 """Whose updates are acknowledged. An update of anybody else is stored and said again until the cloud gives up."""
 DEVICE_TYPES = types_where(lambda row: row.of_devices)
-POD_CONFIG_TYPES = types_where(lambda row: row.pod_config)
+POD_CONFIG_TYPES = types_where(lambda row: row.is_pod_config)
 NOTIFICATIONS = (PodChanged, PodConfigChanged, DeviceChanged)
 """Whom a stored object concerns is told by one of these (`_notify`)."""
 MAX_REMEMBERED = 1000

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kubeedge_actors.kubernetes.objects import condition
+from kubeedge_actors.kubernetes.objects import get_condition
 from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
 from kubeedge_actors.kubernetes.taints import Taint, Toleration
 
@@ -107,7 +107,7 @@ def parse_pod(pod: Json) -> PodInfo | None:
 def parse_node(node: Json) -> NodeSpec:
     """The NodeSpec of a v1.Node."""
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
-    ready = condition(node, "Ready").get("status") == "True"
+    ready = get_condition(node, "Ready").get("status") == "True"
     taints = tuple(Taint.of(taint) for taint in spec.get("taints") or ())
     allocatable = {name: rounded_up_quantity(name, text) for name, text in (status.get("allocatable") or {}).items()}
     labels = dict(metadata.get("labels") or {})
@@ -116,7 +116,7 @@ def parse_node(node: Json) -> NodeSpec:
 
 def current_fit_error(pod: Json) -> str:
     """The message of a v1.Pod's PodScheduled condition; empty for none."""
-    scheduled = condition(pod, SCHEDULED)
+    scheduled = get_condition(pod, SCHEDULED)
     return str(scheduled.get("message") or "") if scheduled.get("status") == "False" else ""
 
 

@@ -78,7 +78,7 @@ class SyncControllerState(InformerSet):
 
 
 def _wanted(kind: ResourceKind) -> InformerSpec:
-    cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].pod_config
+    cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].is_pod_config
     return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
 
 
@@ -122,7 +122,7 @@ class SyncController(Controller):
             if gone:
                 self._state.index.remove(type, change.object)
             else:
-                whole = not BY_NAME[type].pod_config
+                whole = not BY_NAME[type].is_pod_config
                 self._state.index.put(type, change.object, self.clock.monotonic(), whole=whole)
             return
         found = parse_record(change.object)

@@ -27,7 +27,7 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectPushed
 
 Json = dict[str, Any]
-SYNCED_TYPES = types_where(lambda row: row.synced)
+SYNCED_TYPES = types_where(lambda row: row.is_synced)
 """Types of which nodes are told changes; what a node has asked for beside them it asks for again."""
 _TYPES = {BY_NAME[type].kind.kind: type for type in SYNCED_TYPES}
 

@@ -184,7 +184,7 @@ class Workloads(ApiController):
             self._daemon_set(key, object, pods)
 
     def _replica_set(self, key: Key, object: Json, pods: list[Json]) -> None:
-        made = replicasets.plan(object, pods, self.clock.now())
+        made = replicasets.plan_replica_set(object, pods, self.clock.now())
         self._status(key, object, made.status)
         for pod in made.delete[:BURST_REPLICAS]:
             self._delete(object, pod)
@@ -198,7 +198,7 @@ class Workloads(ApiController):
             for node in self.informers.all(NODE_KIND)
             if constants.EDGE_LABEL in (node["metadata"].get("labels") or {})
         ]
-        made = daemonsets.plan(object, nodes, pods, self.clock.now())
+        made = daemonsets.plan_daemon_set(object, nodes, pods, self.clock.now())
         self._status(key, object, made.status)
         for pod in made.delete[:BURST_REPLICAS]:
             self._delete(object, pod)
@@ -212,7 +212,7 @@ class Workloads(ApiController):
             for replica_set in self.informers.all(REPLICASET_KIND)
             if controller_utils.is_controlled_by(replica_set, object)
         ]
-        made = deployments.plan(object, sets, self.clock.now(), self._busy())
+        made = deployments.plan_deployment(object, sets, self.clock.now(), self._busy())
         namespace = object_reference(object).namespace
         if made.create is not None:
             self.api.create(REPLICASET_KIND, namespace, made.create)

@@ -13,7 +13,7 @@ import msgspec
 
 from kubeedge_actors.drivers.cluster.base import Json, object_reference
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.kubernetes.objects import condition, owner_reference
+from kubeedge_actors.kubernetes.objects import get_condition, owner_reference
 from kubeedge_actors.kubernetes.time import parse_time
 
 HASH_LABEL = "pod-template-hash"
@@ -75,7 +75,7 @@ def is_active(pod: Json) -> bool:
 
 def ready_since(pod: Json) -> float | None:
     """Epoch seconds since when a v1.Pod has been ready, by its node's clock; None when it is not."""
-    ready = condition(pod, "Ready")
+    ready = get_condition(pod, "Ready")
     if ready.get("status") != "True":
         return None
     return parse_time(str(ready.get("lastTransitionTime") or "")) or 0.0

@@ -28,7 +28,7 @@ class DaemonPlan(NamedTuple):
     status: Json
 
 
-def plan(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
+def plan_daemon_set(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
     """The plan of an apps/v1 DaemonSet; `nodes` are the edge v1.Nodes, `pods` the v1.Pods that it owns."""
     suffix = controller_utils.template_hash(daemon_set["spec"]["template"])
     wanted = {str(node["metadata"]["name"]) for node in nodes if should_run_on(daemon_set, node)}

@@ -30,7 +30,7 @@ class DeploymentPlan(NamedTuple):
     again: float | None
 
 
-def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
+def plan_deployment(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
     """The next plan of an apps/v1 Deployment; `sets` are the ReplicaSets that it owns, `busy` the uids of those with pods not ended yet."""
     new, old = find_new_and_old(deployment, sets)
     paused = bool(deployment["spec"].get("paused"))

@@ -52,7 +52,7 @@ class TypedDecoder:
         kept: Json = {}
         for key, inner in value.items():
             if (compact := fields.get(key)) is None:
-                self._unknown.append(dotted((*path, key)))
+                self._unknown.append(dotted_path((*path, key)))
             elif inner is not None:
                 kept[key] = self.value(inner, compact, (*path, key))
         return kept
@@ -136,7 +136,7 @@ def go_path(path: Path) -> str:
     return ".".join(part for part in path if isinstance(part, str))
 
 
-def dotted(path: Path) -> str:
+def dotted_path(path: Path) -> str:
     """The path as validation prints it: `spec.containers[0].image`."""
     text = ""
     for part in path:

@@ -34,13 +34,13 @@ class CrdController:
 
     def structural(self, resource: Resource) -> StructuralSchema | None:
         """The schema of a custom resource."""
-        return self._schema_at.get(place(resource))
+        return self._schema_at.get(place_of(resource))
 
     def table(self, resource: Resource) -> TablePrinter:
         """The table of a resource."""
         if not resource.is_custom:
             return PRINTERS.get(resource.key, core.DEFAULT_PRINTER)
-        return self._table_at.get(place(resource), core.CUSTOM_RESOURCE_PRINTER)
+        return self._table_at.get(place_of(resource), core.CUSTOM_RESOURCE_PRINTER)
 
     def needs_conversion(self, resource: Resource) -> bool:
         """Whether objects may be stored in another version than that of `resource`: the resource has several."""
@@ -94,6 +94,6 @@ class CrdController:
         del self._schemas[name], self._tables[name]
 
 
-def place(resource: Resource) -> Place:
+def place_of(resource: Resource) -> Place:
     """Where a resource is served."""
     return resource.group, resource.version, resource.plural

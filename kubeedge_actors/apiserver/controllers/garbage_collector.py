@@ -29,7 +29,7 @@ class GarbageCollector:
         self._jobs: deque[Callable[[], None]] = deque()
         self._positions: dict[str, int] = {}
 
-    def sweep(self) -> None:
+    def collect_at_start(self) -> None:
         """At start: collect what lost its owners while the server was down, and finish half-done deletions."""
         for key in self._store.resources():
             for entry in self._store.collection(key).scan():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from ..codec.builtin_types import Path, dotted, json_type
+from ..codec.builtin_types import Path, dotted_path, json_type
 from ..errors import FieldError, Json, invalid_value, required, unsupported_value
 
 Schema = Mapping[str, Any]
@@ -64,7 +64,7 @@ def prune(value: Any, schema: Schema, path: Path, unknown: list[str]) -> Any:
         elif more or schema.get(PRESERVE) or schema.get("x-kubernetes-embedded-resource"):
             kept[key] = inner
         else:
-            unknown.append(dotted((*path, key)))
+            unknown.append(dotted_path((*path, key)))
     return kept
 
 
@@ -110,11 +110,11 @@ def validate(value: Any, schema: Schema, path: Path) -> Iterator[FieldError]:
         return
     if not type_fits(value, schema):
         wanted = schema.get("type", "")
-        text = f'{dotted(path)} in body must be of type {wanted}: "{json_type(value)}"'
-        yield FieldError(dotted(path), "FieldValueTypeInvalid", f'Invalid value: "{json_type(value)}": {text}')
+        text = f'{dotted_path(path)} in body must be of type {wanted}: "{json_type(value)}"'
+        yield FieldError(dotted_path(path), "FieldValueTypeInvalid", f'Invalid value: "{json_type(value)}": {text}')
         return
     if (choices := schema.get("enum")) is not None and value not in choices:
-        yield unsupported_value(dotted(path), value, [str(choice) for choice in choices])
+        yield unsupported_value(dotted_path(path), value, [str(choice) for choice in choices])
     if isinstance(value, dict):
         yield from validate_object(value, schema, path)
     elif isinstance(value, list):
@@ -141,7 +141,7 @@ def validate_object(value: Json, schema: Schema, path: Path) -> Iterator[FieldEr
     """Complaints about an object: missing and wrong properties."""
     for key in schema.get("required", ()):
         if key not in value:
-            yield required(dotted((*path, key)))
+            yield required(dotted_path((*path, key)))
     properties, more = schema.get("properties", {}), schema.get("additionalProperties")
     for key, inner in value.items():
         if key in properties:
@@ -159,7 +159,9 @@ def validate_list(value: list[Any], schema: Schema, path: Path) -> Iterator[Fiel
     if (least := schema.get("minItems")) is not None and len(value) < least:
         yield invalid_error(path, len(value), f"should have at least {least} items")
     if (most := schema.get("maxItems")) is not None and len(value) > most:
-        yield FieldError(dotted(path), "FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items")
+        yield FieldError(
+            dotted_path(path), "FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items"
+        )
     items = schema.get("items")
     if items is not None:
         for index, item in enumerate(value):
@@ -173,7 +175,7 @@ def validate_text(value: str, schema: Schema, path: Path) -> Iterator[FieldError
     if (least := schema.get("minLength")) is not None and len(value) < least:
         yield invalid_error(path, value, f"should be at least {least} chars long")
     if (most := schema.get("maxLength")) is not None and len(value) > most:
-        yield FieldError(dotted(path), "FieldValueTooLong", f"Too long: may not be more than {most} bytes")
+        yield FieldError(dotted_path(path), "FieldValueTooLong", f"Too long: may not be more than {most} bytes")
 
 
 def validate_number(value: float, schema: Schema, path: Path) -> Iterator[FieldError]:
@@ -194,4 +196,4 @@ def validate_number(value: float, schema: Schema, path: Path) -> Iterator[FieldE
 
 def invalid_error(path: Path, value: object, why: str) -> FieldError:
     """A complaint in the words of the genuine validator."""
-    return invalid_value(dotted(path), value, f"{dotted(path)} in body {why}")
+    return invalid_value(dotted_path(path), value, f"{dotted_path(path)} in body {why}")

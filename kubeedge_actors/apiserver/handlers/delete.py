@@ -93,7 +93,7 @@ class Deleter:
         if resource.key == "namespaces":
             return self._namespace(resource, entry, body)
         finalizers = finalizers_after(body, options)
-        grace = grace_of(body, options) if resource.key == "pods" else 0
+        grace = grace_period(body, options) if resource.key == "pods" else 0
         meta = body["metadata"]
         if "deletionTimestamp" in meta:
             return self._again(resource, entry, body, grace, finalizers)
@@ -165,7 +165,7 @@ def finalizers_after(body: Json, options: DeleteOptions) -> list[str]:
     return found
 
 
-def grace_of(pod: Json, options: DeleteOptions) -> int:
+def grace_period(pod: Json, options: DeleteOptions) -> int:
     """The grace period of a v1.Pod in seconds: 0 when no node runs it."""
     spec, phase = pod.get("spec", {}), pod.get("status", {}).get("phase")
     if "nodeName" not in spec or phase in FINISHED:

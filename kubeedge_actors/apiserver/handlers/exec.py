@@ -32,7 +32,7 @@ class Duplex(Protocol):
     def write(self, data: bytes) -> None:
         """Queue bytes to be sent."""
 
-    def congested(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the peer is behind: send nothing more for now."""
 
     def close(self) -> None:
@@ -107,14 +107,14 @@ class Pipe(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """From the client."""
         self._duplex.write(data)
-        if self._duplex.congested():
+        if self._duplex.is_congested():
             self._transport.pause_reading()
             self._loop.call_later(RETRY_SECONDS, self._listen)
 
     def _listen(self) -> None:
         if self._transport.is_closing():
             return
-        if self._duplex.congested():
+        if self._duplex.is_congested():
             self._loop.call_later(RETRY_SECONDS, self._listen)
         else:
             self._transport.resume_reading()

@@ -69,7 +69,7 @@ class Reader:
         chosen = selection(request, target, resource)
         check_options(request)
         collection = self._store.collection(resource.key)
-        limit = limit_of(request)
+        limit = page_limit(request)
         page = decode_continue(request)
         revision = page.rv if page else self._revision(request)
         entries = matching_entries(
@@ -149,7 +149,7 @@ def check_options(request: Request) -> None:
         raise invalid_options("ListOptions", *found)
 
 
-def limit_of(request: Request) -> int:
+def page_limit(request: Request) -> int:
     """The size of a page; 0 is no limit. A list at resourceVersion 0 is answered in full."""
     text = request.query.get("limit", "")
     if request.query.get("resourceVersion") == "0" and not request.query.get("continue"):

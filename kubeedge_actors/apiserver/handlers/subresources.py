@@ -57,11 +57,11 @@ class Subresources:
         """GET, PUT and PATCH of scale."""
         entry = get_or_404(self._store, target, resource)
         if request.method == "GET":
-            return json_response(scale_of(entry.object()))
+            return json_response(make_scale(entry.object()))
         if request.method == "PUT":
             given = self._intake.prune(self._intake.decode(request, SCALE), SCALE).body
         else:
-            given = self._patcher.change(request, SCALE)(scale_of(entry.object()))
+            given = self._patcher.change(request, SCALE)(make_scale(entry.object()))
         wanted = given.get("spec", {}).get("replicas", 0)
         if not isinstance(wanted, int) or wanted < 0:
             complaint = invalid_value("spec.replicas", wanted, "must be greater than or equal to 0")
@@ -73,7 +73,7 @@ class Subresources:
             return {**old, "metadata": meta, "spec": {**old.get("spec", {}), "replicas": wanted}}
 
         answer = self._writer.change(request, target, resource, scaled, {})
-        return json_response(scale_of(msgspec.json.decode(answer.body)))
+        return json_response(make_scale(msgspec.json.decode(answer.body)))
 
     def bind(self, request: Request, target: RequestInfo) -> Response:
         """POST of a binding, to a pod or to the namespace's bindings."""
@@ -133,7 +133,7 @@ class Subresources:
         return found
 
 
-def scale_of(body: Json) -> Json:
+def make_scale(body: Json) -> Json:
     """The Scale of a workload."""
     spec, status = body.get("spec", {}), body.get("status", {})
     fields = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.kubernetes.objects import condition
+from kubeedge_actors.kubernetes.objects import get_condition
 
 from ..errors import Json
 from .columns import TablePrinter, columns
@@ -46,7 +46,7 @@ def node_cells(node: Json, now: float) -> Sequence[Any]:
 
 def status_cell(node: Json) -> str:
     """Ready or not, and whether pods are kept away."""
-    ready = condition(node, "Ready")
+    ready = get_condition(node, "Ready")
     text = "Unknown" if not ready else "Ready" if ready.get("status") == "True" else "NotReady"
     return text + (",SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.kubernetes.objects import condition
+from kubeedge_actors.kubernetes.objects import get_condition
 from kubeedge_actors.kubernetes.time import parse_time
 
 from ..errors import Json
@@ -18,7 +18,7 @@ COLUMNS = columns("Name", "Ready", "Status", "Restarts", "Age", "IP*", "Node*", 
 def pod_cells(pod: Json, now: float) -> Sequence[Any]:
     """The row of a pod."""
     meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
-    kept = sidecars(spec)
+    kept = sidecar_names(spec)
     found = [*status.get("containerStatuses", ()), *(one for one in init_statuses(status) if one.get("name") in kept)]
     ready = sum(1 for one in found if one.get("ready") and "running" in one.get("state", {}))
     return (
@@ -73,10 +73,10 @@ def terminated_reason(ended: Json) -> str:
 
 def is_ready(status: Json) -> bool:
     """Whether the Ready condition is true."""
-    return condition({"status": status}, "Ready").get("status") == "True"
+    return get_condition({"status": status}, "Ready").get("status") == "True"
 
 
-def sidecars(spec: Json) -> set[str]:
+def sidecar_names(spec: Json) -> set[str]:
     """The init containers that go on beside the others, by name."""
     return {one["name"] for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"}
 
@@ -90,7 +90,7 @@ def init_statuses(status: Json) -> Sequence[Json]:
 def init_status(pod: Json) -> str:
     """What the first init container that is not done, or as a sidecar not started, is doing; empty when there is none."""
     spec = pod.get("spec", {})
-    total, kept = len(spec.get("initContainers", ())), sidecars(spec)
+    total, kept = len(spec.get("initContainers", ())), sidecar_names(spec)
     for index, one in enumerate(init_statuses(pod.get("status", {}))):
         if is_init_done(one, kept):
             continue

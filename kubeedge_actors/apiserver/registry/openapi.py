@@ -54,12 +54,12 @@ class OpenApi:
         if not path.startswith("/openapi/v3/"):
             return None
         for group, version in self._registry.group_versions():
-            if path == f"/openapi/v3/{place(group, version)}":
+            if path == f"/openapi/v3/{document_path(group, version)}":
                 return Response(self._document(group, version), 200, JSON_TYPE, KEPT)
         raise PlainNotFound
 
     def _link(self, group_version: tuple[str, str]) -> tuple[str, Json]:
-        where = place(*group_version)
+        where = document_path(*group_version)
         digest = hashlib.sha256(self._document(*group_version)).hexdigest()[:32].upper()
         return where, {"serverRelativeURL": f"/openapi/v3/{where}?hash={digest}"}
 
@@ -71,7 +71,7 @@ class OpenApi:
             kind = {"group": group, "version": version, "kind": resource.kind}
             middle = "namespaces/{namespace}/" if resource.namespaced else ""
             answers: Json = {"responses": {"200": {"description": "OK"}}, GVK: kind}
-            path = f"/{place(group, version)}/{middle}{resource.plural}/{{name}}"
+            path = f"/{document_path(group, version)}/{middle}{resource.plural}/{{name}}"
             get: Json = {**answers, "x-kubernetes-action": "get"}
             paths[path] = {"get": get, "patch": {**get, "x-kubernetes-action": "patch", "parameters": PARAMETERS}}
             self._add(resource, kind, schemas)
@@ -114,6 +114,6 @@ def type_schema(text: str) -> Json:
     return {"allOf": [{"$ref": f"#/components/schemas/{text}"}]}
 
 
-def place(group: str, version: str) -> str:
+def document_path(group: str, version: str) -> str:
     """Where a group version's document is."""
     return f"apis/{group}/{version}" if group else f"api/{version}"

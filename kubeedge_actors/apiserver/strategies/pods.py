@@ -186,12 +186,12 @@ def validate(pod: Json) -> ErrorList:
 
 def validate_update(new: Json, old: Json) -> ErrorList:
     """Only images, the active deadline and further tolerations may change."""
-    if frozen_part(new["spec"], old["spec"]) == frozen_part(old["spec"], old["spec"]):
+    if immutable_part(new["spec"], old["spec"]) == immutable_part(old["spec"], old["spec"]):
         return ()
     return [forbidden_field("spec", MUTABLE_TEXT)]
 
 
-def frozen_part(spec: Json, old: Json) -> Json:
+def immutable_part(spec: Json, old: Json) -> Json:
     """What may not change; tolerations count only when one of the old ones is missing."""
     part = {key: value for key, value in spec.items() if key not in ("activeDeadlineSeconds", "tolerations")}
     for field in ("initContainers", "containers"):

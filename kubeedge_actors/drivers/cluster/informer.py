@@ -220,7 +220,7 @@ class Informer:
     def _level(self, error: ClusterError) -> int:
         """An API that is away is said once for all watches, what is about this watch now and then."""
         if isinstance(error, Unreachable):
-            said = self._outage.gone("away", time.monotonic())
+            said = self._outage.on_failure("away", time.monotonic())
         else:
             said = self._failures in (1, 10)
         return logging.WARNING if said else logging.DEBUG

@@ -184,7 +184,7 @@ class KubernetesCluster:
             with self._transport.stream(_with_query(path, {**following, "resourceVersion": version})) as stream:
                 if stream.status >= 300:
                     raise error_of(stream.status, _decoded(stream.status, stream.read()))
-                self._outage.ended(log, f"the API server at {self._url} answers again", time.monotonic())
+                self._outage.log_recovery(log, f"the API server at {self._url} answers again", time.monotonic())
                 yield stream
 
         lister = partial(self.list, kind, namespace, labels=labels, fields=fields)

@@ -34,12 +34,12 @@ class LoopThread:
         """The loop itself, for code that runs in it."""
         return self._loop
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
+    def run_coroutine(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
         """The result of a coroutine; blocks the caller, who must not be the loop's own thread."""
         self._start()
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
-    def call(self, function: Callable[..., object], *arguments: object) -> None:
+    def call_soon(self, function: Callable[..., object], *arguments: object) -> None:
         """Have a function called in the loop soon; any thread. Nothing happens after `stop`."""
         self._start()
         try:

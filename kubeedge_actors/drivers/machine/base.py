@@ -17,7 +17,7 @@ class VolumeFile(DriverValue, frozen=True):
 class PodVolumes(Protocol):
     """The folders of pods on this machine. Errors: ContainerError, with a text fit for a pod's status."""
 
-    def volume(self, pod_uid: str, name: str) -> str:
+    def make_volume(self, pod_uid: str, name: str) -> str:
         """The path of a volume's folder, which is made empty when it is not there."""
 
     def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
@@ -33,7 +33,7 @@ class PodVolumes(Protocol):
     def make_subpath(self, volume: str, path: str) -> str:
         """A path inside a volume, made as a folder when it is not there; it can not lead out of the volume."""
 
-    def uids(self) -> set[str]:
+    def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
 
     def remove(self, pod_uid: str) -> None:

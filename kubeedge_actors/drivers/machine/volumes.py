@@ -51,7 +51,7 @@ class LocalPodVolumes:
             raise ContainerError(f"{pod_uid}/{name} can not be the name of a volume")
         return self._root / pod_uid / "volumes" / name
 
-    def volume(self, pod_uid: str, name: str) -> str:
+    def make_volume(self, pod_uid: str, name: str) -> str:
         """The folder of a volume; everybody may write to it, as Kubernetes does with emptyDir."""
         path = self._path(pod_uid, name)
         with _translated(f'the volume "{name}" can not be made'):
@@ -118,7 +118,7 @@ class LocalPodVolumes:
                 place.mkdir(parents=True)
         return str(place)
 
-    def uids(self) -> set[str]:
+    def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
         try:
             return {entry.name for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False)}

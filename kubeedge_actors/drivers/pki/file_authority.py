@@ -126,7 +126,7 @@ class FileAuthority:
         try:
             save_pair(cert, key, pair)
             check_pair(cert, key)
-            if not read_certificate(cert).valid(self._clock()):
+            if not read_certificate(cert).is_valid(self._clock()):
                 raise CertificateError("the CA that is shared has expired or is not valid yet")
             save_pair(*self._paths("ca"), pair)
         finally:
@@ -175,7 +175,7 @@ class FileAuthority:
             return KeyPair(result.cert, result.key)
         pair = KeyPair(read_pem(cert, CERTIFICATE), read_pem(key, EC_KEY))
         check_pair(cert, key)
-        if not read_certificate(cert).valid(self._clock()):
+        if not read_certificate(cert).is_valid(self._clock()):
             raise CertificateError(f"the CA's certificate {cert} has expired")
         return pair
 
@@ -214,7 +214,7 @@ class FileAuthority:
             same
             and ours
             and set(names) <= set(certificate_info.sans)
-            and certificate_info.valid(self._clock(), RENEW_BEFORE)
+            and certificate_info.is_valid(self._clock(), RENEW_BEFORE)
         )
 
     def _paths(self, file: str) -> tuple[Path, Path]:

@@ -95,7 +95,7 @@ class DeadLetterDb:
         found = self._read(lambda it: it.execute(_SELECT + " WHERE id = ?", (number,)).fetchone(), None)
         return None if found is None else DeadLetterRow(*found)
 
-    def forgotten(self) -> int:
+    def evicted_count(self) -> int:
         """How many went because there were too many."""
         row = self._read(lambda it: it.execute("SELECT value FROM figures WHERE name = 'forgotten'").fetchone(), None)
         return 0 if row is None else int(row[0])

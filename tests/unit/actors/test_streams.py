@@ -164,11 +164,11 @@ def test_no_more_waits_for_a_reader_than_the_limit_and_nothing_is_lost(pieces: l
 def test_a_writer_is_slowed_only_when_the_node_says_how_far_it_is() -> None:
     stream = Stream(lambda kind, data: None, lambda: None, credits=False)
     stream.write(b"x" * 1_000_000)
-    assert not stream.congested()
+    assert not stream.is_congested()
     stream.on_credit(0)
-    assert stream.congested()
+    assert stream.is_congested()
     stream.on_credit(900_000)
-    assert not stream.congested()
+    assert not stream.is_congested()
 
 
 class NoServer:

@@ -18,7 +18,7 @@ from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.errors import BrokerError, UsageError
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.reading import merged
+from kubeedge_actors.options.reading import merge_config
 from tests.support.certificates import TestCa
 from tests.support.mqtt_clients import Raw, connack
 from tests.support.plugins.ports import free_port
@@ -32,7 +32,7 @@ Given = Callable[..., EdgeConfig]
 def given(tmp_path: Path) -> Given:
     def config(*line: str) -> EdgeConfig:
         options = parser("edge").parse_args(["--mqtt-port", str(free_port()), *line])
-        return merged(EdgeConfig, {"data_dir": tmp_path, "name": "edge-1"}, EDGE.given(options))
+        return merge_config(EdgeConfig, {"data_dir": tmp_path, "name": "edge-1"}, EDGE.parse_options(options))
 
     return config
 

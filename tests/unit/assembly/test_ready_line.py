@@ -16,7 +16,7 @@ from kubeedge_actors.assembly.edge import service_port_error
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error, port_error_text
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.demo.stage import first_line, free_ports, terminate
+from kubeedge_actors.demo.stage import free_ports, read_first_line, terminate
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.link.base import Closed
@@ -40,7 +40,7 @@ def edge_line(folder: Path, *options: str) -> str:
         start_new_session=True,
     )
     try:
-        return first_line(process.stdout, 60).strip()
+        return read_first_line(process.stdout, 60).strip()
     finally:
         terminate(process)
 

@@ -62,7 +62,7 @@ from tests.support.rbac import Call
 from tests.support.waiting import eventually
 
 N = "edge-1"
-WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.synced} | {"objectsyncs", "clusterobjectsyncs"}
+WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.is_synced} | {"objectsyncs", "clusterobjectsyncs"}
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ VIEWS = {
     "watched by synccontroller": (TYPES.values(), {"node", "pod", "configmap", "secret", "device", "devicemodel"}),
     "watched by edgecontroller": ((row.name for row in PUSHED.values()), {"node", "pod", "configmap", "secret"}),
     "status matters": (types_where(lambda row: row.status_matters), {"pod", "node"}),
-    "kept once given": (types_where(lambda row: row.pod_config), CONFIG),
-    "answered from the cache": (types_where(lambda row: row.pod_config), CONFIG),
+    "kept once given": (types_where(lambda row: row.is_pod_config), CONFIG),
+    "answered from the cache": (types_where(lambda row: row.is_pod_config), CONFIG),
     "pod config": (POD_CONFIG_TYPES, CONFIG),
     "devices": (DEVICE_TYPES, {"device", "devicemodel"}),
     "the cloud is asked": (

@@ -93,7 +93,7 @@ class CrashLoopBackoff(msgspec.Struct, frozen=True):
         """When it may be restarted."""
         return ended if ended - self.updated > RESET_AFTER else ended + self.delay
 
-    def restarted(self, ended: float, now: float) -> CrashLoopBackoff:
+    def after_restart(self, ended: float, now: float) -> CrashLoopBackoff:
         """The next back-off, after a restart at `now` of a container that ended at `ended`."""
         fresh = not self.delay or ended - self.updated > RESET_AFTER
         return CrashLoopBackoff(BACKOFF_INITIAL if fresh else min(self.delay * 2, BACKOFF_MAX), now)

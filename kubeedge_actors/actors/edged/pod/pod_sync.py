@@ -288,7 +288,7 @@ def mark_started(
     elif operation.verb == "start":
         before = next(iter(newest_first(containers, name)), None)
         if before is not None and before.phase == "exited":
-            memory.backoffs[name] = memory.backoffs.get(name, CrashLoopBackoff()).restarted(before.finished_at, now)
+            memory.backoffs[name] = memory.backoffs.get(name, CrashLoopBackoff()).after_restart(before.finished_at, now)
 
 
 def _mark_probe_started(

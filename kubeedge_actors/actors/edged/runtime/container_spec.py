@@ -15,7 +15,7 @@ import msgspec
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
 from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port
-from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
 
@@ -271,7 +271,7 @@ def field_ref(pod: PodView, path: str, node: NodeContext) -> str:
         "metadata.namespace": pod.name.namespace,
         "metadata.uid": pod.name.uid,
         "spec.nodeName": node.node_name,
-        "spec.serviceAccountName": service_account(pod.spec),
+        "spec.serviceAccountName": service_account_name(pod.spec),
         "status.hostIP": node.host_ip,
         "status.hostIPs": node.host_ip,
         "status.podIP": node.pod_ip,

@@ -131,7 +131,7 @@ class RuntimeManager:
                 elif volume.kind == "files":
                     paths[volume.name] = self._folders.write(uid, volume.name, volume.files, fs_group(shot.pod))
                 else:
-                    paths[volume.name] = self._folders.volume(uid, volume.name)
+                    paths[volume.name] = self._folders.make_volume(uid, volume.name)
         except (ConfigError, ContainerError) as error:
             raise ActionError(CREATING, error, source_missing=isinstance(error, ConfigError)) from error
         return paths

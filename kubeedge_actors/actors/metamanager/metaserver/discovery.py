@@ -39,9 +39,7 @@ def api_group_list(resources: Iterable[ResourceKind]) -> Json:
 
 def api_group(name: str, versions: Iterable[str]) -> Json:
     """/apis/<group>."""
-    listed = [
-        {"groupVersion": f"{name}/{version}", "version": version} for version in sorted(versions, reverse=True)
-    ]
+    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in sorted(versions, reverse=True)]
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
 
 

@@ -404,7 +404,7 @@ def test_heart_beats_and_leases_overtake_everything() -> None:
     env.tell(PatchNode(name="edge-1", patch="{}"), WriteLease(operation="update", name="edge-1", object={}))
     env.harness.advance(15.0)
     env.cloud.take()
-    env.cloud.server.mend()
+    env.cloud.server.release_stalled()
     env.harness.run()
     kinds = [type(message) for message in env.cloud.heard]
     assert kinds.index(WriteLease) < 80

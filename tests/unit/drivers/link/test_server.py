@@ -518,4 +518,4 @@ def test_two_servers_may_share_a_loop_that_outlives_them(serving: Serving) -> No
     servers[1].stop()
     loop.stop()
     loop.stop()
-    loop.call(print)  # nothing happens
+    loop.call_soon(print)  # nothing happens

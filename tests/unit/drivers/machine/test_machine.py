@@ -86,11 +86,11 @@ def test_a_file_can_not_be_written_outside_of_its_volume(folders: LocalPodVolume
 @pytest.mark.parametrize(("uid", "name"), [("", "v"), ("..", "v"), ("u", ".."), ("a/b", "v"), ("u", "a/b")])
 def test_a_volume_can_not_be_outside_of_the_pods(folders: LocalPodVolumes, uid: str, name: str) -> None:
     with pytest.raises(ContainerError):
-        folders.volume(uid, name)
+        folders.make_volume(uid, name)
 
 
 def test_a_sub_path_can_not_lead_out_of_its_volume(folders: LocalPodVolumes, tmp_path: Path) -> None:
-    volume = folders.volume("u", "v")
+    volume = folders.make_volume("u", "v")
     assert folders.make_subpath(volume, "a/b") == f"{volume}/a/b"
     Path(volume, "out").symlink_to("/etc")
     for path in ("../x", "/etc", "out/passwd"):
@@ -111,12 +111,12 @@ def test_a_host_path_is_checked_and_made_as_its_type_says(folders: LocalPodVolum
 
 
 def test_the_folder_of_a_pod_goes_with_all_that_is_in_it(folders: LocalPodVolumes) -> None:
-    folders.volume("u", "v")
+    folders.make_volume("u", "v")
     folders.write("w", "v", {"a": VolumeFile(data=b"1")})
-    assert folders.uids() == {"u", "w"}
+    assert folders.pod_uids() == {"u", "w"}
     folders.remove("w")
     folders.remove("w")
-    assert folders.uids() == {"u"}
+    assert folders.pod_uids() == {"u"}
     for bad in ("", "..", "a/b"):
         with pytest.raises(ContainerError):
             folders.remove(bad)

@@ -354,7 +354,7 @@ def test_facts_are_what_the_library_reads(years: int) -> None:
     assert (found.common_name, found.organizations, found.sans) == ("näme", ("örg",), names[:3])
     assert found.not_before == certificate.not_valid_before_utc.timestamp()
     assert found.not_after == certificate.not_valid_after_utc.timestamp()
-    assert found.valid(NOW) and not found.valid(found.not_after) and not found.valid(found.not_before - 1)
+    assert found.is_valid(NOW) and not found.is_valid(found.not_after) and not found.is_valid(found.not_before - 1)
     assert found.time_at(0.5) == pytest.approx((found.not_before + found.not_after) / 2)
 
 
