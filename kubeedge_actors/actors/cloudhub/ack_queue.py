@@ -102,7 +102,7 @@ class AckQueue:
             repeated = []
         return [*repeated, *self._start_new(now)]
 
-    def acknowledged(self, msg_id: str) -> LinkMessage | None:
+    def on_ack(self, msg_id: str) -> LinkMessage | None:
         """Release a message; None when it is not known. A late acknowledgement counts as long as it waits."""
         key = self._sent.pop(msg_id, "")
         flight = self._in_flight.get(key)
@@ -224,7 +224,7 @@ class AckQueue:
                 self._acked_versions.pop(key, None)
             elif message.resource_version:
                 self._acked_versions[key] = message.resource_version
-            self._path_order.acked(key, message)
+            self._path_order.on_acked(key, message)
             self._leave_path(key, message)
         return message
 
@@ -306,7 +306,7 @@ class PathOrder:
         if not lane:
             self._queues.pop(path, None)
 
-    def acked(self, key: str, push: ObjectPushed) -> None:
+    def on_acked(self, key: str, push: ObjectPushed) -> None:
         """The node has acknowledged this push."""
         path = _path(push)
         if push.operation != constants.DELETE:

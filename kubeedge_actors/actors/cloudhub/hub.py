@@ -211,7 +211,7 @@ class CloudHub(Module):
         del self._by_peer[session.peer.id]
         if self._sessions.get(session.node) is session:
             del self._sessions[session.node]
-        self._inbox.session_closed(session.node)
+        self._inbox.on_session_closed(session.node)
         self.publish(SessionClosed(node=session.node, reason=reason))
 
     # --- up
@@ -288,7 +288,7 @@ class CloudHub(Module):
                 self._send_all(session, [OutboxAcknowledged(node=node, ids=ids)])
 
     def _acknowledged(self, session: NodeSession, ack: Response) -> None:
-        released, following = session.acknowledged(ack, self.clock.monotonic())
+        released, following = session.on_ack(ack, self.clock.monotonic())
         pushed = acked_object(released)
         if pushed is not None:
             self.publish(ObjectAcked(node=session.node, pushed=pushed))

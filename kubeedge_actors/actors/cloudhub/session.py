@@ -75,9 +75,9 @@ class NodeSession:
         """True when no keepalive came in time."""
         return now >= self.alive_until
 
-    def acknowledged(self, ack: Response, now: float) -> tuple[LinkMessage | None, list[LinkMessage]]:
+    def on_ack(self, ack: Response, now: float) -> tuple[LinkMessage | None, list[LinkMessage]]:
         """The message that this ack releases, and the messages to send next."""
-        released = self._ack_queue.acknowledged(ack.parent_msg_id)
+        released = self._ack_queue.on_ack(ack.parent_msg_id)
         return released, self._ack_queue.due(now)
 
     def due(self, now: float) -> list[LinkMessage]:

@@ -50,7 +50,7 @@ class UpstreamInbox:
 
         def settled(kept: bool) -> None:
             if kept:
-                receipts.done(message.msg_id)
+                receipts.mark_done(message.msg_id)
                 self._ack_ready(node)
             else:
                 receipts.abandon(message.msg_id)
@@ -66,10 +66,10 @@ class UpstreamInbox:
             while receipts is not None and (ids := receipts.take_acks()):
                 yield node, ids
 
-    def session_closed(self, node: str) -> None:
+    def on_session_closed(self, node: str) -> None:
         """The node's session is closed: forget its unsent acks; the edge will resend those messages."""
         if node in self._windows:
-            self._windows[node].session_closed()
+            self._windows[node].on_session_closed()
 
     def forget(self, node: str) -> None:
         """The node was deleted: forget its window."""
@@ -118,7 +118,7 @@ class DedupWindow:
         self._in_progress.add(message.msg_id)
         return DeliveryState.NEW
 
-    def done(self, msg_id: str) -> None:
+    def mark_done(self, msg_id: str) -> None:
         """The message was handled: it may be acknowledged."""
         self._in_progress.discard(msg_id)
         self._done[msg_id] = None
@@ -134,7 +134,7 @@ class DedupWindow:
         """Ids to acknowledge now; they are not given again."""
         return [self._unsent_acks.popleft() for _ in range(min(limit, len(self._unsent_acks)))]
 
-    def session_closed(self) -> None:
+    def on_session_closed(self) -> None:
         """Session closed: forget unsent acks; the edge will resend those messages."""
         self._unsent_acks.clear()
 

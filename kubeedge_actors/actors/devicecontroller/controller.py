@@ -261,11 +261,11 @@ class DeviceController(Controller):
     def _on_write_done(self, device: str, error: Exception | None) -> None:
         now = self.clock.monotonic()
         if error is None:
-            self._confirm(self._state.status_queue.written(device, now))
+            self._confirm(self._state.status_queue.on_write_succeeded(device, now))
         else:
             self._state.counts["writes failed"] += 1
             self.log.warning("the status of device %s could not be written, retrying: %s", device, error)
-            self._state.status_queue.failed(device, now)
+            self._state.status_queue.on_write_failed(device, now)
         self._write_next(device)
 
     def _confirm(self, senders: Sequence[ReportAck]) -> None:

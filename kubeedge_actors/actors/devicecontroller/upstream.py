@@ -104,7 +104,7 @@ class DeviceStatusQueue:
             return None
         return max(0.0, line.not_before - now)
 
-    def written(self, device: str, now: float) -> list[ReportAck]:
+    def on_write_succeeded(self, device: str, now: float) -> list[ReportAck]:
         """The write succeeded: returns the senders to confirm to."""
         line = self._queues.get(device)
         if line is None or line.in_flight is None:
@@ -113,7 +113,7 @@ class DeviceStatusQueue:
         line.in_flight, line.failures, line.not_before = None, 0, now + WRITE_INTERVAL
         return senders
 
-    def failed(self, device: str, now: float) -> None:
+    def on_write_failed(self, device: str, now: float) -> None:
         """The write failed: requeue it below what came since, with back-off."""
         line = self._queues.get(device)
         if line is None or line.in_flight is None:

@@ -40,7 +40,7 @@ class MapperCallQueue:
         self.in_flight = True
         return self.waiting[0]
 
-    def call_done(self) -> None:
+    def on_call_done(self) -> None:
         """The call was answered, well or not: remove it."""
         self.in_flight, self.failures = False, 0
         self.waiting.popleft()

@@ -203,7 +203,7 @@ class Dmi(Module):
             self.log.warning("mapper %s has rejected %s %s: %s", line.mapper.name, verb.value, id_of(object), fault)
         if line.failures:
             self.log.warning("mapper %s answers again", line.mapper.name)
-        line.call_done()
+        line.on_call_done()
         self._call_next(protocol)
 
     @on

@@ -200,7 +200,7 @@ class Edged(Module):
             self.log.warning("containers can be run again")
         changed, self._state.runtime_error = bool(trouble) != bool(self._state.runtime_error), trouble
         if changed:
-            self._node_status_manager.status_changed(self.clock.now())
+            self._node_status_manager.on_status_changed(self.clock.now())
             self._sync_node()
 
     # --- pods -------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class ReconnectBackoff:
             return retry_after + INITIAL * self._random()
         return ceiling * self._random()
 
-    def connected_for(self, seconds: float) -> None:
+    def on_disconnected(self, seconds: float) -> None:
         """A link was up for `seconds`: a long one resets the back-off."""
         if seconds >= RESET_AFTER:
             self._tries = 0

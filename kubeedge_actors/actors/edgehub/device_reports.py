@@ -120,7 +120,7 @@ class DeviceReportQueue:
             del self._ready[key]
         return None
 
-    def confirmed(self, msg_id: str) -> list[str]:
+    def on_confirmed(self, msg_id: str) -> list[str]:
         """The cloud has confirmed a report: the ids to remove from the store; none for an unknown id."""
         key = self._of.get(msg_id, "")
         line = self._queues.get(key)
@@ -156,12 +156,12 @@ class DeviceReportQueue:
             messages.append(entry.report)
         return messages
 
-    def link_up(self) -> None:
+    def on_link_up(self) -> None:
         """The link is up."""
         self.linked = True
         self._ready = dict.fromkeys(self._queues)
 
-    def link_down(self) -> None:
+    def on_link_down(self) -> None:
         """The link is down: reports in flight are merged with those that wait."""
         self.linked = False
         for key, line in self._queues.items():

@@ -195,7 +195,7 @@ class EdgeHub(Module):
         if message.link is not self._link:
             return
         self._up = True
-        self._outbox.link_up()
+        self._outbox.on_link_up()
         self.log.info("connected to %s", self._url)
         self._outage.log_recovery(self.log, f"the link to {self._url} is back", self.clock.monotonic())
         self.publish(LinkUp(cloud_renews_lease=self._cloud_renews_lease))
@@ -209,7 +209,7 @@ class EdgeHub(Module):
         self._link = None
         self._warn_once(message.closed.reason)
         if self._up:
-            self._backoff.connected_for(self.clock.monotonic() - self._opened_at)
+            self._backoff.on_disconnected(self.clock.monotonic() - self._opened_at)
             self._mark_down(message.closed.reason)
         self._send_queue.clear()
         self.after(self._backoff.next_delay(message.closed.retry_after), ConnectDue())
@@ -218,7 +218,7 @@ class EdgeHub(Module):
         self._up = False
         self._oldest_request_at = None
         self._send_queue.clear()
-        self._outbox.link_down()
+        self._outbox.on_link_down()
         self.publish(LinkDown(reason=reason))
 
     def _warn_once(self, reason: str) -> None:
@@ -277,10 +277,10 @@ class EdgeHub(Module):
             case Response():
                 self.tell(constants.METAMANAGER, message)
             case OutboxAcknowledged():
-                self._outbox.acked(message.ids)
+                self._outbox.on_acked(message.ids)
             case _ if type(message) in mapping.DOWNWARD or isinstance(message, UnknownMessage):
                 if isinstance(message, ReportStored):
-                    self._outbox.confirmed(message.parent_msg_id)
+                    self._outbox.on_confirmed(message.parent_msg_id)
                 self.publish(message)
             case _:
                 self.publish(MalformedFrame(reason=f"a cloud does not say {type(message).__name__}", text=text[:1000]))
@@ -375,7 +375,7 @@ class EdgeHub(Module):
             return
         self._send_queue.on_written(len(message.marks))
         if not self._cloud_acks:
-            self._outbox.acked(message.marks)
+            self._outbox.on_acked(message.marks)
             self._schedule_cleanup()
         self._flush()
 

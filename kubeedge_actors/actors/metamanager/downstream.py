@@ -106,7 +106,7 @@ class DownstreamPlanner:
                 outcome.acks.append(ack_response(push, key))
         return outcome
 
-    def committed(self, outcome: DownstreamPlan) -> None:
+    def on_committed(self, outcome: DownstreamPlan) -> None:
         """A plan was committed: remember its versions."""
         for key, standing in outcome.versions.items():
             self._versions.pop(key, None)

@@ -111,7 +111,7 @@ class MetaManager(Module):
 
     def _stored(self, outcome: DownstreamPlan) -> None:
         self._store_ok()
-        self._downstream.committed(outcome)
+        self._downstream.on_committed(outcome)
         for message in outcome.notifications:
             self.publish(message)
         for ack in outcome.acks:

@@ -146,7 +146,7 @@ class SyncController(Controller):
             record = pushed_record(push, pushed_version=version)
             if record is not None:
                 # another replica may have the node's session: it writes first, and its record makes ours needless
-                self._store.pushed(push.node, record, now, mine=push.node in self._state.connected)
+                self._store.on_pushed(push.node, record, now, mine=push.node in self._state.connected)
         self._schedule_write()
 
     @on(batch=256)
@@ -158,9 +158,9 @@ class SyncController(Controller):
             if record is None:
                 continue
             if message.pushed.operation == constants.DELETE:
-                self._store.deleted(message.node, record.uid, now)
+                self._store.on_deletion_acked(message.node, record.uid, now)
             else:
-                self._store.acked(message.node, record, now)
+                self._store.on_acked(message.node, record, now)
         self._schedule_write()
 
     @on
@@ -170,7 +170,7 @@ class SyncController(Controller):
             message.type, message.namespace, message.name, message.uid, returned_version=message.resource_version
         )
         if record is not None:
-            self._store.version_returned(message.node, record, self.clock.monotonic())
+            self._store.on_version_returned(message.node, record, self.clock.monotonic())
             self._schedule_write()
 
     # --- what is said again -------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class SyncController(Controller):
     def on_session_opened(self, message: SessionOpened) -> None:
         """Push what the node missed."""
         self._state.connected.add(message.node)
-        self._store.session_opened(message.node)
+        self._store.on_session_opened(message.node)
         if self._ready:
             self._resync(message.node)
             self._schedule_write()
@@ -226,7 +226,9 @@ class SyncController(Controller):
     def _push_again(self, node: str, missing: OutOfSync, now: float) -> None:
         record, item = missing.record, missing.item
         if item is None and record.type == constants.NODE:
-            self._store.deleted(node, record.uid, now)  # an older incarnation of the node itself: no news for it
+            self._store.on_deletion_acked(
+                node, record.uid, now
+            )  # an older incarnation of the node itself: no news for it
             return
         self._state.counts["said again"] += 1
         record.pushed_version = NO_VERSION if item is None else item.version
@@ -267,9 +269,9 @@ class SyncController(Controller):
         finished = {(write.node, write.uid) for write in done}
         for write in writes:
             if (write.node, write.uid) in finished:
-                self._store.write_succeeded(write)
+                self._store.on_write_succeeded(write)
             else:
-                self._store.write_failed(write, self.clock.monotonic(), WRITE_RETRY_SECONDS)
+                self._store.on_write_failed(write, self.clock.monotonic(), WRITE_RETRY_SECONDS)
         self._schedule_write()
 
 

@@ -95,28 +95,28 @@ class ObjectSyncStore:
         """The record of a node that is connected to another replica was deleted from the API."""
         self._records.get(node, {}).pop(uid, None)
 
-    def pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
+    def on_pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
         """The object was pushed in version `record.pushed_version`. `mine`: the node is connected here."""
         if not mine and record.pushed_version == NO_VERSION and record.uid not in self._records.get(node, {}):
             return
         kept = self._record(node, record, now, CREATE_DELAY if mine else VERSION_DELAY)
         kept.pushed_version, kept.pushed_at = record.pushed_version, now
 
-    def acked(self, node: str, record: ObjectSyncRecord, now: float) -> None:
+    def on_acked(self, node: str, record: ObjectSyncRecord, now: float) -> None:
         """The node has acknowledged `record.version`."""
         mine = self._record(node, record, now)
         if is_newer(record.version, mine.version):
             mine.version = record.version
             self._schedule(node, mine.uid, now + VERSION_DELAY)
 
-    def deleted(self, node: str, uid: str, now: float) -> None:
+    def on_deletion_acked(self, node: str, uid: str, now: float) -> None:
         """The node has acknowledged the deletion."""
         record = self._records.get(node, {}).pop(uid, None)
         if record is not None:
             self._gone[node, uid] = record
             self._schedule(node, uid, now + CREATE_DELAY)
 
-    def version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
+    def on_version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
         """The node got `record.returned_version` in a response."""
         mine = self._record(node, record, now)
         if is_newer(record.returned_version, mine.returned_version):
@@ -128,7 +128,7 @@ class ObjectSyncStore:
             self._gone[node, uid] = record
             self._schedule(node, uid, now + CREATE_DELAY)
 
-    def session_opened(self, node: str) -> None:
+    def on_session_opened(self, node: str) -> None:
         """A session was opened: earlier pushes may not have arrived."""
         for record in self._records.get(node, {}).values():
             record.pushed_version = ""
@@ -154,7 +154,7 @@ class ObjectSyncStore:
             found = holdings.get(record.uid)
             if found is None or not holdings.is_bound_to(found, node):
                 if self._has_successor(node, record):
-                    self.deleted(node, record.uid, now)
+                    self.on_deletion_acked(node, record.uid, now)
                 elif _push_due(record, NO_VERSION, now):
                     yield OutOfSync(record, None)
             elif record.uid not in own:
@@ -206,14 +206,14 @@ class ObjectSyncStore:
         self._in_flight.update({(write.node, write.uid): write for write in writes})
         return writes
 
-    def write_succeeded(self, write: ObjectSyncWrite) -> None:
+    def on_write_succeeded(self, write: ObjectSyncWrite) -> None:
         """A write has succeeded."""
         self._in_flight.pop((write.node, write.uid), None)
         record = self._records.get(write.node, {}).get(write.uid)
         if record is not None:
             record.stored_version = write.version
 
-    def write_failed(self, write: ObjectSyncWrite, now: float, pause: float) -> None:
+    def on_write_failed(self, write: ObjectSyncWrite, now: float, pause: float) -> None:
         """A write has failed, or its outcome is unknown: due again after a pause."""
         self._in_flight.pop((write.node, write.uid), None)
         if write.version is None and write.uid not in self._records.get(write.node, {}):
@@ -224,7 +224,7 @@ class ObjectSyncStore:
     def requeue_in_flight(self, now: float) -> None:
         """After a crash: the writes in flight are due again."""
         for write in list(self._in_flight.values()):
-            self.write_failed(write, now, CREATE_DELAY)
+            self.on_write_failed(write, now, CREATE_DELAY)
 
     def next_due(self) -> float | None:
         """When `take_due` has something, None for never (or not before what is under way has come back)."""

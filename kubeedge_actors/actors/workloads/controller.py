@@ -134,7 +134,7 @@ class Workloads(ApiController):
         """Enqueue the owners concerned."""
         if change.kind == NODE_KIND:
             if change.type is EventType.DELETED:
-                self._pod_gc.node_deleted(str(change.object["metadata"]["name"]), self.clock.monotonic())
+                self._pod_gc.on_node_deleted(str(change.object["metadata"]["name"]), self.clock.monotonic())
             self._queue.update(dict.fromkeys(map(self._key, self.informers.all(DAEMONSET_KIND))))
             return
         if change.kind.kind in self._kinds:

@@ -37,17 +37,17 @@ class NamespaceController:
                 intake.strategy(resource).prepare(body)
                 intake.default(body, resource)
                 self._store.put(KEY, body)
-        self.find_terminating()
+        self.enqueue_terminating()
 
     def on_published(self, store: Store, collection: Collection) -> None:
         """Continue to empty namespaces after a change."""
         if collection.resource == KEY:
-            self.find_terminating()
+            self.enqueue_terminating()
         elif self._going:
             for name in self._going:
                 self._soon(name)
 
-    def find_terminating(self) -> None:
+    def enqueue_terminating(self) -> None:
         """Finds the namespaces that are to be emptied."""
         entries = self._store.collection(KEY).scan()
         self._going = {entry.name for entry in entries if entry.fields.get(PHASE) == "Terminating"}

@@ -89,7 +89,7 @@ class FakeLinkServer:
         end.peer = peer
         self._ends[peer.id] = end
         self._events.on_connect(peer)
-        end.opened({name.lower(): value for name, value in admission.headers.items()})
+        end.on_admitted({name.lower(): value for name, value in admission.headers.items()})
 
     def deliver_upstream(self, end: FakeLink) -> None:
         """Deliver what a client end has sent, as far as the server takes it."""
@@ -143,7 +143,7 @@ class FakeLink:
 
     # --- what the server tells
 
-    def opened(self, headers: Mapping[str, str]) -> None:
+    def on_admitted(self, headers: Mapping[str, str]) -> None:
         """The link is open."""
         if self._events is not None:
             self._events.on_open(headers)

@@ -33,13 +33,13 @@ class PodRuntimeState(msgspec.Struct):
     probes: dict[tuple[str, ProbeKind], Probing] = {}
     sandbox_running: bool = False
 
-    def start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:
+    def on_start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:
         """Container `name` could not be started; `pace`: the first and the longest wait before the next try."""
         before = self.failures.get(name)
         count = before.count + 1 if before is not None and before.reason == reason else 1
         self.failures[name] = RetryState(reason, message, now, count, *pace)
 
-    def mount_failed(self, reason: str, message: str, now: float) -> None:
+    def on_mount_failed(self, reason: str, message: str, now: float) -> None:
         """Mounting failed: something that the pod refers to is missing."""
         before = self.mount_failure
         self.mounted = False

@@ -191,7 +191,7 @@ class PodWorkers:
         memory.sandbox_running = memory.sandbox_running or done.sandbox_started
         if done.reason:
             pace = PULL_BACKOFF if done.reason == PULL_ERROR else RETRY_BACKOFF
-            memory.start_failed(operation.name, done.reason, done.message, self._actor.clock.now(), pace)
+            memory.on_start_failed(operation.name, done.reason, done.message, self._actor.clock.now(), pace)
             memory.mounted = memory.mounted and not done.source_missing
             self._actor.log.info("container %s of pod %s: %s", operation.name, record.view.name.name, done.message)
         elif done.succeeded and not done.needs_pull:
@@ -202,7 +202,7 @@ class PodWorkers:
         if done.succeeded:
             record.paths, memory.mounted, memory.mount_failure = done.paths, True, None
         else:
-            memory.mount_failed(done.reason or CREATING, done.message, self._actor.clock.now())
+            memory.on_mount_failed(done.reason or CREATING, done.message, self._actor.clock.now())
         self._apply_config_change(record)
 
     def _on_probed(self, record: PodState, operation: Action, done: ActionResult) -> None:

@@ -108,7 +108,7 @@ def test_what_needs_no_acknowledgement_is_sent_at_once_and_once() -> None:
 def test_only_a_heart_beat_keeps_a_session() -> None:
     session = NodeSession("n1", peer_of("n1"), 0.0)
     session.send(pushed("a"), 0.0)
-    session.acknowledged(Response(parent_msg_id="x", resource=""), 29.0)
+    session.on_ack(Response(parent_msg_id="x", resource=""), 29.0)
     assert session.is_expired(30.0) and not session.is_expired(29.9)
     session.on_keepalive(10.0)
     assert not session.is_expired(39.9) and session.is_expired(40.0)
@@ -143,7 +143,7 @@ def test_a_repeated_message_is_not_new() -> None:
     receipts, message = DedupWindow(), ReportEvent(operation="insert", namespace="d", name="e", content={})
     assert receipts.begin(message) is DeliveryState.NEW
     assert receipts.begin(message) is DeliveryState.IN_PROGRESS
-    receipts.done(message.msg_id)
+    receipts.mark_done(message.msg_id)
     assert receipts.take_acks() == [message.msg_id] and receipts.take_acks() == []
     assert receipts.begin(message) is DeliveryState.DONE
     assert receipts.take_acks() == [message.msg_id]
@@ -161,7 +161,7 @@ def test_receipts_remember_a_bounded_number() -> None:
     messages = [ReportEvent(operation="insert", namespace="d", name="e", content={}) for _ in range(5)]
     for message in messages:
         receipts.begin(message)
-        receipts.done(message.msg_id)
+        receipts.mark_done(message.msg_id)
     assert [receipts.begin(message) for message in messages[2:]] == [DeliveryState.DONE] * 3
     assert receipts.begin(messages[0]) is DeliveryState.NEW
 
@@ -169,8 +169,8 @@ def test_receipts_remember_a_bounded_number() -> None:
 def test_what_is_owed_dies_with_the_session_but_not_the_memory() -> None:
     receipts, message = DedupWindow(), ReportEvent(operation="insert", namespace="d", name="e", content={})
     receipts.begin(message)
-    receipts.done(message.msg_id)
-    receipts.session_closed()
+    receipts.mark_done(message.msg_id)
+    receipts.on_session_closed()
     assert receipts.take_acks() == [] and receipts.begin(message) is DeliveryState.DONE
 
 

@@ -518,12 +518,12 @@ def test_no_report_is_confirmed_before_its_value_is_written_and_none_is_forgotte
         elif step == "written":
             if flying is not None and "p" in flying.twins:
                 stored = int(flying.twins["p"]["actual"]["value"])
-            for sender in reports.written("d", now):
+            for sender in reports.on_write_succeeded("d", now):
                 assert int(sender.msg_id) <= stored
                 confirmed.append(sender.msg_id)
             flying = None
         elif step == "failed":
-            reports.failed("d", now)
+            reports.on_write_failed("d", now)
             flying = None
         elif step == "land":
             reports.requeue_in_flight()

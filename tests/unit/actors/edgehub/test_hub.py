@@ -170,9 +170,9 @@ def test_a_link_that_lasted_makes_it_start_over_and_one_that_did_not_does_not() 
     patience = ReconnectBackoff(lambda: 1.0)
     for _ in range(5):
         patience.next_delay()
-    patience.connected_for(9.0)
+    patience.on_disconnected(9.0)
     assert patience.next_delay() == 16.0
-    patience.connected_for(10.0)
+    patience.on_disconnected(10.0)
     assert patience.next_delay() == 0.5
 
 

@@ -256,7 +256,7 @@ def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never
     )
     ledger.load(N, record)
     ledger.discard(N, "uid")
-    ledger.pushed(
+    ledger.on_pushed(
         N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, mine=False
     )
     assert ledger.records(N) == [] and ledger.next_due() is None
