@@ -55,7 +55,7 @@ class _InFlight:
 
 
 class AckQueue:
-    """Queue of one node: `enqueue` messages, send what `due` returns, report acks with `acknowledged`."""
+    """Queue of one node: `enqueue` messages, send what `due` returns, report acks with `on_ack`."""
 
     def __init__(self, window: int = 1) -> None:
         self._window = window

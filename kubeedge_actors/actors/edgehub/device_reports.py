@@ -61,7 +61,7 @@ class Unsaved:
 
 
 class DeviceReportQueue:
-    """The queues of all devices. `linked`: whether the link is up, set by `link_up` and `link_down`."""
+    """The queues of all devices. `linked`: whether the link is up, set by `on_link_up` and `on_link_down`."""
 
     def __init__(self) -> None:
         self.linked = False

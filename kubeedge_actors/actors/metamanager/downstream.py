@@ -93,7 +93,7 @@ class DownstreamPlanner:
         self._versions: dict[str, ObjectVersion] = {}
 
     def plan(self, pushes: Sequence[ObjectPushed]) -> DownstreamPlan:
-        """What to do with these pushes; `committed` once it is committed."""
+        """What to do with these pushes; `on_committed` once it is committed."""
         outcome = DownstreamPlan()
         for push in pushes:
             key = object_path(push.type, push.namespace, push.name)

@@ -191,7 +191,7 @@ class ObjectSyncStore:
     # --- what is written down -----------------------------------------------------------------------------------------
 
     def take_due(self, now: float, most: int) -> list[ObjectSyncWrite]:
-        """The writes that are due; each is returned once, `write_succeeded` or `write_failed` has to follow."""
+        """The writes that are due; each is returned once, `on_write_succeeded` or `on_write_failed` has to follow."""
         ready = [key for key, when in self._due.items() if when <= now and key not in self._in_flight][:most]
         writes = []
         for node, uid in ready:
