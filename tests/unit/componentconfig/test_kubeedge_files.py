@@ -91,18 +91,18 @@ def test_every_key_is_honoured_or_named_in_one_warning(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honoured = {"apiVersion", "kind"}
-    take, agree = Keys.take, Keys.drop_fixed
+    take, drop = Keys.take, Keys.drop_fixed
 
     def taken(self: Keys, key: str, *how: Any) -> Any:
         honoured.add(key)
         return take(self, key, *how)
 
-    def agreed(self: Keys, fixed: Json) -> None:
+    def dropped(self: Keys, fixed: Json) -> None:
         honoured.update(fixed)
-        agree(self, fixed)
+        drop(self, fixed)
 
     monkeypatch.setattr(Keys, "take", taken)
-    monkeypatch.setattr(Keys, "agree", agreed)
+    monkeypatch.setattr(Keys, "drop_fixed", dropped)
     config: type[EdgeConfig | CloudConfig] = EdgeConfig if name.startswith("edge") else CloudConfig
     file_settings(config, str(HERE / f"{name}.yaml"))
     assert len(caplog.messages) == 1
