@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kubeedge_actors
+from kubeedge_actors import testing
 from kubeedge_actors.drivers.link.base import Closed
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
@@ -325,3 +326,10 @@ def test_the_page_that_tells_of_the_helpers_is_true(caplog: pytest.LogCaptureFix
         exec(compile(block, "testing.md", "exec"), names)
     warned = {message for message in caplog.messages if message.startswith("sum accepts ")}
     assert warned <= {"sum accepts Measured, which nobody emits"}, "the test tells it that itself"
+
+
+def test_an_old_name_of_a_fault_is_good_for_one_release_and_says_so() -> None:
+    with pytest.warns(DeprecationWarning, match="duplicated is now redelivered"):
+        assert testing.duplicated is redelivered
+    with pytest.raises(AttributeError, match="duplicate"):
+        testing.duplicate  # noqa: B018
