@@ -132,7 +132,8 @@ class Dashboard(App[None]):
 
     def on_data_table_row_highlighted(self) -> None:
         """The cursor moved."""
-        self._tell_of_the_chosen()
+        if self.screen_stack:  # it comes once more while the screens go
+            self._tell_of_the_chosen()
 
     # --- keys -----------------------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class Reader:
             name: text for name, text in os.environ.items() if not name.startswith(("KUBE", "XDG_", "COV_", "PYTEST"))
         }
         mine = {"HOME": str(self._home), "PYTHONPATH": str(ROOT), "DOCKER_HOST": "unix:///nowhere/docker.sock"}
-        return {**kept, **mine, "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, **mine}
 
     def _shell(self, name: str) -> Shell:
         if name not in self._shells:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from tests.support.env.edged import NODE, FakeMetaManager, pod
 from tests.support.waiting import PATIENCE, eventually
 
 Json = dict[str, Any]
+UID = f"u-{uuid.uuid4().hex[:8]}"
+"""An engine that is shared with other runs of this test has no second container of that name."""
 FOREVER = ["/bin/sh", "-c", 'trap "exit 0" TERM; echo $GREETING; cat $FILE; sleep 1000 & wait']
 
 
@@ -113,7 +116,7 @@ def wanted(node: Node, grace: int = 5) -> Json:
     """A pod with a config map as a variable and as a file."""
     data = {"greeting": "hello", "file": "from a file\n"}
     node.cloud.objects["configmap", "c"] = {"metadata": {"name": "c"}, "data": data}
-    given = pod("u-real", volumes=[{"name": "config", "configMap": {"name": "c"}}], terminationGracePeriodSeconds=grace)
+    given = pod(UID, volumes=[{"name": "config", "configMap": {"name": "c"}}], terminationGracePeriodSeconds=grace)
     in_docker = not isinstance(node.containers, ProcessRuntime)
     reference = {"configMapKeyRef": {"name": "c", "key": "greeting"}}
     given["spec"]["containers"][0] |= {
@@ -121,7 +124,7 @@ def wanted(node: Node, grace: int = 5) -> Json:
         "command": FOREVER,
         "env": [
             {"name": "GREETING", "valueFrom": reference},
-            {"name": "FILE", "value": "/config/file" if in_docker else str(node.folder / "u-real/volumes/config/file")},
+            {"name": "FILE", "value": "/config/file" if in_docker else str(node.folder / f"{UID}/volumes/config/file")},
         ],
         "volumeMounts": [{"name": "config", "mountPath": "/config"}],
     }
@@ -129,11 +132,11 @@ def wanted(node: Node, grace: int = 5) -> Json:
 
 
 def phase(node: Node) -> str:
-    return str(node.cloud.status("u-real").get("phase"))
+    return str(node.cloud.status(UID).get("phase"))
 
 
 def restarts(node: Node) -> int:
-    statuses = node.cloud.status("u-real").get("containerStatuses") or [{"restartCount": -1, "state": {}}]
+    statuses = node.cloud.status(UID).get("containerStatuses") or [{"restartCount": -1, "state": {}}]
     return int(statuses[0]["restartCount"]) if "running" in statuses[0]["state"] else -1
 
 
@@ -153,9 +156,9 @@ def test_a_pod_runs_is_killed_runs_again_and_goes(node: Node) -> None:
     assert [each.restart_count for each in running] == [1]
 
     marks = {"deletionTimestamp": "2026-11-22T19:05:08Z", "deletionGracePeriodSeconds": 5}
-    given = node.cloud.pods["u-real"]
+    given = node.cloud.pods[UID]
     node.apply({**given, "metadata": {**given["metadata"], **marks}}, "update")
-    node.cloud.wait(lambda: "u-real" not in node.cloud.pods)
+    node.cloud.wait(lambda: UID not in node.cloud.pods)
     assert any(isinstance(each, DeletePod) for each in node.cloud.said)
     _gone(node)
 
@@ -179,9 +182,9 @@ def _gone(node: Node) -> None:
 def test_a_killed_process_of_a_pod_is_started_again(node: Node) -> None:
     node.apply(wanted(node))
     node.cloud.wait(lambda: restarts(node) == 0)
-    (folder,) = node.folder.glob("u-real/containers/main/0")
+    (folder,) = node.folder.glob(f"{UID}/containers/main/0")
     shim = int((folder / "pid").read_text(encoding="ascii").split()[0])
     os.killpg(shim, signal.SIGKILL)
     node.cloud.wait(lambda: restarts(node) == 1)
-    ended = node.cloud.status("u-real")["containerStatuses"][0]["lastState"]["terminated"]
+    ended = node.cloud.status(UID)["containerStatuses"][0]["lastState"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (137, "Error")

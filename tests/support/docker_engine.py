@@ -10,10 +10,12 @@ import os
 import shutil
 import socket
 import tarfile
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,7 +83,7 @@ def unfit() -> str:
     except docker.errors.DockerException as error:
         return f"no engine answers at {_address()}: {error}"
     with closing(client):
-        return _no_image(client)
+        return _no_image(client) or _other_files(client)
 
 
 def _silent(address: str) -> str:
@@ -102,6 +104,25 @@ def _no_image(client: Any) -> str:
         name, _, tag = IMAGE.partition(":")
         client.import_image_from_data(_layer(busybox), repository=name, tag=tag)
     return ""
+
+
+def _other_files(client: Any) -> str:
+    """An engine of another machine, or outside of the chroot that this runs in, mounts other folders than ours."""
+    with tempfile.TemporaryDirectory(prefix="seen-by-engine-") as folder:
+        mark = Path(folder) / "mark"
+        mark.write_text("", encoding="utf-8")
+        binds = client.create_host_config(binds=[f"{folder}:/seen:ro"])
+        container = client.create_container(IMAGE, ["/bin/ls", "/seen/mark"], host_config=binds)
+        try:
+            client.start(container)
+            seen = client.wait(container)["StatusCode"] == 0
+        finally:
+            client.remove_container(container, force=True)
+    return (
+        ""
+        if seen
+        else f"the engine at {_address()} does not see the files of this machine, which the volumes of pods need"
+    )
 
 
 def _clean(address: str, owner_prefix: str) -> None:
