@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
+from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths

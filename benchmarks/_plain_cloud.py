@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 from kubeedge_actors import cloud
-from kubeedge_actors.actors.cloudhub import authorization
+from kubeedge_actors.actors.cloudhub import upgrade_headers
 
 
 def main() -> int:
     """As `python -m kubeedge_actors.cloud`."""
-    authorization.has_extension = lambda peer, extension: False
+    upgrade_headers.has_extension = lambda peer, extension: False
     return cloud.main()
 
 

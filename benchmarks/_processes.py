@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.demo.stage import end, first_line, free_ports
+from kubeedge_actors.demo.stage import free_ports, read_first_line, terminate
 
 PATIENCE = 60.0
 TICK = os.sysconf("SC_CLK_TCK")
@@ -56,7 +56,7 @@ class Process:
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
             )
-        if not first_line(self._process.stdout, PATIENCE).startswith("ready"):
+        if not read_first_line(self._process.stdout, PATIENCE).startswith("ready"):
             self.stop()
             said = self.log.read_text(encoding="utf-8")[-2000:]
             raise RuntimeError(f"{' '.join(self._command[1:])} did not become ready: {said}")
@@ -72,7 +72,7 @@ class Process:
     def stop(self) -> None:
         """SIGTERM, if it runs, and wait."""
         if self._process is not None and self._process.poll() is None:
-            end(self._process)
+            terminate(self._process)
 
     def memory(self) -> dict[str, float]:
         """Rss, Pss and Private_Dirty in MiB."""

@@ -189,9 +189,9 @@ class Chaos:
         for deed in deeds:
             time.sleep(random.uniform(0.2, 1.0))
             if deed == "cut":
-                self.relay.cut()
+                self.relay.partition()
                 time.sleep(random.uniform(0.1, 1.0))
-                self.relay.restore()
+                self.relay.heal()
             else:
                 side = self.cloud if deed == "cloud" else self.edge
                 side.kill()

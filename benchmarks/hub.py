@@ -22,7 +22,7 @@ from _rows import Row, show
 
 from kubeedge_actors.drivers.pki.base import node_subject
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.drivers.pki.requests import execute
+from kubeedge_actors.drivers.pki.worker_protocol import execute
 
 TAKES = 60
 ROUNDS = 10

@@ -19,7 +19,7 @@ from _rows import Row, show
 
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinChanges, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.system.sqlite import DURABLE
+from kubeedge_actors.osutil.sqlite import DURABLE
 
 TAKES = 15
 SECONDS = 1.0

@@ -9,14 +9,14 @@ from importlib import import_module
 from pathlib import Path
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.parsers import SCRIPT, called, main_parser, parser
+from kubeedge_actors.options.parsers import SCRIPT, main_parser, parser, program_name
 
 PACKAGES = ("control", "dashboard", "deadletters", "demo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hand over to the command named first; the exit status."""
-    if arguments is None and called() == SCRIPT:
+    if arguments is None and program_name() == SCRIPT:
         sys.path.insert(0, os.getcwd())  # as `python -m` does: modules of one's own are found from here
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
@@ -27,9 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "token":
         return _token(options.data_dir / "token")
     if command == "completion":
-        from kubeedge_actors.options.completion import script
+        from kubeedge_actors.options.completion import completion_script
 
-        print(script(options.shell), end="")
+        print(completion_script(options.shell), end="")
         return 0
     where = f"{command}.__main__" if command in PACKAGES else command
     return int(import_module(f"kubeedge_actors.{where}").main(given[1:]))

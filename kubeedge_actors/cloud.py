@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.installing import install_hint
+from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
@@ -34,12 +34,12 @@ from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
-from kubeedge_actors.assembly import admin
+from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
-from kubeedge_actors.assembly.ports import Chosen, chosen_by
-from kubeedge_actors.assembly.prerequisites import prepare
-from kubeedge_actors.assembly.readiness import not_started
-from kubeedge_actors.assembly.streams import cloud_streams, exec_source, log_source, tunnel_listener
+from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
+from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
+from kubeedge_actors.assembly.ready_line import not_started
+from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.store import FILE as LETTERS
@@ -54,15 +54,22 @@ from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
-from kubeedge_actors.entrypoint import Shutdown, hint, log_to_stderr, ready, run, shut_down_with_root_supervisor
+from kubeedge_actors.entrypoint import (
+    Shutdown,
+    log_to_stderr,
+    print_hint,
+    print_ready,
+    run,
+    shut_down_with_root_supervisor,
+)
 from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.reading import read_config
+from kubeedge_actors.osutil.files import write_atomically
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.system.files import write_atomically
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,
@@ -108,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("cloud").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = CLOUD.given(options)
+        given = CLOUD.parse_options(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
         config = read_config(CloudConfig, options.config, given)
         log_to_stderr(config.log_level)
@@ -137,23 +144,23 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS)
         traffic = TrafficCounters()
         hub = _hub(config, server, tls, system, traffic)
-        streams = cloud_streams(config, tunnel_server, tls, tunnels, cluster)
+        streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster)
         renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
         keys = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
-        duties = own_controllers(cluster) if cluster.compiler() == COMPILER else []
-        candidates = leadership.specs(voting, identity(data.path), system, duties)
-        modules = SupervisorSpec(admin.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin.PATIENCE)
+        duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
+        candidates = leadership.child_specs(voting, replica_identity(data.path), system, duties)
+        modules = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
-        show = admin.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        system.start(tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
+        show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        system.start(supervision_tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         if config.host in ANY_ADDRESS:
-            hint("cloud", _how_to_advertise(own_names))
+            print_hint("cloud", _how_to_advertise(own_names))
         without = "" if tunnel_server else _without_streams(config)
-        ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
+        print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
         shutdown.wait()
 
 
@@ -167,16 +174,16 @@ def _hub_server(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> WebS
     """With its port, before anything else is begun."""
     server = WebSocketServer(loop)
     stack.callback(server.stop)
-    with chosen_by(_port("--hub-port", config.hub_port, config)):
+    with naming_port_options(_port("--hub-port", config.hub_port, config)):
         server.bind(config.host, config.hub_port)
     return server
 
 
-def _port(option: str, port: int, config: CloudConfig) -> Chosen:
-    return Chosen(option, port, "--host", config.host)
+def _port(option: str, port: int, config: CloudConfig) -> ChosenPort:
+    return ChosenPort(option, port, "--host", config.host)
 
 
-def tree(
+def supervision_tree(
     hub: ChildSpec,
     cluster: Cluster,
     address: str,
@@ -191,18 +198,18 @@ def tree(
     """
     counted = traffic or TrafficCounters()
     controllers = [
-        *edgecontroller.specs(cluster, address, counts=counted.outcomes_of(constants.EDGECONTROLLER)),
-        *devicecontroller.specs(cluster, counts=counted.outcomes_of(constants.DEVICECONTROLLER)),
+        *edgecontroller.child_specs(cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER)),
+        *devicecontroller.child_specs(cluster, counts=counted.outcome_counter(constants.DEVICECONTROLLER)),
     ]
-    ahead = synccontroller.specs(cluster)
+    ahead = synccontroller.child_specs(cluster)
     return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], ROOT_STRATEGY)
 
 
 def _link(server: WebSocketServer, traffic: TrafficCounters) -> dict[str, Any]:
-    return traffic.link() | {"unfinished_handshakes": server.unfinished}
+    return traffic.link_state() | {"unfinished_handshakes": server.unfinished}
 
 
-def own_controllers(cluster: Cluster) -> list[ChildSpec]:
+def leader_specs(cluster: Cluster) -> list[ChildSpec]:
     """What a cluster does by itself and the embedded API does not: the leader runs it."""
     return [
         Scheduler.spec(lambda: Scheduler(cluster)),
@@ -211,7 +218,7 @@ def own_controllers(cluster: Cluster) -> list[ChildSpec]:
     ]
 
 
-def identity(folder: Path) -> str:
+def replica_identity(folder: Path) -> str:
     """The name of this replica: the machine's, and a part that stays with the data directory."""
     path = folder / REPLICA
     if not path.exists():
@@ -263,7 +270,7 @@ def _api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
-            prepare(cluster, lambda: shutdown.requested)
+            ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
             if not shared.sync_ca() or given:
                 stack.enter_context(attempt.pop_all())
@@ -290,7 +297,7 @@ def _bootstrap(
     config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: TlsPaths, stack: ExitStack
 ) -> BootstrapServer:
     server = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
-    with chosen_by(_port("--https-port", config.https_port, config)):
+    with naming_port_options(_port("--https-port", config.https_port, config)):
         server.start(config.host, config.https_port, tls)
     stack.callback(server.stop)
     return server
@@ -316,13 +323,13 @@ def _embedded_api(
         log_source=log_source(tunnels),
         exec_source=exec_source(tunnels),
     )
-    with chosen_by(_port("--api-port", config.api_port, config)):
+    with naming_port_options(_port("--api-port", config.api_port, config)):
         api.start()
     stack.callback(api.stop)
-    admin = authority.client_certificate()
+    admin_endpoints = authority.client_certificate()
     path = config.data_dir / "kubeconfig"
     host = "127.0.0.1" if config.host in ANY_ADDRESS else config.host
-    files = (authority.ca_path, Path(admin.cert), Path(admin.key))
+    files = (authority.ca_path, Path(admin_endpoints.cert), Path(admin_endpoints.key))
     text = kubeconfig(f"https://{host}:{api.port}", *(file.read_bytes() for file in files))
     write_atomically(path, text.encode())
     return from_kubeconfig(path)

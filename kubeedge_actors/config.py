@@ -126,7 +126,7 @@ class CloudConfig:
     allow_faults: bool = False
 
 
-def yaml_documents(text: str) -> list[Any]:
+def parse_yaml_documents(text: str) -> list[Any]:
     """The documents of a YAML text; ValueError("not YAML (line ...): why") when it is none."""
     from kubeedge_actors import nesting  # only when there is a file: the help of a command needs no library
 

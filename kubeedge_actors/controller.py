@@ -22,7 +22,7 @@ from kubeedge_actors.drivers.cluster.base import (
     ObjectList,
     PatchType,
     WatchEvent,
-    temporary,
+    is_temporary,
 )
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -66,24 +66,24 @@ class Controller(Module, ABC):
     @on
     def on_changes_queued(self, message: ChangesQueued) -> None:
         """Take in what has changed."""
-        self.take_changes()
-        self.changes_taken()
+        self.handle_changes()
+        self.on_changes_handled()
 
-    def take_changes(self) -> None:
+    def handle_changes(self) -> None:
         """Handle the queued changes one by one."""
         for change in self.informers.deltas.take():
             try:
-                self.take_change(change)
+                self.handle_change(change)
             except Exception:  # an object of a strange shape must not keep the others waiting, as a crash would
                 self.counts["malformed"] += 1
                 name = (change.object.get("metadata") or {}).get("name")
                 self.log.exception("%s %s is malformed and ignored", change.kind.kind, name)
 
     @abstractmethod
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Handle one change. An exception concerns this object only."""
 
-    def changes_taken(self) -> None:
+    def on_changes_handled(self) -> None:
         """Called when all that was queued is taken in."""
 
 
@@ -137,7 +137,7 @@ class ObservedCluster:
         try:
             yield
         except ClusterError as error:
-            if not temporary(error):
+            if not is_temporary(error):
                 self._answered()
             raise
         self._answered()
@@ -153,7 +153,7 @@ class ApiController(Controller):
 
     def __init__(self, cluster: Cluster, watched: Sequence[InformerSpec], random: Callable[[], float] | None) -> None:
         super().__init__(InformerSet(cluster, watched))
-        self.api = ObservedCluster(cluster, lambda: self.api_answered())
+        self.api = ObservedCluster(cluster, lambda: self.on_api_answer())
         self._random = Random().random if random is None else random
         self._call_queued = False
         self._failures = 0
@@ -163,32 +163,32 @@ class ApiController(Controller):
         """End the watches."""
         self.informers.stop()
 
-    def changes_taken(self) -> None:
+    def on_changes_handled(self) -> None:
         """Go on with the calls."""
-        self.schedule()
+        self.schedule_call()
 
     @on
     def on_api_retry_due(self, message: ApiRetryDue) -> None:
         """Go on."""
         self._retry_timer = None
-        self.api_backoff_over()
-        self.schedule()
+        self.on_api_backoff_over()
+        self.schedule_call()
 
     @on
     def on_api_call_due(self, message: ApiCallDue) -> None:
         """Make one call."""
         self._call_queued = False
         if self.has_calls():
-            self.attempt(self.call_api)
-        self.schedule()
+            self.try_call(self.call_api)
+        self.schedule_call()
 
-    def schedule(self) -> None:
+    def schedule_call(self) -> None:
         """Schedule the next call, if there is one and no back-off runs."""
-        if not self._call_queued and not self.backing_off and self.has_calls():
+        if not self._call_queued and not self.is_backing_off and self.has_calls():
             self._call_queued = True
             self.tell(self.ref, ApiCallDue())
 
-    def attempt(self, call: Callable[[], object]) -> None:
+    def try_call(self, call: Callable[[], object]) -> None:
         """Make a call now; its errors go to `on_api_error` or are logged."""
         try:
             call()
@@ -201,7 +201,7 @@ class ApiController(Controller):
     def on_api_error(self, error: ClusterError) -> None:
         """A call failed: back off when it may succeed later, else leave it as it is."""
         self.counts[error.reason or str(error.code)] += 1
-        if temporary(error):
+        if is_temporary(error):
             self.back_off(error)
         else:
             self.log.debug("left as it is: %s", error)
@@ -216,15 +216,15 @@ class ApiController(Controller):
             self._retry_timer = self.after(seconds * (0.5 + 0.5 * self._random()), ApiRetryDue())
 
     @property
-    def backing_off(self) -> bool:
+    def is_backing_off(self) -> bool:
         """True until the API may be called again."""
         return self._retry_timer is not None
 
-    def api_answered(self) -> None:
+    def on_api_answer(self) -> None:
         """Called with each answer of the API: the next failure is the first of a row again."""
         self._failures = 0
 
-    def api_backoff_over(self) -> None:
+    def on_api_backoff_over(self) -> None:
         """Called when a back-off is over, before the next call."""
 
     @abstractmethod

@@ -18,19 +18,19 @@ if __name__ == "__main__":
     parser("edge").parse_args()  # ends here for --help, before any library is needed
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
-from kubeedge_actors.assembly import admin
+from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
     container_runtime,
-    device_mappers,
-    meta_server,
-    reading_token,
-    service_trouble,
-    streams,
-    tree,
+    dmi_specs,
+    edge_specs,
+    edge_stream_specs,
+    meta_server_specs,
+    service_port_error,
+    token_reader,
 )
-from kubeedge_actors.assembly.mqtt import serving
-from kubeedge_actors.assembly.readiness import Deadline, addresses, not_started, with_trouble
+from kubeedge_actors.assembly.mqtt import start_brokers
+from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.store import FILE as LETTERS
@@ -39,10 +39,10 @@ from kubeedge_actors.drivers.bootstrap.import_certificates import import_certifi
 from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.link.client import WebSocketLinks
-from kubeedge_actors.drivers.link.link_state import LinkMonitor
+from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
-from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, ready, run, shut_down_with_root_supervisor
+from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, print_ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import NAME
@@ -83,16 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("edge").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = EDGE.given(options)
+        given = EDGE.parse_options(options)
         log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = checked(read_config(EdgeConfig, options.config, given))
+        config = complete_config(read_config(EdgeConfig, options.config, given))
         log_to_stderr(config.log_level)
-        serve(config if options.cloud else without_cloud_if_unjoinable(config), shutdown)
+        serve(config if options.cloud else drop_unjoinable_cloud(config), shutdown)
 
     return run("edge", body)
 
 
-def checked(config: EdgeConfig) -> EdgeConfig:
+def complete_config(config: EdgeConfig) -> EdgeConfig:
     """The config with what the machine adds; UsageError for what can not be meant."""
     name = config.name or socket.gethostname().lower()
     try:
@@ -104,7 +104,7 @@ def checked(config: EdgeConfig) -> EdgeConfig:
     return dataclasses.replace(config, name=name)
 
 
-def without_cloud_if_unjoinable(config: EdgeConfig) -> EdgeConfig:
+def drop_unjoinable_cloud(config: EdgeConfig) -> EdgeConfig:
     """The config as it is, or without its cloud when there is nothing to join that with: every edgecore.yaml names a cloud."""
     if not config.cloud or not config.cert_file or config.token or config.token_file:
         return config
@@ -119,42 +119,41 @@ def without_cloud_if_unjoinable(config: EdgeConfig) -> EdgeConfig:
 def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
     own = plugin_specs(config.modules)
-    token = _readable(reading_token(config), config.data_dir / "certs" / "node.crt")
+    token = _readable(token_reader(config), config.data_dir / "certs" / "node.crt")
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
         stack.callback(data.close)
         store = SqliteStore(data.path / "edge.db")
         stack.callback(store.close)
-        pods = data.path / "pods"
-        containers = container_runtime(config, pods)
+        containers = container_runtime(config, data.path / "pods")
         stack.callback(containers.close)
-        mqtt = serving(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
+        mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
         optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | LINK_MESSAGES
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
-        joined = not config.cloud or has_joined(data.path / "certs", config.name) or join(credentials)
+        joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         wanted = partial(_wanted, system)
-        modules = tree(config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=wanted)
-        modules = [*device_mappers(config, store.meta, stack), *modules, *meta_server(config, store.meta, stack)]
-        modules = [*streams(config, containers, credentials), *modules]
-        stack.callback(system.stop, STOP_TIMEOUT)
-        mine = SupervisorSpec(admin.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin.PATIENCE)
-        process_info = ProcessInfo(
-            "edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot
+        modules = edge_specs(
+            config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=wanted
         )
-        show = admin.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        unserved = service_trouble(config, store.target_urls)
+        modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
+        modules = [*edge_stream_specs(config, containers, credentials), *modules]
+        stack.callback(system.stop, STOP_TIMEOUT)
+        mine = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
+        info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config)
+        unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, mine], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         deadline = Deadline()
-        where = f"MQTT on {addresses(mqtt, deadline)}, pods by {containers.version()}"
+        where = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
-        ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
+        print_ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
         shutdown.wait()
 
 
@@ -162,8 +161,8 @@ def _cloud(config: EdgeConfig, links: LinkMonitor, deadline: Deadline, *, joined
     """The cloud, and why it is not there, for the ready line."""
     if not config.cloud:
         return "cloud none"
-    offline = links.trouble(deadline.left()) if joined else "this node has not joined it"
-    return with_trouble(f"cloud {config.cloud}", offline)
+    offline = links.unready_reason(deadline.left()) if joined else "this node has not joined it"
+    return with_unready_reason(f"cloud {config.cloud}", offline)
 
 
 def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:
@@ -177,7 +176,7 @@ def _readable(token: Callable[[], str], certificate: Path) -> Callable[[], str]:
     return token
 
 
-def join(credentials: CertificateSource) -> bool:
+def try_join(credentials: CertificateSource) -> bool:
     """Fetch the first certificates before serving, so that a wrong token, or none, ends the command at once; CertificateError then.
 
     A cloud that can not be reached is no reason to wait, EdgeHub goes on trying: False then.

@@ -133,12 +133,12 @@ def shut_down_with_root_supervisor(system: ActorSystem, shutdown: Shutdown) -> N
         shutdown.request(f"the supervision tree gave up: {system.failure}")
 
 
-def hint(command: str, sentence: str) -> None:
+def print_hint(command: str, sentence: str) -> None:
     """Tell the person at the terminal what is no warning, on standard error whatever the log level is."""
     print(f"{command}: {sentence}", file=sys.stderr, flush=True)
 
 
-def ready(text: str, shutdown: Shutdown) -> None:
+def print_ready(text: str, shutdown: Shutdown) -> None:
     """Print the one line that begins with `ready`, unless the program ends already."""
     if not shutdown.requested:
         print(f"ready {text}", flush=True)

@@ -32,7 +32,7 @@ class TooDeep(msgspec.DecodeError):
         super().__init__(f"nested more than {MAX_DEPTH} levels deep")
 
 
-def checked(text: Text) -> Text:
+def check_depth(text: Text) -> Text:
     """The JSON text itself, to be decoded next. Errors: TooDeep."""
     data = text.encode(errors="replace") if isinstance(text, str) else bytes(text)
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(data):

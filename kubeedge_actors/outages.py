@@ -16,11 +16,11 @@ class Outage:
     is said only if it lasts longer than that.
 
     >>> link = Outage(quiet=60.0)
-    >>> [link.gone("refused", now) for now in (0.0, 1.0)], link.back(5.0), link.back(6.0)
+    >>> [link.on_failure("refused", now) for now in (0.0, 1.0)], link.on_recovery(5.0), link.on_recovery(6.0)
     ([True, False], 5.0, None)
-    >>> [link.gone("refused", now) for now in (7.0, 8.0)], link.back(9.0)
+    >>> [link.on_failure("refused", now) for now in (7.0, 8.0)], link.on_recovery(9.0)
     ([False, False], None)
-    >>> [link.gone("refused", now) for now in (50.0, 61.0)], link.back(70.0)
+    >>> [link.on_failure("refused", now) for now in (50.0, 61.0)], link.on_recovery(70.0)
     ([False, True], 20.0)
     """
 
@@ -32,7 +32,7 @@ class Outage:
         self._reason = ""
         self._told_at = float("-inf")
 
-    def gone(self, reason: str, now: float) -> bool:
+    def on_failure(self, reason: str, now: float) -> bool:
         """It is away for this reason: whether to say so. Numbers in the reason, such as ports, do not make it another."""
         reason = re.sub(r"\d+", "#", reason)
         with self._lock:
@@ -43,14 +43,14 @@ class Outage:
             self._told, self._reason, self._told_at = True, reason, now
             return True
 
-    def back(self, now: float) -> float | None:
+    def on_recovery(self, now: float) -> float | None:
         """It is there: the seconds that it was away if that was said, else None."""
         with self._lock:
             since, told = self._since, self._told
             self._since, self._told = None, False
         return now - since if told and since is not None else None
 
-    def ended(self, log: logging.Logger, what: str, now: float) -> None:
+    def log_recovery(self, log: logging.Logger, what: str, now: float) -> None:
         """It is there: said at WARNING, as the outage was, if that was said. `what` is the beginning of the sentence."""
-        if (away := self.back(now)) is not None:
+        if (away := self.on_recovery(now)) is not None:
             log.warning("%s after %.0f s", what, away)

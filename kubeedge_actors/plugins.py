@@ -81,13 +81,13 @@ def _entry_points_in(folder: Path) -> Iterator[str]:
             text = (folder / name / "entry_points.txt").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):  # most packages announce nothing
             continue
-        yield from entries(text)
+        yield from parse_entry_points(text)
 
 
-def entries(text: str) -> Iterator[str]:
+def parse_entry_points(text: str) -> Iterator[str]:
     """The paths in one `entry_points.txt`.
 
-    >>> list(entries("[console_scripts]\\na = b:c\\n[kubeedge_actors.modules]\\nalarm = acme.alarm:Alarm  # ours\\n"))
+    >>> list(parse_entry_points("[console_scripts]\\na = b:c\\n[kubeedge_actors.modules]\\nalarm = acme.alarm:Alarm  # ours\\n"))
     ['acme.alarm:Alarm']
     """
     group = ""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from kubeedge_actors import nesting
-from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, Server
+from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, PostServer
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -86,7 +86,7 @@ class _CallRequest(msgspec.Struct):
     method: str | None = ""
 
 
-def in_thread(work: Callable[[], None]) -> None:
+def run_in_thread(work: Callable[[], None]) -> None:
     """Run `work`, which may block, in a thread of its own."""
     threading.Thread(target=work, name="servicebus-call", daemon=True).start()
 
@@ -106,10 +106,10 @@ class ServiceBus(Module):
         self,
         targets: NameStore,
         client: Client,
-        server: Server,
+        server: PostServer,
         *,
         timeout: float = 60.0,
-        run_in_thread: Callable[[Callable[[], None]], None] = in_thread,
+        run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,
     ) -> None:
         self._targets, self._client, self._server = targets, client, server
         self._timeout, self._background = timeout, run_in_thread
@@ -178,7 +178,7 @@ class ServiceBus(Module):
         if message.body is None:
             return _response_body(400, "can't read data from body of the http's request")
         try:
-            url = msgspec.json.decode(nesting.checked(message.body), type=_UploadRequest).targetURL or ""
+            url = msgspec.json.decode(nesting.check_depth(message.body), type=_UploadRequest).targetURL or ""
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _response_body(400, "invalid params")
         if url not in self._allowed:

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from ..errors import KubeEdgeActorsError
-from ..system.files import write_atomically
+from ..osutil.files import write_atomically
 from .kubeconfig import kubeconfig
 from .server import ApiServer, TlsFiles
 

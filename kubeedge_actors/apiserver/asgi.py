@@ -49,7 +49,7 @@ class Application:
         if isinstance(answer, Upgrade):
             scope["state"]["take_over"](answer.duplex)
         elif isinstance(answer, Response):
-            await send_whole(answer, send, scope["method"])
+            await send_response(answer, send, scope["method"])
         else:
             await send_stream(answer, receive, send)
 
@@ -57,7 +57,7 @@ class Application:
         try:
             request = await self._request(scope, receive)
             answer = self._routes.answer(request)
-            await self._commits.settle()
+            await self._commits.wait_committed()
             return answer
         except ApiError as error:
             return error_response(error)
@@ -91,7 +91,7 @@ def error_response(error: ApiError) -> Response:
     return Response(msgspec.json.encode(error.body()), error.code, JSON_TYPE, error.headers)
 
 
-def start(status: int, media: str, headers: Mapping[str, str], length: int | None = None) -> dict[str, Any]:
+def start_message(status: int, media: str, headers: Mapping[str, str], length: int | None = None) -> dict[str, Any]:
     """The message that begins an answer."""
     # A 304 that named a type would replace the one of the client's cached answer.
     pairs = [*headers.items()] if status in EMPTY else [("Content-Type", media), *headers.items()]
@@ -103,17 +103,17 @@ def start(status: int, media: str, headers: Mapping[str, str], length: int | Non
     return {"type": "http.response.start", "status": status, "headers": raw}
 
 
-async def send_whole(answer: Response, send: Send, method: str) -> None:
+async def send_response(answer: Response, send: Send, method: str) -> None:
     """A complete response."""
     empty = answer.status in EMPTY
-    await send(start(answer.status, answer.content_type, answer.headers, None if empty else len(answer.body)))
+    await send(start_message(answer.status, answer.content_type, answer.headers, None if empty else len(answer.body)))
     await send({"type": "http.response.body", "body": b"" if empty or method == "HEAD" else answer.body})
 
 
 async def send_stream(answer: Stream, receive: Receive, send: Send) -> None:
     """An answer that goes on until it ends or the client leaves."""
     pump = asyncio.ensure_future(pump_chunks(answer, send))
-    gone = asyncio.ensure_future(left(receive))
+    gone = asyncio.ensure_future(wait_for_disconnect(receive))
     await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
     for task in (pump, gone):
         task.cancel()
@@ -131,9 +131,9 @@ async def pump_chunks(answer: Stream, send: Send) -> None:
         try:
             first = await anext(chunks, b"")
         except ApiError as error:
-            await send_whole(error_response(error), send, "GET")
+            await send_response(error_response(error), send, "GET")
             return
-    await send(start(200, answer.content_type, answer.headers))
+    await send(start_message(200, answer.content_type, answer.headers))
     if first:
         await send({"type": "http.response.body", "body": first, "more_body": True})
     try:
@@ -146,7 +146,7 @@ async def pump_chunks(answer: Stream, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def left(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     """Returns when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         continue

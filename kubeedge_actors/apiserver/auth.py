@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..system.sockets import is_loopback
+from ..osutil.sockets import is_loopback
 from .errors import ApiError, Json, details_of
 
 MASTERS, AUTHENTICATED, UNAUTHENTICATED = "system:masters", "system:authenticated", "system:unauthenticated"
@@ -35,16 +35,16 @@ class User(msgspec.Struct, frozen=True):
     vouched: bool = False
 
     @property
-    def administrator(self) -> bool:
+    def is_administrator(self) -> bool:
         """Whether everything is allowed."""
         return MASTERS in self.groups
 
     @property
-    def anonymous(self) -> bool:
+    def is_anonymous(self) -> bool:
         """Whether no credential was given."""
         return UNAUTHENTICATED in self.groups
 
-    def info(self) -> Json:
+    def user_info(self) -> Json:
         """`userInfo` of a review."""
         info: Json = {"username": self.name, "groups": list(self.groups)}
         if self.fingerprint:
@@ -56,7 +56,7 @@ ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
 LOCAL_ADMIN = User("admin", (MASTERS, AUTHENTICATED))
 
 
-def from_certificate(certificate: Mapping[str, Any], fingerprint: str) -> User | None:
+def user_from_certificate(certificate: Mapping[str, Any], fingerprint: str) -> User | None:
     """The user of a verified client certificate (as `getpeercert` gives it): CN is the name, each O a group."""
     pairs = [pair for relative in certificate.get("subject", ()) for pair in relative]
     names = [value for key, value in pairs if key == "commonName"]
@@ -93,7 +93,7 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
 def impersonated(user: User, headers: Mapping[str, str]) -> User:
     """Whom an administrator wants to be taken for."""
     name = headers.get("impersonate-user")
-    if not name or not user.administrator:
+    if not name or not user.is_administrator:
         return user
     groups = [group for group in headers.get("impersonate-group", "").split(",") if group]
     return User(name, (*groups, AUTHENTICATED), vouched=True)
@@ -101,16 +101,16 @@ def impersonated(user: User, headers: Mapping[str, str]) -> User:
 
 def is_path_allowed(user: User, path: str) -> bool:
     """Whether a path that is no resource may be read."""
-    if user.administrator or path.rstrip("/") in OPEN_PATHS:
+    if user.is_administrator or path.rstrip("/") in OPEN_PATHS:
         return True
-    return not user.anonymous and any(path == known or path.startswith(known + "/") for known in KNOWN_PATHS)
+    return not user.is_anonymous and any(path == known or path.startswith(known + "/") for known in KNOWN_PATHS)
 
 
 def is_resource_allowed(user: User, plural: str) -> bool:
     """Whether a resource may be used."""
-    if user.administrator or (user.vouched and NODES in user.groups and plural in NODE_RESOURCES):
+    if user.is_administrator or (user.vouched and NODES in user.groups and plural in NODE_RESOURCES):
         return True
-    return not user.anonymous and plural in REVIEWS
+    return not user.is_anonymous and plural in REVIEWS
 
 
 def path_forbidden(user: User, verb: str, path: str) -> ApiError:

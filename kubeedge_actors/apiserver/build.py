@@ -8,14 +8,14 @@ import msgspec
 
 from .codec.builtin_types import BuiltinTypes
 from .codec.decoder import ObjectDecoder
-from .codec.response import Renderings
+from .codec.response_encoder import Renderings
 from .controllers.crd_establishing import CrdController
 from .controllers.event_ttl import EventTtl
 from .controllers.garbage_collector import GarbageCollector
 from .controllers.namespaces import NamespaceController
+from .handlers.access_reviews import Reviews
 from .handlers.delete import Deleter
 from .handlers.read import Reader
-from .handlers.reviews import Reviews
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequests
 from .handlers.watch import Watcher, WatchNotifier
@@ -47,7 +47,7 @@ def build(database: Database, later: Later, clock: Callable[[], float]) -> Serve
     store = Store(database, registry.fields, clock)
     definitions = CrdController(registry, clock)
     intake = ObjectDecoder(BuiltinTypes(), definitions.structural)
-    renderings = Renderings(definitions.table, definitions.converted, clock)
+    renderings = Renderings(definitions.table, definitions.needs_conversion, clock)
     patcher, bell = Patcher(intake.types), WatchNotifier()
     writer, remover = (Writer(store, intake, patcher, renderings, clock), Deleter(store, renderings, clock))
     collector, namespaces = (
@@ -57,16 +57,16 @@ def build(database: Database, later: Later, clock: Callable[[], float]) -> Serve
     expiry = EventTtl(store, clock)
 
     def published(collection: Collection) -> None:
-        definitions.published(store, collection)
-        namespaces.published(store, collection)
-        collector.published(store, collection)
+        definitions.on_published(store, collection)
+        namespaces.on_published(store, collection)
+        collector.on_published(store, collection)
         bell.notify(collection)
 
     store.on_publish = published
     definitions.install_bundled(store)
     namespaces.create_defaults(intake, clock())
     store.commit()
-    collector.sweep()
+    collector.collect_at_start()
     handlers = Handlers(
         Discovery(registry),
         OpenApi(registry, intake.types, definitions.structural),

@@ -65,7 +65,7 @@ def details_of(group: str, kind: str, name: str = "") -> Json:
     return {key: value for key, value in found.items() if value}
 
 
-def qualified(group: str, plural: str) -> str:
+def qualified_resource(group: str, plural: str) -> str:
     """The resource as messages name it: `pods`, `deployments.apps`."""
     return f"{plural}.{group}" if group else plural
 
@@ -77,14 +77,14 @@ def required(field: str, note: str = "") -> FieldError:
 
 def invalid_value(field: str, value: object, why: str) -> FieldError:
     """A field has a value that is not allowed."""
-    return FieldError(field, "FieldValueInvalid", f"Invalid value: {shown(value)}: {why}")
+    return FieldError(field, "FieldValueInvalid", f"Invalid value: {quoted(value)}: {why}")
 
 
 def unsupported_value(field: str, value: object, allowed: Sequence[str]) -> FieldError:
     """A field has a value that is not one of the few allowed."""
     choices = ", ".join(f'"{choice}"' for choice in allowed)
     return FieldError(
-        field, "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {choices}"
+        field, "FieldValueNotSupported", f"Unsupported value: {quoted(value)}: supported values: {choices}"
     )
 
 
@@ -93,14 +93,16 @@ def forbidden_field(field: str, why: str) -> FieldError:
     return FieldError(field, "FieldValueForbidden", f"Forbidden: {why}")
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """A value as messages print it: JSON."""
     return msgspec.json.encode(value).decode()
 
 
 def not_found(group: str, plural: str, name: str) -> ApiError:
     """404 of a named object."""
-    return ApiError(404, "NotFound", f'{qualified(group, plural)} "{name}" not found', details_of(group, plural, name))
+    return ApiError(
+        404, "NotFound", f'{qualified_resource(group, plural)} "{name}" not found', details_of(group, plural, name)
+    )
 
 
 def no_such_resource() -> ApiError:
@@ -116,13 +118,13 @@ def method_not_allowed() -> ApiError:
 
 def already_exists(group: str, plural: str, name: str) -> ApiError:
     """409 of a create."""
-    text = f'{qualified(group, plural)} "{name}" already exists'
+    text = f'{qualified_resource(group, plural)} "{name}" already exists'
     return ApiError(409, "AlreadyExists", text, details_of(group, plural, name))
 
 
 def conflict(group: str, kind: str, name: str, why: str) -> ApiError:
     """409 of a write whose precondition does not hold; `kind` is the plural, or the Kind for delete preconditions."""
-    text = f'Operation cannot be fulfilled on {qualified(group, kind)} "{name}": {why}'
+    text = f'Operation cannot be fulfilled on {qualified_resource(group, kind)} "{name}": {why}'
     return ApiError(409, "Conflict", text, details_of(group, kind, name))
 
 
@@ -136,7 +138,7 @@ def bad_request(message: str) -> ApiError:
 
 def forbidden(group: str, plural: str, name: str, why: str, causes: Sequence[FieldError] = ()) -> ApiError:
     """403 of a named resource, or of the resource as a whole when `name` is empty."""
-    subject = f'{qualified(group, plural)} "{name}"' if name else qualified(group, plural)
+    subject = f'{qualified_resource(group, plural)} "{name}"' if name else qualified_resource(group, plural)
     details = details_of(group, plural, name)
     if causes:
         details["causes"] = causes_of(causes)
@@ -153,7 +155,7 @@ def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> A
     texts = [f"{error.field}: {error.message}" for error in errors]
     listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     details = details_of(group, kind, name) | {"causes": causes_of(errors)}
-    return ApiError(422, "Invalid", f'{qualified(group, kind)} "{name}" is invalid: {listed}', details)
+    return ApiError(422, "Invalid", f'{qualified_resource(group, kind)} "{name}" is invalid: {listed}', details)
 
 
 def invalid_options(kind: str, *errors: FieldError) -> ApiError:

@@ -11,7 +11,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
-from .auth import User, from_certificate
+from .auth import User, user_from_certificate
 from .handlers.exec import upgrade_connection
 
 
@@ -37,7 +37,7 @@ def peer_user(transport: asyncio.Transport) -> User | None:
     certificate = secure.getpeercert() if secure is not None else None
     if not certificate:
         return None
-    return from_certificate(certificate, hashlib.sha256(secure.getpeercert(True)).hexdigest())
+    return user_from_certificate(certificate, hashlib.sha256(secure.getpeercert(True)).hexdigest())
 
 
 __all__ = ["CertificateProtocol", "Config", "Server"]

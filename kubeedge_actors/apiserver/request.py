@@ -90,7 +90,7 @@ async def read_body(receive: Receive) -> bytes:
     """The whole body. Raises 413 when it is too large."""
     message = await receive()
     if not message.get("more_body", False):
-        return bounded(bytes(message.get("body", b"")))
+        return check_body_size(bytes(message.get("body", b"")))
     parts = [message.get("body", b"")]
     size = len(parts[0])
     while message.get("more_body", False):
@@ -99,10 +99,10 @@ async def read_body(receive: Receive) -> bytes:
         size += len(parts[-1])
         if size > BODY_LIMIT:
             break
-    return bounded(b"".join(parts))
+    return check_body_size(b"".join(parts))
 
 
-def bounded(body: bytes) -> bytes:
+def check_body_size(body: bytes) -> bytes:
     """The body. Raises ApiError 413 when it is too large."""
     if len(body) > BODY_LIMIT:
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {BODY_LIMIT}")

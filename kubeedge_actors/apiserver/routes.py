@@ -6,11 +6,11 @@ import msgspec
 
 from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden, resource_forbidden
 from .errors import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
+from .handlers.access_reviews import Reviews
 from .handlers.delete import Deleter
 from .handlers.exec import ExecSource, Upgrade, exec_answer
 from .handlers.logs import LogSource, log_answer
 from .handlers.read import Reader
-from .handlers.reviews import Reviews
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequests
 from .handlers.watch import Watcher
@@ -85,7 +85,7 @@ class Routes:
         return found
 
     def _unknown(self, request: Request, target: RequestInfo) -> Answer:
-        if not request.user.administrator:
+        if not request.user.is_administrator:
             action = verb(request.method, bool(target.name), False)
             raise resource_forbidden(request.user, action, target.group, target.plural, target.name, target.namespace)
         if target.group and (target.group, target.version) not in self._registry.group_versions():

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import DriverError
-from ..system import sockets
+from ..osutil import sockets
 from .asgi import Application
 from .auth import User
 from .build import ServerParts, build
@@ -151,7 +151,7 @@ class ApiServer:
         if self._parts is None or self._commits is None:
             raise DriverError("the API server does not run")
         result = work(self._parts.store)
-        await self._commits.settle()
+        await self._commits.wait_committed()
         return result
 
     def _run(self, database: Database, context: ssl.SSLContext | None) -> None:
@@ -171,10 +171,10 @@ class ApiServer:
         parts = self._parts = build(database, self._loop.call_soon, self._clock)
         parts.routes.log_source, parts.routes.exec_source = self._log_source, self._exec_source
         commits = self._commits = GroupCommit(parts.store, database)
-        await commits.settle()
+        await commits.wait_committed()
         address = self.url.partition("//")[2]
         app = Application(parts.routes, commits, self._tokens, self._tls is None, address)
-        server = self._server = Serving(configuration(app, context), self._started.set)
+        server = self._server = NotifyingServer(uvicorn_config(app, context), self._started.set)
         ticking = self._loop.create_task(self._tick(parts))
         try:
             await server.serve(sockets=[self._socket] if self._socket is not None else None)
@@ -194,7 +194,7 @@ class ApiServer:
             self._server.should_exit = True
 
 
-class Serving(Server):
+class NotifyingServer(Server):
     """uvicorn's server that tells when it accepts connections."""
 
     def __init__(self, config: Config, started: Callable[[], None]) -> None:
@@ -207,7 +207,7 @@ class Serving(Server):
         self._tell()
 
 
-def configuration(app: Application, context: ssl.SSLContext | None) -> Config:
+def uvicorn_config(app: Application, context: ssl.SSLContext | None) -> Config:
     """uvicorn's settings."""
     config = Config(
         app,
@@ -240,7 +240,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = sockets.listen(host, port, BACKLOG)
     except OSError as error:
-        raise DriverError(f"the API server cannot listen on {host}:{port}: {sockets.reason(error)}", port) from error
+        raise DriverError(
+            f"the API server cannot listen on {host}:{port}: {sockets.error_text(error)}", port
+        ) from error
     found.setblocking(False)
     return found
 

@@ -16,18 +16,18 @@ from kubeedge_actors.actors.devicetwin.device_twin import DeviceTwin
 from kubeedge_actors.actors.edged.edged import Edged
 from kubeedge_actors.actors.edged.messages import LinkState
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
-from kubeedge_actors.actors.edgehub.standalone import OfflineEdgeHub
+from kubeedge_actors.actors.edgehub.offline_edge_hub import OfflineEdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.edgestream.edge_stream import EdgeStream, EdgeStreamState
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
-from kubeedge_actors.assembly.ports import Chosen, chosen_by, trouble
-from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, yaml_documents
+from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
+from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibServer
+from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
@@ -37,13 +37,13 @@ from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
-from kubeedge_actors.installing import install_hint
+from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.supervisors import ChildSpec
 
 log = logging.getLogger(__name__)
 
 
-def tree(
+def edge_specs(
     config: EdgeConfig,
     store: Store,
     containers: ContainerRuntime,
@@ -90,28 +90,28 @@ def _edgehub(
             outbox=store.outbox,
             heartbeat=config.heartbeat,
             project=config.project,
-            on_rejected=shutdown_if_never_joined(config, shutdown),
+            on_rejected=rejection_handler(config, shutdown),
             traffic=tally,
         )
     )
 
 
-def shutdown_if_never_joined(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str], object] | None:
+def rejection_handler(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str], object] | None:
     """What ends the command when the cloud refuses this node; None when it has joined before: then it says so and works offline."""
     return None if has_joined(config.data_dir / "certs", config.name) else shutdown.request
 
 
 def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
     """ServiceBus with the HTTP of the standard library."""
-    server = StdlibServer(config.service_host, config.service_port)
+    server = StdlibPostServer(config.service_host, config.service_port)
     return ServiceBus(store.target_urls, StdlibClient(), server, timeout=config.service_timeout)
 
 
-def service_trouble(config: EdgeConfig, targets: NameStore) -> str:
+def service_port_error(config: EdgeConfig, targets: NameStore) -> str:
     """What the ready line says when local programs may call the cloud, and the port for that can not be had yet."""
     if not targets.all():
         return ""
-    why = trouble(Chosen("--service-port", config.service_port, "--service-host", config.service_host))
+    why = port_error(ChosenPort("--service-port", config.service_port, "--service-host", config.service_host))
     return f"; local programs can not call the cloud yet: {why}" if why else ""
 
 
@@ -126,7 +126,7 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkState) -> 
         prober=NetworkProber(),
         address=config.node_ip or _address(config.cloud),
         product=__version__,
-        manifests=StaticPodFolder(Path(config.manifests), yaml_documents) if config.manifests else None,
+        manifests=StaticPodFolder(Path(config.manifests), parse_yaml_documents) if config.manifests else None,
         labels=dict(label.split("=", 1) for label in config.labels),
         link=seen,
         events=config.report_events,
@@ -156,7 +156,7 @@ def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     return ProcessRuntime(pods)
 
 
-def device_mappers(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
+def dmi_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
     """The interface to device mappers, serving until `stack` is closed, if it is wanted; imported only then."""
     if not config.dmi:
         return []
@@ -176,24 +176,26 @@ def device_mappers(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> lis
     return [Dmi.spec(lambda: Dmi(meta, mappers, lines))]
 
 
-def meta_server(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
+def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
     from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
-    from kubeedge_actors.drivers.http.server import StdlibHttpServer
+    from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 
     where = urlsplit(f"//{config.metaserver}")
     host, port = where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port
     site = StdlibHttpServer(host, port)
-    with chosen_by(Chosen("--metaserver", port, "--metaserver", host)):
+    with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()
     stack.callback(site.close)
     return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time))]
 
 
-def streams(config: EdgeConfig, containers: ContainerRuntime, credentials: CertificateSource) -> list[ChildSpec]:
+def edge_stream_specs(
+    config: EdgeConfig, containers: ContainerRuntime, credentials: CertificateSource
+) -> list[ChildSpec]:
     """The way for logs to the cloud, if there is one; a link of its own, so that EdgeHub's never waits for a reader of logs."""
     if not (config.cloud and config.streams):
         return []
@@ -205,7 +207,7 @@ def streams(config: EdgeConfig, containers: ContainerRuntime, credentials: Certi
     ]
 
 
-def reading_token(config: EdgeConfig) -> Callable[[], str]:
+def token_reader(config: EdgeConfig) -> Callable[[], str]:
     """How to get the join token when one is needed; a token file may change, so it is read each time."""
     path = Path(config.token_file)
 

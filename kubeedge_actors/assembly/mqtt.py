@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from kubeedge_actors.assembly.ports import Chosen, chosen_by
+from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker.base import Broker, InboundMessage
 from kubeedge_actors.errors import UsageError
@@ -17,7 +17,7 @@ INTERNAL, BOTH, EXTERNAL = 0, 1, 2
 """As KubeEdge counts them (source: KubeEdge edgecore v1alpha2, eventBus.mqttMode)."""
 
 
-def brokers(config: EdgeConfig, filters: Iterable[str] = ()) -> list[Broker]:
+def make_brokers(config: EdgeConfig, filters: Iterable[str] = ()) -> list[Broker]:
     """The brokers to serve, not started. Errors: UsageError, BrokerError.
 
     `filters`: of what must not be acknowledged before somebody listens; it is held up until then.
@@ -37,13 +37,13 @@ def brokers(config: EdgeConfig, filters: Iterable[str] = ()) -> list[Broker]:
     return brokers_to_serve
 
 
-def serving(config: EdgeConfig, filters: Iterable[str], stack: ExitStack) -> list[Broker]:
-    """The brokers, started until `stack` is closed. Errors: as `brokers`; BrokerError names the option of a port; StoreError."""
+def start_brokers(config: EdgeConfig, filters: Iterable[str], stack: ExitStack) -> list[Broker]:
+    """The brokers, started until `stack` is closed. Errors: as `make_brokers`; BrokerError names the option of a port; StoreError."""
     host = config.mqtt_host
-    plain = Chosen("--mqtt-port", config.mqtt_port, "--mqtt-host", LOOPBACK if config.mqtt_tls_cert else host)
-    started = brokers(config, filters)
+    plain = ChosenPort("--mqtt-port", config.mqtt_port, "--mqtt-host", LOOPBACK if config.mqtt_tls_cert else host)
+    started = make_brokers(config, filters)
     for broker in started:
-        with chosen_by(plain, Chosen("--mqtt-tls-port", config.mqtt_tls_port, "--mqtt-host", host)):
+        with naming_port_options(plain, ChosenPort("--mqtt-tls-port", config.mqtt_tls_port, "--mqtt-host", host)):
             broker.start()
         stack.callback(broker.close)
     return started

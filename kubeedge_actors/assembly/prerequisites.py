@@ -39,7 +39,7 @@ ANSWER_WITHIN = 30.0
 REFUSED = {401: "does not accept these credentials", 403: "does not allow it"}
 
 
-def prepare(cluster: KubernetesCluster, asked_to_end: Callable[[], bool] = lambda: False) -> None:
+def ensure_prerequisites(cluster: KubernetesCluster, asked_to_end: Callable[[], bool] = lambda: False) -> None:
     """See that namespace and definitions are there; wait for an API that comes up, unless asked to end.
 
     Errors: UsageError names the command that an administrator has to run; Unreachable when the API does not answer.
@@ -80,7 +80,7 @@ def _namespace(cluster: KubernetesCluster) -> None:
 
 
 def _missing(cluster: KubernetesCluster) -> list[ResourceKind]:
-    served = {key: cluster.served(*key) for key in {(kind.group, kind.version) for kind in NEEDED}}
+    served = {key: cluster.served_resources(*key) for key in {(kind.group, kind.version) for kind in NEEDED}}
     return [kind for kind in NEEDED if kind.plural not in served[kind.group, kind.version]]
 
 

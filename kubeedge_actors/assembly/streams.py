@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from urllib.parse import parse_qsl, urlencode
 
 from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig
-from kubeedge_actors.actors.cloudstream.streams import Stream
+from kubeedge_actors.actors.cloudstream.stream import Stream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.apiserver import ExecQuery, ExecSource, LogQuery, LogSource
-from kubeedge_actors.assembly.ports import Chosen, chosen_by
+from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
@@ -38,7 +38,7 @@ def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> 
     server = WebSocketServer(loop, max_message=2 * MAX_DATA, encoding=BYTES)
     port = TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port
     try:
-        with chosen_by(Chosen("--tunnel-port", port, "--host", config.host)):
+        with naming_port_options(ChosenPort("--tunnel-port", port, "--host", config.host)):
             server.bind(config.host, port)
     except LinkError as error:
         if config.tunnel_port > 0:
@@ -49,7 +49,7 @@ def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> 
     return server
 
 
-def cloud_streams(
+def cloud_stream_specs(
     config: CloudConfig, server: WebSocketServer | None, tls: TlsPaths, tunnels: TunnelRegistry, cluster: Cluster
 ) -> list[ChildSpec]:
     """CloudStream, if there is a server for it."""

@@ -39,22 +39,22 @@ class Keys:
         except (TypeError, ValueError) as error:
             raise UsageError(f"{key} in {self._path} has the value {value!r}, which does not fit") from error
 
-    def take_unless(self, default: Any, key: str) -> Any:
+    def take_non_default(self, key: str, default: Any) -> Any:
         """The text of a key; None when it is absent or has KubeEdge's default, which is then complained of like any key."""
         return None if self._left.get(key) == default else self.take(key)
 
-    def settings(self, table: Taken) -> dict[str, Any]:
+    def take_fields(self, table: Taken) -> dict[str, Any]:
         """The fields that a table of keys gives."""
         fields = {field: self.take(key, convert) for key, (field, convert) in table.items()}
         return {field: value for field, value in fields.items() if value is not None}
 
-    def agree(self, fixed: Mapping[str, Any]) -> None:
+    def drop_fixed(self, fixed: Mapping[str, Any]) -> None:
         """Takes keys whose value is what we do in any case; another value stays to be complained of."""
         for key, value in fixed.items():
             if key in self._left and self._left[key] == value:
                 del self._left[key]
 
-    def complain(self, known: Collection[str], free: Collection[str] = ()) -> None:
+    def warn_unused(self, known: Collection[str], free: Collection[str] = ()) -> None:
         """One warning that names all keys without effect, section by section, and one for keys that KubeEdge does not have.
 
         `free`: sections of which not every key is known.
@@ -92,7 +92,7 @@ def _leaves(section: Mapping[str, Any], path: str, flat: Collection[str]) -> Ite
             yield key, value
 
 
-def url(scheme: str) -> Convert:
+def url_converter(scheme: str) -> Convert:
     """A converter: an address, with this scheme when it has none."""
     return lambda value: str(value) if "://" in str(value) else f"{scheme}://{value}"
 

@@ -107,7 +107,7 @@ class ControlSocket:
 
     def _answers(self, line: bytes, client: socket.socket) -> Iterator[Json]:
         try:
-            request = msgspec.json.decode(nesting.checked(line), type=dict[str, Any])
+            request = msgspec.json.decode(nesting.check_depth(line), type=dict[str, Any])
         except msgspec.DecodeError as error:
             yield {"error": f"this is not a JSON object: {error}"}
             return

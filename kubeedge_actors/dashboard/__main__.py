@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from kubeedge_actors.installing import install_hint
+from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":

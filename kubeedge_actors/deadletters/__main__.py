@@ -40,7 +40,7 @@ def _list(options: argparse.Namespace) -> None:
         print(msgspec.json.encode([asdict(row) for row in rows]).decode())
         return
     print(_table(rows) if rows else "there are no dead letters")
-    if forgotten := file.forgotten():
+    if forgotten := file.evicted_count():
         print(f"\n{forgotten} older ones were forgotten")
 
 

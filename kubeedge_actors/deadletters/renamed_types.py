@@ -42,10 +42,10 @@ _FIELDS = {
 """By the new name of the type: a field's old and new name."""
 
 
-def renamed(path: str, text: str) -> tuple[str, str]:
+def current_type(path: str, text: str) -> tuple[str, str]:
     """`module:type` and the JSON of a stored message in the names of today; unchanged when they are of today.
 
-    >>> renamed("kubeedge_actors.wire.said:Answered", "{}")
+    >>> current_type("kubeedge_actors.wire.said:Answered", "{}")
     ('kubeedge_actors.wire.link_messages:Response', '{}')
     """
     module, _, name = path.partition(":")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.deadletters.renamed_types import renamed
+from kubeedge_actors.deadletters.renamed_types import current_type
 from kubeedge_actors.drivers.store.dead_letters import CAPACITY, DeadLetterDb, DeadLetterRow, DeadLetterWriter
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.supervisors import ActorSystem, DeadLetter, DeadLetters
@@ -72,7 +72,7 @@ class DurableDeadLetters:
             if row.replayed:
                 raise UsageError(f"the dead letter {number} was replayed before")
             recipient = _put_back(row, message_of(row), system)
-            self.file.mark(number, system.clock.now())
+            self.file.mark_replayed(number, system.clock.now())
             return recipient
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ def message_of(row: DeadLetterRow) -> object:
             f"the dead letter {row.id} can not be replayed: a {row.type} is not one of the messages that JSON can hold"
         )
     try:
-        return _decoded(*renamed(row.type, row.message))
+        return _decoded(*current_type(row.type, row.message))
     except Exception as error:  # whatever the import of a module of one's own raises
         raise UsageError(
             f"the dead letter {row.id} can not be replayed: {row.type} does not fit any more ({error})"

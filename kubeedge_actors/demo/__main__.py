@@ -48,7 +48,7 @@ def perform(options: argparse.Namespace, shutdown: Shutdown) -> None:
     stage = Stage(folder, shutdown, options.runtime)
     try:
         _steps(stage)
-        stage.say("everything worked", mark="✓")
+        stage.print_step("everything worked", mark="✓")
         _invite(stage)
         shutdown.wait(options.exit_after)
     except DemoFailed as failure:
@@ -72,26 +72,28 @@ def _steps(stage: Stage) -> None:
 
 
 def _start(stage: Stage) -> None:
-    stage.say("starting the cloud: Kubernetes API, CloudHub and controllers in one process")
+    stage.print_step("starting the cloud: Kubernetes API, CloudHub and controllers in one process")
     stage.start_cloud()
-    stage.say(f"starting the edge node {NODE}: it fetches a certificate with the join token, then opens the link")
+    stage.print_step(
+        f"starting the edge node {NODE}: it fetches a certificate with the join token, then opens the link"
+    )
     stage.start_edge(NODE)
-    stage.until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
+    stage.wait_until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
 
 
 def _pod(stage: Stage) -> None:
-    stage.say(f"applying a ConfigMap and the pod {POD}, a small web server")
+    stage.print_step(f"applying a ConfigMap and the pod {POD}, a small web server")
     stage.create(CONFIGMAP_KIND, _object("v1", "ConfigMap", "greeting", data={"text": "hello from the edge"}))
     stage.create(POD_KIND, _pod_manifest(stage.web_port))
     stage.closers.append(lambda: stage.remove(POD_KIND, NAMESPACE, POD))
-    stage.until("the pod is Running", lambda: _phase(stage.get(POD_KIND, NAMESPACE, POD)) == "Running")
-    stage.until(
+    stage.wait_until("the pod is Running", lambda: _phase(stage.get(POD_KIND, NAMESPACE, POD)) == "Running")
+    stage.wait_until(
         f"it serves on http://127.0.0.1:{stage.web_port}", lambda: _fetch(stage.web_port) == "hello from the edge"
     )
 
 
 def _twin_up(stage: Stage, thermometer: Thermometer) -> None:
-    stage.say(f"creating the device {DEVICE}; a simulated thermometer reports 21 degrees over MQTT")
+    stage.print_step(f"creating the device {DEVICE}; a simulated thermometer reports 21 degrees over MQTT")
     properties = [{"name": "temperature", "type": "INT", "accessMode": "ReadOnly"}]
     properties.append({"name": "power", "type": "STRING", "accessMode": "ReadWrite"})
     model = {"protocol": "mqtt", "properties": properties}
@@ -103,37 +105,39 @@ def _twin_up(stage: Stage, thermometer: Thermometer) -> None:
         "properties": [{"name": "temperature", "reportToCloud": True}, {"name": "power"}],
     }
     stage.create(DEVICE_KIND, _object("devices.kubeedge.io/v1beta1", "Device", DEVICE, spec=device))
-    stage.until("the edge has accepted the update", lambda: thermometer.report(21))
-    stage.until("the cloud shows it in the Device's status", lambda: _reported(stage) == "21")
+    stage.wait_until("the edge has accepted the update", lambda: thermometer.report(21))
+    stage.wait_until("the cloud shows it in the Device's status", lambda: _reported(stage) == "21")
 
 
 def _twin_down(stage: Stage, thermometer: Thermometer) -> None:
-    stage.say('desiring power "on" through the Kubernetes API')
+    stage.print_step('desiring power "on" through the Kubernetes API')
     _desire(stage, "on")
-    stage.until('the device hears "power": "on" on its delta topic', lambda: thermometer.desired.get("power") == "on")
+    stage.wait_until(
+        'the device hears "power": "on" on its delta topic', lambda: thermometer.desired.get("power") == "on"
+    )
 
 
 def _offline(stage: Stage, thermometer: Thermometer) -> None:
-    stage.say("cutting the link between cloud and edge")
-    stage.proxy.cut()
-    stage.until("the edge still serves the pod", lambda: _fetch(stage.web_port) == "hello from the edge")
-    stage.until("the edge still accepts twin updates: 35 degrees", lambda: thermometer.report(35))
+    stage.print_step("cutting the link between cloud and edge")
+    stage.proxy.partition()
+    stage.wait_until("the edge still serves the pod", lambda: _fetch(stage.web_port) == "hello from the edge")
+    stage.wait_until("the edge still accepts twin updates: 35 degrees", lambda: thermometer.report(35))
     victims = running_pids(SERVER, stage.web_port)
-    stage.say(f"killing the pod's process {victims} while the cloud is away")
+    stage.print_step(f"killing the pod's process {victims} while the cloud is away")
     stage.kill(victims)
-    stage.until(
+    stage.wait_until(
         "the edge has restarted it by itself",
         lambda: running_pids(SERVER, stage.web_port) not in ([], victims) and bool(_fetch(stage.web_port)),
     )
     _desire(stage, "off")
     if _reported(stage) != "21":
         raise DemoFailed("the cloud must not know the new value while the link is cut")
-    stage.say("mending the link")
-    stage.proxy.restore()
-    stage.until("the cloud has what it missed: 35 degrees", lambda: _reported(stage) == "35")
-    stage.until('the device has what it missed: "power": "off"', lambda: thermometer.desired.get("power") == "off")
-    stage.until("the cloud knows of the restart", lambda: _restarts(stage.get(POD_KIND, NAMESPACE, POD)) >= 1)
-    stage.until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
+    stage.print_step("mending the link")
+    stage.proxy.heal()
+    stage.wait_until("the cloud has what it missed: 35 degrees", lambda: _reported(stage) == "35")
+    stage.wait_until('the device has what it missed: "power": "off"', lambda: thermometer.desired.get("power") == "off")
+    stage.wait_until("the cloud knows of the restart", lambda: _restarts(stage.get(POD_KIND, NAMESPACE, POD)) >= 1)
+    stage.wait_until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
 
 
 def _invite(stage: Stage) -> None:

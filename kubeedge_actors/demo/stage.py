@@ -52,12 +52,12 @@ class Stage:
         self._ports = free_ports(5)
         self.mqtt_port, self.web_port = self._ports[3:]
 
-    def say(self, text: str, mark: str = "") -> None:
+    def print_step(self, text: str, mark: str = "") -> None:
         """Print one step."""
         self._steps += not mark
         print(f"{mark or self._steps:>2} {text}", flush=True)
 
-    def until(self, what: str, condition: Callable[[], bool]) -> None:
+    def wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds, and say how long that took; Failed after a minute or on Ctrl-C."""
         begin = time.monotonic()
         while not condition():
@@ -140,9 +140,9 @@ class Stage:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
         self._processes[side] = process
         self.closers.append(log.close)
-        self.closers.append(lambda: end(process))
+        self.closers.append(lambda: terminate(process))
         begin = time.monotonic()
-        line = first_line(process.stdout, PATIENCE)
+        line = read_first_line(process.stdout, PATIENCE)
         if not line.startswith("ready"):
             raise DemoFailed(f"the {side} process did not get ready")
         print(f"   - {line} ({time.monotonic() - begin:.2f} s)", flush=True)
@@ -196,7 +196,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def first_line(stream: IO[str] | None, seconds: float) -> str:
+def read_first_line(stream: IO[str] | None, seconds: float) -> str:
     """The first line a process prints; empty when it ends or stays silent."""
     assert stream is not None
     lines: list[str] = []
@@ -206,7 +206,7 @@ def first_line(stream: IO[str] | None, seconds: float) -> str:
     return lines[0].rstrip("\n") if lines else ""
 
 
-def end(process: subprocess.Popen[str], seconds: float = 15.0) -> None:
+def terminate(process: subprocess.Popen[str], seconds: float = 15.0) -> None:
     """SIGTERM, and SIGKILL if that was not enough after `seconds`."""
     process.terminate()
     try:

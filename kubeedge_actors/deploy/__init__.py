@@ -15,6 +15,8 @@ CRDS, NAMESPACE, RBAC = FOLDER / "crds.yaml", FOLDER / "namespace.yaml", FOLDER 
 
 def documents(path: Path) -> list[dict[str, Any]]:
     """The objects of a manifest."""
-    from kubeedge_actors.config import yaml_documents  # YAML is loaded only by a cloud that has to install something
+    from kubeedge_actors.config import (
+        parse_yaml_documents,
+    )  # YAML is loaded only by a cloud that has to install something
 
-    return [object for object in yaml_documents(path.read_text(encoding="utf-8")) if object]
+    return [object for object in parse_yaml_documents(path.read_text(encoding="utf-8")) if object]

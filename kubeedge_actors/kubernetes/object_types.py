@@ -1,7 +1,7 @@
 """The kinds of API objects, and the one table of those that a node is told of or may ask for (KubeEdge: the resource types
 of its messages).
 
-Whoever treats object types differently takes a view of the table (`names`); nobody keeps a set of its own. A new type is a
+Whoever treats object types differently takes a view of the table (`types_where`); nobody keeps a set of its own. A new type is a
 row here, its word in `wire/constants.py` and, if a module of the edge acts upon it, a message.
 """
 
@@ -67,7 +67,7 @@ CLUSTEROBJECTSYNC_KIND: Final = ResourceKind(
 )
 
 
-class PushedTo(enum.Enum):
+class PushTargets(enum.Enum):
     """Which nodes are told of each change of an object, and told again by SyncController what they missed."""
 
     NOBODY = enum.auto()
@@ -81,7 +81,7 @@ class PushedTo(enum.Enum):
     """Those of the pods that refer to it, from the first use until it is deleted."""
 
 
-class Readable(enum.Enum):
+class ReadableBy(enum.Enum):
     """Which nodes may ask for an object by its name (Kubernetes: node authorizer)."""
 
     NOWHERE = enum.auto()
@@ -93,7 +93,7 @@ class Readable(enum.Enum):
     """Whose it is shows only in the object: it is fetched first, and then judged."""
 
 
-class AskCloud(enum.Enum):
+class CloudQueryPolicy(enum.Enum):
     """When the edge asks the cloud for an object that a module wants."""
 
     NEVER = enum.auto()
@@ -104,7 +104,7 @@ class AskCloud(enum.Enum):
     """The store only answers while the cloud can not."""
 
 
-class Acked(enum.Enum):
+class AckPolicy(enum.Enum):
     """Which messages of EdgeController about an object the edge acknowledges (KubeEdge: noAckRequired)."""
 
     ALL = enum.auto()
@@ -123,10 +123,10 @@ class ObjectType:
     """
 
     kind: ResourceKind
-    pushed_to: PushedTo
-    readable: Readable
-    ask_cloud: AskCloud
-    acked: Acked
+    pushed_to: PushTargets
+    readable: ReadableBy
+    ask_cloud: CloudQueryPolicy
+    acked: AckPolicy
     queryable: bool = True
     status_matters: bool = False
     of_devices: bool = False
@@ -137,36 +137,60 @@ class ObjectType:
         return self.kind.kind.lower()
 
     @property
-    def synced(self) -> bool:
+    def is_synced(self) -> bool:
         """Whether nodes are told its changes, and SyncController keeps a record of what they have."""
-        return self.pushed_to is not PushedTo.NOBODY
+        return self.pushed_to is not PushTargets.NOBODY
 
     @property
-    def pod_config(self) -> bool:
+    def is_pod_config(self) -> bool:
         """Whether pods are configured with it: it goes where pods use it, and it stays known there."""
-        return self.pushed_to is PushedTo.OF_ITS_PODS
+        return self.pushed_to is PushTargets.OF_ITS_PODS
 
 
 OBJECT_TYPES: Final[tuple[ObjectType, ...]] = (
-    ObjectType(NODE_KIND, PushedTo.ITSELF, Readable.ITSELF, AskCloud.NEVER, Acked.UPDATES, status_matters=True),
-    ObjectType(POD_KIND, PushedTo.BOUND, Readable.BOUND, AskCloud.NEVER, Acked.ALL_BUT_RESPONSES, status_matters=True),
-    ObjectType(CONFIGMAP_KIND, PushedTo.OF_ITS_PODS, Readable.USED, AskCloud.ONCE, Acked.ALL),
-    ObjectType(SECRET_KIND, PushedTo.OF_ITS_PODS, Readable.USED, AskCloud.ONCE, Acked.ALL),
-    ObjectType(PERSISTENTVOLUME_KIND, PushedTo.NOBODY, Readable.BY_CONTENT, AskCloud.ALWAYS, Acked.ALL),
-    ObjectType(PERSISTENTVOLUMECLAIM_KIND, PushedTo.NOBODY, Readable.USED, AskCloud.ALWAYS, Acked.ALL),
-    ObjectType(VOLUMEATTACHMENT_KIND, PushedTo.NOBODY, Readable.BY_CONTENT, AskCloud.ALWAYS, Acked.ALL),
-    ObjectType(CSR_KIND, PushedTo.NOBODY, Readable.BY_CONTENT, AskCloud.ALWAYS, Acked.NONE),
-    ObjectType(LEASE_KIND, PushedTo.NOBODY, Readable.NOWHERE, AskCloud.ALWAYS, Acked.NONE, queryable=False),
-    ObjectType(DEVICE_KIND, PushedTo.BOUND, Readable.NOWHERE, AskCloud.NEVER, Acked.ALL, of_devices=True),
-    ObjectType(DEVICEMODEL_KIND, PushedTo.OF_ITS_DEVICES, Readable.NOWHERE, AskCloud.NEVER, Acked.ALL, of_devices=True),
+    ObjectType(
+        NODE_KIND, PushTargets.ITSELF, ReadableBy.ITSELF, CloudQueryPolicy.NEVER, AckPolicy.UPDATES, status_matters=True
+    ),
+    ObjectType(
+        POD_KIND,
+        PushTargets.BOUND,
+        ReadableBy.BOUND,
+        CloudQueryPolicy.NEVER,
+        AckPolicy.ALL_BUT_RESPONSES,
+        status_matters=True,
+    ),
+    ObjectType(CONFIGMAP_KIND, PushTargets.OF_ITS_PODS, ReadableBy.USED, CloudQueryPolicy.ONCE, AckPolicy.ALL),
+    ObjectType(SECRET_KIND, PushTargets.OF_ITS_PODS, ReadableBy.USED, CloudQueryPolicy.ONCE, AckPolicy.ALL),
+    ObjectType(
+        PERSISTENTVOLUME_KIND, PushTargets.NOBODY, ReadableBy.BY_CONTENT, CloudQueryPolicy.ALWAYS, AckPolicy.ALL
+    ),
+    ObjectType(PERSISTENTVOLUMECLAIM_KIND, PushTargets.NOBODY, ReadableBy.USED, CloudQueryPolicy.ALWAYS, AckPolicy.ALL),
+    ObjectType(
+        VOLUMEATTACHMENT_KIND, PushTargets.NOBODY, ReadableBy.BY_CONTENT, CloudQueryPolicy.ALWAYS, AckPolicy.ALL
+    ),
+    ObjectType(CSR_KIND, PushTargets.NOBODY, ReadableBy.BY_CONTENT, CloudQueryPolicy.ALWAYS, AckPolicy.NONE),
+    ObjectType(
+        LEASE_KIND, PushTargets.NOBODY, ReadableBy.NOWHERE, CloudQueryPolicy.ALWAYS, AckPolicy.NONE, queryable=False
+    ),
+    ObjectType(
+        DEVICE_KIND, PushTargets.BOUND, ReadableBy.NOWHERE, CloudQueryPolicy.NEVER, AckPolicy.ALL, of_devices=True
+    ),
+    ObjectType(
+        DEVICEMODEL_KIND,
+        PushTargets.OF_ITS_DEVICES,
+        ReadableBy.NOWHERE,
+        CloudQueryPolicy.NEVER,
+        AckPolicy.ALL,
+        of_devices=True,
+    ),
 )
 BY_NAME: Final[dict[str, ObjectType]] = {row.name: row for row in OBJECT_TYPES}
 
 
-def names(where: Callable[[ObjectType], bool]) -> frozenset[str]:
+def types_where(where: Callable[[ObjectType], bool]) -> frozenset[str]:
     """A view of the table: the resource types whose rows are so.
 
-    >>> sorted(names(lambda row: row.of_devices))
+    >>> sorted(types_where(lambda row: row.of_devices))
     ['device', 'devicemodel']
     """
     return frozenset(row.name for row in OBJECT_TYPES if where(row))

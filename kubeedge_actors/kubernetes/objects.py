@@ -29,7 +29,7 @@ def node_name(object: Json) -> str:
     return str((object.get("spec") or {}).get("nodeName") or "")
 
 
-def service_account(spec: Json) -> str:
+def service_account_name(spec: Json) -> str:
     """The service account that a v1.Pod of this spec runs as, by either field."""
     return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_SERVICE_ACCOUNT)
 
@@ -43,7 +43,7 @@ def owner_reference(api_version: str, kind: str, name: str, uid: str, **flags: b
     return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, **flags}
 
 
-def condition(object: Json, type: str) -> Json:
+def get_condition(object: Json, type: str) -> Json:
     """The condition of this type in the object's status; an empty one when it has none."""
     for each in (object.get("status") or {}).get("conditions") or ():
         if each.get("type") == type:

@@ -28,12 +28,12 @@ def parse_quantity(text: object) -> float:
         raise ValueError(f"{text!r} is too large") from None
 
 
-def whole_amount(resource: str, text: object) -> int:
+def rounded_up_quantity(resource: str, text: object) -> int:
     """A quantity of a resource as a whole number (thousandths of a CPU, bytes, pieces), rounded up, at least 0.
 
     ValueError when it is none.
 
-    >>> whole_amount("cpu", "250m"), whole_amount("memory", "64Mi"), whole_amount("cpu", 2), whole_amount("memory", "1e3")
+    >>> rounded_up_quantity("cpu", "250m"), rounded_up_quantity("memory", "64Mi"), rounded_up_quantity("cpu", 2), rounded_up_quantity("memory", "1e3")
     (250, 67108864, 2000, 1000)
     """
     numerator, denominator = _ratio(text)

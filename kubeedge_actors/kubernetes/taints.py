@@ -48,6 +48,6 @@ class Taint(NamedTuple):
         return cls(str(taint["key"]), str(taint.get("value") or ""), str(taint["effect"]))
 
 
-def tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
+def is_tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
     """Whether one of the tolerations covers the taint."""
     return any(toleration.tolerates(taint) for toleration in tolerations)

@@ -45,7 +45,7 @@ def parse_time(text: str) -> float | None:
     return whole.timestamp() + float(fraction or 0)
 
 
-def normal_time(text: str) -> str | None:
+def normalize_time(text: str) -> str | None:
     """The same time as a `metav1.Time`; None when it is not a time."""
     if SECONDS.fullmatch(text):
         return text
@@ -53,7 +53,7 @@ def normal_time(text: str) -> str | None:
     return None if epoch is None else format_time(epoch)
 
 
-def normal_microtime(text: str) -> str | None:
+def normalize_micro_time(text: str) -> str | None:
     """The same time as a `metav1.MicroTime`; None when it is not a time."""
     if MICROSECONDS.fullmatch(text):
         return text

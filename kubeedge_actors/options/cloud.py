@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.options.kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text
-from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, Table, config_file
+from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
 
 OWN_SIDE = (
     DATA,
@@ -30,7 +30,7 @@ NODES = (
     Setting("keepalive", SECONDS, "a node that is silent for so long is disconnected (default: {})"),
     Setting("certificate-days", NUMBER, "days for which a node's certificate is good (default: {})"),
 )
-CLOUD = Table(
+CLOUD = SettingsTable(
     CloudConfig,
     {"": OWN_SIDE, "A real cluster": CLUSTER, "Nodes": NODES, "Modules of your own": OWN, "Watching": WATCHING},
 )

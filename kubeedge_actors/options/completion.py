@@ -15,7 +15,7 @@ from kubeedge_actors.options.parsers import COMMANDS, SCRIPT, parser
 FILES, FOLDERS = "FILE", "DIR"
 
 
-class Word(NamedTuple):
+class CompletionWord(NamedTuple):
     """One option, or a place for a word (`names` is empty then); `values` are its words, or FILES or FOLDERS; `takes`: whether it has a value."""
 
     names: tuple[str, ...]
@@ -25,15 +25,15 @@ class Word(NamedTuple):
     metavar: str
 
 
-def lines() -> dict[str, list[Word]]:
+def completion_words() -> dict[str, list[CompletionWord]]:
     """What may be typed behind each command, and behind each command of a command."""
-    words: dict[str, list[Word]] = {}
+    words: dict[str, list[CompletionWord]] = {}
     for command in COMMANDS:
         words |= _lines(command, parser(command))
     return words
 
 
-def _lines(path: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[Word]]]:
+def _lines(path: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[CompletionWord]]]:
     yield path, [word for action in parser._actions for word in _words(action)]
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -41,11 +41,11 @@ def _lines(path: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, li
                 yield from _lines(f"{path} {name}", subparser)
 
 
-def _words(action: argparse.Action) -> Iterator[Word]:
+def _words(action: argparse.Action) -> Iterator[CompletionWord]:
     metavar = str(action.metavar or action.dest)
     values = tuple(map(str, action.choices)) if action.choices else _values(metavar)
     about = str(action.help or "").partition(" (default")[0].replace("%(prog)s", SCRIPT)
-    yield Word(tuple(action.option_strings), about, action.nargs != 0, values, metavar)
+    yield CompletionWord(tuple(action.option_strings), about, action.nargs != 0, values, metavar)
 
 
 def _values(metavar: str) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _values(metavar: str) -> tuple[str, ...]:
     return (metavar,) if metavar in (FILES, FOLDERS) else ()
 
 
-def script(shell: str) -> str:
+def completion_script(shell: str) -> str:
     """What `source` takes. `shell`: bash or zsh."""
     return _bash() if shell == "bash" else _zsh()
 
@@ -84,7 +84,7 @@ complete -F _kubeedge_actors {program}
 
 
 def _bash() -> str:
-    by_path = lines()
+    by_path = completion_words()
     top = [*COMMANDS, "--help", "--version"]
     words = [f"        '') words={shlex.quote(' '.join(top))} ;;"]
     values = []
@@ -131,7 +131,7 @@ compdef _kubeedge_actors {program}
 
 
 def _zsh() -> str:
-    by_path = lines()
+    by_path = completion_words()
     nested = sorted({path.split()[0] for path in by_path if " " in path})
     words = []
     for path, words_here in by_path.items():
@@ -145,7 +145,7 @@ def _zsh() -> str:
     return ZSH.format(program=SCRIPT, nested="|".join(nested), words="\n".join(words), commands=commands)
 
 
-def _specs(word: Word) -> Iterator[str]:
+def _specs(word: CompletionWord) -> Iterator[str]:
     """The words of zsh's `_arguments` for one option."""
     about = word.about.replace("[", "(").replace("]", ")").replace(":", " -")
     how = {FILES: "_files", FOLDERS: "_files -/"}.get(" ".join(word.values), f"({' '.join(word.values)})")

@@ -18,7 +18,7 @@ from kubeedge_actors.options.kinds import (
     text,
     url,
 )
-from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, Table, config_file
+from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
 
 NODE = (
     Setting("name", NAME, "of the node (default: this machine's host name)"),
@@ -100,7 +100,7 @@ LOCAL = (
     Setting("service-port", PORT, "its port (default: {})"),
     Setting("service-timeout", SECONDS, "until a call of the ServiceBus has failed (default: {})"),
 )
-EDGE = Table(
+EDGE = SettingsTable(
     EdgeConfig,
     {
         "": NODE,

@@ -18,7 +18,7 @@ HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """One kind of value.
 
     `refusal` completes the sentence "VALUE is ..." about a value that does not fit; `convert` raises ValueError or TypeError for it.
@@ -36,20 +36,20 @@ class Kind:
         if not self.many:
             return self._one(value)
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-            raise ValueError(f"{shown(value)} is no list of texts")
+            raise ValueError(f"{quoted(value)} is no list of texts")
         return tuple(self._one(item) for item in value)
 
     def _one(self, value: Any) -> Any:
         try:
             return self.convert(value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{shown(value)} is {self.refusal}") from error
+            raise ValueError(f"{quoted(value)} is {self.refusal}") from error
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     """A value in a sentence; a number is the same whether it was text or not.
 
-    >>> shown("70000"), shown(70000), shown("x")
+    >>> quoted("70000"), quoted(70000), quoted("x")
     ('70000', '70000', "'x'")
     """
     text = str(value)
@@ -106,7 +106,7 @@ def _absolute_path(value: Any) -> Path:
     return Path(_text(value)).absolute()
 
 
-def url(scheme: str) -> Kind:
+def url(scheme: str) -> ValueKind:
     """An address with this scheme, or nothing."""
 
     def convert(value: Any) -> str:
@@ -114,10 +114,10 @@ def url(scheme: str) -> Kind:
             raise ValueError("it has another form")
         return _text(value)
 
-    return Kind(f"no address of the form {scheme}://HOST:PORT", convert, "URL")
+    return ValueKind(f"no address of the form {scheme}://HOST:PORT", convert, "URL")
 
 
-def one_of(*words: str) -> Kind:
+def one_of(*words: str) -> ValueKind:
     """One of these words."""
 
     def convert(value: Any) -> str:
@@ -125,22 +125,22 @@ def one_of(*words: str) -> Kind:
             raise ValueError("it is none of them")
         return _text(value)
 
-    return Kind(f"none of {', '.join(words)}", convert, f"{{{','.join(words)}}}")
+    return ValueKind(f"none of {', '.join(words)}", convert, f"{{{','.join(words)}}}")
 
 
-def text(metavar: str, *, many: bool = False) -> Kind:
+def text(metavar: str, *, many: bool = False) -> ValueKind:
     """Any text, or a list of them."""
-    return Kind("no text", _text, metavar, many=many)
+    return ValueKind("no text", _text, metavar, many=many)
 
 
-FILE = Kind("no path", _text, "FILE")
-FOLDER = Kind("no path", _text, "DIR")
-DATA_DIR = Kind("no path", _absolute_path, "DIR")
-PORT = Kind(f"no port: 0 to {HIGHEST_PORT}", _whole(0, HIGHEST_PORT), "PORT")
-NUMBER = Kind("no whole number above 0", _whole(1), "NUMBER")
-SECONDS = Kind("no number of seconds above 0", _seconds, "SECONDS")
-YES_OR_NO = Kind("neither true nor false", _yes_or_no)
-NAME = Kind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
-LABELS = Kind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
-HOST_AND_PORT = Kind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
-MODE = Kind("none of 0, 1, 2", _whole(0, 2), "{0,1,2}")
+FILE = ValueKind("no path", _text, "FILE")
+FOLDER = ValueKind("no path", _text, "DIR")
+DATA_DIR = ValueKind("no path", _absolute_path, "DIR")
+PORT = ValueKind(f"no port: 0 to {HIGHEST_PORT}", _whole(0, HIGHEST_PORT), "PORT")
+NUMBER = ValueKind("no whole number above 0", _whole(1), "NUMBER")
+SECONDS = ValueKind("no number of seconds above 0", _seconds, "SECONDS")
+YES_OR_NO = ValueKind("neither true nor false", _yes_or_no)
+NAME = ValueKind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
+LABELS = ValueKind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
+HOST_AND_PORT = ValueKind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
+MODE = ValueKind("none of 0, 1, 2", _whole(0, 2), "{0,1,2}")

@@ -25,14 +25,14 @@ class Command(NamedTuple):
     fill: Callable[[argparse.ArgumentParser], None]
 
 
-def called() -> str:
+def program_name() -> str:
     """How this program was called, to be repeated to the person who did it."""
     return SCRIPT if Path(sys.argv[0]).name == SCRIPT else MODULE
 
 
 def parser(command: str) -> argparse.ArgumentParser:
     """The parser of one command."""
-    command_parser = argparse.ArgumentParser(prog=f"{called()} {command}", formatter_class=_formatter)
+    command_parser = argparse.ArgumentParser(prog=f"{program_name()} {command}", formatter_class=_formatter)
     _add_version(command_parser)
     COMMANDS[command].fill(command_parser)
     return command_parser
@@ -41,13 +41,13 @@ def parser(command: str) -> argparse.ArgumentParser:
 def main_parser() -> argparse.ArgumentParser:
     """The parser of the first word, which is a command."""
     listing = "\n".join(f"  {name:<13}{command.about}" for name, command in COMMANDS.items())
-    examples = "\n".join(f"  {called()} {command.example}" for command in COMMANDS.values())
+    examples = "\n".join(f"  {program_name()} {command.example}" for command in COMMANDS.values())
     first = argparse.ArgumentParser(
-        prog=called(),
+        prog=program_name(),
         usage="%(prog)s COMMAND [OPTIONS]",
         description=ABOUT,
         epilog=f"commands:\n{listing}\n\nexamples:\n{examples}\n\n"
-        f"`{called()} COMMAND --help` tells the options of a command. `{SCRIPT}` and `{MODULE}` are the same.",
+        f"`{program_name()} COMMAND --help` tells the options of a command. `{SCRIPT}` and `{MODULE}` are the same.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_version(first)
@@ -72,7 +72,7 @@ def _cloud(parser: argparse.ArgumentParser) -> None:
         "The cloud side: a Kubernetes API (embedded, or a cluster's by --kubeconfig), CloudHub and controllers."
     )
     parser.epilog = (
-        f"Join a node with: {called()} edge --name NAME --cloud https://HOST:10002 --token-file DATA_DIR/token"
+        f"Join a node with: {program_name()} edge --name NAME --cloud https://HOST:10002 --token-file DATA_DIR/token"
     )
     parser.usage = "%(prog)s [OPTIONS]"
     CLOUD.add_to(parser)

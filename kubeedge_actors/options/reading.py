@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from kubeedge_actors.config import CloudConfig, EdgeConfig, yaml_documents
+from kubeedge_actors.config import CloudConfig, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
-from kubeedge_actors.options.setting import Table
+from kubeedge_actors.options.setting import SettingsTable
 
 Config = TypeVar("Config", EdgeConfig, CloudConfig)
 EDGECORE, CLOUDCORE = "EdgeCore", "CloudCore"
@@ -21,7 +21,7 @@ EDGECORE, CLOUDCORE = "EdgeCore", "CloudCore"
 class Component(NamedTuple):
     """What may be set on one component (cloudcore, edgecore in KubeEdge), and the kind of KubeEdge's own file for it."""
 
-    table: Table
+    table: SettingsTable
     kind: str
 
 
@@ -50,22 +50,25 @@ def file_settings(config: type[EdgeConfig | CloudConfig], path: str) -> dict[str
     """Fields of the config that a configuration file gives: one of ours, or KubeEdge's own of that side. Errors: UsageError."""
     table, kind = COMPONENTS[config]
     document = _document(path, kind)
-    if is_ours(document):
-        return table.from_file(document, path)
-    from kubeedge_actors.componentconfig import cloudcore, edgecore  # only when there is such a file
+    if has_own_keys(document):
+        return table.parse_file(document, path)
+    from kubeedge_actors.componentconfig import (
+        cloudcore_conversion,
+        edgecore_conversion,
+    )  # only when there is such a file
 
-    readers = {EDGECORE: edgecore.settings, CLOUDCORE: cloudcore.settings}
+    readers = {EDGECORE: edgecore_conversion.convert_edgecore, CLOUDCORE: cloudcore_conversion.convert_cloudcore}
     return readers[kind](document, path)
 
 
-def is_ours(document: dict[str, Any]) -> bool:
+def has_own_keys(document: dict[str, Any]) -> bool:
     """Whether a file has our own keys: one of KubeEdge's says what it is, and its modules are a mapping."""
     return not any(key in document for key in HEADER_KEYS) and not isinstance(document.get("modules"), dict)
 
 
 def _document(path: str, kind: str) -> dict[str, Any]:
     try:
-        documents = yaml_documents(Path(path).read_text(encoding="utf-8"))
+        documents = parse_yaml_documents(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the configuration file {path} can not be read: {error}") from error
     except ValueError as error:
@@ -81,10 +84,10 @@ def _document(path: str, kind: str) -> dict[str, Any]:
 
 def read_config(config: type[Config], file: str | None, given: dict[str, Any]) -> Config:
     """What a configuration file (None: there is none) and the options of a side say. Errors: UsageError."""
-    return merged(config, file_settings(config, file) if file else {}, given)
+    return merge_config(config, file_settings(config, file) if file else {}, given)
 
 
-def merged(kind: type[Config], file: dict[str, Any], given: dict[str, Any]) -> Config:
+def merge_config(kind: type[Config], file: dict[str, Any], given: dict[str, Any]) -> Config:
     """The config of file and command line.
 
     An option takes with it what the file says in another way about the same thing.

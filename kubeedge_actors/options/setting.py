@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.kinds import DATA_DIR, FILE, PORT, YES_OR_NO, Kind, one_of, text
+from kubeedge_actors.options.kinds import DATA_DIR, FILE, PORT, YES_OR_NO, ValueKind, one_of, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Setting:
     """
 
     name: str
-    kind: Kind
+    kind: ValueKind
     help: str
     option: str = ""
     bare: str = ""
@@ -47,7 +47,7 @@ class Setting:
             raise UsageError(f"{where}: {error}") from error
 
 
-class Table:
+class SettingsTable:
     """The settings of one command, in groups with a title ("" for the first). `config` is the class that holds their values."""
 
     def __init__(self, config: type[Any], groups: Mapping[str, tuple[Setting, ...]]) -> None:
@@ -67,7 +67,7 @@ class Table:
         return setting.help.replace("{}", f"{default:g}" if isinstance(default, float) else str(default))
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
-        """The options. They take any text: what fits is said by `given`, as for a file."""
+        """The options. They take any text: what fits is said by `parse_options`, as for a file."""
         for title, group in self.groups.items():
             where = parser.add_argument_group(title) if title else parser
             for setting in group:
@@ -84,14 +84,14 @@ class Table:
             arguments |= {"nargs": "?", "const": setting.bare}
         return arguments | {"metavar": setting.kind.metavar}
 
-    def given(self, options: argparse.Namespace) -> dict[str, Any]:
+    def parse_options(self, options: argparse.Namespace) -> dict[str, Any]:
         """The fields that options give; UsageError for a value that does not fit."""
         values = {setting: getattr(options, setting.field, None) for setting in self if not setting.no_key}
         return {
             setting.field: setting.read(value, setting.flag) for setting, value in values.items() if value is not None
         }
 
-    def from_file(self, document: Mapping[Any, Any], path: str) -> dict[str, Any]:
+    def parse_file(self, document: Mapping[Any, Any], path: str) -> dict[str, Any]:
         """The fields that a file of ours gives; UsageError for an unknown key or a value that does not fit."""
         settings = {setting.name: setting for setting in self if not setting.no_key}
         values: dict[str, Any] = {}

@@ -33,7 +33,7 @@ class Registry:
         self._specs: dict[str, ChildSpec] = {}
         self._subscribers: dict[type, tuple[Ref, ...]] = {}
 
-    def check(self, spec: ChildSpec) -> None:
+    def check_childspec(self, spec: ChildSpec) -> None:
         """Raise RegistrationError when `spec` can not be registered beside the others."""
         if not spec.name:
             raise RegistrationError("an actor needs a name")
@@ -46,7 +46,7 @@ class Registry:
 
     def register(self, spec: ChildSpec, ref: Ref) -> None:
         """Register an actor under its name and the types that it accepts."""
-        self.check(spec)
+        self.check_childspec(spec)
         self._refs[spec.name], self._specs[spec.name] = ref, spec
         for accepted in spec.accepts:
             self._subscribers[accepted] = (*self._subscribers.get(accepted, ()), ref)

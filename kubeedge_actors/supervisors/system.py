@@ -286,8 +286,8 @@ class ActorSystem:
         return supervisor
 
     def _build_cell(self, spec: ChildSpec, parent: Supervisor) -> Cell:
-        self.registry.check(spec)
-        self.engine.check(spec)
+        self.registry.check_childspec(spec)
+        self.engine.check_childspec(spec)
         cell = Cell(spec, parent, self)
         self.registry.register(spec, cell.ref)
         parent.children.append(cell)

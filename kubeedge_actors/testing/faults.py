@@ -34,8 +34,8 @@ def crash_after(error: BaseException | type[BaseException] = InjectedCrash) -> F
     return handle_and_fail
 
 
-def duplicated() -> Fault:
-    """Handle the message two times, as after a crash that came too late to undo the first; the second answer counts."""
+def redelivered() -> Fault:
+    """Handle the message a second time, as on the redelivery after a crash that came too late to undo the first; the second answer counts."""
 
     def repeat(actor: Actor, message: Any, handle: Handle) -> object:
         handle(message)
@@ -80,7 +80,7 @@ def faulty(runnable: Runnable, faults: Mapping[int, Fault]) -> ChildSpec:
     ...     def add(self, number: int) -> int:
     ...         self.total += number
     ...         return self.total
-    >>> with inline(faulty(Adder, {1: crash(), 3: duplicated()})) as harness:
+    >>> with inline(faulty(Adder, {1: crash(), 3: redelivered()})) as harness:
     ...     harness.ask("adder", 1), harness.ask("adder", 10)
     (1, 21)
     """

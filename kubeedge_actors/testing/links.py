@@ -69,7 +69,7 @@ class FakeCloud:
 
     def restore(self) -> None:
         """Deliver what was held back, and all that follows."""
-        self._server.mend()
+        self._server.release_stalled()
 
     # --- what the link tells
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kubeedge_actors.errors import FrameError
-from kubeedge_actors.kubernetes.object_types import BY_NAME, Acked
+from kubeedge_actors.kubernetes.object_types import BY_NAME, AckPolicy
 from kubeedge_actors.wire import constants, messages, resource
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.content import to_value
@@ -59,10 +59,10 @@ def _path_requires_ack(route: Route) -> bool:
 def _edgecontroller_wants_ack(type: str, operation: str) -> bool:
     if type in _RESPONSES_ONLY:
         return False
-    acked = BY_NAME[type].acked if type in BY_NAME else Acked.ALL
-    if acked is Acked.UPDATES:
+    acked = BY_NAME[type].acked if type in BY_NAME else AckPolicy.ALL
+    if acked is AckPolicy.UPDATES:
         return operation == constants.UPDATE
-    return acked is Acked.ALL or (acked is Acked.ALL_BUT_RESPONSES and operation != constants.RESPONSE)
+    return acked is AckPolicy.ALL or (acked is AckPolicy.ALL_BUT_RESPONSES and operation != constants.RESPONSE)
 
 
 def _is_short_response(message: messages.LinkMessage) -> bool:

@@ -77,7 +77,7 @@ _ESCAPE: Final = re.compile(
 def decode(text: str | bytes) -> BeehiveMessage:
     """The BeehiveMessage of a frame. Errors: FrameError when Go would close the connection over it, or for its depth."""
     try:
-        nesting.checked(text)
+        nesting.check_depth(text)
     except nesting.TooDeep as error:
         raise FrameError(f"not a message envelope: {error}") from None
     try:

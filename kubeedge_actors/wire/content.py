@@ -40,7 +40,7 @@ class QuotedList(list[Any]):
 def to_value(json: msgspec.Raw | str) -> Any:
     """The value of a content, or of JSON text. Errors: FrameError when it is no JSON, or nested too deeply."""
     try:
-        return _decode(nesting.checked(json))
+        return _decode(nesting.check_depth(json))
     except _BAD as error:
         raise FrameError(f"content is not JSON: {error}") from error
 
@@ -65,7 +65,7 @@ def unquote(value: Any) -> Any:
     if type(value) is not str or not value.lstrip(" \t\r\n").startswith(("{", "[")):
         return value
     try:
-        inner = _decode(nesting.checked(value))
+        inner = _decode(nesting.check_depth(value))
     except _BAD:
         return value  # text that only looks like JSON is text
     quoted: QuotedObject | QuotedList = QuotedObject(inner) if isinstance(inner, dict) else QuotedList(inner)
@@ -73,7 +73,7 @@ def unquote(value: Any) -> Any:
     return quoted
 
 
-class Content(NamedTuple):
+class ContentCodec(NamedTuple):
     """How one kind of content becomes fields of a message, and back to a value.
 
     `read` gets the fields known so far and gives None when the content does not fit. Errors of both: FrameError.
@@ -83,12 +83,12 @@ class Content(NamedTuple):
     write: Callable[[Any], Any]
 
 
-def constant_content(word: str | None) -> Content:
+def constant_content(word: str | None) -> ContentCodec:
     """A content without meaning: encoded as `word`, and anything is accepted, as KubeEdge's receivers do."""
-    return Content(lambda raw, fields: {}, lambda message: word)
+    return ContentCodec(lambda raw, fields: {}, lambda message: word)
 
 
-def json_content(field: str, validate: Callable[[Any, Fields], bool], accept_json_text: bool = True) -> Content:
+def json_content(field: str, validate: Callable[[Any, Fields], bool], accept_json_text: bool = True) -> ContentCodec:
     """A content that is one field of a kind that `validate` accepts. `accept_json_text`: JSON text stands for its value."""
 
     def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
@@ -97,10 +97,10 @@ def json_content(field: str, validate: Callable[[Any, Fields], bool], accept_jso
             value = unquote(value)
         return {field: value} if validate(value, fields) else None
 
-    return Content(read, lambda message: getattr(message, field))
+    return ContentCodec(read, lambda message: getattr(message, field))
 
 
-def json_text_content(field: str) -> Content:
+def json_text_content(field: str) -> ContentCodec:
     """A content that is JSON text in a string. An object in its place is kept as text, with `embedded` set."""
 
     def read(raw: msgspec.Raw, fields: Fields) -> Fields | None:
@@ -113,7 +113,7 @@ def json_text_content(field: str) -> Content:
         value = getattr(message, field)
         return to_value(value) if message.sent_as_object else value
 
-    return Content(read, write)
+    return ContentCodec(read, write)
 
 
 def _is_object(value: Any, fields: Fields) -> bool:

@@ -17,7 +17,7 @@ from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
 from kubeedge_actors.wire.content import to_raw
 from kubeedge_actors.wire.dispatch import classify
 from kubeedge_actors.wire.mapping_table import BOTH, DOWN, MAPPINGS, UP, RouteMapping
-from kubeedge_actors.wire.resource import Fields, match
+from kubeedge_actors.wire.resource import Fields, match_path
 
 UPWARD: Final = frozenset(form.message_type for form in BOTH + UP)
 """What an edge may say. A cloud drops every other type that a node sends, an ObjectPushed above all."""
@@ -42,7 +42,7 @@ def _row(mapping: RouteMapping) -> _Row:
 
 _BY_TYPE: Final = {form.message_type: _row(form) for form in MAPPINGS}
 _BY_ROUTE: Final = {
-    (form.message_class, operation, form.path.lookup_key): _BY_TYPE[form.message_type]
+    (form.message_class, operation, form.path.decode_key): _BY_TYPE[form.message_type]
     for form in MAPPINGS
     for operation in (("",) if form.any_operation else form.operations)
 }
@@ -52,10 +52,10 @@ def from_beehive(record: BeehiveMessage, node: str = "") -> messages.LinkMessage
     """The typed message of a BeehiveMessage; an UnknownMessage when it has none. `node`: the node it came from, in the cloud."""
     path, operation = record.route.resource, record.route.operation
     lane = classify(record.header, record.route)
-    subject, found = match(path)
+    subject, found = match_path(path)
     for key in ((lane, operation, subject), (lane, operation, ""), (lane, "", subject), (lane, "", "")):
         row = _BY_ROUTE.get(key)
-        if row is not None and (fields := row.mapping.path.read(path, found)) is not None:
+        if row is not None and (fields := row.mapping.path.decode_path(path, found)) is not None:
             return _read(row, record, node, fields) or _unknown(record, node)
     return _unknown(record, node)
 
@@ -130,7 +130,7 @@ def _route(row: _Row, message: Any) -> Route:
         source=form.source or message.source,
         group=form.group or message.group,
         operation=getattr(message, form.operation_field) if form.operation_field else form.operations[0],
-        resource=form.path.write(message),
+        resource=form.path.encode_path(message),
     )
 
 

@@ -13,7 +13,14 @@ from kubeedge_actors.wire import constants as n
 from kubeedge_actors.wire import content as c
 from kubeedge_actors.wire import dispatch as lane
 from kubeedge_actors.wire import messages as m
-from kubeedge_actors.wire.resource import DevicePath, FixedPath, ObjectPath, OpaquePath, Path, ShortDevicePath
+from kubeedge_actors.wire.resource import (
+    DevicePathPattern,
+    FixedPathPattern,
+    ObjectPathPattern,
+    OpaquePathPattern,
+    Path,
+    ShortDevicePathPattern,
+)
 
 
 class RouteMapping(NamedTuple):
@@ -26,7 +33,7 @@ class RouteMapping(NamedTuple):
     message_class: str
     operations: tuple[str, ...]
     path: Path
-    content: c.Content
+    content: c.ContentCodec
     source: str = ""
     group: str = ""
     any_operation: bool = False
@@ -40,13 +47,13 @@ class RouteMapping(NamedTuple):
 
 
 def _node(
-    message_type: type[m.LinkMessage], operations: tuple[str, ...], path: Path, content: c.Content
+    message_type: type[m.LinkMessage], operations: tuple[str, ...], path: Path, content: c.ContentCodec
 ) -> RouteMapping:
     """What edged says to the Kubernetes API."""
     return RouteMapping(message_type, lane.KUBERNETES_UP, operations, path, content, n.EDGED, n.GROUP_META)
 
 
-def _device(message_type: type[m.LinkMessage], operation: str, path: Path, content: c.Content) -> RouteMapping:
+def _device(message_type: type[m.LinkMessage], operation: str, path: Path, content: c.ContentCodec) -> RouteMapping:
     """What DeviceTwin says to the cloud."""
     return RouteMapping(
         message_type, lane.DEVICES_UP, (operation,), path, content, n.SOURCE_DEVICETWIN, n.GROUP_RESOURCE
@@ -57,7 +64,13 @@ def _members(message_type: type[m.LinkMessage], path: str) -> RouteMapping:
     """Which devices a node has. edgecore takes no JSON text here."""
     operations = (n.UPDATE,)
     return RouteMapping(
-        message_type, lane.DEVICES_DOWN, operations, FixedPath(path), c.STRICT_OBJECT, n.DEVICECONTROLLER, n.GROUP_TWIN
+        message_type,
+        lane.DEVICES_DOWN,
+        operations,
+        FixedPathPattern(path),
+        c.STRICT_OBJECT,
+        n.DEVICECONTROLLER,
+        n.GROUP_TWIN,
     )
 
 
@@ -68,16 +81,16 @@ def _legacy(message_type: type[m.LinkMessage], operation: str, path: Path) -> Ro
     )
 
 
-def _mqtt(message_type: type[m.LinkMessage], operation: str, content: c.Content) -> RouteMapping:
+def _mqtt(message_type: type[m.LinkMessage], operation: str, content: c.ContentCodec) -> RouteMapping:
     """What the cloud's router says to EventBus."""
-    path = OpaquePath("topic")
+    path = OpaquePathPattern("topic")
     return RouteMapping(
         message_type, lane.MQTT_DOWN, (operation,), path, content, n.SOURCE_ROUTER_EVENTBUS, n.GROUP_USER
     )
 
 
 def _http(
-    message_type: type[m.LinkMessage], operations: tuple[str, ...], path: Path, content: c.Content
+    message_type: type[m.LinkMessage], operations: tuple[str, ...], path: Path, content: c.ContentCodec
 ) -> RouteMapping:
     """What the cloud's router says to ServiceBus."""
     return RouteMapping(
@@ -87,17 +100,17 @@ def _http(
 
 _WRITES: Final = (n.INSERT, n.UPDATE)
 _RESPONSES: Final = (n.RESPONSE, n.APPLICATION_RESPONSE)
-_NODE: Final = ObjectPath(n.NODE, n.CLUSTER_SCOPE)
-_NODE_PATCH: Final = ObjectPath(n.NODEPATCH, n.CLUSTER_SCOPE)
-_NODE_STATUS: Final = ObjectPath(n.NODESTATUS, n.DEFAULT_NAMESPACE)
-_LEASE: Final = ObjectPath(n.LEASE, n.LEASE_NAMESPACE, strict=True)
-_POD: Final = ObjectPath(n.POD)
-_CSR: Final = ObjectPath(n.CERTIFICATESIGNINGREQUEST, n.DEFAULT_NAMESPACE)
-_CA: Final = FixedPath(n.PATH_CLUSTER_CA)
-_DETAIL: Final = FixedPath(n.PATH_MEMBERSHIP_DETAIL)
-_OUTBOX: Final = FixedPath(n.PATH_OUTBOX)
-_KEEPALIVE: Final = FixedPath(n.NODE, any_path=True)
-_OPAQUE: Final = OpaquePath("resource", allow_empty=True)
+_NODE: Final = ObjectPathPattern(n.NODE, n.CLUSTER_SCOPE)
+_NODE_PATCH: Final = ObjectPathPattern(n.NODEPATCH, n.CLUSTER_SCOPE)
+_NODE_STATUS: Final = ObjectPathPattern(n.NODESTATUS, n.DEFAULT_NAMESPACE)
+_LEASE: Final = ObjectPathPattern(n.LEASE, n.LEASE_NAMESPACE, strict=True)
+_POD: Final = ObjectPathPattern(n.POD)
+_CSR: Final = ObjectPathPattern(n.CERTIFICATESIGNINGREQUEST, n.DEFAULT_NAMESPACE)
+_CA: Final = FixedPathPattern(n.PATH_CLUSTER_CA)
+_DETAIL: Final = FixedPathPattern(n.PATH_MEMBERSHIP_DETAIL)
+_OUTBOX: Final = FixedPathPattern(n.PATH_OUTBOX)
+_KEEPALIVE: Final = FixedPathPattern(n.NODE, any_path=True)
+_OPAQUE: Final = OpaquePathPattern("resource", allow_empty=True)
 
 BOTH: Final = (RouteMapping(m.Response, lane.RESPONSE, _RESPONSES, _OPAQUE, c.RESPONSE),)
 
@@ -113,20 +126,20 @@ UP: Final = (
     _node(m.QueryLease, (n.QUERY,), _LEASE, c.NOTHING),
     _node(m.WriteLease, _WRITES, _LEASE, c.OBJECT),
     _node(m.InsertPod, (n.INSERT,), _POD, c.OBJECT),
-    _node(m.PatchPod, (n.PATCH,), ObjectPath(n.PODPATCH), c.json_text_content("patch")),
-    _node(m.ReportPodStatus, (n.UPDATE,), ObjectPath(n.PODSTATUS, named=False), c.POD_STATUS),
+    _node(m.PatchPod, (n.PATCH,), ObjectPathPattern(n.PODPATCH), c.json_text_content("patch")),
+    _node(m.ReportPodStatus, (n.UPDATE,), ObjectPathPattern(n.PODSTATUS, named=False), c.POD_STATUS),
     _node(m.DeletePod, (n.DELETE,), _POD, c.DELETE_OPTIONS),
-    _node(m.RequestToken, (n.QUERY,), ObjectPath(n.SERVICEACCOUNTTOKEN), c.OBJECT),
+    _node(m.RequestToken, (n.QUERY,), ObjectPathPattern(n.SERVICEACCOUNTTOKEN), c.OBJECT),
     _node(m.RequestCertificate, (n.INSERT,), _CSR, c.OBJECT),
-    _node(m.ReportEvent, (n.INSERT, n.UPDATE, n.PATCH), ObjectPath(n.EVENT), c.CONTENT_OBJECT),
-    _node(m.QueryObject, (n.QUERY,), ObjectPath(named=False), c.NOTHING),
+    _node(m.ReportEvent, (n.INSERT, n.UPDATE, n.PATCH), ObjectPathPattern(n.EVENT), c.CONTENT_OBJECT),
+    _node(m.QueryObject, (n.QUERY,), ObjectPathPattern(named=False), c.NOTHING),
     _node(m.QueryClusterCa, (n.QUERY,), _CA, c.NOTHING)._replace(source=n.METAMANAGER),
-    _node(m.ApplicationRequest, (n.APPLICATION,), OpaquePath("resource"), c.CONTENT_OBJECT)._replace(
+    _node(m.ApplicationRequest, (n.APPLICATION,), OpaquePathPattern("resource"), c.CONTENT_OBJECT)._replace(
         message_class=lane.APPLICATION, source=n.SOURCE_METASERVER, group=n.GROUP_DYNAMICCONTROLLER
     ),
     _device(m.MembershipRequest, n.GET, _DETAIL, c.json_text_content("content")),
-    _device(m.TwinReported, n.UPDATE, DevicePath(n.PATH_TWIN_REPORTED), c.REPORT),
-    _device(m.DeviceStateReported, n.UPDATE, DevicePath(n.PATH_STATE_REPORTED), c.json_text_content("report")),
+    _device(m.TwinReported, n.UPDATE, DevicePathPattern(n.PATH_TWIN_REPORTED), c.REPORT),
+    _device(m.DeviceStateReported, n.UPDATE, DevicePathPattern(n.PATH_STATE_REPORTED), c.json_text_content("report")),
     RouteMapping(m.BusUploaded, lane.BUS_UP, (n.UPLOAD,), _OPAQUE, c.ANYTHING, group=n.GROUP_USER),
 )
 
@@ -134,22 +147,24 @@ _OBJECT_EVENTS: Final = (n.INSERT, n.UPDATE, n.DELETE)
 _STORED: Final = (n.RESPONSE,)
 
 DOWN: Final = (
-    RouteMapping(m.ObjectPushed, lane.KUBERNETES_DOWN, _OBJECT_EVENTS, ObjectPath(), c.OBJECT, group=n.GROUP_RESOURCE),
+    RouteMapping(
+        m.ObjectPushed, lane.KUBERNETES_DOWN, _OBJECT_EVENTS, ObjectPathPattern(), c.OBJECT, group=n.GROUP_RESOURCE
+    ),
     RouteMapping(
         m.OutboxAcknowledged, lane.KUBERNETES_DOWN, (n.ACKNOWLEDGE,), _OUTBOX, c.IDS, n.CLOUDHUB, n.GROUP_RESOURCE
     ),
     _members(m.MembershipUpdate, n.MEMBERSHIP),
     _members(m.MembershipDetail, n.PATH_MEMBERSHIP_DETAIL)._replace(any_operation=True),
-    _legacy(m.TwinSynced, n.UPDATE, DevicePath(n.TWIN_CLOUD_UPDATED))._replace(any_operation=True),
-    _legacy(m.AttributesChanged, n.ATTRIBUTES_UPDATED, ShortDevicePath()),
+    _legacy(m.TwinSynced, n.UPDATE, DevicePathPattern(n.TWIN_CLOUD_UPDATED))._replace(any_operation=True),
+    _legacy(m.AttributesChanged, n.ATTRIBUTES_UPDATED, ShortDevicePathPattern()),
     RouteMapping(m.ReportStored, lane.REPORT_STORED, _STORED, _OPAQUE, c.ANYTHING, n.DEVICECONTROLLER, n.GROUP_TWIN),
     _mqtt(m.BusPublish, n.PUBLISH, c.PAYLOAD),
     _mqtt(m.BusSubscribe, n.SUBSCRIBE, c.NOTHING),
     _mqtt(m.BusUnsubscribe, n.UNSUBSCRIBE, c.NOTHING),
     RouteMapping(m.ServiceBusResponse, lane.BUS_RESPONSE, (n.RESPONSE,), _OPAQUE, c.ANYTHING, group=n.GROUP_USER),
-    _http(m.TargetUrlAdded, (n.START,), OpaquePath("url"), c.NOTHING),
-    _http(m.TargetUrlRemoved, (n.STOP,), OpaquePath("url"), c.NOTHING),
-    _http(m.ServiceCall, (), OpaquePath("target"), c.REQUEST)._replace(any_operation=True),
+    _http(m.TargetUrlAdded, (n.START,), OpaquePathPattern("url"), c.NOTHING),
+    _http(m.TargetUrlRemoved, (n.STOP,), OpaquePathPattern("url"), c.NOTHING),
+    _http(m.ServiceCall, (), OpaquePathPattern("target"), c.REQUEST)._replace(any_operation=True),
 )
 
 MAPPINGS: Final[tuple[RouteMapping, ...]] = BOTH + UP + DOWN

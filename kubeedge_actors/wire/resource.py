@@ -157,7 +157,7 @@ Fields = dict[str, Any]
 ParsedPath = Resource | DeviceResource | None
 
 
-class ObjectPath(NamedTuple):
+class ObjectPathPattern(NamedTuple):
     """The path of an object. `type` empty: any type, kept in the message's field `type`.
 
     `namespace`: fixed namespace used when encoding; `strict`: decode only that namespace.
@@ -169,11 +169,11 @@ class ObjectPath(NamedTuple):
     named: bool = True
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Key of this pattern in the decode table."""
         return self.type
 
-    def read(self, path: str, resource: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
         if not isinstance(resource, Resource) or (self.named and not resource.name):
             return None
@@ -185,94 +185,94 @@ class ObjectPath(NamedTuple):
             return {"namespace": resource.namespace, "name": resource.name}
         return {"namespace": resource.namespace, "type": resource.type, "name": resource.name}
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when a field is no segment."""
         return object_path(self.type or message.type, self.namespace or message.namespace, message.name)
 
 
-class DevicePath(NamedTuple):
+class DevicePathPattern(NamedTuple):
     """The path of a device; the device id is the message's field `device`."""
 
     about: str
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Key of this pattern in the decode table."""
         return self.about
 
-    def read(self, path: str, resource: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
         return {"device": resource.device} if isinstance(resource, DeviceResource) else None
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path of a message. Errors: ResourceError when `device` is no device id."""
         return device_path(message.device, self.about)
 
 
-class ShortDevicePath(NamedTuple):
+class ShortDevicePathPattern(NamedTuple):
     """`device/<id>`; the id is the message's field `device`."""
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Empty: a path of this sort looks like that of an object."""
         return ""
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
         """The field, or None when the path is of another sort."""
         first, _, device = path.partition("/")
         whole = first == constants.DEVICE and device.count("/") <= 1 and all(device.split("/"))
         return {"device": device} if whole else None
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path of a message."""
         return f"{constants.DEVICE}/{message.device}"
 
 
-class FixedPath(NamedTuple):
+class FixedPathPattern(NamedTuple):
     """A path that is the same for every message. `any_path`: the receiver does not look at it, so every path is read."""
 
     path: str
     any_path: bool = False
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Key of this pattern in the decode table."""
         return "" if self.any_path else self.path
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
         """No fields: the path says nothing more."""
         return {}
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The path."""
         return self.path
 
 
-class OpaquePath(NamedTuple):
+class OpaquePathPattern(NamedTuple):
     """A path in free form, such as a topic or a URL; it is the message's field `field`."""
 
     field: str
     allow_empty: bool = False
 
     @property
-    def lookup_key(self) -> str:
+    def decode_key(self) -> str:
         """Empty: every path is of this sort."""
         return ""
 
-    def read(self, path: str, found: ParsedPath) -> Fields | None:
+    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
         """The field, or None for an empty path where one is needed."""
         return {self.field: path} if path or self.allow_empty else None
 
-    def write(self, message: Any) -> str:
+    def encode_path(self, message: Any) -> str:
         """The field."""
         path: str = getattr(message, self.field)
         return path
 
 
-Path = ObjectPath | DevicePath | ShortDevicePath | FixedPath | OpaquePath
+Path = ObjectPathPattern | DevicePathPattern | ShortDevicePathPattern | FixedPathPattern | OpaquePathPattern
 
 
-def match(path: str) -> tuple[str, ParsedPath]:
+def match_path(path: str) -> tuple[str, ParsedPath]:
     """The decode key of a path, and the Resource that it names.
 
     The first is a fixed path itself, the type of an object, what is said about a device, or empty when it is nothing of

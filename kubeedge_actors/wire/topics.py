@@ -1,4 +1,4 @@
-"""The MQTT topics of KubeEdge, and MQTT's own rules for topics and filters.
+"""The MQTT topics of KubeEdge: parsed and built. MQTT's own rules are in mqtt_topics.py.
 
     $hw/events/device/<namespace>/<name>/<kind>    a device (v0.2: $hw/events/device/<id>/<kind>)
     $hw/events/node/<node>/<kind>                  the membership of devices in a node
@@ -112,7 +112,7 @@ def _upload(topic: str) -> Topic | None:
     return None
 
 
-def is_for_devices(topic: str) -> bool:
+def is_device_topic(topic: str) -> bool:
     """Whether a received topic is DeviceTwin's; every other one goes to the cloud."""
     return topic.startswith((constants.TOPIC_DEVICE, constants.TOPIC_NODE))
 

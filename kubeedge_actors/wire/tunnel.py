@@ -75,7 +75,7 @@ class StreamRequest(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether a header is there."""
         return any(name.lower() == header.lower() for name in self.header or ())
 
-    def value(self, header: str) -> str:
+    def header_value(self, header: str) -> str:
         """The values of a header, joined by commas."""
         found = [values for name, values in (self.header or {}).items() if name.lower() == header.lower()]
         return ",".join(value for values in found for value in values)
@@ -93,7 +93,7 @@ def encode_open(
 def decode_open(data: bytes) -> StreamRequest:
     """The reverse of `encode_open`. FrameError."""
     try:
-        return msgspec.json.decode(nesting.checked(data), type=StreamRequest)
+        return msgspec.json.decode(nesting.check_depth(data), type=StreamRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError(f"not a request for a stream: {error}") from error
 

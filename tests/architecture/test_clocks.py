@@ -15,7 +15,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] != "support")
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "sleep"}
-WAITS = {"wait", "wait_for", "join", "acquire", "communicate", "get", "result", "settimeout", "select", "first_line"}
+WAITS = {
+    "wait",
+    "wait_for",
+    "join",
+    "acquire",
+    "communicate",
+    "get",
+    "result",
+    "settimeout",
+    "select",
+    "read_first_line",
+}
 CALLS = {"run", "create_connection", "urlopen", "HTTPConnection", "HTTPSConnection", "check_output", "check_call"}
 SHORT = 30.0
 """Seconds: a wait with less than this fails on a busy machine."""

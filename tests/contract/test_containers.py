@@ -195,7 +195,7 @@ def test_a_command_is_run_with_both_its_ends_in_hand(bench: ContainersEnv) -> No
     one = bench.run(FOREVER)
     command = bench.runtime.exec(one.id, ("/bin/sh", "-c", "cat; echo aside >&2; exit 3"), stdin=True)
     command.write(b"a" * 100_000)
-    command.end_input()
+    command.close_input()
     said = {1: b"", 2: b""}
     while (piece := command.read())[1]:
         said[piece[0]] += piece[1]

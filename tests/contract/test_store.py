@@ -234,7 +234,7 @@ def test_empty_values_become_none_when_it_is_asked_for(store: Store) -> None:
         )
     )
     assert (store.twin.twins()[0].expected, store.twin.twins()[0].actual) == ("", "")
-    store.twin.forget_empty()
+    store.twin.null_empty_values()
     assert [(row.expected, row.actual) for row in store.twin.twins()] == [(None, None), ("on", None)]
 
 
@@ -250,10 +250,10 @@ def test_a_value_of_the_history_takes_the_place_of_the_one_in_its_slot(store: St
     assert numbers(limit=2) == [3, 4]
     assert numbers(since=1003) == [3, 4]
     assert numbers(until=1003) == [2, 3]
-    assert store.twin.history_numbers("default/lamp") == {"power": 4, "level": 0}
+    assert store.twin.last_history_numbers("default/lamp") == {"power": 4, "level": 0}
     store.twin.apply(TwinChanges(expired_history=[("default/lamp", "power", 1003)]))
     assert numbers() == [3, 4]
     store.twin.apply(TwinChanges(removed_history=[("default/lamp", "power")], history=rows[4:]))
     assert store.twin.history("default/lamp", "power") == rows[4:]
     store.twin.apply(TwinChanges(removed_devices=["default/lamp"]))
-    assert (numbers(), store.twin.history_numbers("default/lamp")) == ([], {})
+    assert (numbers(), store.twin.last_history_numbers("default/lamp")) == ([], {})

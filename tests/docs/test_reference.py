@@ -17,7 +17,7 @@ from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import YES_OR_NO
 from kubeedge_actors.options.parsers import COMMANDS, SCRIPT
-from kubeedge_actors.options.setting import Setting, Table
+from kubeedge_actors.options.setting import Setting, SettingsTable
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
 TABLES = {"cloud": CLOUD, "edge": EDGE}
@@ -55,13 +55,13 @@ def told(usage: str) -> str:
     return out.getvalue()
 
 
-def settings_of(table: Table) -> str:
+def settings_of(table: SettingsTable) -> str:
     """The settings of a command as the page has them: a table for each group."""
     with as_root():
         return "".join(f"\n**{title or 'Itself'}**\n\n{_rows(table, group)}" for title, group in table.groups.items())
 
 
-def _rows(table: Table, group: tuple[Setting, ...]) -> str:
+def _rows(table: SettingsTable, group: tuple[Setting, ...]) -> str:
     rows = (f"| {_option(each)} | {_key(each)} | {table.help(each)} |\n" for each in group)
     return "| Option | Key | |\n|---|---|---|\n" + "".join(rows)
 

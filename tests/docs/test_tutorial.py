@@ -25,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 import kubeedge_actors
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.demo.stage import end, first_line
+from kubeedge_actors.demo.stage import read_first_line, terminate
 from tests.support.mqtt_clients import leave
 from tests.support.plugins.ports import free_ports
 from tests.support.plugins.requirements import lacks
@@ -70,7 +70,7 @@ class Node:
             self.process = subprocess.Popen(
                 words, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
             )
-        assert first_line(self.process.stdout, PATIENCE).startswith("ready"), (self.folder / "log").read_text()
+        assert read_first_line(self.process.stdout, PATIENCE).startswith("ready"), (self.folder / "log").read_text()
         self.client = self._client()
         self.client.connect("127.0.0.1", self.port)
         self.client.subscribe(command("mosquitto_sub")[-1])
@@ -81,7 +81,7 @@ class Node:
         """Ctrl-C."""
         leave(self.client)
         if self.process is not None:
-            end(self.process)
+            terminate(self.process)
 
     def publish(self, number: int) -> None:
         """The n-th `mosquitto_pub` of the page."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.installing import install_hint
+from kubeedge_actors.install_hint import install_hint
 from tests.support.certificates import TestCa
 from tests.support.cloud_and_edge import ProcessUnderTest
 from tests.support.plugins.ports import free_ports

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.demo.stage import first_line
+from kubeedge_actors.demo.stage import read_first_line
 from tests.support.plugins.ports import free_ports
 from tests.support.processes import child
 from tests.support.waiting import PATIENCE
@@ -25,7 +25,7 @@ def test_an_interrupt_from_the_terminal_ends_a_side_with_status_0_and_no_traceba
     }
     command = [sys.executable, "-m", f"kubeedge_actors.{side}", "--data-dir", str(tmp_path / side), *options[side]]
     with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        assert first_line(process.stdout, PATIENCE).startswith("ready")
+        assert read_first_line(process.stdout, PATIENCE).startswith("ready")
         os.killpg(process.pid, signal.SIGINT)
         said = process.communicate(timeout=PATIENCE)[1]
     assert (process.returncode, said.splitlines()[-1]) == (0, f"{side}: ended by SIGINT")

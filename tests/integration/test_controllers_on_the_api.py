@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.cloud import tree
+from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.cluster.base import Cluster, EventType
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec, ThreadsEngine
@@ -60,7 +60,7 @@ class Hub:
                     self.context.publish(ObjectAcked(node=message.node, pushed=message))
 
         accepts = (Response, ObjectPushed, NodeRemoved, MembershipUpdate, MembershipDetail, ReportStored)
-        self.runtime.start(tree(ChildSpec("hub", Receiver, accepts=accepts), cluster, "192.0.2.1"))
+        self.runtime.start(supervision_tree(ChildSpec("hub", Receiver, accepts=accepts), cluster, "192.0.2.1"))
 
     def wait(self, fits: Callable[[Any], bool]) -> Any:
         """The first message that fits; it is taken."""

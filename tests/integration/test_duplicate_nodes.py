@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.actors.cloudhub.hub import CLOSED, TAKEN_OVER
-from kubeedge_actors.actors.edgecontroller.duplicates import NAMESPACE, DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.duplicate_node import NAMESPACE, DuplicateReporter
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND
 from kubeedge_actors.testing import Harness, inline

@@ -175,7 +175,7 @@ def _first(node: Node, container_id: str) -> Iterator[bytes]:
 
 def _gone(node: Node) -> None:
     """Nothing of the pod is left, soon: what follows the deletion of the object is told to nobody."""
-    eventually(lambda: not (node.containers.list() or LocalPodVolumes(node.folder).uids()), "nothing is left")
+    eventually(lambda: not (node.containers.list() or LocalPodVolumes(node.folder).pod_uids()), "nothing is left")
 
 
 @pytest.mark.parametrize("node", ["process"], indirect=True)  # the pids of containers are not ours to know

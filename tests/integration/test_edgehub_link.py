@@ -151,8 +151,8 @@ def test_no_message_is_lost_or_overtaken_when_the_cable_is_cut(
         system.ref(constants.EDGEHUB).tell(BusUploaded(resource=str(number), content="x" * 300))
         if number in (400, 800, 1200, 1600):
             cloud.until(number - 300)
-            proxy.cut()
-            proxy.restore()
+            proxy.partition()
+            proxy.heal()
     cloud.until(2000)
     system.stop()
     assert cloud.names == [str(number) for number in range(2000)]

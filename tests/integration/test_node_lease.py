@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter
+from kubeedge_actors.actors.cloudhub.peer_authorization import admit
+from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter
 from kubeedge_actors.actors.edgecontroller.node_lease import MIN_RENEW_SECONDS, RETRY_SECONDS, NodeLeaseRenewer
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import NotFound
@@ -23,9 +24,9 @@ LEASED: dict[str, Any] = {"kubeedge_actors_lease": "1"}
 
 def test_both_sides_have_to_agree_that_beats_renew_leases() -> None:
     door = JoinRateLimiter()
-    assert door.admit(peer_of("n1", **LEASED), 0.0).headers == {constants.HEADER_LEASE: "1"}
-    assert constants.HEADER_LEASE not in door.admit(peer_of("n1"), 0.0).headers
-    assert constants.HEADER_LEASE not in door.admit(peer_of("n1", kubeedge_actors_lease="2"), 0.0).headers
+    assert admit(peer_of("n1", **LEASED), door, 0.0).headers == {constants.HEADER_LEASE: "1"}
+    assert constants.HEADER_LEASE not in admit(peer_of("n1"), door, 0.0).headers
+    assert constants.HEADER_LEASE not in admit(peer_of("n1", kubeedge_actors_lease="2"), door, 0.0).headers
 
 
 def test_a_beat_of_a_node_that_asked_for_it_is_told_and_no_other() -> None:
@@ -43,7 +44,7 @@ class Cloud:
     def __init__(self) -> None:
         self.api = FakeCluster()
         self.uid = self.api.create(NODE_KIND, "", {"metadata": {"name": "n1"}})["metadata"]["uid"]
-        self.harness: Harness = inline(NodeLeaseRenewer.of(self.api))
+        self.harness: Harness = inline(NodeLeaseRenewer.spec_for(self.api))
         self.harness.run()
 
     def beat(self, node: str = "n1") -> None:
@@ -139,7 +140,7 @@ def test_a_lease_that_somebody_else_makes_meanwhile_is_renewed_by_the_next_beat(
 def test_the_embedded_api_takes_it_too() -> None:
     with real_cluster() as api:
         api.create(NODE_KIND, "", {"metadata": {"name": "n1"}})
-        harness = inline(NodeLeaseRenewer.of(api))
+        harness = inline(NodeLeaseRenewer.spec_for(api))
         harness.publish(KeepaliveReceived(node="n1"))
         harness.advance(15.0)
         harness.publish(KeepaliveReceived(node="n1"))

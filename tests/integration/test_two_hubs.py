@@ -158,9 +158,9 @@ def cut(pair: Pair) -> None:
     """Break the link while it is in use, and let the hubs find each other again."""
     eventually(pair.cloud.server.peers)
     closed = count(pair.bell.heard, "closed")
-    pair.relay.cut()
+    pair.relay.partition()
     pair.bell.until(lambda heard: count(heard, "closed") > closed)
-    pair.relay.restore()
+    pair.relay.heal()
 
 
 def count(heard: list[tuple[Any, ...]], what: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.edgecontroller.controller import specs
+from kubeedge_actors.actors.edgecontroller.controller import child_specs
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import (
     CONFIGMAP_KIND,
@@ -41,7 +41,7 @@ class Replay:
 
     def __init__(self) -> None:
         self.api = FakeCluster()
-        self.harness = inline(*specs(self.api, "192.0.2.2", workers=2, lease_workers=1))
+        self.harness = inline(*child_specs(self.api, "192.0.2.2", workers=2, lease_workers=1))
         self.hub = self.harness.probe(Response, ObjectPushed)
         self.harness.probe(ObjectVersionReturned, NodeRemoved)
         self.exchange: dict[str, str] = {}

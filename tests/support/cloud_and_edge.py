@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.demo.stage import end, first_line
+from kubeedge_actors.demo.stage import read_first_line, terminate
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
@@ -33,7 +33,7 @@ class ProcessUnderTest:
             self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         )
         log.close()
-        line = first_line(self.process.stdout, PATIENCE)
+        line = read_first_line(self.process.stdout, PATIENCE)
         if not line.startswith("ready"):
             self.terminate()
             raise AssertionError(self.log.read_text(encoding="utf-8")[-3000:])
@@ -53,12 +53,12 @@ class ProcessUnderTest:
         """kill -9."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
-        end(self.process)
+        terminate(self.process)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         assert self.process is not None
-        end(self.process, PATIENCE)
+        terminate(self.process, PATIENCE)
         return self.process.returncode
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from kubeedge_actors.controller import API_BACKOFF, API_CONTROLLER_EMITS, ApiController
-from kubeedge_actors.drivers.cluster.base import Cluster, WatchEvent, temporary
+from kubeedge_actors.drivers.cluster.base import Cluster, WatchEvent, is_temporary
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.cluster.fake.state import status_of
 from kubeedge_actors.errors import ClusterError, Unreachable
@@ -30,10 +30,10 @@ class Caller(ApiController):
         self.todo: deque[Callable[[], object]] = deque()
         self.answers = 0
 
-    def api_answered(self) -> None:
+    def on_api_answer(self) -> None:
         """Counted."""
         self.answers += 1
-        super().api_answered()
+        super().on_api_answer()
 
     def has_calls(self) -> bool:
         """Whether something is to be done."""
@@ -45,11 +45,11 @@ class Caller(ApiController):
         try:
             thing()
         except ClusterError as error:
-            if temporary(error):
+            if is_temporary(error):
                 self.todo.appendleft(thing)
             raise
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """There are none."""
 
 
@@ -67,7 +67,7 @@ class CallerEnv:
 
     def do(self, *things: Callable[[], object]) -> None:
         self.caller.todo.extend(things)
-        self.caller.schedule()
+        self.caller.schedule_call()
         self.harness.run()
 
     def get(self) -> None:
@@ -123,4 +123,4 @@ def test_an_answer_ends_the_row_be_it_a_no(env: CallerEnv, answer: ClusterError 
 def test_a_no_for_now_is_no_answer(env: CallerEnv, code: int) -> None:
     env.error = ClusterError(status_of(code, "Busy", "later"))
     env.do(env.get)
-    assert (env.caller.answers, env.caller.backing_off) == (0, True)
+    assert (env.caller.answers, env.caller.is_backing_off) == (0, True)

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors import nesting
-from kubeedge_actors.actors.devicecontroller.upstream import read_state
+from kubeedge_actors.actors.devicecontroller.upstream import parse_state_report
 from kubeedge_actors.actors.devicetwin.dttypes import NOT_JSON, Rejection, TwinRequest, parse, parse_update
-from kubeedge_actors.actors.edged.runtime.images import credentials
+from kubeedge_actors.actors.edged.runtime.images import registry_credentials
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_query_response
-from kubeedge_actors.config import EdgeConfig, yaml_documents
+from kubeedge_actors.config import EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.errors import FrameError, UsageError
 from kubeedge_actors.nesting import MAX_DEPTH, NotYaml, TooDeep
@@ -38,27 +38,27 @@ def test_what_is_as_deep_as_it_may_be_is_taken_one_level_more_is_not(
     opening: str, make: Callable[[str], str | bytes | msgspec.Raw]
 ) -> None:
     text = make(nested(MAX_DEPTH, opening))
-    assert nesting.checked(text) is text
+    assert nesting.check_depth(text) is text
     with pytest.raises(TooDeep, match=f"nested more than {MAX_DEPTH} levels deep"):
-        nesting.checked(make(nested(MAX_DEPTH + 1, opening)))
+        nesting.check_depth(make(nested(MAX_DEPTH + 1, opening)))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[{" * 1000, nested(1_000_000)])
 def test_what_is_never_closed_is_too_deep_too(text: str) -> None:
     with pytest.raises(TooDeep):
-        nesting.checked(text)
+        nesting.check_depth(text)
 
 
 @pytest.mark.parametrize("inside", ["[" * 5000, '\\"' + "[" * 5000, "\\\\\\" + '"' + "{" * 5000, "]}" * 5000])
 def test_brackets_in_a_text_are_no_levels(inside: str) -> None:
-    nesting.checked(f'{{"a":"{inside}","b":[{{}}]}}')
+    nesting.check_depth(f'{{"a":"{inside}","b":[{{}}]}}')
 
 
 def test_brackets_in_a_text_hide_no_levels() -> None:
     with pytest.raises(TooDeep):
-        nesting.checked('["]",' * (MAX_DEPTH + 1) + '"[",1]' * (MAX_DEPTH + 1))
+        nesting.check_depth('["]",' * (MAX_DEPTH + 1) + '"[",1]' * (MAX_DEPTH + 1))
     with pytest.raises(TooDeep):
-        nesting.checked('["\\\\",' * (MAX_DEPTH + 1) + "1" + "]" * (MAX_DEPTH + 1))
+        nesting.check_depth('["\\\\",' * (MAX_DEPTH + 1) + "1" + "]" * (MAX_DEPTH + 1))
 
 
 def depth_of(value: object) -> int:
@@ -79,9 +79,9 @@ def test_the_depth_is_that_of_the_decoded_value(value: object, limit: int) -> No
         deep = depth_of(value) > limit
         if deep:
             with pytest.raises(TooDeep):
-                nesting.checked(json.dumps(value))
+                nesting.check_depth(json.dumps(value))
         else:
-            nesting.checked(json.dumps(value))
+            nesting.check_depth(json.dumps(value))
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: "])
@@ -113,7 +113,7 @@ def test_the_text_of_a_content() -> None:
         to_value(DEEP)
     assert unquote(DEEP) is DEEP
     assert parse_query_response(DEEP) is None
-    assert read_state(DEEP) is None
+    assert parse_state_report(DEEP) is None
 
 
 def test_the_payload_of_a_device() -> None:
@@ -130,9 +130,9 @@ def test_configuration_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not YAML"):
         from_kubeconfig(path)
     with pytest.raises(ValueError, match="nested more than"):
-        yaml_documents(DEEP)
+        parse_yaml_documents(DEEP)
 
 
 def test_the_registries_of_a_pull_secret() -> None:
     secret = {"data": {".dockerconfigjson": base64.b64encode(DEEP.encode()).decode()}}
-    assert credentials("registry.example/app", [secret]) is None
+    assert registry_credentials("registry.example/app", [secret]) is None

@@ -12,7 +12,7 @@ import pytest
 
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.reading import file_settings, merged
+from kubeedge_actors.options.reading import file_settings, merge_config
 from kubeedge_actors.plugins import entry_point_paths, plugin_specs, spec_found_from
 
 MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"
@@ -94,20 +94,22 @@ def file(tmp_path: Path, text: str) -> str:
 
 def test_a_file_of_ours_has_the_options_as_keys(tmp_path: Path) -> None:
     text = "name: e\nmqtt-port: 1884\ndata_dir: D\nmodules: [own_one:One, own_two:Two]\nheartbeat: 5\n"
-    config = merged(EdgeConfig, file_settings(EdgeConfig, file(tmp_path, text)), {"mqtt_port": 1885})
+    config = merge_config(EdgeConfig, file_settings(EdgeConfig, file(tmp_path, text)), {"mqtt_port": 1885})
     assert (config.name, config.mqtt_port, config.heartbeat) == ("e", 1885, 5.0)
     assert config.modules == ("own_one:One", "own_two:Two")
     assert config.data_dir == Path("D").absolute()
-    assert merged(CloudConfig, file_settings(CloudConfig, file(tmp_path, "modules: [a:B]")), {}).modules == ("a:B",)
+    assert merge_config(CloudConfig, file_settings(CloudConfig, file(tmp_path, "modules: [a:B]")), {}).modules == (
+        "a:B",
+    )
 
 
 @pytest.mark.parametrize("port", [65536, 99999, -1])
 def test_a_port_that_there_is_not_is_a_mistake_of_the_person(tmp_path: Path, port: int) -> None:
     with pytest.raises(UsageError, match=rf"--mqtt-port: {port} is no port: 0 to 65535"):
-        merged(EdgeConfig, {}, {"mqtt_port": port})
+        merge_config(EdgeConfig, {}, {"mqtt_port": port})
     with pytest.raises(UsageError, match=rf"api-port in .*: {port} is no port"):
-        merged(CloudConfig, file_settings(CloudConfig, file(tmp_path, f"api-port: {port}")), {})
-    assert merged(CloudConfig, {}, {}).tunnel_port == -1, "what a default says is no mistake"
+        merge_config(CloudConfig, file_settings(CloudConfig, file(tmp_path, f"api-port: {port}")), {})
+    assert merge_config(CloudConfig, {}, {}).tunnel_port == -1, "what a default says is no mistake"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kubeedge_actors
+from kubeedge_actors import testing
 from kubeedge_actors.drivers.link.base import Closed
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
@@ -24,9 +25,9 @@ from kubeedge_actors.testing import (
     crash_after,
     crash_at,
     delayed,
-    duplicated,
     faulty,
     inline,
+    redelivered,
     slow,
 )
 
@@ -194,7 +195,7 @@ def test_a_crash_after_a_message_lets_it_come_twice() -> None:
 
 
 def test_a_message_handled_twice() -> None:
-    handled, harness = play({2: duplicated()}, 10, 20, 30)
+    handled, harness = play({2: redelivered()}, 10, 20, 30)
     assert handled == [10, 20, 20, 30]
     assert harness.crashes == []
 
@@ -325,3 +326,10 @@ def test_the_page_that_tells_of_the_helpers_is_true(caplog: pytest.LogCaptureFix
         exec(compile(block, "testing.md", "exec"), names)
     warned = {message for message in caplog.messages if message.startswith("sum accepts ")}
     assert warned <= {"sum accepts Measured, which nobody emits"}, "the test tells it that itself"
+
+
+def test_an_old_name_of_a_fault_is_good_for_one_release_and_says_so() -> None:
+    with pytest.warns(DeprecationWarning, match="duplicated is now redelivered"):
+        assert testing.duplicated is redelivered
+    with pytest.raises(AttributeError, match="duplicate"):
+        testing.duplicate  # noqa: B018

@@ -55,7 +55,7 @@ class _InFlight:
 
 
 class AckQueue:
-    """Queue of one node: `enqueue` messages, send what `due` returns, report acks with `acknowledged`."""
+    """Queue of one node: `enqueue` messages, send what `due` returns, report acks with `on_ack`."""
 
     def __init__(self, window: int = 1) -> None:
         self._window = window
@@ -64,7 +64,7 @@ class AckQueue:
         self._sent: dict[str, str] = {}  # msg_id -> key, of what is stored and was sent at least once
         self._acked_versions: dict[str, str] = {}  # key -> version of the last push that was acknowledged
         self._path_order = PathOrder()
-        self.deadline = float("inf")
+        self.next_due = float("inf")
 
     def enqueue(self, message: LinkMessage) -> bool:
         """Enqueue a message. False when a version at least as new is queued, in flight or acked.
@@ -86,7 +86,7 @@ class AckQueue:
         if isinstance(stored, ObjectPushed):
             if not supersedes(message, stored):
                 return False
-        elif not newer(message, self._acked_versions.get(key, "")):
+        elif not is_newer(message, self._acked_versions.get(key, "")):
             return False
         slot = self._slot(key)
         self._forget(slot.push)
@@ -96,13 +96,13 @@ class AckQueue:
 
     def due(self, now: float) -> list[LinkMessage]:
         """The messages to send now: resends, and as many new objects as the window has room for."""
-        if now >= self.deadline:
+        if now >= self.next_due:
             repeated = [message for flight in list(self._in_flight.values()) for message in self._resend(flight, now)]
         else:
             repeated = []
         return [*repeated, *self._start_new(now)]
 
-    def acknowledged(self, msg_id: str) -> LinkMessage | None:
+    def on_ack(self, msg_id: str) -> LinkMessage | None:
         """Release a message; None when it is not known. A late acknowledgement counts as long as it waits."""
         key = self._sent.pop(msg_id, "")
         flight = self._in_flight.get(key)
@@ -134,7 +134,7 @@ class AckQueue:
         if message.operation == constants.DELETE:
             return self._path_order.is_replaced(key, message)
         version = self._acked_versions.get(key, "")
-        return bool(version) and not newer(message, version)
+        return bool(version) and not is_newer(message, version)
 
     def __len__(self) -> int:
         """How many messages wait or are under way."""
@@ -224,7 +224,7 @@ class AckQueue:
                 self._acked_versions.pop(key, None)
             elif message.resource_version:
                 self._acked_versions[key] = message.resource_version
-            self._path_order.acked(key, message)
+            self._path_order.on_acked(key, message)
             self._leave_path(key, message)
         return message
 
@@ -238,7 +238,7 @@ class AckQueue:
             self._sent.pop(message.msg_id, None)
 
     def _update_deadline(self) -> None:
-        self.deadline = min((flight.resend_at for flight in self._in_flight.values()), default=float("inf"))
+        self.next_due = min((flight.resend_at for flight in self._in_flight.values()), default=float("inf"))
 
 
 def is_deletion(message: ObjectPushed) -> bool:
@@ -253,10 +253,10 @@ def supersedes(new: ObjectPushed, stored: ObjectPushed) -> bool:
     """Whether a push replaces one of the same object that the node has not acknowledged."""
     if stored.operation == constants.DELETE:
         return False
-    return new.operation == constants.DELETE or newer(new, stored.resource_version)
+    return new.operation == constants.DELETE or is_newer(new, stored.resource_version)
 
 
-def newer(new: ObjectPushed, version: str) -> bool:
+def is_newer(new: ObjectPushed, version: str) -> bool:
     """Whether a push is newer than that version; yes when one of them can not be compared."""
     if new.operation == constants.DELETE or not (version.isdecimal() and new.resource_version.isdecimal()):
         return True
@@ -306,7 +306,7 @@ class PathOrder:
         if not lane:
             self._queues.pop(path, None)
 
-    def acked(self, key: str, push: ObjectPushed) -> None:
+    def on_acked(self, key: str, push: ObjectPushed) -> None:
         """The node has acknowledged this push."""
         path = _path(push)
         if push.operation != constants.DELETE:

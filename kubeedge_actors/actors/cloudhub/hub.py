@@ -8,20 +8,12 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.cloudhub.authorization import (
-    JoinRateLimiter,
-    claims_to_be_the_cloud,
-    cloud_renews_lease,
-    is_ours,
-    may_send,
-    node_of,
-    wants_upstream_acks,
-)
+from kubeedge_actors.actors.cloudhub.control_messages import control_response, is_final_empty_message
 from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
 from kubeedge_actors.actors.cloudhub.messages import (
     HUB_MESSAGES,
     SENT_ONCE,
-    AcksDue,
+    DelayedAcksDue,
     DownstreamMessage,
     FrameReceived,
     ListenConfig,
@@ -29,18 +21,18 @@ from kubeedge_actors.actors.cloudhub.messages import (
     PeerLeft,
     SessionCheckDue,
 )
-from kubeedge_actors.actors.cloudhub.rate_limits import OncePerInterval, Quota
-from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, NodeSession
+from kubeedge_actors.actors.cloudhub.peer_authorization import may_send, names_cloud_source
+from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter, OncePerInterval, Quota
+from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, NodeSession, acked_object
 from kubeedge_actors.actors.cloudhub.takeover_detector import TakeoverDetector
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, TrafficCounters
-from kubeedge_actors.actors.cloudhub.upstream import (
-    DURABLE,
-    FanOutAck,
-    UpstreamInbox,
-    acked_object,
-    control_response,
-    is_empty,
+from kubeedge_actors.actors.cloudhub.upgrade_headers import (
+    cloud_renews_lease,
+    is_native,
+    node_of,
+    wants_upstream_acks,
 )
+from kubeedge_actors.actors.cloudhub.upstream_inbox import DURABLE, FanOutAck, UpstreamInbox
 from kubeedge_actors.drivers.link.base import LinkServer, Peer
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.module import Module, on
@@ -112,7 +104,7 @@ class CloudHub(Module):
         self._traffic = traffic or TrafficCounters()
         self._sessions: dict[str, NodeSession] = {}
         self._by_peer: dict[int, NodeSession] = {}
-        self._inbox = UpstreamInbox(self._fan_out, lambda: self.after(ACK_DELAY, AcksDue()))
+        self._inbox = UpstreamInbox(self._fan_out, lambda: self.after(ACK_DELAY, DelayedAcksDue()))
         self._measure_at = 0.0
         self._takeovers = TakeoverDetector()
         self._warned = OncePerInterval()
@@ -164,8 +156,8 @@ class CloudHub(Module):
             # at `due`, not now: what came before `due` has been handled, while a late tick proves nothing
             if session.is_expired(tick.due):
                 self._close(session, "no heart-beat")
-            elif session.deadline <= now:
-                self._send_all(session, session.resend(now))
+            elif session.next_due <= now:
+                self._send_all(session, session.due(now))
 
     def _measure(self, now: float) -> None:
         self._traffic.sessions = len(self._sessions)
@@ -214,13 +206,13 @@ class CloudHub(Module):
 
     def _part(self, peer: Peer, reason: str, code: int) -> None:
         # a genuine edge sees what it has always seen: a connection that ends
-        self._server.close(peer, reason, code if is_ours(peer) else 0)
+        self._server.close(peer, reason, code if is_native(peer) else 0)
 
     def _end(self, session: NodeSession, reason: str) -> None:
         del self._by_peer[session.peer.id]
         if self._sessions.get(session.node) is session:
             del self._sessions[session.node]
-        self._inbox.session_closed(session.node)
+        self._inbox.on_session_closed(session.node)
         self.publish(SessionClosed(node=session.node, reason=reason))
 
     # --- up
@@ -289,15 +281,15 @@ class CloudHub(Module):
             settled(True)
 
     @on
-    def on_acks_due(self, message: AcksDue) -> None:
+    def on_delayed_acks_due(self, message: DelayedAcksDue) -> None:
         """Send acks for the durable messages that were handled."""
-        for node, ids in self._inbox.ready_acks():
+        for node, ids in self._inbox.take_ready_acks():
             session = self._sessions.get(node)
             if session is not None:
                 self._send_all(session, [OutboxAcknowledged(node=node, ids=ids)])
 
     def _acknowledged(self, session: NodeSession, ack: Response) -> None:
-        released, following = session.acknowledged(ack, self.clock.monotonic())
+        released, following = session.on_ack(ack, self.clock.monotonic())
         pushed = acked_object(released)
         if pushed is not None:
             self.publish(ObjectAcked(node=session.node, pushed=pushed))
@@ -317,9 +309,9 @@ class CloudHub(Module):
         answer = control_response(message)
         if answer is not None:
             self._send_all(session, [answer])
-        elif claims_to_be_the_cloud(message.message):
+        elif names_cloud_source(message.message):
             self._traffic.count_outcome("dropped: in the name of a cloud module")
-        elif not is_empty(message):
+        elif not is_final_empty_message(message):
             self._publish_unknown(session, message)
 
     def _publish_unknown(self, session: NodeSession, message: UnknownMessage) -> None:

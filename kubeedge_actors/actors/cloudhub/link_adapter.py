@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter
 from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
-from kubeedge_actors.actors.cloudhub.rate_limits import OncePerInterval
+from kubeedge_actors.actors.cloudhub.peer_authorization import admit
+from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter, OncePerInterval
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 from kubeedge_actors.supervisors import Clock, Ref
@@ -45,7 +45,7 @@ class ServerEventsAdapter:
         """Authorize a connection; rejections are counted, and logged if an operator has to act."""
         now = self._clock.monotonic()
         full = self._full(peer)
-        admission = self._join_limiter.admit(peer, now, full=full)
+        admission = admit(peer, self._join_limiter, now, full=full)
         if admission.status != ADMITTED:
             why = FULL if full and admission.status == UNAVAILABLE else REASONS[admission.status]
             self._traffic.count_outcome(f"refused: {why}")

@@ -58,11 +58,11 @@ class SessionCheckDue(Message, frozen=True, kw_only=True):
     due: float
 
 
-class AcksDue(Message, frozen=True, kw_only=True):
+class DelayedAcksDue(Message, frozen=True, kw_only=True):
     """Time to acknowledge what was handled."""
 
 
-HUB_MESSAGES = (PeerJoined, FrameReceived, PeerLeft, SessionCheckDue, AcksDue)
+HUB_MESSAGES = (PeerJoined, FrameReceived, PeerLeft, SessionCheckDue, DelayedAcksDue)
 
 DownstreamMessage = (
     Response

@@ -1,4 +1,4 @@
-"""Rate limits by key: a log limiter and a quota. Pure: monotonic seconds come in; the memory is bounded."""
+"""Rate limits: of joining nodes; by key, of logging and as a quota. Pure: monotonic seconds come in; the memory is bounded."""
 
 from __future__ import annotations
 
@@ -42,3 +42,26 @@ class Quota:
             self._until, self._used = now + self._seconds, {}
         self._used[key] = self._used.get(key, 0) + 1
         return self._used[key] <= self._limit
+
+
+class JoinRateLimiter:
+    """Lets nodes join at a bounded rate, and tells one too many when to come back.
+
+    `rate`: how many a second in the long run; `burst`: how many at once.
+    """
+
+    def __init__(self, rate: float = 200.0, burst: int = 400) -> None:
+        self._interval = 1.0 / rate
+        self._slack = burst / rate
+        self._next = float("-inf")
+        self._told = float("-inf")
+
+    def retry_after(self, now: float) -> int:
+        """0 when one more node may join now; otherwise the seconds after which it may try again."""
+        turn = max(self._next, now - self._slack)
+        if turn > now:
+            # each another time, so that they do not come back at once either
+            self._told = max(self._told, now) + self._interval
+            return max(1, round(self._told - now))
+        self._next = turn + self._interval
+        return 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from kubeedge_actors.actors.cloudhub.ack_queue import AckQueue
 from kubeedge_actors.drivers.link.base import Peer
+from kubeedge_actors.wire import constants, resource
 from kubeedge_actors.wire.ack_policy import ack_required
 from kubeedge_actors.wire.messages import LinkMessage, MembershipDetail, ObjectPushed, Response
 
@@ -34,9 +35,9 @@ class NodeSession:
         self.alive_until = now + keepalive
 
     @property
-    def deadline(self) -> float:
-        """When `resend` has something to do."""
-        return self._ack_queue.deadline
+    def next_due(self) -> float:
+        """When `due` has something to do."""
+        return self._ack_queue.next_due
 
     @property
     def pending(self) -> int:
@@ -74,12 +75,12 @@ class NodeSession:
         """True when no keepalive came in time."""
         return now >= self.alive_until
 
-    def acknowledged(self, ack: Response, now: float) -> tuple[LinkMessage | None, list[LinkMessage]]:
+    def on_ack(self, ack: Response, now: float) -> tuple[LinkMessage | None, list[LinkMessage]]:
         """The message that this ack releases, and the messages to send next."""
-        released = self._ack_queue.acknowledged(ack.parent_msg_id)
+        released = self._ack_queue.on_ack(ack.parent_msg_id)
         return released, self._ack_queue.due(now)
 
-    def resend(self, now: float) -> list[LinkMessage]:
+    def due(self, now: float) -> list[LinkMessage]:
         """The messages to send or resend now."""
         return self._ack_queue.due(now)
 
@@ -87,3 +88,30 @@ class NodeSession:
         """Drop a message that can not be encoded; returns the messages to send instead."""
         self._ack_queue.drop(message)
         return self._ack_queue.due(now)
+
+
+def acked_object(released: LinkMessage | None) -> ObjectPushed | None:
+    """The object that a node has, now that it acknowledged this; None when it was no object of the cluster.
+
+    An answer that held an object counts as the push of it: from now on the node has to be told when it changes.
+    """
+    if isinstance(released, ObjectPushed):
+        return released
+    if not isinstance(released, Response) or released.group != constants.GROUP_RESOURCE:
+        return None
+    found = resource.try_parse(released.resource)
+    content = released.content
+    if found is None or not found.name or not released.resource_version or not isinstance(content, dict):
+        return None
+    return ObjectPushed(
+        node=released.node,
+        msg_id=released.msg_id,
+        timestamp=released.timestamp,
+        operation=constants.UPDATE,
+        type=found.type,
+        namespace=found.namespace,
+        name=found.name,
+        object=content,
+        resource_version=released.resource_version,
+        source=released.source,
+    )

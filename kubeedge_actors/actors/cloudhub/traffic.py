@@ -44,7 +44,7 @@ class TrafficCounters:
         """Count an outcome: dropped, refused, repeated, closed ..."""
         self._outcomes[outcome] += 1
 
-    def outcomes_of(self, module: str) -> Counter[str]:
+    def outcome_counter(self, module: str) -> Counter[str]:
         """The counter in which another module counts what it rejects and drops."""
         return self._others.setdefault(module, Counter())
 
@@ -70,7 +70,7 @@ class TrafficCounters:
             found[direction][f"{module}/{kind}"] = {"messages": messages, "bytes": size}
         return found
 
-    def link(self) -> dict[str, Any]:
+    def link_state(self) -> dict[str, Any]:
         """{"state": "serving", "sessions", "waiting", "outcomes": {"<what>: <why>": how often}}.
 
         What another module counts stands behind its name: "edgecontroller refused: QueryObject".

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from kubeedge_actors.actors.cloudstream.streams import Stream
+from kubeedge_actors.actors.cloudstream.stream import Stream
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 from kubeedge_actors.drivers.pki.base import node_of
 from kubeedge_actors.errors import FrameError, LinkError
@@ -47,7 +47,7 @@ class TunnelRegistry:
         with self._lock:
             return sorted(self._peers)
 
-    def count(self) -> int:
+    def stream_count(self) -> int:
         """Streams under way."""
         return len(self._streams)
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
 from kubeedge_actors.actors.devicecontroller.upstream import (
-    Batch,
     DeviceStatusQueue,
     RemoveStatus,
     ReportAck,
+    StatusBatch,
     StatusWriter,
     StatusWriterState,
     WriteStatus,
-    read_state,
-    read_twins,
+    parse_state_report,
+    parse_twin_report,
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import (
@@ -121,13 +121,13 @@ class DeviceController(Controller):
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
-    def changes_taken(self) -> None:
+    def on_changes_handled(self) -> None:
         """Handle what was deferred until the devices were known."""
         while self._state.synced and self._state.deferred:
             held = self._state.deferred.popleft()
             self._handle(held.message, held.reply)
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
         messages = self._model(change) if change.kind == DEVICEMODEL_KIND else self._device(change)
         for message in messages:
@@ -160,7 +160,7 @@ class DeviceController(Controller):
     @on
     def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
         """Release devices that waited too long for a model, and reports that waited too long for a device."""
-        for late in self._state.downstream.expired_waits(self.clock.now()):
+        for late in self._state.downstream.take_expired_waits(self.clock.now()):
             self.publish(late)
         now = self.clock.monotonic()
         for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():
@@ -236,7 +236,7 @@ class DeviceController(Controller):
             return
         known = self._state.downstream.devices.get(device)
         if known is None:
-            self._state.status_queue.unknown(device, now)
+            self._state.status_queue.mark_unknown(device, now)
             return
         strangers = self._state.status_queue.drop_wrong_node(device, node_of(known))
         if strangers:
@@ -261,11 +261,11 @@ class DeviceController(Controller):
     def _on_write_done(self, device: str, error: Exception | None) -> None:
         now = self.clock.monotonic()
         if error is None:
-            self._confirm(self._state.status_queue.written(device, now))
+            self._confirm(self._state.status_queue.on_write_succeeded(device, now))
         else:
             self._state.counts["writes failed"] += 1
             self.log.warning("the status of device %s could not be written, retrying: %s", device, error)
-            self._state.status_queue.failed(device, now)
+            self._state.status_queue.on_write_failed(device, now)
         self._write_next(device)
 
     def _confirm(self, senders: Sequence[ReportAck]) -> None:
@@ -277,12 +277,12 @@ class DeviceController(Controller):
         return self._writers[zlib.crc32(device.encode()) % len(self._writers)]
 
 
-def _batch(message: TwinReported | DeviceStateReported, sender: ReportAck) -> Batch | None:
+def _batch(message: TwinReported | DeviceStateReported, sender: ReportAck) -> StatusBatch | None:
     if isinstance(message, TwinReported):
-        twins = read_twins(message.report)
-        return None if twins is None else Batch(twins=twins, acks=[sender])
-    state = read_state(message.report)
-    return None if state is None else Batch(state=state, acks=[sender])
+        twins = parse_twin_report(message.report)
+        return None if twins is None else StatusBatch(twins=twins, acks=[sender])
+    state = parse_state_report(message.report)
+    return None if state is None else StatusBatch(state=state, acks=[sender])
 
 
 def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
@@ -294,7 +294,7 @@ def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
     return settle
 
 
-def specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
+def child_specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
     """DeviceController and its writers, writers first. `counts`: the counter for what it drops."""
     desk, shelf = DeviceControllerState(cluster, counts), StatusWriterState()
     writer_names = [f"{constants.DEVICECONTROLLER}-{number}" for number in range(1, writers + 1)]

@@ -47,7 +47,7 @@ class DeviceDownstream:
         if not node or (old is not None and not differs_beyond_status(old, device)):
             return []
         if old is not None:
-            return [] if id in self._waiting else [push(constants.UPDATE, constants.DEVICE, node, device)]
+            return [] if id in self._waiting else [object_push(constants.UPDATE, constants.DEVICE, node, device)]
         return [self._membership(node, now, added=device), *self._introduce(id, device, now)]
 
     def remove_device(self, device: Json, now: float) -> list[LinkMessage]:
@@ -64,8 +64,8 @@ class DeviceDownstream:
             return messages
         model = self._models.get(model_id(old))
         if model is not None and not self._users(model_id(old), node):
-            messages.append(push(constants.DELETE, constants.DEVICEMODEL, node, model))
-        return [*messages, push(constants.DELETE, constants.DEVICE, node, device)]
+            messages.append(object_push(constants.DELETE, constants.DEVICEMODEL, node, model))
+        return [*messages, object_push(constants.DELETE, constants.DEVICE, node, device)]
 
     def membership_detail(self, node: str, now: float) -> MembershipDetail:
         """The MembershipDetail of a node: all its devices."""
@@ -73,12 +73,14 @@ class DeviceDownstream:
         content = {"event_id": str(uuid.uuid4()), "timestamp": int(now * 1000), "devices": devices}
         return MembershipDetail(node=node, content=content)
 
-    def expired_waits(self, now: float) -> list[LinkMessage]:
+    def take_expired_waits(self, now: float) -> list[LinkMessage]:
         """The messages for devices that have waited long enough for their models."""
         late = [id for id, until in self._waiting.items() if until <= now]
         for id in late:
             del self._waiting[id]
-        return [push(constants.INSERT, constants.DEVICE, node_of(self.devices[id]), self.devices[id]) for id in late]
+        return [
+            object_push(constants.INSERT, constants.DEVICE, node_of(self.devices[id]), self.devices[id]) for id in late
+        ]
 
     def _remember(self, id: str, device: Json) -> None:
         self.devices[id] = device
@@ -93,8 +95,8 @@ class DeviceDownstream:
             return []
         messages: list[LinkMessage] = []
         if model is not None and self._users(wanted, node) <= {id}:
-            messages.append(push(constants.INSERT, constants.DEVICEMODEL, node, model))
-        return [*messages, push(constants.INSERT, constants.DEVICE, node, device)]
+            messages.append(object_push(constants.INSERT, constants.DEVICEMODEL, node, model))
+        return [*messages, object_push(constants.INSERT, constants.DEVICE, node, device)]
 
     # --- models -------------------------------------------------------------------------------------------------------
 
@@ -111,11 +113,11 @@ class DeviceDownstream:
             return []
         operation = constants.INSERT if old is None else constants.UPDATE
         nodes = sorted({node_of(device) for device in self.devices.values() if model_id(device) == id} - {""})
-        messages: list[LinkMessage] = [push(operation, constants.DEVICEMODEL, node, model) for node in nodes]
+        messages: list[LinkMessage] = [object_push(operation, constants.DEVICEMODEL, node, model) for node in nodes]
         for waiting in [each for each in self._waiting if model_id(self.devices[each]) == id]:
             del self._waiting[waiting]
             device = self.devices[waiting]
-            messages.append(push(constants.INSERT, constants.DEVICE, node_of(device), device))
+            messages.append(object_push(constants.INSERT, constants.DEVICE, node_of(device), device))
         return messages
 
     def remove_model(self, model: Json) -> None:
@@ -137,7 +139,7 @@ class DeviceDownstream:
         return MembershipUpdate(node=node, content=content)
 
 
-def push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
+def object_push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
     """The object as a message to a node; devices with an empty status, as a genuine cloud says them."""
     who = object_reference(object)
     if type == constants.DEVICE:

@@ -42,14 +42,14 @@ class ReportAck:
 
 
 @dataclass(slots=True)
-class Batch:
+class StatusBatch:
     """What one write stores."""
 
     twins: dict[str, Json] = field(default_factory=dict)
     state: Json = field(default_factory=dict)
     acks: list[ReportAck] = field(default_factory=list)
 
-    def add(self, newer: Batch) -> None:
+    def add(self, newer: StatusBatch) -> None:
         """Merge a newer batch into this one."""
         self.twins = merge_reports(self.twins, newer.twins)
         self.state = {**self.state, **newer.state}
@@ -66,8 +66,8 @@ class Batch:
 
 @dataclass(slots=True)
 class _DeviceQueue:
-    waiting: Batch | None = None
-    in_flight: Batch | None = None
+    waiting: StatusBatch | None = None
+    in_flight: StatusBatch | None = None
     not_before: float = 0.0
     failures: int = 0
     unknown_since: float | None = None
@@ -79,7 +79,7 @@ class DeviceStatusQueue:
     def __init__(self) -> None:
         self._queues: dict[str, _DeviceQueue] = {}
 
-    def add(self, device: str, batch: Batch) -> list[ReportAck]:
+    def add(self, device: str, batch: StatusBatch) -> list[ReportAck]:
         """Queue a report; returns the senders that are dropped because there are too many."""
         line = self._queues.setdefault(device, _DeviceQueue())
         if line.waiting is None:
@@ -88,7 +88,7 @@ class DeviceStatusQueue:
             line.waiting.add(batch)
         return line.waiting.trim()
 
-    def take(self, device: str, now: float) -> Batch | None:
+    def take(self, device: str, now: float) -> StatusBatch | None:
         """The batch to write now; None when there is nothing, a write is in flight, or it is too early."""
         line = self._queues.get(device)
         if line is None or line.waiting is None or line.in_flight is not None or now < line.not_before:
@@ -104,7 +104,7 @@ class DeviceStatusQueue:
             return None
         return max(0.0, line.not_before - now)
 
-    def written(self, device: str, now: float) -> list[ReportAck]:
+    def on_write_succeeded(self, device: str, now: float) -> list[ReportAck]:
         """The write succeeded: returns the senders to confirm to."""
         line = self._queues.get(device)
         if line is None or line.in_flight is None:
@@ -113,7 +113,7 @@ class DeviceStatusQueue:
         line.in_flight, line.failures, line.not_before = None, 0, now + WRITE_INTERVAL
         return senders
 
-    def failed(self, device: str, now: float) -> None:
+    def on_write_failed(self, device: str, now: float) -> None:
         """The write failed: requeue it below what came since, with back-off."""
         line = self._queues.get(device)
         if line is None or line.in_flight is None:
@@ -140,7 +140,7 @@ class DeviceStatusQueue:
         senders, line.waiting = line.waiting.acks, None
         return senders
 
-    def unknown(self, device: str, now: float) -> None:
+    def mark_unknown(self, device: str, now: float) -> None:
         """Note that this device is not known yet."""
         line = self._queues[device]
         if line.unknown_since is None:
@@ -185,7 +185,7 @@ DELETED = "deleted"
 STATE_FIELDS = ("state", "lastOnlineTime")
 
 
-def read_twins(report: Json) -> dict[str, Json] | None:
+def parse_twin_report(report: Json) -> dict[str, Json] | None:
     """The twins of a report by property; None when it is no report."""
     twins = report.get("twin")
     if not isinstance(twins, dict):
@@ -193,10 +193,10 @@ def read_twins(report: Json) -> dict[str, Json] | None:
     return {str(name): entry for name, entry in twins.items() if isinstance(entry, dict)}
 
 
-def read_state(text: str) -> Json | None:
+def parse_state_report(text: str) -> Json | None:
     """State and last time online of a state report; None when it is no report."""
     try:
-        report = msgspec.json.decode(nesting.checked(text))
+        report = msgspec.json.decode(nesting.check_depth(text))
     except msgspec.DecodeError:
         return None
     device = report.get("device") if isinstance(report, dict) else None

@@ -25,15 +25,15 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
     ValueMetadata,
     type_error,
 )
-from kubeedge_actors.actors.devicetwin.twin import Property, TwinChange, Twins, new_type, tombstone
-from kubeedge_actors.actors.devicetwin.twin_settings import DEFAULT_SETTINGS, ConflictRule, TwinSettings
+from kubeedge_actors.actors.devicetwin.twin import TwinChange, TwinProperty, Twins, new_type, tombstone
+from kubeedge_actors.actors.devicetwin.twin_annotations import DEFAULT_SETTINGS, ConflictRule, TwinSettings
 
 NO_VERSION = "version not allowed be nil while syncing"
 CLOUD_BEHIND = "version not allowed"
 EDGE_BEHIND = "not allowed to sync due to version conflict"
 
 
-def sync(
+def sync_twins(
     twins: Twins, request: Mapping[str, MsgTwin | None], now: int, settings: TwinSettings = DEFAULT_SETTINGS
 ) -> TwinChange | Rejection:
     """Merge a sync of the cloud into the twins.
@@ -49,9 +49,9 @@ def sync(
         if known is None:
             _add(outcome, key, entry, stamp)
         elif entry.metadata.type == DELETED:
-            _delete(outcome, key, known, _ruled(settings.rule(key), known, entry))
+            _delete(outcome, key, known, _ruled(settings.conflict_rule(key), known, entry))
         else:
-            _change(outcome, key, known, _ruled(settings.rule(key), known, entry), stamp)
+            _change(outcome, key, known, _ruled(settings.conflict_rule(key), known, entry), stamp)
     return outcome
 
 
@@ -65,7 +65,7 @@ def version_error(local: TwinVersion | None, asked: TwinVersion | None) -> str:
     return EDGE_BEHIND if local.edge > asked.edge else ""
 
 
-def _ruled(rule: ConflictRule, known: Property, entry: MsgTwin) -> MsgTwin:
+def _ruled(rule: ConflictRule, known: TwinProperty, entry: MsgTwin) -> MsgTwin:
     """The entry with the versions that make it win where the rule of its property says so."""
     if rule in (ConflictRule.DEFAULT, ConflictRule.EDGE):
         return entry  # the version rule already lets the edge win
@@ -111,7 +111,7 @@ def _add(outcome: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) ->
         optional,
         kind,
     )
-    outcome.changed[key] = Property(
+    outcome.changed[key] = TwinProperty(
         shown,
         entry.expected_version if gone or _is_given(entry.expected) else None,
         entry.actual_version if gone or _is_given(entry.actual) else None,
@@ -124,9 +124,9 @@ def _is_given(side: TwinValue | None) -> bool:
     return side is not None and side.value is not None
 
 
-def _delete(outcome: TwinChange, key: str, known: Property, entry: MsgTwin) -> None:
+def _delete(outcome: TwinChange, key: str, known: TwinProperty, entry: MsgTwin) -> None:
     """A deletion may come without versions; with them the rule holds."""
-    if not known.live:
+    if not known.is_live:
         return
     versions = []
     for local, asked in (
@@ -141,9 +141,9 @@ def _delete(outcome: TwinChange, key: str, known: Property, entry: MsgTwin) -> N
     outcome.document[key] = Document(known.shown, None)
 
 
-def _change(outcome: TwinChange, key: str, known: Property, entry: MsgTwin, stamp: ValueMetadata) -> None:
+def _change(outcome: TwinChange, key: str, known: TwinProperty, entry: MsgTwin, stamp: ValueMetadata) -> None:
     """Expected first, then actual; the first side that is rejected ends it, what was taken before stays taken."""
-    kind = known.shown.metadata if known.live else new_type(entry)
+    kind = known.shown.metadata if known.is_live else new_type(entry)
     expected, expected_version, rejected = _side(
         kind, entry.expected, entry.expected_version, known.shown.expected, known.expected_version, stamp
     )
@@ -153,12 +153,12 @@ def _change(outcome: TwinChange, key: str, known: Property, entry: MsgTwin, stam
             kind, entry.actual, entry.actual_version, known.shown.actual, known.actual_version, stamp
         )
     optional = known.shown.optional and (rejected or entry.optional is not False)
-    if rejected and not known.live:
+    if rejected and not known.is_live:
         kind = known.shown.metadata
-    after = Property(MsgTwin(expected, actual, optional, kind), expected_version, actual_version)
+    after = TwinProperty(MsgTwin(expected, actual, optional, kind), expected_version, actual_version)
     if after != known:
         outcome.changed[key] = after
-        outcome.document[key] = Document(known.shown if known.live else None, after.shown if after.live else None)
+        outcome.document[key] = Document(known.shown if known.is_live else None, after.shown if after.is_live else None)
     if rejected:
         outcome.report[key] = after.with_versions
 

@@ -23,8 +23,8 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
     key_error,
     type_error,
 )
-from kubeedge_actors.actors.devicetwin.twin import Property, TwinChange, Twins
-from kubeedge_actors.actors.devicetwin.twin_settings import DEFAULT_SETTINGS, ConflictRule, TwinSettings
+from kubeedge_actors.actors.devicetwin.twin import TwinChange, TwinProperty, Twins
+from kubeedge_actors.actors.devicetwin.twin_annotations import DEFAULT_SETTINGS, ConflictRule, TwinSettings
 
 MODEL_TYPES = {"INT": "int", "FLOAT": "float", "DOUBLE": "float", "BOOLEAN": "boolean"}
 """Types of a DeviceModel as types of a twin; the others are strings."""
@@ -89,7 +89,7 @@ def apply_desired(
         TwinChange(), {name: NOTHING for name, value in last.items() if value and name not in wanted}
     )
     for key, desired in wanted.items():
-        known, rule = twins.get(key), settings.rule(key)
+        known, rule = twins.get(key), settings.conflict_rule(key)
         if last.get(key) == desired.value and rule is not ConflictRule.CLOUD:
             continue
         kind = _kind(known, desired)
@@ -104,10 +104,10 @@ def apply_desired(
     return wishes
 
 
-def _edge_wins(known: Property, rule: ConflictRule, last: str | None, desired: DesiredValue, now: int) -> bool:
+def _edge_wins(known: TwinProperty, rule: ConflictRule, last: str | None, desired: DesiredValue, now: int) -> bool:
     """Whether the value that somebody at the edge gave stands against the cloud's: it is told to the cloud instead."""
     local = known.shown.expected
-    if not known.live or local is None or not local.value or local.value in (last, desired.value):
+    if not known.is_live or local is None or not local.value or local.value in (last, desired.value):
         return False
     if rule is ConflictRule.LAST:
         given = (local.metadata.timestamp or 0) if local.metadata else 0
@@ -115,21 +115,23 @@ def _edge_wins(known: Property, rule: ConflictRule, last: str | None, desired: D
     return rule is ConflictRule.EDGE
 
 
-def _kind(known: Property | None, desired: DesiredValue) -> TypeMetadata:
-    if known is not None and known.live and known.shown.metadata is not None:
+def _kind(known: TwinProperty | None, desired: DesiredValue) -> TypeMetadata:
+    if known is not None and known.is_live and known.shown.metadata is not None:
         return known.shown.metadata
     return TypeMetadata(desired.kind or STRING)
 
 
-def _expected_already(known: Property | None, value: str) -> bool:
-    return known is not None and known.live and known.shown.expected is not None and known.shown.expected.value == value
+def _expected_already(known: TwinProperty | None, value: str) -> bool:
+    return (
+        known is not None and known.is_live and known.shown.expected is not None and known.shown.expected.value == value
+    )
 
 
-def _take(outcome: TwinChange, key: str, known: Property | None, side: TwinValue, kind: TypeMetadata) -> None:
-    before = known or Property(MsgTwin(optional=True))
+def _take(outcome: TwinChange, key: str, known: TwinProperty | None, side: TwinValue, kind: TypeMetadata) -> None:
+    before = known or TwinProperty(MsgTwin(optional=True))
     counted = before.expected_version or TwinVersion()
     version = TwinVersion(counted.cloud + 1, counted.edge)
     shown = MsgTwin(side, before.shown.actual, before.shown.optional, kind)
-    outcome.changed[key] = Property(shown, version, before.actual_version)
-    outcome.document[key] = Document(before.shown if known is not None and known.live else None, shown)
+    outcome.changed[key] = TwinProperty(shown, version, before.actual_version)
+    outcome.document[key] = Document(before.shown if known is not None and known.is_live else None, shown)
     outcome.report[key] = MsgTwin(side, None, shown.optional, kind, version)

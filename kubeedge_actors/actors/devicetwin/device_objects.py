@@ -16,8 +16,8 @@ from kubeedge_actors.actors.devicetwin.desired import desired_values, property_t
 from kubeedge_actors.actors.devicetwin.dttypes import Member
 from kubeedge_actors.actors.devicetwin.history import resize
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
+from kubeedge_actors.actors.devicetwin.twin_annotations import TwinSettings, parse_twin_annotations
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers
-from kubeedge_actors.actors.devicetwin.twin_settings import TwinSettings, settings_of
 from kubeedge_actors.drivers.store.base import MetaRow, MetaStore, TwinStore
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json
@@ -81,7 +81,7 @@ class _Shape(msgspec.Struct, frozen=True):
     spec: _Features | None = None
 
 
-def well_formed(object: Json) -> bool:
+def is_well_formed(object: Json) -> bool:
     """Whether a Device or DeviceModel has the shape that its schema gives it, as far as it is looked at here."""
     try:
         msgspec.convert(object, _Shape)
@@ -101,9 +101,9 @@ class DeviceObjects:
         self._types: dict[str, dict[str, str]] = {}
         self.errors: list[str] = []
 
-    def changed(self, changes: TwinTransaction, type: str, operation: str, object: Json, now: int) -> None:
+    def apply_change(self, changes: TwinTransaction, type: str, operation: str, object: Json, now: int) -> None:
         """Apply a changed or deleted Device or DeviceModel."""
-        member = membership.member_of(object) if well_formed(object) else None
+        member = membership.member_of(object) if is_well_formed(object) else None
         if member is None:
             self.errors.append(f"a {type} object of a strange shape or name is passed over")
         elif type == constants.DEVICE:
@@ -113,11 +113,11 @@ class DeviceObjects:
         else:
             self._types[member.id] = property_types(object)
 
-    def stored(self, meta: MetaStore, twins: TwinStore, now: int) -> Iterator[TwinTransaction]:
+    def pending_transactions(self, meta: MetaStore, twins: TwinStore, now: int) -> Iterator[TwinTransaction]:
         """The transactions for stored objects that were not applied yet, page by page. Error: StoreError."""
         for rows in _pages(meta, constants.DEVICEMODEL):
             for model in filter(None, map(_object, rows)):
-                self.changed(TwinTransaction(), constants.DEVICEMODEL, constants.INSERT, model, now)
+                self.apply_change(TwinTransaction(), constants.DEVICEMODEL, constants.INSERT, model, now)
         last: dict[str, dict[str, str]] = {}
         for known in twins.desired():
             if known.value:
@@ -126,7 +126,7 @@ class DeviceObjects:
             changes = TwinTransaction()
             for row in rows:
                 if not self._known(row, last) and (device := _object(row)) is not None:
-                    self.changed(changes, constants.DEVICE, constants.INSERT, device, now)
+                    self.apply_change(changes, constants.DEVICE, constants.INSERT, device, now)
             yield changes
 
     def _known(self, row: MetaRow, last: dict[str, dict[str, str]]) -> bool:
@@ -140,17 +140,17 @@ class DeviceObjects:
             return False
         if OWN_ANNOTATIONS & glance.metadata.annotations.keys():
             annotated = {"metadata": {"annotations": glance.metadata.annotations}}
-            self._mirror.devices.want(id, self._settings(id, annotated))
+            self._mirror.devices.set_settings(id, self._settings(id, annotated))
         wanted = {prop.name: prop.desired.value for prop in glance.spec.properties if prop.desired.value}
         return wanted == last.get(id, {})
 
     def _device(self, changes: TwinTransaction, operation: str, object: Json, member: Member, now: int) -> None:
         if operation == constants.DELETE:
-            membership.remove(self._mirror, changes, member, now)
+            membership.remove_member(self._mirror, changes, member, now)
             return
         settings = self._settings(member.id, object)
-        before = self._mirror.devices.want(member.id, settings)
-        membership.add(self._mirror, changes, member, now)
+        before = self._mirror.devices.set_settings(member.id, settings)
+        membership.add_member(self._mirror, changes, member, now)
         if before.retentions != settings.retentions:
             self._resize(changes, member.id, settings)
         model = ((object.get("spec") or {}).get("deviceModelRef") or {}).get("name") or ""
@@ -161,12 +161,12 @@ class DeviceObjects:
             self.errors.append(f"the desired {prop} of {member.id} is not taken: {fault}")
 
     def _settings(self, id: str, object: Json) -> TwinSettings:
-        settings, faults = settings_of(object)
+        settings, faults = parse_twin_annotations(object)
         self.errors += [f"an annotation of {id} is not taken: {fault}" for fault in faults]
         return settings
 
     def _resize(self, changes: TwinTransaction, device: str, settings: TwinSettings) -> None:
-        for name in self._mirror.devices.names(device):
+        for name in self._mirror.devices.property_names(device):
             retention = settings.retention(name)
             known = self._mirror.devices.history(device, name)
             changes.removed_history.append((device, name))

@@ -76,11 +76,11 @@ class DeviceTwin(Module):
 
     def on_start(self) -> None:
         """Load all devices, and apply what the cloud said last. Error: StoreError, a crash."""
-        self._store.forget_empty()  # an empty value counts as never given from now on, as in the original
+        self._store.null_empty_values()  # an empty value counts as never given from now on, as in the original
         self._mirror = TwinHandlers(self._node, Devices(self._store, self._resident), publish_updates=self._facts)
         self._objects = DeviceObjects(self._mirror)
         if self._meta is not None:
-            for changes in self._objects.stored(self._meta, self._store, self._now()):
+            for changes in self._objects.pending_transactions(self._meta, self._store, self._now()):
                 self._commit(changes, self._now())
         self._warn()
         self.every(PRUNE_SECONDS, HistoryPruneDue())
@@ -107,19 +107,19 @@ class DeviceTwin(Module):
     def on_twin_get(self, message: TwinGet) -> None:
         """Answer `twin/get` from memory, which holds committed values only."""
         self.publish(self._mirror.get(message.device, message.payload, self._now()))
-        self._mirror.devices.trim()
+        self._mirror.devices.evict()
 
     @on
     def on_membership_get(self, message: MembershipGet) -> None:
         """Answer `membership/get` from memory."""
-        self.publish(membership.membership_list(self._mirror, message.payload, self._now()))
+        self.publish(membership.membership_response(self._mirror, message.payload, self._now()))
 
     @on(batch=BATCH)
     def on_device_state_update(self, messages: list[DeviceStateUpdate]) -> list[object]:
         """Store and report the states of devices."""
         changes, now = TwinTransaction(), self._now()
         for message in messages:
-            if fault := self._mirror.state(changes, message.device, message.payload, now):
+            if fault := self._mirror.update_state(changes, message.device, message.payload, now):
                 self.log.debug("a state of %s is passed over: %s", message.device, fault)
         return [self._commit(changes, now)] * len(messages)
 
@@ -127,7 +127,7 @@ class DeviceTwin(Module):
     def on_twin_history_get(self, message: TwinHistoryGet) -> None:
         """Answer `twin/history/get` from the database."""
         self.publish(history.history_response(self._mirror.devices, message.device, message.payload, self._now()))
-        self._mirror.devices.trim()
+        self._mirror.devices.evict()
 
     @on
     def on_history_prune_due(self, message: HistoryPruneDue) -> None:
@@ -135,7 +135,7 @@ class DeviceTwin(Module):
         changes, now = TwinTransaction(), self._now()
         self._turn = (self._turn + 1) % PRUNE_TURNS
         ids = sorted(self._mirror.devices.settings)[self._turn :: PRUNE_TURNS]
-        history.prune(changes, self._mirror.devices, ids, now)
+        history.prune_history(changes, self._mirror.devices, ids, now)
         self._commit(changes, now)
 
     # --- from the cloud ---------------------------------------------------------------------------------------------
@@ -144,14 +144,14 @@ class DeviceTwin(Module):
     def on_membership_update(self, message: MembershipUpdate) -> None:
         """Add or remove members."""
         changes, now = TwinTransaction(), self._now()
-        self._warn_malformed(membership.change(self._mirror, changes, message.content, now))
+        self._warn_malformed(membership.update_membership(self._mirror, changes, message.content, now))
         self._commit(changes, now)
 
     @on
     def on_membership_detail(self, message: MembershipDetail) -> None:
         """Replace the member list."""
         changes, now = TwinTransaction(), self._now()
-        self._warn_malformed(membership.replace(self._mirror, changes, message.content, now))
+        self._warn_malformed(membership.replace_membership(self._mirror, changes, message.content, now))
         self._commit(changes, now)
 
     @on
@@ -165,7 +165,9 @@ class DeviceTwin(Module):
     def on_attributes_changed(self, message: AttributesChanged) -> None:
         """Change attributes of a device, sent by such a cloud."""
         changes, now = TwinTransaction(), self._now()
-        self._warn_malformed(membership.attributes_of(self._mirror, changes, message.device, message.content, now))
+        self._warn_malformed(
+            membership.update_device_attributes(self._mirror, changes, message.device, message.content, now)
+        )
         self._commit(changes, now)
 
     def _warn_malformed(self, fault: str) -> None:
@@ -176,7 +178,7 @@ class DeviceTwin(Module):
     def on_device_changed(self, message: DeviceChanged) -> None:
         """Apply a Device (member and desired values) or a DeviceModel (types of properties)."""
         changes, now = TwinTransaction(), self._now()
-        self._objects.changed(changes, message.type, message.operation, message.object, now)
+        self._objects.apply_change(changes, message.type, message.operation, message.object, now)
         self._warn()
         self._commit(changes, now)
 
@@ -205,7 +207,7 @@ class DeviceTwin(Module):
     def _commit(self, changes: TwinTransaction, now: int) -> str:
         """Commit, then speak. When the database refuses, nothing of it has happened, and whoever waits is told; why."""
         reports = changes.reports(self._mirror.event, now) if self._cloud else []
-        rows = changes.rows(reports, now)
+        rows = changes.to_changes(reports, now)
         try:
             if rows is not None:
                 self._store.apply(rows)
@@ -216,7 +218,7 @@ class DeviceTwin(Module):
             self.publish(message)
         for report in reports:
             self.tell(constants.EDGEHUB, report)
-        self._mirror.devices.trim()
+        self._mirror.devices.evict()
         return ""
 
     def _roll_back(self, changes: TwinTransaction, reason: str, now: int) -> None:

@@ -12,8 +12,8 @@ import msgspec
 
 from kubeedge_actors.actors.devicetwin.dttypes import Attribute, Member
 from kubeedge_actors.actors.devicetwin.transaction import attribute_of, property_of
-from kubeedge_actors.actors.devicetwin.twin import Property
-from kubeedge_actors.actors.devicetwin.twin_settings import DEFAULT_SETTINGS, TwinSettings
+from kubeedge_actors.actors.devicetwin.twin import TwinProperty
+from kubeedge_actors.actors.devicetwin.twin_annotations import DEFAULT_SETTINGS, TwinSettings
 from kubeedge_actors.drivers.store.base import FOREVER, DeviceRow, HistoryRow, TwinStore
 
 RESIDENT = 1024
@@ -32,7 +32,7 @@ class Device(msgspec.Struct):
     description: str = ""
     state: str = ""
     last_online: str = ""
-    twins: dict[str, Property] = {}
+    twins: dict[str, TwinProperty] = {}
     attributes: dict[str, Attribute] = {}
     desired: dict[str, str] = {}
     settings: TwinSettings = DEFAULT_SETTINGS
@@ -100,7 +100,7 @@ class Devices:
         self._attributes[device.id] = device.attributes
         self._rows[device.id] = device.row
 
-    def changed(self, device: Device) -> None:
+    def replace_row(self, device: Device) -> None:
         """The row of this device was replaced."""
         self._rows[device.id] = device.row
 
@@ -112,7 +112,7 @@ class Devices:
         self.settings.pop(id, None)
         return self._rows.pop(id, None) is not None
 
-    def want(self, id: str, settings: TwinSettings) -> TwinSettings:
+    def set_settings(self, id: str, settings: TwinSettings) -> TwinSettings:
         """Set the settings of a device; returns the previous ones. Error: StoreError."""
         before = self.settings.pop(id, DEFAULT_SETTINGS)
         if settings is not DEFAULT_SETTINGS:
@@ -127,7 +127,7 @@ class Devices:
         """The values that were kept of a property. Error: StoreError."""
         return self._store.history(id, name, since=since, until=until, limit=limit)
 
-    def names(self, id: str) -> list[str]:
+    def property_names(self, id: str) -> list[str]:
         """The property names of a device, without loading it. Error: StoreError."""
         return [row.name for row in self._store.device(id)[0]]
 
@@ -137,10 +137,10 @@ class Devices:
             self._numbers.pop(id, None)
             return {}
         if id not in self._numbers:
-            self._numbers[id] = self._store.history_numbers(id)
+            self._numbers[id] = self._store.last_history_numbers(id)
         return self._numbers[id]
 
-    def trim(self) -> None:
+    def evict(self) -> None:
         """After a commit: evict the twins of the least recently used devices."""
         surplus = len(self._resident) - self._limit
         if surplus > 0:

@@ -201,7 +201,7 @@ def encode(payload: msgspec.Struct) -> bytes:
     return _encoder.encode(payload)
 
 
-def builtins(payload: Any) -> Any:
+def to_builtins(payload: Any) -> Any:
     """The payload as plain JSON values, for a message that crosses the link."""
     return msgspec.to_builtins(payload)
 
@@ -209,7 +209,7 @@ def builtins(payload: Any) -> Any:
 def parse(payload: bytes, type: type[T]) -> T | str:
     """The payload decoded as `type`, or a text that says what is wrong with it."""
     try:
-        return msgspec.json.decode(nesting.checked(payload), type=type)
+        return msgspec.json.decode(nesting.check_depth(payload), type=type)
     except UNREADABLE as error:
         return str(error)
 
@@ -217,7 +217,7 @@ def parse(payload: bytes, type: type[T]) -> T | str:
 def parse_update(payload: bytes) -> TwinRequest | Rejection:
     """The request in a `twin/update` or `twin/cloud_updated` payload, the letters of its keys and values checked."""
     try:
-        request = _update_decoder.decode(nesting.checked(payload))
+        request = _update_decoder.decode(nesting.check_depth(payload))
     except UNREADABLE:
         return Rejection(BAD_REQUEST, NOT_JSON)
     if request.twin is None:

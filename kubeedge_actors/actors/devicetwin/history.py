@@ -13,7 +13,7 @@ import msgspec
 from kubeedge_actors.actors.devicetwin.devices import Device, Devices
 from kubeedge_actors.actors.devicetwin.dttypes import BAD_REQUEST, NOT_FOUND, BaseMessage, ErrorResult, encode, parse
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
-from kubeedge_actors.actors.devicetwin.twin import Property
+from kubeedge_actors.actors.devicetwin.twin import TwinProperty
 from kubeedge_actors.drivers.store.base import FOREVER, HistoryRow
 from kubeedge_actors.wire import constants, topics
 from kubeedge_actors.wire.messages import MqttPublish
@@ -45,7 +45,7 @@ class HistoryResult(BaseMessage, frozen=True):
     history: dict[str, list[HistoryValue]] = {}
 
 
-def keep(changes: TwinTransaction, device: Device, name: str, known: Property, now: int) -> None:
+def append_history(changes: TwinTransaction, device: Device, name: str, known: TwinProperty, now: int) -> None:
     """Append the current value to the property's history, if it has one."""
     retention = device.settings.retention(name)
     if retention is None:
@@ -83,12 +83,12 @@ def _values(devices: Devices, device: Device, request: HistoryRequest, now: int)
     return found
 
 
-def prune(changes: TwinTransaction, devices: Devices, ids: Iterable[str], now: int) -> None:
+def prune_history(changes: TwinTransaction, devices: Devices, ids: Iterable[str], now: int) -> None:
     """Delete history values of these devices that are too old. Error: StoreError."""
     for id in ids:
         settings = devices.settings[id]
         if any(retention.age for retention in settings.retentions.values()):
-            for name in devices.names(id):
+            for name in devices.property_names(id):
                 retention = settings.retention(name)
                 if retention is not None and retention.age:
                     changes.expired_history.append((id, name, now - retention.age))

@@ -42,7 +42,7 @@ M = TypeVar("M")
 LABEL = "description"
 
 
-def change(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
+def update_membership(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """Devices were added or removed: one notice each. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipChange)
     if isinstance(message, str):
@@ -50,13 +50,13 @@ def change(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: in
     if fault := _id_error(message.added_devices):
         return fault
     for member in message.added_devices or ():
-        add(mirror, changes, member, now)
+        add_member(mirror, changes, member, now)
     for member in message.removed_devices or ():
-        remove(mirror, changes, member, now)
+        remove_member(mirror, changes, member, now)
     return ""
 
 
-def replace(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
+def replace_membership(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """These are all devices; the others are removed. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipList)
     if isinstance(message, str):
@@ -65,13 +65,13 @@ def replace(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: i
     if fault := _id_error(members):
         return fault
     for member in members:
-        add(mirror, changes, member, now)
+        add_member(mirror, changes, member, now)
     for device_id in set(mirror.devices.ids()) - {member.id for member in members}:
-        remove(mirror, changes, Member(device_id), now)
+        remove_member(mirror, changes, Member(device_id), now)
     return ""
 
 
-def add(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
+def add_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """Make a device a member, and take over what is said of its twins and attributes."""
     known = member.id in mirror.devices
     if known and member.twin is None and member.attributes is None:
@@ -90,7 +90,7 @@ def add(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int
         changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
-def remove(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
+def remove_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """End the membership of a device, and forget its twins."""
     if not mirror.devices.remove(member.id):
         return
@@ -99,7 +99,9 @@ def remove(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: 
     changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
-def attributes_of(mirror: TwinHandlers, changes: TwinTransaction, device_id: str, content: Any, now: int) -> str:
+def update_device_attributes(
+    mirror: TwinHandlers, changes: TwinTransaction, device_id: str, content: Any, now: int
+) -> str:
     """Some attributes of a device change. What is wrong with the content, or nothing; an unknown device is nobody's."""
     message = _converted(content, AttributesRequest)
     if isinstance(message, str):
@@ -111,7 +113,7 @@ def attributes_of(mirror: TwinHandlers, changes: TwinTransaction, device_id: str
     return ""
 
 
-def membership_list(mirror: TwinHandlers, payload: bytes, now: int) -> MqttPublish:
+def membership_response(mirror: TwinHandlers, payload: bytes, now: int) -> MqttPublish:
     """The answer to `membership/get`."""
     request = parse(payload, BaseMessage)
     if isinstance(request, str):

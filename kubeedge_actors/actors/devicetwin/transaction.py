@@ -14,9 +14,9 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
     TwinVersion,
     TypeMetadata,
     ValueMetadata,
-    builtins,
+    to_builtins,
 )
-from kubeedge_actors.actors.devicetwin.twin import Property
+from kubeedge_actors.actors.devicetwin.twin import TwinProperty
 from kubeedge_actors.drivers.store.base import (
     AttributeRow,
     DesiredRow,
@@ -46,7 +46,7 @@ class TwinTransaction(msgspec.Struct):
     messages: list[Message] = []
     on_failure: list[Message] = []
     pending_results: list[tuple[str, str]] = []
-    twins: dict[tuple[str, str], Property] = {}
+    twins: dict[tuple[str, str], TwinProperty] = {}
     devices: dict[str, DeviceRow] = {}
     removed_devices: list[str] = []
     attributes: list[AttributeRow] = []
@@ -72,7 +72,7 @@ class TwinTransaction(msgspec.Struct):
         self.history = {place: row for place, row in self.history.items() if place[0] != device}
         self.removed_devices.append(device)
 
-    def report(self, device: str, entries: Mapping[str, MsgTwin]) -> None:
+    def add_to_report(self, device: str, entries: Mapping[str, MsgTwin]) -> None:
         """Add these properties to the report of the device."""
         told = self.reported.setdefault(device, {})
         for key, entry in entries.items():
@@ -86,7 +86,7 @@ class TwinTransaction(msgspec.Struct):
         ]
         return twins + list(self.states)
 
-    def rows(self, reports: list[Report], now: int) -> TwinChanges | None:
+    def to_changes(self, reports: list[Report], now: int) -> TwinChanges | None:
         """The transaction, None when there is nothing to store.
 
         The reports are in it: what is stored is told, even if the power fails in between.
@@ -119,7 +119,7 @@ def merge_entries(older: MsgTwin, newer: MsgTwin) -> MsgTwin:
 
 
 def _report(event_id: str, now: int, entries: Mapping[str, MsgTwin]) -> Json:
-    return {"event_id": event_id, "timestamp": now, constants.PATH_TWIN: builtins(entries)}
+    return {"event_id": event_id, "timestamp": now, constants.PATH_TWIN: to_builtins(entries)}
 
 
 def _outbox_row(report: Report, now: int) -> OutboxRow:
@@ -138,7 +138,7 @@ _versions = msgspec.json.Decoder(TwinVersion)
 _encoder = msgspec.json.Encoder()
 
 
-def twin_row(device: str, name: str, known: Property) -> TwinRow:
+def twin_row(device: str, name: str, known: TwinProperty) -> TwinRow:
     """The row of one property."""
     shown = known.shown
     return TwinRow(
@@ -155,7 +155,7 @@ def twin_row(device: str, name: str, known: Property) -> TwinRow:
     )
 
 
-def property_of(row: TwinRow) -> Property:
+def property_of(row: TwinRow) -> TwinProperty:
     """The property in a row."""
     shown = MsgTwin(
         _side(row.expected, row.expected_meta),
@@ -163,7 +163,7 @@ def property_of(row: TwinRow) -> Property:
         row.optional,
         TypeMetadata(row.attr_type),
     )
-    return Property(
+    return TwinProperty(
         shown,
         _versions.decode(row.expected_version) if row.expected_version else None,
         _versions.decode(row.actual_version) if row.actual_version else None,

@@ -32,7 +32,7 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
 TOMBSTONE = TypeMetadata(DELETED)
 
 
-class Property(msgspec.Struct, frozen=True, gc=False):
+class TwinProperty(msgspec.Struct, frozen=True, gc=False):
     """One property of one device in memory.
 
     `shown` is what applications see: never with versions. A version is None while its side has never been given.
@@ -48,7 +48,7 @@ class Property(msgspec.Struct, frozen=True, gc=False):
         return (self.shown.metadata.type or "") if self.shown.metadata else ""
 
     @property
-    def live(self) -> bool:
+    def is_live(self) -> bool:
         """False for a tombstone."""
         return self.kind != DELETED
 
@@ -60,19 +60,19 @@ class Property(msgspec.Struct, frozen=True, gc=False):
         return MsgTwin(shown.expected, shown.actual, shown.optional, shown.metadata, *versions)
 
 
-Twins = Mapping[str, Property]
+Twins = Mapping[str, TwinProperty]
 
 
 class TwinChange(msgspec.Struct):
     """What a request changed: the new properties, and what result, document and cloud report say of each."""
 
-    changed: dict[str, Property] = {}
+    changed: dict[str, TwinProperty] = {}
     result: dict[str, MsgTwin | None] = {}
     document: dict[str, Document] = {}
     report: dict[str, MsgTwin] = {}
 
 
-def update(twins: Twins, request: Mapping[str, MsgTwin | None], now: int) -> TwinChange | Rejection:
+def update_twins(twins: Twins, request: Mapping[str, MsgTwin | None], now: int) -> TwinChange | Rejection:
     """Merge an update by a device or application into the twins; `now` (ms) becomes the time of every value that it gives."""
     outcome = TwinChange()
     stamp = ValueMetadata(now)
@@ -112,7 +112,7 @@ def _add(outcome: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) ->
     kind = new_type(entry)
     if fault := value_errors(kind.type or "", entry):
         return fault
-    added = Property(
+    added = TwinProperty(
         MsgTwin(
             _first(entry.expected, stamp),
             _first(entry.actual, stamp),
@@ -123,9 +123,9 @@ def _add(outcome: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) ->
         TwinVersion(0, 1) if entry.actual else None,
     )
     outcome.changed[key] = added
-    if added.live:
+    if added.is_live:
         outcome.result[key] = added.shown
-    outcome.document[key] = Document(None, added.shown if added.live else None)
+    outcome.document[key] = Document(None, added.shown if added.is_live else None)
     outcome.report[key] = added.with_versions
     return ""
 
@@ -135,10 +135,10 @@ def _first(side: TwinValue | None, stamp: ValueMetadata) -> TwinValue | None:
     return TwinValue(side.value, stamp) if side is not None and side.value else None
 
 
-def _delete(outcome: TwinChange, key: str, known: Property | None) -> str:
+def _delete(outcome: TwinChange, key: str, known: TwinProperty | None) -> str:
     if known is None:
         return NOT_A_REQUEST
-    if not known.shown.optional or not known.live:
+    if not known.shown.optional or not known.is_live:
         return ""
     versions = [
         increment_edge(version) if version else TwinVersion()
@@ -158,14 +158,16 @@ def _delete(outcome: TwinChange, key: str, known: Property | None) -> str:
     return ""
 
 
-def tombstone(known: Property, expected_version: TwinVersion | None, actual_version: TwinVersion | None) -> Property:
+def tombstone(
+    known: TwinProperty, expected_version: TwinVersion | None, actual_version: TwinVersion | None
+) -> TwinProperty:
     """The tombstone of a property."""
     shown = MsgTwin(optional=known.shown.optional, metadata=TOMBSTONE)
-    return Property(shown, expected_version, actual_version)
+    return TwinProperty(shown, expected_version, actual_version)
 
 
-def _change(outcome: TwinChange, key: str, known: Property, entry: MsgTwin, stamp: ValueMetadata) -> str:
-    kind = known.shown.metadata if known.live else new_type(entry)
+def _change(outcome: TwinChange, key: str, known: TwinProperty, entry: MsgTwin, stamp: ValueMetadata) -> str:
+    kind = known.shown.metadata if known.is_live else new_type(entry)
     if fault := value_errors((kind.type or "") if kind else "", entry):
         return fault
     optional = known.shown.optional and entry.optional is not False
@@ -177,24 +179,24 @@ def _change(outcome: TwinChange, key: str, known: Property, entry: MsgTwin, stam
         after.shown.expected if entry.expected else None,
         after.shown.actual if entry.actual else None,
         optional if sides or optional != known.shown.optional else None,
-        kind if sides or not known.live else None,
+        kind if sides or not known.is_live else None,
         after.expected_version if entry.expected else None,
         after.actual_version if entry.actual else None,
     )
     outcome.changed[key] = after
-    if after.live:
+    if after.is_live:
         outcome.result[key] = MsgTwin(told.expected, told.actual, told.optional, told.metadata)
-    outcome.document[key] = Document(known.shown if known.live else None, after.shown)
+    outcome.document[key] = Document(known.shown if known.is_live else None, after.shown)
     outcome.report[key] = told
     return ""
 
 
-def _says_anything(known: Property, entry: MsgTwin, optional: bool | None) -> bool:
+def _says_anything(known: TwinProperty, entry: MsgTwin, optional: bool | None) -> bool:
     """An equal value is a change as well; a tombstone comes back to life by any entry.
 
     Another type is taken note of only.
     """
-    if entry.expected is not None or entry.actual is not None or not known.live:
+    if entry.expected is not None or entry.actual is not None or not known.is_live:
         return True
     return optional != known.shown.optional or (
         entry.metadata is not None and (entry.metadata.type or "") != known.kind
@@ -202,11 +204,11 @@ def _says_anything(known: Property, entry: MsgTwin, optional: bool | None) -> bo
 
 
 def changed_property(
-    known: Property, entry: MsgTwin, optional: bool | None, kind: TypeMetadata | None, stamp: ValueMetadata
-) -> Property:
+    known: TwinProperty, entry: MsgTwin, optional: bool | None, kind: TypeMetadata | None, stamp: ValueMetadata
+) -> TwinProperty:
     """The property after an update at the edge."""
     shown = known.shown
-    return Property(
+    return TwinProperty(
         MsgTwin(
             TwinValue(entry.expected.value, stamp) if entry.expected else shown.expected,
             TwinValue(entry.actual.value, stamp) if entry.actual else shown.actual,
@@ -223,28 +225,28 @@ def changed_property(
 # Source: KubeEdge edge/pkg/devicetwin/dttype/types_helper.go.
 
 
-def result(event_id: str, now: int, twin: Mapping[str, MsgTwin | None]) -> bytes:
+def update_result(event_id: str, now: int, twin: Mapping[str, MsgTwin | None]) -> bytes:
     """The answer to an accepted update: the changed properties only."""
     return encode(TwinResult(event_id, now, dict(twin)))
 
 
-def everything(event_id: str, now: int, twins: Twins) -> bytes:
+def get_result(event_id: str, now: int, twins: Twins) -> bytes:
     """The result of `twin/get`: all properties that are not deleted."""
-    return encode(TwinResult(event_id, now, {key: known.shown for key, known in twins.items() if known.live}))
+    return encode(TwinResult(event_id, now, {key: known.shown for key, known in twins.items() if known.is_live}))
 
 
-def document(event_id: str, now: int, changes: Mapping[str, Document]) -> bytes:
+def update_document(event_id: str, now: int, changes: Mapping[str, Document]) -> bytes:
     """Each changed property before and after."""
     return encode(TwinDocument(event_id, now, dict(changes)))
 
 
-def delta(event: Callable[[], str], now: int, twins: Twins) -> bytes | None:
+def update_delta(event: Callable[[], str], now: int, twins: Twins) -> bytes | None:
     """The delta: expected values that the device has not reported yet; None when there are none. `event` gives a fresh event id."""
     wanted: dict[str, MsgTwin] = {}
     missing: dict[str, str] = {}
     for key, known in twins.items():
         expected = known.shown.expected
-        if expected is None or not expected.value or not known.live:
+        if expected is None or not expected.value or not known.is_live:
             continue
         wanted[key] = known.shown
         actual = known.shown.actual

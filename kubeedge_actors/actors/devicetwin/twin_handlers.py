@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from kubeedge_actors.actors.devicetwin import twin
-from kubeedge_actors.actors.devicetwin.cloud_sync import sync
+from kubeedge_actors.actors.devicetwin.cloud_sync import sync_twins
 from kubeedge_actors.actors.devicetwin.desired import DesiredValue, apply_desired
 from kubeedge_actors.actors.devicetwin.devices import Device, Devices
 from kubeedge_actors.actors.devicetwin.dttypes import (
@@ -18,13 +18,13 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
     Rejection,
     StateRequest,
     StateResult,
-    builtins,
     encode,
     last_online,
     parse,
     parse_update,
+    to_builtins,
 )
-from kubeedge_actors.actors.devicetwin.history import keep
+from kubeedge_actors.actors.devicetwin.history import append_history
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin import TwinChange
 from kubeedge_actors.drivers.store.base import DesiredRow
@@ -66,11 +66,13 @@ class TwinHandlers:
         device = self.devices.get(device_id)
         if device is None:
             return changes.add_rejection(error_result(device_id, event_id, UNKNOWN_DEVICE, now))
-        outcome = twin.update(device.twins, request.twin or {}, now)
+        outcome = twin.update_twins(device.twins, request.twin or {}, now)
         if isinstance(outcome, Rejection):
             return changes.add_rejection(error_result(device_id, event_id, outcome, now))
         changes.pending_results.append((device_id, event_id))
-        self._publish(changes, device_id, constants.TWIN_UPDATE_RESULT, twin.result(event_id, now, outcome.result))
+        self._publish(
+            changes, device_id, constants.TWIN_UPDATE_RESULT, twin.update_result(event_id, now, outcome.result)
+        )
         return self._take(changes, device, outcome, event_id, now)
 
     def sync(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> None:
@@ -87,7 +89,7 @@ class TwinHandlers:
         device = self.devices.get(device_id)
         if device is None:
             return changes.add_rejection(error_result(device_id, event_id, UNKNOWN_DEVICE, now))
-        outcome = sync(device.twins, entries, now, device.settings)
+        outcome = sync_twins(device.twins, entries, now, device.settings)
         if isinstance(outcome, Rejection):
             return changes.add_rejection(error_result(device_id, event_id, outcome, now))
         return self._take(changes, device, outcome, event_id, now)
@@ -108,18 +110,18 @@ class TwinHandlers:
         for key, known in outcome.changed.items():
             changes.twins[device.id, key] = known
             if device.settings.retentions:
-                keep(changes, device, key, known, now)
+                append_history(changes, device, key, known, now)
         if outcome.document:
-            text = twin.document(event_id, now, outcome.document)
+            text = twin.update_document(event_id, now, outcome.document)
             self._publish(changes, device.id, constants.TWIN_UPDATE_DOCUMENT, text)
-        delta = twin.delta(self.event, now, device.twins)
+        delta = twin.update_delta(self.event, now, device.twins)
         if delta is not None:
             self._publish(changes, device.id, constants.TWIN_UPDATE_DELTA, delta)
         if outcome.document and self._publish_updates():
             current = {key: document.current for key, document in outcome.document.items()}
-            changes.messages.append(TwinUpdated(device=device.id, twin=builtins(current)))
+            changes.messages.append(TwinUpdated(device=device.id, twin=to_builtins(current)))
         if outcome.report:
-            changes.report(device.id, outcome.report)
+            changes.add_to_report(device.id, outcome.report)
 
     def get(self, device_id: str, payload: bytes, now: int) -> MqttPublish:
         """The answer to `twin/get`."""
@@ -131,10 +133,10 @@ class TwinHandlers:
             text = f"Device {device_id} not found while getting twin"
             answer = encode(ErrorResult(request.event_id, now, NOT_FOUND, text))
         else:
-            answer = twin.everything(request.event_id or "", now, device.twins)
+            answer = twin.get_result(request.event_id or "", now, device.twins)
         return MqttPublish(topic=topics.device_topic(device_id, constants.TWIN_GET_RESULT), payload=answer)
 
-    def state(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> str:
+    def update_state(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> str:
         """Handle `state/update`: result and report.
 
         Returns why it is passed over, which KubeEdge does without an answer; or nothing.
@@ -150,7 +152,7 @@ class TwinHandlers:
             return "no such state"
         device.state, device.last_online = state, online
         changes.devices[device.id] = device.row
-        self.devices.changed(device)
+        self.devices.replace_row(device)
         result = encode(StateResult(self.event(), now, DeviceState(device.name, state, online)))
         self._publish(changes, device_id, constants.STATE_UPDATE_RESULT, result)
         changes.states.append(DeviceStateReported(device=device_id, report=result.decode()))

@@ -33,14 +33,14 @@ class MapperCallQueue:
                 break
         self.waiting.append((verb, object))
 
-    def next(self) -> tuple[Verb, Json] | None:
+    def take(self) -> tuple[Verb, Json] | None:
         """The call to make now, which is in flight from now on; None for none."""
         if self.in_flight or not self.waiting:
             return None
         self.in_flight = True
         return self.waiting[0]
 
-    def call_done(self) -> None:
+    def on_call_done(self) -> None:
         """The call was answered, well or not: remove it."""
         self.in_flight, self.failures = False, 0
         self.waiting.popleft()

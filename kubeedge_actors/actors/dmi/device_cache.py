@@ -49,7 +49,7 @@ class DmiCache:
         if known is not None:
             yield Verb.REMOVE_MODEL, known
 
-    def of(self, protocol: str) -> tuple[list[Json], list[Json]]:
+    def take_inventory(self, protocol: str) -> tuple[list[Json], list[Json]]:
         """The devices that speak a protocol, merged, and their models. They count as told."""
         devices, models = [], dict[str, Json]()
         for id, device in self.devices.items():

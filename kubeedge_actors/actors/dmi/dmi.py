@@ -60,12 +60,12 @@ class MapperService:
         asked = MapperRegistered(mapper=mapper, with_data=with_data)
         return self._ref.ask(asked, COMMIT_TIMEOUT).get()  # type: ignore[no-any-return]
 
-    def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
+    def report_status(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         """An update for each property, so that one that does not fit keeps no other from being taken."""
         device = _device(namespace, name)
         self._committed([TwinUpdate(device=device, payload=_payload(reading)) for reading in readings])
 
-    def state(self, namespace: str, name: str, state: str) -> None:
+    def report_states(self, namespace: str, name: str, state: str) -> None:
         """The state of a device."""
         payload = msgspec.json.encode({"event_id": "", "timestamp": 0, "state": state})
         self._committed([DeviceStateUpdate(device=_device(namespace, name), payload=payload)])
@@ -93,7 +93,7 @@ class Dmi(Module):
         self._cache.devices = {id_of(each): each for each in self._stored(constants.DEVICE)}
         for mapper in self._registered():
             known = self._queues.get(mapper.protocol) is not None
-            devices, models = self._cache.of(mapper.protocol)
+            devices, models = self._cache.take_inventory(mapper.protocol)
             if not known:
                 line = self._queues.open(mapper)
                 for verb, objects in ((Verb.CREATE_MODEL, models), (Verb.UPDATE, devices)):
@@ -101,7 +101,7 @@ class Dmi(Module):
                         line.add(verb, each)
         for protocol in self._queues.requeue_in_flight():
             self._call_next(protocol)
-        self._mappers.listen(MapperService(self.ref))
+        self._mappers.set_handler(MapperService(self.ref))
 
     def _registered(self) -> Iterator[Mapper]:
         for row in self._stored(constants.DEVICEMAPPER):
@@ -130,7 +130,7 @@ class Dmi(Module):
         if before is not None and before.failures:
             self.log.warning("mapper %s is back", mapper.name)
         self._queues.open(mapper)
-        devices, models = self._cache.of(mapper.protocol)
+        devices, models = self._cache.take_inventory(mapper.protocol)
         self.log.info("mapper %s serves %s: %d devices", mapper.name, mapper.protocol, len(devices))
         return Served(devices, models) if message.with_data else Served()
 
@@ -180,7 +180,7 @@ class Dmi(Module):
 
     def _call_next(self, protocol: str) -> None:
         line = self._queues.get(protocol)
-        call = line.next() if line is not None else None
+        call = line.take() if line is not None else None
         if line is not None and call is not None:
             ref = self.ref
             self._mappers.call(line.mapper.address, *call, lambda fault: ref.tell(CallEnded(queue=line, error=fault)))
@@ -203,7 +203,7 @@ class Dmi(Module):
             self.log.warning("mapper %s has rejected %s %s: %s", line.mapper.name, verb.value, id_of(object), fault)
         if line.failures:
             self.log.warning("mapper %s answers again", line.mapper.name)
-        line.call_done()
+        line.on_call_done()
         self._call_next(protocol)
 
     @on

@@ -40,7 +40,7 @@ class CloudCoreAnnotator(Module):
         self._address = address
 
     @classmethod
-    def of(cls, cluster: Cluster, address: str) -> ChildSpec:
+    def spec_for(cls, cluster: Cluster, address: str) -> ChildSpec:
         """Its child spec."""
         return cls.spec(lambda: cls(cluster, address), mailbox=MailboxSpec(capacity=MAILBOX))
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
-from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateReporter
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
-from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection
+from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection_error
 from kubeedge_actors.actors.edgecontroller.upstream import Upstream
 from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     UpstreamRequest,
@@ -29,7 +29,7 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
     object_reference,
 )
-from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushedTo
+from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushTargets
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -65,7 +65,7 @@ NodeRequest = (
 PodRequest = PatchPod | ReportPodStatus | DeletePod | QueryObject | RequestToken | ReportEvent
 DURABLE_AT_EDGE = (ReportEvent, DeletePod)
 """Requests that stay in the edge's outbox until they are answered here."""
-PUSHED = {row.kind: row for row in OBJECT_TYPES if row.synced and not row.of_devices}
+PUSHED = {row.kind: row for row in OBJECT_TYPES if row.is_synced and not row.of_devices}
 """What is watched here; devices are DeviceController's."""
 
 
@@ -85,8 +85,8 @@ class EdgeControllerState(InformerSet):
 def _informer(row: ObjectType) -> InformerSpec:
     return InformerSpec(
         row.kind,
-        labels=constants.EDGE_LABEL if row.pushed_to is PushedTo.ITSELF else "",
-        cache=not row.pod_config,
+        labels=constants.EDGE_LABEL if row.pushed_to is PushTargets.ITSELF else "",
+        cache=not row.is_pod_config,
         wait_for_sync=row.kind == POD_KIND,  # whose everything else is turns out when all pods are known
     )
 
@@ -113,7 +113,7 @@ class EdgeController(Controller):
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
-    def changes_taken(self) -> None:
+    def on_changes_handled(self) -> None:
         """Handle what was deferred until the pods were known."""
         if self._state.synced:
             early, self._state.early = self._state.early, []
@@ -123,11 +123,11 @@ class EdgeController(Controller):
             while self._state.deferred:
                 self._admit(self._state.deferred.popleft())
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
         row = PUSHED[change.kind]
-        if not row.pod_config:
-            pushes = self._node(change) if row.pushed_to is PushedTo.ITSELF else self._bound(change, row.name)
+        if not row.is_pod_config:
+            pushes = self._node(change) if row.pushed_to is PushTargets.ITSELF else self._bound(change, row.name)
             if change.initial:
                 return  # SyncController knows by itself whose it is
         elif self._state.synced:
@@ -161,7 +161,7 @@ class EdgeController(Controller):
         pushes = downstream.pod_config_pushes(change, type, self._state.location_cache)
         if change.type is EventType.DELETED:
             who = object_reference(change.object)
-            self._state.location_cache.deleted(Reference(type, who.namespace, who.name))
+            self._state.location_cache.forget_object(Reference(type, who.namespace, who.name))
         return pushes
 
     # --- up -----------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class EdgeController(Controller):
         self._state.counts[f"refused: {type(asked.request).__name__}"] += 1
         self._warn_rejected(asked.request.node, refusal.sentence)
         if not isinstance(asked.request, OBJECT_QUERIES):
-            for answer in error_responses(asked.request, rejection(refusal.sentence)):
+            for answer in error_responses(asked.request, rejection_error(refusal.sentence)):
                 self.publish(answer)
         if asked.reply is not None:
             asked.reply.send(None)
@@ -214,7 +214,7 @@ class EdgeController(Controller):
         return workers[zlib.crc32(request.node.encode()) % len(workers)]
 
 
-def specs(
+def child_specs(
     cluster: Cluster,
     address: str,
     workers: int = WORKERS,
@@ -230,8 +230,8 @@ def specs(
     leases = [f"{constants.EDGECONTROLLER}-lease-{number}" for number in range(1, lease_workers + 1)]
     return [
         *(_worker_spec(name, upstream) for name in plain + leases),
-        NodeLeaseRenewer.of(cluster),
-        CloudCoreAnnotator.of(cluster, address),
+        NodeLeaseRenewer.spec_for(cluster),
+        CloudCoreAnnotator.spec_for(cluster, address),
         DuplicateReporter.spec(lambda: DuplicateReporter(cluster)),
         EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
     ]

@@ -38,7 +38,7 @@ def bound_object_pushes(change: WatchEvent, type: str, edge_nodes: Collection[st
         operation = constants.UPDATE
     elif change.type is EventType.MODIFIED and change.old is not None and not node_name(change.old):
         operation = constants.INSERT  # it was bound just now: the node has not heard of it
-    return [push(operation, type, node, change.object, echo)]
+    return [object_push(operation, type, node, change.object, echo)]
 
 
 def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
@@ -46,7 +46,7 @@ def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
     if change.type is EventType.DELETED:
         return []
     echo = not differs_beyond_status(change.old, change.object)
-    return [push(constants.UPDATE, constants.NODE, change.object["metadata"]["name"], change.object, echo)]
+    return [object_push(constants.UPDATE, constants.NODE, change.object["metadata"]["name"], change.object, echo)]
 
 
 def pod_config_pushes(change: WatchEvent, type: str, location_cache: LocationCache) -> list[ObjectPushed]:
@@ -56,10 +56,10 @@ def pod_config_pushes(change: WatchEvent, type: str, location_cache: LocationCac
         operation = constants.UPDATE
     who = object_reference(change.object)
     nodes = location_cache.nodes_for(Reference(type, who.namespace, who.name))
-    return [push(operation, type, node, change.object) for node in nodes]
+    return [object_push(operation, type, node, change.object) for node in nodes]
 
 
-def push(operation: str, type: str, node: str, object: Json, status_only: bool = False) -> ObjectPushed:
+def object_push(operation: str, type: str, node: str, object: Json, status_only: bool = False) -> ObjectPushed:
     """The object as a message to a node."""
     who = object_reference(object)
     return ObjectPushed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
@@ -86,7 +86,7 @@ class LocationCache:
         node = str((pod.get("spec") or {}).get("nodeName") or "")
         if not node:
             return
-        bound = _Bound(node, service_account(pod.get("spec") or {}), references(pod))
+        bound = _Bound(node, service_account_name(pod.get("spec") or {}), references(pod))
         self._pods[_key(pod)] = bound
         for reference in bound.references:
             users = self._users.setdefault(reference, {})
@@ -123,7 +123,7 @@ class LocationCache:
         """The nodes to which changes of this object are pushed."""
         return sorted(self._holders.get(reference, ()))
 
-    def deleted(self, reference: Reference) -> None:
+    def forget_object(self, reference: Reference) -> None:
         """The object was deleted: nodes without a pod that uses it need no push of its successor."""
         users = set(self._users.get(reference, ()))
         if users:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kubeedge_actors.actors.edgecontroller.location_cache import Reference
-from kubeedge_actors.kubernetes.object_types import BY_NAME, Readable
+from kubeedge_actors.kubernetes.object_types import BY_NAME, ReadableBy
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -119,15 +119,15 @@ def _query(node: str, request: QueryObject, facts: PodLookup) -> str:
     what = f"read {request.type} {request.namespace}/{request.name}"
     if not request.name:
         return f"list {request.type}"
-    readable = BY_NAME[request.type].readable if request.type in BY_NAME else Readable.NOWHERE
-    if readable is Readable.BY_CONTENT:
+    readable = BY_NAME[request.type].readable if request.type in BY_NAME else ReadableBy.NOWHERE
+    if readable is ReadableBy.BY_CONTENT:
         return ""  # whose it is shows when it has been read
-    if readable is Readable.ITSELF:
+    if readable is ReadableBy.ITSELF:
         return "" if request.name == node else what
-    if readable is Readable.BOUND:
+    if readable is ReadableBy.BOUND:
         return "" if facts.node_of(request.namespace, request.name) == node else what
     reference = Reference(request.type, request.namespace, request.name)
-    if readable is Readable.USED and facts.uses(node, reference):
+    if readable is ReadableBy.USED and facts.uses(node, reference):
         return ""
     return f"{what}: no pod on it uses that"
 

@@ -37,7 +37,7 @@ class NodeLeaseRenewer(Module):
         self._failing = False
 
     @classmethod
-    def of(cls, cluster: Cluster) -> ChildSpec:
+    def spec_for(cls, cluster: Cluster) -> ChildSpec:
         """Its child spec, with a mailbox that coalesces keepalives of a node."""
         box = MailboxSpec(capacity=MAILBOX, overflow=Overflow.COALESCE, key=_node_of)
         return cls.spec(lambda: cls(cluster), mailbox=box)

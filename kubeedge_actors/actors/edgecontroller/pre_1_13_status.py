@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
-from kubeedge_actors.actors.edgecontroller.responses import err_status, node_path, rejection, response
+from kubeedge_actors.actors.edgecontroller.responses import err_status, node_path, rejection_error, response
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
@@ -26,7 +26,7 @@ MAX_TRIES = 3
 GPU, GPU_ANNOTATION = "nvidia.com/gpu", "huawei.com/gpu-status"
 
 
-def node_status(cluster: Cluster, request: ReportNodeStatus) -> list[Message]:
+def write_node_status(cluster: Cluster, request: ReportNodeStatus) -> list[Message]:
     """Register the node, or take over its status."""
     if request.operation == constants.INSERT:
         metadata = {**(request.content.get("metadata") or {}), "name": request.name}
@@ -60,7 +60,7 @@ def _annotations(resources: Json) -> Json:
     return texts
 
 
-def pod_status(cluster: Cluster, request: ReportPodStatus) -> list[Message]:
+def write_pod_status(cluster: Cluster, request: ReportPodStatus) -> list[Message]:
     """Take over the status of one pod or of several; one answer for each."""
     entries = [{"Name": request.name, **request.content}] if request.name else request.content
     messages: list[Message] = []
@@ -79,7 +79,7 @@ def _one_pod(cluster: Cluster, request: ReportPodStatus, name: str, uid: str, st
             if uid and object_reference(pod).uid != uid:
                 return _pod_not_found(request, name)
             if (pod.get("spec") or {}).get("nodeName") != request.node:
-                error = rejection(f"node {request.node} may not touch pod {request.namespace}/{name}")
+                error = rejection_error(f"node {request.node} may not touch pod {request.namespace}/{name}")
                 return [response(request, err_status(error))]
             pod = cluster.replace(POD_KIND, request.namespace, name, {**pod, "status": status}, subresource="status")
             if _is_terminated(pod):

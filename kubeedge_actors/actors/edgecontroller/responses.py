@@ -91,7 +91,7 @@ def not_found_as_cached(error: ClusterError, type: str, kind: ResourceKind, name
     return NotFound({"message": message, "reason": "NotFound", "details": details, "code": 404})
 
 
-def rejection(sentence: str, code: int = FORBIDDEN, reason: str = "Forbidden") -> ClusterError:
+def rejection_error(sentence: str, code: int = FORBIDDEN, reason: str = "Forbidden") -> ClusterError:
     """A ClusterError (403 by default) for a request that is not allowed or malformed."""
     return ClusterError({"message": sentence, "reason": reason, "code": code})
 

@@ -24,7 +24,7 @@ from kubeedge_actors.actors.edgecontroller.responses import (
     not_found_as_cached,
     object_response,
     query_response,
-    rejection,
+    rejection_error,
     response,
     version_returned,
 )
@@ -38,8 +38,8 @@ from kubeedge_actors.kubernetes.object_types import (
     NODE_KIND,
     POD_KIND,
     SERVICEACCOUNT_KIND,
-    Readable,
-    names,
+    ReadableBy,
+    types_where,
 )
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
@@ -64,7 +64,7 @@ from kubeedge_actors.wire.messages import (
 
 Json = dict[str, Any]
 
-QUERYABLE_TYPES = names(lambda row: row.queryable)
+QUERYABLE_TYPES = types_where(lambda row: row.queryable)
 KUBERNETES_DOMAIN = "kubernetes.io"
 
 
@@ -79,12 +79,12 @@ class Upstream:
             RegisterNode: self._register,
             UpdateNode: self._update_node,
             PatchNode: self._patch_node,
-            ReportNodeStatus: lambda request: pre_1_13_status.node_status(cluster, request),
+            ReportNodeStatus: lambda request: pre_1_13_status.write_node_status(cluster, request),
             QueryLease: self._query_lease,
             WriteLease: self._write_lease,
             InsertPod: self._insert_pod,
             PatchPod: self._patch_pod,
-            ReportPodStatus: lambda request: pre_1_13_status.pod_status(cluster, request),
+            ReportPodStatus: lambda request: pre_1_13_status.write_pod_status(cluster, request),
             DeletePod: self._delete_pod,
             QueryObject: self._query,
             RequestToken: self._token,
@@ -198,23 +198,25 @@ class Upstream:
             return
         pod = self._cluster.get(POD_KIND, namespace, name)
         if (pod.get("spec") or {}).get("nodeName") != node:
-            raise rejection(f"node {node} may not touch pod {namespace}/{name}, which is not its own")
+            raise rejection_error(f"node {node} may not touch pod {namespace}/{name}, which is not its own")
 
     # --- other objects ------------------------------------------------------------------------------------------------
 
     def _query(self, request: QueryObject) -> list[Message]:
         if request.type not in QUERYABLE_TYPES:
-            raise rejection(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
+            raise rejection_error(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
         row = BY_NAME[request.type]
         kind = row.kind
         try:
             object = self._cluster.get(kind, request.namespace if kind.namespaced else "", request.name)
         except NotFound as error:
-            raise (not_found_as_cached(error, request.type, kind, request.name) if row.pod_config else error) from None
-        if row.readable is Readable.BY_CONTENT:
+            raise (
+                not_found_as_cached(error, request.type, kind, request.name) if row.is_pod_config else error
+            ) from None
+        if row.readable is ReadableBy.BY_CONTENT:
             refusal = authorize_object(request.node, request.type, object, self._pods)
             if refusal is not None:
-                raise rejection(refusal.sentence)
+                raise rejection_error(refusal.sentence)
         return [query_response(request, object)]
 
     def _token(self, request: RequestToken) -> list[Message]:
@@ -234,7 +236,7 @@ class Upstream:
     def _event(self, request: ReportEvent) -> list[Message]:
         event = request.content.get("event") if request.operation == constants.PATCH else request.content
         if not isinstance(event, dict):
-            raise rejection("the event is no object", BAD_REQUEST, "BadRequest")
+            raise rejection_error("the event is no object", BAD_REQUEST, "BadRequest")
         event = {**event, "metadata": _without_nulls(event.get("metadata")) | {"name": request.name}}
         with contextlib.suppress(AlreadyExists):  # said twice, or tried again after an answer was lost
             try:
@@ -264,11 +266,11 @@ class PodNotFound(NotFound):
 
 def _object_of(text: str) -> Json:
     try:
-        value = msgspec.json.decode(nesting.checked(text))
+        value = msgspec.json.decode(nesting.check_depth(text))
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):
-        raise rejection("the patch is no JSON object", BAD_REQUEST, "BadRequest")
+        raise rejection_error("the patch is no JSON object", BAD_REQUEST, "BadRequest")
     return value
 
 

@@ -6,9 +6,9 @@ import random
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.edgecontroller.responses import NO_RESPONSE, RETRY_SECONDS, error_responses, rejection
+from kubeedge_actors.actors.edgecontroller.responses import NO_RESPONSE, RETRY_SECONDS, error_responses, rejection_error
 from kubeedge_actors.actors.edgecontroller.upstream import PodNotFound, Upstream
-from kubeedge_actors.drivers.cluster.base import temporary
+from kubeedge_actors.drivers.cluster.base import is_temporary
 from kubeedge_actors.errors import AskTimeout, ClusterError, Unreachable
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ReplyTo
@@ -104,7 +104,7 @@ class UpstreamWorker(Module):
             self._state.failures = 0
         except ClusterError as error:
             self._note(error, now)
-            if temporary(error) and type(request) in RETRY_SECONDS:
+            if is_temporary(error) and type(request) in RETRY_SECONDS:
                 return error
             if isinstance(error, PodNotFound) and error.stub:
                 self._warn_unknown_pod(request.node, error.stub)
@@ -118,7 +118,7 @@ class UpstreamWorker(Module):
             # what a node said had a shape that nobody expected: its own mistake must not crash what works for others
             self._state.counts["malformed"] += 1
             self.log.warning("%s of %s is malformed and rejected: %r", type(request).__name__, request.node, defect)
-            messages = [*error_responses(request, rejection(f"malformed: {defect}", 400, "BadRequest"))]
+            messages = [*error_responses(request, rejection_error(f"malformed: {defect}", 400, "BadRequest"))]
         for message in messages:
             self.publish(message)
         if asked.reply is not None:

@@ -200,7 +200,7 @@ class Edged(Module):
             self.log.warning("containers can be run again")
         changed, self._state.runtime_error = bool(trouble) != bool(self._state.runtime_error), trouble
         if changed:
-            self._node_status_manager.status_changed(self.clock.now())
+            self._node_status_manager.on_status_changed(self.clock.now())
             self._sync_node()
 
     # --- pods -------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ class Edged(Module):
         self._pod_workers.sync_all(changed)
 
     def _read_manifests(self) -> None:
-        if self._manifests is not None and not self._reading and self._manifests.changed():
+        if self._manifests is not None and not self._reading and self._manifests.has_changed():
             self._reading = True
             self._executor.read_manifests(self._manifests, self.ref)
 

@@ -18,7 +18,7 @@ class ReconnectBackoff:
     [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     >>> backoff.next_delay(retry_after=90.0)
     90.5
-    >>> backoff.connected_for(60.0)
+    >>> backoff.on_disconnected(60.0)
     >>> backoff.next_delay()
     0.5
     """
@@ -35,8 +35,8 @@ class ReconnectBackoff:
             return retry_after + INITIAL * self._random()
         return ceiling * self._random()
 
-    def connected_for(self, seconds: float) -> None:
-        """A link was up for `seconds`: a long one resets the back-off."""
+    def on_disconnected(self, seconds: float) -> None:
+        """A link that was up for `seconds` has ended: a long one resets the back-off."""
         if seconds >= RESET_AFTER:
             self._tries = 0
 

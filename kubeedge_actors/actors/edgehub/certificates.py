@@ -15,7 +15,7 @@ from kubeedge_actors.wire.messages import Message
 log = logging.getLogger(__name__)
 
 
-def in_thread(work: Callable[[], None]) -> None:
+def run_in_thread(work: Callable[[], None]) -> None:
     """Run `work`, which may block, in a thread of its own."""
     threading.Thread(target=work, name="edgehub-certificates", daemon=True).start()
 

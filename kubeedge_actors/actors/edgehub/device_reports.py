@@ -61,7 +61,7 @@ class Unsaved:
 
 
 class DeviceReportQueue:
-    """The queues of all devices. `linked`: whether the link is up, set by `up` and `down`."""
+    """The queues of all devices. `linked`: whether the link is up, set by `on_link_up` and `on_link_down`."""
 
     def __init__(self) -> None:
         self.linked = False
@@ -92,12 +92,12 @@ class DeviceReportQueue:
         self._ready[key] = None
 
     def unsaved(self) -> Unsaved:
-        """The changes since `saved`."""
+        """The changes since `mark_saved`."""
         lines = [self._queues[key] for key in self._changed if key in self._queues]
         entries = [entry for line in lines for entry in line.entries() if entry.changed]
         return Unsaved([entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored])
 
-    def saved(self) -> None:
+    def mark_saved(self) -> None:
         """The changes are in the store."""
         for key in self._changed:
             line = self._queues.get(key)
@@ -120,7 +120,7 @@ class DeviceReportQueue:
             del self._ready[key]
         return None
 
-    def confirmed(self, msg_id: str) -> list[str]:
+    def on_confirmed(self, msg_id: str) -> list[str]:
         """The cloud has confirmed a report: the ids to remove from the store; none for an unknown id."""
         key = self._of.get(msg_id, "")
         line = self._queues.get(key)
@@ -156,12 +156,12 @@ class DeviceReportQueue:
             messages.append(entry.report)
         return messages
 
-    def up(self) -> None:
+    def on_link_up(self) -> None:
         """The link is up."""
         self.linked = True
         self._ready = dict.fromkeys(self._queues)
 
-    def down(self) -> None:
+    def on_link_down(self) -> None:
         """The link is down: reports in flight are merged with those that wait."""
         self.linked = False
         for key, line in self._queues.items():

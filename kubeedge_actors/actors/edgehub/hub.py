@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff
-from kubeedge_actors.actors.edgehub.certificates import Certificates, in_thread
+from kubeedge_actors.actors.edgehub.certificates import Certificates, run_in_thread
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
     CertificatesFailed,
@@ -99,7 +99,7 @@ class EdgeHub(Module):
         capacity: int = OUTBOX_CAPACITY,
         traffic: TrafficCounters | None = None,
         chance: Callable[[], float] | None = None,
-        run_in_thread: Callable[[Callable[[], None]], None] = in_thread,
+        run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,
     ) -> None:
         self._url = f"{url.rstrip('/')}/{project}/{node_name}/events"
         self._headers = {
@@ -195,9 +195,9 @@ class EdgeHub(Module):
         if message.link is not self._link:
             return
         self._up = True
-        self._outbox.up()
+        self._outbox.on_link_up()
         self.log.info("connected to %s", self._url)
-        self._outage.ended(self.log, f"the link to {self._url} is back", self.clock.monotonic())
+        self._outage.log_recovery(self.log, f"the link to {self._url} is back", self.clock.monotonic())
         self.publish(LinkUp(cloud_renews_lease=self._cloud_renews_lease))
         self._flush()
 
@@ -209,7 +209,7 @@ class EdgeHub(Module):
         self._link = None
         self._warn_once(message.closed.reason)
         if self._up:
-            self._backoff.connected_for(self.clock.monotonic() - self._opened_at)
+            self._backoff.on_disconnected(self.clock.monotonic() - self._opened_at)
             self._mark_down(message.closed.reason)
         self._send_queue.clear()
         self.after(self._backoff.next_delay(message.closed.retry_after), ConnectDue())
@@ -218,11 +218,11 @@ class EdgeHub(Module):
         self._up = False
         self._oldest_request_at = None
         self._send_queue.clear()
-        self._outbox.down()
+        self._outbox.on_link_down()
         self.publish(LinkDown(reason=reason))
 
     def _warn_once(self, reason: str) -> None:
-        if self._outage.gone(reason, self.clock.monotonic()):
+        if self._outage.on_failure(reason, self.clock.monotonic()):
             self.log.warning("no link to %s: %s", self._url, reason)
 
     @on
@@ -277,10 +277,10 @@ class EdgeHub(Module):
             case Response():
                 self.tell(constants.METAMANAGER, message)
             case OutboxAcknowledged():
-                self._outbox.acked(message.ids)
+                self._outbox.on_acked(message.ids)
             case _ if type(message) in mapping.DOWNWARD or isinstance(message, UnknownMessage):
                 if isinstance(message, ReportStored):
-                    self._outbox.confirmed(message.parent_msg_id)
+                    self._outbox.on_confirmed(message.parent_msg_id)
                 self.publish(message)
             case _:
                 self.publish(MalformedFrame(reason=f"a cloud does not say {type(message).__name__}", text=text[:1000]))
@@ -373,9 +373,9 @@ class EdgeHub(Module):
         """Send more. For a cloud that does not acknowledge, written counts as acknowledged."""
         if message.link is not self._link:
             return
-        self._send_queue.written(len(message.marks))
+        self._send_queue.on_written(len(message.marks))
         if not self._cloud_acks:
-            self._outbox.acked(message.marks)
+            self._outbox.on_acked(message.marks)
             self._schedule_cleanup()
         self._flush()
 
@@ -392,7 +392,7 @@ class EdgeHub(Module):
         return (frame, "") if frame else self._outbox.next_frame(self.clock.monotonic())
 
     def _send(self, link: Link, frame: str, mark: str) -> None:
-        self._send_queue.sent(frame)
+        self._send_queue.on_sent(frame)
         self._traffic.count(UP, frame)
         link.send(frame, mark)
 

@@ -63,7 +63,7 @@ class Outbox:
         if self._size + len(rows) > self._capacity or not self.write(rows):
             return False
         self._size += len(rows)
-        self._cursor.rows_added()
+        self._cursor.on_rows_added()
         return True
 
     def next_frame(self, now: float) -> tuple[str, str]:
@@ -76,13 +76,13 @@ class Outbox:
         row = self._cursor.take(now)
         return (row.frame, row.msg_id) if row else ("", "")
 
-    def confirmed(self, msg_id: str) -> None:
+    def on_confirmed(self, msg_id: str) -> None:
         """The cloud has stored a report."""
-        self._removals += self._reports.confirmed(msg_id)
+        self._removals += self._reports.on_confirmed(msg_id)
 
-    def acked(self, msg_ids: Iterable[str]) -> None:
+    def on_acked(self, msg_ids: Iterable[str]) -> None:
         """The cloud has acknowledged these messages; reports are ignored, they have to be confirmed."""
-        done = [msg_id for msg_id in msg_ids if self._cursor.acked(msg_id)]
+        done = [msg_id for msg_id in msg_ids if self._cursor.on_acked(msg_id)]
         self._size -= len(done)
         self._removals += done
 
@@ -92,13 +92,13 @@ class Outbox:
         self._cursor.rewind_if_due(now)
         return [self._encode(report) for report in self._reports.due_resends(now)]
 
-    def up(self) -> None:
+    def on_link_up(self) -> None:
         """The cloud can be reached."""
-        self._reports.up()
+        self._reports.on_link_up()
 
-    def down(self) -> None:
+    def on_link_down(self) -> None:
         """The link is down: what was not confirmed will be resent."""
-        self._reports.down()
+        self._reports.on_link_down()
         self.write()
         self._cursor.rewind()
 
@@ -121,7 +121,7 @@ class Outbox:
         if self._refusing:
             log.warning("the outbox can be stored again")
         self._refusing = False
-        self._reports.saved()
+        self._reports.mark_saved()
         self._removals.clear()
         return True
 
@@ -163,7 +163,7 @@ class OutboxCursor:
         if rows:
             self.cursor = rows[-1].number
 
-    def rows_added(self) -> None:
+    def on_rows_added(self) -> None:
         """The store has new rows."""
         self._more = True
 
@@ -175,7 +175,7 @@ class OutboxCursor:
         self._in_flight[row.msg_id] = (row.number, now)
         return row
 
-    def acked(self, msg_id: str) -> bool:
+    def on_acked(self, msg_id: str) -> bool:
         """The cloud has acknowledged it: True when it was in flight and can be removed from the store."""
         found = self._in_flight.pop(msg_id, None) is not None
         if found:

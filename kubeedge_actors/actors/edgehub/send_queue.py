@@ -85,12 +85,12 @@ class PrioritySendQueue:
                 return waiting.popleft()
         return None
 
-    def sent(self, frame: str) -> None:
+    def on_sent(self, frame: str) -> None:
         """A frame was given to the link."""
         self._unwritten.append(len(frame))
         self._size += len(frame)
 
-    def written(self, count: int) -> None:
+    def on_written(self, count: int) -> None:
         """The link has written so many frames, in the order they were given."""
         for _ in range(min(count, len(self._unwritten))):
             self._size -= self._unwritten.popleft()

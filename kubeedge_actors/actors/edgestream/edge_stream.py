@@ -96,7 +96,7 @@ class EdgeStream(Module):
     def on_tunnel_opened(self, message: TunnelOpened) -> None:
         """Log the end of an outage."""
         if message.attempt == self._attempt:
-            self._outage.ended(self.log, f"the stream tunnel to {self._url} is back", self.clock.monotonic())
+            self._outage.log_recovery(self.log, f"the stream tunnel to {self._url} is back", self.clock.monotonic())
 
     @on
     def on_tunnel_closed(self, message: TunnelClosed) -> None:
@@ -130,7 +130,7 @@ class EdgeStream(Module):
 
     def _warn_once(self, reason: str) -> None:
         tried = self._seen.up and self._wait > RETRY_INITIAL
-        if tried and self._outage.gone(reason, self.clock.monotonic()):
+        if tried and self._outage.on_failure(reason, self.clock.monotonic()):
             self.log.warning(
                 "no stream tunnel to %s, so the cloud can read no logs of this node: %s", self._url, reason
             )

@@ -11,7 +11,7 @@ import threading
 import msgspec
 
 from kubeedge_actors.actors.edgestream import stream_params, websocket
-from kubeedge_actors.actors.edgestream.flow import Flow
+from kubeedge_actors.actors.edgestream.flow_control import StreamSender
 from kubeedge_actors.drivers.containers.base import ContainerRuntime, ExecStream
 from kubeedge_actors.errors import ContainerError, DriverError, FrameError
 from kubeedge_actors.wire.tunnel import StreamRequest
@@ -24,30 +24,32 @@ INPUT_LIMIT = 4 << 20
 """Bytes that may wait for a command that does not read; a cloud of ours stops long before."""
 
 
-def serve_exec(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) -> None:
+def serve_exec(opening: StreamRequest, sender: StreamSender, runtime: ContainerRuntime) -> None:
     """Run the command until it ends or the client has left. Error: DriverError, why it can not run."""
     wanted, asked = stream_params.parse_target(opening.url), stream_params.parse_query(opening.url)
     container = stream_params.find_container(runtime.list(), wanted)
     if container.phase != "running":
         raise ContainerError(f'container "{wanted.container}" in pod "{wanted.pod}" does not run')
-    if stream_params.flag(asked, "tty"):
+    if stream_params.query_flag(asked, "tty"):
         raise ContainerError("a terminal in a container is not served by this node: exec without -t")
     hello = _upgrade_response(opening)
-    talk = ExecChannels(writer)
-    writer.way_in = talk.on_data
-    writer.pace()
-    writer.send(hello)
+    talk = ExecChannels(sender)
+    sender.on_data = talk.on_data
+    sender.grant_credit()
+    sender.send(hello)
     try:
-        command = runtime.exec(container.id, tuple(asked.get("command", ())), stdin=stream_params.flag(asked, "input"))
+        command = runtime.exec(
+            container.id, tuple(asked.get("command", ())), stdin=stream_params.query_flag(asked, "input")
+        )
     except (
         DriverError
     ) as error:  # said over the upgraded connection: kubectl would take a refused upgrade for an old server
         _conclude(
-            writer, {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": str(error), "code": 500}
+            sender, {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": str(error), "code": 500}
         )
         return
     try:
-        writer.when_cancelled(command.kill)
+        sender.call_on_cancel(command.kill)
         threading.Thread(target=talk.copy_input, args=(command,), name="stream-input", daemon=True).start()
         talk.copy_output(command)
     finally:
@@ -56,12 +58,12 @@ def serve_exec(opening: StreamRequest, writer: Flow, runtime: ContainerRuntime) 
 
 
 def _upgrade_response(opening: StreamRequest) -> bytes:
-    protocols = [each.strip() for each in opening.value("Sec-WebSocket-Protocol").split(",")]
+    protocols = [each.strip() for each in opening.header_value("Sec-WebSocket-Protocol").split(",")]
     protocol = next((each for each in PROTOCOLS if each in protocols), "")
-    if opening.value("Upgrade").lower() != "websocket" or not protocol:
+    if opening.header_value("Upgrade").lower() != "websocket" or not protocol:
         raise ContainerError("a command in a container is served over WebSocket only: kubectl 1.31 or newer is needed")
     try:
-        return websocket.upgrade_response(opening.value("Sec-WebSocket-Key"), protocol)
+        return websocket.upgrade_response(opening.header_value("Sec-WebSocket-Key"), protocol)
     except FrameError as error:
         raise ContainerError(str(error)) from error
 
@@ -69,8 +71,8 @@ def _upgrade_response(opening: StreamRequest) -> bytes:
 class ExecChannels:
     """Both directions of one command: `on_data` is called on the link's thread and never waits, `copy_input` and `copy_output` have their own."""
 
-    def __init__(self, flow: Flow) -> None:
-        self._flow = flow
+    def __init__(self, sender: StreamSender) -> None:
+        self._sender = sender
         self._incoming = websocket.FrameParser()
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._waiting = 0
@@ -83,20 +85,20 @@ class ExecChannels:
             for opcode, message in self._incoming.feed(data):
                 spare -= self._message(opcode, message)
         except FrameError:
-            self._flow.cancel()
+            self._sender.cancel()
             return
-        self._flow.pace(max(spare, 0))
+        self._sender.grant_credit(max(spare, 0))
         with self._lock:
             too_much = self._waiting > INPUT_LIMIT
         if too_much:
-            self._flow.cancel()
+            self._sender.cancel()
 
     def _message(self, opcode: int, message: bytes) -> int:
         """How many bytes of it have to wait for the command."""
         if opcode == websocket.PING:
-            self._flow.say(websocket.frame(websocket.PONG, message))
+            self._sender.send_now(websocket.encode_frame(websocket.PONG, message))
         elif opcode == websocket.CLOSE:
-            self._flow.cancel()
+            self._sender.cancel()
         elif opcode == websocket.BINARY and message[:1] == bytes((INPUT,)) and len(message) > 1:
             with self._lock:
                 self._waiting += len(message) - 1
@@ -116,25 +118,25 @@ class ExecChannels:
             command.write(data)
             with self._lock:
                 self._waiting -= len(data)
-            self._flow.pace(len(data))
-        command.end_input()
+            self._sender.grant_credit(len(data))
+        command.close_input()
 
     def copy_output(self, command: ExecStream) -> None:
         """Copy the command's output to the client, then its exit status."""
         while (piece := command.read())[1]:
             channel, data = piece
-            if not self._flow.send(websocket.frame(websocket.BINARY, bytes((channel,)) + data)):
+            if not self._sender.send(websocket.encode_frame(websocket.BINARY, bytes((channel,)) + data)):
                 return
-        _conclude(self._flow, ended(command.exit_code()))
+        _conclude(self._sender, exit_status(command.exit_code()))
 
 
-def _conclude(flow: Flow, status: dict[str, object]) -> None:
+def _conclude(sender: StreamSender, status: dict[str, object]) -> None:
     """Say how it ended, and good-bye."""
-    flow.send(websocket.frame(websocket.BINARY, bytes((ERROR,)) + msgspec.json.encode(status)))
-    flow.send(websocket.frame(websocket.CLOSE, NORMAL_CLOSURE.to_bytes(2)))
+    sender.send(websocket.encode_frame(websocket.BINARY, bytes((ERROR,)) + msgspec.json.encode(status)))
+    sender.send(websocket.encode_frame(websocket.CLOSE, NORMAL_CLOSURE.to_bytes(2)))
 
 
-def ended(code: int) -> dict[str, object]:
+def exit_status(code: int) -> dict[str, object]:
     """The meta/v1 Status for an exit code."""
     if code == 0:
         return {"metadata": {}, "status": "Success"}

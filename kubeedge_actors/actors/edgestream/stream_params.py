@@ -16,7 +16,7 @@ TRUE = ("1", "true", "t")
 Query = Mapping[str, Sequence[str]]
 
 
-class Target(msgspec.Struct, frozen=True):
+class StreamTarget(msgspec.Struct, frozen=True):
     """A container of a pod; `what` is the first part of the path."""
 
     what: str
@@ -36,12 +36,12 @@ class LogOptions(msgspec.Struct, frozen=True):
     limit: int = 0
 
 
-def parse_target(url: Url) -> Target:
+def parse_target(url: Url) -> StreamTarget:
     """The container that a path names: /what/namespace/pod/[uid/]container. ContainerError."""
     parts = [unquote(part) for part in url.Path.strip("/").split("/")]
     if len(parts) not in (4, 5) or not all(parts):
         raise ContainerError(f"there is nothing at {url.Path}")
-    return Target(parts[0], parts[1], parts[2], parts[-1])
+    return StreamTarget(parts[0], parts[1], parts[2], parts[-1])
 
 
 def parse_query(url: Url) -> Query:
@@ -49,7 +49,7 @@ def parse_query(url: Url) -> Query:
     return parse_qs(url.RawQuery, keep_blank_values=True)
 
 
-def flag(query: Query, name: str) -> bool:
+def query_flag(query: Query, name: str) -> bool:
     """Whether a parameter says yes."""
     return query.get(name, [""])[-1].lower() in TRUE
 
@@ -61,9 +61,9 @@ def log_options(query: Query, now: float) -> LogOptions:
     try:
         since = now - int(seconds) if seconds else _epoch(moment) if moment else None
         return LogOptions(
-            follow=flag(query, "follow"),
-            previous=flag(query, "previous"),
-            timestamps=flag(query, "timestamps"),
+            follow=query_flag(query, "follow"),
+            previous=query_flag(query, "previous"),
+            timestamps=query_flag(query, "timestamps"),
             tail=max(int(tail), 0) if tail and tail != "all" else None,
             since=since,
             limit=max(int(limit), 0) if limit else 0,
@@ -76,7 +76,7 @@ def _epoch(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def find_container(containers: Sequence[Container], wanted: Target, *, previous: bool = False) -> Container:
+def find_container(containers: Sequence[Container], wanted: StreamTarget, *, previous: bool = False) -> Container:
     """The container of a request: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
     matching = [
         container

@@ -9,10 +9,10 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from kubeedge_actors.actors.edgestream.flow import Flow
+from kubeedge_actors.actors.edgestream.flow_control import StreamSender
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import Closed, Link
-from kubeedge_actors.errors import DriverError, FrameError
+from kubeedge_actors.errors import ContainerError, DriverError, FrameError
 from kubeedge_actors.wire import constants, tunnel
 from kubeedge_actors.wire.tunnel import OPENS_STREAM, Frame, FrameType
 
@@ -23,18 +23,18 @@ MAX_STREAMS = 64
 
 
 class Tunnel:
-    """Link events of a tunnel. `stands()` (it is open), then `over(reason, lived)` are each called once, on the link's thread."""
+    """Link events of a tunnel. `on_opened()` (it is open), then `on_ended(reason, lived)` are each called once, on the link's thread."""
 
     def __init__(
         self,
         link: Link,
         runtime: ContainerRuntime,
-        over: Callable[[str, bool], None],
-        stands: Callable[[], object] = bool,
+        on_ended: Callable[[str, bool], None],
+        on_opened: Callable[[], object] = bool,
     ) -> None:
-        self._link, self._runtime, self._over, self._stands = link, runtime, over, stands
+        self._link, self._runtime, self._on_ended, self._on_opened = link, runtime, on_ended, on_opened
         self._lock = threading.Lock()
-        self._flows: dict[int, Flow] = {}
+        self._senders: dict[int, StreamSender] = {}
         self._lived = False
         self._reason = ""
 
@@ -45,7 +45,7 @@ class Tunnel:
     def on_open(self, headers: Mapping[str, str]) -> None:
         """The tunnel is open."""
         self._lived = True
-        self._stands()
+        self._on_opened()
 
     def on_text(self, text: str) -> None:
         """A frame of the cloud."""
@@ -60,57 +60,71 @@ class Tunnel:
         if frame.kind is FrameType.CLOSE:
             self._reason = frame.data.decode("utf-8", "replace")
             self._link.close()
-        elif (flow := self._flows.get(frame.id)) is not None:
-            self._said(flow, frame)
+        elif (sender := self._senders.get(frame.id)) is not None:
+            self._on_frame(sender, frame)
 
-    def _said(self, flow: Flow, frame: Frame) -> None:
+    def _on_frame(self, sender: StreamSender, frame: Frame) -> None:
         if frame.kind is FrameType.REMOVE:
-            flow.cancel()
-        elif flow.credits:
-            flow.taken(tunnel.decode_varint(frame.data)[0])
+            sender.cancel()
+        elif sender.credits:
+            sender.on_credit(tunnel.decode_varint(frame.data)[0])
         else:
-            flow.way_in(frame.data)
+            sender.on_data(frame.data)
 
     def on_written(self, marks: Sequence[str]) -> None:
         """Frames were written."""
         for mark in filter(None, marks):
             id, _, count = mark.partition(":")
-            if (flow := self._flows.get(int(id))) is not None:
-                flow.taken(int(count))
+            if (sender := self._senders.get(int(id))) is not None:
+                sender.on_credit(int(count))
 
     def on_close(self, closed: Closed) -> None:
         """Every stream ends."""
         with self._lock:
-            flows = list(self._flows.values())
-        for flow in flows:
-            flow.cancel()
-        self._over(self._reason or closed.reason, self._lived)
+            senders = list(self._senders.values())
+        for sender in senders:
+            sender.cancel()
+        self._on_ended(self._reason or closed.reason, self._lived)
 
     def _begin(self, frame: Frame) -> None:
         opening = tunnel.decode_open(frame.data)
         ours = opening.has_header(constants.HEADER_STREAM)
         credits = ours and frame.kind in (FrameType.LOGS, FrameType.METRICS)
-        flow = Flow(frame.id, self._link, credits=credits, reasons=ours)
+        sender = StreamSender(frame.id, self._link, credits=credits, reasons=ours)
         with self._lock:
-            if len(self._flows) >= MAX_STREAMS:
-                flow.terminate(f"this node serves {MAX_STREAMS} streams already")
+            if len(self._senders) >= MAX_STREAMS:
+                sender.terminate(f"this node serves {MAX_STREAMS} streams already")
                 return
-            self._flows[frame.id] = flow
-        work = (frame.kind, opening, flow)
+            self._senders[frame.id] = sender
+        work = (frame.kind, opening, sender)
         threading.Thread(target=self._serve, args=work, name="stream", daemon=True).start()
 
-    def _serve(self, kind: FrameType, opening: tunnel.StreamRequest, flow: Flow) -> None:
+    def _serve(self, kind: FrameType, opening: tunnel.StreamRequest, sender: StreamSender) -> None:
         """On the stream's own thread."""
-        from kubeedge_actors.actors.edgestream import log_stream
-
         reason = ""
         try:
-            log_stream.serve(kind, opening, flow, self._runtime)
+            serve_stream(kind, opening, sender, self._runtime)
         except DriverError as error:
             reason = str(error)
         except Exception:
             log.exception("the stream %s failed", opening.url.Path)
             reason = "the stream failed, see the log of the node"
-        flow.terminate(reason)
+        sender.terminate(reason)
         with self._lock:
-            self._flows.pop(flow.id, None)
+            self._senders.pop(sender.id, None)
+
+
+def serve_stream(
+    kind: FrameType, opening: tunnel.StreamRequest, sender: StreamSender, runtime: ContainerRuntime
+) -> None:
+    """Serve the request until it ends or is cancelled. Error: DriverError, why it can not be served."""
+    if kind is FrameType.LOGS:
+        from kubeedge_actors.actors.edgestream.log_stream import serve_log
+
+        serve_log(opening, sender, runtime)
+    elif kind is FrameType.EXEC:
+        from kubeedge_actors.actors.edgestream.remotecommand import serve_exec
+
+        serve_exec(opening, sender, runtime)
+    else:
+        raise ContainerError(f"this node does not serve {opening.url.Path}")

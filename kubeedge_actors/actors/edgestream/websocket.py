@@ -29,7 +29,7 @@ def upgrade_response(key: str, protocol: str) -> bytes:
     ).encode()
 
 
-def frame(opcode: int, data: bytes) -> bytes:
+def encode_frame(opcode: int, data: bytes) -> bytes:
     """A whole message."""
     size = len(data)
     if size < 126:
@@ -85,10 +85,10 @@ class FrameParser:
         mask, masked = have[at : at + 4], have[at + 4 : at + 4 + size]
         final, opcode = bool(have[0] & 0x80), have[0] & 0x0F
         del have[: at + 4 + size]
-        return final, opcode, unmasked(bytes(masked), bytes(mask))
+        return final, opcode, unmask(bytes(masked), bytes(mask))
 
 
-def unmasked(data: bytes, mask: bytes) -> bytes:
+def unmask(data: bytes, mask: bytes) -> bytes:
     """Data without its mask."""
     size = len(data)
     pattern = (mask * (size // 4 + 1))[:size]

@@ -99,7 +99,7 @@ class Leadership(Module):
             self.publish(LeadershipChanged(leading=leading))
 
 
-def specs(
+def child_specs(
     cluster: Cluster, identity: str, children: ChildRegistry, leader_specs: Sequence[ChildSpec]
 ) -> list[ChildSpec]:
     """The child specs of Leadership, LeaseLock and LeaderModules, which runs `leader_specs`.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, ObjectRow
-from kubeedge_actors.kubernetes.object_types import names
+from kubeedge_actors.kubernetes.object_types import types_where
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeviceChanged,
@@ -35,8 +35,8 @@ PUSH_SOURCES = frozenset(
     }
 )
 """Whose updates are acknowledged. An update of anybody else is stored and said again until the cloud gives up."""
-DEVICE_TYPES = names(lambda row: row.of_devices)
-POD_CONFIG_TYPES = names(lambda row: row.pod_config)
+DEVICE_TYPES = types_where(lambda row: row.of_devices)
+POD_CONFIG_TYPES = types_where(lambda row: row.is_pod_config)
 NOTIFICATIONS = (PodChanged, PodConfigChanged, DeviceChanged)
 """Whom a stored object concerns is told by one of these (`_notify`)."""
 MAX_REMEMBERED = 1000
@@ -93,7 +93,7 @@ class DownstreamPlanner:
         self._versions: dict[str, ObjectVersion] = {}
 
     def plan(self, pushes: Sequence[ObjectPushed]) -> DownstreamPlan:
-        """What to do with these pushes; `committed` once it is committed."""
+        """What to do with these pushes; `on_committed` once it is committed."""
         outcome = DownstreamPlan()
         for push in pushes:
             key = object_path(push.type, push.namespace, push.name)
@@ -106,7 +106,7 @@ class DownstreamPlanner:
                 outcome.acks.append(ack_response(push, key))
         return outcome
 
-    def committed(self, outcome: DownstreamPlan) -> None:
+    def on_committed(self, outcome: DownstreamPlan) -> None:
         """A plan was committed: remember its versions."""
         for key, standing in outcome.versions.items():
             self._versions.pop(key, None)
@@ -134,11 +134,11 @@ class DownstreamPlanner:
     def _is_other_object(self, outcome: DownstreamPlan, key: str, standing: ObjectVersion) -> bool:
         """Whether what is stored under this key is another object than the one that is gone."""
         stored = outcome.rows[key] if key in outcome.rows else self._read(key)
-        object = object_of(stored) if stored else None
+        object = parse_object(stored) if stored else None
         return bool(standing.uid and object and uid_of(object) and uid_of(object) != standing.uid)
 
     def _put(self, outcome: DownstreamPlan, key: str, push: ObjectPushed) -> None:
-        text = text_of(push.object)
+        text = content_text(push.object)
         outcome.rows[key] = MetaRow(key, push.type, text)
         row = object_row(push.object, text)
         if row is not None:
@@ -151,7 +151,7 @@ class DownstreamPlanner:
         outcome.rows[key] = None
         if push.type == constants.POD:
             outcome.rows[object_path(constants.PODPATCH, push.namespace, push.name)] = None
-        row = object_row(object_of(stored) or push.object, "")
+        row = object_row(parse_object(stored) or push.object, "")
         if row is not None:
             outcome.objects[row.key] = None
 
@@ -195,10 +195,10 @@ _decode = msgspec.json.Decoder().decode
 _IRREGULAR = ("endpoints",)
 
 
-def text_of(content: Any) -> str:
+def content_text(content: Any) -> str:
     """What is stored for a content: a JSON string without its quotes, everything else as JSON.
 
-    >>> text_of({"a": 1}), text_of("raw")
+    >>> content_text({"a": 1}), content_text("raw")
     ('{"a":1}', 'raw')
     """
     raw = (
@@ -207,21 +207,21 @@ def text_of(content: Any) -> str:
     return raw if isinstance(raw, str) else _encode(content).decode()
 
 
-def object_of(row: MetaRow) -> Json | None:
+def parse_object(row: MetaRow) -> Json | None:
     """The object in a row; None when there is none, or only the error that stood in for it."""
     try:
         value = _decode(row.value)
     except msgspec.MsgspecError:
         return None
-    return value if isinstance(value, dict) and not is_error(value) else None
+    return value if isinstance(value, dict) and not is_error_content(value) else None
 
 
-def objects_of(rows: list[MetaRow]) -> Iterator[Json]:
+def parse_objects(rows: list[MetaRow]) -> Iterator[Json]:
     """The objects in rows."""
-    return (object for row in rows if (object := object_of(row)) is not None)
+    return (object for row in rows if (object := parse_object(row)) is not None)
 
 
-def is_error(content: Any) -> bool:
+def is_error_content(content: Any) -> bool:
     """Whether a content is the error that a cloud answers in place of an object."""
     return isinstance(content, dict) and content.keys() == {constants.ERR_STATUS}
 
@@ -250,7 +250,7 @@ def object_row(content: Json, text: str) -> ObjectRow | None:
         return None
     group, _, version = api.rpartition("/")
     namespace = str(metadata.get("namespace") or constants.CLUSTER_SCOPE)
-    many = plural(kind)
+    many = guess_plural(kind)
     return ObjectRow(
         key=f"/{group or 'core'}/{version}/{many}/{namespace}/{name}",
         group_version_resource=f"{group}/{version}, Resource={many}",
@@ -261,10 +261,10 @@ def object_row(content: Json, text: str) -> ObjectRow | None:
     )
 
 
-def plural(kind: str) -> str:
+def guess_plural(kind: str) -> str:
     """The resource of a kind, as Kubernetes guesses it (source: apimachinery, UnsafeGuessKindToResource).
 
-    >>> [plural(kind) for kind in ("Pod", "Endpoints", "Ingress", "NetworkPolicy")]
+    >>> [guess_plural(kind) for kind in ("Pod", "Endpoints", "Ingress", "NetworkPolicy")]
     ['pods', 'endpoints', 'ingresses', 'networkpolicies']
     """
     singular = kind.lower()

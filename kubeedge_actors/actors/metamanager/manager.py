@@ -10,17 +10,17 @@ from kubeedge_actors.actors.metamanager.downstream import (
     NOTIFICATIONS,
     DownstreamPlan,
     DownstreamPlanner,
+    content_text,
     object_row,
-    objects_of,
-    text_of,
+    parse_objects,
     uid_of,
 )
 from kubeedge_actors.actors.metamanager.pending_queries import PendingQueries, PendingQuery
-from kubeedge_actors.actors.metamanager.remote_query import (
+from kubeedge_actors.actors.metamanager.query_responses import (
     ASK_CLOUD,
     ASK_CLOUD_ONCE,
     ack_expected,
-    is_fresh,
+    is_token_fresh,
     local_response,
     storable_object,
     token_key,
@@ -111,7 +111,7 @@ class MetaManager(Module):
 
     def _stored(self, outcome: DownstreamPlan) -> None:
         self._store_ok()
-        self._downstream.committed(outcome)
+        self._downstream.on_committed(outcome)
         for message in outcome.notifications:
             self.publish(message)
         for ack in outcome.acks:
@@ -157,7 +157,7 @@ class MetaManager(Module):
         """Answer with the stored token while it is fresh, else ask the cloud."""
         key = token_key(message)
         row = self._store.get(key)
-        answer = local_response(message, key, [row]) if row and is_fresh(row, self.clock.now()) else None
+        answer = local_response(message, key, [row]) if row and is_token_fresh(row, self.clock.now()) else None
         if answer is not None:
             self.tell(constants.EDGED, answer)
         else:
@@ -200,7 +200,7 @@ class MetaManager(Module):
     @on
     def on_list_pods(self, message: ListPods) -> list[Json]:
         """All pods of this node."""
-        return list(objects_of(self._store.of_type(constants.POD)))
+        return list(parse_objects(self._store.of_type(constants.POD)))
 
     def _query_cloud(self, message: LinkMessage, key: str) -> None:
         sent = msgspec.structs.replace(message, msg_id=new_id())
@@ -251,7 +251,7 @@ class MetaManager(Module):
         if not isinstance(found, dict):
             return MetaChanges()
         content = {"kind": kind, "apiVersion": "v1", **found}
-        row = object_row(content, text_of(content))
+        row = object_row(content, content_text(content))
         known = self._store.object(row.key) if row else None
         same = known is not None and uid_of(found) in known.value
         return MetaChanges(objects=[row] if row and same and uid_of(found) else [])
@@ -315,6 +315,6 @@ def _row_changes(key: str, content: object) -> MetaChanges:
     """The rows of an object that edged or an answer brought; none without a content."""
     if content is None:
         return MetaChanges()
-    text = text_of(content)
+    text = content_text(content)
     row = object_row(content, text) if isinstance(content, dict) else None
     return MetaChanges(put=[MetaRow(key, key.split("/")[1], text)], objects=[row] if row else [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.kubernetes.events import event
-from kubeedge_actors.kubernetes.objects import condition
+from kubeedge_actors.kubernetes.objects import get_condition
 from kubeedge_actors.kubernetes.time import format_time
 
 Json = dict[str, Any]
@@ -27,12 +27,12 @@ def renew_time(lease: Json) -> str:
 
 def ready_status(node: Json) -> str:
     """The status of a v1.Node's Ready condition; empty for none."""
-    return str(condition(node, READY).get("status") or "")
+    return str(get_condition(node, READY).get("status") or "")
 
 
 def last_heartbeat(node: Json) -> str:
     """The lastHeartbeatTime of a v1.Node, by its clock; empty when the condition was written by another."""
-    ready = condition(node, READY)
+    ready = get_condition(node, READY)
     return "" if ready.get("status") == UNKNOWN else str(ready.get("lastHeartbeatTime") or "")
 
 
@@ -48,7 +48,7 @@ def not_ready_pod_patch(pod: Json, now: float) -> Json | None:
     The pod may well be running. The reason and message of the condition stay as they are, as in Kubernetes: its node, which
     would not know of another reason, takes back what it said itself.
     """
-    if condition(pod, READY).get("status") in (None, FALSE):
+    if get_condition(pod, READY).get("status") in (None, FALSE):
         return None
     return _status_patch(pod, [{"type": READY, "status": FALSE, "lastTransitionTime": format_time(now)}])
 
@@ -65,7 +65,7 @@ def pod_event(pod: Json, now: float) -> Json:
 
 
 def _unknown(node: Json, type: str, now: float) -> Json | None:
-    old = condition(node, type)
+    old = get_condition(node, type)
     if old.get("status") == UNKNOWN:
         return None
     change: Json = {"type": type, "status": UNKNOWN, "lastTransitionTime": format_time(now)}

@@ -17,8 +17,8 @@ from kubeedge_actors.drivers.cluster.base import (
     InformerSpec,
     Json,
     WatchEvent,
+    is_temporary,
     object_reference,
-    temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
@@ -87,11 +87,11 @@ class NodeLifecycle(ApiController):
         """Queue the nodes that have gone silent."""
         now, before = self.clock.monotonic(), self._ticked
         self._ticked = now
-        self.take_changes()
+        self.handle_changes()
         if before is not None and now - before > LATE_TICK_SECONDS:
-            self._health.forgive_outage(now)
-        self._expired.update(dict.fromkeys(self._health.to_monitor(now)))
-        self.schedule()
+            self._health.discount_outage(now)
+        self._expired.update(dict.fromkeys(self._health.newly_expired(now)))
+        self.schedule_call()
 
     def has_calls(self) -> bool:
         """Nodes to judge, pods to mark or Events to write."""
@@ -111,16 +111,16 @@ class NodeLifecycle(ApiController):
         self._api_away |= isinstance(error, Unreachable)
         super().on_api_error(error)
 
-    def api_answered(self) -> None:
+    def on_api_answer(self) -> None:
         """The API is there; while it was away nobody could renew a lease: that time does not count."""
         if self._api_away:
-            self._health.forgive_outage(self.clock.monotonic())
+            self._health.discount_outage(self.clock.monotonic())
         self._api_away = False
-        super().api_answered()
+        super().on_api_answer()
 
     # --- what the watches told ----------------------------------------------------------------------------------------
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Note what a node or its lease is now."""
         self._node(change) if change.kind == NODE_KIND else self._lease(change)
 
@@ -129,7 +129,7 @@ class NodeLifecycle(ApiController):
         if change.type is EventType.DELETED:
             self._health.forget_lease(name)
         else:
-            self._health.on_lease(name, conditions.renew_time(change.object), self.clock.monotonic())
+            self._health.observe_lease(name, conditions.renew_time(change.object), self.clock.monotonic())
 
     def _node(self, change: WatchEvent) -> None:
         node, name = change.object, object_reference(change.object).name
@@ -137,7 +137,7 @@ class NodeLifecycle(ApiController):
             self._health.forget(name)
             self._readiness.pop(name, None)
             return
-        self._health.on_node(name, conditions.last_heartbeat(node), self.clock.monotonic())
+        self._health.observe_node(name, conditions.last_heartbeat(node), self.clock.monotonic())
         new = conditions.ready_status(node)
         old = self._readiness.get(name, new if change.initial else "")  # one that registers now was not ready before
         self._readiness[name] = new
@@ -154,10 +154,10 @@ class NodeLifecycle(ApiController):
             return
         renewed = self._renewed(name)
         # a lease that is newer than the watch told: it may be the watch that has gone silent
-        if self._health.on_lease(name, renewed, now) or not self._health.is_expired(name, now):
+        if self._health.observe_lease(name, renewed, now) or not self._health.is_expired(name, now):
             return
         node = self.api.get(NODE_KIND, "", name)
-        if self._health.on_node(name, conditions.last_heartbeat(node), now):
+        if self._health.observe_node(name, conditions.last_heartbeat(node), now):
             return
         patch = conditions.unknown_node_patch(node, self.clock.now())
         if patch is not None:
@@ -185,7 +185,7 @@ class NodeLifecycle(ApiController):
             else:
                 self._mark_pod(step)
         except ClusterError as error:
-            if temporary(error):
+            if is_temporary(error):
                 self._rest.append(step)  # behind the others: one that always fails must not keep them waiting
             raise
 

@@ -33,7 +33,7 @@ class NodeHealthMap:
         self._nodes: dict[str, NodeHealth] = {}
         self._renewed: dict[str, str] = {}
 
-    def on_node(self, name: str, heartbeat: str, now: float) -> bool:
+    def observe_node(self, name: str, heartbeat: str, now: float) -> bool:
         """A v1.Node was changed; `heartbeat` is empty when it has none. Returns whether it is a new heartbeat."""
         pulse = self._nodes.get(name)
         if pulse is None:
@@ -45,7 +45,7 @@ class NodeHealthMap:
         pulse.renew(now)
         return True
 
-    def on_lease(self, name: str, renewed: str, now: float) -> bool:
+    def observe_lease(self, name: str, renewed: str, now: float) -> bool:
         """A node's Lease was changed. Returns whether it is a new heartbeat."""
         if not renewed or self._renewed.get(name) == renewed:
             return False
@@ -68,7 +68,7 @@ class NodeHealthMap:
         pulse = self._nodes.get(name)
         return pulse is not None and now - pulse.last_seen > self._grace
 
-    def to_monitor(self, now: float) -> list[str]:
+    def newly_expired(self, now: float) -> list[str]:
         """The nodes whose grace period is over and that are not marked Unknown yet."""
         return [
             name for name, pulse in self._nodes.items() if not pulse.unknown and now - pulse.last_seen > self._grace
@@ -83,7 +83,7 @@ class NodeHealthMap:
         """Whether it was marked Unknown and has been silent since."""
         return name in self._nodes and self._nodes[name].unknown
 
-    def forgive_outage(self, now: float) -> None:
+    def discount_outage(self, now: float) -> None:
         """The API was unreachable: do not count that time.
 
         Each node keeps the silence that it had when the outage began.

@@ -39,7 +39,7 @@ def scheduled_event(pod: PodInfo, node: str, now: float) -> Json:
     return _event(pod, "Normal", "Scheduled", f"Successfully assigned {pod.namespace}/{pod.name} to {node}", now)
 
 
-def failed_event(pod: PodInfo, sentence: str, now: float) -> Json:
+def failed_scheduling_event(pod: PodInfo, sentence: str, now: float) -> Json:
     """The v1.Event `FailedScheduling` of a pod that fits no node."""
     return _event(pod, "Warning", "FailedScheduling", sentence, now)
 

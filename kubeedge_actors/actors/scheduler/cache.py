@@ -44,7 +44,7 @@ class SchedulerCache:
         """Whether any pod waits."""
         return bool(self._pending)
 
-    def fit_error(self, pod: PodInfo) -> str:
+    def last_fit_error(self, pod: PodInfo) -> str:
         """The pod's last fit error; empty for none."""
         return self._fit_errors.get(pod.key, "")
 
@@ -55,7 +55,7 @@ class SchedulerCache:
         if self.is_pending(pod):
             self._put(pod.bound_to(node))
 
-    def set_fit_error(self, pod: PodInfo, sentence: str) -> None:
+    def set_last_fit_error(self, pod: PodInfo, sentence: str) -> None:
         """The fit error was written to the pod."""
         if self.is_pending(pod):
             self._fit_errors[pod.key] = sentence

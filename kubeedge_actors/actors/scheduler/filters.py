@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeedge_actors.actors.scheduler.objects import NodeSpec, PodRequirements, Requirement
-from kubeedge_actors.kubernetes.taints import REPELLING, Taint, tolerated
+from kubeedge_actors.kubernetes.taints import REPELLING, Taint, is_tolerated
 
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 """What a cordoned node means, for pods that bear it."""
@@ -12,10 +12,10 @@ NAME_FIELD = "metadata.name"
 
 def filter_error(requirements: PodRequirements, node: NodeSpec) -> str:
     """Why the pod may not run there; empty when it may."""
-    if node.unschedulable and not tolerated(UNSCHEDULABLE, requirements.tolerations):
+    if node.unschedulable and not is_tolerated(UNSCHEDULABLE, requirements.tolerations):
         return "node(s) were unschedulable"
     for taint in node.taints:
-        if taint.effect in REPELLING and not tolerated(taint, requirements.tolerations):
+        if taint.effect in REPELLING and not is_tolerated(taint, requirements.tolerations):
             return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
     if not matches_selector(requirements, node):
         return "node(s) didn't match Pod's node affinity/selector"

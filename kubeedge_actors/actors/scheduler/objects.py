@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kubeedge_actors.kubernetes.objects import condition
-from kubeedge_actors.kubernetes.quantity import whole_amount
+from kubeedge_actors.kubernetes.objects import get_condition
+from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
 from kubeedge_actors.kubernetes.taints import Taint, Toleration
 
 Json = dict[str, Any]
@@ -107,16 +107,16 @@ def parse_pod(pod: Json) -> PodInfo | None:
 def parse_node(node: Json) -> NodeSpec:
     """The NodeSpec of a v1.Node."""
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
-    ready = condition(node, "Ready").get("status") == "True"
+    ready = get_condition(node, "Ready").get("status") == "True"
     taints = tuple(Taint.of(taint) for taint in spec.get("taints") or ())
-    allocatable = {name: whole_amount(name, text) for name, text in (status.get("allocatable") or {}).items()}
+    allocatable = {name: rounded_up_quantity(name, text) for name, text in (status.get("allocatable") or {}).items()}
     labels = dict(metadata.get("labels") or {})
     return NodeSpec(str(metadata["name"]), ready, bool(spec.get("unschedulable")), labels, taints, allocatable)
 
 
 def current_fit_error(pod: Json) -> str:
     """The message of a v1.Pod's PodScheduled condition; empty for none."""
-    scheduled = condition(pod, SCHEDULED)
+    scheduled = get_condition(pod, SCHEDULED)
     return str(scheduled.get("message") or "") if scheduled.get("status") == "False" else ""
 
 
@@ -161,7 +161,7 @@ def _requests(spec: Json) -> tuple[tuple[str, int], ...]:
         highest = {name: max(highest.get(name, 0), needed.get(name, 0)) for name in highest | needed}
     together = _total((together, sidecars))
     peak = {name: max(together.get(name, 0), highest.get(name, 0)) for name in together | highest}
-    overhead = {name: whole_amount(name, text) for name, text in (spec.get("overhead") or {}).items()}
+    overhead = {name: rounded_up_quantity(name, text) for name, text in (spec.get("overhead") or {}).items()}
     total = _total((peak, overhead, {PODS: 1}))
     return tuple(sorted((name, number) for name, number in total.items() if number > 0))
 
@@ -169,7 +169,7 @@ def _requests(spec: Json) -> tuple[tuple[str, int], ...]:
 def _request(container: Json) -> dict[str, int]:
     resources = container.get("resources") or {}
     named = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return {name: whole_amount(name, text) for name, text in named.items()}
+    return {name: rounded_up_quantity(name, text) for name, text in named.items()}
 
 
 def _total(parts: Iterable[dict[str, int]]) -> dict[str, int]:

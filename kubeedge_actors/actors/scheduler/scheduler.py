@@ -19,7 +19,7 @@ from kubeedge_actors.drivers.cluster.base import (
     InformerSpec,
     Json,
     WatchEvent,
-    temporary,
+    is_temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND, POD_KIND
@@ -64,11 +64,11 @@ class Scheduler(ApiController):
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Note what a node or pod is now."""
         self._cache.apply(change)
 
-    def api_backoff_over(self) -> None:
+    def on_api_backoff_over(self) -> None:
         """Decide anew: what was decided before the API went silent may be out of date."""
         self._bindings.clear()
         self._cache.dirty = True
@@ -79,12 +79,12 @@ class Scheduler(ApiController):
         self._look_timer = None
         self._retry_delay = min(RETRY_BACKOFF_MAX, 2 * self._retry_delay)
         self._cache.flush_unschedulable()
-        self.schedule()
+        self.schedule_call()
 
-    def schedule(self) -> None:
+    def schedule_call(self) -> None:
         """Make the next call; when there is none, look again after a pause at the pods that still wait."""
-        super().schedule()
-        if self.backing_off or self.has_calls():
+        super().schedule_call()
+        if self.is_backing_off or self.has_calls():
             return
         if not self._cache.has_pending:
             self._retry_delay = RETRY_BACKOFF_INITIAL
@@ -112,7 +112,7 @@ class Scheduler(ApiController):
         return self._cache.dirty and self._cache.has_pending and self.informers.synced
 
     def _decide(self) -> None:
-        self.take_changes()  # what a first list told is in the box before its end is
+        self.handle_changes()  # what a first list told is in the box before its end is
         self._cache.dirty = False
         decisions = schedule(self._cache.pods(), self._cache.nodes.values(), MAX_BINDINGS)
         self._bindings.extend(decision for decision in decisions if decision.node)
@@ -122,12 +122,12 @@ class Scheduler(ApiController):
                 self._queue_failure(decision.pod, decision.fit_error, api_objects.UNSCHEDULABLE)
 
     def _queue_failure(self, pod: PodInfo, sentence: str, reason: str) -> None:
-        if self._cache.fit_error(pod) == sentence:
+        if self._cache.last_fit_error(pod) == sentence:
             self._failures_to_report.pop(pod.key, None)
             return
         queued = self._failures_to_report.get(pod.key)
         if queued is None or (queued.pod, queued.sentence) != (pod, sentence):
-            event = api_objects.failed_event(pod, sentence, self.clock.now())
+            event = api_objects.failed_scheduling_event(pod, sentence, self.clock.now())
             self._failures_to_report[pod.key] = SchedulingFailure(pod, sentence, reason, event)
 
     # --- calling: errors that leave these are worth another try -------------------------------------------------------
@@ -150,7 +150,7 @@ class Scheduler(ApiController):
     def _not_bound(self, pod: PodInfo, error: ClusterError) -> None:
         if not isinstance(error, Unreachable):
             self._cache.move_to_unschedulable(pod)
-        if temporary(error):
+        if is_temporary(error):
             raise error
         if isinstance(error, Conflict | NotFound):
             self.log.debug("%s/%s is left alone: %s", pod.namespace, pod.name, error)
@@ -163,19 +163,19 @@ class Scheduler(ApiController):
         pod = report.pod
         if not self._cache.is_pending(pod):
             return
-        again = bool(self._cache.fit_error(pod))
+        again = bool(self._cache.last_fit_error(pod))
         patch = api_objects.unschedulable_patch(pod, report.sentence, report.reason, self.clock.now(), again=again)
         try:
             self._record_event(report.event)
             self.api.patch(POD_KIND, pod.namespace, pod.name, patch, form="strategic", subresource="status")
         except ClusterError as error:
-            if temporary(error):
+            if is_temporary(error):
                 self._failures_to_report[key] = (
                     report  # behind the others: one that always fails must not keep them waiting
                 )
                 raise
             self.log.debug("%s/%s can not be told: %s", pod.namespace, pod.name, error)
-        self._cache.set_fit_error(pod, report.sentence)
+        self._cache.set_last_fit_error(pod, report.sentence)
         self.counts["refused"] += 1
 
     def _record_scheduled(self) -> None:
@@ -192,6 +192,6 @@ class Scheduler(ApiController):
         except AlreadyExists:
             self.log.debug("said before, and the answer was lost")
         except ClusterError as error:
-            if temporary(error):
+            if is_temporary(error):
                 raise
             self.log.debug("an event is refused: %s", error)

@@ -13,11 +13,11 @@ from kubeedge_actors.actors.synccontroller.objectsync_api import (
     ObjectSyncWriter,
     PushAgain,
     WriteRecords,
-    deletion,
-    make_record,
+    deletion_push,
     parse_record,
     pushed_record,
-    update,
+    record_of,
+    update_push,
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import (
@@ -78,7 +78,7 @@ class SyncControllerState(InformerSet):
 
 
 def _wanted(kind: ResourceKind) -> InformerSpec:
-    cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].pod_config
+    cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].is_pod_config
     return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
 
 
@@ -106,7 +106,7 @@ class SyncController(Controller):
 
     # --- what is learnt -----------------------------------------------------------------------------------------------
 
-    def changes_taken(self) -> None:
+    def on_changes_handled(self) -> None:
         """Start to compare once all first lists are complete."""
         if self._state.synced and not self._ready:
             self._ready = True
@@ -114,7 +114,7 @@ class SyncController(Controller):
             self.on_resync_due(ResyncDue())
         self._schedule_write()
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Update the index or a record."""
         gone = change.type is EventType.DELETED
         if change.kind not in RECORD_KINDS:
@@ -122,16 +122,16 @@ class SyncController(Controller):
             if gone:
                 self._state.index.remove(type, change.object)
             else:
-                whole = not BY_NAME[type].pod_config
+                whole = not BY_NAME[type].is_pod_config
                 self._state.index.put(type, change.object, self.clock.monotonic(), whole=whole)
             return
         found = parse_record(change.object)
         if found is not None:
             node, record = found
             if gone and node in self._state.connected:
-                self._store.unload(node, record.uid)
+                self._store.on_record_deleted(node, record.uid)
             elif gone:
-                self._store.drop(node, record.uid)
+                self._store.discard(node, record.uid)
             else:
                 self._store.load(node, record)
 
@@ -146,7 +146,7 @@ class SyncController(Controller):
             record = pushed_record(push, pushed_version=version)
             if record is not None:
                 # another replica may have the node's session: it writes first, and its record makes ours needless
-                self._store.pushed(push.node, record, now, mine=push.node in self._state.connected)
+                self._store.on_pushed(push.node, record, now, mine=push.node in self._state.connected)
         self._schedule_write()
 
     @on(batch=256)
@@ -158,19 +158,19 @@ class SyncController(Controller):
             if record is None:
                 continue
             if message.pushed.operation == constants.DELETE:
-                self._store.deleted(message.node, record.uid, now)
+                self._store.on_deletion_acked(message.node, record.uid, now)
             else:
-                self._store.acked(message.node, record, now)
+                self._store.on_acked(message.node, record, now)
         self._schedule_write()
 
     @on
     def on_object_version_returned(self, message: ObjectVersionReturned) -> None:
         """Record the version that a node got in a response."""
-        record = make_record(
+        record = record_of(
             message.type, message.namespace, message.name, message.uid, returned_version=message.resource_version
         )
         if record is not None:
-            self._store.version_returned(message.node, record, self.clock.monotonic())
+            self._store.on_version_returned(message.node, record, self.clock.monotonic())
             self._schedule_write()
 
     # --- what is said again -------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class SyncController(Controller):
     def on_session_opened(self, message: SessionOpened) -> None:
         """Push what the node missed."""
         self._state.connected.add(message.node)
-        self._store.session_opened(message.node)
+        self._store.on_session_opened(message.node)
         if self._ready:
             self._resync(message.node)
             self._schedule_write()
@@ -226,17 +226,19 @@ class SyncController(Controller):
     def _push_again(self, node: str, missing: OutOfSync, now: float) -> None:
         record, item = missing.record, missing.item
         if item is None and record.type == constants.NODE:
-            self._store.deleted(node, record.uid, now)  # an older incarnation of the node itself: no news for it
+            self._store.on_deletion_acked(
+                node, record.uid, now
+            )  # an older incarnation of the node itself: no news for it
             return
         self._state.counts["said again"] += 1
         record.pushed_version = NO_VERSION if item is None else item.version
         record.pushed_at = now
         if item is None:
-            self.publish(deletion(node, record))
+            self.publish(deletion_push(node, record))
         elif item.object is None:
             self.tell(OBJECTSYNC_WRITER, PushAgain(node, record))
         else:
-            self.publish(update(node, record.type, item.object))
+            self.publish(update_push(node, record.type, item.object))
 
     # --- what is written down -----------------------------------------------------------------------------------------
 
@@ -254,7 +256,7 @@ class SyncController(Controller):
         self._write_at = None
         if self._write_in_flight:
             return
-        writes = self._store.due(self.clock.monotonic(), WRITE_BATCH)
+        writes = self._store.take_due(self.clock.monotonic(), WRITE_BATCH)
         if not writes:
             self._schedule_write()
             return
@@ -267,13 +269,13 @@ class SyncController(Controller):
         finished = {(write.node, write.uid) for write in done}
         for write in writes:
             if (write.node, write.uid) in finished:
-                self._store.written(write)
+                self._store.on_write_succeeded(write)
             else:
-                self._store.retry(write, self.clock.monotonic(), WRITE_RETRY_SECONDS)
+                self._store.on_write_failed(write, self.clock.monotonic(), WRITE_RETRY_SECONDS)
         self._schedule_write()
 
 
-def specs(cluster: Cluster) -> list[ChildSpec]:
+def child_specs(cluster: Cluster) -> list[ChildSpec]:
     """The child specs of SyncController and its writer, the writer first."""
     desk = SyncControllerState(cluster)
     mailbox = MailboxSpec(capacity=MAILBOX)

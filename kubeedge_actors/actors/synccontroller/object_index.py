@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import object_reference
-from kubeedge_actors.kubernetes.object_types import BY_NAME, PushedTo
+from kubeedge_actors.kubernetes.object_types import BY_NAME, PushTargets
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
 from kubeedge_actors.wire import constants
 
@@ -95,9 +95,9 @@ class NodeObjectIndex:
     def is_bound_to(self, item: IndexedObject, node: str) -> bool:
         """Whether a node that was given this object should still have it."""
         pushed_to = BY_NAME[item.type].pushed_to
-        if pushed_to is PushedTo.OF_ITS_PODS:
+        if pushed_to is PushTargets.OF_ITS_PODS:
             return True  # it was given once, and is kept there
-        if pushed_to is PushedTo.OF_ITS_DEVICES:
+        if pushed_to is PushTargets.OF_ITS_DEVICES:
             return any(self._model_of(self._items[uid]) is item for uid in self._by_node.get(node, ()))
         return item.node == node
 
@@ -121,9 +121,9 @@ def _differs(old: Json | None, new: Json) -> bool:
 
 def _node_of(type: str, object: Json) -> str:
     pushed_to = BY_NAME[type].pushed_to
-    if pushed_to is PushedTo.ITSELF:
+    if pushed_to is PushTargets.ITSELF:
         return str(object["metadata"]["name"])
-    return node_name(object) if pushed_to is PushedTo.BOUND else ""
+    return node_name(object) if pushed_to is PushTargets.BOUND else ""
 
 
 def _model_uid(type: str, object: Json) -> str:

@@ -82,44 +82,44 @@ class ObjectSyncStore:
         """Load a record of the API."""
         mine = self._records.setdefault(node, {}).setdefault(record.uid, record)
         mine.stored_version = record.stored_version
-        if newer(record.version, mine.version):
+        if is_newer(record.version, mine.version):
             mine.version = record.version
 
-    def unload(self, node: str, uid: str) -> None:
+    def on_record_deleted(self, node: str, uid: str) -> None:
         """The record was deleted from the API: created again if the node still has the object."""
         record = self._records.get(node, {}).get(uid)
         if record is not None and record.stored_version is not None:
             record.stored_version = None
 
-    def drop(self, node: str, uid: str) -> None:
+    def discard(self, node: str, uid: str) -> None:
         """The record of a node that is connected to another replica was deleted from the API."""
         self._records.get(node, {}).pop(uid, None)
 
-    def pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
+    def on_pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
         """The object was pushed in version `record.pushed_version`. `mine`: the node is connected here."""
         if not mine and record.pushed_version == NO_VERSION and record.uid not in self._records.get(node, {}):
             return
         kept = self._record(node, record, now, CREATE_DELAY if mine else VERSION_DELAY)
         kept.pushed_version, kept.pushed_at = record.pushed_version, now
 
-    def acked(self, node: str, record: ObjectSyncRecord, now: float) -> None:
+    def on_acked(self, node: str, record: ObjectSyncRecord, now: float) -> None:
         """The node has acknowledged `record.version`."""
         mine = self._record(node, record, now)
-        if newer(record.version, mine.version):
+        if is_newer(record.version, mine.version):
             mine.version = record.version
             self._schedule(node, mine.uid, now + VERSION_DELAY)
 
-    def deleted(self, node: str, uid: str, now: float) -> None:
+    def on_deletion_acked(self, node: str, uid: str, now: float) -> None:
         """The node has acknowledged the deletion."""
         record = self._records.get(node, {}).pop(uid, None)
         if record is not None:
             self._gone[node, uid] = record
             self._schedule(node, uid, now + CREATE_DELAY)
 
-    def version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
+    def on_version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
         """The node got `record.returned_version` in a response."""
         mine = self._record(node, record, now)
-        if newer(record.returned_version, mine.returned_version):
+        if is_newer(record.returned_version, mine.returned_version):
             mine.returned_version = record.returned_version
 
     def forget_node(self, node: str, now: float) -> None:
@@ -128,7 +128,7 @@ class ObjectSyncStore:
             self._gone[node, uid] = record
             self._schedule(node, uid, now + CREATE_DELAY)
 
-    def session_opened(self, node: str) -> None:
+    def on_session_opened(self, node: str) -> None:
         """A session was opened: earlier pushes may not have arrived."""
         for record in self._records.get(node, {}).values():
             record.pushed_version = ""
@@ -154,7 +154,7 @@ class ObjectSyncStore:
             found = holdings.get(record.uid)
             if found is None or not holdings.is_bound_to(found, node):
                 if self._has_successor(node, record):
-                    self.deleted(node, record.uid, now)
+                    self.on_deletion_acked(node, record.uid, now)
                 elif _push_due(record, NO_VERSION, now):
                     yield OutOfSync(record, None)
             elif record.uid not in own:
@@ -174,7 +174,7 @@ class ObjectSyncStore:
         place = (record.type, record.namespace, record.name)
         others = (other for other in self._records[node].values() if other.uid != record.uid)
         return any(
-            (other.type, other.namespace, other.name) == place and newer(other.version, record.version)
+            (other.type, other.namespace, other.name) == place and is_newer(other.version, record.version)
             for other in others
         )
 
@@ -184,14 +184,14 @@ class ObjectSyncStore:
                 record.version = item.version
                 self._schedule(node, record.uid, now + STATUS_DELAY)
         elif _push_due(record, item.version, now) and (
-            newer(item.relevant_version, record.version) or now - item.at >= STATUS_SETTLE_SECONDS
+            is_newer(item.relevant_version, record.version) or now - item.at >= STATUS_SETTLE_SECONDS
         ):
             yield OutOfSync(record, item)
 
     # --- what is written down -----------------------------------------------------------------------------------------
 
-    def due(self, now: float, most: int) -> list[ObjectSyncWrite]:
-        """The writes that are due; each is returned once, `written` or `retry` has to follow."""
+    def take_due(self, now: float, most: int) -> list[ObjectSyncWrite]:
+        """The writes that are due; each is returned once, `on_write_succeeded` or `on_write_failed` has to follow."""
         ready = [key for key, when in self._due.items() if when <= now and key not in self._in_flight][:most]
         writes = []
         for node, uid in ready:
@@ -206,14 +206,14 @@ class ObjectSyncStore:
         self._in_flight.update({(write.node, write.uid): write for write in writes})
         return writes
 
-    def written(self, write: ObjectSyncWrite) -> None:
+    def on_write_succeeded(self, write: ObjectSyncWrite) -> None:
         """A write has succeeded."""
         self._in_flight.pop((write.node, write.uid), None)
         record = self._records.get(write.node, {}).get(write.uid)
         if record is not None:
             record.stored_version = write.version
 
-    def retry(self, write: ObjectSyncWrite, now: float, pause: float) -> None:
+    def on_write_failed(self, write: ObjectSyncWrite, now: float, pause: float) -> None:
         """A write has failed, or its outcome is unknown: due again after a pause."""
         self._in_flight.pop((write.node, write.uid), None)
         if write.version is None and write.uid not in self._records.get(write.node, {}):
@@ -224,10 +224,10 @@ class ObjectSyncStore:
     def requeue_in_flight(self, now: float) -> None:
         """After a crash: the writes in flight are due again."""
         for write in list(self._in_flight.values()):
-            self.retry(write, now, CREATE_DELAY)
+            self.on_write_failed(write, now, CREATE_DELAY)
 
     def next_due(self) -> float | None:
-        """When `due` has something, None for never (or not before what is under way has come back)."""
+        """When `take_due` has something, None for never (or not before what is under way has come back)."""
         return min((when for key, when in self._due.items() if key not in self._in_flight), default=None)
 
     def _record(self, node: str, record: ObjectSyncRecord, now: float, delay: float = CREATE_DELAY) -> ObjectSyncRecord:
@@ -247,11 +247,11 @@ class ObjectSyncStore:
 
 def _is_in_sync(record: ObjectSyncRecord, item: IndexedObject) -> bool:
     """Whether the node has all of the object that concerns it."""
-    if newer(item.relevant_version, record.version):
+    if is_newer(item.relevant_version, record.version):
         return False
     if not BY_NAME[item.type].status_matters:
         return True
-    return not newer(item.version, record.version) or not newer(item.version, record.returned_version)
+    return not is_newer(item.version, record.version) or not is_newer(item.version, record.returned_version)
 
 
 def _push_due(record: ObjectSyncRecord, version: str, now: float) -> bool:
@@ -263,7 +263,7 @@ def _write(node: str, record: ObjectSyncRecord, version: str | None) -> ObjectSy
     return ObjectSyncWrite(node, record.uid, record.type, record.namespace, record.name, version, known)
 
 
-def newer(version: str, than: str) -> bool:
+def is_newer(version: str, than: str) -> bool:
     """Whether one version is newer than another; one that is no number is newer than any other."""
     if version.isdecimal() and than.isdecimal():
         return int(version) > int(than)

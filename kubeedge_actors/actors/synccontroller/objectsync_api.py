@@ -11,8 +11,8 @@ from typing import Any
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncWrite
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
+    is_temporary,
     object_reference,
-    temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
 from kubeedge_actors.kubernetes.object_types import (
@@ -20,19 +20,19 @@ from kubeedge_actors.kubernetes.object_types import (
     CLUSTEROBJECTSYNC_KIND,
     OBJECTSYNC_KIND,
     ResourceKind,
-    names,
+    types_where,
 )
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectPushed
 
 Json = dict[str, Any]
-SYNCED_TYPES = names(lambda row: row.synced)
+SYNCED_TYPES = types_where(lambda row: row.is_synced)
 """Types of which nodes are told changes; what a node has asked for beside them it asks for again."""
 _TYPES = {BY_NAME[type].kind.kind: type for type in SYNCED_TYPES}
 
 
-def update(node: str, type: str, object: Json) -> ObjectPushed:
+def update_push(node: str, type: str, object: Json) -> ObjectPushed:
     """The object as it is now. Devices keep the source on which an edge hands them to DeviceTwin."""
     who = object_reference(object)
     return ObjectPushed(
@@ -47,7 +47,7 @@ def update(node: str, type: str, object: Json) -> ObjectPushed:
     )
 
 
-def deletion(node: str, record: ObjectSyncRecord) -> ObjectPushed:
+def deletion_push(node: str, record: ObjectSyncRecord) -> ObjectPushed:
     """The object is gone, or not the node's any more: a stub with just its identity."""
     kind = BY_NAME[record.type].kind
     metadata = {"name": record.name, "uid": record.uid}
@@ -64,7 +64,7 @@ def deletion(node: str, record: ObjectSyncRecord) -> ObjectPushed:
     )
 
 
-def make_record(type: str, namespace: str, name: str, uid: str, **versions: Any) -> ObjectSyncRecord | None:
+def record_of(type: str, namespace: str, name: str, uid: str, **versions: Any) -> ObjectSyncRecord | None:
     """A record of an object on the wire; None when it is not tracked or nobody knows which one it is."""
     if type not in SYNCED_TYPES or not uid:
         return None
@@ -75,7 +75,7 @@ def pushed_record(push: ObjectPushed, **versions: Any) -> ObjectSyncRecord | Non
     """The record of a push; None when its type is not tracked."""
     metadata = push.object.get("metadata")
     uid = str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
-    return make_record(push.type, push.namespace, push.name, uid, **versions)
+    return record_of(push.type, push.namespace, push.name, uid, **versions)
 
 
 def record_location(write: ObjectSyncWrite) -> tuple[ResourceKind, str, str]:
@@ -153,7 +153,7 @@ class ObjectSyncWriter(Module):
             try:
                 self._write(write)
             except ClusterError as error:
-                if temporary(error):
+                if is_temporary(error):
                     self.log.warning("ObjectSyncs can not be written, retrying: %s", error)
                     break
                 self.log.warning(
@@ -169,13 +169,13 @@ class ObjectSyncWriter(Module):
         try:
             object = self._cluster.get(kind, order.record.namespace, order.record.name)
         except NotFound:
-            self.publish(deletion(order.node, order.record))
+            self.publish(deletion_push(order.node, order.record))
         except ClusterError as error:
             self.log.warning(
                 "%s %s can not be fetched for %s: %s", order.record.type, order.record.name, order.node, error
             )
         else:
-            self.publish(update(order.node, order.record.type, object))
+            self.publish(update_push(order.node, order.record.type, object))
 
     def _write(self, write: ObjectSyncWrite) -> None:
         kind, namespace, name = record_location(write)

@@ -17,8 +17,8 @@ from kubeedge_actors.drivers.cluster.base import (
     InformerSpec,
     Json,
     WatchEvent,
+    is_temporary,
     object_reference,
-    temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import (
@@ -86,17 +86,17 @@ class Workloads(ApiController):
         key = (self._kinds[message.kind], message.namespace, message.name)
         self._timers.pop(key, None)
         self._queue[key] = None
-        self.schedule()
+        self.schedule_call()
 
     @on
     def on_pod_gc_due(self, message: PodGcDue) -> None:
         """Delete pods whose node is gone: nobody else could say that they have ended."""
-        if not self.informers.synced or self.backing_off:
+        if not self.informers.synced or self.is_backing_off:
             return
         for pod in self._pod_gc.orphaned_pods(
             self.informers.all(POD_KIND), self.informers.all(NODE_KIND), self.clock.monotonic()
         ):
-            self.attempt(partial(self._delete_orphaned_pod, pod))
+            self.try_call(partial(self._delete_orphaned_pod, pod))
 
     def has_calls(self) -> bool:
         """Whether owners are queued, once all first lists are complete."""
@@ -108,9 +108,9 @@ class Workloads(ApiController):
         del self._queue[key]
         self._sync(key)
 
-    def attempt(self, call: Callable[[], object]) -> None:
+    def try_call(self, call: Callable[[], object]) -> None:
         """Make a call, and forget the owner that it was for."""
-        super().attempt(call)
+        super().try_call(call)
         self._at = None
 
     def on_api_error(self, error: ClusterError) -> None:
@@ -122,7 +122,7 @@ class Workloads(ApiController):
                 self._later(key, CONFLICT_RETRY)
             return
         super().on_api_error(error)
-        if key is not None and temporary(error):
+        if key is not None and is_temporary(error):
             self._queue[key] = None
         elif key is not None:
             self.log.warning("%s", error)
@@ -130,17 +130,17 @@ class Workloads(ApiController):
 
     # --- who is concerned ---------------------------------------------------------------------------------------------
 
-    def take_change(self, change: WatchEvent) -> None:
+    def handle_change(self, change: WatchEvent) -> None:
         """Enqueue the owners concerned."""
         if change.kind == NODE_KIND:
             if change.type is EventType.DELETED:
-                self._pod_gc.node_deleted(str(change.object["metadata"]["name"]), self.clock.monotonic())
+                self._pod_gc.on_node_deleted(str(change.object["metadata"]["name"]), self.clock.monotonic())
             self._queue.update(dict.fromkeys(map(self._key, self.informers.all(DAEMONSET_KIND))))
             return
         if change.kind.kind in self._kinds:
             self._queue[self._key(change.object)] = None
         for object in (change.object, change.old):
-            owner = controller_utils.owner_of(object) if object is not None else None
+            owner = controller_utils.controller_of(object) if object is not None else None
             if object is not None and owner is not None and owner.get("kind") in self._kinds:
                 namespace = str(object["metadata"].get("namespace", ""))
                 self._queue[self._kinds[str(owner["kind"])], namespace, str(owner.get("name"))] = None
@@ -150,7 +150,7 @@ class Workloads(ApiController):
     def _enqueue_deployment(self, namespace: str, replica_set: str) -> None:
         """One that recreates waits for the last old pod."""
         found = self.informers.get(REPLICASET_KIND, namespace, replica_set)
-        owner = controller_utils.owner_of(found) if found is not None else None
+        owner = controller_utils.controller_of(found) if found is not None else None
         if owner is not None:
             self._queue[DEPLOYMENT_KIND, namespace, str(owner.get("name"))] = None
 
@@ -176,7 +176,7 @@ class Workloads(ApiController):
             return
         pods = [pod for pod in self.informers.all(POD_KIND) if controller_utils.is_controlled_by(pod, object)]
         alive = {controller_utils.uid_of(pod) for pod in pods if not controller_utils.is_terminating(pod)}
-        if self._expectations.pending(controller_utils.uid_of(object), alive, self.clock.monotonic()):
+        if self._expectations.has_pending(controller_utils.uid_of(object), alive, self.clock.monotonic()):
             self._later(key, EXPECTATION_TIMEOUT)  # at the latest; what it waits for brings it back
         elif kind == REPLICASET_KIND:
             self._replica_set(key, object, pods)
@@ -184,7 +184,7 @@ class Workloads(ApiController):
             self._daemon_set(key, object, pods)
 
     def _replica_set(self, key: Key, object: Json, pods: list[Json]) -> None:
-        made = replicasets.plan(object, pods, self.clock.now())
+        made = replicasets.plan_replica_set(object, pods, self.clock.now())
         self._status(key, object, made.status)
         for pod in made.delete[:BURST_REPLICAS]:
             self._delete(object, pod)
@@ -198,7 +198,7 @@ class Workloads(ApiController):
             for node in self.informers.all(NODE_KIND)
             if constants.EDGE_LABEL in (node["metadata"].get("labels") or {})
         ]
-        made = daemonsets.plan(object, nodes, pods, self.clock.now())
+        made = daemonsets.plan_daemon_set(object, nodes, pods, self.clock.now())
         self._status(key, object, made.status)
         for pod in made.delete[:BURST_REPLICAS]:
             self._delete(object, pod)
@@ -212,7 +212,7 @@ class Workloads(ApiController):
             for replica_set in self.informers.all(REPLICASET_KIND)
             if controller_utils.is_controlled_by(replica_set, object)
         ]
-        made = deployments.plan(object, sets, self.clock.now(), self._busy())
+        made = deployments.plan_deployment(object, sets, self.clock.now(), self._busy())
         namespace = object_reference(object).namespace
         if made.create is not None:
             self.api.create(REPLICASET_KIND, namespace, made.create)
@@ -238,7 +238,7 @@ class Workloads(ApiController):
             for pod in self.informers.all(POD_KIND)
             if (pod.get("status") or {}).get("phase") not in controller_utils.FINISHED
         )
-        return {str(owner.get("uid")) for pod in pods if (owner := controller_utils.owner_of(pod)) is not None}
+        return {str(owner.get("uid")) for pod in pods if (owner := controller_utils.controller_of(pod)) is not None}
 
     def _revise(self, deployment: Json, revision: str) -> Json:
         has = (deployment["metadata"].get("annotations") or {}).get(deployments.REVISION)
@@ -258,14 +258,14 @@ class Workloads(ApiController):
 
     def _create(self, owner: Json, pod: Json) -> None:
         made = self.api.create(POD_KIND, object_reference(owner).namespace, pod)
-        self._expectations.created(
+        self._expectations.expect_creation(
             controller_utils.uid_of(owner), controller_utils.uid_of(made), self.clock.monotonic()
         )
         self.counts["pods created"] += 1
 
     def _delete(self, owner: Json, pod: Json) -> None:
         who = object_reference(pod)
-        self._expectations.deleted(controller_utils.uid_of(owner), who.uid, self.clock.monotonic())
+        self._expectations.expect_deletion(controller_utils.uid_of(owner), who.uid, self.clock.monotonic())
         self.api.delete(POD_KIND, who.namespace, who.name, uid=who.uid)
         self.counts["pods deleted"] += 1
 

@@ -13,7 +13,7 @@ import msgspec
 
 from kubeedge_actors.drivers.cluster.base import Json, object_reference
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.kubernetes.objects import condition, owner_reference
+from kubeedge_actors.kubernetes.objects import get_condition, owner_reference
 from kubeedge_actors.kubernetes.time import parse_time
 
 HASH_LABEL = "pod-template-hash"
@@ -33,7 +33,7 @@ def is_terminating(object: Json) -> bool:
     return bool(object["metadata"].get("deletionTimestamp"))
 
 
-def owner_of(object: Json) -> Json | None:
+def controller_of(object: Json) -> Json | None:
     """The owner reference of whoever controls it."""
     for reference in object["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
@@ -43,11 +43,11 @@ def owner_of(object: Json) -> Json | None:
 
 def is_controlled_by(object: Json, owner: Json) -> bool:
     """Whether `owner` controls it."""
-    reference = owner_of(object)
+    reference = controller_of(object)
     return reference is not None and reference.get("uid") == uid_of(owner)
 
 
-def owned(kind: ResourceKind, owner: Json) -> Json:
+def controller_reference(kind: ResourceKind, owner: Json) -> Json:
     """The owner reference that makes `owner` the controller of what carries it."""
     who = object_reference(owner)
     blocking = {"controller": True, "blockOwnerDeletion": True}
@@ -61,7 +61,7 @@ def pod_from_template(kind: ResourceKind, owner: Json, labels: Json | None = Non
     made: Json = {
         "generateName": f"{owner['metadata']['name']}-",
         "labels": {**(metadata.get("labels") or {}), **(labels or {})},
-        "ownerReferences": [owned(kind, owner)],
+        "ownerReferences": [controller_reference(kind, owner)],
     }
     if metadata.get("annotations"):
         made["annotations"] = metadata["annotations"]
@@ -75,7 +75,7 @@ def is_active(pod: Json) -> bool:
 
 def ready_since(pod: Json) -> float | None:
     """Epoch seconds since when a v1.Pod has been ready, by its node's clock; None when it is not."""
-    ready = condition(pod, "Ready")
+    ready = get_condition(pod, "Ready")
     if ready.get("status") != "True":
         return None
     return parse_time(str(ready.get("lastTransitionTime") or "")) or 0.0
@@ -131,15 +131,15 @@ class Expectations:
         self._created: dict[str, dict[str, float]] = {}
         self._deleted: dict[str, dict[str, float]] = {}
 
-    def created(self, owner: str, pod: str, now: float) -> None:
+    def expect_creation(self, owner: str, pod: str, now: float) -> None:
         """A pod was created for this owner."""
         self._created.setdefault(owner, {})[pod] = now + EXPECTATION_TIMEOUT
 
-    def deleted(self, owner: str, pod: str, now: float) -> None:
+    def expect_deletion(self, owner: str, pod: str, now: float) -> None:
         """A pod of this owner was deleted."""
         self._deleted.setdefault(owner, {})[pod] = now + EXPECTATION_TIMEOUT
 
-    def pending(self, owner: str, alive: Collection[str], now: float) -> bool:
+    def has_pending(self, owner: str, alive: Collection[str], now: float) -> bool:
         """Whether the informers have not shown our creations and deletions yet; `alive`: uids of the owner's pods that are not terminating."""
         made = {pod: end for pod, end in self._created.get(owner, {}).items() if pod not in alive and now < end}
         gone = {pod: end for pod, end in self._deleted.get(owner, {}).items() if pod in alive and now < end}

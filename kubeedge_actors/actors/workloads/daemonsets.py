@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kubeedge_actors.actors.workloads import controller_utils
 from kubeedge_actors.drivers.cluster.base import Json
-from kubeedge_actors.kubernetes.taints import REPELLING, Taint, Toleration, tolerated
+from kubeedge_actors.kubernetes.taints import REPELLING, Taint, Toleration, is_tolerated
 
 HASH_LABEL = "controller-revision-hash"
 ALWAYS_TOLERATED = frozenset(
@@ -28,7 +28,7 @@ class DaemonPlan(NamedTuple):
     status: Json
 
 
-def plan(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
+def plan_daemon_set(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
     """The plan of an apps/v1 DaemonSet; `nodes` are the edge v1.Nodes, `pods` the v1.Pods that it owns."""
     suffix = controller_utils.template_hash(daemon_set["spec"]["template"])
     wanted = {str(node["metadata"]["name"]) for node in nodes if should_run_on(daemon_set, node)}
@@ -61,7 +61,7 @@ def should_run_on(daemon_set: Json, node: Json) -> bool:
 
 
 def _bears(taint: Taint, tolerations: Sequence[Toleration]) -> bool:
-    return taint.effect not in REPELLING or taint.key in ALWAYS_TOLERATED or tolerated(taint, tolerations)
+    return taint.effect not in REPELLING or taint.key in ALWAYS_TOLERATED or is_tolerated(taint, tolerations)
 
 
 def _keep(wanted: set[str], by_node: dict[str, list[Json]]) -> tuple[dict[str, Json], list[Json]]:

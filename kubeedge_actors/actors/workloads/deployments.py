@@ -30,7 +30,7 @@ class DeploymentPlan(NamedTuple):
     again: float | None
 
 
-def plan(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
+def plan_deployment(deployment: Json, sets: Sequence[Json], now: float, busy: Collection[str] = ()) -> DeploymentPlan:
     """The next plan of an apps/v1 Deployment; `sets` are the ReplicaSets that it owns, `busy` the uids of those with pods not ended yet."""
     new, old = find_new_and_old(deployment, sets)
     paused = bool(deployment["spec"].get("paused"))
@@ -74,7 +74,7 @@ def _new_set(deployment: Json, size: int, revision: int) -> Json:
         "name": f"{name}-{suffix}",
         "labels": dict(template["metadata"]["labels"]),
         "annotations": {REVISION: str(revision)},
-        "ownerReferences": [controller_utils.owned(DEPLOYMENT_KIND, deployment)],
+        "ownerReferences": [controller_utils.controller_reference(DEPLOYMENT_KIND, deployment)],
     }
     made = {"replicas": size, "selector": selector, "template": template}
     if spec.get("minReadySeconds"):

@@ -21,7 +21,7 @@ class PodGarbageCollector:
     def __init__(self) -> None:
         self._gone: dict[str, float] = {}
 
-    def node_deleted(self, name: str, now: float) -> None:
+    def on_node_deleted(self, name: str, now: float) -> None:
         """The node was deleted."""
         self._gone[name] = now
 

@@ -25,7 +25,7 @@ class ReplicaPlan(NamedTuple):
     again: float | None
 
 
-def plan(replica_set: Json, pods: Iterable[Json], now: float) -> ReplicaPlan:
+def plan_replica_set(replica_set: Json, pods: Iterable[Json], now: float) -> ReplicaPlan:
     """The plan of an apps/v1 ReplicaSet; `pods` are the v1.Pods that it owns."""
     own = list(pods)
     running = [pod for pod in own if controller_utils.is_active(pod)]

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from kubeedge_actors.kubernetes.time import normal_microtime, normal_time
+from kubeedge_actors.kubernetes.time import normalize_micro_time, normalize_time
 
 from ..errors import Json
 
@@ -52,7 +52,7 @@ class TypedDecoder:
         kept: Json = {}
         for key, inner in value.items():
             if (compact := fields.get(key)) is None:
-                self._unknown.append(dotted((*path, key)))
+                self._unknown.append(dotted_path((*path, key)))
             elif inner is not None:
                 kept[key] = self.value(inner, compact, (*path, key))
         return kept
@@ -110,7 +110,7 @@ class TypedDecoder:
             if not BASE64.fullmatch(value):
                 raise TypeMismatch(f"illegal base64 data in {self._kind}.{go_path(path)}")
             return value
-        normal = normal_microtime(value) if compact == "microtime" else normal_time(value)
+        normal = normalize_micro_time(value) if compact == "microtime" else normalize_time(value)
         if normal is None:
             raise TypeMismatch(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"')
         return normal
@@ -136,7 +136,7 @@ def go_path(path: Path) -> str:
     return ".".join(part for part in path if isinstance(part, str))
 
 
-def dotted(path: Path) -> str:
+def dotted_path(path: Path) -> str:
     """The path as validation prints it: `spec.containers[0].image`."""
     text = ""
     for part in path:

@@ -15,7 +15,7 @@ from ..registry.builtin import Resource
 from ..request import JSON_TYPE, Request
 from ..strategies.by_kind import DEFAULT_STRATEGY, SHORT_NAMES, STRATEGIES
 from ..strategies.strategy import Strategy
-from ..strategies.validation import metadata
+from ..strategies.validation import metadata_errors
 from .builtin_types import BuiltinTypes, TypeMismatch
 
 PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
@@ -48,19 +48,17 @@ class ObjectDecoder:
         kind, version = body.get("kind"), body.get("apiVersion")
         if not isinstance(kind, str | None) or not isinstance(version, str | None):
             raise bad_request(f"{resource.kind} cannot be handled: kind and apiVersion must be strings")
-        if not kind and resource.custom:
+        if not kind and resource.is_custom:
             text = msgspec.json.encode(body).decode()
-            raise unrecognized(resource.kind, f"Object 'Kind' is missing in '{text}'", text)
+            raise unrecognized_error(resource.kind, f"Object 'Kind' is missing in '{text}'", text)
         if kind and kind != resource.kind:
-            text = (
-                f'{kind} in version "{short(version or resource.api_version)}" cannot be handled as a {resource.kind}: '
-            )
-            was = f"({short(version or '')}.{kind})"
+            text = f'{kind} in version "{version_without_group(version or resource.api_version)}" cannot be handled as a {resource.kind}: '
+            was = f"({version_without_group(version or '')}.{kind})"
             raise bad_request(
                 f"{text}converting {was} to ({resource.group or 'core'}.{resource.kind}): unknown conversion"
             )
         if version and version != resource.api_version:
-            text = f'{resource.kind} in version "{short(version)}" cannot be handled as a {resource.kind}: '
+            text = f'{resource.kind} in version "{version_without_group(version)}" cannot be handled as a {resource.kind}: '
             raise bad_request(f'{text}no kind "{resource.kind}" is registered for version "{version}"')
         body["kind"], body["apiVersion"] = resource.kind, resource.api_version
 
@@ -68,7 +66,7 @@ class ObjectDecoder:
         """Prunes unknown fields and checks types. Raises 400 on a value of the wrong type."""
         unknown: list[str] = []
         try:
-            if not resource.custom:
+            if not resource.is_custom:
                 return DecodedObject(self.types.decode(body, resource.type, unknown), unknown)
             meta = body.get("metadata") or {}
             kept = {**body, "metadata": self.types.decode(meta, "ObjectMeta", unknown)}
@@ -81,7 +79,7 @@ class ObjectDecoder:
 
     def default(self, body: Json, resource: Resource) -> None:
         """Fills in what was left out."""
-        if resource.custom:
+        if resource.is_custom:
             if (schema := self._structural(resource)) is not None:
                 schema.default(body)
         else:
@@ -89,8 +87,8 @@ class ObjectDecoder:
 
     def validate(self, body: Json, resource: Resource) -> list[FieldError]:
         """What is wrong with an object."""
-        found = list(metadata(body["metadata"], resource.key in SHORT_NAMES))
-        if resource.custom:
+        found = list(metadata_errors(body["metadata"], resource.key in SHORT_NAMES))
+        if resource.is_custom:
             schema = self._structural(resource)
             found.extend(schema.validate(body) if schema is not None else ())
         else:
@@ -113,7 +111,7 @@ def decode_body(body: bytes, media: str, kind: str) -> Json:
     found = json_value(body, kind)
     if not isinstance(found, dict):
         text = body.decode(errors="replace")
-        raise unrecognized(kind, "json: cannot unmarshal into Go value of type struct", text)
+        raise unrecognized_error(kind, "json: cannot unmarshal into Go value of type struct", text)
     if not isinstance(found.get("metadata", {}), dict | None):
         raise bad_request(f"{kind} cannot be handled: metadata is not an object")
     return found
@@ -122,25 +120,25 @@ def decode_body(body: bytes, media: str, kind: str) -> Json:
 def json_value(body: bytes, kind: str) -> Any:
     """A JSON value, or 400 in the words of the genuine server."""
     try:
-        return msgspec.json.decode(nesting.checked(body))
+        return msgspec.json.decode(nesting.check_depth(body))
     except msgspec.DecodeError as error:
         text = body.decode(errors="replace")
         why = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)
-        raise unrecognized(kind, f"json parse error: {why}", text, "couldn't get version/kind; ") from error
+        raise unrecognized_error(kind, f"json parse error: {why}", text, "couldn't get version/kind; ") from error
 
 
-def unrecognized(kind: str, why: str, text: str, prefix: str = "") -> ApiError:
+def unrecognized_error(kind: str, why: str, text: str, prefix: str = "") -> ApiError:
     """400 of a body that is no object of that kind."""
     shown = f"{text[:30]} ..." if len(text) > 30 else text or "<empty>"
     return bad_request(f"the object provided is unrecognized (must be of type {kind}): {prefix}{why} ({shown})")
 
 
-def short(version: str) -> str:
+def version_without_group(version: str) -> str:
     """The version without its group."""
     return version.rpartition("/")[2]
 
 
-def strictness(request: Request) -> str:
+def field_validation(request: Request) -> str:
     """`Strict`, `Warn` or `Ignore`."""
     return request.query.get("fieldValidation") or "Warn"
 
@@ -150,7 +148,7 @@ def strict_error(unknown: Sequence[str]) -> str:
     return "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown)
 
 
-def warnings(unknown: Sequence[str]) -> dict[str, str]:
+def warning_header(unknown: Sequence[str]) -> dict[str, str]:
     """The Warning header for unknown fields."""
     texts = ['299 - "unknown field \\"' + path + '\\""' for path in unknown]
     return {"Warning": ", ".join(texts)} if texts else {}

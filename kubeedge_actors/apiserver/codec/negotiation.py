@@ -30,12 +30,12 @@ def choose(accept: str, allowed: tuple[str, ...]) -> tuple[str, str]:
         form = values.get("as", OBJECT)
         if form == OBJECT:
             return OBJECT, ""
-        if form in allowed and known(form, values):
+        if form in allowed and is_known_form(form, values):
             return form, values.get("v", "")
     raise not_acceptable(seen_json)
 
 
-def known(form: str, values: dict[str, str]) -> bool:
+def is_known_form(form: str, values: dict[str, str]) -> bool:
     """Whether group and version fit the form."""
     group, versions = FORMS[form]
     return values.get("g") == group and values.get("v") in versions

@@ -13,7 +13,7 @@ from ..printers.by_kind import PRINTERS
 from ..printers.columns import TablePrinter
 from ..printers.custom import custom_printer
 from ..registry.builtin import Resource
-from ..registry.object_meta import created
+from ..registry.object_meta import new_object
 from ..registry.registry import Registry
 from ..storage.collection import Collection
 from ..storage.store import Store
@@ -34,32 +34,32 @@ class CrdController:
 
     def structural(self, resource: Resource) -> StructuralSchema | None:
         """The schema of a custom resource."""
-        return self._schema_at.get(place(resource))
+        return self._schema_at.get(place_of(resource))
 
     def table(self, resource: Resource) -> TablePrinter:
         """The table of a resource."""
-        if not resource.custom:
+        if not resource.is_custom:
             return PRINTERS.get(resource.key, core.DEFAULT_PRINTER)
-        return self._table_at.get(place(resource), core.CUSTOM_RESOURCE_PRINTER)
+        return self._table_at.get(place_of(resource), core.CUSTOM_RESOURCE_PRINTER)
 
-    def converted(self, resource: Resource) -> bool:
+    def needs_conversion(self, resource: Resource) -> bool:
         """Whether objects may be stored in another version than that of `resource`: the resource has several."""
-        return resource.custom and len(self._schemas.get(f"{resource.plural}.{resource.group}", ())) > 1
+        return resource.is_custom and len(self._schemas.get(f"{resource.plural}.{resource.group}", ())) > 1
 
     def install_bundled(self, store: Store) -> None:
         """Stores the definitions that come with the program, and serves all that are stored."""
         resource = self._registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
         for body in bundled.definitions():
             old = store.get(definition.KEY, "", body["metadata"]["name"])
-            definition.default(body)
+            definition.set_defaults(body)
             if old is None and resource is not None:
                 definition.prepare(body)
-                store.put(definition.KEY, created(resource, body, "", self._clock()))
+                store.put(definition.KEY, new_object(resource, body, "", self._clock()))
             elif old is not None and (found := old.object())["spec"] != body["spec"]:
                 store.put(definition.KEY, {**found, "spec": body["spec"]}, old.managed_fields)
         self.refresh(store)
 
-    def published(self, store: Store, collection: Collection) -> None:
+    def on_published(self, store: Store, collection: Collection) -> None:
         """Follows changes of the definitions."""
         if collection.resource == definition.KEY:
             self.refresh(store)
@@ -76,14 +76,14 @@ class CrdController:
         self._table_at = {at: table for found in self._tables.values() for at, table in found.items()}
 
     def _serve(self, store: Store, name: str, revision: int, body: Json) -> None:
-        resources = definition.resources(body)
+        resources = definition.served_resources(body)
         key = resources[0].key if resources else ""
         self._known[name] = (revision, key)
-        self._schemas[name] = definition.schemas(body)
-        self._tables[name] = {at: custom_printer(printed) for at, printed in definition.columns(body).items()}
+        self._schemas[name] = definition.version_schemas(body)
+        self._tables[name] = {at: custom_printer(printed) for at, printed in definition.printer_columns(body).items()}
         self._registry.serve(name, resources)
         if not (body.get("status") or {}).get("conditions"):
-            event = store.put(definition.KEY, {**body, "status": definition.established(body, self._clock())})
+            event = store.put(definition.KEY, {**body, "status": definition.established_status(body, self._clock())})
             self._known[name] = (event.revision, key)
 
     def _withdraw(self, store: Store, name: str) -> None:
@@ -94,6 +94,6 @@ class CrdController:
         del self._schemas[name], self._tables[name]
 
 
-def place(resource: Resource) -> Place:
+def place_of(resource: Resource) -> Place:
     """Where a resource is served."""
     return resource.group, resource.version, resource.plural

@@ -29,7 +29,7 @@ class GarbageCollector:
         self._jobs: deque[Callable[[], None]] = deque()
         self._positions: dict[str, int] = {}
 
-    def sweep(self) -> None:
+    def collect_at_start(self) -> None:
         """At start: collect what lost its owners while the server was down, and finish half-done deletions."""
         for key in self._store.resources():
             for entry in self._store.collection(key).scan():
@@ -38,7 +38,7 @@ class GarbageCollector:
                 if DELETING in entry.data:
                     self._carry_out(key, entry)
 
-    def published(self, store: Store, collection: Collection) -> None:
+    def on_published(self, store: Store, collection: Collection) -> None:
         """Looks at the new events of a collection."""
         position = self._positions.get(collection.resource, collection.dropped)
         events = collection.read(max(position, collection.dropped)) or []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..codec.decoder import ObjectDecoder
 from ..handlers.delete import BACKGROUND, Deleter
-from ..registry.object_meta import created, is_removable
+from ..registry.object_meta import is_removable, new_object
 from ..registry.registry import Registry
 from ..storage.collection import Collection
 from ..storage.entry import Entry
@@ -33,21 +33,21 @@ class NamespaceController:
         resource = self._registry.find("", "v1", KEY)
         for name in ALWAYS:
             if resource is not None and self._store.get(KEY, "", name) is None:
-                body = created(resource, {"metadata": {"name": name}}, "", now)
+                body = new_object(resource, {"metadata": {"name": name}}, "", now)
                 intake.strategy(resource).prepare(body)
                 intake.default(body, resource)
                 self._store.put(KEY, body)
-        self.look()
+        self.enqueue_terminating()
 
-    def published(self, store: Store, collection: Collection) -> None:
+    def on_published(self, store: Store, collection: Collection) -> None:
         """Continue to empty namespaces after a change."""
         if collection.resource == KEY:
-            self.look()
+            self.enqueue_terminating()
         elif self._going:
             for name in self._going:
                 self._soon(name)
 
-    def look(self) -> None:
+    def enqueue_terminating(self) -> None:
         """Finds the namespaces that are to be emptied."""
         entries = self._store.collection(KEY).scan()
         self._going = {entry.name for entry in entries if entry.fields.get(PHASE) == "Terminating"}

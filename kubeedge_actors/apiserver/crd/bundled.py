@@ -30,7 +30,7 @@ def definition(short: Json) -> Json:
     names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
     if "short" in short:
         names["shortNames"] = short["short"]
-    schema = written_out(short["schema"])
+    schema = expand_schema(short["schema"])
     for root in ("apiVersion", "kind"):
         schema["properties"][root] = {"type": "string"}
     schema["properties"]["metadata"] = {"type": "object"}
@@ -47,27 +47,27 @@ def definition(short: Json) -> Json:
     }
 
 
-def written_out(short: Any) -> Json:
+def expand_schema(short: Any) -> Json:
     """A structural schema from its short form."""
     if isinstance(short, list):
-        return {"type": "array", "items": written_out(short[0])}
+        return {"type": "array", "items": expand_schema(short[0])}
     if isinstance(short, dict):
-        return written_object(short)
+        return expand_object_schema(short)
     if short in SCALARS:
         return {"type": short}
     if short == "any":
         return {"type": "object", PRESERVE: True}
     if short[0] == "[":
-        return {"type": "array", "items": written_out(short[1:-1])}
+        return {"type": "array", "items": expand_schema(short[1:-1])}
     if short[0] == "{":
-        return {"type": "object", "additionalProperties": written_out(short[1:-1])}
+        return {"type": "object", "additionalProperties": expand_schema(short[1:-1])}
     return {"type": "string", "enum": short.split("|")}
 
 
-def written_object(short: Json) -> Json:
+def expand_object_schema(short: Json) -> Json:
     """The schema of an object with named properties."""
     schema: Json = {"type": "object"}
-    properties = {key.rstrip("!"): written_out(value) for key, value in short.items() if key != "..."}
+    properties = {key.rstrip("!"): expand_schema(value) for key, value in short.items() if key != "..."}
     if properties:
         schema["properties"] = properties
     if needed := [key[:-1] for key in short if key.endswith("!")]:

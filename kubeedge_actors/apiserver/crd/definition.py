@@ -16,7 +16,7 @@ KEY = "apiextensions.k8s.io/customresourcedefinitions"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 
 
-def default(body: Json) -> None:
+def set_defaults(body: Json) -> None:
     """Names and conversion that follow from the rest."""
     spec = body.setdefault("spec", {})
     names = spec.setdefault("names", {})
@@ -82,10 +82,10 @@ def validate_update(new: Json, old: Json) -> ErrorList:
     return found
 
 
-CRD_STRATEGY = Strategy(prepare, default, validate, validate_update)
+CRD_STRATEGY = Strategy(prepare, set_defaults, validate, validate_update)
 
 
-def established(body: Json, now: float) -> Json:
+def established_status(body: Json, now: float) -> Json:
     """The status of a definition that is served."""
     at = format_time(now)
     names = ("NamesAccepted", "NoConflicts", "no conflicts found")
@@ -101,7 +101,7 @@ def established(body: Json, now: float) -> Json:
     }
 
 
-def resources(body: Json) -> tuple[Resource, ...]:
+def served_resources(body: Json) -> tuple[Resource, ...]:
     """The resources of a definition, one for each served version; the stored version first."""
     spec = body["spec"]
     versions = [version for version in spec["versions"] if version.get("served")]
@@ -129,7 +129,7 @@ def resource(spec: Json, version: Json) -> Resource:
     )
 
 
-def schemas(body: Json) -> dict[tuple[str, str, str], StructuralSchema]:
+def version_schemas(body: Json) -> dict[tuple[str, str, str], StructuralSchema]:
     """The schema of each version, by group, version and plural."""
     spec = body["spec"]
     return {
@@ -140,7 +140,7 @@ def schemas(body: Json) -> dict[tuple[str, str, str], StructuralSchema]:
     }
 
 
-def columns(body: Json) -> dict[tuple[str, str, str], list[Json]]:
+def printer_columns(body: Json) -> dict[tuple[str, str, str], list[Json]]:
     """The additional printer columns of each version, by group, version and plural."""
     spec = body["spec"]
     return {

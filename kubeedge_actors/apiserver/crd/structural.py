@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from ..codec.builtin_types import Path, dotted, json_type
+from ..codec.builtin_types import Path, dotted_path, json_type
 from ..errors import FieldError, Json, invalid_value, required, unsupported_value
 
 Schema = Mapping[str, Any]
@@ -64,7 +64,7 @@ def prune(value: Any, schema: Schema, path: Path, unknown: list[str]) -> Any:
         elif more or schema.get(PRESERVE) or schema.get("x-kubernetes-embedded-resource"):
             kept[key] = inner
         else:
-            unknown.append(dotted((*path, key)))
+            unknown.append(dotted_path((*path, key)))
     return kept
 
 
@@ -110,11 +110,11 @@ def validate(value: Any, schema: Schema, path: Path) -> Iterator[FieldError]:
         return
     if not type_fits(value, schema):
         wanted = schema.get("type", "")
-        text = f'{dotted(path)} in body must be of type {wanted}: "{json_type(value)}"'
-        yield FieldError(dotted(path), "FieldValueTypeInvalid", f'Invalid value: "{json_type(value)}": {text}')
+        text = f'{dotted_path(path)} in body must be of type {wanted}: "{json_type(value)}"'
+        yield FieldError(dotted_path(path), "FieldValueTypeInvalid", f'Invalid value: "{json_type(value)}": {text}')
         return
     if (choices := schema.get("enum")) is not None and value not in choices:
-        yield unsupported_value(dotted(path), value, [str(choice) for choice in choices])
+        yield unsupported_value(dotted_path(path), value, [str(choice) for choice in choices])
     if isinstance(value, dict):
         yield from validate_object(value, schema, path)
     elif isinstance(value, list):
@@ -141,7 +141,7 @@ def validate_object(value: Json, schema: Schema, path: Path) -> Iterator[FieldEr
     """Complaints about an object: missing and wrong properties."""
     for key in schema.get("required", ()):
         if key not in value:
-            yield required(dotted((*path, key)))
+            yield required(dotted_path((*path, key)))
     properties, more = schema.get("properties", {}), schema.get("additionalProperties")
     for key, inner in value.items():
         if key in properties:
@@ -149,17 +149,19 @@ def validate_object(value: Json, schema: Schema, path: Path) -> Iterator[FieldEr
         elif isinstance(more, dict):
             yield from validate(inner, more, (*path, key))
     if (least := schema.get("minProperties")) is not None and len(value) < least:
-        yield invalid(path, value, f"should have at least {least} properties")
+        yield invalid_error(path, value, f"should have at least {least} properties")
     if (most := schema.get("maxProperties")) is not None and len(value) > most:
-        yield invalid(path, value, f"should have at most {most} properties")
+        yield invalid_error(path, value, f"should have at most {most} properties")
 
 
 def validate_list(value: list[Any], schema: Schema, path: Path) -> Iterator[FieldError]:
     """Complaints about a list and its items."""
     if (least := schema.get("minItems")) is not None and len(value) < least:
-        yield invalid(path, len(value), f"should have at least {least} items")
+        yield invalid_error(path, len(value), f"should have at least {least} items")
     if (most := schema.get("maxItems")) is not None and len(value) > most:
-        yield FieldError(dotted(path), "FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items")
+        yield FieldError(
+            dotted_path(path), "FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items"
+        )
     items = schema.get("items")
     if items is not None:
         for index, item in enumerate(value):
@@ -169,29 +171,29 @@ def validate_list(value: list[Any], schema: Schema, path: Path) -> Iterator[Fiel
 def validate_text(value: str, schema: Schema, path: Path) -> Iterator[FieldError]:
     """Complaints about a string."""
     if (pattern := schema.get("pattern")) is not None and not re.search(pattern, value):
-        yield invalid(path, value, f"should match '{pattern}'")
+        yield invalid_error(path, value, f"should match '{pattern}'")
     if (least := schema.get("minLength")) is not None and len(value) < least:
-        yield invalid(path, value, f"should be at least {least} chars long")
+        yield invalid_error(path, value, f"should be at least {least} chars long")
     if (most := schema.get("maxLength")) is not None and len(value) > most:
-        yield FieldError(dotted(path), "FieldValueTooLong", f"Too long: may not be more than {most} bytes")
+        yield FieldError(dotted_path(path), "FieldValueTooLong", f"Too long: may not be more than {most} bytes")
 
 
 def validate_number(value: float, schema: Schema, path: Path) -> Iterator[FieldError]:
     """Complaints about a number."""
     if (least := schema.get("minimum")) is not None:
         if schema.get("exclusiveMinimum") and value <= least:
-            yield invalid(path, value, f"should be greater than {least}")
+            yield invalid_error(path, value, f"should be greater than {least}")
         elif value < least:
-            yield invalid(path, value, f"should be greater than or equal to {least}")
+            yield invalid_error(path, value, f"should be greater than or equal to {least}")
     if (most := schema.get("maximum")) is not None:
         if schema.get("exclusiveMaximum") and value >= most:
-            yield invalid(path, value, f"should be less than {most}")
+            yield invalid_error(path, value, f"should be less than {most}")
         elif value > most:
-            yield invalid(path, value, f"should be less than or equal to {most}")
+            yield invalid_error(path, value, f"should be less than or equal to {most}")
     if (step := schema.get("multipleOf")) is not None and value % step:
-        yield invalid(path, value, f"should be a multiple of {step}")
+        yield invalid_error(path, value, f"should be a multiple of {step}")
 
 
-def invalid(path: Path, value: object, why: str) -> FieldError:
+def invalid_error(path: Path, value: object, why: str) -> FieldError:
     """A complaint in the words of the genuine validator."""
-    return invalid_value(dotted(path), value, f"{dotted(path)} in body {why}")
+    return invalid_value(dotted_path(path), value, f"{dotted_path(path)} in body {why}")

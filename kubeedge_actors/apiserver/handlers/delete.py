@@ -11,7 +11,7 @@ from kubeedge_actors import nesting
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 from ..codec.decoder import PROTOBUF_TYPE
-from ..codec.response import MANY, ONE, Renderings
+from ..codec.response_encoder import MANY, ONE, Renderings
 from ..errors import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
 from ..registry.builtin import Resource
 from ..registry.object_meta import META_ORDER, is_removable
@@ -19,7 +19,7 @@ from ..request import Request, Response, json_response
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store
-from .read import select, selection
+from .read import matching_entries, selection
 
 POLICIES = ("Foreground", "Background", "Orphan")
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -73,7 +73,7 @@ class Deleter:
 
     def _answer(self, request: Request, resource: Resource, entry: Entry, gone: bool) -> Response:
         if not gone or resource.delete_returns_object:
-            return Response(self._renderings.choose(request, resource, ONE).one(entry))
+            return Response(self._renderings.choose(request, resource, ONE).encode_object(entry))
         details = details_of(resource.group, resource.plural, entry.name) | {"uid": entry.uid}
         return json_response(success(details))
 
@@ -82,10 +82,10 @@ class Deleter:
         options = read_options(request)
         rendering = self._renderings.choose(request, resource, MANY)
         chosen = selection(request, target, resource)
-        entries = list(select(self._store.collection(resource.key).scan(chosen.namespace), chosen))
+        entries = list(matching_entries(self._store.collection(resource.key).scan(chosen.namespace), chosen))
         if not (request.dry_run or options.dryRun):
             entries = [self.remove(resource, entry, options)[0] for entry in entries]
-        return Response(rendering.many(entries, {"resourceVersion": str(self._store.revision)}))
+        return Response(rendering.encode_list(entries, {"resourceVersion": str(self._store.revision)}))
 
     def remove(self, resource: Resource, entry: Entry, options: DeleteOptions = BACKGROUND) -> tuple[Entry, bool]:
         """Deletes an object or begins to; answers its last state and whether it is gone."""
@@ -93,7 +93,7 @@ class Deleter:
         if resource.key == "namespaces":
             return self._namespace(resource, entry, body)
         finalizers = finalizers_after(body, options)
-        grace = grace_of(body, options) if resource.key == "pods" else 0
+        grace = grace_period(body, options) if resource.key == "pods" else 0
         meta = body["metadata"]
         if "deletionTimestamp" in meta:
             return self._again(resource, entry, body, grace, finalizers)
@@ -165,7 +165,7 @@ def finalizers_after(body: Json, options: DeleteOptions) -> list[str]:
     return found
 
 
-def grace_of(pod: Json, options: DeleteOptions) -> int:
+def grace_period(pod: Json, options: DeleteOptions) -> int:
     """The grace period of a v1.Pod in seconds: 0 when no node runs it."""
     spec, phase = pod.get("spec", {}), pod.get("status", {}).get("phase")
     if "nodeName" not in spec or phase in FINISHED:
@@ -181,7 +181,7 @@ def read_options(request: Request) -> DeleteOptions:
     found: Json = {}
     query = request.query
     if "gracePeriodSeconds" in query:
-        found["gracePeriodSeconds"] = number(query["gracePeriodSeconds"])
+        found["gracePeriodSeconds"] = parse_number(query["gracePeriodSeconds"])
     for field in ("propagationPolicy",):
         if query.get(field):
             found[field] = query[field]
@@ -204,7 +204,7 @@ def body_options(request: Request) -> Json:
 
         return decode(request.body, "DeleteOptions")
     try:
-        found = msgspec.json.decode(nesting.checked(request.body))
+        found = msgspec.json.decode(nesting.check_depth(request.body))
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding DeleteOptions: {error}") from error
     if not isinstance(found, dict):
@@ -212,7 +212,7 @@ def body_options(request: Request) -> Json:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def number(text: str) -> int:
+def parse_number(text: str) -> int:
     """A number from the query. Raises 400."""
     try:
         return int(text)

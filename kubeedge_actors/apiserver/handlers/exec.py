@@ -16,7 +16,7 @@ from kubeedge_actors.errors import DriverError
 
 from ..errors import ApiError, Json, bad_request
 from ..request import Request
-from .logs import container_of, unavailable
+from .logs import log_container, unavailable_error
 
 RETRY_SECONDS = 0.02
 """Seconds after which a client who was stopped for writing too fast is listened to again."""
@@ -32,13 +32,13 @@ class Duplex(Protocol):
     def write(self, data: bytes) -> None:
         """Queue bytes to be sent."""
 
-    def congested(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the peer is behind: send nothing more for now."""
 
     def close(self) -> None:
         """Close both directions. Idempotent."""
 
-    def on_change(self, callback: Callable[[], None] | None) -> None:
+    def call_on_change(self, callback: Callable[[], None] | None) -> None:
         """Have `callback` called when `read` has something new to say, and now."""
 
 
@@ -72,7 +72,7 @@ def exec_answer(request: Request, pod: Json, source: ExecSource | None) -> Upgra
         raise bad_request("Upgrade request required")
     if source is None:
         raise ApiError(501, "NotImplemented", "exec is not served by this API server")
-    container = container_of(request, meta["name"], spec)
+    container = log_container(request, meta["name"], spec)
     headers = {name.title(): [value] for name, value in request.headers.items() if name.startswith(FORWARDED_HEADERS)}
     query = ExecQuery(
         meta["namespace"], meta["name"], spec["nodeName"], container, request.method, request.query_string, headers
@@ -80,7 +80,7 @@ def exec_answer(request: Request, pod: Json, source: ExecSource | None) -> Upgra
     try:
         return Upgrade(source(query))
     except DriverError as error:
-        raise unavailable(error) from error
+        raise unavailable_error(error) from error
 
 
 class Pipe(asyncio.Protocol):
@@ -98,7 +98,7 @@ class Pipe(asyncio.Protocol):
 
     def begin(self) -> None:
         """Start to copy."""
-        self._duplex.on_change(self._alarm)
+        self._duplex.call_on_change(self._alarm)
 
     def _alarm(self) -> None:
         with suppress(RuntimeError):  # the loop has ended, and this connection with it
@@ -107,14 +107,14 @@ class Pipe(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """From the client."""
         self._duplex.write(data)
-        if self._duplex.congested():
+        if self._duplex.is_congested():
             self._transport.pause_reading()
             self._loop.call_later(RETRY_SECONDS, self._listen)
 
     def _listen(self) -> None:
         if self._transport.is_closing():
             return
-        if self._duplex.congested():
+        if self._duplex.is_congested():
             self._loop.call_later(RETRY_SECONDS, self._listen)
         else:
             self._transport.resume_reading()
@@ -133,7 +133,7 @@ class Pipe(asyncio.Protocol):
                     return
         except DriverError as error:
             if not self._answered:
-                self._transport.write(error_bytes(unavailable(error)))
+                self._transport.write(error_bytes(unavailable_error(error)))
             self._transport.close()
 
     def pause_writing(self) -> None:
@@ -147,7 +147,7 @@ class Pipe(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or we have hung up."""
-        self._duplex.on_change(None)
+        self._duplex.call_on_change(None)
         self._duplex.close()
         self._gone(self)
 

@@ -42,23 +42,23 @@ LogSource = Callable[[LogQuery], Iterator[bytes]]
 
 def log_answer(request: Request, pod: Json, source: LogSource | None) -> Response | Stream:
     """The answer to GET of a pod's log. Raises 400, 422, 501."""
-    query = query_of(request, pod)
+    query = log_query(request, pod)
     if not query.node:
         return Response(b"", 204)
     if source is None:
         raise ApiError(501, "NotImplemented", "the server has no source of container logs")
     pieces = source(query)
-    return Stream(lambda: in_thread(pieces), TEXT, patient=True)
+    return Stream(lambda: iterate_in_thread(pieces), TEXT, patient=True)
 
 
-def query_of(request: Request, pod: Json) -> LogQuery:
+def log_query(request: Request, pod: Json) -> LogQuery:
     """What the query parameters ask for. Raises 400 and 422."""
     meta, spec = pod["metadata"], pod.get("spec", {})
     return LogQuery(
         meta["namespace"],
         meta["name"],
         spec.get("nodeName", ""),
-        container_of(request, meta["name"], spec),
+        log_container(request, meta["name"], spec),
         request.flag("follow"),
         request.flag("previous"),
         request.flag("timestamps"),
@@ -69,7 +69,7 @@ def query_of(request: Request, pod: Json) -> LogQuery:
     )
 
 
-def container_of(request: Request, pod: str, spec: Json) -> str:
+def log_container(request: Request, pod: str, spec: Json) -> str:
     """The container that is meant; it need not be named when there is one only. Raises 400."""
     names = [c["name"] for field in ("containers", "initContainers") for c in spec.get(field, ())]
     asked = request.query.get("container", "")
@@ -98,7 +98,7 @@ def int_param(request: Request, name: str, least: int) -> int | None:
     return value
 
 
-class Pieces:
+class ClosableIterator:
     """A blocking iterator that one thread steps and another may close."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
@@ -117,9 +117,9 @@ class Pieces:
                 close()
 
 
-async def in_thread(source: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def iterate_in_thread(source: Iterator[bytes]) -> AsyncIterator[bytes]:
     """The pieces of a blocking iterator; an error of the source ends the text with its sentence."""
-    pieces, loop = Pieces(source), asyncio.get_running_loop()
+    pieces, loop = ClosableIterator(source), asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, "log")  # its own: many may be followed, and each waits most of the time
     begun = False
     try:
@@ -129,14 +129,14 @@ async def in_thread(source: Iterator[bytes]) -> AsyncIterator[bytes]:
                 yield piece
     except DriverError as error:
         if not begun:
-            raise unavailable(error) from error
+            raise unavailable_error(error) from error
         yield f"{error}\n".encode()
     finally:
         thread.submit(pieces.close)
         thread.shutdown(wait=False)
 
 
-def unavailable(error: DriverError) -> ApiError:
+def unavailable_error(error: DriverError) -> ApiError:
     """What a client is told when a node can not give what it asked for: it is away, or the container is not there."""
     if isinstance(error, LinkError):
         return ApiError(503, "ServiceUnavailable", str(error))

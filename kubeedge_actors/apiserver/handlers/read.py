@@ -10,7 +10,7 @@ import msgspec
 
 from kubeedge_actors import nesting
 
-from ..codec.response import MANY, ONE, Renderings
+from ..codec.response_encoder import MANY, ONE, Renderings
 from ..errors import (
     FieldError,
     bad_request,
@@ -57,11 +57,11 @@ class Reader:
         wanted = version_of(request.query.get("resourceVersion", ""))
         if wanted > self._store.revision:
             raise too_large_version(wanted, self._store.revision)
-        return Response(rendering.one(self.entry(target, resource)))
+        return Response(rendering.encode_object(self.entry(target, resource)))
 
     def entry(self, target: RequestInfo, resource: Resource) -> Entry:
         """The object of a path. Raises 404."""
-        return existing(self._store, target, resource)
+        return get_or_404(self._store, target, resource)
 
     def list(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """A list, or a page of one."""
@@ -69,20 +69,22 @@ class Reader:
         chosen = selection(request, target, resource)
         check_options(request)
         collection = self._store.collection(resource.key)
-        limit = limit_of(request)
+        limit = page_limit(request)
         page = decode_continue(request)
         revision = page.rv if page else self._revision(request)
-        entries = select(snapshot(collection, revision, self._store.revision, chosen, page is not None), chosen)
+        entries = matching_entries(
+            snapshot(collection, revision, self._store.revision, chosen, page is not None), chosen
+        )
         if page is not None:
             entries = [entry for entry in entries if (entry.namespace, entry.name) > (page.namespace, page.name)]
         meta: dict[str, object] = {"resourceVersion": str(revision)}
         if 0 < limit < len(entries):
             last = entries[limit - 1]
             meta["continue"] = encode_continue(Page(revision, last.namespace, last.name))
-            if not chosen.narrow:
+            if not chosen.has_selectors:
                 meta["remainingItemCount"] = len(entries) - limit
             entries = entries[:limit]
-        return Response(rendering.many(entries, meta))
+        return Response(rendering.encode_list(entries, meta))
 
     def _revision(self, request: Request) -> int:
         current = self._store.revision
@@ -110,9 +112,9 @@ def snapshot(collection: Collection, revision: int, current: int, chosen: Select
     return past
 
 
-def select(entries: Sequence[Entry], chosen: Selection) -> Sequence[Entry]:
+def matching_entries(entries: Sequence[Entry], chosen: Selection) -> Sequence[Entry]:
     """The entries that fit."""
-    return [entry for entry in entries if chosen.fits(entry)] if chosen.narrow else entries
+    return [entry for entry in entries if chosen.fits(entry)] if chosen.has_selectors else entries
 
 
 def version_of(text: str) -> int:
@@ -147,7 +149,7 @@ def check_options(request: Request) -> None:
         raise invalid_options("ListOptions", *found)
 
 
-def limit_of(request: Request) -> int:
+def page_limit(request: Request) -> int:
     """The size of a page; 0 is no limit. A list at resourceVersion 0 is answered in full."""
     text = request.query.get("limit", "")
     if request.query.get("resourceVersion") == "0" and not request.query.get("continue"):
@@ -173,12 +175,12 @@ def decode_continue(request: Request) -> Page | None:
         raise bad_request("specifying resource version is not allowed when using continue")
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        return msgspec.json.decode(nesting.checked(data), type=Page)
+        return msgspec.json.decode(nesting.check_depth(data), type=Page)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
 
 
-def existing(store: Store, target: RequestInfo, resource: Resource) -> Entry:
+def get_or_404(store: Store, target: RequestInfo, resource: Resource) -> Entry:
     """The object of a path. Raises 404."""
     entry = store.get(resource.key, target.namespace, target.name)
     if entry is None:

@@ -29,7 +29,7 @@ from ..request_info import RequestInfo
 from ..storage.store import Store
 from ..strategies.workloads import selector_text
 from .delete import DeleteOptions, Deleter, Preconditions, check_preconditions
-from .read import existing
+from .read import get_or_404
 from .write import Writer
 
 BINDING = Resource("", "v1", "bindings", "Binding", type="Binding")
@@ -55,13 +55,13 @@ class Subresources:
 
     def scale(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """GET, PUT and PATCH of scale."""
-        entry = existing(self._store, target, resource)
+        entry = get_or_404(self._store, target, resource)
         if request.method == "GET":
-            return json_response(scale_of(entry.object()))
+            return json_response(make_scale(entry.object()))
         if request.method == "PUT":
             given = self._intake.prune(self._intake.decode(request, SCALE), SCALE).body
         else:
-            given = self._patcher.change(request, SCALE)(scale_of(entry.object()))
+            given = self._patcher.change(request, SCALE)(make_scale(entry.object()))
         wanted = given.get("spec", {}).get("replicas", 0)
         if not isinstance(wanted, int) or wanted < 0:
             complaint = invalid_value("spec.replicas", wanted, "must be greater than or equal to 0")
@@ -73,7 +73,7 @@ class Subresources:
             return {**old, "metadata": meta, "spec": {**old.get("spec", {}), "replicas": wanted}}
 
         answer = self._writer.change(request, target, resource, scaled, {})
-        return json_response(scale_of(msgspec.json.decode(answer.body)))
+        return json_response(make_scale(msgspec.json.decode(answer.body)))
 
     def bind(self, request: Request, target: RequestInfo) -> Response:
         """POST of a binding, to a pod or to the namespace's bindings."""
@@ -86,7 +86,7 @@ class Subresources:
             raise bad_request(f"a pod cannot be bound to a {where['kind']}")
         pods = self._pods()
         pod = RequestInfo("", "v1", "pods", target.namespace, name)
-        entry = existing(self._store, pod, pods)
+        entry = get_or_404(self._store, pod, pods)
         body = entry.object()
         uid = (given.get("metadata") or {}).get("uid")
         check_preconditions(DeleteOptions(preconditions=Preconditions(uid=uid or None)), entry, pods)
@@ -96,14 +96,14 @@ class Subresources:
             why = f'pod {name} is already assigned to node "{body["spec"]["nodeName"]}"'
             raise conflict("", "pods/binding", name, why)
         if not request.dry_run:
-            self._store.put("pods", bound(body, where["name"], format_time(self._clock())), entry.managed_fields)
+            self._store.put("pods", bound_pod(body, where["name"], format_time(self._clock())), entry.managed_fields)
         return json_response(success(code=201), 201)
 
     def evict(self, request: Request, target: RequestInfo) -> Response:
         """POST of an eviction: a delete with the options in the body."""
         given = self._intake.prune(self._intake.decode(request, EVICTION), EVICTION).body
         pods = self._pods()
-        entry = existing(self._store, target, pods)
+        entry = get_or_404(self._store, target, pods)
         try:
             options = msgspec.convert(given.get("deleteOptions") or {}, DeleteOptions)
         except msgspec.ValidationError as error:
@@ -133,7 +133,7 @@ class Subresources:
         return found
 
 
-def scale_of(body: Json) -> Json:
+def make_scale(body: Json) -> Json:
     """The Scale of a workload."""
     spec, status = body.get("spec", {}), body.get("status", {})
     fields = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -145,7 +145,7 @@ def scale_of(body: Json) -> Json:
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": wanted, "status": found}
 
 
-def bound(pod: Json, node: str, now: str) -> Json:
+def bound_pod(pod: Json, node: str, now: str) -> Json:
     """The v1.Pod with its node and the condition PodScheduled."""
     status = pod.get("status", {})
     conditions = [c for c in status.get("conditions", ()) if c.get("type") != "PodScheduled"]

@@ -44,7 +44,7 @@ class TokenRequests:
             raise invalid("authentication.k8s.io", "TokenRequest", "", [complaint])
         now = int(self._clock())
         audiences = spec.get("audiences") or [AUDIENCE]
-        claims = {"aud": audiences, "iat": now, "nbf": now, "exp": now + seconds, "sub": subject(account)}
+        claims = {"aud": audiences, "iat": now, "nbf": now, "exp": now + seconds, "sub": service_account_user(account)}
         spec = {**spec, "audiences": audiences, "expirationSeconds": seconds}
         status = {"token": self._signed(claims), "expirationTimestamp": format_time(now + seconds)}
         head = {"kind": REQUEST.kind, "apiVersion": REQUEST.api_version}
@@ -53,21 +53,21 @@ class TokenRequests:
 
     def _signed(self, claims: Json) -> str:
         """A JSON web token, HS256."""
-        parts = [part({"alg": "HS256", "typ": "JWT"}), part(claims)]
+        parts = [token_part({"alg": "HS256", "typ": "JWT"}), token_part(claims)]
         signature = hmac.new(self._key, ".".join(parts).encode(), hashlib.sha256).digest()
-        return ".".join([*parts, unpadded(signature)])
+        return ".".join([*parts, base64url(signature)])
 
 
-def subject(account: Entry) -> str:
+def service_account_user(account: Entry) -> str:
     """The user that a service account is."""
     return f"system:serviceaccount:{account.namespace}:{account.name}"
 
 
-def part(content: Json) -> str:
+def token_part(content: Json) -> str:
     """One part of a JSON web token."""
-    return unpadded(msgspec.json.encode(content))
+    return base64url(msgspec.json.encode(content))
 
 
-def unpadded(data: bytes) -> str:
+def base64url(data: bytes) -> str:
     """URL-safe base64 without padding."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")

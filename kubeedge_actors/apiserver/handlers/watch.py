@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from ..codec.negotiation import METADATA, METADATA_LIST, TABLE
-from ..codec.response import Rendering, Renderings
+from ..codec.response_encoder import Rendering, Renderings
 from ..errors import ApiError, Json, expired, forbidden_field, invalid_options
 from ..registry.builtin import Resource
 from ..registry.selectors import Selection
@@ -104,7 +104,7 @@ class WatchStream:
         self._committed = committed
         self._plan, self._rendering, self._chosen = plan, rendering, chosen
         self._collection, self._start, self._found, self._bell = collection, start, found, bell
-        self._position = collection.after(start)
+        self._position = collection.position_after(start)
         self._seen = start
         self._first = True
 
@@ -173,11 +173,11 @@ class WatchStream:
 
     def _line(self, kind: str, entry: Entry) -> bytes:
         first, self._first = self._first, False
-        return self._rendering.event(kind, entry, first)
+        return self._rendering.encode_event(kind, entry, first)
 
     def _bookmark(self, initial: bool = False) -> bytes:
         first, self._first = self._first, False
-        return self._rendering.bookmark(self._seen, initial, first)
+        return self._rendering.encode_bookmark(self._seen, initial, first)
 
 
 async def wait_notified(waiter: asyncio.Event, seconds: float) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..codec.decoder import DecodedObject, ObjectDecoder, strict_error, strictness, warnings
-from ..codec.response import ONE, Renderings
+from ..codec.decoder import DecodedObject, ObjectDecoder, field_validation, strict_error, warning_header
+from ..codec.response_encoder import ONE, Renderings
 from ..errors import (
     MODIFIED,
     ApiError,
@@ -25,13 +25,20 @@ from ..errors import (
 )
 from ..patch.dispatch import Patcher
 from ..registry.builtin import Resource
-from ..registry.object_meta import created, is_removable, is_unchanged, new_finalizers, update_generation, updated
+from ..registry.object_meta import (
+    finalizer_errors,
+    is_removable,
+    is_unchanged,
+    new_object,
+    next_version,
+    update_generation,
+)
 from ..request import Request, Response
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store
-from ..strategies.validation import metadata as metadata_complaints
-from .read import existing
+from ..strategies.validation import metadata_errors as metadata_complaints
+from .read import get_or_404
 
 # Built-in kinds whose status writes also take labels and the like.
 STATUS_WITH_METADATA = frozenset({"pods", "nodes", "namespaces"})
@@ -63,7 +70,7 @@ class Writer:
         """Stores a new object of the right kind; it is checked and defaulted first."""
         shaped = self._decoded(request, resource, body)
         self._check_new(shaped.body, namespace)
-        new = created(resource, shaped.body, namespace, self._clock())
+        new = new_object(resource, shaped.body, namespace, self._clock())
         if namespace:
             self._check_namespace(namespace, resource, new)
         self._complete(resource, new)
@@ -71,20 +78,20 @@ class Writer:
         self._raise_invalid(resource, name, self._intake.validate(new, resource))
         if self._store.get(resource.key, namespace, name) is not None:
             raise already_exists(resource.group, resource.plural, name)
-        return self._store_new(request, resource, new, None, warnings(shaped.unknown))
+        return self._store_new(request, resource, new, None, warning_header(shaped.unknown))
 
     def _store_new(
         self, request: Request, resource: Resource, new: Json, managed_fields: bytes | None, headers: dict[str, str]
     ) -> Response:
         rendering = self._renderings.choose(request, resource, ONE)
         if request.dry_run:
-            return Response(rendering.one(unstored(new)), 201, headers=headers)
+            return Response(rendering.encode_object(dry_run_entry(new)), 201, headers=headers)
         event = self._store.put(resource.key, new, managed_fields)
-        return Response(rendering.one(event.new), 201, headers=headers)
+        return Response(rendering.encode_object(event.new), 201, headers=headers)
 
     def _complete(self, resource: Resource, new: Json) -> None:
         """What only a creation does, and defaults."""
-        if not resource.custom:
+        if not resource.is_custom:
             self._intake.strategy(resource).prepare(new)
         elif resource.has_status:
             new.pop("status", None)
@@ -92,7 +99,7 @@ class Writer:
 
     def _decoded(self, request: Request, resource: Resource, body: Json) -> DecodedObject:
         shaped = self._intake.prune(body, resource)
-        mode = strictness(request)
+        mode = field_validation(request)
         if shaped.unknown and mode == "Strict":
             text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
             raise bad_request(text + strict_error(shaped.unknown))
@@ -127,12 +134,12 @@ class Writer:
             body["metadata"] = {**meta, "name": name}
             body["metadata"].pop("resourceVersion", None)
             return self.create_object(request, target.namespace, resource, body)
-        if resource.custom and not meta.get("resourceVersion") and not target.subresource:
+        if resource.is_custom and not meta.get("resourceVersion") and not target.subresource:
             error = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-            existing(self._store, target, resource)
+            get_or_404(self._store, target, resource)
             raise invalid(resource.group, resource.plural, target.name, [error])
         shaped = self._decoded(request, resource, body)
-        return self.change(request, target, resource, lambda old: shaped.body, warnings(shaped.unknown))
+        return self.change(request, target, resource, lambda old: shaped.body, warning_header(shaped.unknown))
 
     def patch(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """PATCH."""
@@ -143,11 +150,11 @@ class Writer:
 
         def patched(old: Json) -> Json:
             shaped = self._intake.prune(change(old), resource)
-            if shaped.unknown and strictness(request) == "Strict":
+            if shaped.unknown and field_validation(request) == "Strict":
                 shown = request.body.decode(errors="replace")
                 error = invalid_value("patch", shown, strict_error(shaped.unknown))
                 raise invalid(resource.group, resource.kind, target.name, [error])
-            headers.update(warnings(shaped.unknown) if strictness(request) == "Warn" else {})
+            headers.update(warning_header(shaped.unknown) if field_validation(request) == "Warn" else {})
             return shaped.body
 
         if self._store.get(resource.key, target.namespace, target.name) is None and resource.allow_create_on_update:
@@ -159,12 +166,12 @@ class Writer:
         entry = self._store.get(resource.key, target.namespace, target.name)
         applied = self._patcher.apply(request, target, resource, entry)
         shaped = self._decoded(request, resource, applied.body)
-        headers = warnings(shaped.unknown)
+        headers = warning_header(shaped.unknown)
         if entry is not None:
             return self.change(request, target, resource, lambda old: shaped.body, headers, applied.managed_fields)
         if target.subresource:
             raise not_found(resource.group, resource.plural, target.name)
-        new = created(resource, shaped.body, target.namespace, self._clock())
+        new = new_object(resource, shaped.body, target.namespace, self._clock())
         if target.namespace:
             self._check_namespace(target.namespace, resource, new)
         self._complete(resource, new)
@@ -181,7 +188,7 @@ class Writer:
         managed_fields: bytes | None = None,
     ) -> Response:
         """Stores what `change` makes of an object, unless nothing changes. Raises 404, 409, 422."""
-        entry = existing(self._store, target, resource)
+        entry = get_or_404(self._store, target, resource)
         old = entry.object()
         given = change(entry.object())
         check_preconditions(given, old, resource)
@@ -193,28 +200,30 @@ class Writer:
             else managed_fields
         )
         if is_unchanged(new, old) and managed_fields == entry.managed_fields:
-            return Response(rendering.one(entry), headers=headers)
+            return Response(rendering.encode_object(entry), headers=headers)
         if request.dry_run:
-            return Response(rendering.one(unstored(new)), headers=headers)
-        return Response(rendering.one(self.store_change(resource, entry, new, managed_fields)), headers=headers)
+            return Response(rendering.encode_object(dry_run_entry(new)), headers=headers)
+        return Response(
+            rendering.encode_object(self.store_change(resource, entry, new, managed_fields)), headers=headers
+        )
 
     def _next(self, target: RequestInfo, resource: Resource, given: Json, old: Json) -> Json:
         if target.subresource == "status":
             new = status_change(resource, given, old)
-            if not resource.custom:
+            if not resource.is_custom:
                 self._intake.default(new, resource)
-            complaints = [*metadata_complaints(new["metadata"], False), *new_finalizers(new, old)]
-            complaints.extend(self._intake.validate(new, resource) if resource.custom else ())
+            complaints = [*metadata_complaints(new["metadata"], False), *finalizer_errors(new, old)]
+            complaints.extend(self._intake.validate(new, resource) if resource.is_custom else ())
             self._raise_invalid(resource, target.name, complaints)
             return new
-        new = updated(resource, given, old)
+        new = next_version(resource, given, old)
         if resource.has_status:
             new.pop("status", None)
             if "status" in old:
                 new["status"] = old["status"]
         self._intake.default(new, resource)
-        complaints = [*self._intake.validate(new, resource), *new_finalizers(new, old)]
-        if not resource.custom:
+        complaints = [*self._intake.validate(new, resource), *finalizer_errors(new, old)]
+        if not resource.is_custom:
             complaints.extend(self._intake.strategy(resource).validate_update(new, old))
         self._raise_invalid(resource, target.name, complaints)
         update_generation(resource, new, old)
@@ -234,7 +243,7 @@ class Writer:
 
 def status_change(resource: Resource, given: Json, old: Json) -> Json:
     """The object with another status; of pods and nodes also with other labels and the like."""
-    new = updated(resource, given, old) if resource.key in STATUS_WITH_METADATA else old
+    new = next_version(resource, given, old) if resource.key in STATUS_WITH_METADATA else old
     kept = {key: value for key, value in old.items() if key not in ("metadata", "status")}
     new = {**kept, "metadata": new["metadata"]}
     if "status" in given:
@@ -242,7 +251,7 @@ def status_change(resource: Resource, given: Json, old: Json) -> Json:
     return new
 
 
-def unstored(body: Json) -> Entry:
+def dry_run_entry(body: Json) -> Entry:
     """What a dry run shows: the object without a version."""
     meta = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
     data = msgspec.json.encode({**body, "metadata": meta})

@@ -86,11 +86,11 @@ class Patcher:
         if entry.managed_fields is None:
             return None
         owners = ManagedFields.of(entry, resource.type, self._types.fields)
-        manager = request.query.get("fieldManager") or agent(request)
+        manager = request.query.get("fieldManager") or user_agent_manager(request)
         return owners.after_update(entry.object(), new, manager, target.subresource).encode()
 
 
-def agent(request: Request) -> str:
+def user_agent_manager(request: Request) -> str:
     """The manager's name when the request does not say it: the program of the user agent."""
     return request.headers.get("user-agent", "unknown").partition("/")[0] or "unknown"
 
@@ -102,7 +102,7 @@ def content_type_of(request: Request) -> str:
 
 def check_media(media: str, resource: Resource) -> None:
     """Refuses other content types, with 415."""
-    if resource.custom and media == STRATEGIC_PATCH:
+    if resource.is_custom and media == STRATEGIC_PATCH:
         text = f"the body of the request was in an unknown format - accepted media types include: {', '.join(CUSTOM_TYPES)}"
         raise ApiError(415, "UnsupportedMediaType", text)
     if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
@@ -112,7 +112,7 @@ def check_media(media: str, resource: Resource) -> None:
 def patch_value(body: bytes) -> Any:
     """The patch. Raises 400."""
     try:
-        return msgspec.json.decode(nesting.checked(body))
+        return msgspec.json.decode(nesting.check_depth(body))
     except msgspec.DecodeError as error:
         why = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
         raise bad_request(f"error decoding patch: {why}") from error
@@ -128,7 +128,7 @@ def json_patched(old: Json, operations: Any) -> Json:
     """A JSON patch applied. Raises 400 when it is malformed or makes the object too deep, 422 when it does not fit."""
     try:
         result = json_patch.apply(old, operations)
-        nesting.checked(msgspec.json.encode(result))
+        nesting.check_depth(msgspec.json.encode(result))
     except nesting.TooDeep as error:
         raise bad_request(f"the patched object is {error}") from error
     except json_patch.MalformedPatch as error:

@@ -117,7 +117,7 @@ def item_of(items: list[Any], step: str) -> Any:
     return None
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """A path as conflicts print it: `.spec.containers[name="c"].image`."""
     text = ""
     for step in path:

@@ -9,7 +9,7 @@ import msgspec
 from ..errors import ApiError, Json
 from ..registry.object_meta import is_equal
 from ..storage.entry import Entry
-from .field_set import MISSING, FieldsOf, Path, Walk, remove, shown
+from .field_set import MISSING, FieldsOf, Path, Walk, path_text, remove
 
 BEFORE_FIRST_APPLY = "before-first-apply"
 
@@ -110,11 +110,11 @@ def conflict(found: dict[FieldManager, list[Path]], version: str) -> ApiError:
         who = f'"{manager.name}"' + (f" using {version}" if manager.operation == "Update" else "")
         count += len(paths)
         for path in paths:
-            cause = {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": shown(path)}
+            cause = {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": path_text(path)}
             causes.append(cause)
         if len(paths) == 1:
-            texts.append(f"conflict with {who}: {shown(paths[0])}")
+            texts.append(f"conflict with {who}: {path_text(paths[0])}")
         else:
-            texts.append(f"conflicts with {who}:" + "".join(f"\n- {shown(path)}" for path in paths))
+            texts.append(f"conflicts with {who}:" + "".join(f"\n- {path_text(path)}" for path in paths))
     text = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: " + "\n".join(texts)
     return ApiError(409, "Conflict", text, {"causes": causes})

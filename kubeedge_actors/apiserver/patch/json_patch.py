@@ -31,9 +31,9 @@ def apply_one(document: Any, operation: Any) -> Any:
     """The document after one operation. Raises MalformedPatch and PatchFailed."""
     if not isinstance(operation, dict) or operation.get("op") not in OPERATIONS or "path" not in operation:
         raise MalformedPatch(f"Unexpected kind: {operation}")
-    kind, path = operation["op"], pointer(operation["path"])
+    kind, path = operation["op"], parse_pointer(operation["path"])
     if kind in ("move", "copy"):
-        source = pointer(operation.get("from"))
+        source = parse_pointer(operation.get("from"))
         value = deepcopy(lookup(document, source))
         document = write(document, source, None, "remove") if kind == "move" else document
         return write(document, path, value, "add")
@@ -43,24 +43,24 @@ def apply_one(document: Any, operation: Any) -> Any:
         raise MalformedPatch(f"operation {kind} has no value")
     value = operation.get("value")
     if kind == "test":
-        if not equal(lookup(document, path, absent=None), value):
+        if not json_equal(lookup(document, path, absent=None), value):
             raise PatchFailed(f"testing value {operation['path']} failed")
         return document
     return write(document, path, deepcopy(value), kind)
 
 
-def equal(one: Any, other: Any) -> bool:
+def json_equal(one: Any, other: Any) -> bool:
     """JSON equality: true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(json_equal(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(equal(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(json_equal(a, b) for a, b in zip(one, other, strict=True))
     return bool(one == other)
 
 
-def pointer(text: Any) -> list[str]:
+def parse_pointer(text: Any) -> list[str]:
     """The steps of a JSON pointer. Raises MalformedPatch."""
     if text == "":
         return []
@@ -77,7 +77,7 @@ def lookup(document: Any, path: Sequence[str], absent: Any = MISSING) -> Any:
     value = document
     for index, step in enumerate(path):
         try:
-            value = value[position(value, step)] if isinstance(value, list) else value[step]
+            value = value[list_index(value, step)] if isinstance(value, list) else value[step]
         except (KeyError, IndexError, TypeError) as error:
             if absent is not MISSING and index == len(path) - 1:
                 return absent
@@ -85,7 +85,7 @@ def lookup(document: Any, path: Sequence[str], absent: Any = MISSING) -> Any:
     return value
 
 
-def position(items: list[Any], step: str) -> int:
+def list_index(items: list[Any], step: str) -> int:
     """An index of a list; `-` and numbers past the end do not exist."""
     if not step.lstrip("-").isdigit():
         raise PatchFailed(f"{step} is no index")
@@ -127,8 +127,8 @@ def write_item(parent: list[Any], step: str, value: Any, kind: str) -> None:
     if kind == "add" and (step == "-" or step == str(len(parent))):
         parent.append(value)
     elif kind == "add":
-        parent.insert(position(parent, step), value)
+        parent.insert(list_index(parent, step), value)
     elif kind == "remove":
-        del parent[position(parent, step)]
+        del parent[list_index(parent, step)]
     else:
-        parent[position(parent, step)] = value
+        parent[list_index(parent, step)] = value

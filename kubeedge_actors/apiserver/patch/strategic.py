@@ -44,8 +44,8 @@ class StrategicMerge:
                 name = key[len(ORDER) :]
                 merge_key = MERGE_KEYS.get((kind, name))
                 if isinstance(merged.get(name), list) and merge_key is not None:
-                    merged[name] = arranged([], merged[name], order, merge_key)
-        return retained(merged, patch)
+                    merged[name] = reordered([], merged[name], order, merge_key)
+        return retain_keys(merged, patch)
 
     def _field(self, merged: Json, key: str, value: Any, compact: str, kind: str, patch: Json) -> None:
         old = merged.get(key)
@@ -77,7 +77,7 @@ class StrategicMerge:
             merged, touched = self._keyed(old, patch, key, kind)
         if order is None:
             return merged
-        return arranged(touched, merged, order, key)
+        return reordered(touched, merged, order, key)
 
     def _keyed(self, old: list[Any], patch: list[Any], key: str, kind: str) -> tuple[list[Any], list[Any]]:
         merged = [item for item in old if isinstance(item, dict)]
@@ -111,7 +111,7 @@ def remove_items(merged: Json, field: str, gone: list[Any]) -> None:
         merged[field] = [item for item in merged[field] if item not in gone]
 
 
-def retained(merged: Json, patch: Json) -> Json:
+def retain_keys(merged: Json, patch: Json) -> Json:
     """Only the keys that `$retainKeys` names, if it is there."""
     keep = patch.get(RETAIN)
     return merged if keep is None else {key: value for key, value in merged.items() if key in keep}
@@ -122,7 +122,7 @@ def identity(item: Any, key: str) -> Any:
     return item.get(key) if key and isinstance(item, dict) else item
 
 
-def arranged(touched: list[Any], merged: list[Any], order: list[Any], key: str) -> list[Any]:
+def reordered(touched: list[Any], merged: list[Any], order: list[Any], key: str) -> list[Any]:
     """The merged list in the order that the patch sets; items that it does not name keep their place among the others."""
     wanted = [identity(item, key) for item in order]
     named = [item for item in merged if identity(item, key) in wanted]

@@ -12,38 +12,38 @@ from .durations import NONE, UNKNOWN, age
 Row = Sequence[Any]
 
 
-def age_of(body: Json, now: float) -> str:
+def age_cell(body: Json, now: float) -> str:
     """The age of an object."""
     return age(body["metadata"].get("creationTimestamp"), now)
 
 
 def default_cells(body: Json, now: float) -> Row:
     """Name and age."""
-    return body["metadata"]["name"], age_of(body, now)
+    return body["metadata"]["name"], age_cell(body, now)
 
 
-def namespace(body: Json, now: float) -> Row:
+def namespace_cells(body: Json, now: float) -> Row:
     """The row of a namespace."""
-    return body["metadata"]["name"], body.get("status", {}).get("phase", ""), age_of(body, now)
+    return body["metadata"]["name"], body.get("status", {}).get("phase", ""), age_cell(body, now)
 
 
-def config_map(body: Json, now: float) -> Row:
+def config_map_cells(body: Json, now: float) -> Row:
     """The row of a config map."""
     count = len(body.get("data", ())) + len(body.get("binaryData", ()))
-    return body["metadata"]["name"], count, age_of(body, now)
+    return body["metadata"]["name"], count, age_cell(body, now)
 
 
-def secret(body: Json, now: float) -> Row:
+def secret_cells(body: Json, now: float) -> Row:
     """The row of a secret."""
-    return body["metadata"]["name"], body.get("type", ""), len(body.get("data", ())), age_of(body, now)
+    return body["metadata"]["name"], body.get("type", ""), len(body.get("data", ())), age_cell(body, now)
 
 
-def lease(body: Json, now: float) -> Row:
+def lease_cells(body: Json, now: float) -> Row:
     """The row of a lease."""
-    return body["metadata"]["name"], body.get("spec", {}).get("holderIdentity", ""), age_of(body, now)
+    return body["metadata"]["name"], body.get("spec", {}).get("holderIdentity", ""), age_cell(body, now)
 
 
-def event(body: Json, now: float) -> Row:
+def event_cells(body: Json, now: float) -> Row:
     """The row of an event."""
     about, source = body.get("involvedObject", {}), body.get("source", {})
     first = body.get("firstTimestamp") or body.get("eventTime")
@@ -65,19 +65,19 @@ def event(body: Json, now: float) -> Row:
     )
 
 
-def definition(body: Json, now: float) -> Row:
+def custom_resource_definition_cells(body: Json, now: float) -> Row:
     """The row of a custom resource definition."""
     return body["metadata"]["name"], body["metadata"].get("creationTimestamp", UNKNOWN)
 
 
-def service(body: Json, now: float) -> Row:
+def service_cells(body: Json, now: float) -> Row:
     """The row of a service."""
     spec = body.get("spec", {})
     ports = ",".join(port_text(port) for port in spec.get("ports", ())) or NONE
     selector = ",".join(f"{key}={value}" for key, value in sorted(spec.get("selector", {}).items())) or NONE
     name, kind = body["metadata"]["name"], spec.get("type", "")
     outside = ",".join(spec.get("externalIPs", ())) or NONE
-    return name, kind, spec.get("clusterIP") or NONE, outside, ports, age_of(body, now), selector
+    return name, kind, spec.get("clusterIP") or NONE, outside, ports, age_cell(body, now), selector
 
 
 def port_text(port: Json) -> str:
@@ -94,10 +94,12 @@ CUSTOM_COLUMNS = (*columns("Name"), column("Age", "date"))
 
 DEFAULT_PRINTER = TablePrinter(columns("Name", "Age"), default_cells)
 CUSTOM_RESOURCE_PRINTER = TablePrinter(CUSTOM_COLUMNS, default_cells)
-NAMESPACES = TablePrinter(columns("Name", "Status", "Age"), namespace)
-CONFIG_MAPS = TablePrinter(columns("Name", "Data", "Age"), config_map)
-SECRETS = TablePrinter(columns("Name", "Type", "Data", "Age"), secret)
-LEASES = TablePrinter(columns("Name", "Holder", "Age"), lease)
-EVENTS = TablePrinter(EVENT_COLUMNS, event)
-DEFINITIONS = TablePrinter(DATED, definition)
-SERVICES = TablePrinter(columns("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector*"), service)
+NAMESPACES = TablePrinter(columns("Name", "Status", "Age"), namespace_cells)
+CONFIG_MAPS = TablePrinter(columns("Name", "Data", "Age"), config_map_cells)
+SECRETS = TablePrinter(columns("Name", "Type", "Data", "Age"), secret_cells)
+LEASES = TablePrinter(columns("Name", "Holder", "Age"), lease_cells)
+EVENTS = TablePrinter(EVENT_COLUMNS, event_cells)
+DEFINITIONS = TablePrinter(DATED, custom_resource_definition_cells)
+SERVICES = TablePrinter(
+    columns("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector*"), service_cells
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.kubernetes.objects import condition
+from kubeedge_actors.kubernetes.objects import get_condition
 
 from ..errors import Json
 from .columns import TablePrinter, columns
@@ -26,14 +26,14 @@ COLUMNS = columns(
 )
 
 
-def cells(node: Json, now: float) -> Sequence[Any]:
+def node_cells(node: Json, now: float) -> Sequence[Any]:
     """The row of a node."""
     meta, status = node["metadata"], node.get("status", {})
     info = status.get("nodeInfo", {})
     return (
         meta["name"],
-        state(node),
-        roles(meta.get("labels", {})),
+        status_cell(node),
+        roles_cell(meta.get("labels", {})),
         age(meta.get("creationTimestamp"), now),
         info.get("kubeletVersion", ""),
         address(status, "InternalIP"),
@@ -44,14 +44,14 @@ def cells(node: Json, now: float) -> Sequence[Any]:
     )
 
 
-def state(node: Json) -> str:
+def status_cell(node: Json) -> str:
     """Ready or not, and whether pods are kept away."""
-    ready = condition(node, "Ready")
+    ready = get_condition(node, "Ready")
     text = "Unknown" if not ready else "Ready" if ready.get("status") == "True" else "NotReady"
     return text + (",SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else "")
 
 
-def roles(labels: Json) -> str:
+def roles_cell(labels: Json) -> str:
     """The roles that labels give."""
     found = {key[len(ROLE) :] for key in labels if key.startswith(ROLE) and len(key) > len(ROLE)}
     if labels.get("kubernetes.io/role"):
@@ -72,4 +72,4 @@ def kernel(info: Json) -> str:
     return f"{version} ({info['architecture']})" if info.get("architecture") else str(version)
 
 
-NODES = TablePrinter(COLUMNS, cells)
+NODES = TablePrinter(COLUMNS, node_cells)

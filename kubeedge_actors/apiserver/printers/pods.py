@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.kubernetes.objects import condition
+from kubeedge_actors.kubernetes.objects import get_condition
 from kubeedge_actors.kubernetes.time import parse_time
 
 from ..errors import Json
@@ -15,39 +15,39 @@ from .durations import NONE, age, human_duration
 COLUMNS = columns("Name", "Ready", "Status", "Restarts", "Age", "IP*", "Node*", "Nominated Node*", "Readiness Gates*")
 
 
-def cells(pod: Json, now: float) -> Sequence[Any]:
+def pod_cells(pod: Json, now: float) -> Sequence[Any]:
     """The row of a pod."""
     meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
-    kept = sidecars(spec)
-    found = [*status.get("containerStatuses", ()), *(one for one in initials(status) if one.get("name") in kept)]
+    kept = sidecar_names(spec)
+    found = [*status.get("containerStatuses", ()), *(one for one in init_statuses(status) if one.get("name") in kept)]
     ready = sum(1 for one in found if one.get("ready") and "running" in one.get("state", {}))
     return (
         meta["name"],
         f"{ready}/{len(spec.get('containers', ())) + len(kept)}",
-        state(pod),
-        restarts(status, kept, now),
+        status_cell(pod),
+        restarts_cell(status, kept, now),
         age(meta.get("creationTimestamp"), now),
         status.get("podIP") or NONE,
         spec.get("nodeName") or NONE,
         status.get("nominatedNodeName") or NONE,
-        gates(spec, status),
+        readiness_gates_cell(spec, status),
     )
 
 
-def state(pod: Json) -> str:
+def status_cell(pod: Json) -> str:
     """The STATUS column of a pod, as kubectl prints it."""
     status: Json = pod.get("status", {})
     if "deletionTimestamp" in pod["metadata"]:
         return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"
-    initial = initializing(pod)
+    initial = init_status(pod)
     if initial:
         return initial
     plain: str = status.get("reason") or status.get("phase") or "Pending"
     found = status.get("containerStatuses")
-    return from_containers(found, status, plain) if found else plain
+    return container_problem(found, status, plain) if found else plain
 
 
-def from_containers(found: Sequence[Json], status: Json, plain: str) -> str:
+def container_problem(found: Sequence[Json], status: Json, plain: str) -> str:
     """The state that the first troubled container gives; `plain` when there is none."""
     text, running = plain, False
     for one in reversed(found):
@@ -56,7 +56,7 @@ def from_containers(found: Sequence[Json], status: Json, plain: str) -> str:
         if waiting.get("reason"):
             text = waiting["reason"]
         elif ended is not None:
-            text = ending(ended)
+            text = terminated_reason(ended)
         elif one.get("ready") and "running" in now:
             running = True
     if text == "Completed" and running:
@@ -64,7 +64,7 @@ def from_containers(found: Sequence[Json], status: Json, plain: str) -> str:
     return text
 
 
-def ending(ended: Json) -> str:
+def terminated_reason(ended: Json) -> str:
     """How a container ended."""
     if ended.get("reason"):
         return str(ended["reason"])
@@ -73,54 +73,54 @@ def ending(ended: Json) -> str:
 
 def is_ready(status: Json) -> bool:
     """Whether the Ready condition is true."""
-    return condition({"status": status}, "Ready").get("status") == "True"
+    return get_condition({"status": status}, "Ready").get("status") == "True"
 
 
-def sidecars(spec: Json) -> set[str]:
+def sidecar_names(spec: Json) -> set[str]:
     """The init containers that go on beside the others, by name."""
     return {one["name"] for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"}
 
 
-def initials(status: Json) -> Sequence[Json]:
+def init_statuses(status: Json) -> Sequence[Json]:
     """What is known of the init containers."""
     found: Sequence[Json] = status.get("initContainerStatuses", ())
     return found
 
 
-def initializing(pod: Json) -> str:
+def init_status(pod: Json) -> str:
     """What the first init container that is not done, or as a sidecar not started, is doing; empty when there is none."""
     spec = pod.get("spec", {})
-    total, kept = len(spec.get("initContainers", ())), sidecars(spec)
-    for index, one in enumerate(initials(pod.get("status", {}))):
-        if is_done(one, kept):
+    total, kept = len(spec.get("initContainers", ())), sidecar_names(spec)
+    for index, one in enumerate(init_statuses(pod.get("status", {}))):
+        if is_init_done(one, kept):
             continue
         now = one.get("state", {})
         ended, waiting = now.get("terminated"), now.get("waiting", {})
         if ended is not None:
-            return f"Init:{ending(ended)}"
+            return f"Init:{terminated_reason(ended)}"
         reason = waiting.get("reason")
         return f"Init:{reason}" if reason and reason != "PodInitializing" else f"Init:{index}/{total}"
     return ""
 
 
-def restarts(status: Json, kept: set[str], now: float) -> str:
+def restarts_cell(status: Json, kept: set[str], now: float) -> str:
     """How often containers were restarted, and when last; `kept`: the sidecars."""
-    found = [*(one for one in initials(status) if one.get("name") in kept), *status.get("containerStatuses", ())]
-    if any(not is_done(one, kept) for one in initials(status)):
-        found = [*initials(status)]
+    found = [*(one for one in init_statuses(status) if one.get("name") in kept), *status.get("containerStatuses", ())]
+    if any(not is_init_done(one, kept) for one in init_statuses(status)):
+        found = [*init_statuses(status)]
     count = sum(one.get("restartCount", 0) for one in found)
     ends = [one.get("lastState", {}).get("terminated", {}).get("finishedAt") for one in found]
     times = [time for end in ends if end and (time := parse_time(end)) is not None]
     return f"{count} ({human_duration(now - max(times))} ago)" if count and times else str(count)
 
 
-def is_done(one: Json, kept: set[str]) -> bool:
+def is_init_done(one: Json, kept: set[str]) -> bool:
     """Whether an init container has ended well, or is a sidecar (one of `kept`) and started: the next one's turn has come."""
     ended = one.get("state", {}).get("terminated")
     return (ended is not None and not ended.get("exitCode")) or (one.get("name") in kept and bool(one.get("started")))
 
 
-def gates(spec: Json, status: Json) -> str:
+def readiness_gates_cell(spec: Json, status: Json) -> str:
     """How many readiness gates are open."""
     wanted = [gate.get("conditionType") for gate in spec.get("readinessGates", ())]
     if not wanted:
@@ -129,4 +129,4 @@ def gates(spec: Json, status: Json) -> str:
     return f"{sum(1 for gate in wanted if gate in open_now)}/{len(wanted)}"
 
 
-PODS = TablePrinter(COLUMNS, cells)
+PODS = TablePrinter(COLUMNS, pod_cells)

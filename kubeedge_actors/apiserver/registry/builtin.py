@@ -67,7 +67,7 @@ class Resource(msgspec.Struct, frozen=True):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
-    def custom(self) -> bool:
+    def is_custom(self) -> bool:
         """Whether a CustomResourceDefinition made it."""
         return not self.type
 
@@ -86,7 +86,7 @@ class Resource(msgspec.Struct, frozen=True):
         return self.subresource("status") is not None
 
 
-def labels(*texts: str) -> tuple[FieldLabel, ...]:
+def field_labels(*texts: str) -> tuple[FieldLabel, ...]:
     """Field labels from their dotted names; `name|default` gives the value of an absent field."""
     found = []
     for text in texts:
@@ -114,7 +114,7 @@ STATUS = Subresource("status")
 SCALE = Subresource("scale", "Scale", "autoscaling", "v1")
 TOKEN = Subresource("token", "TokenRequest", "authentication.k8s.io", "v1", ("create",))
 EVENT_FIELDS = (
-    *labels(
+    *field_labels(
         "involvedObject.kind",
         "involvedObject.namespace",
         "involvedObject.name",
@@ -129,7 +129,7 @@ EVENT_FIELDS = (
     FieldLabel("source", ("source", "component")),
 )
 POD_FIELDS = (
-    *labels(
+    *field_labels(
         "spec.nodeName",
         "spec.restartPolicy",
         "spec.schedulerName",
@@ -166,7 +166,7 @@ BUILT_IN: tuple[Resource, ...] = (
         type="Namespace",
         subresources=(Subresource("finalize", verbs=("update",)), STATUS),
         verbs=NAMESPACE_VERBS,
-        fields=labels("status.phase"),
+        fields=field_labels("status.phase"),
     ),
     Resource(
         "",
@@ -177,7 +177,7 @@ BUILT_IN: tuple[Resource, ...] = (
         short=("no",),
         type="Node",
         subresources=(STATUS,),
-        fields=labels("spec.unschedulable|false"),
+        fields=field_labels("spec.unschedulable|false"),
     ),
     Resource(
         "",
@@ -211,7 +211,7 @@ BUILT_IN: tuple[Resource, ...] = (
         type="PersistentVolume",
         subresources=(STATUS,),
     ),
-    Resource("", "v1", "secrets", "Secret", type="Secret", fields=labels("type")),
+    Resource("", "v1", "secrets", "Secret", type="Secret", fields=field_labels("type")),
     Resource(
         "",
         "v1",
@@ -222,7 +222,7 @@ BUILT_IN: tuple[Resource, ...] = (
         type="Service",
         subresources=(STATUS,),
         delete_returns_object=True,
-        fields=labels("spec.clusterIP", "spec.type"),
+        fields=field_labels("spec.clusterIP", "spec.type"),
     ),
     Resource(
         "", "v1", "serviceaccounts", "ServiceAccount", short=("sa",), type="ServiceAccount", subresources=(TOKEN,)
@@ -259,7 +259,7 @@ BUILT_IN: tuple[Resource, ...] = (
         type="ReplicaSet",
         subresources=(SCALE, STATUS),
         generation=True,
-        fields=labels("status.replicas|0"),
+        fields=field_labels("status.replicas|0"),
     ),
     Resource(
         "apiextensions.k8s.io",

@@ -74,7 +74,7 @@ class Discovery:
         groups: dict[str, list[Json]] = {}
         for group, found in self._registry.group_versions():
             if (root == "api") == (group == ""):
-                resources = [aggregated(resource) for resource in self._registry.in_version(group, found)]
+                resources = [aggregated_resource(resource) for resource in self._registry.in_version(group, found)]
                 entry = {"version": found, "resources": resources, "freshness": "Current"}
                 groups.setdefault(group, []).append(entry)
         items = [{"metadata": {"name": g} if g else {}, "versions": versions} for g, versions in groups.items()]
@@ -106,7 +106,7 @@ class Discovery:
             raise no_such_resource()
         found: list[Json] = []
         for resource in self._registry.in_version(group, version):
-            found.extend(legacy(resource))
+            found.extend(legacy_resources(resource))
         head: Json = {"kind": "APIResourceList"}
         if group:
             head["apiVersion"] = "v1"
@@ -119,7 +119,7 @@ def core_versions(address: str) -> Json:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": where}
 
 
-def aggregated(resource: Resource) -> Json:
+def aggregated_resource(resource: Resource) -> Json:
     """A resource as aggregated discovery tells it."""
     own = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     entry: Json = {
@@ -129,7 +129,7 @@ def aggregated(resource: Resource) -> Json:
         "singularResource": resource.singular or resource.kind.lower(),
         "verbs": list(resource.verbs),
     }
-    extra(entry, resource)
+    add_optional_fields(entry, resource)
     subs: list[Json] = []
     for sub in resource.subresources:
         kind = {"group": sub.group, "version": sub.version, "kind": sub.kind} if sub.kind else own
@@ -139,7 +139,7 @@ def aggregated(resource: Resource) -> Json:
     return entry
 
 
-def extra(entry: Json, resource: Resource) -> None:
+def add_optional_fields(entry: Json, resource: Resource) -> None:
     """Short names and categories, when there are any."""
     if resource.short:
         entry["shortNames"] = list(resource.short)
@@ -147,7 +147,7 @@ def extra(entry: Json, resource: Resource) -> None:
         entry["categories"] = list(resource.categories)
 
 
-def legacy(resource: Resource) -> list[Json]:
+def legacy_resources(resource: Resource) -> list[Json]:
     """A resource and its subresources as legacy discovery tells them."""
     entry: Json = {
         "name": resource.plural,
@@ -156,7 +156,7 @@ def legacy(resource: Resource) -> list[Json]:
         "kind": resource.kind,
         "verbs": list(resource.verbs),
     }
-    extra(entry, resource)
+    add_optional_fields(entry, resource)
     found = [entry]
     for sub in resource.subresources:
         one: Json = {"name": f"{resource.plural}/{sub.name}", "singularName": "", "namespaced": resource.namespaced}

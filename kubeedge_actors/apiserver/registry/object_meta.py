@@ -45,7 +45,7 @@ def generated_name(prefix: str) -> str:
     return prefix[:58] + "".join(secrets.choice(SUFFIX_LETTERS) for _ in range(5))
 
 
-def created(resource: Resource, body: Json, namespace: str, now: float) -> Json:
+def new_object(resource: Resource, body: Json, namespace: str, now: float) -> Json:
     """A new object with the metadata that the server gives it."""
     meta = dict(body.get("metadata") or {})
     if not meta.get("name") and meta.get("generateName"):
@@ -54,14 +54,14 @@ def created(resource: Resource, body: Json, namespace: str, now: float) -> Json:
         meta.pop(key, None)
     if namespace:
         meta["namespace"] = namespace
-    if resource.generation or resource.custom:
+    if resource.generation or resource.is_custom:
         meta["generation"] = 1
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = format_time(now)
     return ordered(resource, body, meta)
 
 
-def updated(resource: Resource, body: Json, old: Json) -> Json:
+def next_version(resource: Resource, body: Json, old: Json) -> Json:
     """The next version of an object: the client's labels and the like, the server's identity."""
     given = body.get("metadata") or {}
     meta = {key: value for key, value in old["metadata"].items() if key not in CLIENT_META}
@@ -71,7 +71,7 @@ def updated(resource: Resource, body: Json, old: Json) -> Json:
 
 def update_generation(resource: Resource, new: Json, old: Json) -> None:
     """Counts the generation on, if what it counts has changed."""
-    if (resource.generation or resource.custom) and not is_equal(
+    if (resource.generation or resource.is_custom) and not is_equal(
         generation_content(resource, new), generation_content(resource, old)
     ):
         meta = new["metadata"]
@@ -81,7 +81,7 @@ def update_generation(resource: Resource, new: Json, old: Json) -> None:
 
 def generation_content(resource: Resource, body: Json) -> object:
     """The part of an object whose changes the generation counts."""
-    if not resource.custom:
+    if not resource.is_custom:
         return body.get("spec")
     skipped = ("metadata", "status") if resource.has_status else ("metadata",)
     return {key: value for key, value in body.items() if key not in skipped}
@@ -103,7 +103,7 @@ def is_unchanged(new: Json, old: Json) -> bool:
     return is_equal(stale, old)
 
 
-def new_finalizers(new: Json, old: Json) -> Iterable[FieldError]:
+def finalizer_errors(new: Json, old: Json) -> Iterable[FieldError]:
     """An object that is being deleted takes no further finalizers."""
     if "deletionTimestamp" not in old["metadata"]:
         return ()

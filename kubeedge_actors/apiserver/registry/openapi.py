@@ -54,12 +54,12 @@ class OpenApi:
         if not path.startswith("/openapi/v3/"):
             return None
         for group, version in self._registry.group_versions():
-            if path == f"/openapi/v3/{place(group, version)}":
+            if path == f"/openapi/v3/{document_path(group, version)}":
                 return Response(self._document(group, version), 200, JSON_TYPE, KEPT)
         raise PlainNotFound
 
     def _link(self, group_version: tuple[str, str]) -> tuple[str, Json]:
-        where = place(*group_version)
+        where = document_path(*group_version)
         digest = hashlib.sha256(self._document(*group_version)).hexdigest()[:32].upper()
         return where, {"serverRelativeURL": f"/openapi/v3/{where}?hash={digest}"}
 
@@ -71,7 +71,7 @@ class OpenApi:
             kind = {"group": group, "version": version, "kind": resource.kind}
             middle = "namespaces/{namespace}/" if resource.namespaced else ""
             answers: Json = {"responses": {"200": {"description": "OK"}}, GVK: kind}
-            path = f"/{place(group, version)}/{middle}{resource.plural}/{{name}}"
+            path = f"/{document_path(group, version)}/{middle}{resource.plural}/{{name}}"
             get: Json = {**answers, "x-kubernetes-action": "get"}
             paths[path] = {"get": get, "patch": {**get, "x-kubernetes-action": "patch", "parameters": PARAMETERS}}
             self._add(resource, kind, schemas)
@@ -81,7 +81,7 @@ class OpenApi:
 
     def _add(self, resource: Resource, kind: Json, schemas: Json) -> None:
         """The schema of a kind, and those that it refers to."""
-        if not resource.custom:
+        if not resource.is_custom:
             self._add_type(resource.type, schemas)
             schemas[resource.type] = {**schemas[resource.type], GVK: [kind]}
             return
@@ -96,24 +96,24 @@ class OpenApi:
         fields = self._types.fields(name)
         if fields is None or name in schemas:
             return
-        schemas[name] = {"type": "object", "properties": {field: written(text) for field, text in fields.items()}}
+        schemas[name] = {"type": "object", "properties": {field: type_schema(text) for field, text in fields.items()}}
         for text in fields.values():
             self._add_type(text.strip("[]{}"), schemas)
 
 
-def written(text: str) -> Json:
+def type_schema(text: str) -> Json:
     """The schema of a compact type."""
     if text in SCALARS:
         return SCALARS[text]
     if text[0] == "[":
-        return {"type": "array", "items": written(text[1:-1])}
+        return {"type": "array", "items": type_schema(text[1:-1])}
     if text[0] == "{":
-        inner: Any = written(text[1:-1])
+        inner: Any = type_schema(text[1:-1])
         return {"type": "object", "additionalProperties": inner}
     # kubectl reads a reference in the form that the genuine server gives it.
     return {"allOf": [{"$ref": f"#/components/schemas/{text}"}]}
 
 
-def place(group: str, version: str) -> str:
+def document_path(group: str, version: str) -> str:
     """Where a group version's document is."""
     return f"apis/{group}/{version}" if group else f"api/{version}"

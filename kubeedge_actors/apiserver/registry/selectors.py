@@ -33,11 +33,11 @@ class Requirement(msgspec.Struct, frozen=True):
         if self.op in ("!=", "notin"):
             return value not in self.values
         if self.op in ("<", ">"):
-            return value is not None and compares(value, self.op, next(iter(self.values)))
+            return value is not None and is_beyond_bound(value, self.op, next(iter(self.values)))
         return value in self.values
 
 
-def compares(value: str, op: str, bound: str) -> bool:
+def is_beyond_bound(value: str, op: str, bound: str) -> bool:
     """Whether an integer label is past the bound."""
     try:
         return int(value) > int(bound) if op == ">" else int(value) < int(bound)
@@ -66,7 +66,7 @@ class LabelParser:
             self._take()
             found.append(self._requirement())
         if token:
-            raise problem(f"found '{token}', expected: ',' or 'end of string'")
+            raise selector_error(f"found '{token}', expected: ',' or 'end of string'")
         return found
 
     def _peek(self) -> str:
@@ -80,7 +80,7 @@ class LabelParser:
     def _identifier(self) -> str:
         token = self._take()
         if not token or token in SPECIAL:
-            raise problem(f"found '{token}', expected: identifier")
+            raise selector_error(f"found '{token}', expected: identifier")
         return token
 
     def _requirement(self) -> Requirement:
@@ -92,7 +92,7 @@ class LabelParser:
         if token in ("", ","):
             return Requirement(key, "exists")
         if token not in OPERATORS:
-            raise problem(f"found '{token}', expected: in, notin, =, ==, !=, gt, lt")
+            raise selector_error(f"found '{token}', expected: in, notin, =, ==, !=, gt, lt")
         op = self._take()
         if op in ("in", "notin"):
             return Requirement(key, op, self._set())
@@ -101,7 +101,7 @@ class LabelParser:
 
     def _set(self) -> frozenset[str]:
         if (token := self._take()) != "(":
-            raise problem(f"found '{token}', expected: '('")
+            raise selector_error(f"found '{token}', expected: '('")
         values = set()
         while True:
             values.add("" if self._peek() in (",", ")") else self._identifier())
@@ -109,10 +109,10 @@ class LabelParser:
             if token == ")":
                 return frozenset(values)
             if token != ",":
-                raise problem(f"found '{token}', expected: ',' or ')'")
+                raise selector_error(f"found '{token}', expected: ',' or ')'")
 
 
-def problem(text: str) -> ApiError:
+def selector_error(text: str) -> ApiError:
     """400 of a selector."""
     return bad_request(f"unable to parse requirement: {text}")
 
@@ -172,7 +172,7 @@ class Selection(msgspec.Struct, frozen=True):
     fields: tuple[FieldTerm, ...] = ()
 
     @property
-    def narrow(self) -> bool:
+    def has_selectors(self) -> bool:
         """Whether there are selectors."""
         return bool(self.labels or self.fields)
 

@@ -54,7 +54,7 @@ class Collection:
             names = self._sorted[namespace] = sorted(space)
         return map(space.__getitem__, names)
 
-    def place(self, entry: Entry) -> None:
+    def set_current(self, entry: Entry) -> None:
         """Makes `entry` the current version of its object."""
         space = self._spaces.setdefault(entry.namespace, {})
         if entry.name not in space:
@@ -75,13 +75,13 @@ class Collection:
         if event.removed:
             self.remove(event.new)
         else:
-            self.place(event.new)
+            self.set_current(event.new)
 
     def undo(self) -> Event:
         """Undo the last change, which was not visible yet."""
         event = self.events.pop()
         if event.old is not None:
-            self.place(event.old)
+            self.set_current(event.old)
         else:
             self.remove(event.new)
         return event
@@ -93,7 +93,7 @@ class Collection:
         if self.visible > KEEP_EVENTS + SLACK:
             self._cut(self.visible - KEEP_EVENTS)
 
-    def after(self, revision: int) -> int | None:
+    def position_after(self, revision: int) -> int | None:
         """The position of the first event past `revision`; None when the history does not reach back that far."""
         if revision < self.floor:
             return None

@@ -35,7 +35,7 @@ class GroupCommit:
         if self._in_flight is not None or self._waiting is None:
             return
         self._in_flight, self._waiting = self._waiting, None
-        self._loop.create_task(self._write_batch(*self._store.take()))
+        self._loop.create_task(self._write_batch(*self._store.take_pending()))
 
     async def _write_batch(self, rows: list[Row], revision: int) -> None:
         done = self._in_flight
@@ -71,7 +71,7 @@ class GroupCommit:
         future.set_exception(error)
         future.exception()  # marks it as seen: a change made by no request has nobody who waits
 
-    async def settle(self) -> None:
+    async def wait_committed(self) -> None:
         """Returns when everything applied until now is on disk. Raises StoreError when it could not be written."""
         future = self._waiting or self._in_flight
         if future is not None:
@@ -85,5 +85,5 @@ class GroupCommit:
     async def close(self) -> None:
         """Writes what waits and ends the thread."""
         while self._in_flight is not None or self._waiting is not None:
-            await self.settle()
+            await self.wait_committed()
         self._executor.shutdown()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import StoreCorrupt, StoreError
-from ...system import sqlite
+from ...osutil import sqlite
 
 FORMAT = 1
 BUSY_SECONDS = 1.0
@@ -54,7 +54,7 @@ class Database:
                 raise
 
     def _prepare(self) -> None:
-        sqlite.set_up(self._connection, locking_mode="EXCLUSIVE", cache_size=-CACHE_KIB)
+        sqlite.configure(self._connection, locking_mode="EXCLUSIVE", cache_size=-CACHE_KIB)
         version = sqlite.user_version(self._connection)
         if version not in (0, FORMAT):
             raise StoreError(f"{self._path} was written by another version of this program (format {version})")

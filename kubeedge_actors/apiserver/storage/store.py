@@ -21,7 +21,7 @@ class Store:
 
     `fields_of(resource, object)` gives what field selectors of that resource look at. `put` and `remove` apply at
     once and assign the next revision; the caller answers nobody before the change was committed: either by
-    `commit` (blocking), or by `take`, a write of the rows elsewhere, and `publish` or `rollback`.
+    `commit` (blocking), or by `take_pending`, a write of the rows elsewhere, and `publish` or `rollback`.
     """
 
     def __init__(self, database: Database, fields_of: FieldsOf, clock: Callable[[], float] = time.time) -> None:
@@ -43,7 +43,7 @@ class Store:
                 entry = self._entry(row.resource, body, row.revision, row.body or b"", row.managed_fields)
             except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
                 raise StoreCorrupt(f"{row.resource} {row.namespace}/{row.name} cannot be read: {error}") from error
-            self.collection(row.resource).place(entry)
+            self.collection(row.resource).set_current(entry)
             self._index(row.resource, None, entry)
 
     def collection(self, resource: str) -> Collection:
@@ -135,7 +135,7 @@ class Store:
         """Whether everything applied is on disk."""
         return not self._applied
 
-    def take(self) -> tuple[list[Row], int]:
+    def take_pending(self) -> tuple[list[Row], int]:
         """The rows to write now, and their revision; later changes go into the next take."""
         rows, self._pending = self._pending, []
         return rows, self.revision
@@ -159,7 +159,7 @@ class Store:
 
     def commit(self) -> None:
         """Writes and publishes everything that waits, in the calling thread."""
-        rows, revision = self.take()
+        rows, revision = self.take_pending()
         if rows:
             try:
                 self._database.write(rows, revision)

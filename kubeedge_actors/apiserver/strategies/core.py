@@ -66,7 +66,7 @@ def validate_secret(body: Json) -> ErrorList:
     return list(data_errors(body, ("data",)))
 
 
-def immutable_data(new: Json, old: Json) -> ErrorList:
+def immutable_data_errors(new: Json, old: Json) -> ErrorList:
     """What was made immutable stays as it is."""
     if not old.get("immutable"):
         return ()
@@ -76,9 +76,9 @@ def immutable_data(new: Json, old: Json) -> ErrorList:
     return found
 
 
-def secret_update(new: Json, old: Json) -> ErrorList:
+def secret_update_errors(new: Json, old: Json) -> ErrorList:
     """The type stays as well."""
-    found = list(immutable_data(new, old))
+    found = list(immutable_data_errors(new, old))
     if new.get("type") != old.get("type"):
         found.append(invalid_value("type", new.get("type"), "field is immutable"))
     return found
@@ -153,8 +153,8 @@ def validate_taints(body: Json) -> ErrorList:
 
 NAMESPACES = Strategy(prepare_namespace, default_namespace)
 NODES = Strategy(default=default_node, validate=validate_taints)
-CONFIG_MAPS = Strategy(validate=validate_config_map, validate_update=immutable_data)
-SECRETS = Strategy(default=default_secret, validate=validate_secret, validate_update=secret_update)
+CONFIG_MAPS = Strategy(validate=validate_config_map, validate_update=immutable_data_errors)
+SECRETS = Strategy(default=default_secret, validate=validate_secret, validate_update=secret_update_errors)
 EVENTS = Strategy(default=default_event, validate=validate_event)
 SERVICES = Strategy(prepare_service, default_service, validate_service)
 LEASES = Strategy(validate=validate_lease)

@@ -114,7 +114,7 @@ def prepare(pod: Json) -> None:
         if not any(tolerates(toleration, key) for toleration in tolerations):
             toleration = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
             tolerations.append(toleration)
-    pod["status"] = {"phase": "Pending", "qosClass": quality(spec)}
+    pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
 
 def tolerates(toleration: Json, key: str) -> bool:
@@ -122,7 +122,7 @@ def tolerates(toleration: Json, key: str) -> bool:
     return toleration.get("key") in (None, "", key) and toleration.get("effect") in (None, "", "NoExecute")
 
 
-def quality(spec: Json) -> str:
+def qos_class(spec: Json) -> str:
     """The quality-of-service class."""
     resources = [c.get("resources", {}) for f in ("initContainers", "containers") for c in spec.get(f, ())]
     kinds = ("cpu", "memory")
@@ -150,7 +150,7 @@ def validate_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART_POL
     if grace < 0:
         yield invalid_value(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0")
     if selector := spec.get("nodeSelector"):
-        yield from validation.labels(f"{path}.nodeSelector", selector)
+        yield from validation.label_errors(f"{path}.nodeSelector", selector)
 
 
 def validate_container(container: Json, path: str, names: set[str], volumes: set[str]) -> Iterator[FieldError]:
@@ -161,7 +161,7 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
     elif name in names:
         yield FieldError(f"{path}.name", "FieldValueDuplicate", f'Duplicate value: "{name}"')
     else:
-        yield from validation.dns_label(f"{path}.name", name)
+        yield from validation.dns_label_errors(f"{path}.name", name)
     names.add(name)
     if not container.get("image"):
         yield required(f"{path}.image")
@@ -186,12 +186,12 @@ def validate(pod: Json) -> ErrorList:
 
 def validate_update(new: Json, old: Json) -> ErrorList:
     """Only images, the active deadline and further tolerations may change."""
-    if frozen_part(new["spec"], old["spec"]) == frozen_part(old["spec"], old["spec"]):
+    if immutable_part(new["spec"], old["spec"]) == immutable_part(old["spec"], old["spec"]):
         return ()
     return [forbidden_field("spec", MUTABLE_TEXT)]
 
 
-def frozen_part(spec: Json, old: Json) -> Json:
+def immutable_part(spec: Json, old: Json) -> Json:
     """What may not change; tolerations count only when one of the old ones is missing."""
     part = {key: value for key, value in spec.items() if key not in ("activeDeadlineSeconds", "tolerations")}
     for field in ("initContainers", "containers"):

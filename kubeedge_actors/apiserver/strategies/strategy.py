@@ -20,7 +20,7 @@ def no_errors(body: Json) -> ErrorList:
     return ()
 
 
-def any_change(new: Json, old: Json) -> ErrorList:
+def allow_any_change(new: Json, old: Json) -> ErrorList:
     """Every change is allowed."""
     return ()
 
@@ -31,4 +31,4 @@ class Strategy(msgspec.Struct, frozen=True):
     prepare: Callable[[Json], None] = no_defaults
     default: Callable[[Json], None] = no_defaults
     validate: Callable[[Json], ErrorList] = no_errors
-    validate_update: Callable[[Json, Json], ErrorList] = any_change
+    validate_update: Callable[[Json, Json], ErrorList] = allow_any_change

@@ -40,12 +40,12 @@ OWNER_PARTS = ("apiVersion", "kind", "name", "uid")
 TOO_LONG = "must be no more than {} characters"
 
 
-def subdomain(field: str, value: str) -> Iterator[FieldError]:
+def subdomain_errors(field: str, value: str) -> Iterator[FieldError]:
     """Complaints about a DNS subdomain, as most names are."""
     return _limited(field, value, 253, SUBDOMAIN_RE, SUBDOMAIN_TEXT)
 
 
-def dns_label(field: str, value: str) -> Iterator[FieldError]:
+def dns_label_errors(field: str, value: str) -> Iterator[FieldError]:
     """Complaints about a DNS label, as names of containers and namespaces are."""
     return _limited(field, value, 63, LABEL_RE, LABEL_TEXT)
 
@@ -57,7 +57,7 @@ def _limited(field: str, value: str, longest: int, pattern: re.Pattern[str], tex
         yield invalid_value(field, value, text)
 
 
-def label_key(field: str, key: str) -> Iterator[FieldError]:
+def label_key_errors(field: str, key: str) -> Iterator[FieldError]:
     """Complaints about the key of a label or annotation."""
     prefix, slash, name = key.rpartition("/")
     if slash and not SUBDOMAIN_RE.fullmatch(prefix):
@@ -70,26 +70,26 @@ def label_key(field: str, key: str) -> Iterator[FieldError]:
         yield invalid_value(field, key, KEY_TEXT)
 
 
-def labels(field: str, found: Json) -> Iterator[FieldError]:
+def label_errors(field: str, found: Json) -> Iterator[FieldError]:
     """Complaints about a map of labels."""
     for key, value in found.items():
-        yield from label_key(field, key)
+        yield from label_key_errors(field, key)
         yield from _limited(field, value, 63, VALUE_RE, VALUE_TEXT)
 
 
-def metadata(meta: Json, short_name: bool) -> Iterator[FieldError]:
+def metadata_errors(meta: Json, short_name: bool) -> Iterator[FieldError]:
     """Complaints about name, labels, annotations and finalizers. `short_name`: the name is one DNS label."""
     name = meta.get("name", "")
     if not name:
         yield required("metadata.name", "name or generateName is required")
     else:
-        yield from (dns_label if short_name else subdomain)("metadata.name", name)
+        yield from (dns_label_errors if short_name else subdomain_errors)("metadata.name", name)
     if found := meta.get("labels"):
-        yield from labels("metadata.labels", found)
+        yield from label_errors("metadata.labels", found)
     for key in meta.get("annotations", ()):
-        yield from label_key("metadata.annotations", key.lower())
+        yield from label_key_errors("metadata.annotations", key.lower())
     for finalizer in meta.get("finalizers", ()):
-        yield from label_key("metadata.finalizers", finalizer)
+        yield from label_key_errors("metadata.finalizers", finalizer)
     for index, owner in enumerate(meta.get("ownerReferences", ())):
         missing = [part for part in OWNER_PARTS if not owner.get(part)]
         yield from (required(f"metadata.ownerReferences[{index}].{part}") for part in missing)

@@ -14,7 +14,7 @@ TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
 
 
-def requirements(selector: Json) -> list[Requirement]:
+def selector_requirements(selector: Json) -> list[Requirement]:
     """The terms of a LabelSelector object."""
     terms = [Requirement(key, "=", frozenset({value})) for key, value in selector.get("matchLabels", {}).items()]
     for term in selector.get("matchExpressions", ()):
@@ -42,7 +42,7 @@ def default_template(body: Json) -> Json:
     return spec
 
 
-def rolling(strategy: Json, unavailable: object, surge: object) -> None:
+def default_rolling_update(strategy: Json, unavailable: object, surge: object) -> None:
     """Defaults of a rolling update."""
     strategy.setdefault("type", "RollingUpdate")
     if strategy["type"] == "RollingUpdate":
@@ -55,7 +55,7 @@ def default_deployment(body: Json) -> None:
     """Defaults of a deployment."""
     spec = default_template(body)
     spec.setdefault("replicas", 1)
-    rolling(spec.setdefault("strategy", {}), "25%", "25%")
+    default_rolling_update(spec.setdefault("strategy", {}), "25%", "25%")
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("progressDeadlineSeconds", 600)
 
@@ -68,7 +68,7 @@ def default_replica_set(body: Json) -> None:
 def default_daemon_set(body: Json) -> None:
     """Defaults of a daemon set."""
     spec = default_template(body)
-    rolling(spec.setdefault("updateStrategy", {}), 1, 0)
+    default_rolling_update(spec.setdefault("updateStrategy", {}), 1, 0)
     spec.setdefault("revisionHistoryLimit", 10)
 
 
@@ -97,14 +97,14 @@ def workload_errors(body: Json) -> Iterator[FieldError]:
         yield invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
     selector, template = spec.get("selector", {}), spec["template"]
     found = template["metadata"].get("labels", {})
-    terms = requirements(selector)
+    terms = selector_requirements(selector)
     if "selector" not in spec:
         yield required("spec.selector")
     elif not terms:
         yield invalid_value("spec.selector", selector, "empty selector is invalid for deployment")
     if not all(term.fits(found) for term in terms) or "selector" not in spec:
         yield invalid_value("spec.template.metadata.labels", found, "`selector` does not match template `labels`")
-    yield from validation.labels("spec.template.metadata.labels", found)
+    yield from validation.label_errors("spec.template.metadata.labels", found)
     yield from validate_spec(template["spec"], "spec.template.spec", ("Always",))
 
 

@@ -27,12 +27,12 @@ from kubeedge_actors.drivers.bootstrap.protocol import (
     Join,
     Joined,
 )
-from kubeedge_actors.drivers.link import hosts
+from kubeedge_actors.drivers.link import hostname_mismatch
 from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_pem, save_pair, write_pem
-from kubeedge_actors.drivers.pki.requests import NewCsr, PkiRequest, Result, execute
+from kubeedge_actors.drivers.pki.worker_protocol import NewCsr, PkiRequest, Result, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 
 TIMEOUT = 10.0
@@ -117,11 +117,11 @@ def _get(
 
 def _distrust(order: Join, context: ssl.SSLContext, error: ssl.SSLCertVerificationError) -> str:
     cloud, address = f"the cloud at {order.cloud}", urlsplit(order.cloud)
-    if not hosts.has_another_name(error):
+    if not hostname_mismatch.is_hostname_mismatch(error):
         return f"the certificate of {cloud} is not accepted: {error.verify_message}"
     host, port = address.hostname or "", address.port or 443
-    names = hosts.names_of(lambda: socket.create_connection((host, port), TIMEOUT), context)
-    return hosts.sentence(cloud, host, names)
+    names = hostname_mismatch.certificate_names(lambda: socket.create_connection((host, port), TIMEOUT), context)
+    return hostname_mismatch.hostname_error_text(cloud, host, names)
 
 
 def _refusal(order: Join, path: str, status: int, text: str) -> LinkError:

@@ -162,7 +162,7 @@ class NodeCredentials:
             return str(error)
         if certificate_info.common_name != node_subject(self._node).common_name:
             return f"{self._cert} is for {certificate_info.common_name}, not for node {self._node}"
-        return "" if certificate_info.valid(self._clock()) else f"{self._cert} has expired or is not valid yet"
+        return "" if certificate_info.is_valid(self._clock()) else f"{self._cert} has expired or is not valid yet"
 
     def _token_matches_ca(self, token: str) -> bool:
         """Whether the token is for our CA; one that can not be read does not matter while the files are good."""

@@ -42,18 +42,18 @@ class BootstrapServer:
     def start(self, host: str, port: int, tls: TlsPaths) -> int:
         """Serve; the bound port. `LinkError`: it can not be had; `CertificateError`: a file does not serve."""
         self._socket = bind_socket(host, port)
-        self._loop.run(self._serve(tls))
+        self._loop.run_coroutine(self._serve(tls))
         return int(self._socket.getsockname()[1])
 
     def renew(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
         if self._context is not None:
-            self._loop.run(self._renew(self._context, tls))
+            self._loop.run_coroutine(self._renew(self._context, tls))
 
     def stop(self) -> None:
         """Close the port and every connection. Idempotent."""
         if self._server is not None:
-            self._loop.run(self._end())
+            self._loop.run_coroutine(self._end())
             self._server = None
 
     def max_body(self, path: str) -> int:

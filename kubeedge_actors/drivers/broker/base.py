@@ -81,7 +81,7 @@ class Broker(Protocol):
     def lost(self) -> int:
         """How many messages and sessions were dropped over limits."""
 
-    def trouble(self, patience: float = 0.0) -> str:
+    def unready_reason(self, patience: float = 0.0) -> str:
         """Why it can not be used now, empty when it can. Waits up to `patience` seconds for the first attempt to connect."""
 
     def start(self) -> None:

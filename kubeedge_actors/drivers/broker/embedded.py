@@ -30,7 +30,7 @@ from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, chec
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.errors import BrokerError
-from kubeedge_actors.system.sockets import is_loopback, listen, reason
+from kubeedge_actors.osutil.sockets import error_text, is_loopback, listen
 
 if TYPE_CHECKING:
     import socket
@@ -124,7 +124,7 @@ class EmbeddedBroker:
         """Messages and sessions that went because of a limit."""
         return self._core.lost
 
-    def trouble(self, patience: float = 0.0) -> str:
+    def unready_reason(self, patience: float = 0.0) -> str:
         """Whether its thread serves is known at once."""
         return "" if self.alive else "it does not serve"
 
@@ -293,4 +293,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return listen(host, port)
     except OSError as error:
-        raise BrokerError(f"port {port} of {host} can not be had for MQTT: {reason(error).lower()}", port) from error
+        raise BrokerError(
+            f"port {port} of {host} can not be had for MQTT: {error_text(error).lower()}", port
+        ) from error

@@ -119,7 +119,7 @@ class ExternalBroker:
         """Publications that did not fit while the broker was away."""
         return self._queue.dropped
 
-    def trouble(self, patience: float = 0.0) -> str:
+    def unready_reason(self, patience: float = 0.0) -> str:
         """Why it can not be reached or refuses us."""
         self._tried.wait(patience)
         return "" if self.connected.is_set() else self._last_error or "no answer yet"

@@ -82,7 +82,7 @@ class FakeBroker:
         self._clients += 1
         return FakeClient(self, f"client-{self._clients}")
 
-    def trouble(self, patience: float = 0.0) -> str:
+    def unready_reason(self, patience: float = 0.0) -> str:
         """As it is alive or not."""
         return "" if self.alive else "it does not serve"
 

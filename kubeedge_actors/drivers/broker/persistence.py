@@ -16,7 +16,7 @@ from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, Sto
 from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID
 from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
 from kubeedge_actors.errors import BrokerError, StoreCorrupt, StoreError
-from kubeedge_actors.system import sqlite
+from kubeedge_actors.osutil import sqlite
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class SqlitePersistence:
         self._connection = connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        sqlite.set_up(connection, cache_size=-CACHE_KIB)
+        sqlite.configure(connection, cache_size=-CACHE_KIB)
         if not sqlite.is_sound(connection):
             raise StoreCorrupt(f"the MQTT database {self._path} is damaged")
         version = sqlite.user_version(connection)
@@ -198,7 +198,7 @@ class SqlitePersistence:
                 connection.executemany(statement, rows)
 
     def _named(self, error: Exception) -> StoreError:
-        if isinstance(error, sqlite3.Error) and sqlite.kind_of(error) in sqlite.DAMAGED:
+        if isinstance(error, sqlite3.Error) and sqlite.primary_error_code(error) in sqlite.DAMAGED:
             return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
         why = error.strerror if isinstance(error, OSError) else str(error)
         return StoreError(f"the MQTT database {self._path} can not be used: {why}")

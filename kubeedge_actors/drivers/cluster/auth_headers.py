@@ -55,7 +55,7 @@ class AuthHeaders:
             return {"Authorization": f"Basic {pair}"}
         return {}
 
-    def refused(self, sent: dict[str, str]) -> bool:
+    def on_unauthorized(self, sent: dict[str, str]) -> bool:
         """The API did not accept what was sent; whether there is something else to send now."""
         with self._lock:
             self._fresh_until = 0.0
@@ -71,7 +71,7 @@ class AuthHeaders:
                     self._token, life = _read(config.token_file), FILE_LIFE
                 else:
                     assert config.command is not None
-                    self._token, life = run(config.command)
+                    self._token, life = run_credential_plugin(config.command)
                 self._fresh_until = time.monotonic() + life
             return self._token
 
@@ -80,7 +80,7 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def run(command: ExecPlugin) -> tuple[str, float]:
+def run_credential_plugin(command: ExecPlugin) -> tuple[str, float]:
     """The token of a credential plugin, and for how many seconds it is valid. Error: Unreachable.
 
     Source: Kubernetes client.authentication.k8s.io ExecCredential.

@@ -271,6 +271,6 @@ def object_reference(object: Json) -> ObjectReference:
     )
 
 
-def temporary(error: ClusterError) -> bool:
+def is_temporary(error: ClusterError) -> bool:
     """Whether the same request may succeed later."""
     return error.code in TEMPORARY

@@ -122,7 +122,7 @@ def _exec_plugin(path: Path, plugin: Any) -> ExecPlugin | None:
 def _read(path: Path) -> Mapping[str, Any]:
     text = _bytes(path)
     try:
-        config: Any = msgspec.json.decode(nesting.checked(text))
+        config: Any = msgspec.json.decode(nesting.check_depth(text))
     except msgspec.DecodeError:
         config = _read_yaml(path, text)
     if not isinstance(config, dict):

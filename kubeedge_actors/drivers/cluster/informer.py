@@ -23,7 +23,7 @@ from kubeedge_actors.drivers.cluster.base import (
     OnChange,
     OnSynced,
     WatchEvent,
-    temporary,
+    is_temporary,
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -200,7 +200,7 @@ class Informer:
                 self._version = ""
                 self._failures += 1
             if self._failures:
-                self._stop.wait(backoff(self._failures, self._chance))
+                self._stop.wait(backoff_delay(self._failures, self._chance))
 
     def _failed(self, error: ClusterError) -> None:
         if self._stop.is_set():
@@ -212,7 +212,7 @@ class Informer:
             return
         self._failures += 1
         log.log(self._level(error), "watch of %s: %s; retrying", self.kind.plural, error)
-        if not temporary(
+        if not is_temporary(
             error
         ):  # else the history is still there, and a new list would be work for an API that has too much
             self._version = ""
@@ -220,7 +220,7 @@ class Informer:
     def _level(self, error: ClusterError) -> int:
         """An API that is away is said once for all watches, what is about this watch now and then."""
         if isinstance(error, Unreachable):
-            said = self._outage.gone("away", time.monotonic())
+            said = self._outage.on_failure("away", time.monotonic())
         else:
             said = self._failures in (1, 10)
         return logging.WARNING if said else logging.DEBUG
@@ -288,7 +288,7 @@ class Informer:
             subscriber.tell(change)
 
 
-def backoff(failures: int, chance: random.Random) -> float:
+def backoff_delay(failures: int, chance: random.Random) -> float:
     """Seconds to wait after so many failures in a row: doubling, with full jitter."""
     return chance.uniform(0.5, 1.0) * min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
 
@@ -303,10 +303,10 @@ def _contained(call: Callable[..., None], *arguments: Any) -> None:
 def _partial_metadata(object: Json) -> Json:
     metadata = object["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion")
-    return {**object_header(object), "metadata": {key: metadata[key] for key in kept if key in metadata}}
+    return {**type_meta(object), "metadata": {key: metadata[key] for key in kept if key in metadata}}
 
 
-def object_header(object: Json) -> Json:
+def type_meta(object: Json) -> Json:
     """What kind of object it is, for an outline of it."""
     return {key: object[key] for key in ("apiVersion", "kind") if key in object}
 

@@ -110,7 +110,7 @@ class KubernetesCluster:
             options["preconditions"] = {"uid": uid}
         self._request("DELETE", resource_path(kind, namespace, name), options)
 
-    def served(self, group: str, version: str) -> set[str]:
+    def served_resources(self, group: str, version: str) -> set[str]:
         """The plurals of the kinds that the API serves of a group version; empty when it knows none."""
         try:
             answer = self._request("GET", f"/apis/{group}/{version}")
@@ -184,7 +184,7 @@ class KubernetesCluster:
             with self._transport.stream(_with_query(path, {**following, "resourceVersion": version})) as stream:
                 if stream.status >= 300:
                     raise error_of(stream.status, _decoded(stream.status, stream.read()))
-                self._outage.ended(log, f"the API server at {self._url} answers again", time.monotonic())
+                self._outage.log_recovery(log, f"the API server at {self._url} answers again", time.monotonic())
                 yield stream
 
         lister = partial(self.list, kind, namespace, labels=labels, fields=fields)

@@ -61,7 +61,7 @@ class Transport:
         for left in reversed(range(TRIES)):
             proof = self._auth_headers()
             status, content, pause = self._once(method, target, body, content_type, proof)
-            if status == UNAUTHORIZED and not renewed and self._credentials.refused(proof):
+            if status == UNAUTHORIZED and not renewed and self._credentials.on_unauthorized(proof):
                 renewed = True
             elif not left or status not in (TOO_MANY, UNAVAILABLE) or pause is None or pause > self._timeout:
                 break
@@ -98,7 +98,7 @@ class Transport:
             connection.close()
             raise Unreachable(self._error_text(error)) from error
         if answer.status == UNAUTHORIZED:
-            self._credentials.refused(proof)  # the next attempt brings a new token, if there is one
+            self._credentials.on_unauthorized(proof)  # the next attempt brings a new token, if there is one
         return Stream(held, connection, answer)
 
     def close(self) -> None:

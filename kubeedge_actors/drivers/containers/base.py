@@ -161,7 +161,7 @@ class ExecStream(Protocol):
     def write(self, data: bytes) -> None:
         """Write to its standard input; returns when all of it is taken, or the command takes no more."""
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         """Close its standard input."""
 
     def exit_code(self) -> int:

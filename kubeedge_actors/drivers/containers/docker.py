@@ -57,7 +57,7 @@ def _translated() -> Iterator[None]:
     except docker.errors.APIError as error:
         raise ContainerError(str(error.explanation or error)) from error
     except _BROKEN as error:
-        raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.cause(error)}") from error
+        raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error
 
 
 class DockerRuntime:
@@ -119,7 +119,7 @@ class DockerRuntime:
                 self._listen()
             except Exception as error:  # noqa: BLE001 - whatever an engine that breaks down says, it is followed again
                 if not self._closing.is_set():
-                    self._watcher(RuntimeLost(reason=f"the Docker engine does not answer: {forms.cause(error)}"))
+                    self._watcher(RuntimeLost(reason=f"the Docker engine does not answer: {forms.root_cause(error)}"))
                     self._reconnect()
 
     def _listen(self) -> None:
@@ -159,7 +159,7 @@ class DockerRuntime:
     def _look(self, container_id: str) -> Container:
         """Inspect one container; what has ended does not change and is remembered."""
         with _translated():
-            container = forms.inspected(self._client.inspect_container(container_id))
+            container = forms.parse_inspection(self._client.inspect_container(container_id))
         with self._lock:
             self._seen[container.id] = container
         return container
@@ -219,7 +219,7 @@ class DockerRuntime:
             inspection = self._client.inspect_container(name)
             if (inspection["Config"].get("Labels") or {}).get(forms.OWNER) != self._owner:
                 raise ContainerError(f"the engine has a container {name} of another owner")
-            if forms.inspected(inspection).phase == "exited":
+            if forms.parse_inspection(inspection).phase == "exited":
                 raise ContainerError(f"the engine has a container {name} that has ended")
             return str(inspection["Id"])
 
@@ -302,7 +302,7 @@ class DockerRuntime:
         left = max(deadline - time.monotonic(), 0.001)
         order = {"Detach": False, "Tty": False}
         with self._open(f"/exec/{one}/start", "post", json=order, timeout=left) as answer:
-            for data in forms.frames(answer.raw):
+            for data in forms.log_frames(answer.raw):
                 output += data[: OUTPUT_LIMIT - len(output)]
                 if time.monotonic() > deadline:
                     raise TimeoutError
@@ -331,7 +331,7 @@ class DockerRuntime:
             name, _, tag = PAUSE_IMAGE.partition(":")
             with _translated():
                 self._client.import_image_from_data(
-                    pause.layer(os.uname().machine),
+                    pause.image_layer(os.uname().machine),
                     repository=name,
                     tag=tag,
                     changes=[f'ENTRYPOINT ["{pause.PROGRAM}"]'],
@@ -358,7 +358,7 @@ class DockerRuntime:
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Pull from the image's registry. Error: ContainerError."""
         auth = None if credentials is None else {"username": credentials.username, "password": credentials.password}
-        repository, tag = forms.split(image)
+        repository, tag = forms.split_image(image)
         with _translated():
             for line in self._client.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
                 if "error" in line:
@@ -394,6 +394,6 @@ def _closing(answer: Any) -> Generator[bytes, None, None]:
     """The frames of an answer, which is closed whenever the reader stops."""
     with answer:
         try:
-            yield from forms.frames(answer.raw)
+            yield from forms.log_frames(answer.raw)
         except _BROKEN as error:
-            raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.cause(error)}") from error
+            raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error

@@ -136,16 +136,16 @@ def seconds(stamp: str) -> float:
     return datetime.datetime.fromisoformat(stamp).timestamp()
 
 
-def inspected(inspection: dict[str, Any]) -> Container:
+def parse_inspection(inspection: dict[str, Any]) -> Container:
     """A container as the engine describes it in full."""
     state, config = inspection["State"], inspection["Config"]
     carried = config.get("Labels") or {}
     phase = PHASES.get(state["Status"], "exited")
     code = int(state.get("ExitCode") or 0)
-    cause = "OOMKilled" if state.get("OOMKilled") else "Completed" if code == 0 else "Error"
+    reason = "OOMKilled" if state.get("OOMKilled") else "Completed" if code == 0 else "Error"
     started, finished = seconds(state.get("StartedAt", "")), seconds(state.get("FinishedAt", ""))
     if phase == "created" and code:  # it could not be started
-        phase, cause = "exited", START_ERROR
+        phase, reason = "exited", START_ERROR
         started = finished = seconds(inspection.get("Created", ""))
     return Container(
         id=inspection["Id"],
@@ -159,13 +159,13 @@ def inspected(inspection: dict[str, Any]) -> Container:
         started_at=started,
         finished_at=finished if phase == "exited" else 0.0,
         exit_code=code if phase == "exited" else 0,
-        reason=cause if phase == "exited" else "",
+        reason=reason if phase == "exited" else "",
         message=str(state.get("Error") or ""),
         ip=address_of(inspection.get("NetworkSettings") or {}),
     )
 
 
-def split(image: str) -> tuple[str, str | None]:
+def split_image(image: str) -> tuple[str, str | None]:
     """Repository and tag (or digest) of an image's name; the tag is `latest` where none is given."""
     if "@" in image:
         return image, None
@@ -173,7 +173,7 @@ def split(image: str) -> tuple[str, str | None]:
     return (head, tag) if colon and "/" not in tag else (image, "latest")
 
 
-def cause(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     """The system's error text behind an exception of the library, which wraps it three times."""
     inner: BaseException | None = error
     while inner is not None:
@@ -183,7 +183,7 @@ def cause(error: BaseException) -> str:
     return str(error)
 
 
-def frames(raw: Any) -> Iterator[bytes]:
+def log_frames(raw: Any) -> Iterator[bytes]:
     """What a container writes: frames of stream, length and data."""
     while len(head := raw.read(8)) == 8:
         yield raw.read(struct.unpack(">4xI", head)[0])

@@ -59,7 +59,7 @@ class ProcessExecStream:
             while data and pipe is not None:
                 data = data[pipe.write(data) :]
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         """See the protocol."""
         if self._process.stdin is not None:
             with suppress(OSError):  # what was not read is lost with the process
@@ -79,7 +79,7 @@ class ProcessExecStream:
         """See the protocol."""
         self.kill()
         self._process.wait()
-        self.end_input()
+        self.close_input()
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -95,7 +95,7 @@ class SocketExecStream:
         self._socket: socket.socket = getattr(self._ends, "_sock", self._ends)
         self._socket.settimeout(None)
         if not stdin:
-            self.end_input()
+            self.close_input()
 
     def read(self) -> tuple[int, bytes]:
         """See the protocol."""
@@ -117,7 +117,7 @@ class SocketExecStream:
         with suppress(OSError):  # it has ended
             self._socket.sendall(data)
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         """See the protocol."""
         with suppress(OSError):  # it has ended
             self._socket.shutdown(socket.SHUT_WR)

@@ -69,7 +69,7 @@ class FakeContainers:
         self.credentials: list[RegistryAuth | None] = []
         self.unavailable = ""
 
-    def finish(self, container_id: str, exit_code: int = 0, reason: str = "") -> None:
+    def end_container(self, container_id: str, exit_code: int = 0, reason: str = "") -> None:
         """End a running container."""
         with self.lock:
             container = self.containers.get(container_id)
@@ -83,7 +83,7 @@ class FakeContainers:
                 finished_at=self.clock(),
             )
             self.ended.notify_all()
-        self.tell(ContainerEnded(id=container_id, pod_uid=container.pod.uid))
+        self.emit(ContainerEnded(id=container_id, pod_uid=container.pod.uid))
 
     def running(self) -> list[Container]:
         """Those that run, in the order in which they were made."""
@@ -93,14 +93,14 @@ class FakeContainers:
     def disconnect(self, why: str) -> None:
         """The engine stops answering; its containers go on."""
         self.unavailable = why
-        self.tell(RuntimeLost(reason=why))
+        self.emit(RuntimeLost(reason=why))
 
     def reconnect(self) -> None:
         """The engine answers again."""
         self.unavailable = ""
-        self.tell(RuntimeRecovered())
+        self.emit(RuntimeRecovered())
 
-    def tell(self, event: RuntimeEvent) -> None:
+    def emit(self, event: RuntimeEvent) -> None:
         """Tell all watchers."""
         for watcher in list(self.watchers):
             watcher(event)
@@ -120,7 +120,7 @@ class FakeExecStream:
     def write(self, data: bytes) -> None:
         """Forgotten."""
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         """Nothing to end."""
 
     def exit_code(self) -> int:
@@ -220,7 +220,7 @@ class FakeRuntime:
             started = msgspec.structs.replace(container, phase="running", started_at=engine.clock())
             engine.containers[container.id] = started
         if program.exit_code is not None:
-            engine.finish(container.id, program.exit_code)
+            engine.end_container(container.id, program.exit_code)
         return started
 
     def _fail(self, container: Container, why: str) -> None:
@@ -247,12 +247,12 @@ class FakeRuntime:
         self._check()
         spec = self.containers.specs.get(container_id)
         if spec is not None and not self.containers.program(spec).ignores_stop:
-            self.containers.finish(container_id, STOPPED)
+            self.containers.end_container(container_id, STOPPED)
 
     def kill(self, container_id: str) -> None:
         """End it."""
         self._check()
-        self.containers.finish(container_id, KILLED)
+        self.containers.end_container(container_id, KILLED)
 
     def remove(self, container_id: str) -> None:
         """Forget it."""

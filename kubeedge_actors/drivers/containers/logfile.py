@@ -14,18 +14,18 @@ from kubeedge_actors.drivers.containers.log_stream import FOLLOW_SECONDS
 CHUNK = 64 * 1024
 
 
-def older(log: Path) -> Path:
+def rotated_path(log: Path) -> Path:
     """Where the older half of a cut log is."""
     return log.with_name(f"{log.name}.1")
 
 
-def cut(log: Path, limit: int = LOG_LIMIT) -> None:
+def rotate(log: Path, limit: int = LOG_LIMIT) -> None:
     """Put a log that has reached half of `limit` aside, in place of what was put aside before. Its writers append, so
     they go on at 0.
     """
     if not log.exists() or log.stat().st_size < limit // 2:
         return
-    kept = older(log)
+    kept = rotated_path(log)
     kept.write_bytes(b"")
     kept.chmod(0o600)
     with log.open("rb") as source, kept.open("wb") as target:
@@ -38,7 +38,7 @@ def read(log: Path, tail: int | None, since: float | None, end: int | None = Non
     """What the log holds up to `end`, its last `tail` lines if given. Lines carry no time: `since` leaves out files
     not written since.
     """
-    files = [(path, end if path == log else None) for path in (older(log), log) if path.exists()]
+    files = [(path, end if path == log else None) for path in (rotated_path(log), log) if path.exists()]
     if since is not None:
         files = [(path, stop) for path, stop in files if path.stat().st_mtime >= since]
     if tail is not None:

@@ -41,7 +41,7 @@ def _elf32(machine: int, flags: int, code: bytes) -> bytes:
     return head + segment + code
 
 
-def program(machine: str) -> bytes:
+def pause_binary(machine: str) -> bytes:
     """The program for a machine as the kernel names it. ContainerError when there is none."""
     if machine == "x86_64":
         return _elf64(62, _X86_64)
@@ -52,9 +52,9 @@ def program(machine: str) -> bytes:
     raise ContainerError(f"a pod of several containers needs a pause image on {machine}")
 
 
-def layer(machine: str) -> bytes:
+def image_layer(machine: str) -> bytes:
     """The image's only layer, a tar archive."""
-    code, out = program(machine), io.BytesIO()
+    code, out = pause_binary(machine), io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         entry = tarfile.TarInfo(PROGRAM.lstrip("/"))
         entry.size, entry.mode = len(code), 0o755

@@ -34,9 +34,9 @@ from kubeedge_actors.drivers.containers.base import (
     RegistryAuth,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.environment import command_line, environment
+from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.process_exits import ExitWatcher
+from kubeedge_actors.drivers.containers.process_environment import command_line, environment
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class ProcessRuntime:
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         self._watcher: Watcher = lambda event: None
         self._exits = ExitWatcher(self._ended)
-        self._exits.check()
+        self._exits.check_supported()
         self._processes: dict[str, _Process] = {}
         log.warning(
             "the process runtime isolates nothing: containers are plain processes of this machine, with its files and network"
@@ -196,7 +196,7 @@ class ProcessRuntime:
 
     def _adopt_one(self, process: _Process, boot_id: str) -> None:
         self._processes[process.container.id] = process
-        identity = shim.alive(process.folder) if boot_id == self._boot_id else None
+        identity = shim.running_identity(process.folder) if boot_id == self._boot_id else None
         if identity is not None and self._exits.watch(process.container.id, identity.pid):
             process.pid = identity.pid
             if process.container.phase == "created":  # its end began between its start and its record
@@ -325,7 +325,7 @@ class ProcessRuntime:
             logs = [process.log for process in self._processes.values() if process.pid]
         for path in logs:
             try:
-                logfile.cut(path)
+                logfile.rotate(path)
             except OSError as error:
                 log.warning("the log %s can not be cut: %s", path, error)
 

@@ -81,7 +81,7 @@ def identity(pid: int) -> Identity | None:
     return _parsed(text)
 
 
-def recorded(folder: Path) -> Identity | None:
+def recorded_identity(folder: Path) -> Identity | None:
     """The Identity that the shim recorded; None when it did not come to that."""
     try:
         return _parsed((folder / PID).read_text(encoding="utf-8", errors="replace"))
@@ -97,9 +97,9 @@ def _parsed(stat: str) -> Identity | None:
     return Identity(int(pid), fields[19]) if pid.isdigit() and len(fields) > 19 else None
 
 
-def alive(folder: Path) -> Identity | None:
+def running_identity(folder: Path) -> Identity | None:
     """The process that ran here, if it still runs."""
-    was = recorded(folder)
+    was = recorded_identity(folder)
     return was if was is not None and identity(was.pid) == was and not _is_zombie(was.pid) else None
 
 

@@ -67,10 +67,10 @@ class MapperHandler(Protocol):
     def register(self, mapper: Mapper, with_data: bool) -> Inventory:
         """A mapper registers; returns its devices and models if it wants them."""
 
-    def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
+    def report_status(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         """A mapper reports properties of a device; committed when it returns."""
 
-    def state(self, namespace: str, name: str, state: str) -> None:
+    def report_states(self, namespace: str, name: str, state: str) -> None:
         """A mapper says how a device is; committed when it returns."""
 
 
@@ -80,7 +80,7 @@ class DmiServer(Protocol):
     def start(self) -> None:
         """Serve. Error: MapperError with one plain sentence when the socket can not be had."""
 
-    def listen(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, upcalls: MapperHandler) -> None:
         """Set the handler of mappers' calls, instead of the one before."""
 
     def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:

@@ -27,7 +27,7 @@ class FakeDmiServer:
         """Serve."""
         self.serving = True
 
-    def listen(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, upcalls: MapperHandler) -> None:
         """Who answers mappers."""
         self.upcalls = upcalls
 
@@ -49,7 +49,7 @@ class FakeDmiServer:
         """Serve no more."""
         self.serving = False
 
-    def told(self) -> list[tuple[Verb, str]]:
+    def take_calls(self) -> list[tuple[Verb, str]]:
         """What mappers were told since the last time: verb and name of the object."""
         told, self.calls = self.calls, []
         return [(verb, object["metadata"]["name"]) for _, verb, object in told]

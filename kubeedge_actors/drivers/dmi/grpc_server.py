@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi import convert
+from kubeedge_actors.drivers.dmi import mapper_objects
 from kubeedge_actors.drivers.dmi.base import Done, Json, Mapper, MapperHandler, PropertyReport, Verb
 from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
 from kubeedge_actors.drivers.dmi.protobuf import Messages, Proto
@@ -64,7 +64,7 @@ class GrpcDmiServer:
         finally:
             os.umask(mask)
 
-    def listen(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, upcalls: MapperHandler) -> None:
         """Who answers mappers."""
         self._upcalls = upcalls
 
@@ -82,7 +82,7 @@ class GrpcDmiServer:
     def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
         """Tell a mapper."""
         try:
-            request = self._messages.filled(f"{verb.value}Request", convert.request(verb, object))
+            request = self._messages.filled(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
         except MapperError as error:
             done(error)
             return
@@ -128,8 +128,8 @@ class GrpcDmiServer:
         return self._messages.filled(
             "MapperRegisterResponse",
             {
-                "deviceList": [convert.device(device) for device in inventory.devices],
-                "modelList": [convert.model(model) for model in inventory.models],
+                "deviceList": [mapper_objects.mapper_device(device) for device in inventory.devices],
+                "modelList": [mapper_objects.mapper_model(model) for model in inventory.models],
             },
         )
 
@@ -140,12 +140,12 @@ class GrpcDmiServer:
         readings = [
             PropertyReport(twin.propertyName, twin.observedDesired.value, twin.reported.value) for twin in twins
         ]
-        upcalls.report(request.deviceNamespace, request.deviceName, readings)
+        upcalls.report_status(request.deviceNamespace, request.deviceName, readings)
 
     def _state(self, upcalls: MapperHandler, request: Proto) -> None:
         if not request.state or not request.deviceName:
             raise MapperError("ReportDeviceStatesRequest is invalid data")
-        upcalls.state(request.deviceNamespace, request.deviceName, request.state)
+        upcalls.report_states(request.deviceNamespace, request.deviceName, request.state)
 
 
 def _fault(call: Any) -> MapperError | None:

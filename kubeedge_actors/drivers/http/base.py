@@ -4,13 +4,13 @@ Contract of every Client
 * `call` returns what the service said, whatever its status; HttpError when there was no answer within the time-out.
 * It may be called from several threads at once. The body of an answer is cut off at BODY_LIMIT.
 
-Contract of every Server
+Contract of every PostServer
 * The handler is called on a thread of its own for each request, with the body; what it returns is the body of the
   answer, status 200.
 * A body that is too long or can not be read is given to the handler as None.
 * HttpError with one plain sentence when the port can not be had. `close` waits for no request.
 
-Contract of every Site
+Contract of every HttpServer
 * `bind` has the port when it returns, HttpError otherwise; questions wait until `serve`, which may be called again with another handler.
 * The handler is called on a thread of its own for each question. A reply's `stream` is sent piece by piece as it comes, and closed
   when the client is gone.
@@ -27,7 +27,7 @@ BODY_LIMIT = 5_000_000
 """Bytes of the longest body, either way (source: KubeEdge edge/pkg/servicebus)."""
 
 Headers = Mapping[str, Sequence[str]]
-Handler = Callable[[bytes | None], bytes]
+BodyHandler = Callable[[bytes | None], bytes]
 
 
 class ClientRequest(msgspec.Struct, frozen=True):
@@ -56,14 +56,14 @@ class Client(Protocol):
         """Send the request and wait for the response, at most `timeout` seconds for each step. Error: HttpError."""
 
 
-class Server(Protocol):
+class PostServer(Protocol):
     """Serves programs of this machine."""
 
     @property
     def serving(self) -> bool:
         """True between start and close."""
 
-    def start(self, handler: Handler) -> None:
+    def start(self, handler: BodyHandler) -> None:
         """Serve; does nothing when it serves already. Error: HttpError."""
 
     def close(self) -> None:

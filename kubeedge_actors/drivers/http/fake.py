@@ -1,10 +1,10 @@
-"""HTTP in memory: a Client whose services are functions, a Server that tests speak to directly."""
+"""HTTP in memory: a Client whose services are functions, a PostServer that tests speak to directly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse, Handler
+from kubeedge_actors.drivers.http.base import BodyHandler, ClientRequest, ClientResponse
 from kubeedge_actors.errors import HttpError
 
 
@@ -24,11 +24,11 @@ class FakeClient:
         return service(request)
 
 
-class FakeServer:
+class FakePostServer:
     """A Server. `handler` is what it was started with. `failure`: raised by `start` while it is set."""
 
     def __init__(self) -> None:
-        self.handler: Handler | None = None
+        self.handler: BodyHandler | None = None
         self.failure: HttpError | None = None
 
     @property
@@ -36,7 +36,7 @@ class FakeServer:
         """True between start and close."""
         return self.handler is not None
 
-    def start(self, handler: Handler) -> None:
+    def start(self, handler: BodyHandler) -> None:
         """Serve."""
         if self.failure is not None:
             raise self.failure

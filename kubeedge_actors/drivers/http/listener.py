@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from kubeedge_actors.errors import HttpError
-from kubeedge_actors.system.sockets import reason
+from kubeedge_actors.osutil.sockets import error_text
 
 
 class HttpListener(ThreadingHTTPServer):
@@ -25,7 +25,7 @@ class HttpListener(ThreadingHTTPServer):
         try:
             super().__init__((host, port), handler)
         except OSError as error:
-            why = reason(error).lower()
+            why = error_text(error).lower()
             raise HttpError(f"port {port} of {host} can not be had for HTTP: {why}", port) from error
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, ClientResponse, Handler
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, BodyHandler, ClientRequest, ClientResponse
 from kubeedge_actors.errors import HttpError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class StdlibClient:
             connection.close()
 
 
-class StdlibServer:
-    """A Server on `host`:`port`; port 0 takes a free one. It looks every `poll` seconds whether it was closed."""
+class StdlibPostServer:
+    """A PostServer on `host`:`port`; port 0 takes a free one. It looks every `poll` seconds whether it was closed."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 9060, poll: float = 0.5) -> None:
         self._host, self._port, self._poll = host, port, poll
@@ -69,7 +69,7 @@ class StdlibServer:
         """The port it serves on."""
         return self._port
 
-    def start(self, handler: Handler) -> None:
+    def start(self, handler: BodyHandler) -> None:
         """Serve on threads."""
         from kubeedge_actors.drivers.http.listener import HttpListener
 
@@ -86,7 +86,7 @@ class StdlibServer:
             server.close()
 
 
-def _handler_class(handle: Handler) -> type[BaseHTTPRequestHandler]:
+def _handler_class(handle: BodyHandler) -> type[BaseHTTPRequestHandler]:
     """A request handler of the library that hands the body of any request to `handle`."""
     from http.server import BaseHTTPRequestHandler
 

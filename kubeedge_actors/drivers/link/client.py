@@ -150,20 +150,20 @@ class _Run:
     def _serve(self, connection: socket.socket) -> Closed:
         poll = select.poll()
         poll.register(self._queue.wake, select.POLLIN)
-        self._keepalive.received(time.monotonic())
+        self._keepalive.on_received(time.monotonic())
         while True:
             self._write(connection)
             if (closed := self._ended()) is not None:
                 return closed
             poll.register(connection, select.POLLIN | (select.POLLOUT if self._buffer else 0))
             poll.poll(self._wait_time())
-            self._queue.heard()
+            self._queue.clear_wakeup()
             if (closed := self._read(connection) or self._ping()) is not None:
                 return closed
 
     def _ping(self) -> Closed | None:
         """Ask who is silent; the end when nothing came of it."""
-        verdict = KeepaliveAction.WAIT if self._more else self._keepalive.step(time.monotonic())
+        verdict = KeepaliveAction.WAIT if self._more else self._keepalive.next_action(time.monotonic())
         if verdict is KeepaliveAction.PING:
             self._controls.append(_frame(b"", ABNF.OPCODE_PING))
         return Closed("the other side is silent") if verdict is KeepaliveAction.CLOSE else None
@@ -173,7 +173,7 @@ class _Run:
         if self._more or ((self._queue or self._controls) and not self._buffer):
             return 0
         longest = CLOSE_TIMEOUT if self._closing_since else WRITE_TIMEOUT
-        return int(min(longest, self._keepalive.wait(time.monotonic())) * 1000) + 1
+        return int(min(longest, self._keepalive.next_due_in(time.monotonic())) * 1000) + 1
 
     def _ended(self) -> Closed | None:
         now = time.monotonic()
@@ -199,7 +199,7 @@ class _Run:
                 self._events.on_written(self._marks)
 
     def _fill(self) -> bool:
-        texts, self._marks = self._queue.take(WRITE_SIZE)
+        texts, self._marks = self._queue.take_batch(WRITE_SIZE)
         frames = [*self._controls, *(_frame(text.encode(self._encoding), ABNF.OPCODE_TEXT) for text in texts)]
         self._controls.clear()
         self._buffer = memoryview(b"".join(frames))
@@ -217,7 +217,7 @@ class _Run:
             if frame.opcode == ABNF.OPCODE_CLOSE:
                 return self._answer_close(connection, frame.data)
             self._take(frame)
-            self._keepalive.received(time.monotonic())
+            self._keepalive.on_received(time.monotonic())
         return None
 
     def _take(self, frame: websocket.ABNF) -> None:

@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
 
     def _open(self, request: Request) -> None:
         peer = self._peer(request)
-        admission = foreign_origin(request) or self._owner.admit(peer)
+        admission = reject_foreign_origin(request) or self._owner.admit(peer)
         if admission.status == 101:
             response = self._websocket.accept(request)
         else:
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
         self._owner.on_closed(self, self._reason)
 
 
-def foreign_origin(request: Request) -> UpgradeResponse | None:
+def reject_foreign_origin(request: Request) -> UpgradeResponse | None:
     """The refusal of a request that a web page of another host makes; None when it may go on."""
     origin = next(iter(request.headers.get_all("Origin")), "")
     host = next(iter(request.headers.get_all("Host")), "")

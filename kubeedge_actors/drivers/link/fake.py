@@ -46,37 +46,37 @@ class FakeLinkServer:
 
     def close(self, peer: Peer, reason: str = "", code: int = 0) -> None:
         """End this peer's connection."""
-        self._turns.take(lambda: self.part(peer.id, reason or "closed by the other side"))
+        self._turns.take(lambda: self.disconnect(peer.id, reason or "closed by the other side"))
 
     def cut(self, reason: str = "the connection was cut") -> None:
         """End every connection, as when the network fails."""
         for number in list(self._ends):
-            self._turns.take(lambda number=number: self.part(number, reason))  # type: ignore[misc]
+            self._turns.take(lambda number=number: self.disconnect(number, reason))  # type: ignore[misc]
 
     def stop(self) -> None:
         """End every connection and let nobody in any more."""
         self._events = None
         self.cut("the server stops")
 
-    def mend(self) -> None:
+    def release_stalled(self) -> None:
         """Deliver what `stalled` has held back."""
         self.stalled = False
         for end in list(self._ends.values()):
-            self.soon(lambda end=end: self.up(end))  # type: ignore[misc]
+            self.call_soon(lambda end=end: self.deliver_upstream(end))  # type: ignore[misc]
 
     # --- what the client ends ask for
 
-    def soon(self, turn: Callable[[], None]) -> None:
+    def call_soon(self, turn: Callable[[], None]) -> None:
         """Run `turn` after the current one."""
         self._turns.take(turn)
 
-    def join(self, end: FakeLink, path: str, headers: Mapping[str, str]) -> None:
+    def connect_client(self, end: FakeLink, path: str, headers: Mapping[str, str]) -> None:
         """Admit or refuse a client end."""
         if end.closing:
-            end.over(Closed("closed by this side"))
+            end.end(Closed("closed by this side"))
             return
         if self._events is None or not self.reachable:
-            end.over(Closed("connection refused"))
+            end.end(Closed("connection refused"))
             return
         named = {name.lower(): value for name, value in headers.items()}
         peer = Peer(next(self._numbers), path, named, self.common_name, address="memory")
@@ -84,14 +84,14 @@ class FakeLinkServer:
         if admission.status != 101:
             wait = admission.headers.get("Retry-After")
             reason = f"refused with HTTP status {admission.status}: {admission.reason}"
-            end.over(Closed(reason, float(wait) if wait else None))
+            end.end(Closed(reason, float(wait) if wait else None))
             return
         end.peer = peer
         self._ends[peer.id] = end
         self._events.on_connect(peer)
-        end.opened({name.lower(): value for name, value in admission.headers.items()})
+        end.on_admitted({name.lower(): value for name, value in admission.headers.items()})
 
-    def up(self, end: FakeLink) -> None:
+    def deliver_upstream(self, end: FakeLink) -> None:
         """Deliver what a client end has sent, as far as the server takes it."""
         while end.sent and end.peer is not None and self._events is not None and not self.stalled:
             text, mark = end.sent[0]
@@ -100,20 +100,20 @@ class FakeLinkServer:
             end.sent.popleft()
             end.written(mark)
 
-    def part(self, number: int, reason: str) -> None:
+    def disconnect(self, number: int, reason: str) -> None:
         """End one connection on both sides."""
         end = self._ends.pop(number, None)
         if end is None or end.peer is None:
             return
         peer, end.peer = end.peer, None
-        end.over(Closed(reason))
+        end.end(Closed(reason))
         if self._events is not None:
             self._events.on_close(peer, reason)
 
     def _down(self, number: int, text: str) -> None:
         end = self._ends.get(number)
         if end is not None:
-            end.heard(text)
+            end.receive_text(text)
 
 
 class FakeLink:
@@ -130,25 +130,25 @@ class FakeLink:
         """See the protocol."""
         self._events = events
         path = "/" + url.split("://", 1)[-1].partition("/")[2]
-        self._server.soon(lambda: self._server.join(self, path, headers))
+        self._server.call_soon(lambda: self._server.connect_client(self, path, headers))
 
     def send(self, text: str, message_id: str = "") -> None:
         """See the protocol."""
-        self._server.soon(lambda: self._send(text, message_id))
+        self._server.call_soon(lambda: self._send(text, message_id))
 
     def close(self) -> None:
         """See the protocol."""
         self.closing = True
-        self._server.soon(self._close)
+        self._server.call_soon(self._close)
 
     # --- what the server tells
 
-    def opened(self, headers: Mapping[str, str]) -> None:
+    def on_admitted(self, headers: Mapping[str, str]) -> None:
         """The link is open."""
         if self._events is not None:
             self._events.on_open(headers)
 
-    def heard(self, text: str) -> None:
+    def receive_text(self, text: str) -> None:
         """A text has arrived."""
         if self._events is not None:
             self._events.on_text(text)
@@ -158,7 +158,7 @@ class FakeLink:
         if self._events is not None:
             self._events.on_written([mark])
 
-    def over(self, closed: Closed) -> None:
+    def end(self, closed: Closed) -> None:
         """The end; nothing follows."""
         events, self._events = self._events, None
         self.sent.clear()
@@ -168,11 +168,11 @@ class FakeLink:
     def _send(self, text: str, mark: str) -> None:
         if self._events is not None:
             self.sent.append((text, mark))
-            self._server.up(self)
+            self._server.deliver_upstream(self)
 
     def _close(self) -> None:
         if self.peer is not None:
-            self._server.part(self.peer.id, "closed by this side")
+            self._server.disconnect(self.peer.id, "closed by this side")
 
 
 class _Turns:

@@ -1,4 +1,4 @@
-"""A TCP relay that can be cut and mended: what stands between the two hubs in the demo and in tests."""
+"""A TCP relay that can partition and heal: what stands between the two hubs in the demo and in tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK = 64 * 1024
 
 
 class FaultProxy:
-    """Listens on a free port of loopback and copies bytes to and from `target`; `cut` breaks all of it until `restore`, `stall` only holds it up."""
+    """Listens on a free port of loopback and copies bytes to and from `target`; `partition` breaks all of it until `heal`, `stall` only holds it up."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -20,32 +20,32 @@ class FaultProxy:
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._cut = False
+        self._partitioned = False
         self._closed = False
         self._flowing = threading.Event()
         self._flowing.set()
         threading.Thread(target=self._accept, name="relay", daemon=True).start()
 
-    def cut(self) -> None:
+    def partition(self) -> None:
         """Break every connection and refuse new ones."""
         with self._lock:
-            self._cut = True
+            self._partitioned = True
         self._drop_all()
 
     def stall(self) -> None:
         """Keep every connection and forward nothing."""
         self._flowing.clear()
 
-    def restore(self) -> None:
+    def heal(self) -> None:
         """Let connections through again, and what was held up."""
         with self._lock:
-            self._cut = False
+            self._partitioned = False
         self._flowing.set()
 
     def close(self) -> None:
         """Stop listening and break every connection."""
         with self._lock:
-            self._closed = self._cut = True
+            self._closed = self._partitioned = True
         self._flowing.set()
         _shut(self._listener)
         self._drop_all()
@@ -56,7 +56,7 @@ class FaultProxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            if self._cut:
+            if self._partitioned:
                 near.close()
                 continue
             self._join(near)

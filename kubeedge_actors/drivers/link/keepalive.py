@@ -17,10 +17,10 @@ class Keepalive:
     """One connection; all times in monotonic seconds. It is asked after `ping_after` seconds, and has `give_up_after` to answer.
 
     >>> keepalive = Keepalive(10.0, 8.0, now=0.0)
-    >>> [keepalive.step(now).name for now in (9.0, 10.0, 17.0, 18.0)]
+    >>> [keepalive.next_action(now).name for now in (9.0, 10.0, 17.0, 18.0)]
     ['WAIT', 'PING', 'WAIT', 'CLOSE']
-    >>> keepalive.received(18.0)
-    >>> keepalive.step(18.5).name, keepalive.wait(18.5)
+    >>> keepalive.on_received(18.0)
+    >>> keepalive.next_action(18.5).name, keepalive.next_due_in(18.5)
     ('WAIT', 9.5)
     """
 
@@ -30,11 +30,11 @@ class Keepalive:
         self._last_received = now
         self._pinged_at: float | None = None
 
-    def received(self, now: float) -> None:
+    def on_received(self, now: float) -> None:
         """Something came."""
         self._last_received, self._pinged_at = now, None
 
-    def step(self, now: float) -> KeepaliveAction:
+    def next_action(self, now: float) -> KeepaliveAction:
         """Look, after everything that came was heard."""
         if self._pinged_at is not None:
             return KeepaliveAction.CLOSE if now - self._pinged_at >= self._give_up_after else KeepaliveAction.WAIT
@@ -43,8 +43,8 @@ class Keepalive:
         self._pinged_at = now
         return KeepaliveAction.PING
 
-    def wait(self, now: float) -> float:
-        """Seconds until `step` may say something else."""
+    def next_due_in(self, now: float) -> float:
+        """Seconds until `next_action` may say something else."""
         due = (
             self._last_received + self._ping_after if self._pinged_at is None else self._pinged_at + self._give_up_after
         )

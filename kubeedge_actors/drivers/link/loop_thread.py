@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from kubeedge_actors.errors import LinkError
-from kubeedge_actors.system.sockets import bind, reason
+from kubeedge_actors.osutil.sockets import bind, error_text
 
 T = TypeVar("T")
 BACKLOG = 4096
@@ -34,12 +34,12 @@ class LoopThread:
         """The loop itself, for code that runs in it."""
         return self._loop
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
+    def run_coroutine(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
         """The result of a coroutine; blocks the caller, who must not be the loop's own thread."""
         self._start()
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
-    def call(self, function: Callable[..., object], *arguments: object) -> None:
+    def call_soon(self, function: Callable[..., object], *arguments: object) -> None:
         """Have a function called in the loop soon; any thread. Nothing happens after `stop`."""
         self._start()
         try:
@@ -80,6 +80,6 @@ def bind_socket(host: str, port: int) -> socket.socket:
     try:
         listener = bind(host, port)
     except OSError as error:
-        raise LinkError(f"port {port} of {host} can not be used: {reason(error)}", port) from error
+        raise LinkError(f"port {port} of {host} can not be used: {error_text(error)}", port) from error
     listener.setblocking(False)
     return listener

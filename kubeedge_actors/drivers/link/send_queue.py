@@ -31,7 +31,7 @@ class SendQueue:
             self.ending = True
             self._wake()
 
-    def take(self, size: int) -> tuple[list[str], list[str]]:
+    def take_batch(self, size: int) -> tuple[list[str], list[str]]:
         """The next texts, of `size` characters or one text more, and their marks."""
         texts: list[str] = []
         marks: list[str] = []
@@ -46,7 +46,7 @@ class SendQueue:
     def __bool__(self) -> bool:
         return bool(self._texts)
 
-    def heard(self) -> None:
+    def clear_wakeup(self) -> None:
         """Forget the wake-up; look at the queue after this."""
         with self._lock:
             if self._woken:

@@ -71,13 +71,13 @@ class WebSocketServer:
         bound = self.bind(host, port)
         self._events = events
         if self._server is None:
-            self._loop.run(self._serve(tls))
+            self._loop.run_coroutine(self._serve(tls))
         return bound
 
     def renew(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
         if self._context is not None:
-            self._loop.run(self._renew(self._context, tls))
+            self._loop.run_coroutine(self._renew(self._context, tls))
 
     def peers(self) -> list[Peer]:
         """The connected peers."""
@@ -94,7 +94,7 @@ class WebSocketServer:
     def stop(self) -> None:
         """Close every connection and the port. Idempotent."""
         if self._server is not None:
-            self._loop.run(self._end())
+            self._loop.run_coroutine(self._end())
         elif self._socket is not None:
             self._socket.close()
         self._server = self._socket = None
@@ -138,7 +138,7 @@ class WebSocketServer:
         self._outgoing.append((number, text, last, code))
         if not self._drain_scheduled:
             self._drain_scheduled = True
-            self._loop.call(self._drain)
+            self._loop.call_soon(self._drain)
 
     def _drain(self) -> None:
         self._drain_scheduled = False  # before the first is taken: what is put after the last was taken wakes us again

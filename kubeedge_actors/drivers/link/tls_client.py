@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.drivers.link import hosts
+from kubeedge_actors.drivers.link import hostname_mismatch
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import CertificateError
 
@@ -36,14 +36,14 @@ _Server = tuple[str, int, bytes]
 
 def dial(host: str, port: int, timeout: float) -> socket.socket:
     """A TCP connection that notices soon when its other end is gone; OSError."""
-    address: Any = (as_sent(host), port)  # bytes are taken too, whatever the type stubs say
+    address: Any = (encode_host(host), port)  # bytes are taken too, whatever the type stubs say
     connection = socket.create_connection(address, timeout)
     for option in KEEPALIVE:
         connection.setsockopt(*option)
     return connection
 
 
-def as_sent(host: str) -> str | bytes:
+def encode_host(host: str) -> str | bytes:
     """A plain host name as bytes: Python then leaves out the codec of international names, which would cost 0.4 MB."""
     return host.encode() if host.isascii() else host
 
@@ -72,10 +72,10 @@ class PinnedTls:
             with _handshake(host, port, _trusting(tls), timeout) as connection:
                 certificate = connection.getpeercert(binary_form=True) or b""
         except ssl.SSLCertVerificationError as error:
-            if not hosts.has_another_name(error):
+            if not hostname_mismatch.is_hostname_mismatch(error):
                 raise
-            names = hosts.names_of(lambda: dial(host, port, timeout), _trusting(tls))
-            raise CertificateError(hosts.sentence(f"{host}:{port}", host, names)) from error
+            names = hostname_mismatch.certificate_names(lambda: dial(host, port, timeout), _trusting(tls))
+            raise CertificateError(hostname_mismatch.hostname_error_text(f"{host}:{port}", host, names)) from error
         with self._lock:
             others = [known for known in self._verified.get(server, ()) if known != certificate]
             self._verified[server] = (certificate, *others[: REMEMBERED - 1])
@@ -91,7 +91,7 @@ def _read(path: str) -> bytes:
 def _handshake(host: str, port: int, context: ssl.SSLContext, timeout: float) -> ssl.SSLSocket:
     connection = dial(host, port, timeout)
     try:
-        return context.wrap_socket(connection, server_hostname=as_sent(host))
+        return context.wrap_socket(connection, server_hostname=encode_host(host))
     except BaseException:
         connection.close()
         raise

@@ -17,7 +17,7 @@ class VolumeFile(DriverValue, frozen=True):
 class PodVolumes(Protocol):
     """The folders of pods on this machine. Errors: ContainerError, with a text fit for a pod's status."""
 
-    def volume(self, pod_uid: str, name: str) -> str:
+    def make_volume(self, pod_uid: str, name: str) -> str:
         """The path of a volume's folder, which is made empty when it is not there."""
 
     def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
@@ -27,13 +27,13 @@ class PodVolumes(Protocol):
         `group`: who else may read them.
         """
 
-    def host_path(self, path: str, type: str) -> str:
+    def prepare_host_path(self, path: str, type: str) -> str:
         """A path of the machine, checked and made as Kubernetes' hostPath types say."""
 
-    def within(self, volume: str, path: str) -> str:
+    def make_subpath(self, volume: str, path: str) -> str:
         """A path inside a volume, made as a folder when it is not there; it can not lead out of the volume."""
 
-    def uids(self) -> set[str]:
+    def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
 
     def remove(self, pod_uid: str) -> None:
@@ -57,14 +57,14 @@ class HealthProbe(DriverValue, frozen=True):
 class Prober(Protocol):
     """Runs probes from outside the container."""
 
-    def ask(self, probe: HealthProbe, timeout: float) -> str:
+    def probe(self, probe: HealthProbe, timeout: float) -> str:
         """Run the probe; empty when it succeeded, else why not. Not for commands: those run inside."""
 
 
 class StaticPodSource(Protocol):
     """A folder of pod manifests that somebody may change at any time."""
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether anything has changed since `read`; cheap."""
 
     def read(self) -> list[tuple[str, dict[str, object]]]:

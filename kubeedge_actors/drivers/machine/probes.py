@@ -15,7 +15,7 @@ USER_AGENT = "kube-probe/1.32"
 class NetworkProber:
     """Prober over the network of this machine."""
 
-    def ask(self, probe: HealthProbe, timeout: float) -> str:
+    def probe(self, probe: HealthProbe, timeout: float) -> str:
         """Empty when the answer is good, else why not."""
         try:
             connection = socket.create_connection((probe.host, probe.port), timeout)

@@ -38,7 +38,7 @@ class StaticPodFolder:
             self._error = error.strerror
         return found
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether a file has come, gone or changed since `read`: one look at the folder, no file is opened."""
         return self._stamps() != self._seen
 

@@ -51,7 +51,7 @@ class LocalPodVolumes:
             raise ContainerError(f"{pod_uid}/{name} can not be the name of a volume")
         return self._root / pod_uid / "volumes" / name
 
-    def volume(self, pod_uid: str, name: str) -> str:
+    def make_volume(self, pod_uid: str, name: str) -> str:
         """The folder of a volume; everybody may write to it, as Kubernetes does with emptyDir."""
         path = self._path(pod_uid, name)
         with _translated(f'the volume "{name}" can not be made'):
@@ -89,7 +89,7 @@ class LocalPodVolumes:
             if old.name not in (DATA, version.name) and (old.name == before or not old.is_symlink()):
                 shutil.rmtree(old, ignore_errors=True)
 
-    def host_path(self, path: str, type: str) -> str:
+    def prepare_host_path(self, path: str, type: str) -> str:
         """Check the path, and make it when the type says so. Error: ContainerError."""
         if ".." in path.split("/") or not path.startswith("/"):
             raise ContainerError(f"hostPath {path!r} is not an absolute path")
@@ -107,7 +107,7 @@ class LocalPodVolumes:
                 place.mkdir(mode=0o755, parents=True, exist_ok=True)  # as engines do with a missing source
         return path
 
-    def within(self, volume: str, path: str) -> str:
+    def make_subpath(self, volume: str, path: str) -> str:
         """A path inside a volume. Links are resolved first. Error: ContainerError for one that leads out of the volume."""
         root = Path(volume).resolve()
         place = (root / path).resolve()
@@ -118,7 +118,7 @@ class LocalPodVolumes:
                 place.mkdir(parents=True)
         return str(place)
 
-    def uids(self) -> set[str]:
+    def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
         try:
             return {entry.name for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False)}

@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from kubeedge_actors.drivers.pki.requests import PkiRequest, execute
+from kubeedge_actors.drivers.pki.worker_protocol import PkiRequest, execute
 
 IDLE = 30.0
 

@@ -62,7 +62,7 @@ class CertificateInfo:
     key_id: bytes = b""
     authority_key_id: bytes = b""
 
-    def valid(self, now: float, margin: float = 0.0) -> bool:
+    def is_valid(self, now: float, margin: float = 0.0) -> bool:
         """True when it may be used now and for `margin` seconds more."""
         return self.not_before <= now < self.not_after - margin
 

@@ -87,6 +87,6 @@ def _decode(part: str, what: str) -> bytes:
 
 def _json(part: str, what: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(nesting.checked(_decode(part, what)), type=dict[str, Any])
+        return msgspec.json.decode(nesting.check_depth(_decode(part, what)), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise CertificateError(f"token is malformed: could not JSON decode {what}: {error}") from error

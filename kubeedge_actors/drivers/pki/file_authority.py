@@ -29,8 +29,8 @@ from kubeedge_actors.drivers.pki.pem import (
     save_pair,
     write_file,
 )
-from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, PkiRequest, Result, SignCsr
 from kubeedge_actors.drivers.pki.worker_client import PkiWorker
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, PkiRequest, Result, SignCsr
 from kubeedge_actors.errors import CertificateError, DriverError
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class FileAuthority:
         try:
             save_pair(cert, key, pair)
             check_pair(cert, key)
-            if not read_certificate(cert).valid(self._clock()):
+            if not read_certificate(cert).is_valid(self._clock()):
                 raise CertificateError("the CA that is shared has expired or is not valid yet")
             save_pair(*self._paths("ca"), pair)
         finally:
@@ -175,7 +175,7 @@ class FileAuthority:
             return KeyPair(result.cert, result.key)
         pair = KeyPair(read_pem(cert, CERTIFICATE), read_pem(key, EC_KEY))
         check_pair(cert, key)
-        if not read_certificate(cert).valid(self._clock()):
+        if not read_certificate(cert).is_valid(self._clock()):
             raise CertificateError(f"the CA's certificate {cert} has expired")
         return pair
 
@@ -189,7 +189,7 @@ class FileAuthority:
     ) -> TlsPaths:
         cert, key = self._paths(file)
         if not self._fits(cert, key, subject, names):
-            result = self._execute(Issue(self._ca, subject, usages, names, days, self._clock()))
+            result = self._execute(IssueCertificate(self._ca, subject, usages, names, days, self._clock()))
             save_pair(cert, key, KeyPair(result.cert, result.key))
         return TlsPaths(str(self.ca_path), str(cert), str(key))
 
@@ -214,7 +214,7 @@ class FileAuthority:
             same
             and ours
             and set(names) <= set(certificate_info.sans)
-            and certificate_info.valid(self._clock(), RENEW_BEFORE)
+            and certificate_info.is_valid(self._clock(), RENEW_BEFORE)
         )
 
     def _paths(self, file: str) -> tuple[Path, Path]:

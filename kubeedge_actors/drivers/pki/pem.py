@@ -10,7 +10,7 @@ from pathlib import Path
 from kubeedge_actors.drivers.pki.base import CertificateInfo, KeyPair
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.errors import CertificateError, DriverError
-from kubeedge_actors.system.files import write_atomically
+from kubeedge_actors.osutil.files import write_atomically
 
 CERTIFICATE, EC_KEY = "CERTIFICATE", "EC PRIVATE KEY"
 

@@ -13,7 +13,7 @@ import threading
 
 import msgspec
 
-from kubeedge_actors.drivers.pki.requests import PkiRequest, Result
+from kubeedge_actors.drivers.pki.worker_protocol import PkiRequest, Result
 from kubeedge_actors.errors import CertificateError
 
 log = logging.getLogger(__name__)

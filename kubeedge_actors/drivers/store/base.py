@@ -180,7 +180,7 @@ class TwinStore(Protocol):
     def device(self, device: str) -> tuple[list[TwinRow], list[DesiredRow]]:
         """Twins and desired values of one device."""
 
-    def forget_empty(self) -> None:
+    def null_empty_values(self) -> None:
         """Make expected and actual values that are empty None."""
 
     def history(
@@ -188,7 +188,7 @@ class TwinStore(Protocol):
     ) -> list[HistoryRow]:
         """The history of one property between two times, oldest first; the newest `limit` of it (0: all)."""
 
-    def history_numbers(self, device: str) -> dict[str, int]:
+    def last_history_numbers(self, device: str) -> dict[str, int]:
         """The number of the last value of each property of a device that has a history."""
 
     def apply(self, changes: TwinChanges) -> None: ...

@@ -15,8 +15,8 @@ from typing import Any
 
 from kubeedge_actors.drivers.store import schema
 from kubeedge_actors.errors import StoreCorrupt, StoreError
-from kubeedge_actors.system import sqlite
-from kubeedge_actors.system.sqlite import BUSY_SECONDS
+from kubeedge_actors.osutil import sqlite
+from kubeedge_actors.osutil.sqlite import BUSY_SECONDS
 
 Step = tuple[str, Sequence[tuple[Any, ...]]]
 """One statement and the rows it is executed with."""
@@ -61,7 +61,7 @@ class DatabaseFile:
     def _prepare(self) -> None:
         """Look whether it is sound, and give it the newest tables."""
         with self._translated():
-            sqlite.set_up(self._connection, cache_size=-CACHE_KIB)
+            sqlite.configure(self._connection, cache_size=-CACHE_KIB)
             if not sqlite.is_sound(self._connection):
                 raise self._corrupt()
             version = sqlite.user_version(self._connection)
@@ -94,7 +94,7 @@ class DatabaseFile:
             raise StoreError(f"the database {self._path} can not be opened: {error.strerror}") from error
 
     def _named(self, error: sqlite3.Error) -> StoreError:
-        code = sqlite.kind_of(error)
+        code = sqlite.primary_error_code(error)
         if code in sqlite.DAMAGED:
             return self._corrupt()
         if code == sqlite3.SQLITE_FULL:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from kubeedge_actors.errors import StoreCorrupt, StoreError
-from kubeedge_actors.system import sqlite
-from kubeedge_actors.system.files import make_private
+from kubeedge_actors.osutil import sqlite
+from kubeedge_actors.osutil.files import ensure_private
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -95,12 +95,12 @@ class DeadLetterDb:
         found = self._read(lambda it: it.execute(_SELECT + " WHERE id = ?", (number,)).fetchone(), None)
         return None if found is None else DeadLetterRow(*found)
 
-    def forgotten(self) -> int:
+    def evicted_count(self) -> int:
         """How many went because there were too many."""
         row = self._read(lambda it: it.execute("SELECT value FROM figures WHERE name = 'forgotten'").fetchone(), None)
         return 0 if row is None else int(row[0])
 
-    def mark(self, number: int, at: float) -> None:
+    def mark_replayed(self, number: int, at: float) -> None:
         """Say that it was replayed."""
         with self._connection() as connection, connection:
             connection.execute("UPDATE letters SET replayed = ? WHERE id = ?", (at, number))
@@ -123,13 +123,13 @@ class DeadLetterDb:
     def _connection(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         try:
             if create:
-                make_private(self.path)
+                ensure_private(self.path)
             with closing(sqlite3.connect(self.path, timeout=sqlite.BUSY_SECONDS)) as connection:
                 yield connection
         except OSError as error:
             raise StoreError(f"the dead letters can not be kept in {self.path}: {error.strerror}") from error
         except sqlite3.Error as error:
-            if sqlite.kind_of(error) in sqlite.DAMAGED:
+            if sqlite.primary_error_code(error) in sqlite.DAMAGED:
                 raise StoreCorrupt(f"{self.path} is damaged or no database: {error}") from error
             raise StoreError(f"the dead letters in {self.path} can not be used: {error}") from error
 

@@ -124,7 +124,7 @@ class _Twin:
         twins = [row for row in self.twins() if row.device == device]
         return twins, [row for row in self.desired() if row.device == device]
 
-    def forget_empty(self) -> None:
+    def null_empty_values(self) -> None:
         with self._store.use():
             for identity, row in self._twins.items():
                 sides = {"expected": row.expected or None, "actual": row.actual or None}
@@ -138,7 +138,7 @@ class _Twin:
             rows = sorted((row for row in mine if since <= row.at <= until), key=lambda row: row.number)
             return rows[-limit:] if limit else rows
 
-    def history_numbers(self, device: str) -> dict[str, int]:
+    def last_history_numbers(self, device: str) -> dict[str, int]:
         numbers: dict[str, int] = {}
         for row in self._history.values():
             if row.device == device:

@@ -162,7 +162,7 @@ class _Twin:
         desired = self._file.rows("SELECT deviceid, name, value FROM desired WHERE deviceid = ?", (device,))
         return [_twin_row(row) for row in twins], [DesiredRow(*row) for row in desired]
 
-    def forget_empty(self) -> None:
+    def null_empty_values(self) -> None:
         self._file.write(
             ("UPDATE device_twin SET expected = NULL WHERE expected = ?", [("",)]),
             ("UPDATE device_twin SET actual = NULL WHERE actual = ?", [("",)]),
@@ -174,7 +174,7 @@ class _Twin:
         rows = self._file.rows(HISTORY_OF, (device, name, since, until, limit or -1))
         return [HistoryRow(*row) for row in reversed(rows)]
 
-    def history_numbers(self, device: str) -> dict[str, int]:
+    def last_history_numbers(self, device: str) -> dict[str, int]:
         return {name: int(number) for name, number in self._file.rows(NUMBERS_OF, (device,))}
 
     def apply(self, changes: TwinChanges) -> None:

@@ -124,7 +124,7 @@ class Waiting(Protocol):
 class Placement(Protocol):
     """Placement of actor instances: in this process, or in one of their own."""
 
-    def check(self, spec: ChildSpec) -> None:
+    def check_childspec(self, spec: ChildSpec) -> None:
         """RegistrationError when such an actor can not be run here."""
 
     def create_actor(self, cell: Runnable) -> Actor:

@@ -102,7 +102,7 @@ class InlineEngine:
             self._queued.add(cell)
             self._ready.append(cell)
 
-    def check(self, spec: ChildSpec) -> None:
+    def check_childspec(self, spec: ChildSpec) -> None:
         """Every spec can be run here."""
 
     def create_actor(self, cell: Runnable) -> Actor:

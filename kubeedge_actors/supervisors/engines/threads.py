@@ -74,11 +74,11 @@ class ThreadsEngine:
                 self._processes = ProcessPlacement(Launcher(self._convention, self._serializer))
             return self._processes
 
-    def check(self, spec: ChildSpec) -> None:
+    def check_childspec(self, spec: ChildSpec) -> None:
         """For a process: Thespian has to be there for another host, and the factory importable."""
         processes = self._processes_of(spec)
         if processes is not None:
-            processes.check(spec)
+            processes.check_childspec(spec)
 
     def create_actor(self, cell: Runnable) -> Actor:
         """The instance itself, or its proxy."""

@@ -61,7 +61,7 @@ class BothSidesEnv:
         hub = CloudHub.spec(
             lambda: CloudHub(self.server, ListenConfig("memory", 0, None), accepting=self.cloud.registry.subscribers)
         )
-        self.cloud.start(cloud.tree(hub, self.api, "127.0.0.1"))
+        self.cloud.start(cloud.supervision_tree(hub, self.api, "127.0.0.1"))
         self.edge.start(SupervisorSpec("edge", self._modules(folder)))
         eventually(lambda: _ready(self.api.peek(NODE_KIND, "", NODE)), "the node is ready")
 
@@ -69,7 +69,7 @@ class BothSidesEnv:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
         unused = NodeCredentials(folder, NODE, config.cloud, str)
         drivers = (self.store, self.containers, [self.broker], unused)
-        modules = edge_parts.tree(
+        modules = edge_parts.edge_specs(
             config, *drivers, Shutdown(), TrafficCounters(), self.server.link, twin_updates_wanted=bool
         )
         assert modules[-1].name == constants.EDGEHUB

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.edgecontroller.controller import specs
+from kubeedge_actors.actors.edgecontroller.controller import child_specs
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire.messages import LinkMessage, NodeRemoved, ObjectPushed, ObjectVersionReturned, Response
@@ -17,7 +17,7 @@ class EdgeControllerEnv:
 
     def __init__(self, api: FakeCluster | None = None, *, contain: bool = False) -> None:
         self.api = api or FakeCluster()
-        self.harness: Harness = inline(*specs(self.api, ADDRESS, workers=2, lease_workers=1), contain=contain)
+        self.harness: Harness = inline(*child_specs(self.api, ADDRESS, workers=2, lease_workers=1), contain=contain)
         self.hub = self.harness.probe(Response, ObjectPushed, NodeRemoved)
         self.seen = self.harness.probe(ObjectVersionReturned)
         self.harness.run()

@@ -217,7 +217,7 @@ class FakeProber:
         self.why = ""
         self.asked: list[HealthProbe] = []
 
-    def ask(self, probe: HealthProbe, timeout: float) -> str:
+    def probe(self, probe: HealthProbe, timeout: float) -> str:
         self.asked.append(probe)
         return self.why
 
@@ -229,7 +229,7 @@ class FakeManifests:
         self.pods = list(pods)
         self._read: list[Json] | None = None
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         return self._read != self.pods
 
     def read(self) -> list[tuple[str, Json]]:

@@ -62,7 +62,7 @@ class PodSyncEnv:
         if state != "created":
             self.runtime.start(one.id)
         if state == "exited":
-            self.engine.finish(one.id, code)
+            self.engine.end_container(one.id, code)
         self.codes = codes
 
     def plan(self) -> PodActions:
@@ -117,7 +117,7 @@ class PodSyncEnv:
         names = {each.name for each in self.view.init_containers if each.kind == "init"}
         found = [one for one in self.engine.running() if one.name in names]
         for one in found:
-            self.engine.finish(one.id, 0)
+            self.engine.end_container(one.id, 0)
         return bool(found)
 
     def running(self) -> dict[str, str]:

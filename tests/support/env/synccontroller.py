@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.synccontroller.controller import specs
+from kubeedge_actors.actors.synccontroller.controller import child_specs
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import constants
@@ -26,7 +26,7 @@ class SyncControllerEnv:
 
     def __init__(self, api: FakeCluster) -> None:
         self.api = api
-        self.harness = inline(*specs(api))
+        self.harness = inline(*child_specs(api))
         self.hub = self.harness.probe(ObjectPushed)
         self.harness.run()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.workloads.controller import Workloads
-from kubeedge_actors.actors.workloads.controller_utils import owner_of
+from kubeedge_actors.actors.workloads.controller_utils import controller_of
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import (
@@ -68,7 +68,7 @@ class WorkloadsEnv:
     def pods(self, owner: str = "") -> list[Json]:
         """Those that are not ending."""
         found = [pod for pod in self.api.peek_all(POD_KIND) if "deletionTimestamp" not in pod["metadata"]]
-        return [pod for pod in found if not owner or (owner_of(pod) or {}).get("kind") == owner]
+        return [pod for pod in found if not owner or (controller_of(pod) or {}).get("kind") == owner]
 
     def images(self) -> list[str]:
         return sorted(image_of(pod) for pod in self.pods())

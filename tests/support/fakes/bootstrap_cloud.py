@@ -12,7 +12,7 @@ from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.drivers.pki.requests import execute
+from kubeedge_actors.drivers.pki.worker_protocol import execute
 from kubeedge_actors.errors import LinkError
 from tests.support.waiting import PATIENCE
 

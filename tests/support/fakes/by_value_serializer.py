@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from kubeedge_actors.supervisors.engines.process.serialization import Packer, RefResolver, Unpacker
+from kubeedge_actors.supervisors.engines.process.serialization import RefPickler, RefResolver, RefUnpickler
 
 PLAIN = (int, float, str, bytes, type(None), types.BuiltinFunctionType)
 SHARED = (list, dict, set, threading.Event)
@@ -143,13 +143,13 @@ class ByValueSerializer:
 
     def loads(self, data: bytes, resolver: RefResolver | None = None) -> Any:
         """The value again."""
-        return Unpacker(data, resolver).load()  # type: ignore[arg-type]
+        return RefUnpickler(data, resolver).load()  # type: ignore[arg-type]
 
     def __reduce__(self) -> Any:
         return ByValueSerializer, (self._address,)
 
 
-class TestPacker(Packer):
+class TestPacker(RefPickler):
     """A pickler that knows how tests are made."""
 
     __test__ = False

@@ -14,7 +14,7 @@ from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.drivers.pki.requests import execute
+from kubeedge_actors.drivers.pki.worker_protocol import execute
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from tests.support.waiting import PATIENCE

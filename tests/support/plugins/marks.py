@@ -15,7 +15,7 @@ import pytest
 PROCESSES = (
     "tests/unit/options/test_without_libraries.py::*",
     "tests/integration/test_benchmarks.py::*",
-    "tests/unit/assembly/test_readiness.py::*",
+    "tests/unit/assembly/test_ready_line.py::*",
     "tests/integration/test_edged_runtimes.py::*",
     "tests/docs/test_shell_blocks.py::*",
     "tests/unit/options/test_completion.py::*",

@@ -17,11 +17,11 @@ from kubeedge_actors.actors.cloudstream.cloud_stream import (
     TunnelListenConfig,
     TunnelOpened,
 )
-from kubeedge_actors.actors.cloudstream.streams import MAX_BUFFERED, Stream
+from kubeedge_actors.actors.cloudstream.stream import MAX_BUFFERED, Stream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.edgestream import stream_params, websocket
 from kubeedge_actors.actors.edgestream.edge_stream import RETRY_INITIAL, EdgeStream, EdgeStreamState
-from kubeedge_actors.actors.edgestream.flow import WINDOW, Flow
+from kubeedge_actors.actors.edgestream.flow_control import WINDOW, StreamSender
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
@@ -100,7 +100,7 @@ def test_a_stream_gives_what_the_node_says_and_its_end() -> None:
     assert tunnels.on_text(who, tunnel.encode(Frame(id, FrameType.DATA, b"\xff\0")))
     assert stream.read(0) == b"\xff\0" and stream.read(0) == b""
     tunnels.on_text(who, tunnel.encode(Frame(id, FrameType.REMOVE)))
-    assert stream.read(0) is None and tunnels.count() == 0
+    assert stream.read(0) is None and tunnels.stream_count() == 0
 
 
 def test_a_refusal_and_a_broken_tunnel_are_errors_with_their_reasons() -> None:
@@ -133,7 +133,7 @@ def test_a_reader_who_leaves_tells_the_node() -> None:
     stream.close()
     stream.close()
     assert [frame.kind for frame in wire.said] == [FrameType.LOGS, FrameType.REMOVE]
-    assert tunnels.count() == 0  # nobody remembers it
+    assert tunnels.stream_count() == 0  # nobody remembers it
     assert tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, FrameType.DATA, b"late")))
 
 
@@ -164,11 +164,11 @@ def test_no_more_waits_for_a_reader_than_the_limit_and_nothing_is_lost(pieces: l
 def test_a_writer_is_slowed_only_when_the_node_says_how_far_it_is() -> None:
     stream = Stream(lambda kind, data: None, lambda: None, credits=False)
     stream.write(b"x" * 1_000_000)
-    assert not stream.congested()
+    assert not stream.is_congested()
     stream.on_credit(0)
-    assert stream.congested()
+    assert stream.is_congested()
     stream.on_credit(900_000)
-    assert not stream.congested()
+    assert not stream.is_congested()
 
 
 class NoServer:
@@ -293,18 +293,18 @@ class Metered(Wire):
 
 def test_a_stream_waits_when_as_much_is_under_way_as_may_be_and_goes_on_with_credit() -> None:
     wire = Metered()
-    flow = Flow(1, wire, credits=True, reasons=True)
+    flow = StreamSender(1, wire, credits=True, reasons=True)
     writing = threading.Thread(target=flow.send, args=(b"x" * (2 * WINDOW),))
     writing.start()
     eventually(lambda: wire.sent == WINDOW, "all that may be under way is")
     wire.taken = WINDOW
-    flow.taken(WINDOW)
+    flow.on_credit(WINDOW)
     writing.join(PATIENCE)
     assert (writing.is_alive(), wire.sent, wire.most) == (False, 2 * WINDOW, WINDOW)
 
 
 def test_a_stream_that_waits_ends_when_nobody_wants_it() -> None:
-    flow = Flow(1, Wire(), credits=True, reasons=True)
+    flow = StreamSender(1, Wire(), credits=True, reasons=True)
     done: list[bool] = []
     writing = threading.Thread(target=lambda: done.append(flow.send(b"x" * (2 * WINDOW))))
     writing.start()
@@ -319,7 +319,7 @@ def test_an_original_cloud_gets_a_reason_as_text_and_ours_as_a_reason() -> None:
         (True, [(FrameType.REMOVE, b"why")]),
     ):
         wire = Wire()
-        Flow(1, wire, credits=False, reasons=reasons).terminate("why")
+        StreamSender(1, wire, credits=False, reasons=reasons).terminate("why")
         assert [(frame.kind, frame.data) for frame in wire.said] == said
 
 
@@ -435,10 +435,10 @@ def test_options_are_those_of_a_kubelet() -> None:
 
 
 def masked(opcode: int, data: bytes, *, final: bool = True) -> bytes:
-    mask, whole = b"\1\2\3\4", websocket.frame(opcode, data)
+    mask, whole = b"\1\2\3\4", websocket.encode_frame(opcode, data)
     head = whole[: len(whole) - len(data)]
     first = (head[0] | 0x80) if final else head[0] & 0x7F
-    return bytes((first, head[1] | 0x80)) + head[2:] + mask + websocket.unmasked(data, mask)
+    return bytes((first, head[1] | 0x80)) + head[2:] + mask + websocket.unmask(data, mask)
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2, 9]), st.binary(max_size=70_000)), max_size=6), st.integers(1, 40_000))
@@ -471,10 +471,10 @@ def test_the_welcome_is_that_of_the_standard() -> None:
 
 def test_what_a_stream_waits_in_is_ended_also_when_the_cloud_was_quicker() -> None:
     ended: list[str] = []
-    early, late = (Flow(number, Wire(), credits=False, reasons=True) for number in (1, 2))
+    early, late = (StreamSender(number, Wire(), credits=False, reasons=True) for number in (1, 2))
     early.cancel()
-    early.when_cancelled(lambda: ended.append("early"))
-    late.when_cancelled(lambda: ended.append("late"))
+    early.call_on_cancel(lambda: ended.append("early"))
+    late.call_on_cancel(lambda: ended.append("late"))
     assert ended == ["early"]
     late.cancel()
     assert ended == ["early", "late"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.assembly.mqtt import BOTH, EXTERNAL, FILE, INTERNAL, brokers
+from kubeedge_actors.assembly.mqtt import BOTH, EXTERNAL, FILE, INTERNAL, make_brokers
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.base import InboundMessage
@@ -19,7 +19,7 @@ from kubeedge_actors.drivers.broker.passwords import line_for
 from kubeedge_actors.errors import BrokerError, UsageError
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.reading import merged
+from kubeedge_actors.options.reading import merge_config
 from tests.support.certificates import TestCa
 from tests.support.mqtt_clients import Raw, connack
 from tests.support.plugins.ports import free_port
@@ -33,7 +33,7 @@ Given = Callable[..., EdgeConfig]
 def given(tmp_path: Path) -> Given:
     def config(*line: str) -> EdgeConfig:
         options = parser("edge").parse_args(["--mqtt-port", str(free_port()), *line])
-        return merged(EdgeConfig, {"data_dir": tmp_path, "name": "edge-1"}, EDGE.given(options))
+        return merge_config(EdgeConfig, {"data_dir": tmp_path, "name": "edge-1"}, EDGE.parse_options(options))
 
     return config
 
@@ -49,12 +49,12 @@ def given(tmp_path: Path) -> Given:
     ],
 )
 def test_the_mode_says_which_brokers_there_are(given: Given, line: tuple[str, ...], kinds: list[type]) -> None:
-    assert [type(each) for each in brokers(given(*line))] == kinds
+    assert [type(each) for each in make_brokers(given(*line))] == kinds
 
 
 def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
     def of(*line: str) -> Limits:
-        (broker,) = brokers(given(*line))
+        (broker,) = make_brokers(given(*line))
         assert isinstance(broker, EmbeddedBroker)
         return broker._core._limits
 
@@ -67,7 +67,7 @@ def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
 @pytest.mark.parametrize("mode", [BOTH, EXTERNAL])
 def test_a_mode_with_an_external_broker_needs_its_address(given: Given, mode: int) -> None:
     with pytest.raises(UsageError, match=f"--mqtt-mode {mode} needs --mqtt"):
-        brokers(given("--mqtt-mode", str(mode)))
+        make_brokers(given("--mqtt-mode", str(mode)))
 
 
 def test_a_login_comes_from_its_file_the_configuration_or_the_address(given: Given, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_login_comes_from_its_file_the_configuration_or_the_address(given: Giv
     file.write_text("anna:se:sam\n", encoding="utf-8")
 
     def of(config: EdgeConfig) -> Login:
-        (broker,) = brokers(config)
+        (broker,) = make_brokers(config)
         assert isinstance(broker, ExternalBroker)
         return broker._login
 
@@ -103,7 +103,7 @@ def test_the_embedded_broker_gets_passwords_rules_tls_and_a_memory(given: Given,
         "--mqtt-tls-port",
         "0",
     )
-    (broker,) = brokers(given(*line, "--mqtt-tls-cert", files.cert, "--mqtt-tls-key", files.key))
+    (broker,) = make_brokers(given(*line, "--mqtt-tls-cert", files.cert, "--mqtt-tls-key", files.key))
     assert isinstance(broker, EmbeddedBroker)
     broker.start()
     try:
@@ -118,13 +118,13 @@ def test_the_embedded_broker_gets_passwords_rules_tls_and_a_memory(given: Given,
 
 
 def test_anonymous_clients_are_for_loopback_only(given: Given) -> None:
-    (broker,) = brokers(given("--mqtt-host", "0.0.0.0"))
+    (broker,) = make_brokers(given("--mqtt-host", "0.0.0.0"))
     with pytest.raises(BrokerError, match=r"MQTT on 0\.0\.0\.0 is open to other machines: that needs a password file"):
         broker.start()
 
 
 def test_what_is_kept_is_held_up_until_somebody_listens(given: Given) -> None:
-    (broker,) = brokers(given(), ("kept/#",))
+    (broker,) = make_brokers(given(), ("kept/#",))
     assert isinstance(broker, EmbeddedBroker)
     broker.start()
     arrivals: queue.Queue[InboundMessage] = queue.Queue()

@@ -11,9 +11,9 @@ import yaml
 
 from kubeedge_actors.componentconfig.keys import Keys
 from kubeedge_actors.config import CloudConfig, EdgeConfig
-from kubeedge_actors.edge import without_cloud_if_unjoinable
+from kubeedge_actors.edge import drop_unjoinable_cloud
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.reading import file_settings, merged
+from kubeedge_actors.options.reading import file_settings, merge_config
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
@@ -60,7 +60,7 @@ def leaves(section: Json, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_the_default_edgecore_file_gives_an_edge_node(edge: Read) -> None:
-    config = merged(EdgeConfig, edge(), {})
+    config = merge_config(EdgeConfig, edge(), {})
     assert (config.name, config.heartbeat, config.cloud) == ("edge-1", 15.0, "https://192.0.2.10:10002")
     assert config.hub_url == "wss://192.0.2.10:10000"
     assert (config.mqtt_mode, config.mqtt) == (2, "tcp://127.0.0.1:1883")
@@ -76,7 +76,7 @@ def test_the_minimal_edgecore_file_leaves_the_hub_off(tmp_path: Path) -> None:
 
 
 def test_the_default_cloudcore_file_gives_a_cloud(cloud: Read) -> None:
-    config = merged(CloudConfig, cloud(), {})
+    config = merge_config(CloudConfig, cloud(), {})
     assert (config.host, config.hub_port, config.https_port, config.node_limit) == ("0.0.0.0", 10000, 10002, 500)
     assert (config.keepalive, config.certificate_days, config.advertise) == (30.0, 365, ("192.0.2.10",))
     assert (config.metrics_host, config.metrics_port, config.kubeconfig) == ("127.0.0.1", 9091, "")
@@ -91,18 +91,18 @@ def test_every_key_is_honoured_or_named_in_one_warning(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honoured = {"apiVersion", "kind"}
-    take, agree = Keys.take, Keys.agree
+    take, drop = Keys.take, Keys.drop_fixed
 
     def taken(self: Keys, key: str, *how: Any) -> Any:
         honoured.add(key)
         return take(self, key, *how)
 
-    def agreed(self: Keys, fixed: Json) -> None:
+    def dropped(self: Keys, fixed: Json) -> None:
         honoured.update(fixed)
-        agree(self, fixed)
+        drop(self, fixed)
 
     monkeypatch.setattr(Keys, "take", taken)
-    monkeypatch.setattr(Keys, "agree", agreed)
+    monkeypatch.setattr(Keys, "drop_fixed", dropped)
     config: type[EdgeConfig | CloudConfig] = EdgeConfig if name.startswith("edge") else CloudConfig
     file_settings(config, str(HERE / f"{name}.yaml"))
     assert len(caplog.messages) == 1
@@ -157,7 +157,7 @@ def test_the_names_of_the_cloud_are_its_addresses_and_dns_names(cloud: Read) -> 
 
 
 def test_an_option_wins_over_the_file(edge: Read) -> None:
-    config = merged(EdgeConfig, edge(), {"name": "other", "heartbeat": 9.0})
+    config = merge_config(EdgeConfig, edge(), {"name": "other", "heartbeat": 9.0})
     assert (config.name, config.cloud, config.heartbeat) == ("other", "https://192.0.2.10:10002", 9.0)
 
 
@@ -174,7 +174,7 @@ def test_an_option_wins_over_the_file(edge: Read) -> None:
 )
 def test_an_option_beats_what_the_file_says_in_another_way(edge: Read, options: Json, field: str, wanted: Any) -> None:
     file = edge(modules__edgeHub__token="of.the.old.cloud")
-    assert getattr(merged(EdgeConfig, file, options), field) == wanted
+    assert getattr(merge_config(EdgeConfig, file, options), field) == wanted
 
 
 def test_what_is_always_so_is_complained_of_when_the_file_says_otherwise(
@@ -224,9 +224,9 @@ def test_a_file_that_names_a_cloud_but_no_way_to_join_it_gives_a_node_that_works
     edge: Read, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     certificate = tmp_path / "server.crt"
-    config = merged(EdgeConfig, edge(modules__edgeHub__tlsCertFile=str(certificate)), {"data_dir": tmp_path})
-    assert without_cloud_if_unjoinable(config).cloud == ""
+    config = merge_config(EdgeConfig, edge(modules__edgeHub__tlsCertFile=str(certificate)), {"data_dir": tmp_path})
+    assert drop_unjoinable_cloud(config).cloud == ""
     assert caplog.messages[-1].startswith("no token and no certificate for the cloud https://192.0.2.10:10002")
-    assert without_cloud_if_unjoinable(merged(EdgeConfig, {**edge(), "token": "t"}, {})).cloud
+    assert drop_unjoinable_cloud(merge_config(EdgeConfig, {**edge(), "token": "t"}, {})).cloud
     certificate.touch()
-    assert without_cloud_if_unjoinable(config).cloud
+    assert drop_unjoinable_cloud(config).cloud

@@ -18,7 +18,7 @@ from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
 from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.crd.bundled import definitions
 from kubeedge_actors.assembly import prerequisites
-from kubeedge_actors.assembly.prerequisites import CRD_KIND, NEEDED, prepare
+from kubeedge_actors.assembly.prerequisites import CRD_KIND, NEEDED, ensure_prerequisites
 from kubeedge_actors.config import HTTPS_PORT, HUB_PORT
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
@@ -67,7 +67,7 @@ def test_the_namespace_is_the_one_that_the_cloud_uses() -> None:
 
 def test_what_is_missing_is_made_and_served(cluster: KubernetesCluster) -> None:
     remove_definitions(cluster)
-    prepare(cluster)
+    ensure_prerequisites(cluster)
     assert cluster.get(NAMESPACE_KIND, "", constants.SYSTEM_NAMESPACE)
     for kind in NEEDED:
         assert cluster.list(kind).items == []
@@ -79,8 +79,8 @@ def test_what_is_there_is_left_as_it_is(cluster: KubernetesCluster) -> None:
     cluster.patch(CRD_KIND, "", name, {"metadata": {"labels": {"of": "genuine"}}})
     cluster.delete(CRD_KIND, "", "objectsyncs.reliablesyncs.kubeedge.io")
     before = cluster.get(CRD_KIND, "", name)
-    prepare(cluster)
-    prepare(cluster)
+    ensure_prerequisites(cluster)
+    ensure_prerequisites(cluster)
     assert cluster.get(CRD_KIND, "", name) == before
 
 
@@ -91,14 +91,14 @@ def test_whoever_may_not_make_it_is_told_the_command(guarded: GuardedApi) -> Non
         with pytest.raises(
             UsageError, match=r"reading the namespace kubeedge: .* kubectl apply -f .*namespace.yaml -f .*crds"
         ):
-            prepare(admin)
-    prepare(admin)  # all that is needed is there
+            ensure_prerequisites(admin)
+    ensure_prerequisites(admin)  # all that is needed is there
     remove = Rules([{"kind": "ClusterRole", "metadata": {}, "rules": [_all("customresourcedefinitions")]}])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(guarded, "rules", remove)
         remove_definitions(admin)
     with pytest.raises(UsageError, match=r"making CustomResourceDefinition .* kubectl apply") as caught:
-        prepare(admin)
+        ensure_prerequisites(admin)
     assert "\n" not in str(caught.value)
     admin.close()
 
@@ -122,14 +122,14 @@ def test_an_api_that_comes_up_late_is_waited_for_and_one_that_never_does_is_not(
             server.start()
         return False
 
-    prepare(cluster, look)
+    ensure_prerequisites(cluster, look)
     server.stop()
     assert len(looked) >= 2
     with pytest.raises(Unreachable):
-        prepare(cluster, lambda: True)
+        ensure_prerequisites(cluster, lambda: True)
     monkeypatch.setattr(prerequisites, "ANSWER_WITHIN", 0.0)
     with pytest.raises(Unreachable, match="does not answer"):
-        prepare(cluster)
+        ensure_prerequisites(cluster)
     cluster.close()
 
 

@@ -15,7 +15,7 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
     StatusWriterState,
     WriteStatus,
 )
-from kubeedge_actors.actors.edgecontroller.duplicates import DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateReporter
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES, Upstream
@@ -24,8 +24,8 @@ from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquir
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
 from kubeedge_actors.actors.synccontroller.objectsync_api import ObjectSyncWriter as SyncClerk
 from kubeedge_actors.actors.synccontroller.objectsync_api import PushAgain, WriteRecords
-from kubeedge_actors.assembly.prerequisites import prepare
-from kubeedge_actors.cloud import tree
+from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
+from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
@@ -62,7 +62,7 @@ from tests.support.rbac import Call
 from tests.support.waiting import eventually
 
 N = "edge-1"
-WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.synced} | {"objectsyncs", "clusterobjectsyncs"}
+WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.is_synced} | {"objectsyncs", "clusterobjectsyncs"}
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def write_down(cluster: KubernetesCluster) -> None:
     for status in (WriteStatus(object, {}, {}), WriteStatus(object, twins, {"state": "online"})):
         assert writer.ask("writer", status) is None
     writer.tell("writer", RemoveStatus(object))
-    inline(NodeLeaseRenewer.of(cluster)).publish(KeepaliveReceived(node=N))
+    inline(NodeLeaseRenewer.spec_for(cluster)).publish(KeepaliveReceived(node=N))
     duplicates = inline(DuplicateReporter.spec(lambda: DuplicateReporter(cluster)))
     for _ in range(2):
         duplicates.publish(NodeDuplicated(node=N, text="two edges have this name"))
@@ -143,7 +143,7 @@ def write_down(cluster: KubernetesCluster) -> None:
 def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
     """What the tree of a replica watches."""
     system = ActorSystem(ThreadsEngine())
-    system.start(tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
+    system.start(supervision_tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
     eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
     system.stop()
 
@@ -153,7 +153,7 @@ def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path:
     meta = {"apiVersion": "devices.kubeedge.io/v1beta1", "kind": "Device"}
     admin.post("/apis/devices.kubeedge.io/v1beta1/namespaces/default/devices", {**meta, **device("d")})
     cluster = KubernetesCluster(ClientConfig(url=guarded.server.url))
-    prepare(cluster)
+    ensure_prerequisites(cluster)
     ask(cluster)
     write_down(cluster)
     watch(cluster, guarded)

@@ -12,10 +12,17 @@ import pytest
 from kubeedge_actors.actors.edgecontroller.controller import PUSHED
 from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES
 from kubeedge_actors.actors.metamanager.downstream import DEVICE_TYPES, POD_CONFIG_TYPES
-from kubeedge_actors.actors.metamanager.remote_query import ASK_CLOUD, ASK_CLOUD_ONCE
+from kubeedge_actors.actors.metamanager.query_responses import ASK_CLOUD, ASK_CLOUD_ONCE
 from kubeedge_actors.actors.synccontroller.controller import TYPES
 from kubeedge_actors.actors.synccontroller.objectsync_api import SYNCED_TYPES
-from kubeedge_actors.kubernetes.object_types import BY_NAME, OBJECT_TYPES, Acked, PushedTo, Readable, names
+from kubeedge_actors.kubernetes.object_types import (
+    BY_NAME,
+    OBJECT_TYPES,
+    AckPolicy,
+    PushTargets,
+    ReadableBy,
+    types_where,
+)
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.ack_policy import ack_required
 from kubeedge_actors.wire.messages import ObjectPushed, Response
@@ -26,9 +33,9 @@ VIEWS = {
     "synced": (SYNCED_TYPES, {"node", "pod", "configmap", "secret", "device", "devicemodel"}),
     "watched by synccontroller": (TYPES.values(), {"node", "pod", "configmap", "secret", "device", "devicemodel"}),
     "watched by edgecontroller": ((row.name for row in PUSHED.values()), {"node", "pod", "configmap", "secret"}),
-    "status matters": (names(lambda row: row.status_matters), {"pod", "node"}),
-    "kept once given": (names(lambda row: row.pod_config), CONFIG),
-    "answered from the cache": (names(lambda row: row.pod_config), CONFIG),
+    "status matters": (types_where(lambda row: row.status_matters), {"pod", "node"}),
+    "kept once given": (types_where(lambda row: row.is_pod_config), CONFIG),
+    "answered from the cache": (types_where(lambda row: row.is_pod_config), CONFIG),
     "pod config": (POD_CONFIG_TYPES, CONFIG),
     "devices": (DEVICE_TYPES, {"device", "devicemodel"}),
     "the cloud is asked": (
@@ -38,16 +45,19 @@ VIEWS = {
         | {"serviceaccounttoken", "lease", "certificatesigningrequest"},
     ),
     "the cloud is asked once": (ASK_CLOUD_ONCE, CONFIG),
-    "readable if used": (names(lambda row: row.readable is Readable.USED), CONFIG | {"persistentvolumeclaim"}),
+    "readable if used": (types_where(lambda row: row.readable is ReadableBy.USED), CONFIG | {"persistentvolumeclaim"}),
     "readable by content": (
-        names(lambda row: row.readable is Readable.BY_CONTENT),
+        types_where(lambda row: row.readable is ReadableBy.BY_CONTENT),
         {"persistentvolume", "volumeattachment", "certificatesigningrequest"},
     ),
-    "readable by the node itself": (names(lambda row: row.readable is Readable.ITSELF), {"node"}),
-    "readable where bound": (names(lambda row: row.readable is Readable.BOUND), {"pod"}),
-    "bound to a node": (names(lambda row: row.pushed_to is PushedTo.BOUND), {"pod", "device"}),
-    "of their devices": (names(lambda row: row.pushed_to is PushedTo.OF_ITS_DEVICES), {"devicemodel"}),
-    "never acknowledged": (names(lambda row: row.acked is Acked.NONE), {"lease", "certificatesigningrequest"}),
+    "readable by the node itself": (types_where(lambda row: row.readable is ReadableBy.ITSELF), {"node"}),
+    "readable where bound": (types_where(lambda row: row.readable is ReadableBy.BOUND), {"pod"}),
+    "bound to a node": (types_where(lambda row: row.pushed_to is PushTargets.BOUND), {"pod", "device"}),
+    "of their devices": (types_where(lambda row: row.pushed_to is PushTargets.OF_ITS_DEVICES), {"devicemodel"}),
+    "never acknowledged": (
+        types_where(lambda row: row.acked is AckPolicy.NONE),
+        {"lease", "certificatesigningrequest"},
+    ),
 }
 KINDS = {
     "node": ("", "v1", "nodes", "Node", False),

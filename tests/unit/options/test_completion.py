@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from kubeedge_actors.options.completion import lines, script
+from kubeedge_actors.options.completion import completion_script, completion_words
 from kubeedge_actors.options.parsers import COMMANDS
 
 ZSH = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed: apt-get install zsh")
@@ -17,7 +17,7 @@ ZSH = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not install
 def bash(*words: str) -> list[str]:
     """What bash offers for the last of these words."""
     asked = f"COMP_WORDS=(kubeedge-actors {shlex.join(words)}); COMP_CWORD={len(words)}; compopt() {{ :; }}"
-    text = f'{script("bash")}\n{asked}\n_kubeedge_actors\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+    text = f'{completion_script("bash")}\n{asked}\n_kubeedge_actors\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(("bash", "-c", text), capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     return done.stdout.split()
@@ -27,7 +27,7 @@ def zsh(*words: str) -> str:
     """What zsh's own functions are asked to offer for the last of these words."""
     stubs = "compdef() { : }; for each in _arguments _describe compadd; do functions[$each]='print -r -- \"$@\"'; done"
     asked = f"words=(kubeedge-actors {shlex.join(words)}); CURRENT={len(words) + 1}"
-    text = f"{stubs}\n{script('zsh')}\n{asked}\n_kubeedge_actors"
+    text = f"{stubs}\n{completion_script('zsh')}\n{asked}\n_kubeedge_actors"
     done = subprocess.run(("zsh", "-f", "-c", text), capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     return done.stdout
@@ -48,9 +48,9 @@ def test_bash_knows_the_commands_of_a_command() -> None:
     assert bash("control", "trace", "--n") == ["--next"]
 
 
-@pytest.mark.parametrize("path", lines())
+@pytest.mark.parametrize("path", completion_words())
 def test_bash_offers_every_option_of_every_command(path: str) -> None:
-    names = [name for word in lines()[path] for name in word.names if name.startswith("--")]
+    names = [name for word in completion_words()[path] for name in word.names if name.startswith("--")]
     assert bash(*path.split(), "--") == names
 
 

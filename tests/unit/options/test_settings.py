@@ -17,7 +17,7 @@ from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.kinds import YES_OR_NO
 from kubeedge_actors.options.parsers import parser
 from kubeedge_actors.options.reading import file_settings
-from kubeedge_actors.options.setting import Setting, Table
+from kubeedge_actors.options.setting import Setting, SettingsTable
 
 TABLES = {"cloud": CLOUD, "edge": EDGE}
 READ: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -59,7 +59,7 @@ def good(setting: Setting) -> Any:
 
 
 def by_option(command: str, *words: str) -> dict[str, Any]:
-    return TABLES[command].given(parser(command).parse_args(words))
+    return TABLES[command].parse_options(parser(command).parse_args(words))
 
 
 def by_file(command: str, folder: Path, key: str, value: Any) -> dict[str, Any]:
@@ -69,14 +69,14 @@ def by_file(command: str, folder: Path, key: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_what_the_program_goes_by_is_what_the_table_has(table: Table) -> None:
+def test_what_the_program_goes_by_is_what_the_table_has(table: SettingsTable) -> None:
     names = [each.field for each in table]
     assert len(set(names)) == len(names)
     assert set(names) - {"config"} == {field.name for field in fields(table.config)}
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_only_these_have_no_option_or_no_key_and_the_table_says_why(table: Table) -> None:
+def test_only_these_have_no_option_or_no_key_and_the_table_says_why(table: SettingsTable) -> None:
     assert {each.name for each in table if each.no_option} <= {"mqtt-password"}
     assert {each.name for each in table if each.no_key} == {"config"}
     assert not [each.name for each in table if each.no_option and each.no_key]

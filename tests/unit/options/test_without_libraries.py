@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kubeedge_actors
-from kubeedge_actors.options.completion import lines
+from kubeedge_actors.options.completion import completion_words
 from kubeedge_actors.options.parsers import COMMANDS
 
 ROOT = Path(kubeedge_actors.__file__).parent.parent
@@ -22,7 +22,7 @@ def bare(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("path", lines())
+@pytest.mark.parametrize("path", completion_words())
 def test_help_needs_no_library(path: str) -> None:
     done = bare("kubeedge_actors", *path.split(), "--help")
     assert (done.returncode, done.stderr) == (0, "")

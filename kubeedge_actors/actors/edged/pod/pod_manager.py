@@ -44,7 +44,7 @@ class PodManager:
         view = parse_pod(pod)
         known = self._records.get(view.name.uid)
         if known is not None and not known.is_orphaned:
-            known.learn(pod)
+            known.set_pod(pod)
             return [known]
         record = PodState(view, (parse_time(view.status.get("startTime") or "") or 0.0) or now)
         replaced = self._of_name(view)

@@ -33,13 +33,13 @@ class PodRuntimeState(msgspec.Struct):
     probes: dict[tuple[str, ProbeKind], Probing] = {}
     sandbox_running: bool = False
 
-    def start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:
+    def on_start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:
         """Container `name` could not be started; `pace`: the first and the longest wait before the next try."""
         before = self.failures.get(name)
         count = before.count + 1 if before is not None and before.reason == reason else 1
         self.failures[name] = RetryState(reason, message, now, count, *pace)
 
-    def mount_failed(self, reason: str, message: str, now: float) -> None:
+    def on_mount_failed(self, reason: str, message: str, now: float) -> None:
         """Mounting failed: something that the pod refers to is missing."""
         before = self.mount_failure
         self.mounted = False
@@ -93,7 +93,7 @@ class CrashLoopBackoff(msgspec.Struct, frozen=True):
         """When it may be restarted."""
         return ended if ended - self.updated > RESET_AFTER else ended + self.delay
 
-    def restarted(self, ended: float, now: float) -> CrashLoopBackoff:
+    def after_restart(self, ended: float, now: float) -> CrashLoopBackoff:
         """The next back-off, after a restart at `now` of a container that ended at `ended`."""
         fresh = not self.delay or ended - self.updated > RESET_AFTER
         return CrashLoopBackoff(BACKOFF_INITIAL if fresh else min(self.delay * 2, BACKOFF_MAX), now)

@@ -52,11 +52,11 @@ class PodState:
         return not running and not any(key.startswith("start:") for key in self.busy)
 
     @property
-    def ending(self) -> bool:
+    def is_ending(self) -> bool:
         """Whether the pod is deleted or terminating."""
         return self.runtime.is_deleted or self.view.deleting
 
-    def learn(self, pod: Json) -> None:
+    def set_pod(self, pod: Json) -> None:
         """Take over a newer v1.Pod."""
         if self.status_reporter.on_pod(pod):
             self.view = parse_pod(pod)

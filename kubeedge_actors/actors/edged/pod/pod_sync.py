@@ -261,7 +261,7 @@ class _Planner:
             probe = view.probe(kind)
             if probe is None:
                 continue
-            state = self.memory.probes.get((container.id, kind)) or prober.first_probing(probe, container.started_at)
+            state = self.memory.probes.get((container.id, kind)) or prober.initial_probing(probe, container.started_at)
             if self.now >= state.due:
                 self.do(Action("probe", name=view.name, container_id=container.id, probe=kind))
                 self.requeue_at(self.now + prober.period_seconds(probe))
@@ -288,7 +288,7 @@ def mark_started(
     elif operation.verb == "start":
         before = next(iter(newest_first(containers, name)), None)
         if before is not None and before.phase == "exited":
-            memory.backoffs[name] = memory.backoffs.get(name, CrashLoopBackoff()).restarted(before.finished_at, now)
+            memory.backoffs[name] = memory.backoffs.get(name, CrashLoopBackoff()).after_restart(before.finished_at, now)
 
 
 def _mark_probe_started(
@@ -300,4 +300,6 @@ def _mark_probe_started(
         probe = view.probe(kind) if view is not None and kind == operation.probe else None
         if probe is not None:
             key = (operation.container_id, kind)
-            memory.probes[key] = (memory.probes.get(key) or prober.first_probing(probe, started)).started(probe, now)
+            memory.probes[key] = (memory.probes.get(key) or prober.initial_probing(probe, started)).with_run_started(
+                probe, now
+            )

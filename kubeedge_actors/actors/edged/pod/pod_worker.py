@@ -161,7 +161,7 @@ class PodWorkers:
         if record is None or done.incarnation != self._executor.incarnation:
             return
         self._record_result_events(record, operation, done)
-        if done.needs_pull and not record.ending:
+        if done.needs_pull and not record.is_ending:
             self._execute(record, operation, pull=True)
             return
         record.busy.discard(operation.key)
@@ -191,7 +191,7 @@ class PodWorkers:
         memory.sandbox_running = memory.sandbox_running or done.sandbox_started
         if done.reason:
             pace = PULL_BACKOFF if done.reason == PULL_ERROR else RETRY_BACKOFF
-            memory.start_failed(operation.name, done.reason, done.message, self._actor.clock.now(), pace)
+            memory.on_start_failed(operation.name, done.reason, done.message, self._actor.clock.now(), pace)
             memory.mounted = memory.mounted and not done.source_missing
             self._actor.log.info("container %s of pod %s: %s", operation.name, record.view.name.name, done.message)
         elif done.succeeded and not done.needs_pull:
@@ -202,7 +202,7 @@ class PodWorkers:
         if done.succeeded:
             record.paths, memory.mounted, memory.mount_failure = done.paths, True, None
         else:
-            memory.mount_failed(done.reason or CREATING, done.message, self._actor.clock.now())
+            memory.on_mount_failed(done.reason or CREATING, done.message, self._actor.clock.now())
         self._apply_config_change(record)
 
     def _on_probed(self, record: PodState, operation: Action, done: ActionResult) -> None:
@@ -259,7 +259,7 @@ class PodWorkers:
         self._pods.forget(record.uid)
         self._waiting = {key: pod_state for key, pod_state in self._waiting.items() if pod_state is not record}
         if record.static and record.status_reporter.uid:
-            self._actor.tell(constants.METAMANAGER, record.status_reporter.deletion())
+            self._actor.tell(constants.METAMANAGER, record.status_reporter.deletion_request())
 
     def resync(self) -> None:
         """Periodic resync: refresh volumes, expire requests without response."""
@@ -267,14 +267,14 @@ class PodWorkers:
             if record.pending_sources and self._actor.clock.now() - record.sources_requested_at > RESPONSE_LOST_SECONDS:
                 record.pending_sources.clear()
                 self._sources_fetched(record)
-            elif record.runtime.mounted and not record.ending and has_config_volumes(record.view):
+            elif record.runtime.mounted and not record.is_ending and has_config_volumes(record.view):
                 record.runtime.mounted = False
                 self.sync(record)
 
     def on_config_changed(self, type: str, namespace: str, name: str) -> None:
         """A ConfigMap or Secret has changed: sync the pods that refer to it."""
         for record in self._pods:
-            if record.view.name.namespace == namespace and not record.ending and refers_to(record.view, type, name):
+            if record.view.name.namespace == namespace and not record.is_ending and refers_to(record.view, type, name):
                 record.config_changed = True
                 self._apply_config_change(record)
 
@@ -303,12 +303,12 @@ class PodWorkers:
             return
         now, state = self._actor.clock.now(), self._state
         scheme, address = state.runtime_version.partition(":")[0], state.node.host_ip
-        previous = record.status_reporter.previous()
+        previous = record.status_reporter.base_status()
         status = pod_status(record.view, record.containers, record.runtime, previous, address, now, scheme)
         record.status_reporter.built = status
         self._record_back_offs(record, status)
         if state.link_up:
-            ended = record.ending and record.is_idle
+            ended = record.is_ending and record.is_idle
             for message in record.status_reporter.next_messages(status, now, ended=ended, node_uid=state.node_uid):
                 self._send(record, message)
 

@@ -20,7 +20,7 @@ class Probing(msgspec.Struct, frozen=True):
     last: bool | None = None
     passed: bool | None = None
 
-    def started(self, probe: Json, now: float) -> Probing:
+    def with_run_started(self, probe: Json, now: float) -> Probing:
         """The state while the probe runs; the next run is a period later."""
         return msgspec.structs.replace(self, due=now + period_seconds(probe))
 
@@ -32,7 +32,7 @@ class Probing(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, streak=streak, last=ok, passed=passed)
 
 
-def first_probing(probe: Json, started: float) -> Probing:
+def initial_probing(probe: Json, started: float) -> Probing:
     """The probing of a container that started at `started`."""
     return Probing(due=started + float(probe.get("initialDelaySeconds") or 0))
 

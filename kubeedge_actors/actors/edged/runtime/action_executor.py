@@ -52,7 +52,7 @@ class ActionExecutor:
                     engine=self._runtime.version(),
                     containers=self._runtime.list(),
                     networks=self._runtime.pod_sandboxes(),
-                    folders=self._folders.uids(),
+                    folders=self._folders.pod_uids(),
                 )
             except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
                 message = RuntimeRelisted(error=_error_text(error))

@@ -15,7 +15,7 @@ import msgspec
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
 from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port
-from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
 
@@ -78,8 +78,8 @@ def container_spec(
         image=view.image,
         hash=view.hash,
         restart_count=restart_count,
-        command=tuple(expand(str(word), env) for word in raw.get("command") or ()),
-        args=tuple(expand(str(word), env) for word in raw.get("args") or ()),
+        command=tuple(expand_variables(str(word), env) for word in raw.get("command") or ()),
+        args=tuple(expand_variables(str(word), env) for word in raw.get("args") or ()),
         env=env,
         working_dir=str(raw.get("workingDir") or ""),
         hostname=_hostname(pod),
@@ -132,7 +132,7 @@ def _mount(mount: Json, paths: Mapping[str, str], env: Mapping[str, str], within
     name = mount["name"]
     if name not in paths:
         raise ConfigError(f'the pod has no volume "{name}"')
-    inside = expand(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
+    inside = expand_variables(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
     return Mount(
         name=name,
         source=within(paths[name], inside) if inside else paths[name],
@@ -157,10 +157,10 @@ def unsupported_fields(pod: PodView) -> list[str]:
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
-def expand(text: str, env: Mapping[str, str]) -> str:
+def expand_variables(text: str, env: Mapping[str, str]) -> str:
     """The text with `$(VAR)` replaced where VAR is known; `$$` is a dollar sign.
 
-    >>> expand("$(A)-$(B)-$$(A)", {"A": "1"})
+    >>> expand_variables("$(A)-$(B)-$$(A)", {"A": "1"})
     '1-$(B)-$(A)'
     """
     return _REFERENCE.sub(lambda match: "$" if match[0] == "$$" else env.get(match[1], match[0]), text)
@@ -219,7 +219,7 @@ def _value(
 ) -> str | None:
     source = variable.get("valueFrom")
     if not source:
-        return expand(str(variable.get("value") or ""), env)
+        return expand_variables(str(variable.get("value") or ""), env)
     if source.get("fieldRef"):
         return field_ref(pod, source["fieldRef"].get("fieldPath", ""), around)
     if source.get("resourceFieldRef"):
@@ -271,7 +271,7 @@ def field_ref(pod: PodView, path: str, node: NodeContext) -> str:
         "metadata.namespace": pod.name.namespace,
         "metadata.uid": pod.name.uid,
         "spec.nodeName": node.node_name,
-        "spec.serviceAccountName": service_account(pod.spec),
+        "spec.serviceAccountName": service_account_name(pod.spec),
         "status.hostIP": node.host_ip,
         "status.hostIPs": node.host_ip,
         "status.podIP": node.pod_ip,

@@ -38,7 +38,7 @@ def registry_of(image: str) -> str:
     return first if slash and ("." in first or ":" in first or first == "localhost") else DEFAULT_REGISTRY
 
 
-def credentials(image: str, secrets: Iterable[Json]) -> RegistryAuth | None:
+def registry_credentials(image: str, secrets: Iterable[Json]) -> RegistryAuth | None:
     """The first credentials in these secrets that are for the image's registry."""
     wanted = registry_of(image)
     for secret in secrets:
@@ -54,7 +54,7 @@ def _host(server: str) -> str:
 
 
 def _decoded(text: str) -> Any:
-    return msgspec.json.decode(nesting.checked(base64.b64decode(text)))
+    return msgspec.json.decode(nesting.check_depth(base64.b64decode(text)))
 
 
 def _entries(secret: Json) -> Json:

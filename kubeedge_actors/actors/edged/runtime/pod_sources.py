@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
-from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET, SERVICEACCOUNTTOKEN
 
 Json = dict[str, Any]
@@ -89,7 +89,7 @@ def _of_sources(sources: Any, pod: PodView) -> Iterator[ConfigSource]:
         if source.get("secret"):
             yield ConfigSource(SECRET, source["secret"].get("name", ""))
         if source.get("serviceAccountToken"):
-            yield token_source(source["serviceAccountToken"], service_account(pod.spec))
+            yield token_source(source["serviceAccountToken"], service_account_name(pod.spec))
 
 
 def _of_containers(pod: PodView) -> Iterator[ConfigSource]:

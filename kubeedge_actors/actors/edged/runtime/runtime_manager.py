@@ -23,7 +23,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     pod_network,
 )
 from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secrets
-from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, volumes
+from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, pod_volumes
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
@@ -125,13 +125,13 @@ class RuntimeManager:
         """Make the pod's volumes; their paths by name."""
         uid, paths = shot.pod.name.uid, {}
         try:
-            for volume in volumes(shot.pod, shot.objects, shot.node):
+            for volume in pod_volumes(shot.pod, shot.objects, shot.node):
                 if volume.kind == "path":
-                    paths[volume.name] = self._folders.host_path(volume.path, volume.type)
+                    paths[volume.name] = self._folders.prepare_host_path(volume.path, volume.type)
                 elif volume.kind == "files":
                     paths[volume.name] = self._folders.write(uid, volume.name, volume.files, fs_group(shot.pod))
                 else:
-                    paths[volume.name] = self._folders.volume(uid, volume.name)
+                    paths[volume.name] = self._folders.make_volume(uid, volume.name)
         except (ConfigError, ContainerError) as error:
             raise ActionError(CREATING, error, source_missing=isinstance(error, ConfigError)) from error
         return paths
@@ -149,7 +149,7 @@ class RuntimeManager:
         try:
             around = msgspec.structs.replace(shot.node, pod_ip=address or shot.node.host_ip)
             env = environment(shot.pod, view, shot.objects, around)
-            spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.within)
+            spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.make_subpath)
         except (ConfigError, ContainerError) as error:
             raise ActionError(CONFIG_ERROR, error, source_missing=isinstance(error, ConfigError)) from error
         container, why = self._runtime.create(spec), ""
@@ -188,7 +188,7 @@ class RuntimeManager:
             return False
         secrets = [shot.objects[secret] for secret in pull_secrets(shot.pod) if secret in shot.objects]
         try:
-            self._runtime.pull(view.image, images.credentials(view.image, secrets))
+            self._runtime.pull(view.image, images.registry_credentials(view.image, secrets))
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
@@ -207,7 +207,7 @@ class RuntimeManager:
     def _run_probe(self, probe: HealthProbe, container_id: str, timeout: float) -> str:
         """Empty when the answer is good, else why not."""
         if not probe.command:
-            return self._prober.ask(probe, timeout)
+            return self._prober.probe(probe, timeout)
         try:
             result = self._runtime.exec_sync(container_id, probe.command, timeout)
         except ContainerError as error:

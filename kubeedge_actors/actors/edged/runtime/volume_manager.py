@@ -12,7 +12,7 @@ from kubeedge_actors.actors.edged.pod.pod_spec import PodView
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, binary_data, field_ref, resource_field_ref
 from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects, token_source
 from kubeedge_actors.drivers.machine.base import VolumeFile
-from kubeedge_actors.kubernetes.objects import service_account
+from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ class Volume(msgspec.Struct, frozen=True):
     files: Files = {}
 
 
-def volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
+def pod_volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
     """All volumes of the pod. Errors: Missing, with the words of a kubelet's FailedMount."""
     found = []
     for each in pod.spec.get("volumes") or ():
@@ -118,10 +118,10 @@ def _of_object(type: str, reference: Json, objects: Objects, mode: int) -> Files
 
 
 def _of_token(pod: PodView, source: Json, objects: Objects, mode: int) -> Files:
-    found = objects.get(token_source(source, service_account(pod.spec)))
+    found = objects.get(token_source(source, service_account_name(pod.spec)))
     text = ((found or {}).get("status") or {}).get("token")
     if not text:
-        raise ConfigError(f'failed to fetch token: serviceaccounts "{service_account(pod.spec)}" not found')
+        raise ConfigError(f'failed to fetch token: serviceaccounts "{service_account_name(pod.spec)}" not found')
     return {source["path"]: VolumeFile(data=str(text).encode(), mode=mode)}
 
 

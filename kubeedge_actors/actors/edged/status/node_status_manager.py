@@ -1,7 +1,7 @@
 """Registration, lease and status of this node (source: kubelet_node_status.go and the nodelease controller). Pure:
 responses and times in, messages out.
 
-Level-triggered: `step` looks at what is so and says what has to be said now; it may be called at any time. Nothing is
+Level-triggered: `next_messages` looks at what is so and says what has to be said now; it may be called at any time. Nothing is
 said while the link is down. Times of the conversation: KubeEdge edgecontroller, "the first 60 seconds of a genuine
 edgecore".
 """
@@ -94,12 +94,12 @@ class NodeStatusManager:
         """The link came up or went down: earlier requests get no response."""
         self.link_up, self.cloud_renews_lease = up, cloud_renews_lease
         for thread in (self._register_request, self._lease_request, self._status_request):
-            thread.succeeded(0.0)
+            thread.on_success(0.0)
         self._reported = float("-inf")  # also tells whether the node is still there
         # the node may have been marked Unknown while offline; report once more after the first response
         self._changed = up
 
-    def status_changed(self, now: float) -> None:
+    def on_status_changed(self, now: float) -> None:
         """Something about the node changed that ought to be told before the next period, or before the next answer."""
         self._status_request.due = min(self._status_request.due, now)
         self._changed = bool(self._status_request.msg_id)
@@ -111,7 +111,7 @@ class NodeStatusManager:
         messages: list[LinkMessage] = []
         if self.node is None and not self._store_query.msg_id:
             messages.append(
-                self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)
+                self._store_query.on_sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)
             )
         if not self.link_up:
             return messages
@@ -119,7 +119,7 @@ class NodeStatusManager:
             messages += self._lease_step(now)
         if not self.registered and self._register_request.is_free(now):
             messages.append(
-                self._register_request.sent(
+                self._register_request.on_sent(
                     RegisterNode(name=self.name, object=node_object(self._description(), now)), now
                 )
             )
@@ -135,11 +135,11 @@ class NodeStatusManager:
                 "metadata": _without_managed_fields(self._lease.get("metadata") or {}),
                 "spec": spec,
             }
-            return [self._lease_request.sent(WriteLease(operation=UPDATE, name=self.name, object=renewed), now)]
+            return [self._lease_request.on_sent(WriteLease(operation=UPDATE, name=self.name, object=renewed), now)]
         if not self._lease_missing or not self._owner:
-            return [self._lease_request.sent(QueryLease(name=self.name), now)]
+            return [self._lease_request.on_sent(QueryLease(name=self.name), now)]
         made = self._new_lease(self._owner, now)
-        return [self._lease_request.sent(WriteLease(operation=INSERT, name=self.name, object=made), now)]
+        return [self._lease_request.on_sent(WriteLease(operation=INSERT, name=self.name, object=made), now)]
 
     @property
     def _owner(self) -> str:
@@ -168,7 +168,7 @@ class NodeStatusManager:
         self._reported = now
         return [
             *messages,
-            self._status_request.sent(PatchNode(name=self.name, patch=strategic_diff.patch_text(changes)), now),
+            self._status_request.on_sent(PatchNode(name=self.name, patch=strategic_diff.patch_text(changes)), now),
         ]
 
     def _query_node(self, now: float) -> list[LinkMessage]:
@@ -178,7 +178,7 @@ class NodeStatusManager:
         """
         if self.node is None or (self._store_query.msg_id and now - self._store_query.sent_at < RESPONSE_TIMEOUT):
             return []
-        return [self._store_query.sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)]
+        return [self._store_query.on_sent(QueryObject(type=NODE, namespace=CLUSTER_SCOPE, name=self.name), now)]
 
     def _labels_step(self) -> list[LinkMessage]:
         """A node that somebody else made gets the labels that make it an edge node."""
@@ -209,7 +209,7 @@ class NodeStatusManager:
         """A request could not be sent; False when it is no request of this object."""
         for thread in (self._register_request, self._lease_request, self._status_request):
             if thread.msg_id == parent:
-                thread.failed(now)
+                thread.on_failure(now)
                 return True
         return self._store_query.msg_id == parent
 
@@ -217,7 +217,7 @@ class NodeStatusManager:
         node = parse_query_response(content)
         if node is None and self.node is None:
             return  # asked once: the answer to the registration brings it
-        self._store_query.succeeded(now)
+        self._store_query.on_success(now)
         if node is None:
             return
         if self.node is None:
@@ -229,13 +229,13 @@ class NodeStatusManager:
         node, error = parse_object_resp(content)
         if error is None and node:
             self.node, self._labels_checked = node, True
-            self._store_query.succeeded(now)
+            self._store_query.on_success(now)
         elif error is None or error.get("reason") != "AlreadyExists":
-            self._register_request.failed(now)
+            self._register_request.on_failure(now)
             return
         self.registered = True
-        self._register_request.succeeded(now)
-        self._status_request.succeeded(now)
+        self._register_request.on_success(now)
+        self._status_request.on_success(now)
         self._reported = float("-inf")
 
     def _on_lease(self, content: Any, now: float) -> None:
@@ -245,33 +245,33 @@ class NodeStatusManager:
             written = self._lease is not None or self._lease_missing
             self._lease, self._lease_missing = lease, False
             if written:
-                self._lease_request.succeeded(sent + LEASE_PERIOD)
+                self._lease_request.on_success(sent + LEASE_PERIOD)
             else:
-                self._lease_request.succeeded_continue(now)
+                self._lease_request.on_intermediate_success(now)
             return
         before, self._lease = self._lease_missing, None
         self._lease_missing = error is not None and error.get("reason") == "NotFound"
         if self._lease_missing and not self._owner:
             # the node owns its lease and is not known yet: asked again a period later, as a genuine edge does
             self._lease_missing = False
-            self._lease_request.succeeded(sent + LEASE_PERIOD)
+            self._lease_request.on_success(sent + LEASE_PERIOD)
         elif self._lease_missing and not before:
-            self._lease_request.succeeded_continue(now)
+            self._lease_request.on_intermediate_success(now)
         else:
-            self._lease_request.failed(now)
+            self._lease_request.on_failure(now)
 
     def _on_status(self, content: Any, now: float) -> None:
         node, error = parse_object_resp(content)
         if error is None and node:
             self.node = node
             at_once = self._changed or not self._labels_checked
-            self._status_request.succeeded(now if at_once else now + STATUS_PERIOD)
+            self._status_request.on_success(now if at_once else now + STATUS_PERIOD)
             self._changed = False
             return
-        self._status_request.failed(now)
+        self._status_request.on_failure(now)
         if error is not None and error.get("reason") == "NotFound":
             self.registered, self._labels_checked = False, False
-            self._register_request.succeeded(now)
+            self._register_request.on_success(now)
 
 
 def _version(object: Json) -> int:
@@ -307,7 +307,7 @@ def parse_query_response(content: Any) -> Json | None:
         content = content[0] if content else None
     if isinstance(content, str):
         try:
-            content = msgspec.json.decode(nesting.checked(content))
+            content = msgspec.json.decode(nesting.check_depth(content))
         except msgspec.DecodeError:
             return None
     if not isinstance(content, dict) or set(content) == {ERR_STATUS}:

@@ -27,20 +27,20 @@ class PendingRequest(msgspec.Struct):
             self.msg_id = ""
         return not self.msg_id and now >= self.due
 
-    def sent(self, message: LinkMessage, now: float) -> LinkMessage:
+    def on_sent(self, message: LinkMessage, now: float) -> LinkMessage:
         """A request was sent."""
         self.msg_id, self.sent_at = message.msg_id, now
         return message
 
-    def succeeded(self, due: float) -> None:
+    def on_success(self, due: float) -> None:
         """The response was good; the next request is due at `due`."""
         self.msg_id, self.failures, self.due = "", 0, due
 
-    def succeeded_continue(self, now: float) -> None:
+    def on_intermediate_success(self, now: float) -> None:
         """Allow the follow-up request now, but keep the failure count so that a failing pair still backs off."""
         self.msg_id, self.due = "", now
 
-    def failed(self, now: float) -> None:
+    def on_failure(self, now: float) -> None:
         """The response was an error: retry with back-off."""
         self.msg_id = ""
         self.due = now + RETRY_DELAYS[min(self.failures, len(RETRY_DELAYS) - 1)]

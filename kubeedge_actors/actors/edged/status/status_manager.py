@@ -61,7 +61,7 @@ class PodStatusReporter:
     def on_mirror_deleted(self) -> None:
         """The mirror pod was deleted: it is created again."""
         self.uid, self.acked, self._version, self._gone = "", {}, 0, False
-        self._insert_request.succeeded(0.0)
+        self._insert_request.on_success(0.0)
 
     def on_link_change(self, now: float, *, check_exists: bool) -> None:
         """The link came up or went down: earlier messages get no response, and may have been lost.
@@ -71,10 +71,10 @@ class PodStatusReporter:
         share = crc32(f"{self._namespace}/{self._name}".encode()) % 1000 / 1000
         self._exists_check_at = now + EXISTENCE_CHECK_SPREAD * share if check_exists else INFINITY
         for thread in (self._patch_request, self._insert_request, self._delete_request):
-            thread.succeeded(0.0)
+            thread.on_success(0.0)
         self._gone, self._last_patch = False, ""
 
-    def previous(self) -> Json:
+    def base_status(self) -> Json:
         """The v1.PodStatus to build the next one on: the cluster's, with our own fields as last reported."""
         ours = {
             condition["type"]: condition
@@ -107,7 +107,7 @@ class PodStatusReporter:
         if patches or not self._patch_request.is_free(now):
             return patches
         if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._delete_request.is_free(now):
-            return [self._delete_request.sent(self.deletion(), now)]
+            return [self._delete_request.on_sent(self.deletion_request(), now)]
         return []
 
     def _patch(self, changes: Json, now: float) -> list[LinkMessage]:
@@ -118,16 +118,16 @@ class PodStatusReporter:
         if not self._patch_request.is_free(now) or patch == self._last_patch:
             return []
         self._last_patch = patch
-        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
+        return [self._patch_request.on_sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
 
     def _existence_check(self, now: float) -> list[LinkMessage]:
         """Ask whether the cluster still knows the pod: a patch that changes nothing."""
         if now < self._exists_check_at or not self._patch_request.is_free(now):
             return []
         patch = strategic_diff.patch_text({"metadata": {"uid": self.uid}})
-        return [self._patch_request.sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
+        return [self._patch_request.on_sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
 
-    def deletion(self) -> DeletePod:
+    def deletion_request(self) -> DeletePod:
         """Delete the pod object, if it still has our uid."""
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
         return DeletePod(namespace=self._namespace, name=self._name, options=options)
@@ -136,7 +136,7 @@ class PodStatusReporter:
         if not self._insert_request.is_free(now):
             return []
         message = InsertPod(namespace=self._namespace, name=self._name, object=make_mirror_pod(self._raw, node_uid))
-        return [self._insert_request.sent(message, now)]
+        return [self._insert_request.on_sent(message, now)]
 
     # --- listening --------------------------------------------------------------------------------------------------
 
@@ -148,9 +148,9 @@ class PodStatusReporter:
             self._on_object_resp(self._insert_request, content, now)
         elif parent and self._delete_request.msg_id == parent:
             if content == OK:
-                self._delete_request.succeeded(INFINITY)  # what follows is the news that the object is gone
+                self._delete_request.on_success(INFINITY)  # what follows is the news that the object is gone
             else:
-                self._delete_request.failed(now)
+                self._delete_request.on_failure(now)
         else:
             return False
         return True
@@ -159,7 +159,7 @@ class PodStatusReporter:
         """A request could not be sent; False when it is no request of this object."""
         for thread in (self._patch_request, self._insert_request, self._delete_request):
             if parent and thread.msg_id == parent:
-                thread.failed(now)
+                thread.on_failure(now)
                 self._last_patch = ""
                 return True
         return False
@@ -167,11 +167,11 @@ class PodStatusReporter:
     def _on_object_resp(self, thread: PendingRequest, content: Any, now: float) -> None:
         pod, error = parse_object_resp(content)
         if error is None and pod:
-            thread.succeeded(0.0)
+            thread.on_success(0.0)
             self._exists_check_at = INFINITY
             self.on_pod(pod)
             return
-        thread.failed(now)
+        thread.on_failure(now)
         self._last_patch = ""
         if error is not None and error.get("reason") in ("NotFound", "Conflict") and thread is self._patch_request:
             self._gone = not self.static

@@ -12,7 +12,7 @@ import msgspec
 
 from kubeedge_actors import __version__
 from kubeedge_actors.actors.metamanager.metaserver import discovery
-from kubeedge_actors.actors.metamanager.metaserver.printers import table
+from kubeedge_actors.actors.metamanager.metaserver.printers import print_table
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
 from kubeedge_actors.drivers.http.base import HttpServer, ServerRequest, ServerResponse
@@ -30,7 +30,7 @@ READS = ("GET", "HEAD")
 GIT_VERSION = "v1.32.10-kubeedge-v"
 
 
-class Api:
+class ReadApiHandler:
     """The handler; may be called from any thread."""
 
     def __init__(self, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
@@ -56,23 +56,23 @@ class Api:
         asked = parse(question.path)
         if asked is None or not asked.plural:
             found = self._discover(question.path.rstrip("/"), asked)
-            return _reply(found) if found is not None else unknown_path()
+            return _reply(found) if found is not None else unknown_path_reply()
         return self._read(question, asked)
 
     # --- discovery ------------------------------------------------------------------------------------------------
 
     def _api_resources(self) -> dict[tuple[str, str, str], ResourceKind]:
-        return discovery.api_resources(_api_resource_of(row) for row in self._store.resources())
+        return discovery.all_resource_kinds(_api_resource_of(row) for row in self._store.resources())
 
     def _discover(self, path: str, asked: RequestInfo | None) -> Json | None:
         if asked is not None:
-            return discovery.resources(asked, self._api_resources().values())
+            return discovery.api_resource_list(asked, self._api_resources().values())
         if path == "/version":
             major, minor = GIT_VERSION[1:].split(".")[:2]
             return {"major": major, "minor": minor, "gitVersion": f"{GIT_VERSION}{__version__}", "platform": "linux"}
         if path == "/api":
-            return discovery.versions()
-        listed = discovery.groups(self._api_resources().values())
+            return discovery.api_versions()
+        listed = discovery.api_group_list(self._api_resources().values())
         if path == "/apis":
             return listed
         one = [each for each in listed["groups"] if path == f"/apis/{each['name']}"]
@@ -83,12 +83,14 @@ class Api:
     def _read(self, question: ServerRequest, asked: RequestInfo) -> ServerResponse:
         resource = self._api_resources().get((asked.group, asked.version, asked.plural))
         if resource is None or asked.subresource:
-            return unknown_path()
+            return unknown_path_reply()
         if asked.name:
             row = self._store.object(asked.key(asked.namespace or constants.CLUSTER_SCOPE))
             if row is None:
-                return not_found(asked)
-            return _reply(self._shown(question, asked, [full_object(row, resource)], "") or full_object(row, resource))
+                return not_found_reply(asked)
+            return _reply(
+                self._shown(question, asked, [with_type_meta(row, resource)], "") or with_type_meta(row, resource)
+            )
         if question.query.get("watch") in ("1", "true"):
             return ServerResponse(200, stream=self._watch(question, asked, resource))
         objects, version = self._list(question, asked, resource)
@@ -104,12 +106,12 @@ class Api:
         matches = self._matching(question.query.get("labelSelector", ""), question.query.get("fieldSelector", ""))
         rows = self._store.objects(asked.resource, asked.namespace)
         version = str(max((row.resource_version for row in rows), default=0))
-        return [each for row in rows if matches(each := full_object(row, resource))], version
+        return [each for row in rows if matches(each := with_type_meta(row, resource))], version
 
     def _shown(self, question: ServerRequest, asked: RequestInfo, objects: list[Json], version: str) -> Json | None:
         """A table if the client prefers one."""
         wants_table = "as=Table" in question.headers.get("accept", "").partition(",application/json,")[0]
-        return table(asked.plural, objects, self._now(), version) if wants_table else None
+        return print_table(asked.plural, objects, self._now(), version) if wants_table else None
 
     def _watch(
         self, question: ServerRequest, asked: RequestInfo, resource: ResourceKind
@@ -122,7 +124,7 @@ class Api:
         return watch_events(lambda: self._list(question, asked, resource)[0], shape, since, seconds)
 
 
-def full_object(row: ObjectRow, resource: ResourceKind) -> Json:
+def with_type_meta(row: ObjectRow, resource: ResourceKind) -> Json:
     """The object in a row, with kind and apiVersion."""
     found: Json = msgspec.json.decode(row.value)
     return {"kind": resource.kind, "apiVersion": resource.api_version, **found}
@@ -145,12 +147,12 @@ def error_reply(status: int, reason: str, sentence: str, **more: Json) -> Server
     return _reply({**head, "message": sentence, "reason": reason, **more, "code": int(status)}, status)
 
 
-def unknown_path() -> ServerResponse:
+def unknown_path_reply() -> ServerResponse:
     """404 for an unknown resource."""
     return error_reply(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource", details={})
 
 
-def not_found(asked: RequestInfo) -> ServerResponse:
+def not_found_reply(asked: RequestInfo) -> ServerResponse:
     """404 for an unknown object."""
     what = f"{asked.plural}.{asked.group}" if asked.group else asked.plural
     details = {"name": asked.name, "kind": asked.plural, **({"group": asked.group} if asked.group else {})}
@@ -168,7 +170,7 @@ class MetaServer(Module):
 
     def __init__(self, site: HttpServer, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
         self._site = site
-        self._api = Api(store, matching, now)
+        self._api = ReadApiHandler(store, matching, now)
 
     def on_start(self) -> None:
         """Answer."""

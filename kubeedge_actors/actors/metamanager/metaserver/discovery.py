@@ -15,16 +15,16 @@ VERBS = ["get", "list", "watch"]
 SHORT_NAMES = {"pods": ["po"], "nodes": ["no"], "configmaps": ["cm"], "persistentvolumes": ["pv"]}
 
 
-def api_resources(stored: Iterable[ResourceKind]) -> dict[tuple[str, str, str], ResourceKind]:
+def all_resource_kinds(stored: Iterable[ResourceKind]) -> dict[tuple[str, str, str], ResourceKind]:
     """All resources by group, version and plural."""
-    resources = {(kind.group, kind.version, kind.plural): kind for kind in stored}
+    kinds = {(kind.group, kind.version, kind.plural): kind for kind in stored}
     for row in OBJECT_TYPES:
         if row.queryable:
-            resources.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
-    return resources
+            kinds.setdefault((row.kind.group, row.kind.version, row.kind.plural), row.kind)
+    return kinds
 
 
-def groups(resources: Iterable[ResourceKind]) -> Json:
+def api_group_list(resources: Iterable[ResourceKind]) -> Json:
     """/apis."""
     versions: dict[str, set[str]] = {}
     for resource in resources:
@@ -33,22 +33,22 @@ def groups(resources: Iterable[ResourceKind]) -> Json:
     return {
         "kind": "APIGroupList",
         "apiVersion": "v1",
-        "groups": [group(*group_versions) for group_versions in sorted(versions.items())],
+        "groups": [api_group(*group_versions) for group_versions in sorted(versions.items())],
     }
 
 
-def group(name: str, versions: Iterable[str]) -> Json:
+def api_group(name: str, versions: Iterable[str]) -> Json:
     """/apis/<group>."""
     listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in sorted(versions, reverse=True)]
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
 
 
-def versions() -> Json:
+def api_versions() -> Json:
     """/api."""
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
 
 
-def resources(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | None:
+def api_resource_list(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | None:
     """/api/<version> and /apis/<group>/<version>; None when there is no such group."""
     listed = [
         {

@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
     PatchType,
     WatchEvent,
 )
-from kubeedge_actors.drivers.cluster.fake.state import Outcome, State
+from kubeedge_actors.drivers.cluster.fake.state import State, WriteResult
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -64,17 +64,17 @@ class FakeWatch:
     def get(self, namespace: str, name: str) -> Json | None:
         """The object as it is."""
         found = self._cluster.peek(self.kind, namespace, name)
-        return self.seen(found) if found is not None and self.matches(found) else None
+        return self.remembered(found) if found is not None and self.matches(found) else None
 
     def all(self) -> list[Json]:
         """All objects as they are."""
-        return [self.seen(object) for object in self._cluster.peek_all(self.kind) if self.matches(object)]
+        return [self.remembered(object) for object in self._cluster.peek_all(self.kind) if self.matches(object)]
 
     def stop(self) -> None:
         """No further call begins."""
         self.stopped = True
 
-    def seen(self, object: Json) -> Json:
+    def remembered(self, object: Json) -> Json:
         """What this watch remembers of an object."""
         if self._cache:
             return object
@@ -82,21 +82,21 @@ class FakeWatch:
         outline = {key: value for key, value in kept.items() if value}
         return {"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": outline}
 
-    def later(self, operation: EventType, object: Json, old: Json | None, initial: bool = False) -> None:
+    def queue_event(self, operation: EventType, object: Json, old: Json | None, initial: bool = False) -> None:
         """Have a change told when its turn comes."""
         change = WatchEvent(self.kind, operation, object, old if self._cache else None, initial)
         self.waiting.append(lambda: self._on_change(change))
 
-    def step(self, old: Json | None, new: Json | None, last: Json) -> None:
+    def queue_write(self, old: Json | None, new: Json | None, last: Json) -> None:
         """Have told what one write means for those who match the selector; `last` is the state of a deleted object."""
         before = old is not None and self.matches(old)
         after = new is not None and self.matches(new)
         if after and new is not None:
-            self.later(EventType.MODIFIED if before else EventType.ADDED, new, old if before else None)
+            self.queue_event(EventType.MODIFIED if before else EventType.ADDED, new, old if before else None)
         elif before:
-            self.later(EventType.DELETED, last, old)
+            self.queue_event(EventType.DELETED, last, old)
 
-    def drain(self) -> None:
+    def deliver_queued(self) -> None:
         """Make the calls that wait, one at a time over all threads and in order."""
         while self.waiting and self._turn.acquire(blocking=False):
             try:
@@ -219,13 +219,13 @@ class FakeCluster:
         if (error := self.refuse(request)) is not None:
             raise error
 
-    def _write(self, step: Callable[[], Outcome]) -> Json:
+    def _write(self, step: Callable[[], WriteResult]) -> Json:
         with self._lock:
             outcome = step()
             for old, new, last in outcome.steps:
                 for watch in self._watches:
                     if watch.kind == outcome.kind:
-                        watch.step(old, new, last)
+                        watch.queue_write(old, new, last)
         self._deliver()
         return outcome.answer
 
@@ -255,7 +255,7 @@ class FakeCluster:
         with self._lock:
             for object in self.peek_all(kind):
                 if watch.matches(object):
-                    watch.later(EventType.ADDED, object, None, initial=True)
+                    watch.queue_event(EventType.ADDED, object, None, initial=True)
             watch.waiting.append(synced)
             self._watches = [other for other in self._watches if not other.stopped] + [watch]
         self._deliver()
@@ -268,4 +268,4 @@ class FakeCluster:
 
     def _deliver(self) -> None:
         for watch in list(self._watches):
-            watch.drain()
+            watch.deliver_queued()

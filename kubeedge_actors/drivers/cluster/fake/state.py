@@ -29,7 +29,7 @@ Key = tuple[ResourceKind, str, str]
 Step = tuple[Json | None, Json | None, Json]
 
 
-class Outcome(NamedTuple):
+class WriteResult(NamedTuple):
     """The answer to a write and what it did: (before, after, the state a deletion tells) for each step of it."""
 
     kind: ResourceKind
@@ -54,7 +54,7 @@ class State:
             raise NotFound(status_of(404, "NotFound", f'{kind.qualified} "{name}" not found', kind, name))
         return found
 
-    def create(self, kind: ResourceKind, namespace: str, object: Json) -> Outcome:
+    def create(self, kind: ResourceKind, namespace: str, object: Json) -> WriteResult:
         """Create an object with what the server adds. Errors: AlreadyExists, ClusterError (422, 500)."""
         made = copy.deepcopy({"apiVersion": kind.api_version, "kind": kind.kind, **object})
         metadata = made.setdefault("metadata", {})
@@ -80,7 +80,7 @@ class State:
             metadata["generation"] = 1
         return self._store(kind, None, made)
 
-    def replace(self, kind: ResourceKind, namespace: str, name: str, object: Json, subresource: str) -> Outcome:
+    def replace(self, kind: ResourceKind, namespace: str, name: str, object: Json, subresource: str) -> WriteResult:
         """Replace an object. Errors: NotFound, Conflict, ClusterError 422."""
         if kind.plural in CREATED_BY_PUT and (kind, namespace, name) not in self.objects:
             fresh = {**object, "metadata": {**object.get("metadata", {}), "resourceVersion": ""}}
@@ -93,7 +93,7 @@ class State:
 
     def patch(
         self, kind: ResourceKind, namespace: str, name: str, patch: Any, form: PatchType, subresource: str
-    ) -> Outcome:
+    ) -> WriteResult:
         """The object with parts changed."""
         change = msgspec.json.decode(patch) if isinstance(patch, str) else copy.deepcopy(patch)
         if form == "apply" and (kind, namespace, name) not in self.objects:
@@ -111,7 +111,7 @@ class State:
         except patches.PatchRefused as refusal:
             raise ClusterError(status_of(422, "Invalid", str(refusal), kind, name)) from None
 
-    def delete(self, kind: ResourceKind, namespace: str, name: str, grace: int | None, uid: str) -> Outcome:
+    def delete(self, kind: ResourceKind, namespace: str, name: str, grace: int | None, uid: str) -> WriteResult:
         """Delete an object, or begin to. Errors: NotFound, Conflict."""
         old = self.get(kind, namespace, name)
         metadata = old["metadata"]
@@ -128,12 +128,12 @@ class State:
             return self._remove(kind, old)
         if seconds == 0:
             marked = self._store(kind, old, self._ending(old, 0))
-            return Outcome(kind, marked.answer, marked.steps + self._remove(kind, marked.answer).steps)
+            return WriteResult(kind, marked.answer, marked.steps + self._remove(kind, marked.answer).steps)
         if metadata.get("deletionGracePeriodSeconds", seconds + 1) <= seconds:
-            return Outcome(kind, old, [])
+            return WriteResult(kind, old, [])
         return self._store(kind, old, self._ending(old, seconds))
 
-    def post(self, kind: ResourceKind, namespace: str, name: str, object: Json, subresource: str) -> Outcome:
+    def post(self, kind: ResourceKind, namespace: str, name: str, object: Json, subresource: str) -> WriteResult:
         """Create a binding of a pod or a token of a service account. Errors: NotFound, Conflict."""
         old = self.get(kind, namespace, name)
         if subresource == "token":
@@ -143,7 +143,7 @@ class State:
             metadata = {key: old["metadata"][key] for key in ("name", "namespace", "uid")}
             status = {"token": f"token-of-{name}", "expirationTimestamp": _rfc3339(until)}
             header = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
-            return Outcome(kind, {**header, "metadata": metadata, "spec": spec, "status": status}, [])
+            return WriteResult(kind, {**header, "metadata": metadata, "spec": spec, "status": status}, [])
         if old.get("spec", {}).get("nodeName"):
             message = f'Operation cannot be fulfilled on pods/binding "{name}": pod {name} is already assigned to node'
             raise Conflict(status_of(409, "Conflict", message, kind, name))
@@ -151,11 +151,11 @@ class State:
         status = patches.strategic(old.get("status"), {"conditions": [condition]})
         bound = {**old, "spec": {**old.get("spec", {}), "nodeName": object["target"]["name"]}, "status": status}
         steps = self._store(kind, old, bound).steps
-        return Outcome(kind, {"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}, steps)
+        return WriteResult(kind, {"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}, steps)
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
-    def _change(self, kind: ResourceKind, old: Json, new: Json, subresource: str) -> Outcome:
+    def _change(self, kind: ResourceKind, old: Json, new: Json, subresource: str) -> WriteResult:
         name = old["metadata"]["name"]
         given = new.get("metadata", {})
         if given.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
@@ -169,7 +169,7 @@ class State:
         made = _allowed(old, new, subresource, kind.plural in self._with_status)
         made["metadata"] = self._kept_metadata(old["metadata"], made["metadata"])
         if made == old:
-            return Outcome(kind, old, [])
+            return WriteResult(kind, old, [])
         parts = ("spec",) if kind.plural in self._with_status else ("spec", "status")
         if _has_generation(kind) and any(made.get(part) != old.get(part) for part in parts):
             made["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
@@ -179,7 +179,7 @@ class State:
             and kind.plural != "pods"
         ):
             changed = self._store(kind, old, made)
-            return Outcome(kind, changed.answer, self._remove(kind, changed.answer).steps)
+            return WriteResult(kind, changed.answer, self._remove(kind, changed.answer).steps)
         return self._store(kind, old, made)
 
     def _kept_metadata(self, old: Json, new: Json) -> Json:
@@ -198,15 +198,15 @@ class State:
             metadata["generation"] += 1
         return {**old, "metadata": metadata}
 
-    def _store(self, kind: ResourceKind, old: Json | None, new: Json) -> Outcome:
+    def _store(self, kind: ResourceKind, old: Json | None, new: Json) -> WriteResult:
         made = {**new, "metadata": {**new["metadata"], "resourceVersion": self._next_version()}}
         self.objects[kind, made["metadata"].get("namespace", ""), made["metadata"]["name"]] = made
-        return Outcome(kind, made, [(old, made, made)])
+        return WriteResult(kind, made, [(old, made, made)])
 
-    def _remove(self, kind: ResourceKind, old: Json) -> Outcome:
+    def _remove(self, kind: ResourceKind, old: Json) -> WriteResult:
         del self.objects[kind, old["metadata"].get("namespace", ""), old["metadata"]["name"]]
         last = {**old, "metadata": {**old["metadata"], "resourceVersion": self._next_version()}}
-        return Outcome(kind, last, [(old, None, last)])
+        return WriteResult(kind, last, [(old, None, last)])
 
     def _next_version(self) -> str:
         self.version = str(next(self._counter))

@@ -69,7 +69,7 @@ def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
     sock.connect(address)
     mine = secrets.token_bytes(NONCE)
     sock.sendall(session_id + mine)
-    theirs = exactly(sock, NONCE + NONCE)
+    theirs = receive_exactly(sock, NONCE + NONCE)
     if not hmac.compare_digest(theirs[:NONCE], hmac.digest(key, b"home" + mine, "sha256")):
         raise PermissionError("the other side does not know the key")
     sock.sendall(hmac.digest(key, b"away" + theirs[NONCE:], "sha256"))
@@ -79,14 +79,14 @@ def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
 def accept(sock: socket.socket, keys: Callable[[bytes], bytes | None]) -> tuple[bytes, Channel] | None:
     """Accept a worker process: its session id and channel; None for a peer that does not know the key."""
     sock.settimeout(5.0)
-    hello = exactly(sock, SESSION_ID + NONCE)
+    hello = receive_exactly(sock, SESSION_ID + NONCE)
     session_id, theirs = hello[:SESSION_ID], hello[SESSION_ID:]
     key = keys(session_id)
     if key is None:
         return None
     mine = secrets.token_bytes(NONCE)
     sock.sendall(hmac.digest(key, b"home" + theirs, "sha256") + mine)
-    if not hmac.compare_digest(exactly(sock, NONCE), hmac.digest(key, b"away" + mine, "sha256")):
+    if not hmac.compare_digest(receive_exactly(sock, NONCE), hmac.digest(key, b"away" + mine, "sha256")):
         return None
     return session_id, Channel(_ready(sock))
 
@@ -102,7 +102,7 @@ def _ready(sock: socket.socket) -> socket.socket:
     return sock
 
 
-def exactly(sock: socket.socket, size: int) -> bytes:
+def receive_exactly(sock: socket.socket, size: int) -> bytes:
     """Read exactly `size` bytes. Error: ConnectionError when the peer ends before."""
     data = b""
     while len(data) < size:

@@ -82,7 +82,7 @@ def serve_runtime() -> int:
     if begin.get("path") is not None:
         os.environ["PYTHONPATH"] = begin["path"]
     exit_when_closed(begin["lifeline"], close_in_child=(orders.fileno(), answers.fileno()))
-    convention = Leader(begin["address"], begin["port"], bytes.fromhex(begin["key"]))
+    convention = ConventionLeader(begin["address"], begin["port"], bytes.fromhex(begin["key"]))
     try:
         if begin["port"]:  # hosts elsewhere know where to find it, so they may look for it already
             convention.open()
@@ -95,13 +95,13 @@ def serve_runtime() -> int:
     for line in orders:
         order: dict[str, Any] = json.loads(line)
         try:
-            carry_out(order, convention)
+            execute_order(order, convention)
         except Exception as error:  # noqa: BLE001 - whatever Thespian raises, who waits for the process is told
             _say(answers, session_id=order["call"]["session_id"], error=f"{type(error).__name__}: {error}")
     return 0  # the actor system lets go of the lifeline: nobody waits for Thespian to take leave
 
 
-def carry_out(order: dict[str, Any], convention: Leader) -> None:
+def execute_order(order: dict[str, Any], convention: ConventionLeader) -> None:
     """Start a process here or elsewhere, or forget a host that did not answer."""
     if order["call"] is None:
         convention.open().forget(order["host"])
@@ -111,7 +111,7 @@ def carry_out(order: dict[str, Any], convention: Leader) -> None:
         fork_actor(order["call"])
 
 
-class Leader:
+class ConventionLeader:
     """This machine's part of the convention: Thespian, imported and opened when a host elsewhere is first needed."""
 
     def __init__(self, address: str, port: int, key: bytes) -> None:

@@ -65,11 +65,11 @@ class Launcher:
                     "path": search_path(),
                     "name": name,
                 }
-                self._open_fork_server().order(host, call)
+                self._open_fork_server().send_order(host, call)
             channel_or_error = arrived.get(timeout=STARTING)
         except queue.Empty:
             if host:
-                self._fork_servers[-1].order(host, None)
+                self._fork_servers[-1].send_order(host, None)
             raise TimeoutError(f"it did not call home within {STARTING:g} s") from None
         finally:
             self._expected.pop(session_id, None)
@@ -185,7 +185,7 @@ class ForkServer:
         """True while it runs."""
         return self._process.poll() is None
 
-    def order(self, host: str, call: object) -> None:
+    def send_order(self, host: str, call: object) -> None:
         """Have a process started. OSError when it has gone meanwhile."""
         self._say(host=host, call=call)
 

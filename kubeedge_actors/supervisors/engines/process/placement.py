@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from kubeedge_actors.errors import RegistrationError
-from kubeedge_actors.installing import install_hint
+from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.engines.base import Runnable
@@ -21,7 +21,7 @@ class ProcessPlacement:
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
 
-    def check(self, spec: ChildSpec) -> None:
+    def check_childspec(self, spec: ChildSpec) -> None:
         """RegistrationError when such an actor can not run in a process of its own."""
         if spec.host and find_spec("thespian") is None:
             where = f"{spec.name} is to run on the host {spec.host}"

@@ -43,15 +43,15 @@ class PickleSerializer:
     def dumps(self, value: object) -> bytes:
         """The value as bytes."""
         out = io.BytesIO()
-        Packer(out, PROTOCOL).dump(value)
+        RefPickler(out, PROTOCOL).dump(value)
         return out.getvalue()
 
     def loads(self, data: bytes, resolver: RefResolver) -> Any:
         """The value again."""
-        return Unpacker(data, resolver).load()
+        return RefUnpickler(data, resolver).load()
 
 
-class Packer(pickle.Pickler):
+class RefPickler(pickle.Pickler):
     """Pickler that writes a Ref as its name."""
 
     def persistent_id(self, obj: object) -> str | None:
@@ -59,7 +59,7 @@ class Packer(pickle.Pickler):
         return obj.name if isinstance(obj, Ref) else None
 
 
-class Unpacker(pickle.Unpickler):
+class RefUnpickler(pickle.Unpickler):
     """Unpickler that resolves such a name to a Ref."""
 
     def __init__(self, data: bytes, resolver: RefResolver) -> None:

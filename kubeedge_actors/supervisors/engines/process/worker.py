@@ -192,7 +192,7 @@ class ActorWorker:
             return None if outcome is None else self._serializer.loads(outcome, self)
         raise load_error(outcome, self._serializer, self)
 
-    def say(self, method: str, *details: object, message: object, answer: bool = False) -> Any:
+    def send_message(self, method: str, *details: object, message: object, answer: bool = False) -> Any:
         """As `call`, with a message; one that can not be serialized is a dead letter, and the result False or None."""
         try:
             carried = self._serializer.dumps((*details, message))
@@ -217,9 +217,9 @@ class ActorWorker:
         """A fresh number."""
         return self._callbacks.number()
 
-    def keep(self, fn: Then, failed: Otherwise | None) -> int:
+    def register_callbacks(self, fn: Then, failed: Otherwise | None) -> int:
         """Register two callbacks; the number under which the proxy calls one of them."""
-        return self._callbacks.keep(fn, failed)
+        return self._callbacks.register(fn, failed)
 
     def release(self, kind: str, number: int) -> None:
         """The last reference to it here is gone. Takes no lock: it is called by finalizers, and sent with the next frame."""

@@ -23,12 +23,12 @@ class RuntimeChannel(Protocol):
     current_messages: list[object]
 
     def call(self, method: str, *details: object, answer: bool = True) -> Any: ...
-    def say(self, method: str, *details: object, message: object, answer: bool = False) -> Any: ...
+    def send_message(self, method: str, *details: object, message: object, answer: bool = False) -> Any: ...
     def answer(self, number: int, value: object) -> Any: ...
     def fail(self, number: int, error: Exception) -> Any: ...
     def release(self, kind: str, number: int) -> None: ...
     def number(self) -> int: ...
-    def keep(self, fn: Then, failed: Otherwise | None) -> int: ...
+    def register_callbacks(self, fn: Then, failed: Otherwise | None) -> int: ...
     def log(self, name: str, level: int, text: str) -> None: ...
 
 
@@ -43,7 +43,7 @@ class RemoteContext(Context):
 
     def tell(self, to: str | Ref, message: object) -> None:
         """Send a message; one that can not be serialized is a dead letter."""
-        self._worker.say("tell", _name_of(to), message=message)
+        self._worker.send_message("tell", _name_of(to), message=message)
 
     def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
         """Send a request; one that can not be serialized fails the future."""
@@ -51,7 +51,7 @@ class RemoteContext(Context):
 
     def publish(self, message: object) -> int:
         """Send a message to every actor that accepts its type; returns how many they are."""
-        return int(self._worker.say("publish", message=message, answer=True) or 0)
+        return int(self._worker.send_message("publish", message=message, answer=True) or 0)
 
     def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message in hand. Error: LookupError when it is not in hand."""
@@ -63,11 +63,15 @@ class RemoteContext(Context):
 
     def after(self, seconds: float, message: object) -> Timer:
         """Tell yourself `message` in `seconds`."""
-        return RemoteTimer(self._worker, self._worker.say("timer", seconds, False, message=message, answer=True))
+        return RemoteTimer(
+            self._worker, self._worker.send_message("timer", seconds, False, message=message, answer=True)
+        )
 
     def every(self, seconds: float, message: object) -> Timer:
         """Tell yourself `message` every `seconds`."""
-        return RemoteTimer(self._worker, self._worker.say("timer", seconds, True, message=message, answer=True))
+        return RemoteTimer(
+            self._worker, self._worker.send_message("timer", seconds, True, message=message, answer=True)
+        )
 
     def stop(self, reason: ExitReason = ExitReason.NORMAL) -> None:
         """End after this message."""
@@ -89,7 +93,7 @@ class RemoteRef(Ref):
 
     def tell(self, message: object, sender: str = "") -> None:
         """Put a message into the mailbox."""
-        self._worker.say("ref_tell", self.name, sender, message=message)
+        self._worker.send_message("ref_tell", self.name, sender, message=message)
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Put a message in and get a future of the answer."""
@@ -97,7 +101,7 @@ class RemoteRef(Ref):
 
     def offer(self, message: object, sender: str = "") -> bool:
         """Put a message in if there is room."""
-        return bool(self._worker.say("offer", self.name, sender, message=message, answer=True))
+        return bool(self._worker.send_message("offer", self.name, sender, message=message, answer=True))
 
 
 class RemoteFuture(Future):
@@ -109,7 +113,7 @@ class RemoteFuture(Future):
         super().__init__(to, timeout)
         self._worker = worker
         self._number = worker.number()
-        self._lost = worker.say(method, self._number, to, timeout, message=message) is False
+        self._lost = worker.send_message(method, self._number, to, timeout, message=message) is False
 
     @property
     def done(self) -> bool:
@@ -124,7 +128,7 @@ class RemoteFuture(Future):
 
     def then(self, fn: Then, failed: Otherwise | None = None) -> None:
         """Have `fn(answer)` called in a turn of this actor, or `failed(error)`."""
-        key = self._worker.keep(fn, failed)
+        key = self._worker.register_callbacks(fn, failed)
         if self._lost:
             self._worker.call("lose", key, failed is not None, answer=False)
         else:
@@ -210,7 +214,7 @@ class CallbackTable:
         """A fresh number."""
         return next(self._numbers)
 
-    def keep(self, fn: Then, failed: Otherwise | None) -> int:
+    def register(self, fn: Then, failed: Otherwise | None) -> int:
         """Register two callbacks: the number under which they can be taken, once."""
         number = self.number()
         self._functions[number] = (fn, failed)

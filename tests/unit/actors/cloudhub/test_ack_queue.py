@@ -25,7 +25,7 @@ def test_one_object_is_under_way_at_a_time_and_the_next_follows_its_acknowledgem
     assert outbox.enqueue(first) and outbox.enqueue(second)
     assert outbox.due(0.0) == [first]
     assert outbox.due(1.0) == []
-    assert outbox.acknowledged(first.msg_id) is first
+    assert outbox.on_ack(first.msg_id) is first
     assert outbox.due(1.0) == [second]
 
 
@@ -44,15 +44,15 @@ def test_a_late_acknowledgement_counts() -> None:
     outbox.enqueue(second)
     for now in range(30):
         outbox.due(float(now))
-    assert outbox.acknowledged(first.msg_id) is first  # its turn is over, the second is under way
-    assert outbox.acknowledged(second.msg_id) is second
+    assert outbox.on_ack(first.msg_id) is first  # its turn is over, the second is under way
+    assert outbox.on_ack(second.msg_id) is second
     assert len(outbox) == 0 and outbox.due(100.0) == []
 
 
 def test_an_unknown_acknowledgement_is_passed_over() -> None:
     outbox = AckQueue()
-    assert outbox.acknowledged("nobody") is None
-    assert outbox.acknowledged("") is None
+    assert outbox.on_ack("nobody") is None
+    assert outbox.on_ack("") is None
 
 
 def test_of_one_object_only_the_newest_version_waits() -> None:
@@ -62,7 +62,7 @@ def test_of_one_object_only_the_newest_version_waits() -> None:
     old, new = pushed("a", 5), pushed("a", 10)
     assert outbox.enqueue(old) and outbox.enqueue(new)
     assert not outbox.enqueue(pushed("a", 9))
-    outbox.acknowledged(first.msg_id)
+    outbox.on_ack(first.msg_id)
     assert outbox.due(0.0) == [new]
 
 
@@ -78,8 +78,8 @@ def test_a_newer_version_is_sent_instead_of_repeating_an_older_one() -> None:
     outbox.due(0.0)
     outbox.enqueue(new)
     assert outbox.due(RESEND_SECONDS) == [new]
-    assert outbox.acknowledged(old.msg_id) is None
-    assert outbox.acknowledged(new.msg_id) is new
+    assert outbox.on_ack(old.msg_id) is None
+    assert outbox.on_ack(new.msg_id) is new
 
 
 def test_nothing_overtakes_a_deletion() -> None:
@@ -103,7 +103,7 @@ def test_what_was_acknowledged_is_old_news() -> None:
     outbox, message = AckQueue(), pushed("a", 7)
     outbox.enqueue(message)
     outbox.due(0.0)
-    outbox.acknowledged(message.msg_id)
+    outbox.on_ack(message.msg_id)
     assert not outbox.enqueue(pushed("a", 7)) and outbox.is_acked(pushed("a", 7)) and outbox.is_acked(pushed("a", 6))
     assert not outbox.is_acked(pushed("a", 8)) and outbox.enqueue(pushed("a", 8))
 
@@ -112,7 +112,7 @@ def test_an_object_may_come_again_after_its_deletion() -> None:
     outbox = AckQueue()
     for message in (pushed("a", 7), pushed("a", 8, "delete"), pushed("a", 3)):
         assert outbox.enqueue(message) and outbox.due(0.0) == [message]
-        outbox.acknowledged(message.msg_id)
+        outbox.on_ack(message.msg_id)
 
 
 def named(uid: str, version: int | str, operation: str = "update", type: str = "configmap") -> ObjectPushed:
@@ -126,7 +126,7 @@ def test_a_successor_waits_until_the_deletion_of_its_predecessor_is_acknowledged
     assert all(map(outbox.enqueue, (gone, new, other)))
     assert outbox.due(0.0) == [gone, other]  # others do not wait
     assert outbox.due(RESEND_SECONDS) == [gone, other]
-    assert outbox.acknowledged(gone.msg_id) is gone
+    assert outbox.on_ack(gone.msg_id) is gone
     assert outbox.due(RESEND_SECONDS + 0.1) == [new]
     assert outbox.due(2 * RESEND_SECONDS + 0.2) == [other, new]  # the deletion never comes again
 
@@ -137,8 +137,8 @@ def test_a_push_that_is_never_acknowledged_is_given_up_for_its_successor() -> No
     outbox.enqueue(new)
     sent = [message for turn in range(MAX_SENDS + 1) for message in outbox.due(turn * RESEND_SECONDS)]
     assert sent == [gone] * MAX_SENDS + [new]
-    assert outbox.acknowledged(gone.msg_id) is None
-    assert outbox.acknowledged(new.msg_id) is new
+    assert outbox.on_ack(gone.msg_id) is None
+    assert outbox.on_ack(new.msg_id) is new
     assert len(outbox) == 0
 
 
@@ -149,12 +149,12 @@ def test_a_deletion_that_comes_after_its_successor_is_old_news_unless_an_edge_lo
     assert not outbox.is_acked(named("a", "", "delete"))  # the successor has not arrived yet
     outbox.due(0.0)
     assert not outbox.enqueue(named("a", "", "delete"))
-    outbox.acknowledged(new.msg_id)
+    outbox.on_ack(new.msg_id)
     assert not outbox.enqueue(named("a", "", "delete"))
     assert outbox.is_acked(named("a", "", "delete")) and not outbox.is_acked(named("b", "", "delete"))
     gone = named("b", "", "delete")
     assert outbox.enqueue(gone) and outbox.due(0.0) == [gone]
-    outbox.acknowledged(gone.msg_id)
+    outbox.on_ack(gone.msg_id)
     assert outbox.enqueue(named("a", "", "delete"))  # nobody is in its place any more
     pods = AckQueue(window=16)
     pods.enqueue(named("b", 4, "insert", "pod"))
@@ -168,7 +168,7 @@ def test_answers_are_never_replaced_and_come_before_the_push_of_their_object() -
     sent = []
     while due := outbox.due(0.0):
         sent += due
-        outbox.acknowledged(due[0].msg_id)
+        outbox.on_ack(due[0].msg_id)
     assert sent == [first, second, push]
 
 
@@ -238,7 +238,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(target=sent_ids, msg_id=consumes(sent_ids))
     def acknowledge(self, msg_id: str) -> MultipleResults[str]:
-        released = self.outbox.acknowledged(msg_id)
+        released = self.outbox.on_ack(msg_id)
         if released is not None:
             self.note(released)
         return self.send()
@@ -283,7 +283,7 @@ class Delivery(RuleBasedStateMachine):
         for _ in range(200):
             self.now += RESEND_SECONDS
             for message in self.outbox.due(self.now):
-                released = self.outbox.acknowledged(message.msg_id)
+                released = self.outbox.on_ack(message.msg_id)
                 assert released is message
                 self.note(released)
         assert self.acknowledged == self.truth
@@ -315,7 +315,7 @@ def test_an_edge_that_knows_objects_by_name_only_ends_with_the_right_one(window:
         if step == "wait":
             now += RESEND_SECONDS
         elif step == "answer" and told:
-            outbox.acknowledged(told.pop(0).msg_id)
+            outbox.on_ack(told.pop(0).msg_id)
         elif step == "create" and alive is None:
             alive = f"uid-{version}"
             outbox.enqueue(named(alive, version, "insert"))
@@ -329,7 +329,7 @@ def test_an_edge_that_knows_objects_by_name_only_ends_with_the_right_one(window:
         now += RESEND_SECONDS
         send()
         for message in told:
-            outbox.acknowledged(message.msg_id)
+            outbox.on_ack(message.msg_id)
         told.clear()
     assert kept == alive
     assert len(outbox) == 0

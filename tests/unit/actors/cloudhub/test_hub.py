@@ -165,7 +165,7 @@ def test_the_facts_are_plain_data(make: MakeHub) -> None:
     hub.join("n2")
     hub.harness.publish(pushed("a", node="n2"))
     hub.harness.advance(6.0)
-    link, facts = traffic.link(), traffic.snapshot()
+    link, facts = traffic.link_state(), traffic.snapshot()
     assert link == {"state": "serving", "sessions": 1, "waiting": 1, "outcomes": {"closed: a malformed message": 1}}
     assert list(facts["up"]) == ["edged/lease"] and facts["up"]["edged/lease"]["messages"] == 1
     assert list(facts["down"]) == ["edgecontroller/pod"] and facts["down"]["edgecontroller/pod"]["messages"] == 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.authorization import JoinRateLimiter, may_send
-from kubeedge_actors.actors.cloudhub.session import NATIVE_WINDOW, NodeSession
+from kubeedge_actors.actors.cloudhub.peer_authorization import admit, may_send
+from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter
+from kubeedge_actors.actors.cloudhub.session import NATIVE_WINDOW, NodeSession, acked_object
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, TrafficCounters
-from kubeedge_actors.actors.cloudhub.upstream import DedupWindow, DeliveryState, acked_object
+from kubeedge_actors.actors.cloudhub.upstream_inbox import DedupWindow, DeliveryState
 from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.messages import (
@@ -24,13 +25,13 @@ from tests.support.env.cloudhub import ack, peer_of, pushed
 
 
 def test_a_node_with_its_own_certificate_comes_in() -> None:
-    assert JoinRateLimiter().admit(peer_of("n1"), 0.0).status == 101
+    assert admit(peer_of("n1"), JoinRateLimiter(), 0.0).status == 101
 
 
 def test_the_extension_is_agreed_only_when_asked_for() -> None:
-    assert JoinRateLimiter().admit(peer_of("n1"), 0.0).headers == {}
-    assert JoinRateLimiter().admit(peer_of("n1", kubeedge_actors_ack="1"), 0.0).headers == {"Kubeedge-Actors-Ack": "1"}
-    assert JoinRateLimiter().admit(peer_of("n1", kubeedge_actors_ack="2"), 0.0).headers == {}
+    assert admit(peer_of("n1"), JoinRateLimiter(), 0.0).headers == {}
+    assert admit(peer_of("n1", kubeedge_actors_ack="1"), JoinRateLimiter(), 0.0).headers == {"Kubeedge-Actors-Ack": "1"}
+    assert admit(peer_of("n1", kubeedge_actors_ack="2"), JoinRateLimiter(), 0.0).headers == {}
 
 
 @pytest.mark.parametrize(
@@ -52,13 +53,13 @@ def test_whoever_is_not_the_node_it_says_is_refused(
 ) -> None:
     good = peer_of("n1")
     peer = Peer(1, good.path, {**good.headers, **headers}, name, groups)
-    refusal = JoinRateLimiter().admit(peer, 0.0)
+    refusal = admit(peer, JoinRateLimiter(), 0.0)
     assert refusal.status == status and refusal.reason
 
 
 def test_too_many_at_once_are_told_different_times_to_come_back() -> None:
     door = JoinRateLimiter(rate=10.0, burst=5)
-    answers = [door.admit(peer_of(f"n{number}"), 100.0) for number in range(40)]
+    answers = [admit(peer_of(f"n{number}"), door, 100.0) for number in range(40)]
     waits = [int(answer.headers["Retry-After"]) for answer in answers if answer.status == 503]
     assert sum(answer.status == 101 for answer in answers) in (5, 6)
     assert waits == sorted(waits) and waits[0] == 1 and waits[-1] in (3, 4)
@@ -70,7 +71,7 @@ def test_whoever_comes_back_at_the_time_told_gets_in() -> None:
     while waiting:
         waiting.sort()
         now, number = waiting.pop(0)
-        answer = door.admit(peer_of(f"n{number}"), now)
+        answer = admit(peer_of(f"n{number}"), door, now)
         if answer.status == 101:
             inside += 1
         else:
@@ -81,8 +82,8 @@ def test_whoever_comes_back_at_the_time_told_gets_in() -> None:
 def test_a_quiet_door_forgets_a_storm() -> None:
     door = JoinRateLimiter(rate=10.0, burst=5)
     for _ in range(100):
-        door.admit(peer_of("n1"), 0.0)
-    assert [door.admit(peer_of("n1"), 60.0).status for _ in range(5)] == [101] * 5
+        admit(peer_of("n1"), door, 0.0)
+    assert [admit(peer_of("n1"), door, 60.0).status for _ in range(5)] == [101] * 5
 
 
 def test_a_node_speaks_of_itself_only() -> None:
@@ -101,13 +102,13 @@ def test_what_needs_no_acknowledgement_is_sent_at_once_and_once() -> None:
     change = MembershipUpdate(node="n1", content={})
     assert session.send(pushed("a"), 0.0) is not None
     assert session.send(change, 0.0) == [change]
-    assert all(change not in session.resend(float(now)) for now in range(60))
+    assert all(change not in session.due(float(now)) for now in range(60))
 
 
 def test_only_a_heart_beat_keeps_a_session() -> None:
     session = NodeSession("n1", peer_of("n1"), 0.0)
     session.send(pushed("a"), 0.0)
-    session.acknowledged(Response(parent_msg_id="x", resource=""), 29.0)
+    session.on_ack(Response(parent_msg_id="x", resource=""), 29.0)
     assert session.is_expired(30.0) and not session.is_expired(29.9)
     session.on_keepalive(10.0)
     assert not session.is_expired(39.9) and session.is_expired(40.0)
@@ -142,7 +143,7 @@ def test_a_repeated_message_is_not_new() -> None:
     receipts, message = DedupWindow(), ReportEvent(operation="insert", namespace="d", name="e", content={})
     assert receipts.begin(message) is DeliveryState.NEW
     assert receipts.begin(message) is DeliveryState.IN_PROGRESS
-    receipts.done(message.msg_id)
+    receipts.mark_done(message.msg_id)
     assert receipts.take_acks() == [message.msg_id] and receipts.take_acks() == []
     assert receipts.begin(message) is DeliveryState.DONE
     assert receipts.take_acks() == [message.msg_id]
@@ -160,7 +161,7 @@ def test_receipts_remember_a_bounded_number() -> None:
     messages = [ReportEvent(operation="insert", namespace="d", name="e", content={}) for _ in range(5)]
     for message in messages:
         receipts.begin(message)
-        receipts.done(message.msg_id)
+        receipts.mark_done(message.msg_id)
     assert [receipts.begin(message) for message in messages[2:]] == [DeliveryState.DONE] * 3
     assert receipts.begin(messages[0]) is DeliveryState.NEW
 
@@ -168,8 +169,8 @@ def test_receipts_remember_a_bounded_number() -> None:
 def test_what_is_owed_dies_with_the_session_but_not_the_memory() -> None:
     receipts, message = DedupWindow(), ReportEvent(operation="insert", namespace="d", name="e", content={})
     receipts.begin(message)
-    receipts.done(message.msg_id)
-    receipts.session_closed()
+    receipts.mark_done(message.msg_id)
+    receipts.on_session_closed()
     assert receipts.take_acks() == [] and receipts.begin(message) is DeliveryState.DONE
 
 
@@ -214,9 +215,9 @@ def test_traffic_is_counted_by_direction_module_and_kind() -> None:
 def test_what_other_modules_refuse_stands_beside_it_with_their_name() -> None:
     traffic = TrafficCounters()
     traffic.count_outcome("refused: node limit")
-    traffic.outcomes_of("edgecontroller")["refused: QueryObject"] += 2
-    assert traffic.outcomes_of("edgecontroller") is traffic.outcomes_of("edgecontroller")
-    assert traffic.link()["outcomes"] == {"edgecontroller refused: QueryObject": 2, "refused: node limit": 1}
+    traffic.outcome_counter("edgecontroller")["refused: QueryObject"] += 2
+    assert traffic.outcome_counter("edgecontroller") is traffic.outcome_counter("edgecontroller")
+    assert traffic.link_state()["outcomes"] == {"edgecontroller refused: QueryObject": 2, "refused: node limit": 1}
 
 
 def test_whatever_a_node_invents_the_counters_stay_few_and_small() -> None:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicecontroller.controller import specs
+from kubeedge_actors.actors.devicecontroller.controller import child_specs
 from kubeedge_actors.actors.devicecontroller.upstream import (
-    Batch,
     DeviceStatusQueue,
     ReportAck,
+    StatusBatch,
     apply_report,
     merge_reports,
 )
@@ -46,7 +46,7 @@ class Devices:
 
     def __init__(self, api: FakeCluster | None = None, *crashes: int) -> None:
         self.api = api or FakeCluster()
-        children = specs(self.api, writers=2)
+        children = child_specs(self.api, writers=2)
         if crashes:
             children[-1] = crash_at(children[-1], *crashes)
         self.harness = inline(*children)
@@ -504,12 +504,12 @@ STEPS = st.lists(st.sampled_from(["add", "take", "written", "failed", "land", "w
 @given(STEPS)
 def test_no_report_is_confirmed_before_its_value_is_written_and_none_is_forgotten(steps: list[str]) -> None:
     reports, now, count = DeviceStatusQueue(), 0.0, 0
-    flying: Batch | None = None
+    flying: StatusBatch | None = None
     stored, confirmed = -1, []
     for step in [*steps, "land", *["wait", "take", "written"] * 2]:
         if step == "add":
             sender = ReportAck(N, str(count), lambda stored: None)
-            reports.add("d", Batch(twins={"p": twin(actual=str(count))}, acks=[sender]))
+            reports.add("d", StatusBatch(twins={"p": twin(actual=str(count))}, acks=[sender]))
             count += 1
         elif step == "take":
             taken = reports.take("d", now)
@@ -518,12 +518,12 @@ def test_no_report_is_confirmed_before_its_value_is_written_and_none_is_forgotte
         elif step == "written":
             if flying is not None and "p" in flying.twins:
                 stored = int(flying.twins["p"]["actual"]["value"])
-            for sender in reports.written("d", now):
+            for sender in reports.on_write_succeeded("d", now):
                 assert int(sender.msg_id) <= stored
                 confirmed.append(sender.msg_id)
             flying = None
         elif step == "failed":
-            reports.failed("d", now)
+            reports.on_write_failed("d", now)
             flying = None
         elif step == "land":
             reports.requeue_in_flight()
@@ -540,7 +540,7 @@ def test_too_many_senders_are_let_go_oldest_first() -> None:
     let_go = [
         sender.msg_id
         for number in range(1_005)
-        for sender in reports.add("d", Batch(acks=[ReportAck(N, str(number), lambda stored: None)]))
+        for sender in reports.add("d", StatusBatch(acks=[ReportAck(N, str(number), lambda stored: None)]))
     ]
     assert let_go == ["0", "1", "2", "3", "4"]
 

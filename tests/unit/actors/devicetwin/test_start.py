@@ -130,7 +130,7 @@ def test_the_twins_of_few_devices_are_in_memory_and_all_are_answered() -> None:
         found = devices.get(f"default/d{n}")
         assert found is not None
         assert found.name == f"d{n}"
-        devices.trim()
+        devices.evict()
     assert reads == [f"default/d{n}" for n in range(20)]
     devices.get("default/d0")
     assert reads[-1] == "default/d0"

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.devicetwin import DeviceTwin
 from kubeedge_actors.actors.dmi import Dmi
 from kubeedge_actors.actors.dmi.call_queue import MapperCallQueues
 from kubeedge_actors.actors.dmi.device_cache import DmiCache
-from kubeedge_actors.assembly.edge import device_mappers
+from kubeedge_actors.assembly.edge import dmi_specs
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.dmi.base import Mapper, PropertyReport, Verb
 from kubeedge_actors.drivers.dmi.fake import FakeDmiServer
@@ -84,7 +84,7 @@ def test_a_mapper_gets_what_was_there_and_is_told_of_what_comes() -> None:
     env.push(device(desired="on"), constants.UPDATE)
     env.push(device("e"), constants.DELETE)
     env.push(model(), constants.DELETE)
-    assert env.mappers.told() == [
+    assert env.mappers.take_calls() == [
         (Verb.REGISTER, "e"),
         (Verb.UPDATE, "d"),
         (Verb.REMOVE, "e"),
@@ -96,11 +96,11 @@ def test_a_device_waits_for_its_model_whatever_comes_first() -> None:
     env = DmiEnv()
     env.register()
     env.push(device())
-    assert env.mappers.told() == []
+    assert env.mappers.take_calls() == []
     env.push(model())
-    assert env.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
+    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
     env.push(model(protocolConfigData={"baud": 9600}), constants.UPDATE)
-    assert env.mappers.told() == [(Verb.UPDATE_MODEL, "m"), (Verb.UPDATE, "d")]
+    assert env.mappers.take_calls() == [(Verb.UPDATE_MODEL, "m"), (Verb.UPDATE, "d")]
 
 
 def test_a_device_that_changes_its_protocol_leaves_one_mapper_and_comes_to_the_other() -> None:
@@ -109,7 +109,7 @@ def test_a_device_that_changes_its_protocol_leaves_one_mapper_and_comes_to_the_o
     env.register(Mapper("second", "opcua", "/run/second.sock"))
     env.push(model())
     env.push(device())
-    env.mappers.told()
+    env.mappers.take_calls()
     env.push(device(protocol="opcua"), constants.UPDATE)
     assert [(address, verb) for address, verb, _ in env.mappers.calls] == [
         (MODBUS.address, Verb.REMOVE),
@@ -145,7 +145,7 @@ def test_calls_to_a_mapper_come_one_after_the_other_and_needless_ones_not_at_all
     env.push(model())
     for desired in ("1", "2", "3"):
         env.push(device(desired=desired), constants.UPDATE)
-    assert env.mappers.told() == [(Verb.CREATE_MODEL, "m")]
+    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m")]
     for _ in range(3):
         env.mappers.held.pop()()
         env.harness.run()
@@ -176,10 +176,10 @@ def test_a_mapper_that_is_away_is_told_when_it_is_back() -> None:
     env.mappers.away.add(MODBUS.address)
     env.push(model())
     env.push(device())
-    assert env.mappers.told() == [(Verb.CREATE_MODEL, "m")]
+    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m")]
     env.mappers.away.clear()
     env.harness.advance(1.0)
-    assert env.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
+    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
 
 
 def test_a_mapper_that_says_no_does_not_hold_up_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -188,24 +188,24 @@ def test_a_mapper_that_says_no_does_not_hold_up_the_others(caplog: pytest.LogCap
     env.mappers.refusing[Verb.CREATE_MODEL] = "not this one"
     env.push(model())
     env.push(device())
-    assert env.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
+    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
     assert "not this one" in caplog.text
 
 
 def test_a_report_is_in_the_database_when_the_mapper_gets_its_answer() -> None:
     env = DmiEnv()
     assert env.mappers.upcalls is not None
-    env.mappers.upcalls.report("", "d", [PropertyReport("power", "on", "off"), PropertyReport("level", "", "3")])
+    env.mappers.upcalls.report_status("", "d", [PropertyReport("power", "on", "off"), PropertyReport("level", "", "3")])
     rows = {row.name: (row.expected, row.actual) for row in env.store.twin.twins()}
     assert rows == {"power": ("on", "off"), "level": (None, "3")}
-    env.mappers.upcalls.state("default", "d", "ok")
+    env.mappers.upcalls.report_states("default", "d", "ok")
     assert env.store.twin.devices()[0].state == "ok"
 
 
 def test_one_reading_that_does_not_fit_keeps_no_other_from_being_taken() -> None:
     env = DmiEnv()
     assert env.mappers.upcalls is not None
-    env.mappers.upcalls.report(
+    env.mappers.upcalls.report_status(
         "default", "d", [PropertyReport("bad", "", "two words"), PropertyReport("good", "", "1")]
     )
     assert [row.name for row in env.store.twin.twins()] == ["good"]
@@ -221,7 +221,7 @@ def test_a_report_that_could_not_be_stored_is_refused() -> None:
     env.store.twin.apply = refuse  # type: ignore[method-assign]
     assert env.mappers.upcalls is not None
     with pytest.raises(MapperError, match="the disk is full"):
-        env.mappers.upcalls.report("default", "d", [PropertyReport("power", "", "1")])
+        env.mappers.upcalls.report_status("default", "d", [PropertyReport("power", "", "1")])
 
 
 def test_a_mapper_without_protocol_is_refused_as_in_the_original() -> None:
@@ -239,7 +239,7 @@ def test_after_a_restart_a_known_mapper_is_told_all_again() -> None:
         key = f"default/{type}/{each['metadata']['name']}"
         env.store.meta.put([MetaRow(key, type, msgspec.json.encode(each).decode())])
     after = DmiEnv(env.store)
-    assert after.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
+    assert after.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
 
 
 def test_a_mapper_that_can_not_be_read_keeps_no_other_away(caplog: pytest.LogCaptureFixture) -> None:
@@ -249,7 +249,7 @@ def test_a_mapper_that_can_not_be_read_keeps_no_other_away(caplog: pytest.LogCap
     for each, type in ((model(), constants.DEVICEMODEL), (device(), constants.DEVICE)):
         env.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(each).decode())])
     after = DmiEnv(env.store)
-    assert after.mappers.told() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
+    assert after.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
     assert "mapper broken in the database is malformed and ignored" in caplog.text
 
 
@@ -260,7 +260,7 @@ def test_a_crash_loses_no_call() -> None:
     env.harness.advance(60.0)
     env.push(device())
     env.harness.advance(60.0)
-    assert [verb for verb, _ in env.mappers.told()][-1] in (Verb.REGISTER, Verb.UPDATE)
+    assert [verb for verb, _ in env.mappers.take_calls()][-1] in (Verb.REGISTER, Verb.UPDATE)
 
 
 def test_the_libraries_are_imported_only_when_the_interface_is_on() -> None:
@@ -271,8 +271,8 @@ def test_the_libraries_are_imported_only_when_the_interface_is_on() -> None:
 def test_without_its_libraries_the_option_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kubeedge_actors.drivers.dmi.grpc_server", None)
     with ExitStack() as stack, pytest.raises(UsageError, match=r"--dmi needs its libraries: .*pip install .*\[dmi\]"):
-        device_mappers(EdgeConfig(data_dir=tmp_path, dmi="dmi.sock"), FakeStore().meta, stack)
-    assert device_mappers(EdgeConfig(data_dir=tmp_path), FakeStore().meta, ExitStack()) == []
+        dmi_specs(EdgeConfig(data_dir=tmp_path, dmi="dmi.sock"), FakeStore().meta, stack)
+    assert dmi_specs(EdgeConfig(data_dir=tmp_path), FakeStore().meta, ExitStack()) == []
 
 
 STEPS = st.lists(st.sampled_from(["device", "model", "drop", "unmodel", "register", "answer", "away"]), max_size=40)

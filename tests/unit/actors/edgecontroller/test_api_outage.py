@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from kubeedge_actors.actors.edgecontroller import controller
-from kubeedge_actors.actors.edgecontroller.controller import specs
+from kubeedge_actors.actors.edgecontroller.controller import child_specs
 from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     MAX_WAITING,
     UpstreamRequest,
@@ -164,7 +164,7 @@ def test_of_more_requests_than_may_wait_for_the_pods_the_oldest_is_said_not_to_b
     api = FakeCluster()
     put_node(api)
     api.down = True
-    with inline(*specs(api, ADDRESS, workers=1, lease_workers=1)) as harness:
+    with inline(*child_specs(api, ADDRESS, workers=1, lease_workers=1)) as harness:
         harness.probe(Response, ObjectPushed, ObjectVersionReturned)
         told: dict[str, list[object]] = {}
         for name in "abc":
@@ -187,7 +187,7 @@ def test_what_needs_the_pods_waits_until_they_are_known_and_nothing_else_does() 
     put_pod(api, "p", **using(config="c"))
     put_config(api, "c")
     api.down = True
-    harness = inline(*specs(api, ADDRESS, workers=1, lease_workers=1))
+    harness = inline(*child_specs(api, ADDRESS, workers=1, lease_workers=1))
     hub = harness.probe(Response, ObjectPushed)
     harness.probe(ObjectVersionReturned)
     harness.publish(QUERY)
@@ -233,7 +233,7 @@ def test_a_slow_request_of_one_node_delays_neither_leases_nor_other_nodes() -> N
             return None
 
     hub = ChildSpec("hub", Hub, accepts=(Response, ObjectPushed, ObjectVersionReturned))
-    system.start(SupervisorSpec("test", [hub, *specs(api, ADDRESS, workers=2, lease_workers=1)]))
+    system.start(SupervisorSpec("test", [hub, *child_specs(api, ADDRESS, workers=2, lease_workers=1)]))
     try:
         for name in (N, "edge-2"):
             put_node(api, name)

@@ -19,7 +19,7 @@ def api() -> FakeCluster:
 
 
 def marker(api: FakeCluster, address: str = "10.0.0.2") -> Harness:
-    return inline(CloudCoreAnnotator.of(api, address))
+    return inline(CloudCoreAnnotator.spec_for(api, address))
 
 
 def writes(api: FakeCluster) -> int:

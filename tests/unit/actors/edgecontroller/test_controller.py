@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edgecontroller.controller import specs
+from kubeedge_actors.actors.edgecontroller.controller import child_specs
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference, references
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND
@@ -134,7 +134,7 @@ def test_of_what_was_there_before_only_used_objects_are_told_so_that_it_is_known
     put_config(api, "c")
     put_config(api, "unused")
     put_pod(api, "p", **using(config="c"))
-    harness = inline(*specs(api, "192.0.2.9", workers=1, lease_workers=1))
+    harness = inline(*child_specs(api, "192.0.2.9", workers=1, lease_workers=1))
     hub = harness.probe(ObjectPushed, NodeRemoved)
     harness.run()
     assert [(m.node, m.operation, m.type, m.name) for m in hub.take()] == [("edge-1", INSERT, constants.CONFIGMAP, "c")]
@@ -155,7 +155,7 @@ def test_what_changes_while_it_is_down_is_pushed_after_the_restart(edge: EdgeCon
 
 def test_a_crash_in_the_middle_of_changes_loses_none() -> None:
     api = FakeCluster()
-    children = specs(api, "192.0.2.9", workers=1, lease_workers=1)
+    children = child_specs(api, "192.0.2.9", workers=1, lease_workers=1)
     harness = inline(*children[:-1], crash_at(children[-1], 3, 4))
     hub = harness.probe(ObjectPushed, NodeRemoved)
     harness.run()

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
     environment,
-    expand,
+    expand_variables,
     field_ref,
     network_mode,
     pod_network,
@@ -25,7 +25,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     unsupported_fields,
 )
 from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects, config_sources
-from kubeedge_actors.actors.edged.runtime.volume_manager import volumes
+from kubeedge_actors.actors.edged.runtime.volume_manager import pod_volumes
 from kubeedge_actors.drivers.containers.base import RegistryAuth
 from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
@@ -67,12 +67,12 @@ def env(*variables: Json, **container: Any) -> dict[str, str]:
     ],
 )
 def test_variables_expand_as_in_kubernetes(text: str, result: str) -> None:
-    assert expand(text, {"A": "1", "B": "2"}) == result
+    assert expand_variables(text, {"A": "1", "B": "2"}) == result
 
 
 @given(st.text(alphabet="$(AB)x", max_size=12))
 def test_a_text_without_known_variables_only_loses_doubled_dollars(text: str) -> None:
-    result = expand(text, {})
+    result = expand_variables(text, {})
     assert result.replace("$", "") == text.replace("$", "")
     assert len(result) <= len(text)
 
@@ -134,7 +134,7 @@ def test_an_optional_key_that_is_missing_is_no_variable() -> None:
 
 def files(**volume: Any) -> dict[str, tuple[bytes, int]]:
     made = view(volumes=[{"name": "v", **volume}])
-    (found,) = volumes(made, OBJECTS, AROUND)
+    (found,) = pod_volumes(made, OBJECTS, AROUND)
     return {path: (file.data, file.mode) for path, file in found.files.items()}
 
 
@@ -153,7 +153,7 @@ def test_secrets_are_for_root_only_unless_the_pod_says_otherwise() -> None:
     assert files(secret={"secretName": "s", "defaultMode": 0o644}) == {"password": (b"pass", 0o600)}
     assert files(secret={"secretName": "s", "defaultMode": 0o440}) == {"password": (b"pass", 0o440)}
     made = view(volumes=[{"name": "v", "secret": {"secretName": "s"}}], securityContext={"runAsUser": 1000})
-    assert volumes(made, OBJECTS, AROUND)[0].files["password"].mode == 0o644
+    assert pod_volumes(made, OBJECTS, AROUND)[0].files["password"].mode == 0o644
 
 
 def test_a_projected_volume_holds_all_of_its_sources() -> None:
@@ -172,7 +172,7 @@ def test_a_projected_volume_holds_all_of_its_sources() -> None:
 def test_binary_data_is_bytes() -> None:
     objects = {ConfigSource("configmap", "c"): {"metadata": {}, "binaryData": {"b": "/wA="}}}
     made = view(volumes=[{"name": "v", "configMap": {"name": "c"}}])
-    assert volumes(made, objects, AROUND)[0].files["b"].data == b"\xff\x00"
+    assert pod_volumes(made, objects, AROUND)[0].files["b"].data == b"\xff\x00"
 
 
 def test_a_kind_of_volume_that_is_not_supported_is_refused_by_name() -> None:
@@ -287,7 +287,7 @@ def test_a_probe_that_can_not_be_asked_is_refused(action: Json) -> None:
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.integers(1, 4))
 def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: list[bool], good: int, bad: int) -> None:
     probe = {"successThreshold": good, "failureThreshold": bad}
-    state = prober.first_probing(probe, 0.0)
+    state = prober.initial_probing(probe, 0.0)
     for number, ok in enumerate(answers):
         before, state = state, state.with_result(probe, ok)
         needed = good if ok else bad
@@ -319,10 +319,10 @@ def test_credentials_are_those_of_the_images_registry() -> None:
         "auths": {"ghcr.io": {"auth": auth}, "https://index.docker.io/v1/": {"username": "you", "password": "pw"}}
     }
     secret = {"data": {".dockerconfigjson": base64.b64encode(msgspec.json.encode(config)).decode()}}
-    assert images.credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
-    assert images.credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
-    assert images.credentials("quay.io/a", [secret]) is None
-    assert images.credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
+    assert images.registry_credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
+    assert images.registry_credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
+    assert images.registry_credentials("quay.io/a", [secret]) is None
+    assert images.registry_credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
 
 
 @given(st.integers(0, 4_000_000_000))

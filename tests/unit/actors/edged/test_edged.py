@@ -64,7 +64,7 @@ def test_a_deleted_pod_ends_is_reported_and_then_deleted_with_its_uid(bench: Edg
     last = msgspec.json.decode(bench.cloud.of(PatchPod)[-1].patch)
     assert last["status"]["phase"] == "Failed"
     assert bench.engine.containers == {}
-    assert bench.folders.uids() == set()
+    assert bench.folders.pod_uids() == set()
 
 
 def test_the_end_of_a_pod_that_nobody_hears_is_told_when_the_link_is_back(bench: EdgedEnv) -> None:
@@ -118,7 +118,7 @@ def test_a_deaf_container_is_killed_after_the_grace_of_the_deletion(bench: Edged
 def test_an_ended_container_is_restarted_at_once_then_backs_off(bench: EdgedEnv) -> None:
     bench.start().apply(pod())
     for _ in range(2):
-        bench.engine.finish(bench.engine.running()[0].id, 1)
+        bench.engine.end_container(bench.engine.running()[0].id, 1)
         bench.harness.run()
     assert bench.engine.running() == []
     waiting = bench.status("u-1")["containerStatuses"][0]
@@ -137,7 +137,7 @@ def test_an_ended_container_is_restarted_at_once_then_backs_off(bench: EdgedEnv)
 def test_containers_are_restarted_without_the_cloud(bench: EdgedEnv) -> None:
     bench.start().apply(pod())
     bench.offline()
-    bench.engine.finish(bench.engine.running()[0].id, 1)
+    bench.engine.end_container(bench.engine.running()[0].id, 1)
     bench.harness.run()
     assert bench.engine.running()[0].restart_count == 1
     bench.online()
@@ -162,19 +162,19 @@ def test_an_edge_that_starts_again_adopts_what_runs(bench: EdgedEnv, tmp_path: P
     bench.harness.advance(5)
     assert bench.engine.running() == before
     assert bench.status("u-1")["phase"] == "Running"
-    bench.engine.finish(before[0].id, 1)
+    bench.engine.end_container(before[0].id, 1)
     bench.harness.run()
     assert bench.engine.running()[0].restart_count == 1
 
 
 def test_what_belongs_to_no_pod_is_removed_once_the_pods_are_known(bench: EdgedEnv) -> None:
     bench.start().apply(pod())
-    bench.folders.volume("u-9", "left")
+    bench.folders.make_volume("u-9", "left")
     bench.cloud.pods.clear()
     bench.harness.crash("edged")
     bench.harness.advance(60)
     assert bench.engine.containers == {}
-    assert bench.folders.uids() == set()
+    assert bench.folders.pod_uids() == set()
 
 
 def test_a_pod_that_the_cloud_tells_of_late_keeps_its_containers(bench: EdgedEnv) -> None:
@@ -322,7 +322,7 @@ def test_what_is_known_already_is_used_while_the_cloud_is_away(bench: EdgedEnv) 
     bench.start().apply(wants)
     bench.cloud.objects.clear()
     bench.offline()
-    bench.engine.finish(bench.engine.running()[0].id, 1)
+    bench.engine.end_container(bench.engine.running()[0].id, 1)
     bench.harness.advance(61)
     assert [spec.env for spec in bench.engine.specs.values()] == [{"A": "1"}, {"A": "1"}]
 

@@ -170,9 +170,9 @@ def test_a_link_that_lasted_makes_it_start_over_and_one_that_did_not_does_not() 
     patience = ReconnectBackoff(lambda: 1.0)
     for _ in range(5):
         patience.next_delay()
-    patience.connected_for(9.0)
+    patience.on_disconnected(9.0)
     assert patience.next_delay() == 16.0
-    patience.connected_for(10.0)
+    patience.on_disconnected(10.0)
     assert patience.next_delay() == 0.5
 
 
@@ -404,7 +404,7 @@ def test_heart_beats_and_leases_overtake_everything() -> None:
     env.tell(PatchNode(name="edge-1", patch="{}"), WriteLease(operation="update", name="edge-1", object={}))
     env.harness.advance(15.0)
     env.cloud.take()
-    env.cloud.server.mend()
+    env.cloud.server.release_stalled()
     env.harness.run()
     kinds = [type(message) for message in env.cloud.heard]
     assert kinds.index(WriteLease) < 80

@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
     def the_link_stalls_or_recovers(self, stalled: bool) -> None:
         self.cloud.server.stalled = stalled
         if not stalled:
-            self.cloud.server.mend()
+            self.cloud.server.release_stalled()
             self.env.harness.run()
 
     @rule(reachable=st.booleans())
@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.cloud.server.reachable = True
         self.cloud.server.stalled = False
-        self.cloud.server.mend()
+        self.cloud.server.release_stalled()
         self.outbox.crash = False
         for _ in range(20):
             self.env.harness.advance(70.0)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.edgestream import remotecommand, websocket
-from kubeedge_actors.actors.edgestream.flow import Flow
+from kubeedge_actors.actors.edgestream.flow_control import StreamSender
 from kubeedge_actors.actors.edgestream.remotecommand import ENDED, ERROR, INPUT, serve_exec
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.containers.base import ContainerSpec, PodName
@@ -51,7 +51,7 @@ class Cat:
         self.taken.append(data)
         self._output.put(data)
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         self._output.put(b"")
 
     def exit_code(self) -> int:
@@ -88,7 +88,7 @@ class Client:
 
     def __init__(self, command: Cat | Exception, *, runs: bool = True) -> None:
         self.wire = Wire()
-        self.flow = Flow(1, self.wire, credits=False, reasons=True)
+        self.flow = StreamSender(1, self.wire, credits=False, reasons=True)
         self.runtime = OneCommand(command, runs=runs)
 
     def serve(self, query: str = QUERY, headers: dict[str, list[str]] = UPGRADE) -> None:
@@ -105,12 +105,12 @@ class Client:
         size = len(data)
         width = 0 if size < 126 else 2
         head = bytes((0x80 | opcode, 0x80 | (126 if width else size))) + (size.to_bytes(width) if width else b"")
-        self.flow.way_in(head + MASK + websocket.unmasked(data, MASK))
+        self.flow.on_data(head + MASK + websocket.unmask(data, MASK))
 
     def type(self, data: bytes) -> None:
         self.send(websocket.BINARY, bytes((INPUT,)) + data)
 
-    def end_input(self) -> None:
+    def close_input(self) -> None:
         self.send(websocket.BINARY, LAST_INPUT)
 
     def upgraded(self) -> bool:
@@ -141,7 +141,7 @@ def test_what_is_typed_reaches_the_command_and_what_it_writes_the_client() -> No
     thread = client.begin()
     eventually(client.upgraded)
     client.type(b"abc")
-    client.end_input()
+    client.close_input()
     thread.join(PATIENCE)
     assert command.taken == [b"abc"] and command.closed.is_set() and not command.killed.is_set()
     assert (websocket.BINARY, b"\1abc") in client.received()
@@ -153,7 +153,7 @@ def test_what_is_typed_reaches_the_command_and_what_it_writes_the_client() -> No
 
 def test_an_exit_code_is_told_as_kubernetes_tells_it() -> None:
     client = Client(Cat(7))
-    client.runtime.before = client.end_input
+    client.runtime.before = client.close_input
     client.serve()
     assert client.status()["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
 
@@ -191,7 +191,7 @@ def test_a_client_that_leaves_takes_the_command_along(how: str) -> None:
     leave: dict[str, Callable[[], None]] = {
         "the stream is removed": client.flow.cancel,
         "a close frame": lambda: client.send(websocket.CLOSE, (1000).to_bytes(2)),
-        "no WebSocket": lambda: client.flow.way_in(b"GET / HTTP/1.1\r\n"),
+        "no WebSocket": lambda: client.flow.on_data(b"GET / HTTP/1.1\r\n"),
     }
     thread = client.begin()
     eventually(client.upgraded)
@@ -212,7 +212,7 @@ def test_a_ping_is_answered_while_the_command_runs() -> None:
 
     def both() -> None:
         client.send(websocket.PING, b"there?")
-        client.end_input()
+        client.close_input()
 
     client.runtime.before = both
     client.serve()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, Election
-from kubeedge_actors.actors.leadership.leader_elector import specs
+from kubeedge_actors.actors.leadership.leader_elector import child_specs
 from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
@@ -56,7 +56,7 @@ class Replica:
 
     def __init__(self, api: FakeCluster, name: str) -> None:
         self.name, self.staff, self.cut = name, Staff(), False
-        self.harness: Harness = inline(*specs(Cable(api, self), name, self.staff, [Work.spec()]))
+        self.harness: Harness = inline(*child_specs(Cable(api, self), name, self.staff, [Work.spec()]))
         self.told = self.harness.probe(LeadershipChanged)
         self.harness.run()
 

@@ -74,11 +74,11 @@ def test_what_no_decision_depends_on_is_no_news(change: Json) -> None:
 
 def test_the_echo_of_a_refusal_is_no_news_but_is_remembered() -> None:
     picture, waiting = with_pod(known(pod("p")))
-    picture.set_fit_error(waiting, "no")
-    assert picture.fit_error(waiting) == "no"
+    picture.set_last_fit_error(waiting, "no")
+    assert picture.last_fit_error(waiting) == "no"
     told = {**known(pod("p")), "status": {"conditions": [condition("PodScheduled", "False", message="never")]}}
     picture.apply(pod_change(told))
-    assert picture.fit_error(waiting) == "never" and not picture.dirty
+    assert picture.last_fit_error(waiting) == "never" and not picture.dirty
 
 
 def test_a_pod_set_aside_is_left_out_until_it_changes_or_all_are_looked_at_again() -> None:

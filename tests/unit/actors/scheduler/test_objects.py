@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
 from kubeedge_actors.actors.scheduler.objects import NodeSpec, Port, current_fit_error, parse_node, parse_pod
-from kubeedge_actors.kubernetes.quantity import LARGEST, whole_amount
+from kubeedge_actors.kubernetes.quantity import LARGEST, rounded_up_quantity
 from tests.support.k8s_objects import condition, node, pod
 
 Json = dict[str, Any]
@@ -50,18 +50,20 @@ def container(cpu: str, **more: Any) -> Json:
     ],
 )
 def test_a_quantity_is_a_whole_number_rounded_up(resource: str, text: object, number: int) -> None:
-    assert whole_amount(resource, text) == number
+    assert rounded_up_quantity(resource, text) == number
 
 
 @pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "1e", "1i", "NaN", "inf", "1_000", "1e9999999", None, "٣"])
 def test_what_is_no_quantity_is_refused(text: object) -> None:
     with pytest.raises(ValueError):
-        whole_amount("cpu", text)
+        rounded_up_quantity("cpu", text)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_an_amount_never_counts_less_than_its_parts(one: int, other: int) -> None:
-    assert whole_amount("cpu", f"{one + other}u") <= whole_amount("cpu", f"{one}u") + whole_amount("cpu", f"{other}u")
+    assert rounded_up_quantity("cpu", f"{one + other}u") <= rounded_up_quantity("cpu", f"{one}u") + rounded_up_quantity(
+        "cpu", f"{other}u"
+    )
 
 
 def test_containers_count_together_and_init_containers_one_at_a_time() -> None:

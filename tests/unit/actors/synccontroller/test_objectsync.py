@@ -255,8 +255,8 @@ def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never
         ObjectSyncRecord(constants.POD, "default", "p", "uid", version="7", stored_version="7"),
     )
     ledger.load(N, record)
-    ledger.drop(N, "uid")
-    ledger.pushed(
+    ledger.discard(N, "uid")
+    ledger.on_pushed(
         N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, mine=False
     )
     assert ledger.records(N) == [] and ledger.next_due() is None

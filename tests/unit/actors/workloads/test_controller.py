@@ -203,7 +203,7 @@ def test_who_is_being_deleted_makes_nothing_new(env: WorkloadsEnv) -> None:
     ending["metadata"] = {**ending["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
     from kubeedge_actors.actors.workloads import replicasets
 
-    assert replicasets.plan(ending, [], 0.0).create == 0
+    assert replicasets.plan_replica_set(ending, [], 0.0).create == 0
 
 
 def test_a_thousand_pods_are_made_in_pieces_and_each_once(env: WorkloadsEnv) -> None:

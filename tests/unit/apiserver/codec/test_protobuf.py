@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.apiserver.codec.protobuf import decode, messages
+from kubeedge_actors.apiserver.codec.protobuf import decode, message_table
 from tests.support.api_client import ApiClient
 from tests.support.api_recordings import FOLDER
 
@@ -41,7 +41,7 @@ def test_a_lease_in_protobuf_is_stored_with_its_microseconds(api: ApiClient) -> 
 
 
 def test_every_message_of_the_table_is_made_of_known_ones() -> None:
-    table = messages()
+    table = message_table()
     for name in table.lines:
         for _, kind in table[name].values():
             inner = kind.strip("+[]?")

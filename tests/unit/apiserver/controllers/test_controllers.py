@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from kubeedge_actors.apiserver.controllers.event_ttl import TTL_SECONDS
-from kubeedge_actors.apiserver.crd.bundled import definitions, written_out
+from kubeedge_actors.apiserver.crd.bundled import definitions, expand_schema
 from tests.support.api_client import Json, config_map, pod
 from tests.support.inprocess_api import InProcessApi
 
@@ -39,10 +39,10 @@ def test_history_is_forgotten_after_five_minutes(inside: InProcessApi) -> None:
     inside.patch(f"{MAPS}/a", {"data": {"a": "2"}})
     collection = inside.store.collection("configmaps")
     inside.parts.tick()
-    assert collection.after(version) is not None
+    assert collection.position_after(version) is not None
     inside.now += 301
     inside.parts.tick()
-    assert collection.after(version) is None and collection.events == []
+    assert collection.position_after(version) is None and collection.events == []
 
 
 def test_a_great_many_changes_are_forgotten_without_waiting(inside: InProcessApi) -> None:
@@ -93,7 +93,7 @@ def test_what_lost_its_owner_while_the_server_was_away_goes_at_start(tmp_path: P
         entry = first.store.get("configmaps", "default", "owner")
         assert entry is not None
         first.store.remove("configmaps", entry)
-        rows, revision = first.store.take()
+        rows, revision = first.store.take_pending()
         first.database.write(rows, revision)
     with InProcessApi(tmp_path / "a.db") as again:
         assert not again.exists(f"{MAPS}/owned")
@@ -120,7 +120,7 @@ def test_a_namespace_that_was_being_emptied_is_emptied_at_start(tmp_path: Path) 
         body = home.object()
         body["metadata"]["deletionTimestamp"], body["status"] = "2026-01-01T00:00:00Z", {"phase": "Terminating"}
         first.store.put("namespaces", body)
-        rows, revision = first.store.take()
+        rows, revision = first.store.take_pending()
         first.database.write(rows, revision)
     with InProcessApi(tmp_path / "a.db") as again:
         assert not again.exists("/api/v1/namespaces/shop")
@@ -128,7 +128,7 @@ def test_a_namespace_that_was_being_emptied_is_emptied_at_start(tmp_path: Path) 
 
 def test_the_short_form_of_a_schema_is_written_out() -> None:
     short = {"a!": "string", "b": "[integer]", "c": {"d": "any"}, "e": "{string}", "f": ["x|y"], "...": "any"}
-    assert written_out(short) == {
+    assert expand_schema(short) == {
         "type": "object",
         "properties": {
             "a": {"type": "string"},

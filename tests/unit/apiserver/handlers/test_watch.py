@@ -195,7 +195,7 @@ def test_many_changes_become_few_transactions_and_failures_reach_whoever_waits()
 
         async def put(index: int) -> None:
             store.put("maps", {"metadata": {"name": f"n{index}"}})
-            await commits.settle()
+            await commits.wait_committed()
 
         await asyncio.gather(*(put(index) for index in range(100)))
         assert sum(sizes) == 100 and len(sizes) <= 3

@@ -165,7 +165,7 @@ def test_renewed_leases_leave_the_history_of_pods_alone(inside: InProcessApi) ->
         inside.put(f"{LEASES}/edge-1", {"metadata": {"name": "edge-1"}, "spec": {"leaseTransitions": index}})
     inside.patch(f"{PODS}/p/status", {"status": {"phase": "Running"}})
     inside.store.collection("coordination.k8s.io/leases").trim(inside.now, keep=1)
-    position = inside.store.collection("pods").after(known)
+    position = inside.store.collection("pods").position_after(known)
     assert position is not None and len(inside.store.collection("pods").read(position) or ()) == 1
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
-from kubeedge_actors.apiserver.patch.field_set import Walk, remove, shown
+from kubeedge_actors.apiserver.patch.field_set import Walk, path_text, remove
 from tests.support.api_client import Answer, Json, config_map, deployment
 from tests.support.inprocess_api import InProcessApi
 
@@ -159,7 +159,7 @@ def test_paths_are_shown_as_people_read_them() -> None:
         "metadata": {"finalizers": ["a"]},
         "spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}]}], "tolerations": [{"key": "x"}]},
     }
-    found = {shown(path) for path in walk.leaves(body, "Pod")}
+    found = {path_text(path) for path in walk.leaves(body, "Pod")}
     assert '.spec.containers[name="c"].ports[containerPort=80].containerPort' in found
     assert '.metadata.finalizers[="a"]' in found and ".spec.tolerations" in found
     for path in sorted(walk.leaves(body, "Pod"), key=len, reverse=True):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver import ApiError
 from kubeedge_actors.apiserver.registry.selectors import Requirement, Selection, parse_fields, parse_labels
-from kubeedge_actors.apiserver.strategies.workloads import requirements, selector_text
+from kubeedge_actors.apiserver.strategies.workloads import selector_requirements, selector_text
 
 KEYS = st.sampled_from(["app", "tier", "example.com/zone", "x"])
 VALUES = st.sampled_from(["", "a", "b", "c.d"])
@@ -126,4 +126,4 @@ def test_a_selector_object_has_the_meaning_of_its_text() -> None:
         ],
     }
     assert selector_text(selector) == "app=d,tier in (a,b),!x,y,z notin (q)"
-    assert set(parse_labels(selector_text(selector))) == set(requirements(selector))
+    assert set(parse_labels(selector_text(selector))) == set(selector_requirements(selector))

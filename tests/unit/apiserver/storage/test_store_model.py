@@ -49,7 +49,7 @@ class Reader:
 
     def __init__(self, store: Store, resource: str, state: State) -> None:
         self.resource, self.state = resource, dict(state)
-        position = store.collection(resource).after(store.revision)
+        position = store.collection(resource).position_after(store.revision)
         assert position is not None
         self.position, self.last = position, store.revision
         self.late = False
@@ -116,7 +116,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def commit_in_two_halves(self) -> None:
-        rows, revision = self.store.take()
+        rows, revision = self.store.take_pending()
         self.counter += 1
         self.store.put("maps", body("x", "a", self.counter))
         self.past[self.store.revision] = states(self.store)
@@ -127,7 +127,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def fail(self) -> None:
-        self.store.take()
+        self.store.take_pending()
         self.store.rollback()
         assert states(self.store) == self.committed
         self.past = {at: state for at, state in self.past.items() if at <= self.store.committed}

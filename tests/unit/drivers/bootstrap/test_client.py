@@ -20,7 +20,7 @@ from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.pem import read_certificate
-from kubeedge_actors.drivers.pki.requests import execute
+from kubeedge_actors.drivers.pki.worker_protocol import execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.support.fakes.bootstrap_cloud import Cloud
 

@@ -18,7 +18,7 @@ from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
 from kubeedge_actors.drivers.pki.pem import read_certificate
-from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, execute
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, execute
 from kubeedge_actors.errors import CertificateError, ClusterError
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 from tests.support.clusters import DRIVERS
@@ -135,7 +135,7 @@ def test_what_a_genuine_cloudcore_has_made_is_taken(replica: Make, fake: FakeClu
     made = execute(NewAuthority(NOW))
     ca = KeyPair(made.cert, made.key)
     names = ("localhost", "127.0.0.1", "10.0.0.7")
-    server = execute(Issue(ca, Subject("KubeEdge", "KubeEdge"), (SERVER_AUTH,), names, 36400, NOW))
+    server = execute(IssueCertificate(ca, Subject("KubeEdge", "KubeEdge"), (SERVER_AUTH,), names, 36400, NOW))
     token = make_token(ca.cert, ca.key, NOW + 2 * TOKEN_REFRESH)
     put_namespace(fake)
     put(fake, "casecret", cadata=ca.cert, cakeydata=ca.key)
@@ -210,7 +210,9 @@ def test_a_server_certificate_that_does_not_serve_is_replaced(replica: Make, fak
     shared.sync_ca()
     other = execute(NewAuthority(NOW))
     issued = execute(
-        Issue(KeyPair(other.cert, other.key), Subject("KubeEdge", "KubeEdge"), (SERVER_AUTH,), ("localhost",), 9, NOW)
+        IssueCertificate(
+            KeyPair(other.cert, other.key), Subject("KubeEdge", "KubeEdge"), (SERVER_AUTH,), ("localhost",), 9, NOW
+        )
     )
     data = {
         "foreign": {"cloudcoredata": issued.cert, "cloudcorekeydata": issued.key},

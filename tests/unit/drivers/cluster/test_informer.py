@@ -25,7 +25,7 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
     object_reference,
 )
-from kubeedge_actors.drivers.cluster.informer import Informer, WatchStream, backoff
+from kubeedge_actors.drivers.cluster.informer import Informer, WatchStream, backoff_delay
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
 from kubeedge_actors.outages import Outage
@@ -242,7 +242,7 @@ def test_a_subscriber_that_blocks_does_not_block_whoever_leaves_or_reads(
 @given(st.integers(1, 10_000))
 def test_back_off_grows_with_jitter_and_has_an_end(failures: int) -> None:
     first, last = informer_module.BACKOFF_FIRST, informer_module.BACKOFF_LAST
-    assert first / 2 <= backoff(failures, random.Random()) <= last
+    assert first / 2 <= backoff_delay(failures, random.Random()) <= last
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30)

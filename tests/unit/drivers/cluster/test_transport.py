@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.cluster.base import temporary
+from kubeedge_actors.drivers.cluster.base import is_temporary
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster, resource_path
 from kubeedge_actors.drivers.cluster.transport import Transport
@@ -351,7 +351,7 @@ def test_a_failure_without_a_status_keeps_its_words(server: Server, cluster: Kub
         cluster.get(POD_KIND, "default", "p")
     with pytest.raises(ClusterError, match="bad gateway") as caught:
         cluster.get(POD_KIND, "default", "p")
-    assert temporary(caught.value)
+    assert is_temporary(caught.value)
 
 
 def test_an_answer_that_is_no_object_is_an_error(server: Server, cluster: KubernetesCluster) -> None:

@@ -18,8 +18,8 @@ import pytest
 
 from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
-from kubeedge_actors.drivers.containers.environment import command_line
 from kubeedge_actors.drivers.containers.process import RECORD, ProcessRuntime, Record
+from kubeedge_actors.drivers.containers.process_environment import command_line
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import FOREVER, ProcessContainersEnv, exits
 from tests.support.waiting import PATIENCE
@@ -99,8 +99,8 @@ def test_a_pid_that_somebody_else_has_by_now_is_not_ours(bench: ProcessContainer
     fields = stat[1].split()
     fields[19] = "12345"  # this process, but with another start time
     (folder / shim.PID).write_text(f"{stat[0]}) {' '.join(fields)}\n", encoding="ascii")
-    assert shim.recorded(folder) is not None
-    assert shim.alive(folder) is None
+    assert shim.recorded_identity(folder) is not None
+    assert shim.running_identity(folder) is None
 
 
 def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_ended(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_long_log_is_cut_and_its_writer_goes_on(bench: ProcessContainersEnv, t
     for chunk in bench.runtime.logs(one.id, follow=True):
         if b"first" in chunk:
             break
-    logfile.cut(log, limit=4)
+    logfile.rotate(log, limit=4)
     assert log.stat().st_size == 0
     go.write_text("go\n", encoding="ascii")
     bench.await_end(one.id)

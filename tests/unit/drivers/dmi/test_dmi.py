@@ -13,7 +13,7 @@ pytest.importorskip("grpc")
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi import convert
+from kubeedge_actors.drivers.dmi import mapper_objects
 from kubeedge_actors.drivers.dmi.base import Inventory, Mapper, PropertyReport, Verb
 from kubeedge_actors.drivers.dmi.grpc_server import GrpcDmiServer
 from kubeedge_actors.drivers.dmi.protobuf import Messages
@@ -59,10 +59,10 @@ class Edge:
         self._say(mapper, with_data)
         return Inventory([DEVICE], [MODEL]) if with_data else Inventory()
 
-    def report(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
+    def report_status(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         self._say(namespace, name, *readings)
 
-    def state(self, namespace: str, name: str, state: str) -> None:
+    def report_states(self, namespace: str, name: str, state: str) -> None:
         self._say(namespace, name, state)
 
     def _say(self, *what: object) -> None:
@@ -75,7 +75,7 @@ class DmiServerEnv:
     def __init__(self, folder: Path) -> None:
         self.edge, self.path = Edge(), folder / "dmi.sock"
         self.mappers = GrpcDmiServer(self.path)
-        self.mappers.listen(self.edge)
+        self.mappers.set_handler(self.edge)
         self.mappers.start()
         self.mapper = dmi_mapper.Mapper(self.path, folder / "mapper.sock")
 
@@ -185,7 +185,7 @@ def unpacked(value: Any) -> Any:
 
 
 def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
-    device = Messages().filled("Device", convert.device(DEVICE))
+    device = Messages().filled("Device", mapper_objects.mapper_device(DEVICE))
     spec = device.spec
     assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
     config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}

@@ -20,7 +20,7 @@ from kubeedge_actors.drivers.pki.base import NODE_GROUP, SERVER_AUTH, KeyPair, S
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.pem import save_pair
-from kubeedge_actors.drivers.pki.requests import Issue, execute
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.support.certificates import TestCa
 from tests.support.fakes.link_recorders import ServerRecorder
@@ -121,7 +121,7 @@ def test_a_client_of_another_ca_is_refused(serving: Serving, tmp_path: Path) -> 
 def odd_client(serving: Serving, now: float, usages: tuple[int, ...]) -> TlsPaths:
     """A certificate of the right CA that does not serve."""
     ca = KeyPair(serving.authority.ca_der, serving.authority.ca_key_der)
-    made = execute(Issue(ca, Subject("system:node:edge-1", NODE_GROUP), usages, (), 1.0, now))
+    made = execute(IssueCertificate(ca, Subject("system:node:edge-1", NODE_GROUP), usages, (), 1.0, now))
     cert, key = serving.folder / "odd.crt", serving.folder / "odd.key"
     save_pair(cert, key, KeyPair(made.cert, made.key))
     return TlsPaths(serving.tls.ca, str(cert), str(key))
@@ -518,4 +518,4 @@ def test_two_servers_may_share_a_loop_that_outlives_them(serving: Serving) -> No
     servers[1].stop()
     loop.stop()
     loop.stop()
-    loop.call(print)  # nothing happens
+    loop.call_soon(print)  # nothing happens

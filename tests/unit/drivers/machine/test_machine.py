@@ -86,37 +86,37 @@ def test_a_file_can_not_be_written_outside_of_its_volume(folders: LocalPodVolume
 @pytest.mark.parametrize(("uid", "name"), [("", "v"), ("..", "v"), ("u", ".."), ("a/b", "v"), ("u", "a/b")])
 def test_a_volume_can_not_be_outside_of_the_pods(folders: LocalPodVolumes, uid: str, name: str) -> None:
     with pytest.raises(ContainerError):
-        folders.volume(uid, name)
+        folders.make_volume(uid, name)
 
 
 def test_a_sub_path_can_not_lead_out_of_its_volume(folders: LocalPodVolumes, tmp_path: Path) -> None:
-    volume = folders.volume("u", "v")
-    assert folders.within(volume, "a/b") == f"{volume}/a/b"
+    volume = folders.make_volume("u", "v")
+    assert folders.make_subpath(volume, "a/b") == f"{volume}/a/b"
     Path(volume, "out").symlink_to("/etc")
     for path in ("../x", "/etc", "out/passwd"):
         with pytest.raises(ContainerError, match="leads out"):
-            folders.within(volume, path)
+            folders.make_subpath(volume, path)
 
 
 def test_a_host_path_is_checked_and_made_as_its_type_says(folders: LocalPodVolumes, tmp_path: Path) -> None:
-    assert folders.host_path(str(tmp_path), "Directory") == str(tmp_path)
-    assert Path(folders.host_path(str(tmp_path / "new"), "DirectoryOrCreate")).is_dir()
-    assert Path(folders.host_path(str(tmp_path / "file"), "FileOrCreate")).is_file()
+    assert folders.prepare_host_path(str(tmp_path), "Directory") == str(tmp_path)
+    assert Path(folders.prepare_host_path(str(tmp_path / "new"), "DirectoryOrCreate")).is_dir()
+    assert Path(folders.prepare_host_path(str(tmp_path / "file"), "FileOrCreate")).is_file()
     with pytest.raises(ContainerError, match="is not a directory"):
-        folders.host_path(str(tmp_path / "none"), "Directory")
+        folders.prepare_host_path(str(tmp_path / "none"), "Directory")
     with pytest.raises(ContainerError, match="is not a socket"):
-        folders.host_path(str(tmp_path / "file"), "Socket")
+        folders.prepare_host_path(str(tmp_path / "file"), "Socket")
     with pytest.raises(ContainerError, match="absolute"):
-        folders.host_path("relative", "")
+        folders.prepare_host_path("relative", "")
 
 
 def test_the_folder_of_a_pod_goes_with_all_that_is_in_it(folders: LocalPodVolumes) -> None:
-    folders.volume("u", "v")
+    folders.make_volume("u", "v")
     folders.write("w", "v", {"a": VolumeFile(data=b"1")})
-    assert folders.uids() == {"u", "w"}
+    assert folders.pod_uids() == {"u", "w"}
     folders.remove("w")
     folders.remove("w")
-    assert folders.uids() == {"u"}
+    assert folders.pod_uids() == {"u"}
     for bad in ("", "..", "a/b"):
         with pytest.raises(ContainerError):
             folders.remove(bad)
@@ -158,7 +158,7 @@ def test_an_http_probe_is_good_from_200_to_399(server: tuple[socket.socket, list
     probe = HealthProbe(
         host="127.0.0.1", port=port, path=path, http=True, headers=(("X-A", "1\r\nX-B: 2"), ("Host", "me"))
     )
-    answer = NetworkProber().ask(probe, 5.0)
+    answer = NetworkProber().probe(probe, 5.0)
     assert answer.endswith(why)
     assert bool(answer) is bool(why)
     assert b"X-A: 1X-B: 2\r\n" in server[1][0]
@@ -167,18 +167,18 @@ def test_an_http_probe_is_good_from_200_to_399(server: tuple[socket.socket, list
 
 def test_a_tcp_probe_is_good_when_somebody_listens(server: tuple[socket.socket, list[bytes]]) -> None:
     port = server[0].getsockname()[1]
-    assert NetworkProber().ask(HealthProbe(host="127.0.0.1", port=port), 5.0) == ""
+    assert NetworkProber().probe(HealthProbe(host="127.0.0.1", port=port), 5.0) == ""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = unused.getsockname()[1]
-    assert "refused" in NetworkProber().ask(HealthProbe(host="127.0.0.1", port=closed), 5.0)
+    assert "refused" in NetworkProber().probe(HealthProbe(host="127.0.0.1", port=closed), 5.0)
 
 
 def test_an_https_probe_of_a_plain_server_says_so(server: tuple[socket.socket, list[bytes]]) -> None:
     port = server[0].getsockname()[1]
     assert (
         NetworkProber()
-        .ask(HealthProbe(host="127.0.0.1", port=port, http=True, tls=True), 5.0)
+        .probe(HealthProbe(host="127.0.0.1", port=port, http=True, tls=True), 5.0)
         .startswith("Get https://")
     )
 
@@ -191,36 +191,36 @@ def test_manifests_are_read_again_when_a_file_changes(tmp_path: Path, caplog: py
             raise ValueError(str(error)) from error
 
     folder = StaticPodFolder(tmp_path, documents)
-    assert folder.changed()
+    assert folder.has_changed()
     assert folder.read() == []
-    assert not folder.changed()
+    assert not folder.has_changed()
     (tmp_path / "a.yaml").write_text('{"kind": "Pod", "metadata": {"name": "a"}}', encoding="utf-8")
     (tmp_path / "b.json").write_text('{"kind": "Service"}', encoding="utf-8")
     (tmp_path / "c.yaml").write_text("{", encoding="utf-8")
     (tmp_path / ".d.yaml").write_text('{"kind": "Pod"}', encoding="utf-8")
-    assert folder.changed()
+    assert folder.has_changed()
     assert folder.read() == [(str(tmp_path / "a.yaml"), {"kind": "Pod", "metadata": {"name": "a"}})]
     assert "c.yaml is ignored" in caplog.text
     assert "b.json holds objects that are no pods" in caplog.text
-    assert not folder.changed()
+    assert not folder.has_changed()
     (tmp_path / "a.yaml").unlink()
-    assert folder.changed()
+    assert folder.has_changed()
 
 
 def test_a_folder_of_manifests_that_is_not_there_is_empty_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = StaticPodFolder(tmp_path / "none", lambda text: [])
-    assert folder.changed()  # as at a start: it is looked at before it is read
+    assert folder.has_changed()  # as at a start: it is looked at before it is read
     assert folder.read() == []
-    assert not folder.changed()
+    assert not folder.has_changed()
     assert caplog.text.count("can not be read") == 1
     assert "again" not in caplog.text
     (tmp_path / "none").mkdir()
-    assert not folder.changed()
+    assert not folder.has_changed()
     assert caplog.text.count("can be read again") == 1
     (tmp_path / "none").rmdir()
-    assert not folder.changed()
+    assert not folder.has_changed()
     assert caplog.text.count("can not be read") == 2, "it was there meanwhile"
 
 
@@ -241,7 +241,7 @@ def test_facts_that_the_machine_does_not_give_are_empty(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("machine", "bits", "number"), [("x86_64", 2, 62), ("aarch64", 2, 183), ("armv7l", 1, 40)])
 def test_the_pause_program_is_an_executable_of_its_machine(machine: str, bits: int, number: int) -> None:
-    code = pause.program(machine)
+    code = pause.pause_binary(machine)
     assert code[:4] == b"\x7fELF"
     assert (code[4], int.from_bytes(code[16:18], "little"), int.from_bytes(code[18:20], "little")) == (bits, 2, number)
     assert len(code) < 200
@@ -249,7 +249,7 @@ def test_the_pause_program_is_an_executable_of_its_machine(machine: str, bits: i
 
 def test_a_machine_without_a_pause_program_is_named() -> None:
     with pytest.raises(ContainerError, match="riscv64"):
-        pause.program("riscv64")
+        pause.pause_binary("riscv64")
 
 
 def sleeps(pid: int) -> bool:
@@ -261,7 +261,7 @@ def sleeps(pid: int) -> bool:
 
 def test_the_pause_program_sleeps_until_it_is_killed(tmp_path: Path) -> None:
     try:
-        code = pause.program(os.uname().machine)
+        code = pause.pause_binary(os.uname().machine)
     except ContainerError as error:
         pytest.skip(str(error))
     path = tmp_path / "pause"

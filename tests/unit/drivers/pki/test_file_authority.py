@@ -30,8 +30,8 @@ from kubeedge_actors.drivers.pki.pem import (
     write_file,
     write_pem,
 )
-from kubeedge_actors.drivers.pki.requests import Issue, NewAuthority, NewCsr, execute
 from kubeedge_actors.drivers.pki.worker_client import PkiWorker
+from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, NewCsr, execute
 from kubeedge_actors.errors import CertificateError, DriverError
 from tests.support.certificates import TestCa
 
@@ -346,13 +346,15 @@ def test_only_a_nodes_certificate_names_a_node() -> None:
 def test_facts_are_what_the_library_reads(years: int) -> None:
     made = execute(NewAuthority(NOW))
     names = ("localhost", "10.0.0.1", "fe80::1", "x.example")
-    order = Issue(KeyPair(made.cert, made.key), Subject("näme", "örg"), (CLIENT_AUTH,), names[:3], years * 365, NOW)
+    order = IssueCertificate(
+        KeyPair(made.cert, made.key), Subject("näme", "örg"), (CLIENT_AUTH,), names[:3], years * 365, NOW
+    )
     issued = execute(order)
     found, certificate = parse_certificate(issued.cert), x509.load_der_x509_certificate(issued.cert)
     assert (found.common_name, found.organizations, found.sans) == ("näme", ("örg",), names[:3])
     assert found.not_before == certificate.not_valid_before_utc.timestamp()
     assert found.not_after == certificate.not_valid_after_utc.timestamp()
-    assert found.valid(NOW) and not found.valid(found.not_after) and not found.valid(found.not_before - 1)
+    assert found.is_valid(NOW) and not found.is_valid(found.not_after) and not found.is_valid(found.not_before - 1)
     assert found.time_at(0.5) == pytest.approx((found.not_before + found.not_after) / 2)
 
 

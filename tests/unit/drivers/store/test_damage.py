@@ -17,7 +17,7 @@ from kubeedge_actors.drivers.store import database, schema
 from kubeedge_actors.drivers.store.base import MetaRow, OutboxRow, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.errors import StoreCorrupt, StoreError
-from kubeedge_actors.system import sqlite
+from kubeedge_actors.osutil import sqlite
 from tests.support.processes import child
 from tests.support.waiting import PATIENCE
 

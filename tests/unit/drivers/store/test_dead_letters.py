@@ -41,7 +41,7 @@ def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_has_no_letters_and_is_not_made(tmp_path: Path) -> None:
     file = DeadLetterDb(tmp_path / "letters.db")
-    assert (file.all(), file.get(1), file.drop(1), file.clear(), file.forgotten()) == ([], None, False, 0, 0)
+    assert (file.all(), file.get(1), file.drop(1), file.clear(), file.evicted_count()) == ([], None, False, 0, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -50,7 +50,7 @@ def test_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
     for text in "abcde":
         file.add([row(text)])
     assert [each.payload for each in file.all()] == ["c", "d", "e"]
-    assert file.forgotten() == 2
+    assert file.evicted_count() == 2
 
 
 def test_a_number_is_never_used_again(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_number_is_never_used_again(tmp_path: Path) -> None:
 def test_a_replayed_letter_says_so(tmp_path: Path) -> None:
     file = DeadLetterDb(tmp_path / "letters.db")
     file.add([row("a"), row("b")])
-    file.mark(1, 99.0)
+    file.mark_replayed(1, 99.0)
     assert [each.replayed for each in file.all()] == [99.0, 0.0]
 
 

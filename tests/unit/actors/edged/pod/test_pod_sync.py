@@ -69,7 +69,7 @@ def test_a_pod_whose_containers_have_done_their_work_is_not_run_again(
         machine.now = made.next_due or machine.now
     for one in machine.engine.running():
         if one.name in ("main", "second"):
-            machine.engine.finish(one.id, 0)
+            machine.engine.end_container(one.id, 0)
     machine.settle()
     assert machine.phase in ("Succeeded", "Failed")
     assert machine.running() == {}
@@ -122,14 +122,14 @@ def test_the_back_off_begins_anew_after_ten_quiet_minutes() -> None:
     machine = PodSyncEnv(pod({"main": "a:1"}))
     machine.settle()
     for _ in range(3):
-        machine.engine.finish(machine.containers[-1].id, 1)
+        machine.engine.end_container(machine.containers[-1].id, 1)
         machine.settle()
     machine.now += 601
-    machine.engine.finish(machine.engine.running()[0].id, 1)
+    machine.engine.end_container(machine.engine.running()[0].id, 1)
     ended = machine.now
     machine.settle()
     assert machine.now == ended
-    machine.engine.finish(machine.engine.running()[0].id, 1)
+    machine.engine.end_container(machine.engine.running()[0].id, 1)
     machine.settle()
     assert machine.now == ended + 10
 

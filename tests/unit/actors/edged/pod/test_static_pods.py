@@ -126,7 +126,7 @@ class RestlessManifests(FakeManifests):
         super().__init__([manifest()])
         self.reads = 0
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         return True
 
     def read(self) -> list[tuple[str, Json]]:

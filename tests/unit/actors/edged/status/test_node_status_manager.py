@@ -212,11 +212,11 @@ def _patched(talk: Talk) -> Any:
 def test_a_change_during_a_report_is_told_right_after_it(talk: Talk) -> None:
     talk.register()
     talk.trouble = "away"
-    talk.talk.status_changed(talk.now)
+    talk.talk.on_status_changed(talk.now)
     assert talk.step() == [PatchNode]
     first, status = talk.one(PatchNode), _patched(talk)
     talk.trouble = ""
-    talk.talk.status_changed(talk.now)
+    talk.talk.on_status_changed(talk.now)
     assert talk.step() == []
     talk.talk.on_response(first.msg_id, {"Object": {**(talk.talk.node or {}), "status": status}, "Err": None}, talk.now)
     assert talk.step() == [PatchNode]

@@ -15,7 +15,7 @@ from kubeedge_actors.actors.metamanager.downstream import object_row
 from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
 from kubeedge_actors.actors.metamanager.metaserver.request_info import parse
 from kubeedge_actors.drivers.cluster.selectors import Selector
-from kubeedge_actors.drivers.http.server import StdlibHttpServer
+from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 from kubeedge_actors.drivers.store.base import MetaChanges
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import HttpError, StoreError

@@ -14,10 +14,10 @@ WINDOW = 256 * 1024
 PIECE = 32 * 1024
 
 
-class Flow:
+class StreamSender:
     """The sending side of one stream. `send` blocks while too much is in flight, so that memory is bounded.
 
-    `credits`: the cloud says what was read; otherwise what was written to the socket counts. `way_in` takes the cloud's bytes.
+    `credits`: the cloud says what was read; otherwise what was written to the socket counts. `on_data` takes the cloud's bytes.
     """
 
     def __init__(self, id: int, link: Link, *, credits: bool, reasons: bool) -> None:
@@ -26,7 +26,7 @@ class Flow:
         self._under_way = 0
         self._room = threading.Condition()
         self._cancelled = False
-        self.way_in: Callable[[bytes], None] = lambda data: None
+        self.on_data: Callable[[bytes], None] = lambda data: None
         self._on_cancel: Callable[[], object] = bool
 
     def send(self, data: bytes) -> bool:
@@ -42,11 +42,11 @@ class Flow:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.DATA, piece)), mark)
         return not self._cancelled
 
-    def say(self, data: bytes) -> None:
+    def send_now(self, data: bytes) -> None:
         """Send something short at once; never blocks."""
         self._link.send(tunnel.encode(Frame(self.id, FrameType.DATA, data)))
 
-    def pace(self, count: int = 0) -> None:
+    def grant_credit(self, count: int = 0) -> None:
         """Tell a native cloud that `count` of its bytes were consumed; 0 at the beginning announces flow control."""
         if self._reasons:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.CREDIT, tunnel.encode_varint(count))))
@@ -59,7 +59,7 @@ class Flow:
         if not self._cancelled:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.REMOVE, text if self._reasons else b"")))
 
-    def taken(self, count: int) -> None:
+    def on_credit(self, count: int) -> None:
         """`count` bytes are no longer in flight."""
         with self._room:
             self._under_way -= count
@@ -73,7 +73,7 @@ class Flow:
             end = self._on_cancel
         end()
 
-    def when_cancelled(self, end: Callable[[], object]) -> None:
+    def call_on_cancel(self, end: Callable[[], object]) -> None:
         """Call `end` when the stream is cancelled; at once if it is already."""
         with self._room:
             self._on_cancel = end

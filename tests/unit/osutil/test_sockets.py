@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from kubeedge_actors.system import sockets
+from kubeedge_actors.osutil import sockets
 from tests.support.waiting import PATIENCE
 
 
@@ -21,14 +21,14 @@ def test_a_port_is_taken_from_the_binding_on_and_answers_from_the_listening_on(h
         with socket.create_connection((host, port), timeout=PATIENCE), pytest.raises(OSError, match="in use") as caught:
             sockets.listen(host, port)
     assert caught.value.errno == errno.EADDRINUSE
-    assert sockets.reason(caught.value) == "Address already in use"
+    assert sockets.error_text(caught.value) == "Address already in use"
 
 
 @pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70_000), ("192.0.2.1", 0)])
 def test_what_can_not_be_had_has_a_reason(host: str, port: int) -> None:
     with pytest.raises(OSError) as caught:
         sockets.listen(host, port)
-    assert sockets.reason(caught.value)
+    assert sockets.error_text(caught.value)
 
 
 @pytest.mark.parametrize(

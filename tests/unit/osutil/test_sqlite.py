@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.system import sqlite
+from kubeedge_actors.osutil import sqlite
 
 
 def test_a_database_is_private_and_durable(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     with closing(sqlite.connect(path)) as connection:
-        sqlite.set_up(connection, cache_size=-64)
+        sqlite.configure(connection, cache_size=-64)
         pragmas = {
             name: connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous", "cache_size")
@@ -44,5 +44,5 @@ def test_what_is_no_database_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     path.write_bytes(b"no database, whatever it is called" * 100)
     with closing(sqlite.connect(path)) as connection, pytest.raises(sqlite3.DatabaseError) as caught:
-        sqlite.set_up(connection)
-    assert sqlite.kind_of(caught.value) in sqlite.DAMAGED
+        sqlite.configure(connection)
+    assert sqlite.primary_error_code(caught.value) in sqlite.DAMAGED

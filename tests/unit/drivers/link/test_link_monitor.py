@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kubeedge_actors.drivers.link.base import Closed, Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
-from kubeedge_actors.drivers.link.link_state import LinkMonitor
+from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 
 
 class Cloud:

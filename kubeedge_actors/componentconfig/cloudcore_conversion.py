@@ -63,13 +63,13 @@ FREE = (
 )
 
 
-def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
+def convert_cloudcore(document: dict[str, Any], path: str) -> dict[str, Any]:
     """Fields of CloudConfig that the file gives; the keys without effect are named in warnings."""
     keys = Keys(document, path, FREE)
-    keys.agree(FIXED)
-    fields = keys.settings(TAKEN)
+    keys.drop_fixed(FIXED)
+    fields = keys.take_fields(TAKEN)
     if "host" in fields:
-        keys.agree({f"{HUB}https.address": fields["host"]})
+        keys.drop_fixed({f"{HUB}https.address": fields["host"]})
     names = [*(keys.take(f"{HUB}advertiseAddress", texts) or ()), *(keys.take(f"{HUB}dnsNames", texts) or ())]
     if names:
         fields["advertise"] = tuple(names)
@@ -77,5 +77,5 @@ def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
         fields["tunnel_port"] = (keys.take(f"{STREAM}tunnelPort", whole_number) or TUNNEL_PORT) if enabled else 0
     if monitor := keys.take(MONITOR, lambda value: urlsplit(f"//{value}")):
         fields |= {"metrics_host": monitor.hostname or "127.0.0.1", "metrics_port": monitor.port or 0}
-    keys.complain(KNOWN, FREE)
+    keys.warn_unused(KNOWN, FREE)
     return fields

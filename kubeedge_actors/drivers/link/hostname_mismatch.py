@@ -10,12 +10,12 @@ WRONG_NAME = frozenset({62, 64})
 """OpenSSL's codes for a host name and for an address that the certificate has not."""
 
 
-def has_another_name(error: ssl.SSLCertVerificationError) -> bool:
+def is_hostname_mismatch(error: ssl.SSLCertVerificationError) -> bool:
     """Whether nothing but the name is wrong."""
     return error.verify_code in WRONG_NAME
 
 
-def names_of(connect: Callable[[], socket.socket], context: ssl.SSLContext) -> list[str]:
+def certificate_names(connect: Callable[[], socket.socket], context: ssl.SSLContext) -> list[str]:
     """The names in the certificate that a server shows, whose issuer is verified by `context`; none when it is not there any more."""
     context.check_hostname = False
     try:
@@ -27,10 +27,10 @@ def names_of(connect: Callable[[], socket.socket], context: ssl.SSLContext) -> l
     return [value for _, value in names]
 
 
-def sentence(server: str, host: str, names: Sequence[str]) -> str:
+def hostname_error_text(server: str, host: str, names: Sequence[str]) -> str:
     """What is wrong, and what to do.
 
-    >>> sentence("the cloud at https://10.0.0.5:10002", "10.0.0.5", ["localhost", "192.168.1.7"])
+    >>> hostname_error_text("the cloud at https://10.0.0.5:10002", "10.0.0.5", ["localhost", "192.168.1.7"])
     'the certificate of the cloud at https://10.0.0.5:10002 does not have the name 10.0.0.5, but localhost, 192.168.1.7: use one of \
 these, or start the cloud with --advertise 10.0.0.5'
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from kubeedge_actors.assembly.ports import Chosen, chosen_by
+from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -46,7 +46,7 @@ def serve_admin_endpoints(
 
     server = MetricsServer(lambda: {"tree": system.tree(), "dead_letters": system.dead_letters.total, **process_info()})
     stack.callback(server.close)
-    with chosen_by(Chosen("--metrics-port", port, "--metrics-host", host)):
+    with naming_port_options(ChosenPort("--metrics-port", port, "--metrics-host", host)):
         server.bind(host, port)
 
     def start() -> None:

@@ -23,7 +23,7 @@ class ExitWatcher:
         self._epoll: select.epoll | None = None
         self._wake = -1
 
-    def check(self) -> None:
+    def check_supported(self) -> None:
         """RuntimeUnavailable when this kernel can not do it."""
         os.close(_handle(os.getpid()))
 

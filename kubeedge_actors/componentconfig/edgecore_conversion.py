@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kubeedge_actors.componentconfig.keys import WHOLE, Keys, Taken, known_keys, seconds, url, whole_number, yes_or_no
+from kubeedge_actors.componentconfig.keys import (
+    WHOLE,
+    Keys,
+    Taken,
+    known_keys,
+    seconds,
+    url_converter,
+    whole_number,
+    yes_or_no,
+)
 
 DATA_SOURCE = "/var/lib/kubeedge/edgecore.db"
 DMI_FOLDER, DMI_SOCKET = "/etc/kubeedge/", "dmi.sock"
@@ -29,8 +38,8 @@ TAKEN: Taken = {
     f"{SERVICE}server": ("service_host", str),
 }
 CLOUD: Taken = {
-    f"{HUB}httpServer": ("cloud", url("https")),
-    f"{HUB}websocket.server": ("hub", url("wss")),
+    f"{HUB}httpServer": ("cloud", url_converter("https")),
+    f"{HUB}websocket.server": ("hub", url_converter("wss")),
     f"{HUB}token": ("token", str),
     f"{HUB}tlsCaFile": ("ca_file", str),
     f"{HUB}tlsCertFile": ("cert_file", str),
@@ -79,39 +88,39 @@ OLD = "modules.edged"
 """In v1alpha1 the settings of the kubelet stand here, and there are many."""
 
 
-def settings(document: dict[str, Any], path: str) -> dict[str, Any]:
+def convert_edgecore(document: dict[str, Any], path: str) -> dict[str, Any]:
     """Fields of EdgeConfig that the file gives; the keys without effect are named in warnings."""
     keys = Keys(document, path, FREE)
-    keys.agree(FIXED)
-    fields = keys.settings(TAKEN) | _cloud(keys) | _brokers(keys)
+    keys.drop_fixed(FIXED)
+    fields = keys.take_fields(TAKEN) | _cloud(keys) | _brokers(keys)
     if address := _metaserver(keys):
         fields.update(metaserver=address)
     fields |= _tunnel(keys)
     if (labels := keys.take(LABELS, _labels)) is not None:
         fields["labels"] = labels
-    if source := keys.take_unless(DATA_SOURCE, "database.dataSource"):
+    if source := keys.take_non_default("database.dataSource", DATA_SOURCE):
         fields["data_dir"] = Path(source).absolute().parent
-    if folder := keys.take_unless(DMI_FOLDER, "modules.deviceTwin.dmiSockPath"):
+    if folder := keys.take_non_default("modules.deviceTwin.dmiSockPath", DMI_FOLDER):
         fields["dmi"] = str(Path(folder).absolute() / DMI_SOCKET)
     if keys.take("modules.edged.runtimeType") == "docker":
         fields["runtime"] = "docker"
     old = str(document.get("apiVersion", "")).endswith("/v1alpha1")
-    keys.complain(KNOWN, (*FREE, OLD) if old else FREE)
+    keys.warn_unused(KNOWN, (*FREE, OLD) if old else FREE)
     return fields
 
 
 def _cloud(keys: Keys) -> dict[str, Any]:
     """Where the cloud is; nothing when edgeHub is disabled."""
-    fields = keys.settings(CLOUD)
+    fields = keys.take_fields(CLOUD)
     return fields if keys.take(f"{HUB}enable", yes_or_no) is not False else {}
 
 
 def _brokers(keys: Keys) -> dict[str, Any]:
     """The internal broker in modes 0 and 1, the external one in modes 1 and 2 (as KubeEdge counts)."""
     mode = keys.take(f"{BUS}mqttMode", whole_number)
-    inside, outside = (keys.take(f"{BUS}mqttServer{side}", url("tcp")) for side in ("Internal", "External"))
-    login = keys.settings({f"{BUS}{key}": (field, str) for key, field in LOGIN.items()})
-    files = keys.settings({f"{BUS}eventBusTLS.{key}": (field, str) for key, field in TLS.items()})
+    inside, outside = (keys.take(f"{BUS}mqttServer{side}", url_converter("tcp")) for side in ("Internal", "External"))
+    login = keys.take_fields({f"{BUS}{key}": (field, str) for key, field in LOGIN.items()})
+    files = keys.take_fields({f"{BUS}eventBusTLS.{key}": (field, str) for key, field in TLS.items()})
     secure = keys.take(f"{BUS}eventBusTLS.enable", yes_or_no)
     fields: dict[str, Any] = {}
     if inside and mode != EXTERNAL:
@@ -132,7 +141,7 @@ def _metaserver(keys: Keys) -> str:
 def _tunnel(keys: Keys) -> dict[str, Any]:
     """Whether streams are served, and through which tunnel."""
     enabled = keys.take(f"{STREAM}enable", yes_or_no)
-    server = keys.take(f"{STREAM}server", url("wss")) if enabled else None
+    server = keys.take(f"{STREAM}server", url_converter("wss")) if enabled else None
     return {"streams": enabled, **({"tunnel": server} if server else {})} if enabled is not None else {}
 
 

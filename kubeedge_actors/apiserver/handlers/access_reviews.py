@@ -36,25 +36,25 @@ class Reviews:
         head: Json = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {}}
         if resource.plural == "selfsubjectreviews":
             head["metadata"] = {"creationTimestamp": format_time(self._clock())}
-            return json_response({**head, "status": {"userInfo": request.user.info()}}, 201)
+            return json_response({**head, "status": {"userInfo": request.user.user_info()}}, 201)
         spec = body.get("spec", {})
         if resource.plural == "selfsubjectrulesreviews":
-            return json_response({**head, "spec": {}, "status": rules(request.user)}, 201)
-        return json_response({**head, "spec": spec, "status": {"allowed": allowed(request.user, spec)}}, 201)
+            return json_response({**head, "spec": {}, "status": resource_rules(request.user)}, 201)
+        return json_response({**head, "spec": spec, "status": {"allowed": is_allowed(request.user, spec)}}, 201)
 
 
-def allowed(user: User, spec: Json) -> bool:
+def is_allowed(user: User, spec: Json) -> bool:
     """Whether the asked action is allowed."""
-    if user.administrator:
+    if user.is_administrator:
         return True
     path = spec.get("nonResourceAttributes", {}).get("path", "")
     return any(path == known or path.startswith(known + "/") for known in KNOWN_PATHS)
 
 
-def rules(user: User) -> Json:
+def resource_rules(user: User) -> Json:
     """All that a user may do."""
     paths = [{"verbs": ["get"], "nonResourceURLs": [part for path in KNOWN_PATHS for part in (path, path + "/*")]}]
-    resources = [*OWN_RULES, EVERYTHING] if user.administrator else OWN_RULES
-    if user.administrator:
+    resources = [*OWN_RULES, EVERYTHING] if user.is_administrator else OWN_RULES
+    if user.is_administrator:
         paths.insert(0, {"verbs": ["*"], "nonResourceURLs": ["*"]})
     return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}

@@ -19,7 +19,7 @@ MANY = (TABLE, METADATA_LIST)
 EVENT_HEADS = {kind: b'{"type":"' + kind.encode() + b'","object":' for kind in ("ADDED", "MODIFIED", "DELETED")}
 
 
-class Slim(msgspec.Struct):
+class PartialObject(msgspec.Struct):
     """The part of an object that PartialObjectMetadata shows."""
 
     metadata: msgspec.Raw
@@ -42,13 +42,13 @@ class Rendering(msgspec.Struct):
             return entry.data
         return msgspec.json.encode({**entry.object(), "apiVersion": self.resource.api_version})
 
-    def one(self, entry: Entry) -> bytes:
+    def encode_object(self, entry: Entry) -> bytes:
         """One object."""
         if self.form == TABLE:
             return self.rows([entry], {"resourceVersion": str(entry.revision)})
         return self.partial(entry) if self.form == METADATA else self.data(entry)
 
-    def many(self, entries: Sequence[Entry], meta: Json) -> bytes:
+    def encode_list(self, entries: Sequence[Entry], meta: Json) -> bytes:
         """A list."""
         if self.form == TABLE:
             return self.rows(entries, meta)
@@ -61,7 +61,7 @@ class Rendering(msgspec.Struct):
 
     def partial(self, entry: Entry) -> bytes:
         """PartialObjectMetadata of one object."""
-        meta = bytes(msgspec.json.decode(entry.data, type=Slim).metadata)
+        meta = bytes(msgspec.json.decode(entry.data, type=PartialObject).metadata)
         return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%s}' % meta
 
     def rows(self, entries: Sequence[Entry], meta: Json, columns: bool = True) -> bytes:
@@ -79,7 +79,7 @@ class Rendering(msgspec.Struct):
         shown = self.data(entry) if self.include == "Object" else self.partial(entry)
         return b'{"cells":%s,"object":%s}' % (cells, shown)
 
-    def event(self, kind: str, entry: Entry, first: bool) -> bytes:
+    def encode_event(self, kind: str, entry: Entry, first: bool) -> bytes:
         """One line of a watch; `first` says that it is the first of its stream."""
         if self.form == TABLE:
             content = self.rows([entry], {"resourceVersion": str(entry.revision)}, columns=first)
@@ -87,7 +87,7 @@ class Rendering(msgspec.Struct):
             content = self.partial(entry) if self.form in (METADATA, METADATA_LIST) else self.data(entry)
         return EVENT_HEADS[kind] + content + b"}\n"
 
-    def bookmark(self, revision: int, initial: bool, first: bool) -> bytes:
+    def encode_bookmark(self, revision: int, initial: bool, first: bool) -> bytes:
         """A bookmark; `initial` says that it ends the initial events."""
         meta: Json = {"resourceVersion": str(revision)}
         if initial:

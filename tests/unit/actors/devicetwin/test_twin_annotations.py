@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicetwin.cloud_sync import sync
+from kubeedge_actors.actors.devicetwin.cloud_sync import sync_twins
 from kubeedge_actors.actors.devicetwin.dttypes import MsgTwin, TwinValue, TwinVersion, TypeMetadata, ValueMetadata
-from kubeedge_actors.actors.devicetwin.twin import Property, TwinChange
-from kubeedge_actors.actors.devicetwin.twin_settings import (
+from kubeedge_actors.actors.devicetwin.twin import TwinChange, TwinProperty
+from kubeedge_actors.actors.devicetwin.twin_annotations import (
     DEFAULT_SETTINGS,
     ConflictRule,
     Retention,
     TwinSettings,
-    settings_of,
+    parse_twin_annotations,
 )
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceChanged
@@ -102,8 +102,8 @@ def test_with_cloud_wins_every_push_says_it_again_otherwise_only_a_change_does(e
 
 
 def test_without_annotations_nothing_is_different() -> None:
-    assert settings_of({"metadata": {"name": "x"}}) == (DEFAULT_SETTINGS, [])
-    assert settings_of({}) == (DEFAULT_SETTINGS, [])
+    assert parse_twin_annotations({"metadata": {"name": "x"}}) == (DEFAULT_SETTINGS, [])
+    assert parse_twin_annotations({}) == (DEFAULT_SETTINGS, [])
 
 
 def test_the_annotations_as_they_may_be_written() -> None:
@@ -111,9 +111,9 @@ def test_the_annotations_as_they_may_be_written() -> None:
         constants.TWIN_CONFLICT_ANNOTATION: " last-writer , a.b/c = edge-wins,",
         constants.TWIN_HISTORY_ANNOTATION: "10/2m,a=0,b=9999999",
     }
-    settings, faults = settings_of({"metadata": {"annotations": annotations}})
+    settings, faults = parse_twin_annotations({"metadata": {"annotations": annotations}})
     assert faults == []
-    assert (settings.rule("a.b/c"), settings.rule("x")) == (ConflictRule.EDGE, ConflictRule.LAST)
+    assert (settings.conflict_rule("a.b/c"), settings.conflict_rule("x")) == (ConflictRule.EDGE, ConflictRule.LAST)
     assert settings.retention("x") == Retention(10, 120_000)
     assert settings.retention("a") is None
     assert settings.retention("b") == Retention(100_000)
@@ -124,9 +124,9 @@ versions = st.builds(TwinVersion, st.integers(0, 3), st.integers(0, 3))
 
 def synced(rule: ConflictRule, local: TwinVersion, asked: TwinVersion, mine: int, theirs: int) -> str:
     """Who stands after a sync by message: the local value, given at `mine`, or the one of the cloud, given at `theirs`."""
-    known = Property(MsgTwin(TwinValue("edge", ValueMetadata(mine)), None, True, TypeMetadata("string")), local)
+    known = TwinProperty(MsgTwin(TwinValue("edge", ValueMetadata(mine)), None, True, TypeMetadata("string")), local)
     entry = MsgTwin(TwinValue("cloud", ValueMetadata(theirs)), None, None, TypeMetadata("string"), asked)
-    outcome = sync({"a": known}, {"a": entry}, 10, TwinSettings({"a": rule}))
+    outcome = sync_twins({"a": known}, {"a": entry}, 10, TwinSettings({"a": rule}))
     assert isinstance(outcome, TwinChange)
     after = outcome.changed.get("a", known)
     assert ("a" in outcome.report) == (after is known)  # whoever lost hears of it

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubeedge_actors.system.files import make_private
+from kubeedge_actors.osutil.files import ensure_private
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another program that writes."""
@@ -21,13 +21,13 @@ def connect(path: Path | str, *, timeout: float = BUSY_SECONDS, statements: int 
     outside a transaction. `statements`: prepared ones that are kept. Errors: OSError, sqlite3.Error.
     """
     if str(path) != ":memory:":
-        make_private(path)
+        ensure_private(path)
     return sqlite3.connect(
         path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=statements
     )
 
 
-def set_up(connection: sqlite3.Connection, **pragmas: object) -> None:
+def configure(connection: sqlite3.Connection, **pragmas: object) -> None:
     """Make it durable; `pragmas` come first. Errors: sqlite3.Error, of a file that is no database too."""
     for name, value in {**pragmas, **DURABLE}.items():
         connection.execute(f"PRAGMA {name} = {value}")
@@ -44,7 +44,7 @@ def user_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def kind_of(error: sqlite3.Error) -> int:
+def primary_error_code(error: sqlite3.Error) -> int:
     """What sort of error it is, an `sqlite3.SQLITE_*`: the low byte of its code, the rest is the variety; 0 for none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 

@@ -11,18 +11,13 @@ from typing import Protocol
 
 from kubeedge_actors.errors import AskTimeout
 from kubeedge_actors.supervisors import Future, Ref
-from kubeedge_actors.wire import constants, resource
-from kubeedge_actors.wire.beehive import BeehiveMessage
 from kubeedge_actors.wire.messages import (
     BusUploaded,
     DeletePod,
     DeviceStateReported,
     LinkMessage,
-    ObjectPushed,
     ReportEvent,
-    Response,
     TwinReported,
-    UnknownMessage,
 )
 
 OnHandled = Callable[[bool], None]
@@ -32,7 +27,7 @@ class UpstreamInbox:
     """Accepts each durable message once, and collects the ids to acknowledge.
 
     `fan_out(message, settled)` brings a message to its receivers and calls back whether all have handled it;
-    `schedule_ack` is called when ids become ready: the hub then calls `ready_acks()`.
+    `schedule_ack` is called when ids become ready: the hub then calls `take_ready_acks()`.
 
     It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
     """
@@ -55,7 +50,7 @@ class UpstreamInbox:
 
         def settled(kept: bool) -> None:
             if kept:
-                receipts.done(message.msg_id)
+                receipts.mark_done(message.msg_id)
                 self._ack_ready(node)
             else:
                 receipts.abandon(message.msg_id)
@@ -63,7 +58,7 @@ class UpstreamInbox:
         self._fan_out(message, settled)
         return True
 
-    def ready_acks(self) -> Iterator[tuple[str, list[str]]]:
+    def take_ready_acks(self) -> Iterator[tuple[str, list[str]]]:
         """Nodes, each with ids to acknowledge; what is given counts as acknowledged."""
         owing, self._nodes_with_acks = self._nodes_with_acks, set()
         for node in owing:
@@ -71,10 +66,10 @@ class UpstreamInbox:
             while receipts is not None and (ids := receipts.take_acks()):
                 yield node, ids
 
-    def session_closed(self, node: str) -> None:
+    def on_session_closed(self, node: str) -> None:
         """The node's session is closed: forget its unsent acks; the edge will resend those messages."""
         if node in self._windows:
-            self._windows[node].session_closed()
+            self._windows[node].on_session_closed()
 
     def forget(self, node: str) -> None:
         """The node was deleted: forget its window."""
@@ -123,7 +118,7 @@ class DedupWindow:
         self._in_progress.add(message.msg_id)
         return DeliveryState.NEW
 
-    def done(self, msg_id: str) -> None:
+    def mark_done(self, msg_id: str) -> None:
         """The message was handled: it may be acknowledged."""
         self._in_progress.discard(msg_id)
         self._done[msg_id] = None
@@ -139,7 +134,7 @@ class DedupWindow:
         """Ids to acknowledge now; they are not given again."""
         return [self._unsent_acks.popleft() for _ in range(min(limit, len(self._unsent_acks)))]
 
-    def session_closed(self) -> None:
+    def on_session_closed(self) -> None:
         """Session closed: forget unsent acks; the edge will resend those messages."""
         self._unsent_acks.clear()
 
@@ -183,57 +178,3 @@ class FanOutAck:
         self._all_handled = self._all_handled and handled
         if self._pending == 0:
             self._on_done(self._all_handled)
-
-
-# --- control operations, and which object an ack is about -------------------------------------------------------------
-
-
-CONTROL = frozenset({constants.CONTROL_CONFIG, constants.CONTROL_PING, constants.CONTROL_PONG})
-
-
-def control_response(message: UnknownMessage) -> Response | None:
-    """The answer to a control operation (source: KubeEdge pkg/viaduct/pkg/conn/ws.go); None when it is none."""
-    route = message.message.route
-    if route.operation not in CONTROL:
-        return None
-    return Response(
-        node=message.node,
-        parent_msg_id=message.msg_id,
-        resource=route.resource,
-        source=route.source,
-        group=route.group,
-        content=constants.CONTROL_ACK,
-    )
-
-
-def is_empty(message: UnknownMessage) -> bool:
-    """Whether it is the empty message that an edge sends last."""
-    record: BeehiveMessage = message.message
-    return not record.header.msg_id and not record.route.operation and not record.route.resource
-
-
-def acked_object(released: LinkMessage | None) -> ObjectPushed | None:
-    """The object that a node has, now that it acknowledged this; None when it was no object of the cluster.
-
-    An answer that held an object counts as the push of it: from now on the node has to be told when it changes.
-    """
-    if isinstance(released, ObjectPushed):
-        return released
-    if not isinstance(released, Response) or released.group != constants.GROUP_RESOURCE:
-        return None
-    found = resource.try_parse(released.resource)
-    content = released.content
-    if found is None or not found.name or not released.resource_version or not isinstance(content, dict):
-        return None
-    return ObjectPushed(
-        node=released.node,
-        msg_id=released.msg_id,
-        timestamp=released.timestamp,
-        operation=constants.UPDATE,
-        type=found.type,
-        namespace=found.namespace,
-        name=found.name,
-        object=content,
-        resource_version=released.resource_version,
-        source=released.source,
-    )

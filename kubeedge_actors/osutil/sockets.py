@@ -39,10 +39,10 @@ def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
     return bound
 
 
-def reason(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """Why it failed, in the system's words.
 
-    >>> reason(OSError(98, "x")), reason(OSError("no port"))
+    >>> error_text(OSError(98, "x")), error_text(OSError("no port"))
     ('Address already in use', 'no port')
     """
     # a host name that is none has a negative number of its own

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kubeedge_actors.errors import DriverError
 
 
-class Chosen(NamedTuple):
+class ChosenPort(NamedTuple):
     """A port to listen on, the address for it, and the options that gave them, as a person writes them (`--mqtt-port`).
 
     The key of a configuration file is the option without the dashes; what has only a key is written without them.
@@ -25,7 +25,7 @@ class Chosen(NamedTuple):
 
 
 @contextmanager
-def chosen_by(*chosen: Chosen) -> Iterator[None]:
+def naming_port_options(*chosen: ChosenPort) -> Iterator[None]:
     """Around whatever listens on these: its DriverError says which option gave the port, and what to do."""
     try:
         yield
@@ -33,22 +33,22 @@ def chosen_by(*chosen: Chosen) -> Iterator[None]:
         which = next((choice for choice in chosen if choice.port == error.port != 0), None)
         if which is None or not isinstance(error.__cause__, OSError):
             raise  # the address is not what is wrong
-        raise type(error)(sentence(which, error.__cause__)) from error.__cause__
+        raise type(error)(port_error_text(which, error.__cause__)) from error.__cause__
 
 
-def trouble(chosen: Chosen) -> str:
+def port_error(chosen: ChosenPort) -> str:
     """Why nobody could listen on it at this moment; empty when somebody could."""
     try:
         socket.create_server((chosen.host, chosen.port)).close()
     except OSError as error:
-        return sentence(chosen, error)
+        return port_error_text(chosen, error)
     return ""
 
 
-def sentence(chosen: Chosen, cause: OSError) -> str:
+def port_error_text(chosen: ChosenPort, cause: OSError) -> str:
     """Why it can not be listened on, and what to do.
 
-    >>> print(sentence(Chosen("--mqtt-port", 1883, "--mqtt-host", "127.0.0.1"), OSError(errno.EADDRINUSE, "")))
+    >>> print(port_error_text(ChosenPort("--mqtt-port", 1883, "--mqtt-host", "127.0.0.1"), OSError(errno.EADDRINUSE, "")))
     --mqtt-port 1883 is in use: something else listens on 127.0.0.1:1883; end that, or give another --mqtt-port (key: mqtt-port)
     """
     option, port, host_option, host = chosen

@@ -45,7 +45,7 @@ class TwinSettings(msgspec.Struct, frozen=True):
     rules: dict[str, ConflictRule] = {}
     retentions: dict[str, Retention] = {}
 
-    def rule(self, key: str) -> ConflictRule:
+    def conflict_rule(self, key: str) -> ConflictRule:
         """The rule for a property."""
         return self.rules.get(key) or self.rules.get(ALL) or ConflictRule.DEFAULT
 
@@ -59,7 +59,7 @@ DEFAULT_SETTINGS = TwinSettings()
 """What most devices want: the rules of KubeEdge, no history."""
 
 
-def settings_of(device: Mapping[str, Any]) -> tuple[TwinSettings, list[str]]:
+def parse_twin_annotations(device: Mapping[str, Any]) -> tuple[TwinSettings, list[str]]:
     """The settings in a Device object, and what is wrong with them, a sentence each."""
     annotations = (device.get("metadata") or {}).get("annotations") or {}
     faults: list[str] = []

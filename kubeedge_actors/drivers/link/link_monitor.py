@@ -38,7 +38,7 @@ class LinkMonitor:
             "url": self._url,
         }
 
-    def trouble(self, patience: float = 0.0) -> str:
+    def unready_reason(self, patience: float = 0.0) -> str:
         """Why no link is open, empty when one is. Waits up to `patience` seconds for the end of the first attempt."""
         self._tried.wait(patience)
         return "" if self._phase == CONNECTED else self._reason or "no answer yet"

@@ -59,7 +59,7 @@ class Stream:
         if not over:
             self._send(FrameType.DATA, data)
 
-    def congested(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the node is behind with what was written; always False for a node without flow control."""
         with self._changed:
             return self._paced and not self._closed and self._unread > CONGESTED
@@ -74,7 +74,7 @@ class Stream:
             self._send(FrameType.REMOVE, b"")
         self._forget()
 
-    def on_change(self, callback: Callable[[], None] | None) -> None:
+    def call_on_change(self, callback: Callable[[], None] | None) -> None:
         """Call `callback`, on any thread, whenever `read` has something new."""
         with self._changed:
             self._on_change = callback

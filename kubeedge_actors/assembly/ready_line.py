@@ -24,18 +24,20 @@ class Deadline:
         return max(0.0, self._end - self._clock())
 
 
-def with_trouble(what: str, trouble: str) -> str:
+def with_unready_reason(what: str, reason: str) -> str:
     """What it is, and why it can not be used yet, if it can not.
 
-    >>> with_trouble("cloud https://c:10002", "Connection refused"), with_trouble("cloud none", "")
+    >>> with_unready_reason("cloud https://c:10002", "Connection refused"), with_unready_reason("cloud none", "")
     ('cloud https://c:10002 (not reachable yet: Connection refused)', 'cloud none')
     """
-    return f"{what} (not reachable yet: {trouble})" if trouble else what
+    return f"{what} (not reachable yet: {reason})" if reason else what
 
 
-def addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
+def broker_addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
     """Where MQTT is spoken, and which of these brokers can not be reached yet."""
-    return " and ".join(with_trouble(broker.address, broker.trouble(deadline.left())) for broker in brokers)
+    return " and ".join(
+        with_unready_reason(broker.address, broker.unready_reason(deadline.left())) for broker in brokers
+    )
 
 
 def not_started(tree: Mapping[str, Any]) -> str:

@@ -11,16 +11,16 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.metamanager.downstream import is_error, object_of, objects_of
+from kubeedge_actors.actors.metamanager.downstream import is_error_content, parse_object, parse_objects
 from kubeedge_actors.drivers.store.base import MetaRow
-from kubeedge_actors.kubernetes.object_types import AskCloud, names
+from kubeedge_actors.kubernetes.object_types import CloudQueryPolicy, types_where
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json, LinkMessage, QueryLease, QueryObject, RequestToken, Response
 from kubeedge_actors.wire.resource import object_path, try_parse
 
-ASK_CLOUD = names(lambda row: row.ask_cloud is not AskCloud.NEVER) | {constants.SERVICEACCOUNTTOKEN}
+ASK_CLOUD = types_where(lambda row: row.ask_cloud is not CloudQueryPolicy.NEVER) | {constants.SERVICEACCOUNTTOKEN}
 """Types that the cloud is asked for. Pods and nodes are never: it pushes them."""
-ASK_CLOUD_ONCE = names(lambda row: row.ask_cloud is AskCloud.ONCE)
+ASK_CLOUD_ONCE = types_where(lambda row: row.ask_cloud is CloudQueryPolicy.ONCE)
 """Types that the cloud is asked for once: it pushes what changes."""
 PATCHES = frozenset({constants.NODEPATCH, constants.PODPATCH})
 NOT_FOUND = 404
@@ -29,7 +29,7 @@ TOKEN_AGE = datetime.timedelta(hours=24)
 
 def storable_object(content: Any) -> Any:
     """The object in an answer; None when there is none: an acknowledgement, an error, nothing."""
-    if content is None or content == constants.OK or is_error(content):
+    if content is None or content == constants.OK or is_error_content(content):
         return None
     if isinstance(content, dict) and content.keys() == {constants.OBJECT, constants.ERR}:
         return content[constants.OBJECT] if content[constants.ERR] is None else None
@@ -45,13 +45,13 @@ def ack_expected(answer: Response) -> bool:
 def local_response(request: LinkMessage, key: str, rows: list[MetaRow]) -> Response | None:
     """The response from the store, in the form of the cloud's; None when the store does not have the object."""
     if isinstance(request, QueryObject) and not request.name:
-        return _answer(request, key, list(objects_of(rows)))
-    found = next(objects_of(rows), None)
+        return _answer(request, key, list(parse_objects(rows)))
+    found = next(parse_objects(rows), None)
     if found is not None:
         wrapped = {constants.OBJECT: found, constants.ERR: None} if isinstance(request, QueryLease) else found
         return _answer(request, key, wrapped)
     if isinstance(request, QueryObject) and request.type not in ASK_CLOUD:
-        return _answer(request, key, not_found(request))
+        return _answer(request, key, not_found_error(request))
     return None
 
 
@@ -59,7 +59,7 @@ def _answer(asked: LinkMessage, key: str, content: Any) -> Response:
     return Response(parent_msg_id=asked.msg_id, resource=key, content=content, source=constants.METAMANAGER)
 
 
-def not_found(request: QueryObject) -> Json:
+def not_found_error(request: QueryObject) -> Json:
     """The error that a Kubernetes API gives for an object that is not there."""
     status = {
         "metadata": {},
@@ -79,9 +79,9 @@ def token_key(request: RequestToken) -> str:
     return f"{path}/{hashlib.sha256(spec).hexdigest()[:16]}"
 
 
-def is_fresh(token: MetaRow, now: float) -> bool:
+def is_token_fresh(token: MetaRow, now: float) -> bool:
     """Whether a stored token may still be given out: younger than a day and than 80 % of its life. `now` in epoch seconds."""
-    answer = object_of(token) or {}
+    answer = parse_object(token) or {}
     try:
         ends = datetime.datetime.fromisoformat(str(answer["status"]["expirationTimestamp"])).timestamp()
         life = float(answer["spec"]["expirationSeconds"])

@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 from kubeedge_actors import Module
-from kubeedge_actors.assembly.edge import service_trouble
-from kubeedge_actors.assembly.ports import Chosen, chosen_by, sentence, trouble
-from kubeedge_actors.assembly.readiness import Deadline, addresses, not_started
+from kubeedge_actors.assembly.edge import service_port_error
+from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error, port_error_text
+from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.demo.stage import end, first_line, free_ports
+from kubeedge_actors.demo.stage import free_ports, read_first_line, terminate
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.link.base import Closed
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
-from kubeedge_actors.drivers.link.link_state import LinkMonitor
+from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 from kubeedge_actors.drivers.store.fake import FakeStore
-from kubeedge_actors.entrypoint import Shutdown, ready, shut_down_with_root_supervisor
+from kubeedge_actors.entrypoint import Shutdown, print_ready, shut_down_with_root_supervisor
 from kubeedge_actors.errors import BrokerError, DriverError
 
-HUB = Chosen("--hub-port", 10000, "--host", "127.0.0.1")
+HUB = ChosenPort("--hub-port", 10000, "--host", "127.0.0.1")
 
 
 def edge_line(folder: Path, *options: str) -> str:
@@ -40,9 +40,9 @@ def edge_line(folder: Path, *options: str) -> str:
         start_new_session=True,
     )
     try:
-        return first_line(process.stdout, 60).strip()
+        return read_first_line(process.stdout, 60).strip()
     finally:
-        end(process)
+        terminate(process)
 
 
 def test_an_external_broker_that_is_away_is_named(tmp_path: Path) -> None:
@@ -71,7 +71,8 @@ def test_a_broker_that_serves_has_no_trouble() -> None:
     away, there = FakeBroker(), FakeBroker()
     there.start()
     assert (
-        addresses([there, away], Deadline(0.0)) == "127.0.0.1:0 and 127.0.0.1:0 (not reachable yet: it does not serve)"
+        broker_addresses([there, away], Deadline(0.0))
+        == "127.0.0.1:0 and 127.0.0.1:0 (not reachable yet: it does not serve)"
     )
 
 
@@ -79,14 +80,14 @@ def test_an_external_broker_without_an_answer_is_not_waited_for_longer() -> None
     with socket.create_server(("127.0.0.1", 0)) as silent:
         broker = ExternalBroker("127.0.0.1", silent.getsockname()[1])
         broker.start()
-        assert broker.trouble(0.0) == "no answer yet"
+        assert broker.unready_reason(0.0) == "no answer yet"
         broker.close()
 
 
 def test_a_link_has_trouble_until_it_is_open() -> None:
     server = FakeLinkServer()
     links = LinkMonitor(server.link)
-    assert links.trouble() == "no answer yet"
+    assert links.unready_reason() == "no answer yet"
     done = threading.Event()
 
     class Events:
@@ -97,7 +98,7 @@ def test_a_link_has_trouble_until_it_is_open() -> None:
             done.set()
 
     links().open("ws://h/", {}, None, Events())
-    assert done.wait(60) and links.trouble(60.0) == "connection refused"
+    assert done.wait(60) and links.unready_reason(60.0) == "connection refused"
 
 
 def test_actors_that_do_not_run_are_named_with_their_error() -> None:
@@ -129,15 +130,15 @@ class Unable(Module):
 
 def test_a_module_of_ones_own_that_can_not_start_is_named(tmp_path: Path) -> None:
     port = free_ports(1)[0]
-    line = edge_line(tmp_path, "--mqtt-port", str(port), "--module", "tests.unit.assembly.test_readiness:Unable")
+    line = edge_line(tmp_path, "--mqtt-port", str(port), "--module", "tests.unit.assembly.test_ready_line:Unable")
     assert line.endswith("; not started yet: unable (ValueError: no serial port)")
 
 
 def test_who_ends_already_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
     shutdown = Shutdown()
-    ready("edge e: so", shutdown)
+    print_ready("edge e: so", shutdown)
     shutdown.request("no")
-    ready("edge e: not", shutdown)
+    print_ready("edge e: not", shutdown)
     assert capsys.readouterr().out == "ready edge e: so\n"
 
 
@@ -174,12 +175,12 @@ def test_a_tree_that_gave_up_before_anybody_listened_ends_the_program() -> None:
     ],
 )
 def test_an_address_that_can_not_be_listened_on_has_a_sentence(error: OSError, text: str) -> None:
-    assert sentence(HUB, error) == text
+    assert port_error_text(HUB, error) == text
 
 
 def test_other_errors_of_who_listens_stay_as_they_are() -> None:
     for error in (DriverError("the TLS files can not be used"), BrokerError("no password file", 0)):
-        with pytest.raises(type(error), match=str(error)), chosen_by(HUB):
+        with pytest.raises(type(error), match=str(error)), naming_port_options(HUB):
             raise error from FileNotFoundError(2, "x")
 
 
@@ -188,9 +189,9 @@ def test_local_programs_that_can_not_call_the_cloud_yet_are_said_only_when_there
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = EdgeConfig(data_dir=tmp_path, service_port=port)
-        assert service_trouble(config, store.target_urls) == ""
+        assert service_port_error(config, store.target_urls) == ""
         store.target_urls.add("http://x")
-        assert f"; local programs can not call the cloud yet: --service-port {port} is in use" in service_trouble(
+        assert f"; local programs can not call the cloud yet: --service-port {port} is in use" in service_port_error(
             config, store.target_urls
         )
-    assert trouble(Chosen("--service-port", port, "--service-host", "127.0.0.1")) == ""
+    assert port_error(ChosenPort("--service-port", port, "--service-host", "127.0.0.1")) == ""

@@ -17,7 +17,7 @@ class NewAuthority(msgspec.Struct, frozen=True, tag=True):
     now: float
 
 
-class Issue(msgspec.Struct, frozen=True, tag=True):
+class IssueCertificate(msgspec.Struct, frozen=True, tag=True):
     """Make a key and a certificate for it."""
 
     ca: KeyPair
@@ -46,7 +46,7 @@ class SignCsr(msgspec.Struct, frozen=True, tag=True):
     now: float
 
 
-PkiRequest = NewAuthority | Issue | NewCsr | SignCsr
+PkiRequest = NewAuthority | IssueCertificate | NewCsr | SignCsr
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def execute(order: PkiRequest) -> Result:
         match order:
             case NewAuthority():
                 pair = x509.new_authority(order.now)
-            case Issue():
+            case IssueCertificate():
                 pair = x509.issue(
                     order.ca,
                     order.subject,

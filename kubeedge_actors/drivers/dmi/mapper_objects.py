@@ -13,7 +13,7 @@ from kubeedge_actors.drivers.dmi.base import Verb
 Json = dict[str, Any]
 
 
-def request(verb: Verb, object: Json) -> Json:
+def mapper_request(verb: Verb, object: Json) -> Json:
     """The request that tells a mapper about an object."""
     name, namespace = _names(object)
     if verb is Verb.REMOVE:
@@ -21,17 +21,17 @@ def request(verb: Verb, object: Json) -> Json:
     if verb is Verb.REMOVE_MODEL:
         return {"modelName": name, "modelNamespace": namespace}
     if verb in (Verb.CREATE_MODEL, Verb.UPDATE_MODEL):
-        return {"model": model(object)}
-    return {"device": device(object)}
+        return {"model": mapper_model(object)}
+    return {"device": mapper_device(object)}
 
 
-def model(object: Json) -> Json:
+def mapper_model(object: Json) -> Json:
     """A DeviceModel."""
     name, namespace = _names(object)
     return {"name": name, "namespace": namespace, "spec": object.get("spec") or {}}
 
 
-def device(object: Json) -> Json:
+def mapper_device(object: Json) -> Json:
     """A Device; how often its state is reported stands in its spec, or where it stood before, in its status."""
     name, namespace = _names(object)
     spec: Json = object.get("spec") or {}
