@@ -93,6 +93,8 @@ def _errors(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
 
 def _events(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     with client.stream("events") as events:
+        if not options.json:
+            print("waiting for events; Ctrl-C ends it", file=sys.stderr, flush=True)
         for event in events.until(lambda: shutdown.requested):
             print(_json(event) if options.json else _event_line(event), flush=True)
 

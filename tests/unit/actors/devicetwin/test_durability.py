@@ -146,7 +146,7 @@ import json, logging
 logging.disable(logging.WARNING)
 
 class Out(Module):
-    name = "edgehub"
+    name, group = "edgehub", "edgehub"  # one that is waited for
     @on
     def publish(self, message: MqttPublish) -> None:
         if message.topic.endswith("/update/result"):
