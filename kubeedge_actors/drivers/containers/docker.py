@@ -35,7 +35,7 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
-from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)

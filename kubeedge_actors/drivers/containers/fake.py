@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.containers.base import (
     RuntimeRecovered,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.log_stream import FOLLOW_SECONDS, InterruptibleLogStream
+from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS, InterruptibleLogStream
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 STOPPED, KILLED = 143, 137

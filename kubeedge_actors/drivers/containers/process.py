@@ -35,7 +35,7 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
-from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.process_environment import command_line, environment
 from kubeedge_actors.errors import ContainerError
 

@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 import websocket
 
 from kubeedge_actors.drivers.link.base import Closed, LinkEvents
+from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
 from kubeedge_actors.drivers.link.keepalive import Keepalive, KeepaliveAction
 from kubeedge_actors.drivers.link.send_queue import SendQueue
-from kubeedge_actors.drivers.link.tls_client import PinnedTls, dial
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import LinkError
 
