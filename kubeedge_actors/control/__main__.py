@@ -93,7 +93,7 @@ def _errors(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
 
 def _events(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     with client.stream("events") as events:
-        for event in events.until(lambda: shutdown.requested):
+        for event in events.answers_until(lambda: shutdown.requested):
             print(_json(event) if options.json else _event_line(event), flush=True)
 
 

@@ -338,7 +338,7 @@ class DockerRuntime:
                 )
         return PAUSE_IMAGE
 
-    def remove_pod_sandbox(self, pod_uid: str) -> None:
+    def stop_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the pod's pause container."""
         for row in self._rows(forms.SANDBOX, pod_uid):
             self.remove(row["Id"])

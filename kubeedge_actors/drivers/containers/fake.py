@@ -309,7 +309,7 @@ class FakeRuntime:
         self.containers.networks[network.pod.uid] = network
         return "203.0.113.7"
 
-    def remove_pod_sandbox(self, pod_uid: str) -> None:
+    def stop_pod_sandbox(self, pod_uid: str) -> None:
         """Forget the network."""
         self._check()
         self.containers.networks.pop(pod_uid, None)

@@ -335,7 +335,7 @@ class ProcessRuntime:
         """Processes share the machine's network."""
         return ""
 
-    def remove_pod_sandbox(self, pod_uid: str) -> None:
+    def stop_pod_sandbox(self, pod_uid: str) -> None:
         """Nothing was opened."""
 
     def pod_sandboxes(self) -> set[str]:
