@@ -153,7 +153,7 @@ class ApiController(Controller):
 
     def __init__(self, cluster: Cluster, watched: Sequence[InformerSpec], random: Callable[[], float] | None) -> None:
         super().__init__(InformerSet(cluster, watched))
-        self.api = ObservedCluster(cluster, lambda: self.on_api_answer())
+        self.api = ObservedCluster(cluster, lambda: self.on_api_reachable())
         self._random = Random().random if random is None else random
         self._call_queued = False
         self._failures = 0
@@ -220,8 +220,8 @@ class ApiController(Controller):
         """True until the API may be called again."""
         return self._retry_timer is not None
 
-    def on_api_answer(self) -> None:
-        """Called with each answer of the API: the next failure is the first of a row again."""
+    def on_api_reachable(self) -> None:
+        """Called after each answer of the API, a refusal too: the next failure is the first of a row again."""
         self._failures = 0
 
     def on_api_backoff_over(self) -> None:

@@ -163,7 +163,7 @@ class EventBus(Module):
         """Publish typed messages for what clients published."""
         handled = self._state.handled
         for message in messages:
-            if topics.is_device_topic(message.topic):
+            if topics.is_device_twin_topic(message.topic):
                 self.publish(self._typed(message))
                 keeper = constants.DEVICETWIN
             else:

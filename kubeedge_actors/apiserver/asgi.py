@@ -14,7 +14,7 @@ from kubeedge_actors.errors import StoreError
 from .auth import User, authenticate
 from .errors import ApiError, PlainNotFound
 from .handlers.exec import Upgrade
-from .request import (
+from .http_messages import (
     JSON_TYPE,
     Receive,
     Request,

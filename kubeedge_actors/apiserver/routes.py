@@ -15,11 +15,11 @@ from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequests
 from .handlers.watch import Watcher
 from .handlers.write import Writer
+from .http_messages import Request, Response, Stream
 from .registry.builtin import Resource, Subresource
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
 from .registry.registry import Registry
-from .request import Request, Response, Stream
 from .request_info import RequestInfo, parse, verb
 
 Answer = Response | Stream | Upgrade

@@ -31,7 +31,7 @@ from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
-from kubeedge_actors.drivers.machine.probes import NetworkProber
+from kubeedge_actors.drivers.machine.network_prober import NetworkProber
 from kubeedge_actors.drivers.machine.static_pods import StaticPodFolder
 from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store

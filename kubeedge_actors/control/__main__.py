@@ -95,7 +95,7 @@ def _events(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
     with client.stream("events") as events:
         if not options.json:
             print("waiting for events; Ctrl-C ends it", file=sys.stderr, flush=True)
-        for event in events.until(lambda: shutdown.requested):
+        for event in events.answers_until(lambda: shutdown.requested):
             print(_json(event) if options.json else _event_line(event), flush=True)
 
 

@@ -100,7 +100,7 @@ class Stream:
             self._socket.close()
             raise nobody(path, error) from error
 
-    def until(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    def answers_until(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """Each answer until `over()`, or until the other side ends; KubeEdgeActorsError with its sentence."""
         incomplete = b""
         while not over():

@@ -41,7 +41,7 @@ def follow(client: ControlClient, query: TraceQuery, stop: Callable[[], bool], *
         return stop() or (quiet is not None and time.monotonic() - last > quiet)
 
     with client.stream("trace", id=query.id, actor=query.actor, type=query.type) as hops:
-        for hop in hops.until(ended):
+        for hop in hops.answers_until(ended):
             if query.next and not chosen:
                 chosen = hop["id"]
             if not chosen or hop["id"] == chosen:

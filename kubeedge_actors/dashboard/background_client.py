@@ -63,7 +63,7 @@ class BackgroundClient:
             worker = get_current_worker()
             try:
                 with self._client.stream("trace", **arguments) as hops:
-                    for span in hops.until(lambda: worker.is_cancelled):
+                    for span in hops.answers_until(lambda: worker.is_cancelled):
                         self._later(on_answer, span)
             except KubeEdgeActorsError as error:
                 self._later(on_error, str(error))

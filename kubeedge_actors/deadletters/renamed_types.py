@@ -23,7 +23,7 @@ _TYPES = {
     "MembershipDetailed": "MembershipDetail",
     "NodeAlive": "KeepaliveReceived",
     "ObjectDelivered": "ObjectAcked",
-    "ObjectSeen": "ObjectVersionReturned",
+    "ObjectSeen": "ObjectVersionDelivered",
     "ReferenceChanged": "PodConfigChanged",
     "Refused": "ErrorResponse",
     "ReportConfirmed": "ReportStored",

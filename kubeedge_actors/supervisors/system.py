@@ -239,8 +239,8 @@ class ActorSystem:
         spec = self.registry.spec(sender) if sender else None
         return spec is not None and spec.untrusted
 
-    def poisoned(self, sender: str, recipient: str) -> None:
-        """A message of an untrusted sender crashed `recipient` too often; under the lock."""
+    def record_poison_message(self, sender: str, recipient: str) -> None:
+        """A message of an untrusted sender crashed `recipient` too often: with the last of too many it is suspended; under the lock."""
         window = self._poison.setdefault(sender, SlidingWindow(POISON_LIMIT, POISON_PERIOD))
         if window.add(self.clock.monotonic()):
             why = f"{POISON_LIMIT} of its messages crashed other actors within {POISON_PERIOD:.0f} s, the last of them {recipient}"

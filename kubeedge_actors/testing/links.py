@@ -13,7 +13,7 @@ class FakeCloud:
 
     `headers`: what it answers the one that connects with.
 
-    >>> from kubeedge_actors.drivers.link.base import Closed
+    >>> from kubeedge_actors.drivers.link.base import CloseReason
     >>> class Edge:
     ...     def on_open(self, headers): print("open")
     ...     def on_text(self, text): print("heard", text)

@@ -48,7 +48,7 @@ class NodeDuplicated(Message, frozen=True, kw_only=True):
     text: str
 
 
-class ObjectVersionReturned(Message, frozen=True, kw_only=True):
+class ObjectVersionDelivered(Message, frozen=True, kw_only=True):
     """A node got this version of an object as the answer to its own write.
 
     What others had changed in it before is pushed all the same: a node acts on pushes, not on answers.

@@ -55,7 +55,7 @@ def from_beehive(record: BeehiveMessage, node: str = "") -> messages.LinkMessage
     subject, found = match_path(path)
     for key in ((lane, operation, subject), (lane, operation, ""), (lane, "", subject), (lane, "", "")):
         row = _BY_ROUTE.get(key)
-        if row is not None and (fields := row.mapping.path.decode_path(path, found)) is not None:
+        if row is not None and (fields := row.mapping.path.path_fields(path, found)) is not None:
             return _read(row, record, node, fields) or _unknown(record, node)
     return _unknown(record, node)
 

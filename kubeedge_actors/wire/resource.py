@@ -173,7 +173,7 @@ class ObjectPathPattern(NamedTuple):
         """Key of this pattern in the decode table."""
         return self.type
 
-    def decode_path(self, path: str, resource: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
         if not isinstance(resource, Resource) or (self.named and not resource.name):
             return None
@@ -200,7 +200,7 @@ class DevicePathPattern(NamedTuple):
         """Key of this pattern in the decode table."""
         return self.about
 
-    def decode_path(self, path: str, resource: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, resource: ParsedPath) -> Fields | None:
         """The fields of the path, or None when it is of another sort."""
         return {"device": resource.device} if isinstance(resource, DeviceResource) else None
 
@@ -217,7 +217,7 @@ class ShortDevicePathPattern(NamedTuple):
         """Empty: a path of this sort looks like that of an object."""
         return ""
 
-    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, found: ParsedPath) -> Fields | None:
         """The field, or None when the path is of another sort."""
         first, _, device = path.partition("/")
         whole = first == constants.DEVICE and device.count("/") <= 1 and all(device.split("/"))
@@ -239,7 +239,7 @@ class FixedPathPattern(NamedTuple):
         """Key of this pattern in the decode table."""
         return "" if self.any_path else self.path
 
-    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, found: ParsedPath) -> Fields | None:
         """No fields: the path says nothing more."""
         return {}
 
@@ -259,7 +259,7 @@ class OpaquePathPattern(NamedTuple):
         """Empty: every path is of this sort."""
         return ""
 
-    def decode_path(self, path: str, found: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, found: ParsedPath) -> Fields | None:
         """The field, or None for an empty path where one is needed."""
         return {self.field: path} if path or self.allow_empty else None
 

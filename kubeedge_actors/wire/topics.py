@@ -112,8 +112,8 @@ def _upload(topic: str) -> Topic | None:
     return None
 
 
-def is_device_topic(topic: str) -> bool:
-    """Whether a received topic is DeviceTwin's; every other one goes to the cloud."""
+def is_device_twin_topic(topic: str) -> bool:
+    """Whether DeviceTwin takes a received topic, of devices or of nodes; every other one goes to the cloud."""
     return topic.startswith((constants.TOPIC_DEVICE, constants.TOPIC_NODE))
 
 

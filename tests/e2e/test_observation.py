@@ -117,7 +117,7 @@ def follow(pair: Pair, side: str, wanted: str, enough: set[str]) -> list[dict[st
     """The hops of a message until these actors had it."""
     hops: list[dict[str, Any]] = []
     with ControlClient(getattr(pair, side).data_dir / SOCKET).stream("trace", id=wanted) as stream:
-        for hop in stream.until(lambda: False):
+        for hop in stream.answers_until(lambda: False):
             hops.append(hop)
             if enough <= {each["to"] for each in hops}:
                 return hops

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.edged.messages import LinkState
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
-from kubeedge_actors.drivers.machine.probes import NetworkProber
+from kubeedge_actors.drivers.machine.network_prober import NetworkProber
 from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec

@@ -28,7 +28,7 @@ from kubeedge_actors.wire.messages import (
     LinkMessage,
     NodeRemoved,
     ObjectPushed,
-    ObjectVersionReturned,
+    ObjectVersionDelivered,
     Response,
 )
 from tests.support.recordings import NODE, RecordedFrame, recorded_frames, shape, shape_of
@@ -43,7 +43,7 @@ class Replay:
         self.api = FakeCluster()
         self.harness = inline(*child_specs(self.api, "192.0.2.2", workers=2, lease_workers=1))
         self.hub = self.harness.probe(Response, ObjectPushed)
-        self.harness.probe(ObjectVersionReturned, NodeRemoved)
+        self.harness.probe(ObjectVersionDelivered, NodeRemoved)
         self.exchange: dict[str, str] = {}
 
     def say(self, line: RecordedFrame) -> list[LinkMessage]:

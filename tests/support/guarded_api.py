@@ -15,8 +15,8 @@ import pytest
 from kubeedge_actors import deploy
 from kubeedge_actors.apiserver import ApiServer, kubeconfig
 from kubeedge_actors.apiserver.auth import resource_forbidden
+from kubeedge_actors.apiserver.http_messages import Request
 from kubeedge_actors.apiserver.registry import discovery
-from kubeedge_actors.apiserver.request import Request
 from kubeedge_actors.apiserver.request_info import parse, verb
 from tests.support.api_client import ApiClient
 from tests.support.rbac import Call, Rules

@@ -14,7 +14,7 @@ from kubeedge_actors.apiserver.asgi import error_response
 from kubeedge_actors.apiserver.auth import LOCAL_ADMIN, User
 from kubeedge_actors.apiserver.build import build
 from kubeedge_actors.apiserver.errors import ApiError, PlainNotFound
-from kubeedge_actors.apiserver.request import Request, Response, text_response
+from kubeedge_actors.apiserver.http_messages import Request, Response, text_response
 from kubeedge_actors.apiserver.storage.database import Database
 from tests.support.api_client import JSON_HEADERS, MERGE, Answer
 

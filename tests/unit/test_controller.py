@@ -30,10 +30,10 @@ class Caller(ApiController):
         self.todo: deque[Callable[[], object]] = deque()
         self.answers = 0
 
-    def on_api_answer(self) -> None:
+    def on_api_reachable(self) -> None:
         """Counted."""
         self.answers += 1
-        super().on_api_answer()
+        super().on_api_reachable()
 
     def has_calls(self) -> bool:
         """Whether something is to be done."""

@@ -11,7 +11,7 @@ import pytest
 
 import kubeedge_actors
 from kubeedge_actors import testing
-from kubeedge_actors.drivers.link.base import Closed
+from kubeedge_actors.drivers.link.base import CloseReason
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ChildSpec, Reason, Restarted, SystemClock, ThreadsEngine
@@ -279,7 +279,7 @@ class Phone:
     def on_written(self, marks: Sequence[str]) -> None:
         self.told += [f"written {mark}" for mark in marks]
 
-    def on_close(self, closed: Closed) -> None:
+    def on_close(self, closed: CloseReason) -> None:
         self.told.append(closed.reason)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from kubeedge_actors.actors.devicetwin.dttypes import Attribute, Member
-from kubeedge_actors.actors.devicetwin.transaction import attribute_of, property_of
+from kubeedge_actors.actors.devicetwin.transaction import attribute_of, twin_property_from_row
 from kubeedge_actors.actors.devicetwin.twin import TwinProperty
 from kubeedge_actors.actors.devicetwin.twin_annotations import DEFAULT_SETTINGS, TwinSettings
 from kubeedge_actors.drivers.store.base import FOREVER, DeviceRow, HistoryRow, TwinStore
@@ -156,7 +156,7 @@ class Devices:
             row.description,
             row.state,
             row.last_online,
-            {twin.name: property_of(twin) for twin in twins},
+            {twin.name: twin_property_from_row(twin) for twin in twins},
             self._attributes.setdefault(row.id, {}),
             {desired_row.name: desired_row.value for desired_row in desired},
             settings,

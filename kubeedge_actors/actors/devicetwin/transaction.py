@@ -155,8 +155,8 @@ def twin_row(device: str, name: str, known: TwinProperty) -> TwinRow:
     )
 
 
-def property_of(row: TwinRow) -> TwinProperty:
-    """The property in a row."""
+def twin_property_from_row(row: TwinRow) -> TwinProperty:
+    """The property that a stored row holds."""
     shown = MsgTwin(
         _side(row.expected, row.expected_meta),
         _side(row.actual, row.actual_meta),

@@ -18,7 +18,7 @@ from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
     LinkMessage,
-    ObjectVersionReturned,
+    ObjectVersionDelivered,
     PatchNode,
     PatchPod,
     QueryLease,
@@ -157,10 +157,10 @@ def query_response(request: LinkMessage, object: Json) -> Response:
     return response(request, object, object_reference(object).version)
 
 
-def version_returned(request: LinkMessage, type: str, object: Json) -> ObjectVersionReturned:
+def version_delivered(request: LinkMessage, type: str, object: Json) -> ObjectVersionDelivered:
     """The message that the node gets this version with the response."""
     who = object_reference(object)
-    return ObjectVersionReturned(
+    return ObjectVersionDelivered(
         node=request.node,
         type=type,
         namespace=who.namespace or constants.CLUSTER_SCOPE,

@@ -26,7 +26,7 @@ from kubeedge_actors.actors.edgecontroller.responses import (
     query_response,
     rejection_error,
     response,
-    version_returned,
+    version_delivered,
 )
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
@@ -129,7 +129,7 @@ class Upstream:
     def _patch_node(self, request: PatchNode) -> list[Message]:
         patch = _object_of(request.patch)
         node = self._cluster.patch(NODE_KIND, "", request.name, patch, form="strategic", subresource="status")
-        return [object_response(request, node, versioned=True), version_returned(request, constants.NODE, node)]
+        return [object_response(request, node, versioned=True), version_delivered(request, constants.NODE, node)]
 
     # --- leases -------------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Upstream:
     def _insert_pod(self, request: InsertPod) -> list[Message]:
         metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
         pod = self._cluster.create(POD_KIND, request.namespace, {**request.object, "metadata": metadata})
-        return [object_response(request, pod, versioned=True), version_returned(request, constants.POD, pod)]
+        return [object_response(request, pod, versioned=True), version_delivered(request, constants.POD, pod)]
 
     def _patch_pod(self, request: PatchPod) -> list[Message]:
         given = _object_of(request.patch)
@@ -174,7 +174,7 @@ class Upstream:
             if uid and object_reference(pod).uid != uid:  # another pod has its name now
                 raise self._pod_not_found(request, uid, error) from error
             raise
-        return [object_response(request, pod, versioned=True), version_returned(request, constants.POD, pod)]
+        return [object_response(request, pod, versioned=True), version_delivered(request, constants.POD, pod)]
 
     @staticmethod
     def _pod_not_found(request: PatchPod, uid: Any, error: ClusterError) -> PodNotFound:

@@ -13,7 +13,7 @@ from kubeedge_actors.errors import AskTimeout, ClusterError, Unreachable
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ReplyTo
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed, ObjectVersionReturned, Response
+from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed, ObjectVersionDelivered, Response
 
 BACKOFF_INITIAL, BACKOFF_MAX = 0.5, 15.0
 MAX_WAITING = 5_000
@@ -58,7 +58,7 @@ class UpstreamWorker(Module):
     """
 
     group = constants.EDGECONTROLLER
-    emits = (Response, ObjectPushed, ObjectVersionReturned)
+    emits = (Response, ObjectPushed, ObjectVersionDelivered)
 
     def __init__(self, upstream: Upstream, state: UpstreamWorkerState) -> None:
         self._upstream = upstream

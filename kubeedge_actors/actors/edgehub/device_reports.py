@@ -74,8 +74,8 @@ class DeviceReportQueue:
         """Whether this report is queued or in flight."""
         return msg_id in self._of
 
-    def load(self, reports: Iterable[Report]) -> None:
-        """Load the stored reports after a restart; any of them may have been sent."""
+    def restore(self, reports: Iterable[Report]) -> None:
+        """Queue the stored reports again after a restart; any of them may have been sent."""
         for report in reports:
             self.add(report, stored=True)
         for key, line in self._queues.items():

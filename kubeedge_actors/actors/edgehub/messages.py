@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kubeedge_actors.drivers.link.base import Closed, Link
+from kubeedge_actors.drivers.link.base import CloseReason, Link
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.supervisors import Ref
 from kubeedge_actors.wire.messages import Message
@@ -64,7 +64,7 @@ class LinkClosed(Message, frozen=True, kw_only=True):
     """The link is gone."""
 
     link: Link
-    closed: Closed
+    closed: CloseReason
 
 
 class KeepaliveDue(Message, frozen=True, kw_only=True):
@@ -129,7 +129,7 @@ class LinkEventsAdapter:
         if not self._shut:
             self._ref.tell(FramesWritten(link=self._link, marks=marks))
 
-    def on_close(self, closed: Closed) -> None:
+    def on_close(self, closed: CloseReason) -> None:
         """The link is gone."""
         if not self._shut:
             self._ref.tell(LinkClosed(link=self._link, closed=closed))

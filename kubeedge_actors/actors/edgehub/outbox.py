@@ -44,7 +44,7 @@ class Outbox:
         """Load the stored rows; returns the malformed ones, which are removed."""
         rows = self._outbox.pending(keyed=True)
         found = [(row, _report(row)) for row in rows]
-        self._reports.load(report for _, report in found if report)
+        self._reports.restore(report for _, report in found if report)
         unreadable = [row for row, report in found if report is None]
         self._size = self._outbox.count() - len(rows)
         self._removals += [row.msg_id for row in unreadable]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kubeedge_actors.actors.edgestream.flow_control import StreamSender
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.link.base import Closed, Link
+from kubeedge_actors.drivers.link.base import CloseReason, Link
 from kubeedge_actors.errors import ContainerError, DriverError, FrameError
 from kubeedge_actors.wire import constants, tunnel
 from kubeedge_actors.wire.tunnel import OPENS_STREAM, Frame, FrameType
@@ -78,7 +78,7 @@ class Tunnel:
             if (sender := self._senders.get(int(id))) is not None:
                 sender.on_credit(int(count))
 
-    def on_close(self, closed: Closed) -> None:
+    def on_close(self, closed: CloseReason) -> None:
         """Every stream ends."""
         with self._lock:
             senders = list(self._senders.values())

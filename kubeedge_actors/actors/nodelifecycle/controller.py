@@ -111,12 +111,12 @@ class NodeLifecycle(ApiController):
         self._api_away |= isinstance(error, Unreachable)
         super().on_api_error(error)
 
-    def on_api_answer(self) -> None:
+    def on_api_reachable(self) -> None:
         """The API is there; while it was away nobody could renew a lease: that time does not count."""
         if self._api_away:
             self._health.discount_outage(self.clock.monotonic())
         self._api_away = False
-        super().on_api_answer()
+        super().on_api_reachable()
 
     # --- what the watches told ----------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from kubeedge_actors.wire.messages import (
     NodeRemoved,
     ObjectAcked,
     ObjectPushed,
-    ObjectVersionReturned,
+    ObjectVersionDelivered,
     SessionClosed,
     SessionOpened,
 )
@@ -164,13 +164,13 @@ class SyncController(Controller):
         self._schedule_write()
 
     @on
-    def on_object_version_returned(self, message: ObjectVersionReturned) -> None:
+    def on_object_version_delivered(self, message: ObjectVersionDelivered) -> None:
         """Record the version that a node got in a response."""
         record = record_of(
-            message.type, message.namespace, message.name, message.uid, returned_version=message.resource_version
+            message.type, message.namespace, message.name, message.uid, delivered_version=message.resource_version
         )
         if record is not None:
-            self._store.on_version_returned(message.node, record, self.clock.monotonic())
+            self._store.on_version_delivered(message.node, record, self.clock.monotonic())
             self._schedule_write()
 
     # --- what is said again -------------------------------------------------------------------------------------------

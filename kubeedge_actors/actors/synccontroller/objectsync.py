@@ -28,7 +28,7 @@ NO_VERSION = "0"
 
 @dataclass(slots=True)
 class ObjectSyncRecord:
-    """What a node has of an object. `stored_version`: the version in the API, None when the API has no record; `returned_version`: the
+    """What a node has of an object. `stored_version`: the version in the API, None when the API has no record; `delivered_version`: the
     newest version that the node got as the answer to its own write.
     """
 
@@ -38,7 +38,7 @@ class ObjectSyncRecord:
     uid: str
     version: str = NO_VERSION
     stored_version: str | None = None
-    returned_version: str = NO_VERSION
+    delivered_version: str = NO_VERSION
     pushed_version: str = ""
     pushed_at: float = 0.0
 
@@ -116,11 +116,11 @@ class ObjectSyncStore:
             self._gone[node, uid] = record
             self._schedule(node, uid, now + CREATE_DELAY)
 
-    def on_version_returned(self, node: str, record: ObjectSyncRecord, now: float) -> None:
-        """The node got `record.returned_version` in a response."""
+    def on_version_delivered(self, node: str, record: ObjectSyncRecord, now: float) -> None:
+        """The node got `record.delivered_version` in a response."""
         mine = self._record(node, record, now)
-        if is_newer(record.returned_version, mine.returned_version):
-            mine.returned_version = record.returned_version
+        if is_newer(record.delivered_version, mine.delivered_version):
+            mine.delivered_version = record.delivered_version
 
     def forget_node(self, node: str, now: float) -> None:
         """The node was deleted: delete its records."""
@@ -251,7 +251,7 @@ def _is_in_sync(record: ObjectSyncRecord, item: IndexedObject) -> bool:
         return False
     if not BY_NAME[item.type].status_matters:
         return True
-    return not is_newer(item.version, record.version) or not is_newer(item.version, record.returned_version)
+    return not is_newer(item.version, record.version) or not is_newer(item.version, record.delivered_version)
 
 
 def _push_due(record: ObjectSyncRecord, version: str, now: float) -> bool:

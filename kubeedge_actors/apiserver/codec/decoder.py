@@ -11,8 +11,8 @@ from kubeedge_actors import nesting
 
 from ..crd.structural import StructuralSchema
 from ..errors import ApiError, FieldError, Json, bad_request
+from ..http_messages import JSON_TYPE, Request
 from ..registry.builtin import Resource
-from ..request import JSON_TYPE, Request
 from ..strategies.by_kind import DEFAULT_STRATEGY, SHORT_NAMES, STRATEGIES
 from ..strategies.strategy import Strategy
 from ..strategies.validation import metadata_errors

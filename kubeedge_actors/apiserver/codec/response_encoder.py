@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..errors import Json, bad_request
+from ..http_messages import Request
 from ..printers.columns import TablePrinter
 from ..registry.builtin import Resource
-from ..request import Request
 from ..storage.entry import Entry
 from .negotiation import METADATA, METADATA_LIST, OBJECT, TABLE, choose
 

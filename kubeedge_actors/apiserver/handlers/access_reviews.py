@@ -10,8 +10,8 @@ from kubeedge_actors.kubernetes.time import format_time
 from ..auth import KNOWN_PATHS, User
 from ..codec.decoder import ObjectDecoder
 from ..errors import Json
+from ..http_messages import Request, Response, json_response
 from ..registry.builtin import Resource
-from ..request import Request, Response, json_response
 
 EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 OWN_RULES = [

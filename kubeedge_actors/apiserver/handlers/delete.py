@@ -13,9 +13,9 @@ from kubeedge_actors.kubernetes.time import format_time, parse_time
 from ..codec.decoder import PROTOBUF_TYPE
 from ..codec.response_encoder import MANY, ONE, Renderings
 from ..errors import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
+from ..http_messages import Request, Response, json_response
 from ..registry.builtin import Resource
 from ..registry.object_meta import META_ORDER, is_removable
-from ..request import Request, Response, json_response
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store

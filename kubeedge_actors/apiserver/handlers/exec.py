@@ -15,7 +15,7 @@ import msgspec
 from kubeedge_actors.errors import DriverError
 
 from ..errors import ApiError, Json, bad_request
-from ..request import Request
+from ..http_messages import Request
 from .logs import log_container, unavailable_error
 
 RETRY_SECONDS = 0.02

@@ -13,7 +13,7 @@ from kubeedge_actors.errors import DriverError, LinkError
 
 from ..errors import ApiError, Json, bad_request, invalid_value
 from ..errors import invalid as invalid_object
-from ..request import Request, Response, Stream
+from ..http_messages import Request, Response, Stream
 
 TEXT = "text/plain"
 

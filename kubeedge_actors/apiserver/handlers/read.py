@@ -21,9 +21,9 @@ from ..errors import (
     too_large_version,
     unsupported_value,
 )
+from ..http_messages import Request, Response
 from ..registry.builtin import Resource
 from ..registry.selectors import Selection, parse_fields, parse_labels
-from ..request import Request, Response
 from ..request_info import RequestInfo
 from ..storage.collection import Collection
 from ..storage.entry import Entry

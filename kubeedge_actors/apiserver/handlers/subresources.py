@@ -21,10 +21,10 @@ from ..errors import (
     required,
     success,
 )
+from ..http_messages import Request, Response, json_response
 from ..patch.dispatch import Patcher
 from ..registry.builtin import Resource
 from ..registry.registry import Registry
-from ..request import Request, Response, json_response
 from ..request_info import RequestInfo
 from ..storage.store import Store
 from ..strategies.workloads import selector_text

@@ -17,8 +17,8 @@ from kubeedge_actors.kubernetes.time import format_time
 
 from ..codec.decoder import ObjectDecoder
 from ..errors import Json, invalid, invalid_value
+from ..http_messages import Request, Response, json_response
 from ..registry.builtin import Resource
-from ..request import Request, Response, json_response
 from ..storage.entry import Entry
 
 AUDIENCE = "https://kubernetes.default.svc.cluster.local"

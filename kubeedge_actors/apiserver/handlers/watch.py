@@ -11,9 +11,9 @@ import msgspec
 from ..codec.negotiation import METADATA, METADATA_LIST, TABLE
 from ..codec.response_encoder import Rendering, Renderings
 from ..errors import ApiError, Json, expired, forbidden_field, invalid_options
+from ..http_messages import Request, Stream
 from ..registry.builtin import Resource
 from ..registry.selectors import Selection
-from ..request import Request, Stream
 from ..request_info import RequestInfo
 from ..storage.collection import Collection
 from ..storage.entry import Entry, Event

@@ -23,6 +23,7 @@ from ..errors import (
     method_not_allowed,
     not_found,
 )
+from ..http_messages import Request, Response
 from ..patch.dispatch import Patcher
 from ..registry.builtin import Resource
 from ..registry.object_meta import (
@@ -33,7 +34,6 @@ from ..registry.object_meta import (
     next_version,
     update_generation,
 )
-from ..request import Request, Response
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store

@@ -12,8 +12,8 @@ from kubeedge_actors.kubernetes.objects import merge_patch
 
 from ..codec.builtin_types import BuiltinTypes
 from ..errors import ApiError, Json, bad_request, forbidden_field, invalid_options, required
+from ..http_messages import Request
 from ..registry.builtin import Resource
-from ..request import Request
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from . import json_patch

@@ -8,7 +8,7 @@ import msgspec
 
 from ..codec.negotiation import DISCOVERY, choose
 from ..errors import Json, PlainNotFound, no_such_resource
-from ..request import Request, Response, json_response, text_response
+from ..http_messages import Request, Response, json_response, text_response
 from .builtin import Resource
 from .registry import Registry
 

@@ -11,7 +11,7 @@ import msgspec
 from ..codec.builtin_types import BuiltinTypes
 from ..crd.structural import StructuralSchema
 from ..errors import Json, PlainNotFound
-from ..request import JSON_TYPE, Request, Response, json_response
+from ..http_messages import JSON_TYPE, Request, Response, json_response
 from .builtin import Resource
 from .registry import Registry
 

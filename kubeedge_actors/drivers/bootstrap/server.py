@@ -18,7 +18,7 @@ import h11
 from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules, Request, Response, text
 from kubeedge_actors.drivers.link.connection import subject_of
 from kubeedge_actors.drivers.link.loop_thread import LoopThread, bind_socket
-from kubeedge_actors.drivers.link.tls_server import bootstrap_context, renew
+from kubeedge_actors.drivers.link.server_tls import bootstrap_context, renew
 from kubeedge_actors.drivers.pki.base import TlsPaths
 
 log = logging.getLogger(__name__)

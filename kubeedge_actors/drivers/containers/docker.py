@@ -35,7 +35,7 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
-from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
@@ -338,7 +338,7 @@ class DockerRuntime:
                 )
         return PAUSE_IMAGE
 
-    def remove_pod_sandbox(self, pod_uid: str) -> None:
+    def stop_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the pod's pause container."""
         for row in self._rows(forms.SANDBOX, pod_uid):
             self.remove(row["Id"])

@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.containers.base import (
     RuntimeRecovered,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.log_stream import FOLLOW_SECONDS, InterruptibleLogStream
+from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS, InterruptibleLogStream
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 STOPPED, KILLED = 143, 137
@@ -309,7 +309,7 @@ class FakeRuntime:
         self.containers.networks[network.pod.uid] = network
         return "203.0.113.7"
 
-    def remove_pod_sandbox(self, pod_uid: str) -> None:
+    def stop_pod_sandbox(self, pod_uid: str) -> None:
         """Forget the network."""
         self._check()
         self.containers.networks.pop(pod_uid, None)

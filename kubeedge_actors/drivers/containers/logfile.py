@@ -9,7 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from kubeedge_actors.drivers.containers.base import LOG_LIMIT
-from kubeedge_actors.drivers.containers.log_stream import FOLLOW_SECONDS
+from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS
 
 CHUNK = 64 * 1024
 

@@ -35,7 +35,7 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
-from kubeedge_actors.drivers.containers.log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.process_environment import command_line, environment
 from kubeedge_actors.errors import ContainerError
 
@@ -335,7 +335,7 @@ class ProcessRuntime:
         """Processes share the machine's network."""
         return ""
 
-    def remove_pod_sandbox(self, pod_uid: str) -> None:
+    def stop_pod_sandbox(self, pod_uid: str) -> None:
         """Nothing was opened."""
 
     def pod_sandboxes(self) -> set[str]:

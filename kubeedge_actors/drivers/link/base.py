@@ -43,7 +43,7 @@ class CertificateSource(Protocol):
         """Fetch a new certificate, authenticated by the current one; the link has to be reopened. Errors: CertificateError, LinkError."""
 
 
-class Closed(msgspec.Struct, frozen=True):
+class CloseReason(msgspec.Struct, frozen=True):
     """Why a link was closed: a sentence, and the seconds to wait before the next attempt if the other side asked for that."""
 
     reason: str
@@ -62,7 +62,7 @@ class LinkEvents(Protocol):
     def on_written(self, marks: Sequence[str]) -> None:
         """The texts with these marks were written to the socket."""
 
-    def on_close(self, closed: Closed) -> None:
+    def on_close(self, closed: CloseReason) -> None:
         """The end of the link; no event follows."""
 
 

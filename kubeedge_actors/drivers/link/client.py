@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from kubeedge_actors.drivers.link.base import Closed, LinkEvents
+from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
+from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
 from kubeedge_actors.drivers.link.keepalive import Keepalive, KeepaliveAction
 from kubeedge_actors.drivers.link.send_queue import SendQueue
-from kubeedge_actors.drivers.link.tls_client import PinnedTls, dial
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import LinkError
 
@@ -135,19 +135,19 @@ class _Run:
             closed = _reason(error)
         except Exception:
             log.exception("a handler of the link failed")
-            closed = Closed("a handler of the link failed, see the log")
+            closed = CloseReason("a handler of the link failed, see the log")
         self._queue.close()
         self._events.on_close(closed)
 
-    def _live(self, connect: _Connect) -> Closed:
+    def _live(self, connect: _Connect) -> CloseReason:
         self._websocket = connect()
         with contextlib.closing(self._websocket.sock) as connection:
             if self._queue.ending:
-                return Closed("closed by this side")
+                return CloseReason("closed by this side")
             self._events.on_open(self._websocket.getheaders())
             return self._serve(connection)
 
-    def _serve(self, connection: socket.socket) -> Closed:
+    def _serve(self, connection: socket.socket) -> CloseReason:
         poll = select.poll()
         poll.register(self._queue.wake, select.POLLIN)
         self._keepalive.on_received(time.monotonic())
@@ -161,12 +161,12 @@ class _Run:
             if (closed := self._read(connection) or self._ping()) is not None:
                 return closed
 
-    def _ping(self) -> Closed | None:
+    def _ping(self) -> CloseReason | None:
         """Ask who is silent; the end when nothing came of it."""
         verdict = KeepaliveAction.WAIT if self._more else self._keepalive.next_action(time.monotonic())
         if verdict is KeepaliveAction.PING:
             self._controls.append(_frame(b"", ABNF.OPCODE_PING))
-        return Closed("the other side is silent") if verdict is KeepaliveAction.CLOSE else None
+        return CloseReason("the other side is silent") if verdict is KeepaliveAction.CLOSE else None
 
     def _wait_time(self) -> int:
         """How long to wait for the socket or a wake-up, in ms."""
@@ -175,14 +175,14 @@ class _Run:
         longest = CLOSE_TIMEOUT if self._closing_since else WRITE_TIMEOUT
         return int(min(longest, self._keepalive.next_due_in(time.monotonic())) * 1000) + 1
 
-    def _ended(self) -> Closed | None:
+    def _ended(self) -> CloseReason | None:
         now = time.monotonic()
         if self._queue.ending:
             self._closing_since = self._closing_since or now + CLOSE_TIMEOUT
             if now >= self._closing_since or not (self._buffer or self._queue):
-                return Closed("closed by this side")
+                return CloseReason("closed by this side")
         if self._buffer and now - self._progress >= WRITE_TIMEOUT:
-            return Closed(f"the other side took nothing for {WRITE_TIMEOUT:.0f} s")
+            return CloseReason(f"the other side took nothing for {WRITE_TIMEOUT:.0f} s")
         return None
 
     def _write(self, connection: socket.socket) -> None:
@@ -206,7 +206,7 @@ class _Run:
         self._progress = time.monotonic()
         return bool(frames)
 
-    def _read(self, connection: socket.socket) -> Closed | None:
+    def _read(self, connection: socket.socket) -> CloseReason | None:
         self._more = True
         for _ in range(READS_PER_TURN):
             try:
@@ -236,13 +236,13 @@ class _Run:
             # invalid UTF-8 is replaced as Go's JSON decoder does; checking it here would cost more than everything else
             self._events.on_text(b"".join(parts).decode(self._encoding, "replace"))
 
-    def _answer_close(self, connection: socket.socket, data: bytes) -> Closed:
+    def _answer_close(self, connection: socket.socket, data: bytes) -> CloseReason:
         code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else 1005
         if not self._buffer:
             with contextlib.suppress(OSError):  # the other side may be gone already; nothing follows
                 connection.send(_frame(data[:2], ABNF.OPCODE_CLOSE))
         text = data[2:].decode("utf-8", "replace")
-        return Closed(
+        return CloseReason(
             f"closed by the other side: {text} (code {code})" if text else f"closed by the other side with code {code}"
         )
 
@@ -255,18 +255,18 @@ def _frame(data: str | bytes, opcode: int) -> bytes:
     return ABNF.create_frame(data, opcode).format()
 
 
-def _reason(error: Exception) -> Closed:
+def _reason(error: Exception) -> CloseReason:
     if isinstance(error, websocket.WebSocketBadStatusException):
         return _refusal(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Closed(_distrust(error))
+        return CloseReason(_distrust(error))
     if isinstance(error, ssl.SSLError):
-        return Closed(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}")
+        return CloseReason(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}")
     if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
-        return Closed("no answer in time")
+        return CloseReason("no answer in time")
     if isinstance(error, websocket.WebSocketConnectionClosedException):
-        return Closed("the other side closed the connection")
-    return Closed(str(getattr(error, "strerror", None) or error))
+        return CloseReason("the other side closed the connection")
+    return CloseReason(str(getattr(error, "strerror", None) or error))
 
 
 def _distrust(error: ssl.SSLCertVerificationError) -> str:
@@ -276,10 +276,10 @@ def _distrust(error: ssl.SSLCertVerificationError) -> str:
     return f"{why}. It is not of the CA that this node has joined: the cloud was set up anew, or it is another one, and a new token is needed"
 
 
-def _refusal(error: websocket.WebSocketBadStatusException) -> Closed:
+def _refusal(error: websocket.WebSocketBadStatusException) -> CloseReason:
     body = (error.resp_body or b"").decode("utf-8", "replace").strip()[:200]
     try:
         wait = float((error.resp_headers or {}).get("retry-after", ""))
     except ValueError:  # none, or a date, which no hub of ours sends
         wait = None
-    return Closed(f"refused with HTTP status {error.status_code}{': ' if body else ''}{body}", wait)
+    return CloseReason(f"refused with HTTP status {error.status_code}{': ' if body else ''}{body}", wait)

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from kubeedge_actors.drivers.link.base import Closed, LinkEvents, Peer, ServerEvents
+from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents, Peer, ServerEvents
 from kubeedge_actors.drivers.pki.base import TlsPaths
 
 
@@ -73,10 +73,10 @@ class FakeLinkServer:
     def connect_client(self, end: FakeLink, path: str, headers: Mapping[str, str]) -> None:
         """Admit or refuse a client end."""
         if end.closing:
-            end.end(Closed("closed by this side"))
+            end.end(CloseReason("closed by this side"))
             return
         if self._events is None or not self.reachable:
-            end.end(Closed("connection refused"))
+            end.end(CloseReason("connection refused"))
             return
         named = {name.lower(): value for name, value in headers.items()}
         peer = Peer(next(self._numbers), path, named, self.common_name, address="memory")
@@ -84,7 +84,7 @@ class FakeLinkServer:
         if admission.status != 101:
             wait = admission.headers.get("Retry-After")
             reason = f"refused with HTTP status {admission.status}: {admission.reason}"
-            end.end(Closed(reason, float(wait) if wait else None))
+            end.end(CloseReason(reason, float(wait) if wait else None))
             return
         end.peer = peer
         self._ends[peer.id] = end
@@ -106,7 +106,7 @@ class FakeLinkServer:
         if end is None or end.peer is None:
             return
         peer, end.peer = end.peer, None
-        end.end(Closed(reason))
+        end.end(CloseReason(reason))
         if self._events is not None:
             self._events.on_close(peer, reason)
 
@@ -158,7 +158,7 @@ class FakeLink:
         if self._events is not None:
             self._events.on_written([mark])
 
-    def end(self, closed: Closed) -> None:
+    def end(self, closed: CloseReason) -> None:
         """The end; nothing follows."""
         events, self._events = self._events, None
         self.sent.clear()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kubeedge_actors.drivers.link.base import Closed, Link, LinkEvents
+from kubeedge_actors.drivers.link.base import CloseReason, Link, LinkEvents
 from kubeedge_actors.drivers.pki.base import TlsPaths
 
 CONNECTING, CONNECTED, DOWN = "connecting", "connected", "down"
@@ -54,7 +54,7 @@ class LinkMonitor:
         self._enter(CONNECTED)
         self._tried.set()
 
-    def on_closed(self, closed: Closed) -> None:
+    def on_closed(self, closed: CloseReason) -> None:
         """It failed, or the link is over."""
         self._reason = closed.reason
         self._enter(DOWN)
@@ -91,7 +91,7 @@ class _MonitoredEvents:
         self._monitor.on_opened()
         self._events.on_open(headers)
 
-    def on_close(self, closed: Closed) -> None:
+    def on_close(self, closed: CloseReason) -> None:
         """See the protocol."""
         self._monitor.on_closed(closed)
         self._events.on_close(closed)

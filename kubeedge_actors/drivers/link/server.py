@@ -12,7 +12,7 @@ from collections import deque
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
 from kubeedge_actors.drivers.link.connection import Connection
 from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
-from kubeedge_actors.drivers.link.tls_server import channel_context, renew
+from kubeedge_actors.drivers.link.server_tls import channel_context, renew
 from kubeedge_actors.drivers.pki.base import TlsPaths
 
 log = logging.getLogger(__name__)

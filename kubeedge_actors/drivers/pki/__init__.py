@@ -2,6 +2,6 @@
 
 Here belongs: making, reading, signing and storing keys and certificates, bootstrap tokens, who may have which name.
 Not here: sockets and HTTP (drivers/link), deciding when to renew (the hubs). `x509.py` alone imports cryptography
-(16 MB of memory): it is run in a short-lived process of its own (`python -m kubeedge_actors.drivers.pki`), so that
+(16 MB of memory): it is run in a short-lived process of its own (`python -m kubeedge_actors.drivers.pki.worker`), so that
 neither a cloud nor an edge carries it.
 """

@@ -17,7 +17,7 @@ from kubeedge_actors.drivers.pki.worker_protocol import PkiRequest, Result
 from kubeedge_actors.errors import CertificateError
 
 log = logging.getLogger(__name__)
-COMMAND = (sys.executable, "-m", "kubeedge_actors.drivers.pki")
+COMMAND = (sys.executable, "-m", "kubeedge_actors.drivers.pki.worker")
 
 
 class PkiWorker:

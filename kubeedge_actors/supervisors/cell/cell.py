@@ -295,10 +295,10 @@ class Cell:
         """Whether a crash on this message is its sender's fault: an untrusted actor sent it to a trusted one."""
         return not self.spec.untrusted and self.system.is_untrusted(envelope.sender)
 
-    def poisoned_by(self, envelope: Envelope) -> None:
-        """The message crashed this actor too often."""
+    def on_poison_message(self, envelope: Envelope) -> None:
+        """The message crashed this actor too often: an untrusted sender is charged with it."""
         if self.blames_sender(envelope):
-            self.system.poisoned(envelope.sender, self.name)
+            self.system.record_poison_message(envelope.sender, self.name)
 
     # --- dead letters ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 from kubeedge_actors.actors.edgecontroller.controller import child_specs
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.testing import Harness, inline
-from kubeedge_actors.wire.messages import LinkMessage, NodeRemoved, ObjectPushed, ObjectVersionReturned, Response
+from kubeedge_actors.wire.messages import LinkMessage, NodeRemoved, ObjectPushed, ObjectVersionDelivered, Response
 
 ADDRESS = "192.0.2.9"
 
@@ -19,7 +19,7 @@ class EdgeControllerEnv:
         self.api = api or FakeCluster()
         self.harness: Harness = inline(*child_specs(self.api, ADDRESS, workers=2, lease_workers=1), contain=contain)
         self.hub = self.harness.probe(Response, ObjectPushed, NodeRemoved)
-        self.seen = self.harness.probe(ObjectVersionReturned)
+        self.seen = self.harness.probe(ObjectVersionDelivered)
         self.harness.run()
         self.hub.take()
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.apiserver import ApiError, ApiServer
-from kubeedge_actors.apiserver.request import Request, Response, Stream
+from kubeedge_actors.apiserver.http_messages import Request, Response, Stream
 from kubeedge_actors.drivers.cluster import informer
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig

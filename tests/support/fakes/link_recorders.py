@@ -6,7 +6,7 @@ import queue
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubeedge_actors.drivers.link.base import Closed, Peer, UpgradeResponse
+from kubeedge_actors.drivers.link.base import CloseReason, Peer, UpgradeResponse
 from tests.support.waiting import PATIENCE
 
 
@@ -47,7 +47,7 @@ class ClientRecorder(Recorder):
         for mark in marks:
             self.put("written", mark)
 
-    def on_close(self, closed: Closed) -> None:
+    def on_close(self, closed: CloseReason) -> None:
         self.put("close", closed)
 
 

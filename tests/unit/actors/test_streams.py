@@ -26,7 +26,7 @@ from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
-from kubeedge_actors.drivers.link.base import Closed, LinkEvents, Peer
+from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents, Peer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import ClusterError, ContainerError, FrameError, LinkError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
@@ -382,10 +382,10 @@ def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer(caplog:
         ((url, headers),) = wires[0].opened
         assert url == "wss://c:10004/v1/kubeedge/connect"
         assert dict(headers) == {"SessionHostNameOverride": "e1", "SessionInternalIP": "192.0.2.7"}
-        wires[0].events.on_close(Closed("refused"))
+        wires[0].events.on_close(CloseReason("refused"))
         bench.advance(RETRY_INITIAL + 0.1)
         assert len(wires) == 2
-        wires[1].events.on_close(Closed("refused"))
+        wires[1].events.on_close(CloseReason("refused"))
         bench.advance(RETRY_INITIAL + 0.1)
         assert len(wires) == 2
         bench.advance(RETRY_INITIAL)
@@ -396,7 +396,7 @@ def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer(caplog:
         bench.run()
         assert caplog.text.count("the stream tunnel to wss://c:10004/v1/kubeedge/connect is back after 4 s") == 1
         bench.publish(LinkDown(reason="gone"))
-        wires[2].events.on_close(Closed("gone"))
+        wires[2].events.on_close(CloseReason("gone"))
         bench.advance(600)
         assert len(wires) == 3
 

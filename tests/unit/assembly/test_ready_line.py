@@ -19,7 +19,7 @@ from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.demo.stage import free_ports, read_first_line, terminate
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
-from kubeedge_actors.drivers.link.base import Closed
+from kubeedge_actors.drivers.link.base import CloseReason
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 from kubeedge_actors.drivers.store.fake import FakeStore
@@ -94,7 +94,7 @@ def test_a_link_has_trouble_until_it_is_open() -> None:
         def on_open(self, headers: Any) -> None: ...
         def on_text(self, text: str) -> None: ...
         def on_written(self, marks: Any) -> None: ...
-        def on_close(self, closed: Closed) -> None:
+        def on_close(self, closed: CloseReason) -> None:
             done.set()
 
     links().open("ws://h/", {}, None, Events())

@@ -145,7 +145,7 @@ def test_a_message_is_followed_by_the_id_of_its_trace_and_by_its_own(env: Contro
 def take(hops: Any, count: int) -> list[dict[str, Any]]:
     """The first hops of a stream."""
     found: list[dict[str, Any]] = []
-    for each in hops.until(lambda: len(found) >= count):
+    for each in hops.answers_until(lambda: len(found) >= count):
         found.append(each)
         if len(found) == count:
             return found

@@ -101,10 +101,10 @@ def test_a_topic_that_devices_or_nodes_lack_can_not_be_written() -> None:
 
 
 def test_devices_and_members_stay_at_the_edge_and_the_rest_goes_up() -> None:
-    assert topics.is_device_topic("$hw/events/device/a/b/twin/update")
-    assert topics.is_device_topic("$hw/events/node/n/membership/get")
+    assert topics.is_device_twin_topic("$hw/events/device/a/b/twin/update")
+    assert topics.is_device_twin_topic("$hw/events/node/n/membership/get")
     for topic in ("$hw/events/upload/x", "SYS/dis/upload_records", "a/user/b", "alarms", "$hw/events/devices/x"):
-        assert not topics.is_device_topic(topic)
+        assert not topics.is_device_twin_topic(topic)
 
 
 def test_the_fixed_subscriptions_are_those_of_edgecore() -> None:

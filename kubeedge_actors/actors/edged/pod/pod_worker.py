@@ -140,7 +140,7 @@ class PodWorkers:
     def _execute(self, record: PodState, operation: Action, *, pull: bool = False) -> None:
         objects, paths = dict(record.objects), dict(record.paths)
         shot = ActionInput(record.view, objects, paths, tuple(record.containers), self._state.node)
-        self._executor.execute(operation, shot, self._actor.ref, pull=pull)
+        self._executor.submit(operation, shot, self._actor.ref, pull=pull)
 
     def on_containers_listed(self, message: PodContainersListed) -> None:
         """The containers of one pod were listed: sync it."""

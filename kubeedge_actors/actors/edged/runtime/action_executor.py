@@ -72,8 +72,8 @@ class ActionExecutor:
 
         self._fast.submit(job)
 
-    def execute(self, operation: Action, action_input: ActionInput, reply_to: Ref, *, pull: bool = False) -> None:
-        """Perform one action; with `pull` an image may be pulled for it."""
+    def submit(self, operation: Action, action_input: ActionInput, reply_to: Ref, *, pull: bool = False) -> None:
+        """Queue one action, whose result `reply_to` is told; with `pull` an image may be pulled for it."""
 
         def job() -> None:
             done = self._runtime_manager.execute(operation, action_input, pull=pull)

@@ -114,7 +114,7 @@ class RuntimeManager:
             "stop": lambda: self._stop(operation, shot),
             "kill": lambda: self._runtime.kill(one),
             "remove": lambda: self._runtime.remove(one),
-            "stop_sandbox": lambda: self._runtime.remove_pod_sandbox(uid),
+            "stop_sandbox": lambda: self._runtime.stop_pod_sandbox(uid),
             "cleanup": lambda: self._folders.remove(uid),
         }
         actions[operation.verb]()

@@ -26,7 +26,7 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
     ObjectPushed,
-    ObjectVersionReturned,
+    ObjectVersionDelivered,
     PatchNode,
     QueryLease,
     QueryObject,
@@ -165,7 +165,7 @@ def test_of_more_requests_than_may_wait_for_the_pods_the_oldest_is_said_not_to_b
     put_node(api)
     api.down = True
     with inline(*child_specs(api, ADDRESS, workers=1, lease_workers=1)) as harness:
-        harness.probe(Response, ObjectPushed, ObjectVersionReturned)
+        harness.probe(Response, ObjectPushed, ObjectVersionDelivered)
         told: dict[str, list[object]] = {}
         for name in "abc":
             promise = harness.ref(constants.EDGECONTROLLER).ask(event(name), 1000.0)
@@ -189,7 +189,7 @@ def test_what_needs_the_pods_waits_until_they_are_known_and_nothing_else_does() 
     api.down = True
     harness = inline(*child_specs(api, ADDRESS, workers=1, lease_workers=1))
     hub = harness.probe(Response, ObjectPushed)
-    harness.probe(ObjectVersionReturned)
+    harness.probe(ObjectVersionDelivered)
     harness.publish(QUERY)
     harness.publish(QueryLease(node=N, name=N))
     assert [answer.resource for answer in hub.take()] == ["kube-node-lease/lease/edge-1"]
@@ -232,7 +232,7 @@ def test_a_slow_request_of_one_node_delays_neither_leases_nor_other_nodes() -> N
                 arrived.notify_all()
             return None
 
-    hub = ChildSpec("hub", Hub, accepts=(Response, ObjectPushed, ObjectVersionReturned))
+    hub = ChildSpec("hub", Hub, accepts=(Response, ObjectPushed, ObjectVersionDelivered))
     system.start(SupervisorSpec("test", [hub, *child_specs(api, ADDRESS, workers=2, lease_workers=1)]))
     try:
         for name in (N, "edge-2"):

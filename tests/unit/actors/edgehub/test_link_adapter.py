@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from kubeedge_actors.actors.edgehub.messages import FrameReceived, LinkClosed, LinkEventsAdapter
-from kubeedge_actors.drivers.link.base import Closed, Link
+from kubeedge_actors.drivers.link.base import CloseReason, Link
 from kubeedge_actors.supervisors import Ref
 
 
@@ -21,7 +21,7 @@ class Told:
 
 def test_the_end_of_a_link_is_told_to_the_hub() -> None:
     told = Told()
-    LinkEventsAdapter(cast("Ref", told), cast("Link", object())).on_close(Closed("cut"))
+    LinkEventsAdapter(cast("Ref", told), cast("Link", object())).on_close(CloseReason("cut"))
     assert [type(each) for each in told.messages] == [LinkClosed]
 
 
@@ -31,5 +31,5 @@ def test_the_end_of_a_link_that_a_stopping_hub_has_let_go_is_told_to_nobody_but_
     gate.detach()
     gate.on_text("late")
     gate.on_written(["mark"])
-    gate.on_close(Closed("closed by this side"))
+    gate.on_close(CloseReason("closed by this side"))
     assert told.messages == [FrameReceived(text="late")]

@@ -10,7 +10,7 @@ import pytest
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import ObjectAcked, ObjectVersionReturned, SessionClosed
+from kubeedge_actors.wire.messages import ObjectAcked, ObjectVersionDelivered, SessionClosed
 from tests.support.api_objects import DEVICE, MODEL, SYNC, put_config, put_node, put_pod
 from tests.support.env.synccontroller import ALL, DELETE, UPDATE, N, SyncControllerEnv, device, new_api, push
 
@@ -193,7 +193,7 @@ def test_the_nodes_own_status_is_not_said_back_and_that_of_others_is(sync: SyncC
     sync.acknowledge()
     patched = sync.api.patch(POD_KIND, "default", "p", {"status": {"phase": "Running"}}, subresource="status")
     metadata = patched["metadata"]
-    seen = ObjectVersionReturned(
+    seen = ObjectVersionDelivered(
         node=N,
         type=constants.POD,
         namespace="default",
@@ -223,7 +223,7 @@ def test_an_answer_does_not_stand_for_a_push_that_got_lost(sync: SyncControllerE
     sync.harness.publish(push(sync.api.get(POD_KIND, "default", "p")))
     patched = sync.api.patch(POD_KIND, "default", "p", {"status": {"phase": "Running"}}, subresource="status")
     version = patched["metadata"]["resourceVersion"]
-    seen = ObjectVersionReturned(
+    seen = ObjectVersionDelivered(
         node=N, type=constants.POD, namespace="default", name="p", uid=pod["metadata"]["uid"], resource_version=version
     )
     sync.harness.publish(seen)

@@ -13,7 +13,7 @@ import pytest
 from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.auth import LOCAL_ADMIN
 from kubeedge_actors.apiserver.handlers import watch
-from kubeedge_actors.apiserver.request import Request, Stream
+from kubeedge_actors.apiserver.http_messages import Request, Stream
 from kubeedge_actors.apiserver.storage.commit import GroupCommit
 from kubeedge_actors.apiserver.storage.database import Database
 from kubeedge_actors.apiserver.storage.store import Store

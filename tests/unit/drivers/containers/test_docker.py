@@ -149,7 +149,7 @@ def test_containers_of_a_pod_reach_each_other_by_localhost(bench: DockerContaine
         for each in bench.runtime.list(POD.uid):
             bench.runtime.remove(each.id)
     finally:
-        bench.runtime.remove_pod_sandbox(POD.uid)
+        bench.runtime.stop_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker
@@ -160,7 +160,7 @@ def test_a_network_of_a_pod_survives_a_restart_of_the_edge(bench: DockerContaine
         assert bench.runtime.pod_sandboxes() == {POD.uid}
         assert bench.runtime.run_pod_sandbox(PodNetwork(pod=POD)) == address
     finally:
-        bench.runtime.remove_pod_sandbox(POD.uid)
+        bench.runtime.stop_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker

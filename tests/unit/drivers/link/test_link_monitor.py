@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kubeedge_actors.drivers.link.base import Closed, Peer, UpgradeResponse
+from kubeedge_actors.drivers.link.base import CloseReason, Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 
@@ -42,7 +42,7 @@ class Edge:
     def on_written(self, marks: Sequence[str]) -> None:
         self.told.append(list(marks))
 
-    def on_close(self, closed: Closed) -> None:
+    def on_close(self, closed: CloseReason) -> None:
         self.told.append(closed.reason)
 
 

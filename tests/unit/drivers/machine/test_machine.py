@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kubeedge_actors.drivers.containers import pause
 from kubeedge_actors.drivers.machine.base import HealthProbe, VolumeFile
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
-from kubeedge_actors.drivers.machine.probes import NetworkProber
+from kubeedge_actors.drivers.machine.network_prober import NetworkProber
 from kubeedge_actors.drivers.machine.static_pods import StaticPodFolder
 from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.errors import ContainerError

@@ -1,4 +1,4 @@
-"""The certificate process: executes orders from standard input until that closes, or half a minute brings none."""
+"""The worker process of certificates: executes requests from standard input until that closes, or half a minute brings none."""
 
 from __future__ import annotations
 
