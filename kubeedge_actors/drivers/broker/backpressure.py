@@ -111,25 +111,23 @@ class Backpressure:
         )
         subscriber.slow, subscriber.lost, subscriber.lost_told = False, 0, 0
 
-    def came_back(self, subscriber: Session) -> None:
-        """It has connected. With more than its limits it is slow: else it could leave and come back with ever more."""
-        if subscriber.outgoing.beyond and not subscriber.slow:
+    def left(self, subscriber: Session) -> None:
+        """It has disconnected: nobody waits for it. What is beyond its limits stays, if its session does; then it is slow, or it
+        could leave and come back with ever more.
+        """
+        subscriber.outgoing.release()
+        subscriber.refused_since = None
+        if subscriber.outgoing.beyond and not subscriber.slow and not subscriber.clean:
             subscriber.slow = True
             log.warning(
-                "the MQTT client %r is back, and %d messages wait for it: until it has caught up, no publisher waits for it",
+                "the MQTT client %r has left while publishers waited for it: %d messages wait for it, and until it has"
+                " caught up, no publisher does",
                 _name(subscriber),
                 subscriber.outgoing.waiting,
             )
-        self.progressed(subscriber)
-
-    def left(self, subscriber: Session) -> None:
-        """It has disconnected: nobody waits for it. What is beyond its limits stays if its session does."""
-        subscriber.outgoing.release()
-        subscriber.refused_since = None
 
     def ended(self, subscriber: Session) -> None:
         """Its session is gone."""
-        self.left(subscriber)
         if subscriber.lost > subscriber.lost_told:
             log.warning("the MQTT client %r is gone; %d messages were lost for it", _name(subscriber), subscriber.lost)
 

@@ -185,7 +185,7 @@ class BrokerCore:
         """A client has connected: send what its session has queued."""
         self._send(session, packets.connack(0, session_present=present))
         self._send(session, session.outgoing.resume())
-        self._backpressure.came_back(session)
+        self._backpressure.progressed(session)
 
     def publish_from_client(self, message: Publish, unacknowledged: int = 0) -> AckCondition | None:
         """Handle a PUBLISH of a client, or its will: what its acknowledgement has to wait for; None: offer it again later.

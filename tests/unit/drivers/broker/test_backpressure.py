@@ -223,7 +223,8 @@ def test_without_a_time_to_wait_it_is_as_with_mosquitto() -> None:
 def test_a_client_that_hears_itself_does_not_wait_for_itself() -> None:
     room = Room()
     room.client("both", "t")
-    sent, got = 0, []
+    sent = 0
+    got: list[int] = []
     while len(got) < 50:
         while sent < 50 and sent - len(room.acknowledged("both")) < 20:
             sent += 1
