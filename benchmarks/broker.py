@@ -245,7 +245,7 @@ def main() -> None:
     count = parser.parse_args().count
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=".") as folder, server(folder) as port:
-        rows.append(Row("QoS 1, there and back, Nagle's algorithm on", slowed(port), "ms", "30"))
+        rows.append(Row("QoS 1, there and back, Nagle's algorithm on", slowed(port), "ms", "<= 30"))
         for name in ("away", "there"):
             remember(port, name, f"kept/{name}")
         for window in WINDOWS:

@@ -35,10 +35,9 @@ class Backpressure:
         return subscriber.send is not None and not subscriber.slow and self._limits.slow_subscriber_timeout > 0
 
     def admits(self, subscriber: Session, size: int, unacknowledged: int) -> bool:
-        """Whether a client that waits for `unacknowledged` acknowledgements may publish `size` bytes for it now."""
+        """Whether a client that waits for `unacknowledged` acknowledgements may publish `size` bytes, that do not fit, for it now."""
         queue = subscriber.outgoing
-        if queue.fits(size) or not self.waits_for(subscriber):
-            subscriber.refused_since = None
+        if not self.waits_for(subscriber):
             return True
         if queue and not queue.fits_all(size):  # with an empty one it need not suffer for what others hold
             if subscriber.refused_since is None:
@@ -49,15 +48,17 @@ class Backpressure:
 
     def overflow(self, subscriber: Session, message: Publish) -> Overflow:
         """Queue it beyond the limits; what its publisher has to wait for."""
+        subscriber.refused_since = None
         self._waited_for[subscriber] = None
         return subscriber.outgoing.overflow(message, self._clock())
 
     def take_settled(self) -> bool:
         """Whether somebody was waited for since the last call; forgets those for whom nobody waits any more."""
-        waited_for = bool(self._waited_for)
+        if not self._waited_for:
+            return False
         for subscriber in [each for each in self._waited_for if _waited_since(each) is None]:
             del self._waited_for[subscriber]
-        return waited_for
+        return True
 
     def deadline(self) -> float | None:
         """When the first of those that are waited for will be slow, by the clock; None when there is none."""
@@ -111,25 +112,23 @@ class Backpressure:
         )
         subscriber.slow, subscriber.lost, subscriber.lost_told = False, 0, 0
 
-    def came_back(self, subscriber: Session) -> None:
-        """It has connected. With more than its limits it is slow: else it could leave and come back with ever more."""
-        if subscriber.outgoing.beyond and not subscriber.slow:
+    def left(self, subscriber: Session) -> None:
+        """It has disconnected: nobody waits for it. What is beyond its limits stays, if its session does; then it is slow, or it
+        could leave and come back with ever more.
+        """
+        subscriber.outgoing.release()
+        subscriber.refused_since = None
+        if subscriber.outgoing.beyond and not subscriber.slow and not subscriber.clean:
             subscriber.slow = True
             log.warning(
-                "the MQTT client %r is back, and %d messages wait for it: until it has caught up, no publisher waits for it",
+                "the MQTT client %r has left while publishers waited for it: %d messages wait for it, and until it has"
+                " caught up, no publisher does",
                 _name(subscriber),
                 subscriber.outgoing.waiting,
             )
-        self.progressed(subscriber)
-
-    def left(self, subscriber: Session) -> None:
-        """It has disconnected: nobody waits for it. What is beyond its limits stays if its session does."""
-        subscriber.outgoing.release()
-        subscriber.refused_since = None
 
     def ended(self, subscriber: Session) -> None:
         """Its session is gone."""
-        self.left(subscriber)
         if subscriber.lost > subscriber.lost_told:
             log.warning("the MQTT client %r is gone; %d messages were lost for it", _name(subscriber), subscriber.lost)
 

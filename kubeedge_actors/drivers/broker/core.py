@@ -162,7 +162,8 @@ class BrokerCore:
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             session.outgoing.on_puback_or_pubcomp(packets.read_ack(packet))
             self._send(session, session.outgoing.next_packets())
-            self._backpressure.progressed(session)
+            if session.slow or session.lost_told:
+                self._backpressure.progressed(session)
         elif kind == packets.PUBREC:
             self._send(session, session.outgoing.on_pubrec(packets.read_ack(packet)))
         elif kind == packets.PUBREL:
@@ -185,7 +186,7 @@ class BrokerCore:
         """A client has connected: send what its session has queued."""
         self._send(session, packets.connack(0, session_present=present))
         self._send(session, session.outgoing.resume())
-        self._backpressure.came_back(session)
+        self._backpressure.progressed(session)
 
     def publish_from_client(self, message: Publish, unacknowledged: int = 0) -> AckCondition | None:
         """Handle a PUBLISH of a client, or its will: what its acknowledgement has to wait for; None: offer it again later.
@@ -202,7 +203,7 @@ class BrokerCore:
             return None
         self.counters.received += 1
         noted = unit_of_work.noted if unit_of_work is not None else 0
-        overflows = tuple(self._distribute(message, waits=True))
+        overflows = self._distribute(message, waits=True)
         if unit_of_work is None or not message.qos or unit_of_work.noted == noted:
             return AckCondition(0, receipt, overflows)
         return AckCondition(unit_of_work.turn, receipt, overflows)
@@ -210,11 +211,11 @@ class BrokerCore:
     def _admits(self, message: Publish, unacknowledged: int) -> bool:
         """Whether every subscriber can take it, now or while its publisher waits."""
         size = len(message.payload)
-        return all(
-            self._backpressure.admits(session, size, unacknowledged)
-            for session, granted in self._subscribers.match(message.topic).items()
-            if granted and session.permissions.may_read(message.topic)
-        )
+        for session, granted in self._subscribers.match(message.topic).items():
+            full = granted and not session.outgoing.fits(size) and session.permissions.may_read(message.topic)
+            if full and not self._backpressure.admits(session, size, unacknowledged):
+                return False
+        return True
 
     def _offer(self, message: Publish) -> int | None:
         """Offer it to whoever listens inside; the receipt to wait for, None when it can not be taken now."""
@@ -269,14 +270,16 @@ class BrokerCore:
         """What its publisher has to wait for, if it `waits`."""
         if message.retain:
             self._retain(message)
-        as_is, overflows = b"", []
+        as_is = b""
+        overflows: list[Overflow] = []
         for session, granted in self._subscribers.match(message.topic).items():
             qos = min(message.qos, granted)
             if not session.permissions.may_read(message.topic):
                 continue
             if qos:
                 overflow = self._queue(session, Publish(message.topic, message.payload, qos), waits=waits)
-                overflows += [overflow] if overflow is not None else []
+                if overflow is not None:
+                    overflows.append(overflow)
             elif session.free_bytes is not None and session.free_bytes() > session.unsent_bytes:
                 as_is = as_is or packets.publish(message.topic, message.payload)
                 self._send(session, as_is)
@@ -332,9 +335,12 @@ class BrokerCore:
     def _queue(self, session: Session, message: Publish, *, waits: bool, beyond: bool = False) -> Overflow | None:
         """Queue it for a subscriber, `beyond` its limits if need be; what its publisher has to wait for, if it `waits`."""
         overflow = None
-        if waits and self._backpressure.waits_for(session) and not session.outgoing.fits(len(message.payload)):
+        if beyond or session.outgoing.fits(len(message.payload)):
+            session.outgoing.push(message, beyond=True)
+            session.refused_since = None
+        elif waits and self._backpressure.waits_for(session):
             overflow = self._backpressure.overflow(session, message)
-        elif not session.outgoing.push(message, beyond=beyond):
+        else:
             self.counters.dropped += 1
             self._backpressure.lost(session)
             return None

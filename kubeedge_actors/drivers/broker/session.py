@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity
@@ -23,11 +23,13 @@ class AckCondition(NamedTuple):
 
     turn: int = 0
     delivery_tag: int = 0
-    overflows: tuple[Overflow, ...] = ()
+    overflows: Sequence[Overflow] = ()
 
     def holds(self, committed: int, handled: int) -> bool:
         """Whether it may, with everything committed up to this turn and handled up to this delivery tag."""
-        return self.turn <= committed and self.delivery_tag <= handled and all(each.settled for each in self.overflows)
+        if self.turn > committed or self.delivery_tag > handled:
+            return False
+        return not self.overflows or all(each.settled for each in self.overflows)
 
 
 NO_CONDITION = AckCondition()

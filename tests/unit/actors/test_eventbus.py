@@ -418,22 +418,27 @@ def test_with_two_brokers_what_is_said_on_either_is_handled_and_answered_on_both
 # --- what no MQTT can say ----------------------------------------------------------------------------------------------
 
 
+WRONG: Any = MqttPublish, MqttSubscribe, MqttUnsubscribe, BusPublish, BusSubscribe, BusUnsubscribe
+PUBLISH, SUBSCRIBE, UNSUBSCRIBE, BUS_PUBLISH, BUS_SUBSCRIBE, BUS_UNSUBSCRIBE = WRONG
+"""The types as one meets them who has no type checker."""
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (MqttPublish(topic="x", payload="hot"), "the payload of a publication is bytes, not str (topic 'x')"),  # type: ignore[arg-type]
+        (PUBLISH(topic="x", payload="hot"), "the payload of a publication is bytes, not str (topic 'x')"),
         (
-            MqttPublish(topic="x", payload="hot", retain=True),  # type: ignore[arg-type]
+            PUBLISH(topic="x", payload="hot", retain=True),
             "the payload of a publication is bytes, not str (topic 'x')",
         ),
-        (MqttPublish(topic=5, payload=b""), "the topic of a publication is text, not int"),  # type: ignore[arg-type]
-        (MqttPublish(topic="x", payload=b"", qos=7), "the QoS of a publication is 0, 1 or 2 (topic 'x')"),
-        (MqttPublish(topic="x", payload=b"", retain="no"), "retain is true or false, not str (topic 'x')"),  # type: ignore[arg-type]
-        (MqttSubscribe(filter=5), "a filter of MQTT topics is text, not int"),  # type: ignore[arg-type]
-        (MqttUnsubscribe(filter=[]), "it is not a filter of MQTT topics"),  # type: ignore[arg-type]
-        (BusPublish(topic=None, payload="x"), "the topic of a publication is text, not NoneType"),  # type: ignore[arg-type]
-        (BusSubscribe(topic=b"x"), "a filter of MQTT topics is text, not bytes"),  # type: ignore[arg-type]
-        (BusUnsubscribe(topic={}), "it is not a filter of MQTT topics"),  # type: ignore[arg-type]
+        (PUBLISH(topic=5, payload=b""), "the topic of a publication is text, not int"),
+        (PUBLISH(topic="x", payload=b"", qos=7), "the QoS of a publication is 0, 1 or 2 (topic 'x')"),
+        (PUBLISH(topic="x", payload=b"", retain="no"), "retain is true or false, not str (topic 'x')"),
+        (SUBSCRIBE(filter=5), "a filter of MQTT topics is text, not int"),
+        (UNSUBSCRIBE(filter=[]), "it is not a filter of MQTT topics"),
+        (BUS_PUBLISH(topic=None, payload="x"), "the topic of a publication is text, not NoneType"),
+        (BUS_SUBSCRIBE(topic=b"x"), "a filter of MQTT topics is text, not bytes"),
+        (BUS_UNSUBSCRIBE(topic={}), "it is not a filter of MQTT topics"),
     ],
 )
 def test_a_message_with_a_wrong_type_in_it_is_one_dead_letter_and_no_crash(message: Message, reason: str) -> None:

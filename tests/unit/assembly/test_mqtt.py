@@ -59,9 +59,9 @@ def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
         return broker._core._limits
 
     assert of() == Limits()
-    counts = ("--mqtt-max-inflight-messages", "70000", "--mqtt-max-queued-messages", "7")
-    others = ("--mqtt-max-queued-bytes", "100", "--mqtt-slow-subscriber-timeout", "2.5")
-    assert of(*counts, *others) == Limits(MAX_PACKET_ID, 7, 100, slow_subscriber_timeout=2.5)
+    told = ["--mqtt-max-inflight-messages", "70000", "--mqtt-max-queued-messages", "7"]
+    told += ["--mqtt-max-queued-bytes", "100", "--mqtt-slow-subscriber-timeout", "2.5"]
+    assert of(*told) == Limits(MAX_PACKET_ID, 7, 100, slow_subscriber_timeout=2.5)
 
 
 @pytest.mark.parametrize("mode", [BOTH, EXTERNAL])

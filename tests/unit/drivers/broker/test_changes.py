@@ -19,7 +19,7 @@ from kubeedge_actors.drivers.broker.packets import Decoder, Packet, Publish
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.drivers.broker.session import Session
 
-LIMITS = Limits(max_inflight_messages=2, max_queued_messages=1_000)
+LIMITS = Limits(max_inflight_messages=2, max_queued_messages=3)
 
 
 class Disk:
@@ -53,7 +53,10 @@ class Disk:
 
 
 class Endings(RuleBasedStateMachine):
-    """A publisher and a subscriber with sessions, both following MQTT, and a broker that is killed now and then."""
+    """A publisher and a subscriber with sessions, both following MQTT, and a broker that is killed now and then.
+
+    The subscriber's queue is short, so that acknowledgements wait for room in it as well as for commits.
+    """
 
     def __init__(self) -> None:
         super().__init__()
