@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Collection, Iterator
 from types import CodeType, FunctionType, ModuleType
 
-import msgspec
+from kubeedge_actors.supervisors.typecheck import has_fields
 
 TIMERS = frozenset({"every", "after"})
 """The methods by which a module sends itself something."""
@@ -85,8 +84,4 @@ def _message_type(function: FunctionType) -> type | None:
             annotation = eval(annotation, function.__globals__)
     except Exception:  # noqa: BLE001 - known to a type checker only, or no Python at all: nothing that could be handled
         return None
-    if isinstance(annotation, type) and (
-        issubclass(annotation, msgspec.Struct) or dataclasses.is_dataclass(annotation)
-    ):
-        return annotation
-    return None
+    return annotation if isinstance(annotation, type) and has_fields(annotation) else None

@@ -52,8 +52,9 @@ class ExpectedActors:
 
     def check_present(self, name: str) -> None:
         """RegistrationError when no actor is called so; it tells of one that was removed that it was."""
-        if name in self.missing():
-            raise RegistrationError(f"{name} is {self.missing()[name].state}: there is nothing to act upon")
+        absent = self.missing().get(name)
+        if absent is not None:
+            raise RegistrationError(f"{name} is {absent.state}: there is nothing to act upon")
         self._system.ref(name)
 
     def _names(self) -> list[str]:

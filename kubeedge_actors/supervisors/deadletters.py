@@ -53,10 +53,15 @@ class DeadLetter:
     @property
     def payload(self) -> str:
         """The message as text, truncated to 1,000 characters."""
-        try:
-            return shorten(repr(self.message), PAYLOAD_LIMIT)
-        except Exception as error:  # noqa: BLE001 - a repr() of somebody's message
-            return f"({type(self.message).__qualname__} can not be shown: {type(error).__name__})"
+        return payload_text(self.message)
+
+
+def payload_text(message: object) -> str:
+    """A message as text, truncated to 1,000 characters; says so when it has none to give."""
+    try:
+        return shorten(repr(message), PAYLOAD_LIMIT)
+    except Exception as error:  # noqa: BLE001 - a repr() of somebody's message
+        return f"({type(message).__qualname__} can not be shown: {type(error).__name__})"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -60,7 +60,12 @@ def check_fields(message: object) -> None:
         raise TypeError(f"{message_type.__name__}: {error}") from None
 
 
-def is_malformed(message: object) -> str:
+def has_fields(message_type: type) -> bool:
+    """Whether messages of this type have fields that can be looked at: a Struct of msgspec, or a dataclass."""
+    return issubclass(message_type, msgspec.Struct) or dataclasses.is_dataclass(message_type)
+
+
+def malformed_reason(message: object) -> str:
     """Why the message is not what its type says; empty when it is."""
     try:
         check_fields(message)
@@ -70,7 +75,7 @@ def is_malformed(message: object) -> str:
 
 
 def _decoder(message_type: type) -> msgspec.msgpack.Decoder[Any] | None:
-    if not (issubclass(message_type, msgspec.Struct) or dataclasses.is_dataclass(message_type)):
+    if not has_fields(message_type):
         return None
     try:
         return msgspec.msgpack.Decoder(message_type)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.clock import Clock
-from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, Reason, shorten
+from kubeedge_actors.supervisors.deadletters import Reason, payload_text
 from kubeedge_actors.supervisors.envelope import Envelope
 
 INTERVAL = 60.0
@@ -103,10 +103,6 @@ class DropReport:
 
 def _sentence(kind: type, dropped: Dropped, spent: float) -> str:
     text = f"{dropped.count} {kind.__name__} dropped within {spent:.0f} s because the mailbox was full"
-    if dropped.count == 1:
-        return text
-    try:
-        last = shorten(repr(dropped.last.message), PAYLOAD_LIMIT)
-    except Exception as error:  # noqa: BLE001 - a repr() of somebody's message
-        last = f"(it can not be shown: {type(error).__name__})"
-    return f"{text}; this is the first, the last was {last}"
+    return (
+        text if dropped.count == 1 else f"{text}; this is the first, the last was {payload_text(dropped.last.message)}"
+    )

@@ -22,7 +22,7 @@ from kubeedge_actors.supervisors.mailbox import Mailbox
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.strategy import ExitReason
 from kubeedge_actors.supervisors.timer import LocalTimer
-from kubeedge_actors.supervisors.typecheck import is_malformed
+from kubeedge_actors.supervisors.typecheck import malformed_reason
 
 ERROR_LIMIT = 500
 
@@ -185,7 +185,7 @@ class Incarnation:
         """Make dead letters of the messages that are not what their types say, and deliver the others again: the actor is not to blame,
         and goes on. False when there are none.
         """
-        reasons = [(envelope, is_malformed(envelope.message)) for envelope in envelopes]
+        reasons = [(envelope, malformed_reason(envelope.message)) for envelope in envelopes]
         if not any(why for _, why in reasons):
             return False
         rest = [envelope for envelope, why in reasons if not why]
