@@ -165,9 +165,9 @@ class FanOutAck:
 
     def send(self, message: LinkMessage, receivers: Iterable[Ref], ask: AskFunction) -> None:
         """Ask each receiver."""
-        promises = [ask(receiver, message, HANDLE_TIMEOUT) for receiver in receivers]
-        self._pending = len(promises)
-        for future in promises:
+        futures = [ask(receiver, message, HANDLE_TIMEOUT) for receiver in receivers]
+        self._pending = len(futures)
+        for future in futures:
             future.then(
                 lambda _: self._on_handled(handled=True),
                 lambda error: self._on_handled(handled=not isinstance(error, AskTimeout)),
