@@ -158,7 +158,7 @@ class Commands:
         return name
 
     def _add(self, request: Json) -> str:
-        spec = spec_found_from(str(request["module"]), _text(request, "folder"))
+        spec = spec_found_from(str(request["module"]), _text(request, "folder"), _text(request, "config"))
         name = self._system.add(spec, self._modules).name
         self._expected.note_added(spec)
         return name
