@@ -18,7 +18,11 @@ KEPT = []
 def found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """The suite of a test finds the plug-in."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER"):  # with the last two pytest repeats whole messages in its summary
+    for name in (
+        "PYTEST_ADDOPTS",
+        "CI",
+        "BUILD_NUMBER",
+    ):  # with the last two pytest repeats whole messages in its summary
         monkeypatch.delenv(name, raising=False)
 
 
