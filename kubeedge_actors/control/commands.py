@@ -165,7 +165,7 @@ class Commands:
 
     def _remove(self, request: Json) -> str:
         name = self._present(request)
-        if self._system.cell(name).spec.group != USER:
+        if self._system.cell(name).spec.group not in (USER, ""):  # a plain actor has no group
             if not request.get("force"):
                 raise UsageError(
                     f"{name} is a part of kubeedge_actors, others need it: --force removes it all the same"
