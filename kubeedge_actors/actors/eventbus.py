@@ -188,14 +188,14 @@ class EventBus(Module):
 
     def _route(self, message: InboundMessage) -> str:
         """To the cloud what it wants, to modules what they want; both get it if both want it. Who stores it, if anybody."""
-        topic, keeper = message.topic, ""
-        found = topics.parse(topic)
-        if (found is not None and found.kind in UPLOADS) or _any_matches(self._uploaded, topic):
+        topic, owner = message.topic, ""
+        parsed = topics.parse(topic)
+        if (parsed is not None and parsed.kind in UPLOADS) or _any_matches(self._uploaded, topic):
             self.tell(constants.EDGEHUB, BusUploaded(resource=topic, content=message.payload.decode(errors="replace")))
-            keeper = constants.EDGEHUB
+            owner = constants.EDGEHUB
         if _any_matches(self._wanted, topic):
             self.publish(MqttReceived(topic=topic, payload=message.payload, qos=message.qos, retain=message.retain))
-        return keeper
+        return owner
 
     # --- acknowledging --------------------------------------------------------------------------------------------
 

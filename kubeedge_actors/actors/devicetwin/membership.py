@@ -73,8 +73,8 @@ def replace_membership(mirror: TwinHandlers, changes: TwinTransaction, content: 
 
 def add_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """Make a device a member, and take over what is said of its twins and attributes."""
-    known = member.id in mirror.devices
-    if known and member.twin is None and member.attributes is None:
+    is_member = member.id in mirror.devices
+    if is_member and member.twin is None and member.attributes is None:
         return  # as nearly always: a node is told of all its members at each connect
     device = mirror.devices.get(member.id)
     if device is None:
@@ -85,7 +85,7 @@ def add_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, n
         mirror.sync_entries(changes, device.id, member.twin, "", now)
     if member.attributes is not None:
         _attribute(changes, device, replace_attributes(device.attributes, member.attributes), "", now)
-    if not known:
+    if not is_member:
         notice = MembershipChange(mirror.event(), now, [_shown(member)], None)
         changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
@@ -108,8 +108,8 @@ def update_device_attributes(
         return message
     device = mirror.devices.get(device_id)
     if device is not None:
-        outcome = update_attributes(device.attributes, message.attributes or {})
-        _attribute(changes, device, outcome, message.event_id or "", now)
+        change = update_attributes(device.attributes, message.attributes or {})
+        _attribute(changes, device, change, message.event_id or "", now)
     return ""
 
 
@@ -146,16 +146,16 @@ def _id_error(members: Sequence[Member] | None) -> str:
     return ""
 
 
-def _attribute(changes: TwinTransaction, device: Device, outcome: AttributeChange, event_id: str, now: int) -> None:
-    if not outcome.notice:
+def _attribute(changes: TwinTransaction, device: Device, change: AttributeChange, event_id: str, now: int) -> None:
+    if not change.notice:
         return
-    device.attributes.update(outcome.changed)
-    for name in outcome.removed:
+    device.attributes.update(change.changed)
+    for name in change.removed:
         device.attributes.pop(name, None)
-    changes.attributes += [attribute_row(device.id, name, attribute) for name, attribute in outcome.changed.items()]
-    changes.removed_attributes += [(device.id, name) for name in outcome.removed]
+    changes.attributes += [attribute_row(device.id, name, attribute) for name, attribute in change.changed.items()]
+    changes.removed_attributes += [(device.id, name) for name in change.removed]
     topic = topics.device_topic(device.id, constants.ATTRIBUTES_UPDATED)
-    changes.messages.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, outcome.notice))))
+    changes.messages.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, change.notice))))
 
 
 def _shown(member: Member) -> Member:
@@ -201,47 +201,49 @@ class AttributeChange(msgspec.Struct):
     notice: dict[str, Attribute | None] = {}
 
 
-def update_attributes(known: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
+def update_attributes(attributes: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
     """Some attributes change; None removes an optional one."""
-    outcome = AttributeChange()
-    for name, asked in request.items():
-        before = known.get(name)
-        if asked is None:
+    change = AttributeChange()
+    for name, attribute in request.items():
+        before = attributes.get(name)
+        if attribute is None:
             if before is not None and before.optional:
-                outcome.removed.append(name)
-                outcome.notice[name] = None
+                change.removed.append(name)
+                change.notice[name] = None
         elif before is None:
-            _add(outcome, name, asked)
+            _add(change, name, attribute)
         else:
-            _change(outcome, name, before, asked)
-    return outcome
+            _change(change, name, before, attribute)
+    return change
 
 
-def replace_attributes(known: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
+def replace_attributes(attributes: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
     """The attributes are now these, whatever the edge had: what is not named is removed, optional or not."""
-    outcome = update_attributes(known, {name: asked for name, asked in request.items() if asked is not None})
-    for name in known:
+    change = update_attributes(
+        attributes, {name: attribute for name, attribute in request.items() if attribute is not None}
+    )
+    for name in attributes:
         if request.get(name) is None:
-            outcome.removed.append(name)
-            outcome.notice[name] = None
-    return outcome
+            change.removed.append(name)
+            change.notice[name] = None
+    return change
 
 
-def _add(outcome: AttributeChange, name: str, asked: Attribute) -> None:
-    optional = True if asked.optional is None else asked.optional
-    outcome.changed[name] = Attribute(asked.value, optional, asked.metadata or TypeMetadata(STRING))
-    outcome.notice[name] = asked
+def _add(change: AttributeChange, name: str, attribute: Attribute) -> None:
+    optional = True if attribute.optional is None else attribute.optional
+    change.changed[name] = Attribute(attribute.value, optional, attribute.metadata or TypeMetadata(STRING))
+    change.notice[name] = attribute
 
 
-def _change(outcome: AttributeChange, name: str, before: Attribute, asked: Attribute) -> None:
-    kind = asked.metadata if asked.metadata is not None else before.metadata
-    optional = before.optional and asked.optional is not False
-    after = Attribute(asked.value, optional, kind)
+def _change(change: AttributeChange, name: str, before: Attribute, attribute: Attribute) -> None:
+    kind = attribute.metadata if attribute.metadata is not None else before.metadata
+    optional = before.optional and attribute.optional is not False
+    after = Attribute(attribute.value, optional, kind)
     if after == before:
         return
-    outcome.changed[name] = after
-    outcome.notice[name] = Attribute(
-        asked.value if asked.value != before.value else "",
+    change.changed[name] = after
+    change.notice[name] = Attribute(
+        attribute.value if attribute.value != before.value else "",
         optional if optional != before.optional else None,
         kind if kind != before.metadata else None,
     )

@@ -31,9 +31,9 @@ class DmiCache:
     def remove_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
         """A device is gone."""
         id = id_of(object)
-        known = self.devices.pop(id, object)
+        device = self.devices.pop(id, object)
         if self._told.pop(id, None) is not None:
-            yield Verb.REMOVE, known
+            yield Verb.REMOVE, device
 
     def put_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
         """Put a model; returns the calls for devices that waited for it or use it."""
@@ -45,9 +45,9 @@ class DmiCache:
 
     def remove_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
         """A model is gone."""
-        known = self.models.pop(id_of(object), None)
-        if known is not None:
-            yield Verb.REMOVE_MODEL, known
+        model = self.models.pop(id_of(object), None)
+        if model is not None:
+            yield Verb.REMOVE_MODEL, model
 
     def take_inventory(self, protocol: str) -> tuple[list[Json], list[Json]]:
         """The devices that speak a protocol, merged, and their models. They count as told."""
@@ -61,14 +61,14 @@ class DmiCache:
         return devices, list(models.values())
 
     def _due(self, id: str) -> Iterator[tuple[Verb, Json]]:
-        merged, known = self._merged(self.devices[id]), self._told.get(id)
-        if merged is None or (known is not None and known["spec"] == merged["spec"]):
+        merged, registered = self._merged(self.devices[id]), self._told.get(id)
+        if merged is None or (registered is not None and registered["spec"] == merged["spec"]):
             return
         self._told[id] = merged
-        if known is not None and protocol_of(known) != protocol_of(merged):
-            yield Verb.REMOVE, known
-            known = None
-        yield (Verb.REGISTER if known is None else Verb.UPDATE), merged
+        if registered is not None and protocol_of(registered) != protocol_of(merged):
+            yield Verb.REMOVE, registered
+            registered = None
+        yield (Verb.REGISTER if registered is None else Verb.UPDATE), merged
 
     def _merged(self, device: Json) -> Json | None:
         model = self.models.get(model_of(device))
@@ -91,9 +91,9 @@ class DmiCache:
 
 def _under(own: Json | None, default: Json | None) -> Json:
     """A protocol or visitor over that of the model: the configuration of both, the device's keys win."""
-    mine, model = own or {}, default or {}
-    config = {**(model.get("configData") or {}), **(mine.get("configData") or {})}
-    return {"protocolName": model.get("protocolName") or mine.get("protocolName") or "", "configData": config}
+    device, model = own or {}, default or {}
+    config = {**(model.get("configData") or {}), **(device.get("configData") or {})}
+    return {"protocolName": model.get("protocolName") or device.get("protocolName") or "", "configData": config}
 
 
 def id_of(object: Json) -> str:

@@ -42,16 +42,16 @@ class PodManager:
         Errors: KeyError, TypeError or ValueError when it is no pod.
         """
         view = parse_pod(pod)
-        known = self._records.get(view.name.uid)
-        if known is not None and not known.is_orphaned:
-            known.set_pod(pod)
-            return [known]
+        existing = self._records.get(view.name.uid)
+        if existing is not None and not existing.is_orphaned:
+            existing.set_pod(pod)
+            return [existing]
         record = PodState(view, (parse_time(view.status.get("startTime") or "") or 0.0) or now)
         replaced = self._of_name(view)
-        if known is not None:
-            record.containers, record.runtime.sandbox_running = known.containers, known.runtime.sandbox_running
+        if existing is not None:
+            record.containers, record.runtime.sandbox_running = existing.containers, existing.runtime.sandbox_running
         self._records[record.uid] = record
-        return [*(pod_state for pod_state in replaced if pod_state is not known), record]
+        return [*(pod_state for pod_state in replaced if pod_state is not existing), record]
 
     def _of_name(self, view: PodView) -> list[PodState]:
         """Pods of the same name: the cluster has room for one, so the others are gone."""
@@ -76,11 +76,11 @@ class PodManager:
 
     def prune(self, pods: Iterable[Json]) -> list[PodState]:
         """Mark every pod that is not among these v1.Pods as deleted; returns the records that this changes."""
-        kept = {(pod.get("metadata") or {}).get("uid") for pod in pods}
+        uids = {(pod.get("metadata") or {}).get("uid") for pod in pods}
         lost = [
             pod_state
             for pod_state in self
-            if not pod_state.static and not pod_state.runtime.is_deleted and pod_state.uid not in kept
+            if not pod_state.static and not pod_state.runtime.is_deleted and pod_state.uid not in uids
         ]
         for pod_state in lost:
             pod_state.runtime.is_deleted = True
@@ -104,24 +104,24 @@ class PodManager:
 
     def set_static_pods(self, manifests: Iterable[tuple[str, Json]], now: float) -> tuple[list[PodState], list[str]]:
         """Set the static pods; returns the records that this changes, and a sentence for each invalid manifest."""
-        wanted: dict[str, Json] = {}
-        wrong = []
+        static_pods: dict[str, Json] = {}
+        errors = []
         for path, manifest in manifests:
             try:
                 pod = static_pod(manifest, path, self._node_name, now)
                 parse_pod(pod)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                wrong.append(f"the manifest {path} is no pod: {error}")
+                errors.append(f"the manifest {path} is no pod: {error}")
                 continue
-            wanted[pod["metadata"]["uid"]] = pod
+            static_pods[pod["metadata"]["uid"]] = pod
         changed = [
             pod_state
             for pod_state in self
-            if pod_state.static and pod_state.uid not in wanted and not pod_state.runtime.is_deleted
+            if pod_state.static and pod_state.uid not in static_pods and not pod_state.runtime.is_deleted
         ]
         for pod_state in changed:
             pod_state.runtime.is_deleted = True
-        return changed + [self._static(uid, pod, now) for uid, pod in wanted.items()], wrong
+        return changed + [self._static(uid, pod, now) for uid, pod in static_pods.items()], errors
 
     def _static(self, uid: str, pod: Json, now: float) -> PodState:
         record = self._records.get(uid)

@@ -103,9 +103,9 @@ class _Planner:
         if operation.key not in self.busy:
             self.actions.append(operation)
 
-    def requeue_at(self, when: float) -> None:
-        if when > self.now and (self.next_due is None or when < self.next_due):
-            self.next_due = when
+    def requeue_at(self, due: float) -> None:
+        if due > self.now and (self.next_due is None or due < self.next_due):
+            self.next_due = due
 
     # --- has it ended? ----------------------------------------------------------------------------------------------
 
@@ -276,13 +276,13 @@ def mark_started(
     operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
 ) -> None:
     """Record that an action was started, so that later computations build on it."""
-    one, name = operation.container_id, operation.name
+    container_id, name = operation.container_id, operation.name
     if operation.verb == "stop":
-        memory.kill_deadlines[one] = now + operation.grace
+        memory.kill_deadlines[container_id] = now + operation.grace
     elif operation.verb == "kill":
-        memory.kill_deadlines[one] = now + KILL_RETRY_SECONDS
+        memory.kill_deadlines[container_id] = now + KILL_RETRY_SECONDS
     elif operation.verb == "remove":
-        memory.forget_container(one)
+        memory.forget_container(container_id)
     elif operation.verb == "probe":
         _mark_probe_started(operation, pod, containers, memory, now)
     elif operation.verb == "start":

@@ -119,8 +119,8 @@ class PodWorkers:
             record.timer.cancel()
             record.timer = None
         mute = record.runtime.is_deleted and not record.static
-        said = record.status_reporter.next_due() if self._state.link_up and not mute else INFINITY
-        soonest = min(said, INFINITY if planned is None else planned)
+        report_due = record.status_reporter.next_due() if self._state.link_up and not mute else INFINITY
+        soonest = min(report_due, INFINITY if planned is None else planned)
         if soonest != INFINITY:
             wait = max(soonest - self._actor.clock.now(), MIN_DELAY)
             record.timer = self._actor.after(wait, PodSyncDue(uid=record.uid))
@@ -155,70 +155,70 @@ class PodWorkers:
         record.containers = message.containers
         self.sync(record)
 
-    def on_action_result(self, done: ActionResult) -> None:
+    def on_action_result(self, result: ActionResult) -> None:
         """An action has ended: apply its result and sync."""
-        record, operation = self._pods.get(done.uid), done.operation
-        if record is None or done.incarnation != self._executor.incarnation:
+        record, operation = self._pods.get(result.uid), result.operation
+        if record is None or result.incarnation != self._executor.incarnation:
             return
-        self._record_result_events(record, operation, done)
-        if done.needs_pull and not record.is_ending:
+        self._record_result_events(record, operation, result)
+        if result.needs_pull and not record.is_ending:
             self._execute(record, operation, pull=True)
             return
         record.busy.discard(operation.key)
-        if operation.verb == "cleanup" and done.succeeded:
+        if operation.verb == "cleanup" and result.succeeded:
             self._remove_pod(record)
             return
-        self._apply(record, operation, done)
+        self._apply(record, operation, result)
         record.needs_listing = record.needs_listing or operation.verb not in ("probe", "mount")
-        if done.unavailable:
-            self._on_runtime_state(done.message)
+        if result.unavailable:
+            self._on_runtime_state(result.message)
         self.sync(record)
 
-    def _apply(self, record: PodState, operation: Action, done: ActionResult) -> None:
+    def _apply(self, record: PodState, operation: Action, result: ActionResult) -> None:
         if operation.verb == "start":
-            self._on_started(record, operation, done)
+            self._on_started(record, operation, result)
         elif operation.verb == "mount":
-            self._on_mounted(record, done)
+            self._on_mounted(record, result)
         elif operation.verb == "probe":
-            self._on_probed(record, operation, done)
-        elif done.message:
-            self._actor.log.warning("pod %s: %s failed: %s", record.view.name.name, operation.verb, done.message)
+            self._on_probed(record, operation, result)
+        elif result.message:
+            self._actor.log.warning("pod %s: %s failed: %s", record.view.name.name, operation.verb, result.message)
         elif operation.verb == "stop_sandbox":
             record.runtime.sandbox_running = False
 
-    def _on_started(self, record: PodState, operation: Action, done: ActionResult) -> None:
+    def _on_started(self, record: PodState, operation: Action, result: ActionResult) -> None:
         memory = record.runtime
-        memory.sandbox_running = memory.sandbox_running or done.sandbox_started
-        if done.reason:
-            pace = PULL_BACKOFF if done.reason == PULL_ERROR else RETRY_BACKOFF
-            memory.on_start_failed(operation.name, done.reason, done.message, self._actor.clock.now(), pace)
-            memory.mounted = memory.mounted and not done.source_missing
-            self._actor.log.info("container %s of pod %s: %s", operation.name, record.view.name.name, done.message)
-        elif done.succeeded and not done.needs_pull:
+        memory.sandbox_running = memory.sandbox_running or result.sandbox_started
+        if result.reason:
+            pace = PULL_BACKOFF if result.reason == PULL_ERROR else RETRY_BACKOFF
+            memory.on_start_failed(operation.name, result.reason, result.message, self._actor.clock.now(), pace)
+            memory.mounted = memory.mounted and not result.source_missing
+            self._actor.log.info("container %s of pod %s: %s", operation.name, record.view.name.name, result.message)
+        elif result.succeeded and not result.needs_pull:
             memory.failures.pop(operation.name, None)
 
-    def _on_mounted(self, record: PodState, done: ActionResult) -> None:
+    def _on_mounted(self, record: PodState, result: ActionResult) -> None:
         memory = record.runtime
-        if done.succeeded:
-            record.paths, memory.mounted, memory.mount_failure = done.paths, True, None
+        if result.succeeded:
+            record.paths, memory.mounted, memory.mount_failure = result.paths, True, None
         else:
-            memory.on_mount_failed(done.reason or CREATING, done.message, self._actor.clock.now())
+            memory.on_mount_failed(result.reason or CREATING, result.message, self._actor.clock.now())
         self._apply_config_change(record)
 
-    def _on_probed(self, record: PodState, operation: Action, done: ActionResult) -> None:
+    def _on_probed(self, record: PodState, operation: Action, result: ActionResult) -> None:
         view, memory = record.view.container(operation.name), record.runtime
         for kind in planning.PROBES:
             key = (operation.container_id, kind)
             probe = view.probe(kind) if view is not None and kind == operation.probe else None
-            if probe is None or key not in memory.probes or done.unavailable:
+            if probe is None or key not in memory.probes or result.unavailable:
                 continue
-            memory.probes[key] = state = memory.probes[key].with_result(probe, done.succeeded)
+            memory.probes[key] = state = memory.probes[key].with_result(probe, result.succeeded)
             if state.passed is False and kind != "readiness":
-                memory.to_restart[operation.container_id] = f"{kind} probe failed: {done.message}"
+                memory.to_restart[operation.container_id] = f"{kind} probe failed: {result.message}"
                 text = f"Container {operation.name} failed {kind} probe, will be restarted"
                 self._record_event(record, NORMAL, "Killing", text, operation.name)
-                who = (operation.name, record.view.name.name)
-                self._actor.log.warning("container %s of pod %s: %s probe failed: %s", *who, kind, done.message)
+                names = (operation.name, record.view.name.name)
+                self._actor.log.warning("container %s of pod %s: %s probe failed: %s", *names, kind, result.message)
 
     # --- what is worth an Event -------------------------------------------------------------------------------------
 
@@ -229,15 +229,15 @@ class PodWorkers:
         for message in self._recorder.event(record.view, kind, reason, text, now, container):
             self._actor.tell(constants.METAMANAGER, message)
 
-    def _record_result_events(self, record: PodState, operation: Action, done: ActionResult) -> None:
+    def _record_result_events(self, record: PodState, operation: Action, result: ActionResult) -> None:
         engine = self._state.runtime_version
         if operation.verb == "mount" and not record.no_effect_announced and engine.startswith(PROCESS_RUNTIME):
             record.no_effect_announced = True
             if text := no_effect_message(record.view):
                 self._record_event(record, NORMAL, "NoEffect", text)
         if operation.container_id not in record.runtime.to_restart:  # of those it was said why they are stopped
-            for tiding in events_for_result(record.view, operation, done, engine):
-                self._record_event(record, *tiding)
+            for event in events_for_result(record.view, operation, result, engine):
+                self._record_event(record, *event)
 
     def _record_back_offs(self, record: PodState, status: Json) -> None:
         """A back-off begins."""
@@ -287,8 +287,8 @@ class PodWorkers:
             return
         record.config_changed, memory = False, record.runtime
         memory.mount_failure = None
-        others = {name: failure for name, failure in memory.failures.items() if failure.reason != CONFIG_ERROR}
-        waited, memory.failures = len(others) < len(memory.failures), others
+        failures = {name: failure for name, failure in memory.failures.items() if failure.reason != CONFIG_ERROR}
+        waited, memory.failures = len(failures) < len(memory.failures), failures
         memory.mounted = memory.mounted and not (waited or has_config_volumes(record.view))
         self.sync(record)
 

@@ -16,9 +16,9 @@ from kubeedge_actors.wire.messages import LinkMessage, QueryObject, RequestToken
 def fetch_requests(record: PodState) -> list[LinkMessage]:
     """The requests for everything that the pod refers to, known objects included: they may have changed."""
     record.pending_sources.clear()
-    asked = [_fetch_request(record, reference) for reference in config_sources(record.view)]
-    record.pending_sources = {message.msg_id: reference for message, reference in asked}
-    return [message for message, _ in asked]
+    requests = [_fetch_request(record, reference) for reference in config_sources(record.view)]
+    record.pending_sources = {message.msg_id: reference for message, reference in requests}
+    return [message for message, _ in requests]
 
 
 def _fetch_request(record: PodState, reference: ConfigSource) -> tuple[LinkMessage, ConfigSource]:
@@ -35,12 +35,12 @@ def on_response(record: PodState, parent: str, content: Any) -> bool:
     if reference is None:
         return False
     _, error = parse_object_resp(content)
-    found = content if isinstance(content, dict) and "status" in content else parse_query_response(content)
+    object = content if isinstance(content, dict) and "status" in content else parse_query_response(content)
     if error is not None:
         if error.get("reason") == "NotFound":
             record.objects.pop(reference, None)
-    elif found is not None:
-        record.objects[reference] = found
+    elif object is not None:
+        record.objects[reference] = object
     return not record.pending_sources
 
 

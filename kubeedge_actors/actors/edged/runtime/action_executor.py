@@ -76,8 +76,8 @@ class ActionExecutor:
         """Queue one action, whose result `reply_to` is told; with `pull` an image may be pulled for it."""
 
         def job() -> None:
-            done = self._runtime_manager.execute(operation, action_input, pull=pull)
-            reply_to.tell(msgspec.structs.replace(done, incarnation=self.incarnation))
+            result = self._runtime_manager.execute(operation, action_input, pull=pull)
+            reply_to.tell(msgspec.structs.replace(result, incarnation=self.incarnation))
 
         (self._slow if pull else self._fast).submit(job)
 

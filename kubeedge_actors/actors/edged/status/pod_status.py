@@ -196,8 +196,8 @@ def _back_off_state(
     backoff = memory.backoffs.get(view.name, CrashLoopBackoff())
     if now >= backoff.due(container.finished_at):
         return None
-    who = f"{view.name} pod={pod.name.name}_{pod.name.namespace}({pod.name.uid})"
-    text = f"back-off {_duration(backoff.delay)} restarting failed container={who}"
+    container_name = f"{view.name} pod={pod.name.name}_{pod.name.namespace}({pod.name.uid})"
+    text = f"back-off {_duration(backoff.delay)} restarting failed container={container_name}"
     return {"reason": "CrashLoopBackOff", "message": text}
 
 
@@ -253,14 +253,14 @@ def pod_conditions(
     """All conditions of a v1.PodStatus: ours in Kubernetes' order, then those of others in `status`."""
     before = {condition.get("type"): condition for condition in status.get("conditions") or ()}
     containers_ready = _containers_ready(init_statuses, app_statuses, phase, pod)
-    ours = {
+    own = {
         "PodReadyToStartContainers": {"status": _bool_status(bool(containers) and phase not in TERMINAL)},
         "Initialized": _initialized(pod, init_statuses, app_statuses, phase),
         "Ready": _ready(pod, containers_ready, before),
         "ContainersReady": containers_ready,
         "PodScheduled": {"status": "True"},
     }
-    shown = [_with_transition_time(kind, ours[kind], before.get(kind), now) for kind in ORDER]
+    shown = [_with_transition_time(kind, own[kind], before.get(kind), now) for kind in ORDER]
     return shown + [condition for kind, condition in before.items() if kind not in ORDER]
 
 

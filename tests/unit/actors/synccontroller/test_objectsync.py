@@ -257,6 +257,6 @@ def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never
     ledger.load(N, record)
     ledger.discard(N, "uid")
     ledger.on_pushed(
-        N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, mine=False
+        N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, connected=False
     )
     assert ledger.records(N) == [] and ledger.next_due() is None
