@@ -109,10 +109,10 @@ class SqlitePersistence:
         """The rows of a table by its key, without those that have a fault, which are removed. Error: sqlite3.Error."""
         assert self._connection is not None
         names = columns.split(", ")
-        known = "WHERE client IN (SELECT id FROM client)" if "client" in names else ""
-        with closing(self._connection.execute(f"SELECT {columns} FROM {table} {known} ORDER BY 1, 2")) as cursor:
+        condition = "WHERE client IN (SELECT id FROM client)" if "client" in names else ""
+        with closing(self._connection.execute(f"SELECT {columns} FROM {table} {condition} ORDER BY 1, 2")) as cursor:
             rows = cursor.fetchall()
-        faults = [(row, why) for row in rows if (why := fault(row))]
+        faults = [(row, reason) for row in rows if (reason := fault(row))]
         if not faults:
             return rows
         removed = {id(row) for row, _ in faults}
@@ -123,8 +123,8 @@ class SqlitePersistence:
             self._connection.executemany(
                 f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(names))})", rows
             )
-        for _, why in faults[:TOLD]:
-            log.warning("the MQTT database %s: a row of %r is removed: %s", self._path, table, why)
+        for _, reason in faults[:TOLD]:
+            log.warning("the MQTT database %s: a row of %r is removed: %s", self._path, table, reason)
         if len(faults) > TOLD:
             log.warning("the MQTT database %s: %d more rows of %r are removed", self._path, len(faults) - TOLD, table)
         return rows
@@ -159,7 +159,7 @@ class SqlitePersistence:
             self._connection = None
 
     def _run(self) -> None:
-        said = ""
+        reported = ""
         while True:
             with self._lock:
                 while self._pending is None and not self._closing:
@@ -170,19 +170,19 @@ class SqlitePersistence:
             try:
                 self._write(changes)
             except sqlite3.Error as error:
-                said = self._refused(error, said, changes)
+                reported = self._refused(error, reported, changes)
                 if self._closing:
                     return
                 time.sleep(AGAIN)
             else:
-                if said:
+                if reported:
                     log.warning("the MQTT database %s can be used again", self._path)
-                said = ""
+                reported = ""
                 self._committed(turn)
 
-    def _refused(self, error: sqlite3.Error, said: str, changes: ChangeSet) -> str:
+    def _refused(self, error: sqlite3.Error, reported: str, changes: ChangeSet) -> str:
         reason = str(self._named(error))
-        if reason != said:
+        if reason != reported:
             log.warning("%s; MQTT messages that have to be kept are not acknowledged until it works again", reason)
         with self._lock:
             if self._pending is not None:
@@ -200,8 +200,8 @@ class SqlitePersistence:
     def _named(self, error: Exception) -> StoreError:
         if isinstance(error, sqlite3.Error) and sqlite.primary_error_code(error) in sqlite.DAMAGED:
             return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        return StoreError(f"the MQTT database {self._path} can not be used: {why}")
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return StoreError(f"the MQTT database {self._path} can not be used: {reason}")
 
 
 def _text(raw: bytes) -> str | bytes:
@@ -255,7 +255,10 @@ class _MessageFaults:
 
     def __call__(self, row: Row) -> str:
         _, client, packet_id, released, topic, payload, qos, retain = row
-        if not all(isinstance(each, int) for each in (packet_id, released, qos)) or not 0 <= packet_id <= MAX_PACKET_ID:
+        if (
+            not all(isinstance(number, int) for number in (packet_id, released, qos))
+            or not 0 <= packet_id <= MAX_PACKET_ID
+        ):
             return f"its packet id, its state or its QoS is not a number (topic {topic!r:.200})"
         if packet_id and (client, packet_id) in self._packet_ids:
             return f"its packet id is used twice (topic {topic!r:.200})"
@@ -286,11 +289,11 @@ def _steps(changes: ChangeSet) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
         yield "INSERT INTO client VALUES (?, ?)", [(c.client_id, c.user) for c in changes.clients.values() if c]
     if changes.subscriptions:
         yield "DELETE FROM subscription WHERE client = ? AND filter = ?", list(changes.subscriptions)
-        kept = [(*key, qos) for key, qos in changes.subscriptions.items() if qos is not None]
-        yield "INSERT INTO subscription VALUES (?, ?, ?)", kept
+        subscriptions = [(*key, qos) for key, qos in changes.subscriptions.items() if qos is not None]
+        yield "INSERT INTO subscription VALUES (?, ?, ?)", subscriptions
     if changes.received:
         yield "DELETE FROM received WHERE client = ? AND packet_id = ?", list(changes.received)
-        yield "INSERT INTO received VALUES (?, ?)", [key for key, there in changes.received.items() if there]
+        yield "INSERT INTO received VALUES (?, ?)", [key for key, present in changes.received.items() if present]
     if changes.retained:
         yield "DELETE FROM retained WHERE topic = ?", [(topic,) for topic in changes.retained]
         yield "INSERT INTO retained VALUES (?, ?, ?)", [(t, *row) for t, row in changes.retained.items() if row]

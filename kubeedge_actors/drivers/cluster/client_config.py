@@ -115,7 +115,7 @@ def _exec_plugin(path: Path, plugin: Any) -> ExecPlugin | None:
     if "/" in name:
         name = str(_beside(path, name))
     arguments = (name, *map(str, plugin.get("args") or ()))
-    environment = tuple((str(each.get("name")), str(each.get("value"))) for each in plugin.get("env") or ())
+    environment = tuple((str(variable.get("name")), str(variable.get("value"))) for variable in plugin.get("env") or ())
     return ExecPlugin(arguments, environment, str(plugin.get("apiVersion") or ""))
 
 

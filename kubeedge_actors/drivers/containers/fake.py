@@ -90,10 +90,10 @@ class FakeContainers:
         with self.lock:
             return [container for container in self.containers.values() if container.phase == "running"]
 
-    def disconnect(self, why: str) -> None:
+    def disconnect(self, reason: str) -> None:
         """The engine stops answering; its containers go on."""
-        self.unavailable = why
-        self.emit(RuntimeLost(reason=why))
+        self.unavailable = reason
+        self.emit(RuntimeLost(reason=reason))
 
     def reconnect(self) -> None:
         """The engine answers again."""
@@ -174,8 +174,12 @@ class FakeRuntime:
         if not self.image_id(spec.image):
             raise ContainerError(f"No such image: {spec.image}")
         with engine.lock:
-            for key, made in engine.specs.items():
-                same = (made.pod.uid, made.name, made.restart_count) == (spec.pod.uid, spec.name, spec.restart_count)
+            for key, existing in engine.specs.items():
+                same = (existing.pod.uid, existing.name, existing.restart_count) == (
+                    spec.pod.uid,
+                    spec.name,
+                    spec.restart_count,
+                )
                 if same and engine.containers[key].phase == "exited":
                     raise ContainerError(f"container {spec.name} has ended")
                 if same:
@@ -223,18 +227,18 @@ class FakeRuntime:
             engine.end_container(container.id, program.exit_code)
         return started
 
-    def _fail(self, container: Container, why: str) -> None:
+    def _fail(self, container: Container, reason: str) -> None:
         now = self.containers.clock()
         self.containers.containers[container.id] = msgspec.structs.replace(
             container,
             phase="exited",
             exit_code=START_ERROR_CODE,
             reason=START_ERROR,
-            message=why,
+            message=reason,
             started_at=now,
             finished_at=now,
         )
-        raise ContainerError(why)
+        raise ContainerError(reason)
 
     def _found(self, container_id: str) -> Container:
         container = self.containers.containers.get(container_id)
@@ -258,8 +262,8 @@ class FakeRuntime:
         """Forget it."""
         self.kill(container_id)
         with self.containers.lock:
-            for kept in (self.containers.containers, self.containers.specs, self.containers.written):
-                kept.pop(container_id, None)
+            for table in (self.containers.containers, self.containers.specs, self.containers.written):
+                table.pop(container_id, None)
 
     def logs(
         self,

@@ -93,8 +93,8 @@ class ProcessRuntime:
     def list(self, pod_uid: str = "") -> list[Container]:
         """All containers, of one pod if given."""
         with self._lock:
-            known = [process.container for process in self._processes.values()]
-        return [container for container in known if pod_uid in ("", container.pod.uid)]
+            containers = [process.container for process in self._processes.values()]
+        return [container for container in containers if pod_uid in ("", container.pod.uid)]
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class ProcessRuntime:
                 raise
             return process.container
 
-    def _fail(self, process: _Process, why: str) -> None:
+    def _fail(self, process: _Process, reason: str) -> None:
         now = time.time()
         process.spec = None
         process.container = msgspec.structs.replace(
@@ -158,7 +158,7 @@ class ProcessRuntime:
             phase="exited",
             exit_code=START_ERROR_CODE,
             reason=START_ERROR,
-            message=why,
+            message=reason,
             started_at=now,
             finished_at=now,
         )

@@ -98,12 +98,12 @@ def _handler_class(handle: BodyHandler) -> type[BaseHTTPRequestHandler]:
             chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
             body = _chunks(self.rfile) if chunked else _whole(self.rfile, self.headers.get("Content-Length", "0"))
             self.close_connection = self.close_connection or body is None
-            said = handle(body)
+            reply = handle(body)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(reply)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 

@@ -270,10 +270,10 @@ def _reason(error: Exception) -> CloseReason:
 
 
 def _distrust(error: ssl.SSLCertVerificationError) -> str:
-    why = f"the certificate of the server was refused: {error.verify_message}"
+    reason = f"the certificate of the server was refused: {error.verify_message}"
     if error.verify_code not in OTHER_CA:
-        return why
-    return f"{why}. It is not of the CA that this node has joined: the cloud was set up anew, or it is another one, and a new token is needed"
+        return reason
+    return f"{reason}. It is not of the CA that this node has joined: the cloud was set up anew, or it is another one, and a new token is needed"
 
 
 def _refusal(error: websocket.WebSocketBadStatusException) -> CloseReason:
