@@ -93,7 +93,7 @@ def run(command: str, body: Callable[[Shutdown], None]) -> int:
 def _handle_signals(shutdown: Shutdown) -> None:
     for number in ENDINGS:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, lambda got, _: shutdown.on_signal(got))
+            signal.signal(number, lambda signum, _: shutdown.on_signal(signum))
     with contextlib.suppress(io.UnsupportedOperation):  # standard error is no file: somebody captures it
         faulthandler.enable()  # a fault in native code says where
 

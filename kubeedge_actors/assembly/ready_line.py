@@ -24,13 +24,13 @@ class Deadline:
         return max(0.0, self._end - self._clock())
 
 
-def with_unready_reason(what: str, reason: str) -> str:
+def with_unready_reason(subject: str, reason: str) -> str:
     """What it is, and why it can not be used yet, if it can not.
 
     >>> with_unready_reason("cloud https://c:10002", "Connection refused"), with_unready_reason("cloud none", "")
     ('cloud https://c:10002 (not reachable yet: Connection refused)', 'cloud none')
     """
-    return f"{what} (not reachable yet: {reason})" if reason else what
+    return f"{subject} (not reachable yet: {reason})" if reason else subject
 
 
 def broker_addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:

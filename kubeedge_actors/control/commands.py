@@ -107,8 +107,8 @@ class Commands:
         patience = request.get("patience", HUNG_SECONDS)
         if not isinstance(patience, int | float) or not 0 <= patience <= PATIENCE_LIMIT:
             raise UsageError(f"the patience is a number of seconds from 0 to {PATIENCE_LIMIT:g}, not {patience!r}")
-        found = self._check(_text(request, "actor"), float(patience))
-        return {name: asdict(health) | {"well": health.is_well} for name, health in found.items()}
+        health_by_name = self._check(_text(request, "actor"), float(patience))
+        return {name: asdict(health) | {"well": health.is_well} for name, health in health_by_name.items()}
 
     def _check(self, actor: str, patience: float) -> dict[str, Health]:
         """The health of one actor, or of all that there are and ought to be."""
@@ -146,8 +146,8 @@ class Commands:
             started.get(START_TIMEOUT)
         except AskTimeout:
             health = self._check(name, 0.0)[name]
-            why = f"{health.state}, {health.reason}" if health.reason else health.state
-            raise ActorStopped(f"{name} does not run after {START_TIMEOUT:.0f} s: {why}") from None
+            state = f"{health.state}, {health.reason}" if health.reason else health.state
+            raise ActorStopped(f"{name} does not run after {START_TIMEOUT:.0f} s: {state}") from None
         return name
 
     def _crash(self, request: Json) -> str:

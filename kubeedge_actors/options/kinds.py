@@ -95,8 +95,8 @@ def _yes_or_no(value: Any) -> bool:
 
 
 def _host_and_port(value: Any) -> str:
-    where = urlsplit(f"//{_text(value)}")
-    if value and (not where.hostname or where.port is None):
+    address = urlsplit(f"//{_text(value)}")
+    if value and (not address.hostname or address.port is None):
         raise ValueError("it has another form")
     return _text(value)
 
