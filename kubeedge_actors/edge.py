@@ -136,7 +136,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
-        updates_wanted = partial(_wanted, system)
+        updates_wanted = partial(_twin_updates_wanted, system)
         modules = edge_specs(
             config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=updates_wanted
         )
@@ -161,7 +161,7 @@ def _cloud(config: EdgeConfig, links: LinkMonitor, deadline: Deadline, *, joined
     """The cloud, and why it is not there, for the ready line."""
     if not config.cloud:
         return "cloud none"
-    offline = links.unready_reason(deadline.left()) if joined else "this node has not joined it"
+    offline = links.unready_reason(deadline.remaining()) if joined else "this node has not joined it"
     return with_unready_reason(f"cloud {config.cloud}", offline)
 
 
@@ -200,7 +200,7 @@ def try_join(credentials: CertificateSource) -> bool:
     return bool(joined)
 
 
-def _wanted(system: ActorSystem) -> bool:
+def _twin_updates_wanted(system: ActorSystem) -> bool:
     """Whether a module wants to hear of every twin update: there may be one tomorrow that there is not today."""
     return bool(system.registry.subscribers(TwinUpdated))
 

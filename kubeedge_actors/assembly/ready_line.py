@@ -19,7 +19,7 @@ class Deadline:
     def __init__(self, seconds: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._end = clock, clock() + seconds
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds, 0 when they are over."""
         return max(0.0, self._end - self._clock())
 
@@ -36,7 +36,7 @@ def with_unready_reason(subject: str, reason: str) -> str:
 def broker_addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
     """Where MQTT is spoken, and which of these brokers can not be reached yet."""
     return " and ".join(
-        with_unready_reason(broker.address, broker.unready_reason(deadline.left())) for broker in brokers
+        with_unready_reason(broker.address, broker.unready_reason(deadline.remaining())) for broker in brokers
     )
 
 

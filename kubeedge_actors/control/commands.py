@@ -198,11 +198,11 @@ class Commands:
 
     def _replay(self, request: Json) -> str:
         number = self._number(request)
-        return self._kept().replay(number, self._system)
+        return self._letter_store().replay(number, self._system)
 
     def _drop(self, request: Json) -> int:
         number = self._number(request)
-        if not self._kept().file.drop(number):
+        if not self._letter_store().file.drop(number):
             raise UsageError(f"there is no dead letter {number}")
         return number
 
@@ -212,7 +212,7 @@ class Commands:
             raise UsageError(f"the id of a dead letter is a number, not {number!r}")
         return number
 
-    def _kept(self) -> DurableDeadLetters:
+    def _letter_store(self) -> DurableDeadLetters:
         if self._dead_letters is None:
             raise UsageError("the dead letters of this process are not kept, so none can be replayed or dropped")
         return self._dead_letters

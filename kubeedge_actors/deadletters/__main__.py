@@ -48,7 +48,7 @@ def _show(options: argparse.Namespace) -> None:
     row = _file(options).get(options.id)
     if row is None:
         raise _missing(options, options.id)
-    fields = asdict(row) | {"at": _when(row.at), "replayed": _when(row.replayed) or "never"}
+    fields = asdict(row) | {"at": _time_text(row.at), "replayed": _time_text(row.replayed) or "never"}
     text, traceback = fields.pop("message"), fields.pop("traceback")
     for name, value in fields.items():
         print(f"{name:<12}{value}")
@@ -104,7 +104,7 @@ def _table(rows: Sequence[DeadLetterRow]) -> str:
         kind = row.type.rpartition(":")[2]
         line = (
             row.id,
-            _when(row.at),
+            _time_text(row.at),
             row.recipient or "-",
             kind,
             row.deliveries,
@@ -116,7 +116,7 @@ def _table(rows: Sequence[DeadLetterRow]) -> str:
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def _when(at: float) -> str:
+def _time_text(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if at else ""
 
 

@@ -91,15 +91,15 @@ def try_parse_device(path: str) -> DeviceResource | None:
 
 def parse(path: str) -> Resource:
     """The object that a path names. Errors: ResourceError when it names something else."""
-    return _found(try_parse(path), "an object", path)
+    return _require_parsed(try_parse(path), "an object", path)
 
 
 def parse_device(path: str) -> DeviceResource:
     """The device that a path is about. Errors: ResourceError when it is about something else."""
-    return _found(try_parse_device(path), "a device", path)
+    return _require_parsed(try_parse_device(path), "a device", path)
 
 
-def _found(parsed: Parsed | None, description: str, path: str) -> Parsed:
+def _require_parsed(parsed: Parsed | None, description: str, path: str) -> Parsed:
     if parsed is None:
         raise ResourceError(f"not the path of {description}: {path[:200]!r}")
     return parsed

@@ -49,9 +49,9 @@ def sync_twins(
         if prop is None:
             _add(change, key, entry, stamp)
         elif entry.metadata.type == DELETED:
-            _delete(change, key, prop, _ruled(settings.conflict_rule(key), prop, entry))
+            _delete(change, key, prop, _apply_conflict_rule(settings.conflict_rule(key), prop, entry))
         else:
-            _change(change, key, prop, _ruled(settings.conflict_rule(key), prop, entry), stamp)
+            _change(change, key, prop, _apply_conflict_rule(settings.conflict_rule(key), prop, entry), stamp)
     return change
 
 
@@ -65,20 +65,22 @@ def version_error(local: TwinVersion | None, incoming: TwinVersion | None) -> st
     return EDGE_BEHIND if local.edge > incoming.edge else ""
 
 
-def _ruled(rule: ConflictRule, prop: TwinProperty, entry: MsgTwin) -> MsgTwin:
+def _apply_conflict_rule(rule: ConflictRule, prop: TwinProperty, entry: MsgTwin) -> MsgTwin:
     """The entry with the versions that make it win where the rule of its property says so."""
     if rule in (ConflictRule.DEFAULT, ConflictRule.EDGE):
         return entry  # the version rule already lets the edge win
     return msgspec.structs.replace(
         entry,
-        expected_version=_winning(
+        expected_version=_winning_version(
             rule, prop.shown.expected, prop.expected_version, entry.expected, entry.expected_version
         ),
-        actual_version=_winning(rule, prop.shown.actual, prop.actual_version, entry.actual, entry.actual_version),
+        actual_version=_winning_version(
+            rule, prop.shown.actual, prop.actual_version, entry.actual, entry.actual_version
+        ),
     )
 
 
-def _winning(
+def _winning_version(
     rule: ConflictRule,
     local: TwinValue | None,
     local_version: TwinVersion | None,
@@ -144,12 +146,12 @@ def _delete(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin) ->
 def _change(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin, stamp: ValueMetadata) -> None:
     """Expected first, then actual; the first side that is rejected ends it, what was taken before stays taken."""
     kind = prop.shown.metadata if prop.is_live else new_type(entry)
-    expected, expected_version, rejected = _side(
+    expected, expected_version, rejected = _merge_side(
         kind, entry.expected, entry.expected_version, prop.shown.expected, prop.expected_version, stamp
     )
     actual, actual_version = prop.shown.actual, prop.actual_version
     if not rejected:
-        actual, actual_version, rejected = _side(
+        actual, actual_version, rejected = _merge_side(
             kind, entry.actual, entry.actual_version, prop.shown.actual, prop.actual_version, stamp
         )
     optional = prop.shown.optional and (rejected or entry.optional is not False)
@@ -163,7 +165,7 @@ def _change(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin, st
         change.report[key] = after.with_versions
 
 
-def _side(
+def _merge_side(
     kind: TypeMetadata | None,
     incoming: TwinValue | None,
     incoming_version: TwinVersion | None,

@@ -125,11 +125,11 @@ class DeviceObjects:
         for rows in _pages(meta, constants.DEVICE):
             changes = TwinTransaction()
             for row in rows:
-                if not self._known(row, last) and (device := _object(row)) is not None:
+                if not self._is_applied(row, last) and (device := _object(row)) is not None:
                     self.apply_change(changes, constants.DEVICE, constants.INSERT, device, now)
             yield changes
 
-    def _known(self, row: MetaRow, last: dict[str, dict[str, str]]) -> bool:
+    def _is_applied(self, row: MetaRow, last: dict[str, dict[str, str]]) -> bool:
         """Whether nothing follows from a stored object: its device is a member, and what it desires was taken before."""
         try:
             peek = _peeks.decode(row.value)

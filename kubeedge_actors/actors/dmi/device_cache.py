@@ -21,18 +21,18 @@ class DmiCache:
     def __init__(self) -> None:
         self.devices: dict[str, Json] = {}
         self.models: dict[str, Json] = {}
-        self._told: dict[str, Json] = {}
+        self._registered: dict[str, Json] = {}
 
     def put_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
         """Put a device; returns the calls to its mapper."""
         self.devices[id_of(object)] = object
-        yield from self._due(id_of(object))
+        yield from self._calls_for(id_of(object))
 
     def remove_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
         """A device is gone."""
         id = id_of(object)
         device = self.devices.pop(id, object)
-        if self._told.pop(id, None) is not None:
+        if self._registered.pop(id, None) is not None:
             yield Verb.REMOVE, device
 
     def put_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
@@ -41,7 +41,7 @@ class DmiCache:
         yield (Verb.UPDATE_MODEL if id in self.models else Verb.CREATE_MODEL), object
         self.models[id] = object
         for device in [device_id for device_id, device in self.devices.items() if model_of(device) == id]:
-            yield from self._due(device)
+            yield from self._calls_for(device)
 
     def remove_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
         """A model is gone."""
@@ -56,15 +56,15 @@ class DmiCache:
             merged = self._merged(device)
             if protocol_of(device) == protocol and merged is not None:
                 devices.append(merged)
-                self._told[id] = merged
+                self._registered[id] = merged
                 models[model_of(device)] = self.models[model_of(device)]
         return devices, list(models.values())
 
-    def _due(self, id: str) -> Iterator[tuple[Verb, Json]]:
-        merged, registered = self._merged(self.devices[id]), self._told.get(id)
+    def _calls_for(self, id: str) -> Iterator[tuple[Verb, Json]]:
+        merged, registered = self._merged(self.devices[id]), self._registered.get(id)
         if merged is None or (registered is not None and registered["spec"] == merged["spec"]):
             return
-        self._told[id] = merged
+        self._registered[id] = merged
         if registered is not None and protocol_of(registered) != protocol_of(merged):
             yield Verb.REMOVE, registered
             registered = None
@@ -80,16 +80,16 @@ class DmiCache:
             **device,
             "spec": {
                 **spec,
-                "protocol": _under(spec.get("protocol"), {"configData": defaults.get("protocolConfigData")}),
+                "protocol": _merge_config(spec.get("protocol"), {"configData": defaults.get("protocolConfigData")}),
                 "properties": [
-                    {**prop, "visitors": _under(prop.get("visitors"), visitors.get(prop.get("name")))}
+                    {**prop, "visitors": _merge_config(prop.get("visitors"), visitors.get(prop.get("name")))}
                     for prop in spec.get("properties") or ()
                 ],
             },
         }
 
 
-def _under(own: Json | None, default: Json | None) -> Json:
+def _merge_config(own: Json | None, default: Json | None) -> Json:
     """A protocol or visitor over that of the model: the configuration of both, the device's keys win."""
     device, model = own or {}, default or {}
     config = {**(model.get("configData") or {}), **(device.get("configData") or {})}

@@ -69,7 +69,7 @@ class SyncControllerState(InformerSet):
     """State of SyncController that outlives its crashes: informers, records, connected nodes, counters."""
 
     def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster, [_wanted(kind) for kind in (*TYPES, *RECORD_KINDS)])
+        super().__init__(cluster, [_informer_spec(kind) for kind in (*TYPES, *RECORD_KINDS)])
         self.index = NodeObjectIndex()
         self.objectsyncs = ObjectSyncStore()
         self.connected: set[str] = set()
@@ -77,7 +77,7 @@ class SyncControllerState(InformerSet):
         self.counts: Counter[str] = Counter()
 
 
-def _wanted(kind: ResourceKind) -> InformerSpec:
+def _informer_spec(kind: ResourceKind) -> InformerSpec:
     cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].is_pod_config
     return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
 

@@ -86,7 +86,7 @@ def _new_set(deployment: Json, size: int, revision: int) -> Json:
 
 
 def _sizes(deployment: Json, new: Json | None, old: list[Json], busy: Collection[str]) -> list[tuple[Json, int]]:
-    desired = _wanted(deployment)
+    desired = _desired_replicas(deployment)
     if new is None or deployment["spec"].get("paused"):
         alive = [replica_set for replica_set in (*old, *([new] if new else ())) if _size(replica_set)]
         return [(alive[0], desired)] if len(alive) == 1 else []
@@ -101,14 +101,14 @@ def _sizes(deployment: Json, new: Json | None, old: list[Json], busy: Collection
 
 def _initial_size(deployment: Json, old: list[Json], busy: Collection[str]) -> int:
     """The size with which a new replica set begins."""
-    desired, existing = _wanted(deployment), sum(map(_size, old))
+    desired, existing = _desired_replicas(deployment), sum(map(_size, old))
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
         return 0 if existing or any(controller_utils.uid_of(replica_set) in busy for replica_set in old) else desired
     return max(0, min(desired, desired + _max_surge(deployment) - existing))
 
 
 def _scaled_up(deployment: Json, new: Json, old: list[Json]) -> int:
-    desired, size = _wanted(deployment), _size(new)
+    desired, size = _desired_replicas(deployment), _size(new)
     if size >= desired:
         return desired
     room = desired + _max_surge(deployment) - size - sum(map(_size, old))
@@ -117,24 +117,27 @@ def _scaled_up(deployment: Json, new: Json, old: list[Json]) -> int:
 
 def _scale_down(deployment: Json, new: Json, old: list[Json]) -> list[tuple[Json, int]]:
     """Smaller old ones: first their pods that do not work anyway, then others as far as enough are available."""
-    least = _wanted(deployment) - _max_unavailable(deployment)
+    least = _desired_replicas(deployment) - _max_unavailable(deployment)
     sets = sorted(
         (replica_set for replica_set in old if _size(replica_set)),
         key=lambda replica_set: str(replica_set["metadata"].get("creationTimestamp")),
     )
-    lame = max(0, _size(new) - _counted(new, "availableReplicas"))
+    lame = max(0, _size(new) - _status_count(new, "availableReplicas"))
     spare = _size(new) + sum(map(_size, sets)) - least - lame
     sizes = {controller_utils.uid_of(replica_set): _size(replica_set) for replica_set in sets}
     for replica_set in sets:
-        cut = max(0, min(spare, _size(replica_set) - _counted(replica_set, "availableReplicas")))
+        cut = max(0, min(spare, _size(replica_set) - _status_count(replica_set, "availableReplicas")))
         sizes[controller_utils.uid_of(replica_set)] -= cut
         spare -= cut
-    working = sum(_counted(replica_set, "availableReplicas") for replica_set in (*sets, new)) - least
+    working = sum(_status_count(replica_set, "availableReplicas") for replica_set in (*sets, new)) - least
     for replica_set in sets:
         cut = max(
             0,
             min(
-                working, spare, sizes[controller_utils.uid_of(replica_set)], _counted(replica_set, "availableReplicas")
+                working,
+                spare,
+                sizes[controller_utils.uid_of(replica_set)],
+                _status_count(replica_set, "availableReplicas"),
             ),
         )
         sizes[controller_utils.uid_of(replica_set)] -= cut
@@ -148,18 +151,18 @@ def _rolling_update(deployment: Json) -> Json:
 
 def _max_surge(deployment: Json) -> int:
     return controller_utils.scaled_value(
-        _rolling_update(deployment).get("maxSurge", "25%"), _wanted(deployment), up=True
+        _rolling_update(deployment).get("maxSurge", "25%"), _desired_replicas(deployment), up=True
     )
 
 
 def _max_unavailable(deployment: Json) -> int:
     number = controller_utils.scaled_value(
-        _rolling_update(deployment).get("maxUnavailable", "25%"), _wanted(deployment), up=False
+        _rolling_update(deployment).get("maxUnavailable", "25%"), _desired_replicas(deployment), up=False
     )
     return 1 if not number and not _max_surge(deployment) else number  # else nothing could ever move
 
 
-def _wanted(deployment: Json) -> int:
+def _desired_replicas(deployment: Json) -> int:
     replicas = deployment["spec"].get("replicas")
     return 1 if replicas is None else int(replicas)
 
@@ -168,7 +171,7 @@ def _size(replica_set: Json) -> int:
     return int(replica_set["spec"].get("replicas") or 0)
 
 
-def _counted(replica_set: Json, field: str) -> int:
+def _status_count(replica_set: Json, field: str) -> int:
     return int((replica_set.get("status") or {}).get(field) or 0)
 
 
@@ -191,7 +194,7 @@ def _history_to_delete(deployment: Json, old: list[Json]) -> list[Json]:
         replica_set
         for replica_set in old
         if not _size(replica_set)
-        and not _counted(replica_set, "replicas")
+        and not _status_count(replica_set, "replicas")
         and not controller_utils.is_terminating(replica_set)
     ]
     return sorted(idle, key=_revision)[: max(0, len(idle) - limit)]

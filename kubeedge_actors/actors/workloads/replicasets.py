@@ -30,13 +30,15 @@ def plan_replica_set(replica_set: Json, pods: Iterable[Json], now: float) -> Rep
     own = list(pods)
     running = [pod for pod in own if controller_utils.is_active(pod)]
     delete = [] if controller_utils.is_terminating(replica_set) else _surplus(own)
-    missing = 0 if controller_utils.is_terminating(replica_set) else _wanted(replica_set) - len(running)
+    missing = 0 if controller_utils.is_terminating(replica_set) else _desired_replicas(replica_set) - len(running)
     if missing < 0:
         delete += sorted(running, key=_rank)[:-missing]
-    return ReplicaPlan(max(0, missing), delete, _status(replica_set, running, now), _again(replica_set, running, now))
+    return ReplicaPlan(
+        max(0, missing), delete, _status(replica_set, running, now), _requeue_delay(replica_set, running, now)
+    )
 
 
-def _wanted(replica_set: Json) -> int:
+def _desired_replicas(replica_set: Json) -> int:
     replicas = replica_set["spec"].get("replicas")
     return 1 if replicas is None else int(replicas)
 
@@ -68,7 +70,7 @@ def _status(replica_set: Json, running: list[Json], now: float) -> Json:
     }
 
 
-def _again(replica_set: Json, running: list[Json], now: float) -> float | None:
+def _requeue_delay(replica_set: Json, running: list[Json], now: float) -> float | None:
     seconds = int(replica_set["spec"].get("minReadySeconds") or 0)
     waiting = [since + seconds - now for pod in running if (since := controller_utils.ready_since(pod)) is not None]
     return min((delay for delay in waiting if delay > 0), default=None)

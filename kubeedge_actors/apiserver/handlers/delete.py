@@ -96,7 +96,7 @@ class Deleter:
         grace = grace_period(body, options) if resource.key == "pods" else 0
         meta = body["metadata"]
         if "deletionTimestamp" in meta:
-            return self._again(resource, entry, body, grace, finalizers)
+            return self._repeat_delete(resource, entry, body, grace, finalizers)
         bound_pod = resource.key == "pods" and "nodeName" in body.get("spec", {})
         if grace == 0 and not finalizers and not bound_pod:
             return self._store.remove(resource.key, entry).new, True
@@ -112,7 +112,7 @@ class Deleter:
         body.setdefault("status", {})["phase"] = "Terminating"
         return self._go_on(resource, entry, body)
 
-    def _again(
+    def _repeat_delete(
         self, resource: Resource, entry: Entry, body: Json, grace: int, finalizers: list[str]
     ) -> tuple[Entry, bool]:
         """A further delete: a shorter grace counts, a longer one does not."""

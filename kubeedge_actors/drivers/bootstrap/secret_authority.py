@@ -104,7 +104,7 @@ class SecretBackedAuthority:
         right to these Secrets the cloud goes on alone, with a warning.
         """
         try:
-            return self._settled(CA, self._agree_on_ca)
+            return self._retry_on_conflict(CA, self._agree_on_ca)
         except Unreachable as error:
             if self._authority.fresh:
                 raise CertificateError(f"whether there is a CA already can not be asked: {error}") from error
@@ -126,7 +126,7 @@ class SecretBackedAuthority:
         if self._alone:
             return self._authority.server_certificate(own)
         try:
-            return self._settled(SERVER, lambda: self._agree_on_server(own))
+            return self._retry_on_conflict(SERVER, lambda: self._agree_on_server(own))
         except (ClusterError, CertificateError) as error:
             log.warning("the certificate of the servers is not shared through %s: %s", self._place(SERVER), error)
             return self._authority.server_certificate(own)
@@ -136,7 +136,7 @@ class SecretBackedAuthority:
 
         `ClusterError`: no answer; `CertificateError`: the CA of the cluster is another one by now.
         """
-        return self._authority.token() if self._alone else self._settled(TOKEN, self._agree_on_token)
+        return self._authority.token() if self._alone else self._retry_on_conflict(TOKEN, self._agree_on_token)
 
     def write_token(self, path: Path) -> None:
         """Put such a token into a file that only its owner can read. While the API is away: one of our own."""
@@ -149,7 +149,7 @@ class SecretBackedAuthority:
 
     # --- inside
 
-    def _settled(self, name: str, attempt: Callable[[], T | None]) -> T:
+    def _retry_on_conflict(self, name: str, attempt: Callable[[], T | None]) -> T:
         """The first answer that is not None; each None means that somebody else was faster."""
         for _ in range(TRIES):
             result = attempt()
@@ -201,12 +201,12 @@ class SecretBackedAuthority:
         self._check_ca()
         secret = self._secrets.get(TOKEN)
         shared = secret.data.get(TOKEN_TEXT, b"").decode("ascii", "replace").strip() if secret is not None else ""
-        if self._good(shared):
+        if self._is_good_token(shared):
             return shared
         own = self._authority.token()
         return own if self._secrets.put(TOKEN, {TOKEN_TEXT: own.encode()}, secret) else None
 
-    def _good(self, token: str) -> bool:
+    def _is_good_token(self, token: str) -> bool:
         """Whether a token is of our CA and good for more than half a day."""
         try:
             named, jwt = split_token(token)

@@ -110,7 +110,7 @@ class AccessList:
 
     def permissions(self, client: ClientIdentity) -> Permissions:
         """What a client may do."""
-        patterns = [_filled(pattern, client) for pattern in self._patterns]
+        patterns = [_fill_pattern(pattern, client) for pattern in self._patterns]
         return Permissions(
             (*self._of_user.get(client.user, ()), *(pattern for pattern in patterns if pattern is not None))
         )
@@ -124,7 +124,7 @@ def _rule(text: str) -> Rule | None:
     return Rule(access, filter) if valid_filter(filter) else None
 
 
-def _filled(rule: Rule, client: ClientIdentity) -> Rule | None:
+def _fill_pattern(rule: Rule, client: ClientIdentity) -> Rule | None:
     """The pattern for this client; None when what it asks for is not known, or would widen what the pattern allows."""
     names = {"%c": client.client_id, "%u": client.user}
     values = {sign: name for sign, name in names.items() if sign in rule.filter}

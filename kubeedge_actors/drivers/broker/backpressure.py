@@ -112,7 +112,7 @@ class Backpressure:
         )
         subscriber.slow, subscriber.lost, subscriber.lost_told = False, 0, 0
 
-    def left(self, subscriber: Session) -> None:
+    def on_disconnected(self, subscriber: Session) -> None:
         """It has disconnected: nobody waits for it. What is beyond its limits stays, if its session does; then it is slow, or it
         could leave and come back with ever more.
         """
@@ -127,7 +127,7 @@ class Backpressure:
                 subscriber.outgoing.waiting,
             )
 
-    def ended(self, subscriber: Session) -> None:
+    def on_session_ended(self, subscriber: Session) -> None:
         """Its session is gone."""
         if subscriber.lost > subscriber.lost_told:
             log.warning("the MQTT client %r is gone; %d messages were lost for it", _name(subscriber), subscriber.lost)

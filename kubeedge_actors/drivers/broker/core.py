@@ -116,7 +116,7 @@ class BrokerCore:
     def disconnected(self, session: Session) -> None:
         """The client has disconnected. A session that is not clean is kept, up to a limit."""
         session.detach()
-        self._backpressure.left(session)
+        self._backpressure.on_disconnected(session)
         self._pending_acks.pop(session, None)
         if session.clean:
             self.drop_session(session)
@@ -136,7 +136,7 @@ class BrokerCore:
         for packet_id in session.unreleased:
             session.recorder.received(packet_id, False)
         session.outgoing.clear()
-        self._backpressure.ended(session)
+        self._backpressure.on_session_ended(session)
         session.recorder.closed()
         self._output.forget(session)
         if self.sessions.get(session.client.client_id) is session:

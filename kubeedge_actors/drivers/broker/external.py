@@ -281,7 +281,7 @@ class ExternalBroker:
                 if not self._published(stream, packets.read_publish(packet)):
                     return
             else:
-                self._answered(stream, packet)
+                self._on_ack_packet(stream, packet)
             stream.arrived.popleft()
 
     def _published(self, stream: PacketStream, message: Publish) -> bool:
@@ -303,7 +303,7 @@ class ExternalBroker:
             stream.send(ack)
         return True
 
-    def _answered(self, stream: PacketStream, packet: Packet) -> None:
+    def _on_ack_packet(self, stream: PacketStream, packet: Packet) -> None:
         kind = packet.kind
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             with self._lock:

@@ -67,7 +67,7 @@ class SqlitePersistence:
                 connection.close()
                 raise
         except (OSError, sqlite3.Error) as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
         connection.text_factory = _text
         self._connection = connection
 
@@ -90,13 +90,13 @@ class SqlitePersistence:
         WARNING names it and the reason.
         """
         try:
-            clients = [ClientIdentity(*row) for row in self._sound("client", "id, user", _client_fault)]
-            subscriptions = self._sound("subscription", "client, filter, qos", _subscription_fault)
-            messages = self._sound("message", _MESSAGE_COLUMNS, _MessageFaults())
-            received = self._sound("received", "client, packet_id", _received_fault)
-            retained = self._sound("retained", "topic, payload, qos", _retained_fault)
+            clients = [ClientIdentity(*row) for row in self._valid_rows("client", "id, user", _client_fault)]
+            subscriptions = self._valid_rows("subscription", "client, filter, qos", _subscription_fault)
+            messages = self._valid_rows("message", _MESSAGE_COLUMNS, _MessageFaults())
+            received = self._valid_rows("received", "client, packet_id", _received_fault)
+            retained = self._valid_rows("retained", "topic, payload, qos", _retained_fault)
         except sqlite3.Error as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
         return StoredState(
             clients=clients,
             subscriptions=[(client, filter, qos) for client, filter, qos in subscriptions],
@@ -105,7 +105,7 @@ class SqlitePersistence:
             retained=[Publish(topic, payload, qos, True) for topic, payload, qos in retained],
         )
 
-    def _sound(self, table: str, columns: str, fault: Callable[[Row], str]) -> list[Row]:
+    def _valid_rows(self, table: str, columns: str, fault: Callable[[Row], str]) -> list[Row]:
         """The rows of a table by its key, without those that have a fault, which are removed. Error: sqlite3.Error."""
         assert self._connection is not None
         names = columns.split(", ")
@@ -170,7 +170,7 @@ class SqlitePersistence:
             try:
                 self._write(changes)
             except sqlite3.Error as error:
-                reported = self._refused(error, reported, changes)
+                reported = self._on_write_failed(error, reported, changes)
                 if self._closing:
                     return
                 time.sleep(AGAIN)
@@ -180,8 +180,8 @@ class SqlitePersistence:
                 reported = ""
                 self._committed(turn)
 
-    def _refused(self, error: sqlite3.Error, reported: str, changes: ChangeSet) -> str:
-        reason = str(self._named(error))
+    def _on_write_failed(self, error: sqlite3.Error, reported: str, changes: ChangeSet) -> str:
+        reason = str(self._store_error(error))
         if reason != reported:
             log.warning("%s; MQTT messages that have to be kept are not acknowledged until it works again", reason)
         with self._lock:
@@ -197,7 +197,7 @@ class SqlitePersistence:
             for statement, rows in _steps(changes):
                 connection.executemany(statement, rows)
 
-    def _named(self, error: Exception) -> StoreError:
+    def _store_error(self, error: Exception) -> StoreError:
         if isinstance(error, sqlite3.Error) and sqlite.primary_error_code(error) in sqlite.DAMAGED:
             return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -38,7 +38,7 @@ def _label_test(term: str) -> Test:
     if match := _EXISTS.match(term):
         absent, key = bool(match[1]), match[2]
         return lambda object: (key not in _labels(object)) == absent
-    raise _refused(f"unable to parse requirement: {term!r}")
+    raise _bad_request(f"unable to parse requirement: {term!r}")
 
 
 def _equality(key: str, word: str, value: str) -> Test:
@@ -48,7 +48,7 @@ def _equality(key: str, word: str, value: str) -> Test:
 def _field_test(term: str) -> Test:
     match = _EQUAL.match(term)
     if match is None:
-        raise _refused(f"invalid selector: {term!r}")
+        raise _bad_request(f"invalid selector: {term!r}")
     path, negated, value = match[1].split("."), match[2] == "!=", match[3]
     return lambda object: (_field(object, path) == value) != negated
 
@@ -64,5 +64,5 @@ def _field(object: Json, path: list[str]) -> str:
     return "" if value is None else str(value)
 
 
-def _refused(message: str) -> ClusterError:
+def _bad_request(message: str) -> ClusterError:
     return ClusterError({"status": "Failure", "message": message, "reason": "BadRequest", "code": 400})

@@ -204,12 +204,12 @@ class DockerRuntime:
     def create(self, spec: ContainerSpec) -> Container:
         """Make it under its unique name."""
         return self._look(
-            self._made(
+            self._create_or_find(
                 forms.engine_name(spec.pod, spec.name, spec.restart_count), forms.container_config(self._owner, spec)
             )
         )
 
-    def _made(self, name: str, config: dict[str, Any]) -> str:
+    def _create_or_find(self, name: str, config: dict[str, Any]) -> str:
         with _translated():
             try:
                 return str(self._client.create_container_from_config(config, name)["Id"])
@@ -322,7 +322,7 @@ class DockerRuntime:
                 self._client.remove_container(name, force=True)
                 inspection = None
             if inspection is None:
-                self._client.start(self._made(name, forms.sandbox_config(self._owner, network, image)))
+                self._client.start(self._create_or_find(name, forms.sandbox_config(self._owner, network, image)))
                 inspection = self._client.inspect_container(name)
         return forms.address_of(inspection["NetworkSettings"])
 

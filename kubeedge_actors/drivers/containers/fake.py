@@ -184,9 +184,9 @@ class FakeRuntime:
                     raise ContainerError(f"container {spec.name} has ended")
                 if same:
                     return engine.containers[key]
-            return self._made(spec)
+            return self._new_container(spec)
 
-    def _made(self, spec: ContainerSpec) -> Container:
+    def _new_container(self, spec: ContainerSpec) -> Container:
         container = Container(
             id=uuid.uuid4().hex,
             pod=spec.pod,
@@ -212,7 +212,7 @@ class FakeRuntime:
         self._check()
         engine = self.containers
         with engine.lock:
-            container = self._found(container_id)
+            container = self._container_of(container_id)
             if container.phase == "running":
                 return container
             if container.phase == "exited":
@@ -240,7 +240,7 @@ class FakeRuntime:
         )
         raise ContainerError(reason)
 
-    def _found(self, container_id: str) -> Container:
+    def _container_of(self, container_id: str) -> Container:
         container = self.containers.containers.get(container_id)
         if container is None:
             raise ContainerError(f"there is no container {container_id}")
@@ -281,7 +281,7 @@ class FakeRuntime:
         self, container_id: str, tail: int | None, since: float | None, follow: bool, timestamps: bool
     ) -> Generator[bytes, None, None]:
         with self.containers.lock:
-            container = self._found(container_id)
+            container = self._container_of(container_id)
             lines = self.containers.written[container_id].splitlines(keepends=True)
         if timestamps:
             lines = [
@@ -298,7 +298,7 @@ class FakeRuntime:
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """What the knob says."""
         self._check()
-        container = self._found(container_id)
+        container = self._container_of(container_id)
         if container.phase != "running":
             raise ContainerError("the container does not run")
         return self.containers.execute(container, command)

@@ -82,7 +82,7 @@ class GrpcDmiServer:
     def call(self, address: str, verb: Verb, object: Json, on_done: Done) -> None:
         """Tell a mapper."""
         try:
-            request = self._messages.filled(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
+            request = self._messages.from_json(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
         except MapperError as error:
             on_done(error)
             return
@@ -132,7 +132,7 @@ class GrpcDmiServer:
         if stale is not None:
             stale.close()
         inventory = upcalls.register(mapper, bool(request.withData))
-        return self._messages.filled(
+        return self._messages.from_json(
             "MapperRegisterResponse",
             {
                 "deviceList": [mapper_objects.mapper_device(device) for device in inventory.devices],

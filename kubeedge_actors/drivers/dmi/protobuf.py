@@ -60,7 +60,7 @@ class Messages:
         """A message from its bytes."""
         return self._classes[name].FromString(text)
 
-    def filled(self, name: str, value: Json) -> Proto:
+    def from_json(self, name: str, value: Json) -> Proto:
         """A message with the fields of a JSON object, found without regard to case, as Go does. Error: MapperError."""
         message = self.new(name)
         try:

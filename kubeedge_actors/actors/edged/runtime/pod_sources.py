@@ -99,12 +99,12 @@ def _of_sources(sources: Any, pod: PodView) -> Iterator[ConfigSource]:
 def _of_containers(pod: PodView) -> Iterator[ConfigSource]:
     for view in pod.containers:
         for entry in view.raw.get("envFrom") or ():
-            yield from _named(entry, "configMapRef", "secretRef")
+            yield from _named_sources(entry, "configMapRef", "secretRef")
         for entry in view.raw.get("env") or ():
-            yield from _named(entry.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
+            yield from _named_sources(entry.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
 
 
-def _named(holder: Json, configmap: str, secret: str) -> Iterator[ConfigSource]:
+def _named_sources(holder: Json, configmap: str, secret: str) -> Iterator[ConfigSource]:
     for type, key in ((CONFIGMAP, configmap), (SECRET, secret)):
         name = (holder.get(key) or {}).get("name")
         if name:

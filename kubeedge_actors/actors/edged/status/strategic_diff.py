@@ -36,15 +36,15 @@ def strategic_diff(old: Json, new: Json) -> Json:
     return patch
 
 
-def _kept(value: Any) -> Any:
+def _without_nulls(value: Any) -> Any:
     """What a cluster keeps of it: no nulls in objects, at any depth."""
     if isinstance(value, dict):
-        return {key: _kept(item) for key, item in value.items() if item is not None}
-    return [_kept(item) for item in value] if isinstance(value, list) else value
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _changed(key: str, old: Any, new: Any) -> Json:
-    if _kept(old) == _kept(new):
+    if _without_nulls(old) == _without_nulls(new):
         return {}
     if isinstance(old, dict) and isinstance(new, dict):
         return {key: strategic_diff(old, new)}

@@ -55,8 +55,8 @@ class ReadApiHandler:
             return ServerResponse(200, b"ok", "text/plain")
         info = parse(request.path)
         if info is None or not info.plural:
-            found = self._discover(request.path.rstrip("/"), info)
-            return _reply(found) if found is not None else unknown_path_reply()
+            answer = self._discover(request.path.rstrip("/"), info)
+            return _reply(answer) if answer is not None else unknown_path_reply()
         return self._read(request, info)
 
     # --- discovery ------------------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def unpacked(value: Any) -> Any:
 
 
 def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
-    device = Messages().filled("Device", mapper_objects.mapper_device(DEVICE))
+    device = Messages().from_json("Device", mapper_objects.mapper_device(DEVICE))
     spec = device.spec
     assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
     config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}
