@@ -84,7 +84,7 @@ def test_a_pod_that_the_cloud_has_forgotten_without_a_word_ends_after_the_next_b
     bench.start().apply(pod())
     bench.offline()
     del bench.cloud.pods["u-1"]
-    bench.online(ours=True)
+    bench.online(native=True)
     before = len(bench.cloud.of(PatchPod))
     bench.harness.advance(31)
     (naming,) = bench.cloud.of(PatchPod)[before:]
