@@ -59,9 +59,13 @@ if TYPE_CHECKING:
         MqttUnsubscribe,
         ObjectPushed,
         PodChanged,
+        PropertyTwin,
+        PropertyValue,
         Response,
+        TwinAnswer,
         TwinGet,
         TwinHistoryGet,
+        TwinQuery,
         TwinUpdate,
         TwinUpdated,
         UnknownMessage,
@@ -72,6 +76,7 @@ __all__ = [
     "Module", "on", "Ref", "Future", "ReplyTo", "Timer", "Unhandled",
     # what modules say: devices and their twins
     "TwinUpdated", "TwinUpdate", "TwinGet", "TwinHistoryGet", "DeviceStateUpdate", "DeviceChanged",
+    "TwinQuery", "TwinAnswer", "PropertyTwin", "PropertyValue",
     # ... MQTT
     "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
     # ... the cluster and the link to it

@@ -111,6 +111,7 @@ class EventBus(Module):
         self._node, self._brokers, self._store = node, dict(enumerate(brokers, 1)), topics_store
         self._state = state or EventBusState()
         self._wanted = self._state.wanted
+        self._echoed = any(broker.echoes for broker in brokers)
         self._uploaded: set[str] = set()
         # whom to ask about what was handled, whom we wait for, and what they will have stored
         self._to_flush: set[str] = set()
@@ -263,6 +264,9 @@ class EventBus(Module):
                 reasons[str(error)] = None
         for reason in reasons:  # what no broker can say is one dead letter
             self.publish(UnroutableMqtt(reason=reason, message=message))
+        if self._wanted and not self._echoed and not reasons and _any_matches(self._wanted, topic):
+            # modules hear each other as clients do, whichever broker there is
+            self.publish(MqttReceived(topic=topic, payload=payload, qos=qos, retain=retain))
 
     # --- subscriptions --------------------------------------------------------------------------------------------
 

@@ -63,6 +63,8 @@ class EmbeddedBroker:
     end with the process without.
     """
 
+    echoes = False
+
     def __init__(
         self,
         host: str = LOOPBACK,

@@ -54,6 +54,8 @@ ANONYMOUS = Login()
 class ExternalBroker:
     """A Broker that runs elsewhere, such as mosquitto. `tls`: the context to connect with, None for plain TCP."""
 
+    echoes = True
+
     def __init__(
         self,
         host: str,

@@ -451,3 +451,16 @@ def test_a_message_with_a_wrong_type_in_it_is_one_dead_letter_and_no_crash(messa
     for broker in bus.brokers:
         assert broker.published == [InboundMessage("y", b"1", 0, True)]
         assert [each.topic for each in broker.core._retained.matching("#")] == ["y"]
+
+
+def test_a_module_hears_what_modules_publish_once_whatever_the_brokers_do() -> None:
+    for echoing in ((False,), (True,), (False, True)):
+        brokers = tuple(FakeBroker() for _ in echoing)
+        for broker, echoes in zip(brokers, echoing, strict=True):
+            broker.echoes = echoes
+        bus = Bus(*brokers)
+        bus.harness.publish(MqttSubscribe(filter="alarms/#"))
+        bus.harness.publish(MqttPublish(topic="alarms/fire", payload=b"hot"))
+        bus.harness.publish(MqttPublish(topic="other", payload=b"x"))
+        bus.harness.publish(MqttPublish(topic="alarms/#", payload=b"no topic"))
+        assert [(each.topic, each.payload) for each in bus.modules] == [("alarms/fire", b"hot")]
