@@ -96,8 +96,8 @@ _peeks = msgspec.json.Decoder(_Peek)
 class DeviceObjects:
     """Applies Device and DeviceModel objects to the twins. `errors`: what is wrong with them, a sentence each, for the log."""
 
-    def __init__(self, mirror: TwinHandlers) -> None:
-        self._mirror = mirror
+    def __init__(self, handlers: TwinHandlers) -> None:
+        self._mirror = handlers
         self._types: dict[str, dict[str, str]] = {}
         self.errors: list[str] = []
 

@@ -42,7 +42,7 @@ M = TypeVar("M")
 LABEL = "description"
 
 
-def update_membership(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
+def update_membership(handlers: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """Devices were added or removed: one notice each. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipChange)
     if isinstance(message, str):
@@ -50,13 +50,13 @@ def update_membership(mirror: TwinHandlers, changes: TwinTransaction, content: A
     if fault := _id_error(message.added_devices):
         return fault
     for member in message.added_devices or ():
-        add_member(mirror, changes, member, now)
+        add_member(handlers, changes, member, now)
     for member in message.removed_devices or ():
-        remove_member(mirror, changes, member, now)
+        remove_member(handlers, changes, member, now)
     return ""
 
 
-def replace_membership(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
+def replace_membership(handlers: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """These are all devices; the others are removed. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipList)
     if isinstance(message, str):
@@ -65,68 +65,68 @@ def replace_membership(mirror: TwinHandlers, changes: TwinTransaction, content: 
     if fault := _id_error(members):
         return fault
     for member in members:
-        add_member(mirror, changes, member, now)
-    for device_id in set(mirror.devices.ids()) - {member.id for member in members}:
-        remove_member(mirror, changes, Member(device_id), now)
+        add_member(handlers, changes, member, now)
+    for device_id in set(handlers.devices.ids()) - {member.id for member in members}:
+        remove_member(handlers, changes, Member(device_id), now)
     return ""
 
 
-def add_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
+def add_member(handlers: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """Make a device a member, and take over what is said of its twins and attributes."""
-    is_member = member.id in mirror.devices
+    is_member = member.id in handlers.devices
     if is_member and member.twin is None and member.attributes is None:
         return  # as nearly always: a node is told of all its members at each connect
-    device = mirror.devices.get(member.id)
+    device = handlers.devices.get(member.id)
     if device is None:
         device = Device(member.id, member.name, member.description, member.state)
-        mirror.devices.add(device)
+        handlers.devices.add(device)
         changes.devices[device.id] = device.row
     if member.twin is not None:
-        mirror.sync_entries(changes, device.id, member.twin, "", now)
+        handlers.sync_entries(changes, device.id, member.twin, "", now)
     if member.attributes is not None:
         _attribute(changes, device, replace_attributes(device.attributes, member.attributes), "", now)
     if not is_member:
-        notice = MembershipChange(mirror.event(), now, [_shown(member)], None)
-        changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
+        notice = MembershipChange(handlers.event(), now, [_shown(member)], None)
+        changes.messages.append(_node_message(handlers.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
-def remove_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
+def remove_member(handlers: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """End the membership of a device, and forget its twins."""
-    if not mirror.devices.remove(member.id):
+    if not handlers.devices.remove(member.id):
         return
     changes.forget(member.id)
-    notice = MembershipChange(mirror.event(), now, None, [_shown(member)])
-    changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
+    notice = MembershipChange(handlers.event(), now, None, [_shown(member)])
+    changes.messages.append(_node_message(handlers.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
 def update_device_attributes(
-    mirror: TwinHandlers, changes: TwinTransaction, device_id: str, content: Any, now: int
+    handlers: TwinHandlers, changes: TwinTransaction, device_id: str, content: Any, now: int
 ) -> str:
     """Some attributes of a device change. What is wrong with the content, or nothing; an unknown device is nobody's."""
     message = _converted(content, AttributesRequest)
     if isinstance(message, str):
         return message
-    device = mirror.devices.get(device_id)
+    device = handlers.devices.get(device_id)
     if device is not None:
         change = update_attributes(device.attributes, message.attributes or {})
         _attribute(changes, device, change, message.event_id or "", now)
     return ""
 
 
-def membership_response(mirror: TwinHandlers, payload: bytes, now: int) -> MqttPublish:
+def membership_response(handlers: TwinHandlers, payload: bytes, now: int) -> MqttPublish:
     """The answer to `membership/get`."""
     request = parse(payload, BaseMessage)
     if isinstance(request, str):
         text = f"Unmarshal get membership info {payload.decode(errors='replace')} failed , err: {request}"
         answer = encode(ErrorResult("", now, BAD_REQUEST, text))
     else:
-        answer = encode(MembershipList(request.event_id or "", now, list(mirror.devices.members())))
-    return _node_message(mirror.node, constants.MEMBERSHIP_GET_RESULT, answer)
+        answer = encode(MembershipList(request.event_id or "", now, list(handlers.devices.members())))
+    return _node_message(handlers.node, constants.MEMBERSHIP_GET_RESULT, answer)
 
 
-def membership_request(mirror: TwinHandlers, now: int) -> str:
+def membership_request(handlers: TwinHandlers, now: int) -> str:
     """What the cloud is asked on every connect; a master cloud does not answer."""
-    return encode(MembershipGetRequest(mirror.event(), mirror.node, now)).decode()
+    return encode(MembershipGetRequest(handlers.event(), handlers.node, now)).decode()
 
 
 def member_of(device: Mapping[str, Any]) -> Member | None:

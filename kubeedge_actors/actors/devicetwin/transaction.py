@@ -123,9 +123,9 @@ def _report(event_id: str, now: int, entries: Mapping[str, MsgTwin]) -> Json:
 
 
 def _outbox_row(report: Report, now: int) -> OutboxRow:
-    about = constants.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else constants.PATH_STATE_REPORTED
+    path = constants.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else constants.PATH_STATE_REPORTED
     frame = beehive.encode(mapping.to_beehive(report, now))
-    return OutboxRow(report.msg_id, frame, f"{report.device}/{about}")
+    return OutboxRow(report.msg_id, frame, f"{report.device}/{path}")
 
 
 # --- devices as rows of the database and back -------------------------------------------------------------------------

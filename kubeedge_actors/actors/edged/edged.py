@@ -183,10 +183,10 @@ class Edged(Module):
         """React to an event of the container engine."""
         event = message.event
         if isinstance(event, ContainerEnded):
-            record = self._pods.get(event.pod_uid)
-            if record is not None:
-                record.needs_listing = True
-                self._pod_workers.sync(record)
+            pod_state = self._pods.get(event.pod_uid)
+            if pod_state is not None:
+                pod_state.needs_listing = True
+                self._pod_workers.sync(pod_state)
         elif isinstance(event, RuntimeLost):
             self._on_runtime_state(event.reason)
         else:
@@ -280,9 +280,9 @@ class Edged(Module):
     @on
     def on_pod_sync_due(self, message: PodSyncDue) -> None:
         """Sync a pod whose wait is over."""
-        record = self._pods.get(message.uid)
-        if record is not None:
-            self._pod_workers.sync(record)
+        pod_state = self._pods.get(message.uid)
+        if pod_state is not None:
+            self._pod_workers.sync(pod_state)
 
     # --- the cluster ------------------------------------------------------------------------------------------------
 

@@ -74,31 +74,31 @@ class PodSyncEnv:
         """Plan once and do all of it."""
         plan = self.plan()
         self.phase = self.memory.phase = self.memory.phase or plan.phase
-        for operation in plan.actions:
-            mark_started(operation, self.view, self.containers, self.memory, self.now)
-            self.do(operation)
-            self.done.append(operation)
+        for action in plan.actions:
+            mark_started(action, self.view, self.containers, self.memory, self.now)
+            self.do(action)
+            self.done.append(action)
         return plan
 
-    def do(self, operation: Action) -> None:
-        if operation.verb == "start":
-            view = self.view.container(operation.name)
+    def do(self, action: Action) -> None:
+        if action.verb == "start":
+            view = self.view.container(action.name)
             assert view is not None
             spec = ContainerSpec(
-                pod=POD, name=view.name, image=view.image, hash=view.hash, restart_count=operation.restart_count
+                pod=POD, name=view.name, image=view.image, hash=view.hash, restart_count=action.restart_count
             )
             self.runtime.start(self.runtime.create(spec).id)
-        elif operation.verb == "mount":
+        elif action.verb == "mount":
             self.memory.mounted = True
-        elif operation.verb == "stop":
-            self.runtime.stop(operation.container_id)
-        elif operation.verb == "kill":
-            self.runtime.kill(operation.container_id)
-        elif operation.verb == "remove":
-            self.runtime.remove(operation.container_id)
-        elif operation.verb == "stop_sandbox":
+        elif action.verb == "stop":
+            self.runtime.stop(action.container_id)
+        elif action.verb == "kill":
+            self.runtime.kill(action.container_id)
+        elif action.verb == "remove":
+            self.runtime.remove(action.container_id)
+        elif action.verb == "stop_sandbox":
             self.memory.sandbox_running = False
-        elif operation.verb == "cleanup":
+        elif action.verb == "cleanup":
             self.memory.is_cleaned_up = True
 
     def settle(self, limit: int = 60) -> None:

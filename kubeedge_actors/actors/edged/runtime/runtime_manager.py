@@ -83,17 +83,17 @@ class RuntimeManager:
     def __init__(self, runtime: ContainerRuntime, folders: PodVolumes, prober: Prober) -> None:
         self._runtime, self._folders, self._prober = runtime, folders, prober
 
-    def execute(self, operation: Action, action_input: ActionInput, *, pull: bool = False) -> ActionResult:
+    def execute(self, action: Action, action_input: ActionInput, *, pull: bool = False) -> ActionResult:
         """Perform an action; errors of drivers become part of the result. `pull`: an image may be fetched."""
-        result = ActionResult(uid=action_input.pod.name.uid, operation=operation)
+        result = ActionResult(uid=action_input.pod.name.uid, operation=action)
         try:
-            if operation.verb == "start":
-                return self._start_container(operation, action_input, result, pull)
-            if operation.verb == "mount":
+            if action.verb == "start":
+                return self._start_container(action, action_input, result, pull)
+            if action.verb == "mount":
                 return msgspec.structs.replace(result, paths=self._mount(action_input))
-            if operation.verb == "probe":
-                return self._probe(operation, action_input, result)
-            self._simple(operation, action_input)
+            if action.verb == "probe":
+                return self._probe(action, action_input, result)
+            self._simple(action, action_input)
         except ActionError as error:
             return msgspec.structs.replace(
                 result, reason=error.reason, message=str(error), source_missing=error.source_missing, succeeded=False
@@ -102,22 +102,22 @@ class RuntimeManager:
             return msgspec.structs.replace(result, unavailable=True, message=str(error), succeeded=False)
         except ContainerError as error:
             return msgspec.structs.replace(result, reason=CREATE_ERROR, message=str(error), succeeded=False)
-        except Exception as error:  # a defect: the pod shows it and the operation is tried again, not awaited for ever
-            log.exception("%s of pod %s failed", operation.verb, action_input.pod.name.name)
+        except Exception as error:  # a defect: the pod shows it and the action is tried again, not awaited for ever
+            log.exception("%s of pod %s failed", action.verb, action_input.pod.name.name)
             text = f"a defect: {type(error).__name__}: {error}"
             return msgspec.structs.replace(result, reason=CREATE_ERROR, message=text, succeeded=False)
         return result
 
-    def _simple(self, operation: Action, action_input: ActionInput) -> None:
-        container_id, uid = operation.container_id, action_input.pod.name.uid
+    def _simple(self, action: Action, action_input: ActionInput) -> None:
+        container_id, uid = action.container_id, action_input.pod.name.uid
         actions: dict[str, Callable[[], None]] = {
-            "stop": lambda: self._stop(operation, action_input),
+            "stop": lambda: self._stop(action, action_input),
             "kill": lambda: self._runtime.kill(container_id),
             "remove": lambda: self._runtime.remove(container_id),
             "stop_sandbox": lambda: self._runtime.stop_pod_sandbox(uid),
             "cleanup": lambda: self._folders.remove(uid),
         }
-        actions[operation.verb]()
+        actions[action.verb]()
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -137,9 +137,9 @@ class RuntimeManager:
         return paths
 
     def _start_container(
-        self, operation: Action, action_input: ActionInput, result: ActionResult, pull: bool
+        self, action: Action, action_input: ActionInput, result: ActionResult, pull: bool
     ) -> ActionResult:
-        view = action_input.pod.container(operation.name)
+        view = action_input.pod.container(action.name)
         if view is None:
             return result  # the pod has changed meanwhile
         self._check_supported(view)
@@ -152,7 +152,7 @@ class RuntimeManager:
             context = msgspec.structs.replace(action_input.node, pod_ip=address or action_input.node.host_ip)
             env = environment(action_input.pod, view, action_input.objects, context)
             spec = container_spec(
-                action_input.pod, view, operation.restart_count, env, action_input.paths, self._folders.make_subpath
+                action_input.pod, view, action.restart_count, env, action_input.paths, self._folders.make_subpath
             )
         except (ConfigError, ContainerError) as error:
             raise ActionError(CONFIG_ERROR, error, source_missing=isinstance(error, ConfigError)) from error
@@ -224,40 +224,40 @@ class RuntimeManager:
             return f'command "{" ".join(probe.command)}" timed out'
         return "" if result.exit_code == 0 else result.output.decode("utf-8", "replace")[:1024].strip() or "it failed"
 
-    def _probe(self, operation: Action, action_input: ActionInput, result: ActionResult) -> ActionResult:
-        view = action_input.pod.container(operation.name)
-        probe = view.probe(operation.probe) if view is not None else None
+    def _probe(self, action: Action, action_input: ActionInput, result: ActionResult) -> ActionResult:
+        view = action_input.pod.container(action.name)
+        probe = view.probe(action.probe) if view is not None else None
         if view is None or probe is None:
             return result
         ip = next(
             (
                 container.ip
                 for container in action_input.containers
-                if container.id == operation.container_id and container.ip
+                if container.id == action.container_id and container.ip
             ),
             "",
         )
         health_probe = self._handler(probe, view, ip or action_input.node.host_ip)
-        failure = self._run_probe(health_probe, operation.container_id, prober.timeout_seconds(probe))
+        failure = self._run_probe(health_probe, action.container_id, prober.timeout_seconds(probe))
         return msgspec.structs.replace(result, succeeded=not failure, message=failure)
 
-    def _stop(self, operation: Action, action_input: ActionInput) -> None:
+    def _stop(self, action: Action, action_input: ActionInput) -> None:
         """The preStop hook, for as long as there is time, then the stop signal."""
-        view = action_input.pod.container(operation.name)
+        view = action_input.pod.container(action.name)
         hook = view.hook("preStop") if view is not None else None
         if view is not None and hook is not None:
             ip = next(
                 (
                     container.ip
                     for container in action_input.containers
-                    if container.id == operation.container_id and container.ip
+                    if container.id == action.container_id and container.ip
                 ),
                 "",
             )
             health_probe = self._handler(hook, view, ip or action_input.node.host_ip)
-            failure = self._run_probe(health_probe, operation.container_id, operation.grace)
+            failure = self._run_probe(health_probe, action.container_id, action.grace)
             if failure:
                 log.warning(
                     "the preStop hook of %s in pod %s failed: %s", view.name, action_input.pod.name.name, failure
                 )
-        self._runtime.stop(operation.container_id)
+        self._runtime.stop(action.container_id)

@@ -117,16 +117,16 @@ EventFields = tuple[str, str, str, str]
 PROCESS_RUNTIME = "process"
 
 
-def events_for_result(pod: PodView, operation: Action, result: ActionResult, engine: str) -> Iterator[EventFields]:
+def events_for_result(pod: PodView, action: Action, result: ActionResult, engine: str) -> Iterator[EventFields]:
     """The Events of one action result, in order. `engine`: name and version of what runs containers."""
-    view, name = pod.container(operation.name), operation.name
-    if operation.verb == "start" and view is not None:
+    view, name = pod.container(action.name), action.name
+    if action.verb == "start" and view is not None:
         yield from _start_events(view, result, images=not engine.startswith(PROCESS_RUNTIME))
-    elif operation.verb == "mount" and not result.succeeded:
+    elif action.verb == "mount" and not result.succeeded:
         yield WARNING, "FailedMount", result.message, ""
-    elif operation.verb == "probe" and not result.succeeded and not result.unavailable:
-        yield WARNING, "Unhealthy", f"{operation.probe.capitalize()} probe failed: {result.message}", name
-    elif operation.verb == "stop" and result.succeeded:
+    elif action.verb == "probe" and not result.succeeded and not result.unavailable:
+        yield WARNING, "Unhealthy", f"{action.probe.capitalize()} probe failed: {result.message}", name
+    elif action.verb == "stop" and result.succeeded:
         yield NORMAL, "Killing", f"Stopping container {name}", name
 
 
