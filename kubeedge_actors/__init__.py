@@ -120,10 +120,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         for home in _FRONT.get(name, _HOMES):
-            found = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
+            value = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -144,5 +144,5 @@ def parse_yaml_documents(text: str) -> list[Any]:
     try:
         return nesting.yaml_documents(text)
     except nesting.NotYaml as error:
-        where = f" (line {error.line})" if error.line else ""
-        raise ValueError(f"not YAML{where}: {str(error).splitlines()[0]}") from error
+        position = f" (line {error.line})" if error.line else ""
+        raise ValueError(f"not YAML{position}: {str(error).splitlines()[0]}") from error

@@ -49,9 +49,9 @@ class FakeClient:
     def _receive(self, data: bytes) -> None:
         packets = list(self._decoder.feed(data))
         self.acknowledged += sum(packet.kind in (PUBACK, PUBREC) for packet in packets)
-        heard = [read_publish(packet) for packet in packets if packet.kind == PUBLISH]
-        self.heard += heard
-        for message in heard:
+        publications = [read_publish(packet) for packet in packets if packet.kind == PUBLISH]
+        self.heard += publications
+        for message in publications:
             self._session.outgoing.on_puback_or_pubcomp(message.packet_id)
 
 
