@@ -54,6 +54,8 @@ from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
+from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
+from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.entrypoint import (
     Shutdown,
     log_to_stderr,
@@ -141,7 +143,7 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         refresh = partial(shared.write_token, data.path / "token")
         refresh()
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
-        system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS)
+        system = _system(dead_letters, data.path)
         traffic = TrafficCounters()
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster)
@@ -162,6 +164,11 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         without = "" if tunnel_server else _without_streams(config)
         print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
         shutdown.wait()
+
+
+def _system(dead_letters: DurableDeadLetters, folder: Path) -> ActorSystem:
+    journal = MailboxFile(folder / MAILBOXES)
+    return ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS, journal=journal)
 
 
 def _loop(stack: ExitStack) -> LoopThread:
