@@ -115,9 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("cloud").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = CLOUD.parse_options(options)
-        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = read_config(CloudConfig, options.config, given)
+        overrides = CLOUD.parse_options(options)
+        log_to_stderr(overrides.get("log_level", "warning"))  # the file may give reason to warn
+        config = read_config(CloudConfig, options.config, overrides)
         log_to_stderr(config.log_level)
         serve(config, shutdown)
 
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(config: CloudConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
-    own = plugin_specs(config.modules)
+    own = plugin_specs(config.modules, config.module_config)
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
@@ -263,16 +263,16 @@ def _api(
     The embedded one is begun anew when it turns out to hold another CA than the data directory (whose certificates
     were lost): then its own certificate has to be another, too.
     """
-    given = _access(config)
+    configured_access = _access(config)
     while True:
         with ExitStack() as attempt:
-            access = given or _embedded_api(
+            access = configured_access or _embedded_api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
-            if not shared.sync_ca() or given:
+            if not shared.sync_ca() or configured_access:
                 stack.enter_context(attempt.pop_all())
                 return access, cluster, shared
 

@@ -283,6 +283,24 @@ def test_a_second_watch_is_told_everything_too(cluster: Cluster) -> None:
         listener.wait(lambda heard: heard.told() == [("ADDED", "a"), ("ADDED", "b")])
 
 
+def test_a_later_watch_without_cache_is_told_whole_objects_and_the_first_nothing_twice(cluster: Cluster) -> None:
+    cluster.create(CONFIGMAP_KIND, "default", config("a", n="1"))
+    first, second, third = Listener(), Listener(), Listener()
+    cluster.watch(CONFIGMAP_KIND, first.on_change, first.on_synced, namespace="default", cache=False)
+    first.wait_synced()
+    for later in (second, third):
+        cluster.watch(CONFIGMAP_KIND, later.on_change, later.on_synced, namespace="default", cache=False)
+    for later in (second, third):
+        later.wait_synced()
+        assert [change.object["data"] for change in later.changes] == [{"n": "1"}]
+        assert [change.initial for change in later.changes] == [True]
+    cluster.create(CONFIGMAP_KIND, "default", config("b", n="2"))
+    for listener in (first, second, third):
+        listener.wait(lambda heard: ("ADDED", "b") in heard.told())
+        assert listener.told() == [("ADDED", "a"), ("ADDED", "b")]
+        assert listener.changes[-1].object["data"] == {"n": "2"} and not listener.changes[-1].initial
+
+
 def test_a_stopped_watch_is_quiet_and_the_others_go_on(cluster: Cluster) -> None:
     quiet, other = Listener(), Listener()
     watch = cluster.watch(DEVICE, quiet.on_change, quiet.on_synced)

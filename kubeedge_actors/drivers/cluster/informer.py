@@ -117,6 +117,7 @@ class Informer:
         )  # held for moments only; a reader or leaver never waits for a subscriber that blocks
         self._objects: dict[Key, Json] = {}
         self._subscribers: list[Subscription] = []
+        self._joining: list[Subscription] = []
         self._version = ""
         self.synced = False
         self._stop = threading.Event()
@@ -133,17 +134,20 @@ class Informer:
             self._subscribers = [subscription]
             self._thread = threading.Thread(target=self._run, name=f"watch-{self.kind.plural}", daemon=True)
             self._thread.start()
-        else:
+        elif self._cache:
             threading.Thread(target=self._join, args=(subscription,), name="watch-join", daemon=True).start()
+        else:
+            self._list_anew_for(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a subscriber, without waiting for a running call; the last one ends the informer."""
         with self._lock:
             subscription.stopped = True
-            if subscription in self._subscribers:
-                self._subscribers.remove(subscription)
-            idle = not self._subscribers
+            for members in (self._subscribers, self._joining):
+                if subscription in members:
+                    members.remove(subscription)
+            idle = not (self._subscribers or self._joining)
         if idle:
             self.stop()
 
@@ -178,6 +182,24 @@ class Informer:
                 if not subscription.stopped:
                     self._subscribers.append(subscription)
 
+    def _list_anew_for(self, subscription: Subscription) -> None:
+        """Without a cache nobody knows the objects that there are: the thread lists them once more, for this subscriber."""
+        with self._lock:
+            self._joining.append(subscription)
+            stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    def _admit_joining(self, listing: ObjectList) -> None:
+        """Tell those that have come since the last list all there is."""
+        with self._lock:
+            joining, self._joining = self._joining, []
+        for subscription in joining:
+            for object in listing.items:
+                subscription.tell(WatchEvent(self.kind, EventType.ADDED, object, initial=True))
+        with self._lock:
+            self._subscribers += [subscription for subscription in joining if not subscription.stopped]
+
     def _members(self) -> list[Subscription]:
         with self._lock:
             return list(self._subscribers)
@@ -188,10 +210,10 @@ class Informer:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                if not self._version:
+                if not self._version or self._joining:
                     self._replace(self._list())
                 self._run_watch()
-                short = time.monotonic() - began < SHORT_LIVED
+                short = time.monotonic() - began < SHORT_LIVED and not self._joining
                 self._failures = self._failures + 1 if short else 0
             except ClusterError as error:
                 self._failed(error)
@@ -220,10 +242,10 @@ class Informer:
     def _level(self, error: ClusterError) -> int:
         """An API that is away is said once for all watches, what is about this watch now and then."""
         if isinstance(error, Unreachable):
-            said = self._outage.on_failure("away", time.monotonic())
+            warn = self._outage.on_failure("away", time.monotonic())
         else:
-            said = self._failures in (1, 10)
-        return logging.WARNING if said else logging.DEBUG
+            warn = self._failures in (1, 10)
+        return logging.WARNING if warn else logging.DEBUG
 
     def _replace(self, listing: ObjectList) -> None:
         """Tell the difference between the picture and a new list."""
@@ -239,6 +261,7 @@ class Informer:
                     self._apply(EventType.MODIFIED if old is not None else EventType.ADDED, object)
             for object in vanished.values():
                 self._apply(EventType.DELETED, object)
+            self._admit_joining(listing)
             self._version = listing.version
             self.synced = True
             for subscriber in self._members():
@@ -246,15 +269,20 @@ class Informer:
 
     def _run_watch(self) -> None:
         with self._watch(self._version) as feed:
-            self._stream = feed
+            with self._lock:
+                self._stream = feed
+                superseded = bool(self._joining)
             try:
-                if self._stop.is_set():
+                if self._stop.is_set() or superseded:
                     return
                 for line in feed.lines(SILENCE):
                     if self._stop.is_set():
                         return
                     self._handle_line(msgspec.json.decode(line, type=_Event))
                     self._failures = 0
+            except Unreachable:
+                if not self._joining:  # else it was closed for their sake
+                    raise
             finally:
                 self._stream = None
 
@@ -302,8 +330,8 @@ def _contained(call: Callable[..., None], *arguments: Any) -> None:
 
 def _partial_metadata(object: Json) -> Json:
     metadata = object["metadata"]
-    kept = ("name", "namespace", "uid", "resourceVersion")
-    return {**type_meta(object), "metadata": {key: metadata[key] for key in kept if key in metadata}}
+    fields = ("name", "namespace", "uid", "resourceVersion")
+    return {**type_meta(object), "metadata": {key: metadata[key] for key in fields if key in metadata}}
 
 
 def type_meta(object: Json) -> Json:
