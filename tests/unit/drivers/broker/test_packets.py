@@ -133,8 +133,8 @@ def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list
             model.pop((filter, who), None)
         for topic in ("a", "a/b", "$x/a", "/", "a//b"):
             matched: dict[str, int] = {}
-            for (filter, holder), granted in model.items():
-                if matches(filter, topic):
+            for (subscribed, holder), granted in model.items():
+                if matches(subscribed, topic):
                     matched[holder] = max(granted, matched.get(holder, 0))
             assert table.match(topic) == matched
     for who in "xyz":
