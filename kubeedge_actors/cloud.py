@@ -44,7 +44,7 @@ from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.store import FILE as LETTERS
 from kubeedge_actors.deadletters.store import DurableDeadLetters
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.drivers.bootstrap.rules import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -296,7 +296,7 @@ def _hub(
 def _bootstrap(
     config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: TlsPaths, stack: ExitStack
 ) -> BootstrapServer:
-    server = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
+    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name)), loop)
     with naming_port_options(_port("--https-port", config.https_port, config)):
         server.start(config.host, config.https_port, tls)
     stack.callback(server.stop)
@@ -308,7 +308,7 @@ def _renew(
 ) -> None:
     tls = shared.server_certificate(names)
     for server in servers:
-        server.renew(tls)
+        server.reload_certificate(tls)
 
 
 def _embedded_api(

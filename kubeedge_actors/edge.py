@@ -36,7 +36,7 @@ from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.store import FILE as LETTERS
 from kubeedge_actors.deadletters.store import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.import_certificates import import_certificates
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
+from kubeedge_actors.drivers.bootstrap.node_credentials import CertificateManager, has_joined
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
@@ -133,7 +133,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
-        credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
+        credentials = CertificateManager(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         wanted = partial(_wanted, system)

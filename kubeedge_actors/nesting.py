@@ -63,16 +63,16 @@ class NotYaml(ValueError):
 def yaml_document(text: str) -> Any:
     """The only document of a YAML text, safely read. Errors: NotYaml."""
     with _translated() as loader:
-        return yaml_library().load(text, loader)
+        return import_yaml().load(text, loader)
 
 
 def yaml_documents(text: str) -> list[Any]:
     """All documents of a YAML text, safely read. Errors: NotYaml."""
     with _translated() as loader:
-        return list(yaml_library().load_all(text, loader))
+        return list(import_yaml().load_all(text, loader))
 
 
-def yaml_library() -> ModuleType:
+def import_yaml() -> ModuleType:
     """The library, loaded when there is something to read: it costs an idle edge 1.7 MB."""
     import yaml
 
@@ -81,7 +81,7 @@ def yaml_library() -> ModuleType:
 
 @contextmanager
 def _translated() -> Iterator[type[SafeLoader]]:
-    library = yaml_library()
+    library = import_yaml()
     try:
         yield _loader(library.SafeLoader)
     except library.YAMLError as error:

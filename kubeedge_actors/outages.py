@@ -9,13 +9,13 @@ import threading
 QUIET = 60.0
 
 
-class Outage:
+class OutageLog:
     """One thing that can be away; any thread, monotonic seconds come in.
 
     A reason is said once an outage, and another one too. When the same was said less than `quiet` seconds ago, a new outage
     is said only if it lasts longer than that.
 
-    >>> link = Outage(quiet=60.0)
+    >>> link = OutageLog(quiet=60.0)
     >>> [link.on_failure("refused", now) for now in (0.0, 1.0)], link.on_recovery(5.0), link.on_recovery(6.0)
     ([True, False], 5.0, None)
     >>> [link.on_failure("refused", now) for now in (7.0, 8.0)], link.on_recovery(9.0)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from kubeedge_actors import nesting
-from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, PostServer
+from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse, HttpClient, UploadServer
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -105,8 +105,8 @@ class ServiceBus(Module):
     def __init__(
         self,
         targets: NameStore,
-        client: Client,
-        server: PostServer,
+        client: HttpClient,
+        server: UploadServer,
         *,
         timeout: float = 60.0,
         run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,

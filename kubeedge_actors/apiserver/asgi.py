@@ -20,7 +20,7 @@ from .http_messages import (
     Request,
     Response,
     Send,
-    Stream,
+    StreamingResponse,
     headers_of,
     query_of,
     read_body,
@@ -110,7 +110,7 @@ async def send_response(answer: Response, send: Send, method: str) -> None:
     await send({"type": "http.response.body", "body": b"" if empty or method == "HEAD" else answer.body})
 
 
-async def send_stream(answer: Stream, receive: Receive, send: Send) -> None:
+async def send_stream(answer: StreamingResponse, receive: Receive, send: Send) -> None:
     """An answer that goes on until it ends or the client leaves."""
     pump = asyncio.ensure_future(pump_chunks(answer, send))
     gone = asyncio.ensure_future(wait_for_disconnect(receive))
@@ -123,7 +123,7 @@ async def send_stream(answer: Stream, receive: Receive, send: Send) -> None:
             log.warning("a stream ended early: %s", result)
 
 
-async def pump_chunks(answer: Stream, send: Send) -> None:
+async def pump_chunks(answer: StreamingResponse, send: Send) -> None:
     """Sends every piece as it comes."""
     chunks = answer.chunks()
     first = b""

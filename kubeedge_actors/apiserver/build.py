@@ -8,22 +8,22 @@ import msgspec
 
 from .codec.builtin_types import BuiltinTypes
 from .codec.decoder import ObjectDecoder
-from .codec.response_encoder import Renderings
+from .codec.response_encoder import ResponseEncoders
 from .controllers.crd_establishing import CrdController
 from .controllers.event_ttl import EventTtl
 from .controllers.garbage_collector import GarbageCollector
 from .controllers.namespaces import NamespaceController
-from .handlers.access_reviews import Reviews
+from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
 from .handlers.read import Reader
 from .handlers.subresources import Subresources
-from .handlers.token_request import TokenRequests
+from .handlers.token_request import TokenRequestHandler
 from .handlers.watch import Watcher, WatchNotifier
 from .handlers.write import Writer
 from .patch.dispatch import Patcher
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
-from .registry.registry import Registry
+from .registry.registry import ResourceRegistry
 from .routes import Handlers, Routes
 from .storage.collection import Collection
 from .storage.database import Database
@@ -41,13 +41,13 @@ class ServerParts(msgspec.Struct):
     tick: Callable[[], None]
 
 
-def build(database: Database, later: Later, clock: Callable[[], float]) -> ServerParts:
+def build_server(database: Database, later: Later, clock: Callable[[], float]) -> ServerParts:
     """All parts over one database; `later` runs a function in a further turn of the loop. Raises StoreCorrupt."""
-    registry = Registry()
-    store = Store(database, registry.fields, clock)
+    registry = ResourceRegistry()
+    store = Store(database, registry.selectable_fields, clock)
     definitions = CrdController(registry, clock)
-    intake = ObjectDecoder(BuiltinTypes(), definitions.structural)
-    renderings = Renderings(definitions.table, definitions.needs_conversion, clock)
+    intake = ObjectDecoder(BuiltinTypes(), definitions.structural_schema)
+    renderings = ResponseEncoders(definitions.table_printer, definitions.needs_conversion, clock)
     patcher, bell = Patcher(intake.types), WatchNotifier()
     writer, remover = (Writer(store, intake, patcher, renderings, clock), Deleter(store, renderings, clock))
     collector, namespaces = (
@@ -69,14 +69,14 @@ def build(database: Database, later: Later, clock: Callable[[], float]) -> Serve
     collector.collect_at_start()
     handlers = Handlers(
         Discovery(registry),
-        OpenApi(registry, intake.types, definitions.structural),
+        OpenApi(registry, intake.types, definitions.structural_schema),
         Reader(store, renderings),
         writer,
         remover,
         Watcher(store, renderings, bell),
         Subresources(store, registry, intake, patcher, writer, remover, clock),
-        Reviews(intake, clock),
-        TokenRequests(intake, clock),
+        AccessReviewHandler(intake, clock),
+        TokenRequestHandler(intake, clock),
     )
     routes = Routes(registry, handlers)
     return ServerParts(store, routes, bell, expiry.tick)

@@ -15,7 +15,7 @@ from .auth import User, user_from_certificate
 from .handlers.exec import upgrade_connection
 
 
-class CertificateProtocol(HttpToolsProtocol):
+class ClientCertificateProtocol(HttpToolsProtocol):
     """Reads the peer's certificate once a connection; ASGI has no place for it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -40,4 +40,4 @@ def peer_user(transport: asyncio.Transport) -> User | None:
     return user_from_certificate(certificate, hashlib.sha256(secure.getpeercert(True)).hexdigest())
 
 
-__all__ = ["CertificateProtocol", "Config", "Server"]
+__all__ = ["ClientCertificateProtocol", "Config", "Server"]

@@ -27,7 +27,7 @@ from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_docum
 from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
+from kubeedge_actors.drivers.http.stdlib import StdlibHttpClient, StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
@@ -103,8 +103,8 @@ def rejection_handler(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str],
 
 def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
     """ServiceBus with the HTTP of the standard library."""
-    server = StdlibPostServer(config.service_host, config.service_port)
-    return ServiceBus(store.target_urls, StdlibClient(), server, timeout=config.service_timeout)
+    server = StdlibUploadServer(config.service_host, config.service_port)
+    return ServiceBus(store.target_urls, StdlibHttpClient(), server, timeout=config.service_timeout)
 
 
 def service_port_error(config: EdgeConfig, targets: NameStore) -> str:

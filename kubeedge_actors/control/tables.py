@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubeedge_actors.control.formatting import aligned, ellipsize_middle, process_summary, seconds
+from kubeedge_actors.control.formatting import aligned, ellipsize_middle, format_seconds, process_summary
 
 HEADINGS = ("actor", "health", "depth", "oldest", "msg/s", "p50", "p99", "restarts", "last error")
 NARROW = ("actor", "health", "queue", "msg/s", "p50", "p99", "restarts")
@@ -33,7 +33,7 @@ class Row:
         return self.cells[-1]
 
 
-def rows(answer: Mapping[str, Any]) -> list[Row]:
+def actor_rows(answer: Mapping[str, Any]) -> list[Row]:
     """All lines of the tree, in start order, children indented below their supervisor; then the actors that are missing."""
     health = answer.get("health") or {}
     shown = list(_walk(answer["tree"], "", health))
@@ -63,10 +63,10 @@ def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> It
         indent + node["name"] + (f" (pid {node['pid']})" if node.get("pid") else ""),
         state,
         f"{node['depth']}/{node['capacity']}",
-        seconds(node["oldest"]) if node["depth"] else "",
+        format_seconds(node["oldest"]) if node["depth"] else "",
         f"{node['rate']:.1f}",
-        seconds(node["p50"]) if used else "",
-        seconds(node["p99"]) if used else "",
+        format_seconds(node["p50"]) if used else "",
+        format_seconds(node["p99"]) if used else "",
         str(node["restarts"]),
         (known or {}).get("reason") or node.get("suspension") or node["last_error"] or "",
     )
@@ -79,13 +79,13 @@ def _state(node: Mapping[str, Any], health: Mapping[str, Any] | None) -> str:
     if health is None:
         return str(node["state"])
     state = str(health["state"])
-    return f"{state} {seconds(health['age'])}" if state in AGED else state
+    return f"{state} {format_seconds(health['age'])}" if state in AGED else state
 
 
-def narrow(row: Row) -> tuple[str, ...]:
+def narrow_cells(row: Row) -> tuple[str, ...]:
     """The cells for a screen of 80 columns: name, health, queued, messages a second, p50, p99, restarts.
 
-    >>> narrow(Row("a", ("  a", "ok", "3/1000", "1s", "1234.5", "1.2ms", "12ms", "2", "ValueError: no")))
+    >>> narrow_cells(Row("a", ("  a", "ok", "3/1000", "1s", "1234.5", "1.2ms", "12ms", "2", "ValueError: no")))
     ('  a', 'ok', '3', '1234', '1.2ms', '12ms', '2')
     """
     name, state, depth, _, rate, p50, p99, restarts, _ = row.cells
@@ -103,15 +103,15 @@ def narrow(row: Row) -> tuple[str, ...]:
     )
 
 
-def table(answer: Mapping[str, Any]) -> str:
+def table_text(answer: Mapping[str, Any]) -> str:
     """The whole as plain text, columns aligned."""
-    lines: list[Sequence[str]] = [HEADINGS, *(row.cells for row in rows(answer))]
+    lines: list[Sequence[str]] = [HEADINGS, *(row.cells for row in actor_rows(answer))]
     return "\n".join([aligned(lines), "", *process_summary(answer)])
 
 
-def summary(answer: Mapping[str, Any]) -> str:
+def summary_text(answer: Mapping[str, Any]) -> str:
     """How many actors there are, how many of them are not as they should be, what they do."""
-    actors = [row for row in rows(answer) if row.name]
+    actors = [row for row in actor_rows(answer) if row.name]
     ill = sum(not row.healthy for row in actors)
     rate, queued = sum(row.rate for row in actors), sum(row.depth for row in actors)
     dead = answer.get("dead_letters", 0)

@@ -37,7 +37,7 @@ class DurableDeadLetters:
         return self._recent.total
 
     @property
-    def lost(self) -> int:
+    def lost_count(self) -> int:
         """How many of them could not be kept."""
         return self._writer.lost
 

@@ -35,7 +35,7 @@ class DemoFailed(KubeEdgeActorsError):
     """A step of the demo did not happen."""
 
 
-class Stage:
+class DemoEnvironment:
     """Two processes in one folder, and everything that has to be ended with them."""
 
     cluster: KubernetesCluster
@@ -58,7 +58,7 @@ class Stage:
         print(f"{mark or self._steps:>2} {text}", flush=True)
 
     def wait_until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds, and say how long that took; Failed after a minute or on Ctrl-C."""
+        """Wait until `condition` holds, and say how long that took; DemoFailed after a minute or on Ctrl-C."""
         begin = time.monotonic()
         while not condition():
             if time.monotonic() - begin > PATIENCE:
@@ -102,7 +102,7 @@ class Stage:
             return None
 
     def create(self, kind: ResourceKind, object: dict[str, Any]) -> None:
-        """Create it; Failed with the API's words."""
+        """Create it; DemoFailed with the API's words."""
         try:
             self.cluster.create(kind, object["metadata"]["namespace"], object)
         except ClusterError as error:

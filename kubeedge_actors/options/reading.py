@@ -18,16 +18,16 @@ Config = TypeVar("Config", EdgeConfig, CloudConfig)
 EDGECORE, CLOUDCORE = "EdgeCore", "CloudCore"
 
 
-class Component(NamedTuple):
+class ComponentOptions(NamedTuple):
     """What may be set on one component (cloudcore, edgecore in KubeEdge), and the kind of KubeEdge's own file for it."""
 
     table: SettingsTable
     kind: str
 
 
-COMPONENTS: dict[type[EdgeConfig | CloudConfig], Component] = {
-    EdgeConfig: Component(EDGE, EDGECORE),
-    CloudConfig: Component(CLOUD, CLOUDCORE),
+COMPONENTS: dict[type[EdgeConfig | CloudConfig], ComponentOptions] = {
+    EdgeConfig: ComponentOptions(EDGE, EDGECORE),
+    CloudConfig: ComponentOptions(CLOUD, CLOUDCORE),
 }
 HEADER_KEYS = ("apiVersion", "kind")
 VERSIONS = ("v1alpha1", "v1alpha2")

@@ -24,7 +24,7 @@ RELEASED_DURATION = 1
 """What a leader that leaves in good order writes as the duration."""
 
 
-class Election:
+class LeaseObserver:
     """State of one candidate: what it has observed of the Lease. `duration` in seconds."""
 
     def __init__(self, identity: str, duration: int = LEASE_DURATION) -> None:
@@ -38,7 +38,7 @@ class Election:
         """The holder of the Lease as last observed; empty for nobody."""
         return str((self._record or {}).get("holderIdentity") or "")
 
-    def try_acquire_or_renew(self, lease: Json | None, now: float, wall: float) -> Json | None:
+    def lease_spec_to_write(self, lease: Json | None, now: float, wall: float) -> Json | None:
         """The coordination.k8s.io LeaseSpec to write, given the Lease (None: there is none); None when another holds it.
 
         `now` is monotonic, `wall` epoch seconds.

@@ -93,11 +93,11 @@ class NodeLifecycle(ApiController):
         self._expired.update(dict.fromkeys(self._health.newly_expired(now)))
         self.schedule_call()
 
-    def has_calls(self) -> bool:
+    def has_queued_calls(self) -> bool:
         """Nodes to judge, pods to mark or Events to write."""
         return bool(self._expired or self._rest)
 
-    def call_api(self) -> None:
+    def make_next_call(self) -> None:
         """Judge one node; when none waits, mark one pod or write one Event."""
         if self._expired:
             name = next(iter(self._expired))

@@ -33,7 +33,7 @@ class Requirement(NamedTuple):
     field: bool
 
 
-class Port(NamedTuple):
+class HostPort(NamedTuple):
     """A port of the node itself; an empty address is all of them."""
 
     address: str
@@ -45,7 +45,7 @@ class PodRequirements(msgspec.Struct, frozen=True):
     """What a pod asks of its node. `terms`: one of them has to hold, None when it asks for none."""
 
     amounts: tuple[tuple[str, int], ...] = ()
-    ports: tuple[Port, ...] = ()
+    ports: tuple[HostPort, ...] = ()
     selector: tuple[tuple[str, str], ...] = ()
     terms: tuple[tuple[Requirement, ...], ...] | None = None
     tolerations: tuple[Toleration, ...] = ()
@@ -180,11 +180,11 @@ def _total(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def _ports(spec: Json) -> tuple[Port, ...]:
+def _ports(spec: Json) -> tuple[HostPort, ...]:
     return tuple(sorted(set(_host_ports(spec))))
 
 
-def _host_ports(spec: Json) -> Iterator[Port]:
+def _host_ports(spec: Json) -> Iterator[HostPort]:
     sidecars = [
         container for container in spec.get("initContainers") or () if container.get("restartPolicy") == "Always"
     ]
@@ -194,4 +194,4 @@ def _host_ports(spec: Json) -> Iterator[Port]:
             if number:
                 address = str(port.get("hostIP") or "")
                 protocol = str(port.get("protocol") or "TCP")
-                yield Port("" if address in ANY_ADDRESS else address, protocol, int(number))
+                yield HostPort("" if address in ANY_ADDRESS else address, protocol, int(number))

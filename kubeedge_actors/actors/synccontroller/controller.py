@@ -131,7 +131,7 @@ class SyncController(Controller):
             if gone and node in self._state.connected:
                 self._store.on_record_deleted(node, record.uid)
             elif gone:
-                self._store.discard(node, record.uid)
+                self._store.on_foreign_record_deleted(node, record.uid)
             else:
                 self._store.load(node, record)
 

@@ -67,9 +67,9 @@ class ObjectDecoder:
         unknown: list[str] = []
         try:
             if not resource.is_custom:
-                return DecodedObject(self.types.decode(body, resource.type, unknown), unknown)
+                return DecodedObject(self.types.prune(body, resource.type, unknown), unknown)
             meta = body.get("metadata") or {}
-            kept = {**body, "metadata": self.types.decode(meta, "ObjectMeta", unknown)}
+            kept = {**body, "metadata": self.types.prune(meta, "ObjectMeta", unknown)}
         except TypeMismatch as error:
             text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
             raise bad_request(text) from error
@@ -108,7 +108,7 @@ def decode_body(body: bytes, media: str, kind: str) -> Json:
         return decode(body, kind)
     if media not in (JSON_TYPE, ""):
         raise ApiError(415, "UnsupportedMediaType", KNOWN_TYPES)
-    found = json_value(body, kind)
+    found = decode_json(body, kind)
     if not isinstance(found, dict):
         text = body.decode(errors="replace")
         raise unrecognized_error(kind, "json: cannot unmarshal into Go value of type struct", text)
@@ -117,7 +117,7 @@ def decode_body(body: bytes, media: str, kind: str) -> Json:
     return found
 
 
-def json_value(body: bytes, kind: str) -> Any:
+def decode_json(body: bytes, kind: str) -> Any:
     """A JSON value, or 400 in the words of the genuine server."""
     try:
         return msgspec.json.decode(nesting.check_depth(body))
@@ -143,7 +143,7 @@ def field_validation(request: Request) -> str:
     return request.query.get("fieldValidation") or "Warn"
 
 
-def strict_error(unknown: Sequence[str]) -> str:
+def strict_error_text(unknown: Sequence[str]) -> str:
     """What a strict decoder says of unknown fields."""
     return "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown)
 

@@ -24,7 +24,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 Field = tuple[str, str]
 
 
-class Table(dict[str, dict[int, Field]]):
+class MessageTable(dict[str, dict[int, Field]]):
     """The fields of each message, by number; a message is parsed when it is first needed."""
 
     def __init__(self, lines: dict[str, str]) -> None:
@@ -59,10 +59,10 @@ def decode(body: bytes, kind: str) -> Json:
         raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {error}") from error
 
 
-def message_table() -> Table:
+def message_table() -> MessageTable:
     """The table, read once a request: 0.2 ms, and no memory where protobuf is never used."""
     data = files(__package__).joinpath("messages.json").read_bytes()
-    return Table(msgspec.json.decode(data, type=dict[str, str]))
+    return MessageTable(msgspec.json.decode(data, type=dict[str, str]))
 
 
 def parse_fields(text: str) -> Iterator[tuple[int, Field]]:
@@ -76,13 +76,13 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """(field number, value) of everything in a message. Raises MalformedProtobuf."""
     at = 0
     while at < len(data):
-        key, at = varint(data, at)
+        key, at = decode_varint(data, at)
         number, wire = key >> 3, key & 7
         if wire == VARINT:
-            value, at = varint(data, at)
+            value, at = decode_varint(data, at)
             yield number, value
         elif wire == BYTES:
-            length, at = varint(data, at)
+            length, at = decode_varint(data, at)
             if at + length > len(data):
                 raise MalformedProtobuf("a field is longer than its message")
             yield number, data[at : at + length]
@@ -93,7 +93,7 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise MalformedProtobuf(f"wire type {wire} is not used by Kubernetes")
 
 
-def varint(data: memoryview, at: int) -> tuple[int, int]:
+def decode_varint(data: memoryview, at: int) -> tuple[int, int]:
     """A variable-length number and the position after it. Raises MalformedProtobuf."""
     value = shift = 0
     while shift < 70:
@@ -106,7 +106,7 @@ def varint(data: memoryview, at: int) -> tuple[int, int]:
     raise MalformedProtobuf("a number is too long")
 
 
-def decode_message(data: memoryview, name: str, table: Table) -> Json:
+def decode_message(data: memoryview, name: str, table: MessageTable) -> Json:
     """One message as an object; fields that the table does not know are left out."""
     fields, found = table[name], {}
     for number, raw in read_fields(data):
@@ -114,11 +114,11 @@ def decode_message(data: memoryview, name: str, table: Table) -> Json:
             continue
         field, kind = fields[number]
         if kind[0] == "+":
-            found.update(decode_message(view(raw), kind[1:], table))
+            found.update(decode_message(length_delimited(raw), kind[1:], table))
         elif kind[0] == "[":
             found.setdefault(field, []).append(decode_value(raw, kind[1:-1], table))
         elif kind in MAPS:
-            key, value = map_entry(view(raw), MAPS[kind])
+            key, value = decode_map_entry(length_delimited(raw), MAPS[kind])
             found.setdefault(field, {})[key] = value
         else:
             value = decode_value(raw, kind.rstrip("?"), table)
@@ -127,73 +127,83 @@ def decode_message(data: memoryview, name: str, table: Table) -> Json:
     return found
 
 
-def decode_value(raw: int | memoryview, kind: str, table: Table) -> Any:
+def decode_value(raw: int | memoryview, kind: str, table: MessageTable) -> Any:
     """One value of a type."""
     if kind in table.lines:
-        return decode_message(view(raw), kind, table)
+        return decode_message(length_delimited(raw), kind, table)
     if kind == "int":
         number = int(raw) if isinstance(raw, int) else 0
         return number - (1 << 64) if number >> 63 else number
     if kind == "bool":
         return bool(raw)
-    return LEAVES[kind](view(raw))
+    return LEAVES[kind](length_delimited(raw))
 
 
-def view(raw: int | memoryview) -> memoryview:
+def length_delimited(raw: int | memoryview) -> memoryview:
     """The bytes of a length-delimited value. Raises MalformedProtobuf."""
     if isinstance(raw, int):
         raise MalformedProtobuf("a number stands where bytes belong")
     return raw
 
 
-def text(data: memoryview) -> str:
+def decode_text(data: memoryview) -> str:
     """A string."""
     return str(data, "utf-8")
 
 
-def base64_text(data: memoryview) -> str:
+def decode_bytes(data: memoryview) -> str:
     """Bytes as JSON carries them."""
     return base64.b64encode(data).decode()
 
 
-def time(data: memoryview) -> str | None:
+def decode_time(data: memoryview) -> str | None:
     """A time; None when it is unset."""
     seconds = dict(read_fields(data)).get(1, 0)
     return format_time(seconds) if isinstance(seconds, int) and 0 < seconds < 1 << 40 else None
 
 
-def microtime(data: memoryview) -> str | None:
+def decode_micro_time(data: memoryview) -> str | None:
     """A time with microseconds; None when it is unset."""
     found = dict(read_fields(data))
-    whole, nanos = time(data), found.get(2, 0)
+    whole, nanos = decode_time(data), found.get(2, 0)
     return f"{whole[:-1]}.{nanos // 1000:06d}Z" if whole and isinstance(nanos, int) else whole
 
 
-def int_or_string(data: memoryview) -> int | str:
+def decode_int_or_string(data: memoryview) -> int | str:
     """A value that is a number or a text."""
     found = dict(read_fields(data))
     number = found.get(2, 0)
-    return text(view(found.get(3, memoryview(b"")))) if found.get(1) == 1 else number if isinstance(number, int) else 0
+    return (
+        decode_text(length_delimited(found.get(3, memoryview(b""))))
+        if found.get(1) == 1
+        else number
+        if isinstance(number, int)
+        else 0
+    )
 
 
-def quantity(data: memoryview) -> str:
+def decode_quantity(data: memoryview) -> str:
     """A quantity such as `100m`."""
-    return text(view(dict(read_fields(data)).get(1, memoryview(b""))))
+    return decode_text(length_delimited(dict(read_fields(data)).get(1, memoryview(b""))))
 
 
-def map_entry(data: memoryview, leaf: Callable[[memoryview], Any]) -> tuple[str, Any]:
+def decode_map_entry(data: memoryview, leaf: Callable[[memoryview], Any]) -> tuple[str, Any]:
     """One entry of a map."""
     found = dict(read_fields(data))
     empty = memoryview(b"")
-    return text(view(found.get(1, empty))), leaf(view(found.get(2, empty)))
+    return decode_text(length_delimited(found.get(1, empty))), leaf(length_delimited(found.get(2, empty)))
 
 
 LEAVES: dict[str, Callable[[memoryview], Any]] = {
-    "string": text,
-    "bytes": base64_text,
-    "time": time,
-    "microtime": microtime,
-    "intstr": int_or_string,
-    "quantity": quantity,
+    "string": decode_text,
+    "bytes": decode_bytes,
+    "time": decode_time,
+    "microtime": decode_micro_time,
+    "intstr": decode_int_or_string,
+    "quantity": decode_quantity,
 }
-MAPS: dict[str, Callable[[memoryview], Any]] = {"map": text, "bytesmap": base64_text, "quantities": quantity}
+MAPS: dict[str, Callable[[memoryview], Any]] = {
+    "map": decode_text,
+    "bytesmap": decode_bytes,
+    "quantities": decode_quantity,
+}

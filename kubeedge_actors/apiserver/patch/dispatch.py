@@ -26,7 +26,7 @@ CUSTOM_TYPES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 REJECTED = "the server rejected our request due to an error in our request"
 
 
-class Applied(msgspec.Struct):
+class ApplyResult(msgspec.Struct):
     """What a server-side apply makes: the object, and what the managers own then."""
 
     body: Json
@@ -44,21 +44,21 @@ class Patcher:
         """Whether the patch is a server-side apply."""
         return content_type_of(request) == APPLY_PATCH
 
-    def change(self, request: Request, resource: Resource) -> Callable[[Json], Json]:
+    def patch_function(self, request: Request, resource: Resource) -> Callable[[Json], Json]:
         """The function from an object to the patched one. Raises 400, 415, 422."""
         media = content_type_of(request)
-        check_media(media, resource)
+        check_patch_type(media, resource)
         if "force" in request.query:
             raise invalid_options("PatchOptions", forbidden_field("force", "may not be specified for non-apply patch"))
-        patch = patch_value(request.body)
+        patch = parse_patch(request.body)
         if media == JSON_PATCH:
-            return lambda old: json_patched(old, patch)
+            return lambda old: apply_json_patch(old, patch)
         if not isinstance(patch, dict):
             raise bad_request(
                 "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
             )
         if media == MERGE_PATCH:
-            return lambda old: merge_patched(old, patch)
+            return lambda old: apply_merge_patch(old, patch)
         return lambda old: self._strategically(old, patch, resource.type)
 
     def _strategically(self, old: Json, patch: Json, kind: str) -> Json:
@@ -67,17 +67,17 @@ class Patcher:
         except BadPatch as error:
             raise bad_request(str(error)) from error
 
-    def apply(self, request: Request, target: RequestInfo, resource: Resource, entry: Entry | None) -> Applied:
+    def apply(self, request: Request, target: RequestInfo, resource: Resource, entry: Entry | None) -> ApplyResult:
         """A server-side apply. Raises 400, 409, 422."""
         manager = request.query.get("fieldManager", "")
         if not manager:
             raise invalid_options("PatchOptions", required("fieldManager", "is required for apply patch"))
-        config = patch_value(request.body)
-        check_config(config, target, resource)
+        config = parse_patch(request.body)
+        check_apply_configuration(config, target, resource)
         owners = ManagedFields.of(entry, resource.type, self._types.fields)
         old = entry.object() if entry is not None else None
         body, after = applied_object(owners, old, config, manager, target.subresource, request.flag("force"))
-        return Applied(body, after.encode())
+        return ApplyResult(body, after.encode())
 
     def managed_fields_after(
         self, entry: Entry, new: Json, request: Request, target: RequestInfo, resource: Resource
@@ -100,7 +100,7 @@ def content_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip()
 
 
-def check_media(media: str, resource: Resource) -> None:
+def check_patch_type(media: str, resource: Resource) -> None:
     """Refuses other content types, with 415."""
     if resource.is_custom and media == STRATEGIC_PATCH:
         text = f"the body of the request was in an unknown format - accepted media types include: {', '.join(CUSTOM_TYPES)}"
@@ -109,7 +109,7 @@ def check_media(media: str, resource: Resource) -> None:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
-def patch_value(body: bytes) -> Any:
+def parse_patch(body: bytes) -> Any:
     """The patch. Raises 400."""
     try:
         return msgspec.json.decode(nesting.check_depth(body))
@@ -118,13 +118,13 @@ def patch_value(body: bytes) -> Any:
         raise bad_request(f"error decoding patch: {why}") from error
 
 
-def merge_patched(old: Json, patch: Json) -> Json:
+def apply_merge_patch(old: Json, patch: Json) -> Json:
     """A merge patch applied."""
     result: Json = merge_patch(old, patch)
     return result
 
 
-def json_patched(old: Json, operations: Any) -> Json:
+def apply_json_patch(old: Json, operations: Any) -> Json:
     """A JSON patch applied. Raises 400 when it is malformed or makes the object too deep, 422 when it does not fit."""
     try:
         result = json_patch.apply(old, operations)
@@ -140,7 +140,7 @@ def json_patched(old: Json, operations: Any) -> Json:
     return result
 
 
-def check_config(config: Any, target: RequestInfo, resource: Resource) -> None:
+def check_apply_configuration(config: Any, target: RequestInfo, resource: Resource) -> None:
     """Refuses what is no apply configuration for the path."""
     if not isinstance(config, dict):
         raise bad_request("the applied configuration is no object")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import Json
-from .builtin import BUILT_IN, Resource, fields_of
+from .builtin import BUILT_IN, Resource, selectable_fields
 
 GroupVersion = tuple[str, str]
 
 
-class Registry:
+class ResourceRegistry:
     """Look-up of resources. `version` grows with every change, so that discovery can be cached."""
 
     def __init__(self, built_in: tuple[Resource, ...] = BUILT_IN) -> None:
@@ -66,11 +66,11 @@ class Registry:
         table = self._table.get((group, version), {})
         return [table[plural] for plural in sorted(table)]
 
-    def stored(self) -> list[Resource]:
+    def stored_resources(self) -> list[Resource]:
         """One resource for every collection."""
         return [resource for resource in self._by_key.values() if "list" in resource.verbs]
 
-    def fields(self, key: str, body: Json) -> Mapping[str, str]:
+    def selectable_fields(self, key: str, body: Json) -> Mapping[str, str]:
         """What field selectors of a collection look at."""
         resource = self._by_key.get(key)
-        return fields_of(resource, body) if resource is not None else {}
+        return selectable_fields(resource, body) if resource is not None else {}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.drivers.bootstrap.protocol import Join, Joined
+from kubeedge_actors.drivers.bootstrap.protocol import JoinRequest, JoinResult
 from kubeedge_actors.drivers.pki.base import CertificateInfo, TlsPaths, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
 from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_certificate, read_pem
@@ -27,7 +27,7 @@ JOIN_TIMEOUT = 60.0
 COMMAND = (sys.executable, "-m", "kubeedge_actors.drivers.bootstrap.client")
 
 
-def join_in_subprocess(order: Join) -> Joined:
+def join_in_subprocess(order: JoinRequest) -> JoinResult:
     """Run the order in a short-lived process."""
     import subprocess  # late: only at the first start, and once a year
 
@@ -40,12 +40,12 @@ def join_in_subprocess(order: Join) -> Joined:
             check=True,
             process_group=0,  # Ctrl+C in a terminal is for us
         )
-        return msgspec.json.decode(done.stdout, type=Joined)
+        return msgspec.json.decode(done.stdout, type=JoinResult)
     except subprocess.CalledProcessError as error:
         log.error("the process that joins the cloud failed: %s", error.stderr.decode("utf-8", "replace"))
-        return Joined("the process that joins the cloud failed, see the log")
+        return JoinResult("the process that joins the cloud failed, see the log")
     except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError) as error:
-        return Joined(f"the process that joins the cloud did not do its work: {error}")
+        return JoinResult(f"the process that joins the cloud did not do its work: {error}")
 
 
 def has_joined(directory: Path, node: str) -> bool:
@@ -59,7 +59,7 @@ def has_joined(directory: Path, node: str) -> bool:
         return False
 
 
-class NodeCredentials:
+class CertificateManager:
     """The files `ca.crt`, `node.crt` and `node.key` of one directory.
 
     `token` is asked for each time, so that a token file may change; empty: there is none, CertificateError: it can not be read. `cloud` is
@@ -72,7 +72,7 @@ class NodeCredentials:
         node: str,
         cloud: str,
         token: Callable[[], str],
-        work: Callable[[Join], Joined] = join_in_subprocess,
+        work: Callable[[JoinRequest], JoinResult] = join_in_subprocess,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ca, self._cert, self._key = (directory / name for name in ("ca.crt", "node.crt", "node.key"))
@@ -144,7 +144,7 @@ class NodeCredentials:
 
     def _request_certificate(self, token: str) -> None:
         paths = {"ca": str(self._ca), "cert": str(self._cert), "key": str(self._key)}
-        outcome = self._work(Join(cloud=self._cloud, node=self._node, token=token, **paths))
+        outcome = self._work(JoinRequest(cloud=self._cloud, node=self._node, token=token, **paths))
         if outcome.error:
             raise CertificateError(outcome.error) if outcome.final else LinkError(outcome.error)
 

@@ -58,7 +58,7 @@ class Response:
     content_type: str = TEXT
 
 
-def text(status: int, sentence: str) -> Response:
+def text_response(status: int, sentence: str) -> Response:
     """A plain text response."""
     return Response(status, sentence.encode())
 
@@ -71,7 +71,7 @@ class RequestRefused(KubeEdgeActorsError):
         self.reply = reply
 
 
-class BootstrapRules:
+class BootstrapHandler:
     """Answers bootstrap requests with certificates of an authority.
 
     `node_exists` says whether the cluster has a Node of that name; both may block.
@@ -91,7 +91,7 @@ class BootstrapRules:
             return refusal.reply
         except Exception as error:  # noqa: BLE001 - whatever the cluster raised, the asker and the log hear of it
             log.warning("the request for %s could not be answered: %s", path, error)
-            return text(500, f"failed to answer, err: {error}")
+            return text_response(500, f"failed to answer, err: {error}")
 
     def max_body(self, path: str) -> int:
         """Bytes of the longest body that is read for this path."""
@@ -102,9 +102,9 @@ class BootstrapRules:
             return _report(request, path)
         is_node = path.startswith(NODE_PATH) and path.count("/") == 2 and len(path) > len(NODE_PATH)
         if path not in (CA_PATH, CERTIFICATE_PATH) and not is_node:
-            return text(404, "404: Page Not Found")
+            return text_response(404, "404: Page Not Found")
         if request.method != "GET":
-            return text(405, "405: Method Not Allowed")
+            return text_response(405, "405: Method Not Allowed")
         if path == CA_PATH:
             return Response(200, self._authority.ca_der, BINARY)
         if path == CERTIFICATE_PATH:
@@ -113,13 +113,13 @@ class BootstrapRules:
 
     def _node(self, name: str) -> Response:
         if not NODE_NAME.fullmatch(name):
-            return text(400, "Node name is not valid")
+            return text_response(400, "Node name is not valid")
         try:
             found = self._node_exists(name)
         except KubeEdgeActorsError as error:
             log.warning("whether there is a node %s can not be asked: %s", name, error)
-            return text(500, "Failed to query node information")
-        return text(200, "Node found") if found else text(404, "Node not found")
+            return text_response(500, "Failed to query node information")
+        return text_response(200, "Node found") if found else text_response(404, "Node not found")
 
     def _certificate(self, request: Request) -> Response:
         node = request.headers.get(NODE_HEADER, "")
@@ -129,25 +129,25 @@ class BootstrapRules:
             self._check_token(request.headers.get(TOKEN_HEADER, ""))
         if not NODE_NAME.fullmatch(node):
             raise RequestRefused(
-                text(401, f"failed to verify the request for edgenode: {node}, err: no valid NodeName header")
+                text_response(401, f"failed to verify the request for edgenode: {node}, err: no valid NodeName header")
             )
         try:
             return Response(200, self._authority.sign(request.body, node, _usages(request)), BINARY)
         except CertificateError as error:
-            return text(401, f"failed to verify the request for edgenode: {node}, err: {error}")
+            return text_response(401, f"failed to verify the request for edgenode: {node}, err: {error}")
         except DriverError as error:
-            return text(500, f"failed to sign certs for edgenode {node}, err: fail to signCerts, err: {error}")
+            return text_response(500, f"failed to sign certs for edgenode {node}, err: fail to signCerts, err: {error}")
 
     def _check_token(self, header: str) -> None:
         if not header:
-            raise RequestRefused(text(401, "token validation failure, token is empty"))
+            raise RequestRefused(text_response(401, "token validation failure, token is empty"))
         words = header.split(" ")
         if len(words) != 2:
-            raise RequestRefused(text(401, "token validation failure, token cannot be split"))
+            raise RequestRefused(text_response(401, "token validation failure, token cannot be split"))
         try:
             self._authority.check_token(words[1])
         except CertificateError as error:
-            raise RequestRefused(text(401, f"token validation failure, err: {error}")) from error
+            raise RequestRefused(text_response(401, f"token validation failure, err: {error}")) from error
 
 
 def _is_report(path: str) -> bool:
@@ -161,16 +161,16 @@ def _report(request: Request, path: str) -> Response:
     although it means 3 as well.
     """
     if request.method != "POST":
-        return text(405, "405: Method Not Allowed")
+        return text_response(405, "405: Method Not Allowed")
     if len(request.body) > MAX_REPORT:
-        return text(400, "Request entity too large: the request body can only be up to 1MB in size")
+        return text_response(400, "Request entity too large: the request body can only be up to 1MB in size")
     try:
         msgspec.json.decode(nesting.check_depth(request.body), type=dict[str, Any] | None)
     except (msgspec.DecodeError, UnicodeError) as error:
         doing = "marshal" if path == UPGRADE_PATH else "unmarshal"
-        return text(400, f"failed to {doing} task info: {error}")
+        return text_response(400, f"failed to {doing} task info: {error}")
     log.info("a node reports of a task that was not given here: %s", path)
-    return text(200, "ok")
+    return text_response(200, "ok")
 
 
 def _check_certificate(request: Request, node: str) -> None:
@@ -178,7 +178,9 @@ def _check_certificate(request: Request, node: str) -> None:
     legacy = request.common_name == LEGACY_USER and HUB_NAME in request.organizations
     if not legacy and node_of(request.common_name, request.organizations) != node:
         sentence = "request node name is not match with the certificate"
-        raise RequestRefused(text(401, f"failed to verify the certificate for edgenode: {node}, err: {sentence}"))
+        raise RequestRefused(
+            text_response(401, f"failed to verify the certificate for edgenode: {node}, err: {sentence}")
+        )
 
 
 def _usages(request: Request) -> tuple[int, ...]:
@@ -188,4 +190,4 @@ def _usages(request: Request) -> tuple[int, ...]:
     try:
         return msgspec.json.decode(nesting.check_depth(header), type=tuple[int, ...])
     except msgspec.DecodeError as error:
-        raise RequestRefused(text(500, f"failed to unmarshal http header, err: {error}")) from error
+        raise RequestRefused(text_response(500, f"failed to unmarshal http header, err: {error}")) from error

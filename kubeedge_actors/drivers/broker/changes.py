@@ -99,7 +99,7 @@ class UnitOfWork:
         self._number = 0
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether too much waits already."""
         return self.turn - self.committed > self._longest
 
@@ -131,29 +131,29 @@ class NullRecorder:
     __slots__ = ()
     due = 0
 
-    def queued(self, message: Publish) -> int:
+    def on_queued(self, message: Publish) -> int:
         """A message was queued; returns its number."""
         return 0
 
-    def sent(self, number: int, packet_id: int) -> None:
+    def on_sent(self, number: int, packet_id: int) -> None:
         """A message was sent under this packet id."""
 
-    def released(self, number: int, packet_id: int) -> None:
+    def on_released(self, number: int, packet_id: int) -> None:
         """The client has confirmed a message by PUBREC."""
 
-    def deleted(self, number: int) -> None:
+    def on_deleted(self, number: int) -> None:
         """The hand-shake of a message has ended: delete it."""
 
-    def subscribed(self, filter: str, qos: int | None) -> None:
+    def on_subscribed(self, filter: str, qos: int | None) -> None:
         """A subscription was made, or ended."""
 
-    def received(self, packet_id: int, there: bool) -> None:
+    def on_received(self, packet_id: int, there: bool) -> None:
         """The client has said a publication of QoS 2 under this packet id, or has released the id."""
 
-    def opened(self) -> None:
+    def on_opened(self) -> None:
         """The session was created."""
 
-    def closed(self) -> None:
+    def on_closed(self) -> None:
         """The session was deleted; everything else of it was deleted before."""
 
 
@@ -166,17 +166,17 @@ class SessionRecorder(NullRecorder):
         self._unit_of_work, self._client, self._client_id = unit_of_work, client, client.client_id
         self.due = 0
 
-    def queued(self, message: Publish) -> int:
+    def on_queued(self, message: Publish) -> int:
         number = self._unit_of_work.next_number()
         self._bind().messages[number] = StoredMessage(
             self._client_id, 0, False, message.topic, message.payload, message.qos, message.retain
         )
         return number
 
-    def sent(self, number: int, packet_id: int) -> None:
+    def on_sent(self, number: int, packet_id: int) -> None:
         self._fly(number, packet_id, False)
 
-    def released(self, number: int, packet_id: int) -> None:
+    def on_released(self, number: int, packet_id: int) -> None:
         self._fly(number, packet_id, True)
 
     def _fly(self, number: int, packet_id: int, released: bool) -> None:
@@ -187,7 +187,7 @@ class SessionRecorder(NullRecorder):
         else:
             changes.messages[number] = fresh._replace(packet_id=packet_id, released=released)
 
-    def deleted(self, number: int) -> None:
+    def on_deleted(self, number: int) -> None:
         # deletions need no commit before output: a message redelivered after a crash is recognised by the client
         # through its packet id
         changes = self._unit_of_work.changes
@@ -195,16 +195,16 @@ class SessionRecorder(NullRecorder):
             changes.deleted.add(number)
             changes.updates.pop(number, None)
 
-    def subscribed(self, filter: str, qos: int | None) -> None:
+    def on_subscribed(self, filter: str, qos: int | None) -> None:
         self._bind().subscriptions[(self._client_id, filter)] = qos
 
-    def received(self, packet_id: int, there: bool) -> None:
+    def on_received(self, packet_id: int, there: bool) -> None:
         self._bind().received[(self._client_id, packet_id)] = there
 
-    def opened(self) -> None:
+    def on_opened(self) -> None:
         self._bind().clients[self._client_id] = self._client
 
-    def closed(self) -> None:
+    def on_closed(self) -> None:
         self._bind().clients[self._client_id] = None
 
     def _bind(self) -> ChangeSet:

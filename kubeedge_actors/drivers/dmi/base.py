@@ -50,7 +50,7 @@ class Inventory:
     models: Sequence[Json] = ()
 
 
-class Verb(Enum):
+class MapperMethod(Enum):
     """Calls to a mapper; the value is the name of the gRPC method."""
 
     CREATE_MODEL = "CreateDeviceModel"
@@ -83,7 +83,7 @@ class DmiServer(Protocol):
     def set_handler(self, upcalls: MapperHandler) -> None:
         """Set the handler of mappers' calls, instead of the one before."""
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
+    def call(self, address: str, verb: MapperMethod, object: Json, done: Done) -> None:
         """Call the mapper at `address` about an object; `done` gets None or the MapperError."""
 
     def close(self) -> None:

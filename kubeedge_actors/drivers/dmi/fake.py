@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kubeedge_actors.drivers.dmi.base import Done, Json, MapperHandler, Verb
+from kubeedge_actors.drivers.dmi.base import Done, Json, MapperHandler, MapperMethod
 from kubeedge_actors.errors import MapperAway, MapperError
 
 
@@ -16,9 +16,9 @@ class FakeDmiServer:
 
     def __init__(self) -> None:
         self.upcalls: MapperHandler | None = None
-        self.calls: list[tuple[str, Verb, Json]] = []
+        self.calls: list[tuple[str, MapperMethod, Json]] = []
         self.away: set[str] = set()
-        self.refusing: dict[Verb, str] = {}
+        self.refusing: dict[MapperMethod, str] = {}
         self.held: list[Callable[[], object]] | None = None
         self.last: Done = lambda fault: None
         self.serving = False
@@ -31,7 +31,7 @@ class FakeDmiServer:
         """Who answers mappers."""
         self.upcalls = upcalls
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
+    def call(self, address: str, verb: MapperMethod, object: Json, done: Done) -> None:
         """Tell the mapper at `address`; with `held` a list, `done` is put there instead of being called."""
         self.calls.append((address, verb, object))
         fault: MapperError | None = None
@@ -49,7 +49,7 @@ class FakeDmiServer:
         """Serve no more."""
         self.serving = False
 
-    def take_calls(self) -> list[tuple[Verb, str]]:
+    def take_calls(self) -> list[tuple[MapperMethod, str]]:
         """What mappers were told since the last time: verb and name of the object."""
         told, self.calls = self.calls, []
         return [(verb, object["metadata"]["name"]) for _, verb, object in told]

@@ -12,9 +12,9 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]
 
 from kubeedge_actors.drivers.dmi import mapper_objects
-from kubeedge_actors.drivers.dmi.base import Done, Json, Mapper, MapperHandler, PropertyReport, Verb
+from kubeedge_actors.drivers.dmi.base import Done, Json, Mapper, MapperHandler, MapperMethod, PropertyReport
 from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
-from kubeedge_actors.drivers.dmi.protobuf import Messages, Proto
+from kubeedge_actors.drivers.dmi.protobuf import MessageFactory, Proto
 from kubeedge_actors.errors import KubeEdgeActorsError, MapperAway, MapperError
 
 THREADS = 8
@@ -30,7 +30,7 @@ class GrpcDmiServer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._messages = Messages()
+        self._messages = MessageFactory()
         self._upcalls: MapperHandler | None = None
         self._server: Any = None
         self._pool: ThreadPoolExecutor | None = None
@@ -79,17 +79,17 @@ class GrpcDmiServer:
                 channel.close()
             self._channels.clear()
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
+    def call(self, address: str, verb: MapperMethod, object: Json, done: Done) -> None:
         """Tell a mapper."""
         try:
-            request = self._messages.filled(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
+            request = self._messages.from_json(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
         except MapperError as error:
             done(error)
             return
         stub = self._channel(address).unary_unary(
             f"/{CALLED}/{verb.value}",
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=lambda text: self._messages.read(f"{verb.value}Response", text),
+            response_deserializer=lambda text: self._messages.parse(f"{verb.value}Response", text),
         )
         stub.future(request, timeout=CALL_SECONDS).add_done_callback(lambda call: done(_fault(call)))
 
@@ -112,7 +112,7 @@ class GrpcDmiServer:
 
         return grpc.unary_unary_rpc_method_handler(
             answer,
-            request_deserializer=lambda text: self._messages.read(f"{method}Request", text),
+            request_deserializer=lambda text: self._messages.parse(f"{method}Request", text),
             response_serializer=lambda message: message.SerializeToString(),
         )
 
@@ -125,7 +125,7 @@ class GrpcDmiServer:
         if stale is not None:
             stale.close()
         inventory = upcalls.register(mapper, bool(request.withData))
-        return self._messages.filled(
+        return self._messages.from_json(
             "MapperRegisterResponse",
             {
                 "deviceList": [mapper_objects.mapper_device(device) for device in inventory.devices],

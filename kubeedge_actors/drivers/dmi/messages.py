@@ -76,7 +76,7 @@ class Field(NamedTuple):
     mapped: bool
 
 
-def messages() -> dict[str, list[Field]]:
+def message_fields() -> dict[str, list[Field]]:
     """The fields of each message."""
     table: dict[str, list[Field]] = {}
     for line in MESSAGES.strip().splitlines():

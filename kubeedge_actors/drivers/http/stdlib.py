@@ -25,8 +25,8 @@ OUR_OWN = frozenset({"content-length", "transfer-encoding", "connection", "host"
 """Headers of a request that say how it travels; they are ours to set."""
 
 
-class StdlibClient:
-    """A Client that opens a connection for each call."""
+class StdlibHttpClient:
+    """An HttpClient that opens a connection for each call."""
 
     def call(self, request: ClientRequest, timeout: float) -> ClientResponse:
         """Ask and wait."""
@@ -52,8 +52,8 @@ class StdlibClient:
             connection.close()
 
 
-class StdlibPostServer:
-    """A PostServer on `host`:`port`; port 0 takes a free one. It looks every `poll` seconds whether it was closed."""
+class StdlibUploadServer:
+    """An UploadServer on `host`:`port`; port 0 takes a free one. It looks every `poll` seconds whether it was closed."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 9060, poll: float = 0.5) -> None:
         self._host, self._port, self._poll = host, port, poll

@@ -34,24 +34,24 @@ DATA = (OP_TEXT, OP_BINARY, OP_CONT)
 DROPPED_HEADERS = ("connection", "upgrade", "host", "accept-encoding")
 
 
-class Owner(Protocol):
+class ConnectionEvents(Protocol):
     """The server, as its connections see it."""
 
     max_message: int
     backlog: int
     encoding: str
 
-    def on_connected(self, connection: Connection) -> None: ...
+    def on_connected(self, connection: ServerConnection) -> None: ...
     def admit(self, peer: Peer) -> UpgradeResponse: ...
-    def on_open(self, connection: Connection, peer: Peer) -> None: ...
+    def on_open(self, connection: ServerConnection, peer: Peer) -> None: ...
     def on_message(self, peer: Peer, text: str) -> bool: ...
-    def on_closed(self, connection: Connection, reason: str) -> None: ...
+    def on_closed(self, connection: ServerConnection, reason: str) -> None: ...
 
 
-class Connection(asyncio.Protocol):
+class ServerConnection(asyncio.Protocol):
     """The server's end of one WebSocket."""
 
-    def __init__(self, owner: Owner, number: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, owner: ConnectionEvents, number: int, loop: asyncio.AbstractEventLoop) -> None:
         self.peer: Peer | None = None
         self._owner = owner
         self._number = number

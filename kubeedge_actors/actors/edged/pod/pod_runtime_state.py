@@ -7,11 +7,11 @@ from __future__ import annotations
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
-from kubeedge_actors.actors.edged.pod.prober import ProbeKind, Probing
+from kubeedge_actors.actors.edged.pod.prober import ProbeKind, ProbeState
 from kubeedge_actors.drivers.containers.base import Container
 
 
-class PodRuntimeState(msgspec.Struct):
+class VolatilePodState(msgspec.Struct):
     """Volatile state of one pod; times are seconds since the epoch.
 
     `is_deleted`: the object is gone, nothing may be left of it. `mounted`: volumes are written. `kill_deadlines`: container id ->
@@ -30,7 +30,7 @@ class PodRuntimeState(msgspec.Struct):
     failures: dict[str, RetryState] = {}
     kill_deadlines: dict[str, float] = {}
     to_restart: dict[str, str] = {}
-    probes: dict[tuple[str, ProbeKind], Probing] = {}
+    probes: dict[tuple[str, ProbeKind], ProbeState] = {}
     sandbox_running: bool = False
 
     def on_start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:

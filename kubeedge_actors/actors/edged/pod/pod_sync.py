@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from kubeedge_actors.actors.edged.pod import prober
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
+from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
 from kubeedge_actors.drivers.containers.base import Container
 
@@ -69,7 +69,7 @@ def newest_first(containers: Sequence[Container], name: str) -> list[Container]:
 def compute_actions(
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    memory: VolatilePodState,
     now: float,
     busy: frozenset[str] = frozenset(),
 ) -> PodActions:
@@ -81,7 +81,7 @@ def compute_actions(
 
 class _Planner:
     def __init__(
-        self, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float, busy: frozenset[str]
+        self, pod: PodView, containers: Sequence[Container], memory: VolatilePodState, now: float, busy: frozenset[str]
     ) -> None:
         self.view, self.containers, self.memory, self.now, self.busy = pod, containers, memory, now, busy
         self.actions: list[Action] = []
@@ -261,7 +261,9 @@ class _Planner:
             probe = view.probe(kind)
             if probe is None:
                 continue
-            state = self.memory.probes.get((container.id, kind)) or prober.initial_probing(probe, container.started_at)
+            state = self.memory.probes.get((container.id, kind)) or prober.initial_probe_state(
+                probe, container.started_at
+            )
             if self.now >= state.due:
                 self.do(Action("probe", name=view.name, container_id=container.id, probe=kind))
                 self.requeue_at(self.now + prober.period_seconds(probe))
@@ -273,7 +275,7 @@ class _Planner:
 
 
 def mark_started(
-    operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
+    operation: Action, pod: PodView, containers: Sequence[Container], memory: VolatilePodState, now: float
 ) -> None:
     """Record that an action was started, so that later computations build on it."""
     one, name = operation.container_id, operation.name
@@ -292,7 +294,7 @@ def mark_started(
 
 
 def _mark_probe_started(
-    operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
+    operation: Action, pod: PodView, containers: Sequence[Container], memory: VolatilePodState, now: float
 ) -> None:
     view = pod.container(operation.name)
     started = next((container.started_at for container in containers if container.id == operation.container_id), now)
@@ -300,6 +302,6 @@ def _mark_probe_started(
         probe = view.probe(kind) if view is not None and kind == operation.probe else None
         if probe is not None:
             key = (operation.container_id, kind)
-            memory.probes[key] = (memory.probes.get(key) or prober.initial_probing(probe, started)).with_run_started(
-                probe, now
-            )
+            memory.probes[key] = (
+                memory.probes.get(key) or prober.initial_probe_state(probe, started)
+            ).with_run_started(probe, now)

@@ -48,7 +48,7 @@ INFINITY = float("inf")
 NOT_YET = "it has not answered yet"
 
 
-class NodeState:
+class SharedSyncState:
     """State that is common to all pods. `ready`: pods and containers are both known. `runtime_error`: why no engine answers.
 
     `cloud_is_native`: the last cloud that was there is one of ours. `events_to_any_cloud`: Events are told to others too.
@@ -77,7 +77,7 @@ class PodWorkers:
         actor: Module,
         pods: PodManager,
         executor: ActionExecutor,
-        state: NodeState,
+        state: SharedSyncState,
         on_runtime_state: Callable[[str], None],
     ) -> None:
         self._actor, self._pods, self._executor = actor, pods, executor
@@ -129,7 +129,7 @@ class PodWorkers:
 
     def _start_action(self, record: PodState, operation: Action) -> None:
         if operation.verb == "mount":
-            record.sources_requested_at = self._actor.clock.now()
+            record.config_requested_at = self._actor.clock.now()
             questions = source_requests.fetch_requests(record)
             for message in questions:
                 self._send(record, message)
@@ -264,9 +264,12 @@ class PodWorkers:
     def resync(self) -> None:
         """Periodic resync: refresh volumes, expire requests without response."""
         for record in self._pods:
-            if record.pending_sources and self._actor.clock.now() - record.sources_requested_at > RESPONSE_LOST_SECONDS:
-                record.pending_sources.clear()
-                self._sources_fetched(record)
+            if (
+                record.pending_config_requests
+                and self._actor.clock.now() - record.config_requested_at > RESPONSE_LOST_SECONDS
+            ):
+                record.pending_config_requests.clear()
+                self._config_fetched(record)
             elif record.runtime.mounted and not record.is_ending and has_config_volumes(record.view):
                 record.runtime.mounted = False
                 self.sync(record)
@@ -308,7 +311,7 @@ class PodWorkers:
         record.status_reporter.built = status
         self._record_back_offs(record, status)
         if state.link_up:
-            ended = record.is_ending and record.is_idle
+            ended = record.is_ending and not record.has_running_containers
             for message in record.status_reporter.next_messages(status, now, ended=ended, node_uid=state.node_uid):
                 self._send(record, message)
 
@@ -320,7 +323,7 @@ class PodWorkers:
         if record.status_reporter.on_response(parent, content, self._actor.clock.now()):
             self.sync(record)
         elif source_requests.on_response(record, parent, content):
-            self._sources_fetched(record)
+            self._config_fetched(record)
 
     def on_error(self, parent: str) -> None:
         """A request about a pod could not be sent."""
@@ -330,9 +333,9 @@ class PodWorkers:
         if record.status_reporter.on_error(parent, self._actor.clock.now()):
             self.sync(record)
         elif source_requests.on_error(record, parent):
-            self._sources_fetched(record)
+            self._config_fetched(record)
 
-    def _sources_fetched(self, record: PodState) -> None:
+    def _config_fetched(self, record: PodState) -> None:
         if self._pods.get(record.uid) is record:
             self._execute(record, Action("mount", name="pod"))
 

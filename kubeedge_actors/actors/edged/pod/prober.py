@@ -12,7 +12,7 @@ Json = dict[str, Any]
 ProbeKind = Literal["startup", "liveness", "readiness"]
 
 
-class Probing(msgspec.Struct, frozen=True):
+class ProbeState(msgspec.Struct, frozen=True):
     """State of one probe of one container. `passed` is None before it has been decided for the first time."""
 
     due: float
@@ -20,11 +20,11 @@ class Probing(msgspec.Struct, frozen=True):
     last: bool | None = None
     passed: bool | None = None
 
-    def with_run_started(self, probe: Json, now: float) -> Probing:
+    def with_run_started(self, probe: Json, now: float) -> ProbeState:
         """The state while the probe runs; the next run is a period later."""
         return msgspec.structs.replace(self, due=now + period_seconds(probe))
 
-    def with_result(self, probe: Json, ok: bool) -> Probing:
+    def with_result(self, probe: Json, ok: bool) -> ProbeState:
         """The state after a result, by the thresholds."""
         streak = self.streak + 1 if self.last is ok else 1
         needed = int(probe.get("successThreshold") or 1) if ok else int(probe.get("failureThreshold") or 3)
@@ -32,9 +32,9 @@ class Probing(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, streak=streak, last=ok, passed=passed)
 
 
-def initial_probing(probe: Json, started: float) -> Probing:
+def initial_probe_state(probe: Json, started: float) -> ProbeState:
     """The probing of a container that started at `started`."""
-    return Probing(due=started + float(probe.get("initialDelaySeconds") or 0))
+    return ProbeState(due=started + float(probe.get("initialDelaySeconds") or 0))
 
 
 def period_seconds(probe: Json) -> float:
@@ -47,7 +47,7 @@ def timeout_seconds(probe: Json) -> float:
     return float(probe.get("timeoutSeconds") or 1)
 
 
-def probe_request(action: Json, ports: dict[str, int], address: str) -> HealthProbe:
+def health_probe(action: Json, ports: dict[str, int], address: str) -> HealthProbe:
     """The request of a v1.Probe or lifecycle handler. `ports`: the container's ports by name. Error: ValueError names what is not supported."""
     if "exec" in action:
         return HealthProbe(command=tuple(action["exec"].get("command") or ()))

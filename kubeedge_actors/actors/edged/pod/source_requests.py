@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigSource, config_sources
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigReference, config_references
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_object_resp, parse_query_response
 from kubeedge_actors.wire.constants import SERVICEACCOUNTTOKEN
 from kubeedge_actors.wire.messages import LinkMessage, QueryObject, RequestToken
@@ -15,13 +15,13 @@ from kubeedge_actors.wire.messages import LinkMessage, QueryObject, RequestToken
 
 def fetch_requests(record: PodState) -> list[LinkMessage]:
     """The requests for everything that the pod refers to, known objects included: they may have changed."""
-    record.pending_sources.clear()
-    asked = [_fetch_request(record, reference) for reference in config_sources(record.view)]
-    record.pending_sources = {message.msg_id: reference for message, reference in asked}
+    record.pending_config_requests.clear()
+    asked = [_fetch_request(record, reference) for reference in config_references(record.view)]
+    record.pending_config_requests = {message.msg_id: reference for message, reference in asked}
     return [message for message, _ in asked]
 
 
-def _fetch_request(record: PodState, reference: ConfigSource) -> tuple[LinkMessage, ConfigSource]:
+def _fetch_request(record: PodState, reference: ConfigReference) -> tuple[LinkMessage, ConfigReference]:
     namespace = record.view.name.namespace
     if reference.type == SERVICEACCOUNTTOKEN:
         request = reference.token_request(record.view)
@@ -31,7 +31,7 @@ def _fetch_request(record: PodState, reference: ConfigSource) -> tuple[LinkMessa
 
 def on_response(record: PodState, parent: str, content: Any) -> bool:
     """Store a response; True when it was the last one. An object that is not found is missing from now on."""
-    reference = record.pending_sources.pop(parent, None)
+    reference = record.pending_config_requests.pop(parent, None)
     if reference is None:
         return False
     _, error = parse_object_resp(content)
@@ -41,9 +41,9 @@ def on_response(record: PodState, parent: str, content: Any) -> bool:
             record.objects.pop(reference, None)
     elif found is not None:
         record.objects[reference] = found
-    return not record.pending_sources
+    return not record.pending_config_requests
 
 
 def on_error(record: PodState, parent: str) -> bool:
     """A request failed; True when it was the last one. Objects known already stay valid."""
-    return record.pending_sources.pop(parent, None) is not None and not record.pending_sources
+    return record.pending_config_requests.pop(parent, None) is not None and not record.pending_config_requests

@@ -20,7 +20,7 @@ class ConfigError(Exception):
     """Something that a pod refers to is not there, or can not be used; the text is fit for the pod's status."""
 
 
-class ConfigSource(msgspec.Struct, frozen=True):
+class ConfigReference(msgspec.Struct, frozen=True):
     """One object of the pod's namespace. A token has an audience and a life in seconds; a pull secret may be missing."""
 
     type: str
@@ -40,30 +40,32 @@ class ConfigSource(msgspec.Struct, frozen=True):
         }
 
 
-Objects = dict[ConfigSource, Json]
+Objects = dict[ConfigReference, Json]
 """What was found of them; what is missing is not in it."""
 
 
-def token_source(source: Json, account: str) -> ConfigSource:
+def token_reference(source: Json, account: str) -> ConfigReference:
     """The token that a projected source asks for."""
     seconds = int(source.get("expirationSeconds") or DEFAULT_TOKEN_SECONDS)
-    return ConfigSource(SERVICEACCOUNTTOKEN, account, source.get("audience") or "", seconds)
+    return ConfigReference(SERVICEACCOUNTTOKEN, account, source.get("audience") or "", seconds)
 
 
-def config_sources(pod: PodView) -> list[ConfigSource]:
+def config_references(pod: PodView) -> list[ConfigReference]:
     """Everything that the pod refers to, each once."""
-    found = [*_of_volumes(pod), *_of_containers(pod), *pull_secrets(pod)]
+    found = [*_of_volumes(pod), *_of_containers(pod), *pull_secret_references(pod)]
     return list(dict.fromkeys(found))
 
 
-def pull_secrets(pod: PodView) -> list[ConfigSource]:
+def pull_secret_references(pod: PodView) -> list[ConfigReference]:
     """The secrets with credentials for registries."""
-    return [ConfigSource(SECRET, each["name"]) for each in pod.spec.get("imagePullSecrets") or () if each.get("name")]
+    return [
+        ConfigReference(SECRET, each["name"]) for each in pod.spec.get("imagePullSecrets") or () if each.get("name")
+    ]
 
 
 def refers_to(pod: PodView, type: str, name: str) -> bool:
     """Whether the pod refers to this object of its namespace."""
-    return any(source.type == type and source.name == name for source in config_sources(pod))
+    return any(source.type == type and source.name == name for source in config_references(pod))
 
 
 def has_config_volumes(pod: PodView) -> bool:
@@ -71,7 +73,7 @@ def has_config_volumes(pod: PodView) -> bool:
     return any(_of_volumes(pod))
 
 
-def _of_volumes(pod: PodView) -> Iterator[ConfigSource]:
+def _of_volumes(pod: PodView) -> Iterator[ConfigReference]:
     for volume in pod.spec.get("volumes") or ():
         yield from _of_sources([{**volume, "secret": _renamed(volume.get("secret"))}], pod)
         yield from _of_sources((volume.get("projected") or {}).get("sources") or (), pod)
@@ -82,17 +84,17 @@ def _renamed(secret: Json | None) -> Json | None:
     return None if secret is None else {**secret, "name": secret.get("secretName", "")}
 
 
-def _of_sources(sources: Any, pod: PodView) -> Iterator[ConfigSource]:
+def _of_sources(sources: Any, pod: PodView) -> Iterator[ConfigReference]:
     for source in sources:
         if source.get("configMap"):
-            yield ConfigSource(CONFIGMAP, source["configMap"].get("name", ""))
+            yield ConfigReference(CONFIGMAP, source["configMap"].get("name", ""))
         if source.get("secret"):
-            yield ConfigSource(SECRET, source["secret"].get("name", ""))
+            yield ConfigReference(SECRET, source["secret"].get("name", ""))
         if source.get("serviceAccountToken"):
-            yield token_source(source["serviceAccountToken"], service_account_name(pod.spec))
+            yield token_reference(source["serviceAccountToken"], service_account_name(pod.spec))
 
 
-def _of_containers(pod: PodView) -> Iterator[ConfigSource]:
+def _of_containers(pod: PodView) -> Iterator[ConfigReference]:
     for view in pod.containers:
         for each in view.raw.get("envFrom") or ():
             yield from _named(each, "configMapRef", "secretRef")
@@ -100,8 +102,8 @@ def _of_containers(pod: PodView) -> Iterator[ConfigSource]:
             yield from _named(each.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
 
 
-def _named(holder: Json, configmap: str, secret: str) -> Iterator[ConfigSource]:
+def _named(holder: Json, configmap: str, secret: str) -> Iterator[ConfigReference]:
     for type, key in ((CONFIGMAP, configmap), (SECRET, secret)):
         name = (holder.get(key) or {}).get("name")
         if name:
-            yield ConfigSource(type, name)
+            yield ConfigReference(type, name)

@@ -22,7 +22,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     network_mode,
     pod_network,
 )
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secrets
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secret_references
 from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, pod_volumes
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
@@ -114,7 +114,7 @@ class RuntimeManager:
             "stop": lambda: self._stop(operation, shot),
             "kill": lambda: self._runtime.kill(one),
             "remove": lambda: self._runtime.remove(one),
-            "stop_sandbox": lambda: self._runtime.stop_pod_sandbox(uid),
+            "stop_sandbox": lambda: self._runtime.remove_pod_sandbox(uid),
             "cleanup": lambda: self._folders.remove(uid),
         }
         actions[operation.verb]()
@@ -171,7 +171,7 @@ class RuntimeManager:
     @staticmethod
     def _handler(action: Json, view: ContainerView, address: str) -> HealthProbe:
         try:
-            return prober.probe_request(action, prober.ports_of(view.raw), address)
+            return prober.health_probe(action, prober.ports_of(view.raw), address)
         except ValueError as error:
             raise ActionError(CONFIG_ERROR, error) from error
 
@@ -186,7 +186,7 @@ class RuntimeManager:
             raise ActionError(NEVER_PULL_ERROR, text)
         if not pull:
             return False
-        secrets = [shot.objects[secret] for secret in pull_secrets(shot.pod) if secret in shot.objects]
+        secrets = [shot.objects[secret] for secret in pull_secret_references(shot.pod) if secret in shot.objects]
         try:
             self._runtime.pull(view.image, images.registry_credentials(view.image, secrets))
         except ContainerError as error:

@@ -9,8 +9,13 @@ from typing import Any, Literal
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
-from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, binary_data, field_ref, resource_field_ref
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects, token_source
+from kubeedge_actors.actors.edged.runtime.container_spec import (
+    NodeContext,
+    binary_data,
+    field_ref_value,
+    resource_field_ref_value,
+)
+from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigReference, Objects, token_reference
 from kubeedge_actors.drivers.machine.base import VolumeFile
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
@@ -32,7 +37,7 @@ class Volume(msgspec.Struct, frozen=True):
 
 
 def pod_volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
-    """All volumes of the pod. Errors: Missing, with the words of a kubelet's FailedMount."""
+    """All volumes of the pod. Errors: ConfigError, with the words of a kubelet's FailedMount."""
     found = []
     for each in pod.spec.get("volumes") or ():
         try:
@@ -100,7 +105,7 @@ def _source(pod: PodView, source: Json, objects: Objects, around: NodeContext, m
 
 def _of_object(type: str, reference: Json, objects: Objects, mode: int) -> Files:
     name, optional = reference.get("name", ""), reference.get("optional")
-    found = objects.get(ConfigSource(type, name))
+    found = objects.get(ConfigReference(type, name))
     if found is None:
         if optional:
             return {}
@@ -118,7 +123,7 @@ def _of_object(type: str, reference: Json, objects: Objects, mode: int) -> Files
 
 
 def _of_token(pod: PodView, source: Json, objects: Objects, mode: int) -> Files:
-    found = objects.get(token_source(source, service_account_name(pod.spec)))
+    found = objects.get(token_reference(source, service_account_name(pod.spec)))
     text = ((found or {}).get("status") or {}).get("token")
     if not text:
         raise ConfigError(f'failed to fetch token: serviceaccounts "{service_account_name(pod.spec)}" not found')
@@ -129,8 +134,8 @@ def _of_fields(pod: PodView, source: Json, around: NodeContext, mode: int) -> Fi
     files: Files = {}
     for item in source.get("items") or ():
         if item.get("fieldRef"):
-            text = field_ref(pod, item["fieldRef"].get("fieldPath", ""), around)
+            text = field_ref_value(pod, item["fieldRef"].get("fieldPath", ""), around)
         else:
-            text = resource_field_ref(pod, "", item.get("resourceFieldRef") or {}, around)
+            text = resource_field_ref_value(pod, "", item.get("resourceFieldRef") or {}, around)
         files[item["path"]] = VolumeFile(data=text.encode(), mode=item.get("mode") or mode)
     return files

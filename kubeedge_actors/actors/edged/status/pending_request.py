@@ -13,7 +13,7 @@ RESPONSE_TIMEOUT = 60.0
 RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 7.0)
 
 
-class PendingRequest(msgspec.Struct):
+class RequestSchedule(msgspec.Struct):
     """One kind of request: the last one sent, and when the next may be sent."""
 
     due: float = 0.0
@@ -21,7 +21,7 @@ class PendingRequest(msgspec.Struct):
     sent_at: float = 0.0
     failures: int = 0
 
-    def is_free(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
         """Whether a request may be sent now."""
         if self.msg_id and now - self.sent_at >= RESPONSE_TIMEOUT:
             self.msg_id = ""

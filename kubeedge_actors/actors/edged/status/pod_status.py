@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
+from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import FAILURE_SHOWN_SECONDS, newest_first
 from kubeedge_actors.drivers.containers.base import Container
@@ -22,7 +22,7 @@ DEADLINE_EXCEEDED = ("DeadlineExceeded", "Pod was active on the node longer than
 def pod_status(
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    memory: VolatilePodState,
     previous: Json,
     address: str,
     now: float,
@@ -53,7 +53,7 @@ def pod_status(
     return status
 
 
-def _reason(memory: PodRuntimeState, previous: Json, phase: str) -> Json:
+def _reason(memory: VolatilePodState, previous: Json, phase: str) -> Json:
     if memory.reason:
         return {"reason": memory.reason, "message": memory.message}
     if phase in TERMINAL and previous.get("phase") == phase:
@@ -119,7 +119,7 @@ def container_status(
     view: ContainerView,
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    memory: VolatilePodState,
     now: float,
     scheme: str,
     *,
@@ -163,7 +163,7 @@ def _states(
     view: ContainerView,
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    memory: VolatilePodState,
     now: float,
     scheme: str,
     *,
@@ -189,7 +189,7 @@ def _states(
 
 
 def _back_off_state(
-    view: ContainerView, pod: PodView, container: Container, memory: PodRuntimeState, now: float
+    view: ContainerView, pod: PodView, container: Container, memory: VolatilePodState, now: float
 ) -> Json | None:
     if view.name in memory.failures:
         return _waiting(view, pod, memory, now)
@@ -207,7 +207,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def _waiting(view: ContainerView, pod: PodView, memory: PodRuntimeState, now: float) -> Json:
+def _waiting(view: ContainerView, pod: PodView, memory: VolatilePodState, now: float) -> Json:
     failure = memory.failures.get(view.name) or memory.mount_failure
     if failure is None:
         reason = (

@@ -15,7 +15,7 @@ from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, PodView
 from kubeedge_actors.actors.edged.pod.static_pods import make_mirror_pod
 from kubeedge_actors.actors.edged.status import strategic_diff
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_object_resp
-from kubeedge_actors.actors.edged.status.pending_request import RESPONSE_TIMEOUT, PendingRequest
+from kubeedge_actors.actors.edged.status.pending_request import RESPONSE_TIMEOUT, RequestSchedule
 from kubeedge_actors.actors.edged.status.pod_status import ORDER
 from kubeedge_actors.wire.constants import OK
 from kubeedge_actors.wire.messages import DeletePod, InsertPod, LinkMessage, PatchPod
@@ -42,9 +42,9 @@ class PodStatusReporter:
         self._last_patch = ""
         self._exists_check_at = 0.0
         self._patch_request, self._insert_request, self._delete_request = (
-            PendingRequest(),
-            PendingRequest(),
-            PendingRequest(),
+            RequestSchedule(),
+            RequestSchedule(),
+            RequestSchedule(),
         )
 
     def on_pod(self, pod: Json) -> bool:
@@ -104,9 +104,9 @@ class PodStatusReporter:
             return self._insert(now, node_uid) if self.static and not ended else []
         changes = strategic_diff.status_patch(self.acked, status)
         patches = (self._patch(changes, now) if changes else []) or self._existence_check(now)
-        if patches or not self._patch_request.is_free(now):
+        if patches or not self._patch_request.is_due(now):
             return patches
-        if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._delete_request.is_free(now):
+        if ended and (self.acked.get("phase") in TERMINAL or self.static) and self._delete_request.is_due(now):
             return [self._delete_request.on_sent(self.deletion_request(), now)]
         return []
 
@@ -115,14 +115,14 @@ class PodStatusReporter:
         ever.
         """
         patch = strategic_diff.patch_text({"metadata": {"uid": self.uid}, **changes})
-        if not self._patch_request.is_free(now) or patch == self._last_patch:
+        if not self._patch_request.is_due(now) or patch == self._last_patch:
             return []
         self._last_patch = patch
         return [self._patch_request.on_sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
 
     def _existence_check(self, now: float) -> list[LinkMessage]:
         """Ask whether the cluster still knows the pod: a patch that changes nothing."""
-        if now < self._exists_check_at or not self._patch_request.is_free(now):
+        if now < self._exists_check_at or not self._patch_request.is_due(now):
             return []
         patch = strategic_diff.patch_text({"metadata": {"uid": self.uid}})
         return [self._patch_request.on_sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]
@@ -133,7 +133,7 @@ class PodStatusReporter:
         return DeletePod(namespace=self._namespace, name=self._name, options=options)
 
     def _insert(self, now: float, node_uid: str) -> list[LinkMessage]:
-        if not self._insert_request.is_free(now):
+        if not self._insert_request.is_due(now):
             return []
         message = InsertPod(namespace=self._namespace, name=self._name, object=make_mirror_pod(self._raw, node_uid))
         return [self._insert_request.on_sent(message, now)]
@@ -164,7 +164,7 @@ class PodStatusReporter:
                 return True
         return False
 
-    def _on_object_resp(self, thread: PendingRequest, content: Any, now: float) -> None:
+    def _on_object_resp(self, thread: RequestSchedule, content: Any, now: float) -> None:
         pod, error = parse_object_resp(content)
         if error is None and pod:
             thread.on_success(0.0)

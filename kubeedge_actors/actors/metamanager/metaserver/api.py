@@ -12,7 +12,7 @@ import msgspec
 
 from kubeedge_actors import __version__
 from kubeedge_actors.actors.metamanager.metaserver import discovery
-from kubeedge_actors.actors.metamanager.metaserver.printers import print_table
+from kubeedge_actors.actors.metamanager.metaserver.printers import convert_to_table
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
 from kubeedge_actors.drivers.http.base import HttpServer, ServerRequest, ServerResponse
@@ -111,7 +111,7 @@ class ReadApiHandler:
     def _shown(self, question: ServerRequest, asked: RequestInfo, objects: list[Json], version: str) -> Json | None:
         """A table if the client prefers one."""
         wants_table = "as=Table" in question.headers.get("accept", "").partition(",application/json,")[0]
-        return print_table(asked.plural, objects, self._now(), version) if wants_table else None
+        return convert_to_table(asked.plural, objects, self._now(), version) if wants_table else None
 
     def _watch(
         self, question: ServerRequest, asked: RequestInfo, resource: ResourceKind

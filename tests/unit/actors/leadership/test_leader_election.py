@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RELEASED_DURATION, Election
+from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RELEASED_DURATION, LeaseObserver
 from kubeedge_actors.kubernetes.time import format_micro_time
 
 Json = dict[str, Any]
@@ -37,10 +37,10 @@ def lease(holder: str | None, duration: int = LEASE_DURATION, transitions: int =
     ],
 )
 def test_what_is_written_into_a_lease(seen: Json | None, seconds: float, holds: bool, transitions: int | None) -> None:
-    election = Election("me")
+    election = LeaseObserver("me")
     if seen is not None:
         election.observe(dict(seen.get("spec") or {}), 100.0)
-    spec = election.try_acquire_or_renew(seen, 100.0 + seconds, WALL)
+    spec = election.lease_spec_to_write(seen, 100.0 + seconds, WALL)
     assert (spec is not None) is holds
     if spec is not None:
         assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("me", transitions)
@@ -50,17 +50,17 @@ def test_what_is_written_into_a_lease(seen: Json | None, seconds: float, holds: 
 
 
 def test_a_sign_of_the_holder_gives_it_its_whole_time_again() -> None:
-    election, spec = Election("me"), lease("other")["spec"]
+    election, spec = LeaseObserver("me"), lease("other")["spec"]
     election.observe(spec, 0.0)
     election.observe({**spec, "renewTime": format_micro_time(WALL)}, 14.0)
     renewed = {"spec": {**spec, "renewTime": format_micro_time(WALL)}}
-    assert election.try_acquire_or_renew(renewed, 28.9, WALL) is None
-    assert election.try_acquire_or_renew(renewed, 29.0, WALL) is not None
+    assert election.lease_spec_to_write(renewed, 28.9, WALL) is None
+    assert election.lease_spec_to_write(renewed, 29.0, WALL) is not None
     assert election.leader == "other"
 
 
 def test_only_ones_own_lease_is_given_back() -> None:
-    election = Election("me")
+    election = LeaseObserver("me")
     assert election.release_spec(lease("other"), WALL) is None
     assert election.release_spec({}, WALL) is None
     spec = election.release_spec(lease("me"), WALL)

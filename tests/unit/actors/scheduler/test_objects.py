@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import NodeSpec, Port, current_fit_error, parse_node, parse_pod
+from kubeedge_actors.actors.scheduler.objects import HostPort, NodeSpec, current_fit_error, parse_node, parse_pod
 from kubeedge_actors.kubernetes.quantity import LARGEST, rounded_up_quantity
 from tests.support.k8s_objects import condition, node, pod
 
@@ -94,9 +94,9 @@ def test_ports_of_the_node_are_those_asked_for_and_all_of_a_host_network() -> No
     ports = [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 53, "protocol": "UDP"}]
     spec: Json = {"containers": [{"name": "c", "ports": ports}]}
     bridged = parse_pod({"metadata": {"name": "p"}, "spec": spec})
-    assert bridged is not None and bridged.requirements.ports == (Port("", "TCP", 8080),)
+    assert bridged is not None and bridged.requirements.ports == (HostPort("", "TCP", 8080),)
     hosted = parse_pod({"metadata": {"name": "p"}, "spec": {**spec, "hostNetwork": True}})
-    assert hosted is not None and hosted.requirements.ports == (Port("", "TCP", 8080), Port("", "UDP", 53))
+    assert hosted is not None and hosted.requirements.ports == (HostPort("", "TCP", 8080), HostPort("", "UDP", 53))
 
 
 @pytest.mark.parametrize(

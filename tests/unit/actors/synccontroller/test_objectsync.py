@@ -255,7 +255,7 @@ def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never
         ObjectSyncRecord(constants.POD, "default", "p", "uid", version="7", stored_version="7"),
     )
     ledger.load(N, record)
-    ledger.discard(N, "uid")
+    ledger.on_foreign_record_deleted(N, "uid")
     ledger.on_pushed(
         N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, mine=False
     )

@@ -68,7 +68,7 @@ class Endings(RuleBasedStateMachine):
         self.holding: set[int] = set()
         self.numbers = 0
         self.boot()
-        self.receive(self.subscriber, packets.subscribe(1, [("q1", 1), ("q2", 2)]))
+        self.receive(self.subscriber, packets.encode_subscribe(1, [("q1", 1), ("q2", 2)]))
         self.commit()
 
     def boot(self) -> None:
@@ -83,9 +83,9 @@ class Endings(RuleBasedStateMachine):
         self.subscriber = self.enter("subscriber", self.inbox)
 
     def enter(self, name: str, heard: list[Packet]) -> Session:
-        session, present = self.exchange.open(name, False)
+        session, present = self.exchange.open_session(name, False)
         session.attach(lambda data: heard.extend(Decoder().feed(data)), lambda: 1 << 20)
-        self.exchange.connected(session, present=present)
+        self.exchange.on_connected(session, present=present)
         self.exchange.flush()
         return session
 
@@ -101,7 +101,7 @@ class Endings(RuleBasedStateMachine):
         message = Publish(f"q{qos}", payload, qos, packet_id=self.numbers)
         self.said.append(payload)
         self.flying[self.numbers] = (message, False)
-        self.receive(self.publisher, packets.publish(message.topic, payload, qos, packet_id=self.numbers))
+        self.receive(self.publisher, packets.encode_publish(message.topic, payload, qos, packet_id=self.numbers))
 
     @precondition(lambda self: self.outbox)
     @rule()
@@ -114,7 +114,7 @@ class Endings(RuleBasedStateMachine):
             message, _ = self.flying[number]
             self.acknowledged.add(message.payload)
             self.flying[number] = (message, True)
-            self.receive(self.publisher, packets.ack(packets.PUBREL, number))
+            self.receive(self.publisher, packets.encode_ack(packets.PUBREL, number))
         elif number in self.flying:
             self.acknowledged.add(self.flying.pop(number)[0].payload)
 
@@ -127,13 +127,13 @@ class Endings(RuleBasedStateMachine):
             if message.qos == 2:
                 if message.packet_id not in self.holding:
                     self.hold(message)
-                self.receive(self.subscriber, packets.ack(packets.PUBREC, message.packet_id))
+                self.receive(self.subscriber, packets.encode_ack(packets.PUBREC, message.packet_id))
             else:
                 self.got.append(message.payload)
-                self.receive(self.subscriber, packets.ack(packets.PUBACK, message.packet_id))
+                self.receive(self.subscriber, packets.encode_ack(packets.PUBACK, message.packet_id))
         elif packet.kind == packets.PUBREL:
             self.holding.discard(packets.read_ack(packet))
-            self.receive(self.subscriber, packets.ack(packets.PUBCOMP, packets.read_ack(packet)))
+            self.receive(self.subscriber, packets.encode_ack(packets.PUBCOMP, packets.read_ack(packet)))
 
     def hold(self, message: Publish) -> None:
         self.holding.add(message.packet_id)
@@ -150,7 +150,7 @@ class Endings(RuleBasedStateMachine):
         self.turns.clear()
         self.disk.commit(together)
         if last:
-            self.exchange.committed(last)
+            self.exchange.on_committed(last)
 
     @rule()
     def kill(self) -> None:
@@ -158,9 +158,9 @@ class Endings(RuleBasedStateMachine):
         self.boot()
         for number, (message, released) in sorted(self.flying.items()):
             data = (
-                packets.ack(packets.PUBREL, number)
+                packets.encode_ack(packets.PUBREL, number)
                 if released
-                else packets.publish(message.topic, message.payload, message.qos, packet_id=number, dup=True)
+                else packets.encode_publish(message.topic, message.payload, message.qos, packet_id=number, dup=True)
             )
             self.receive(self.publisher, data)
 

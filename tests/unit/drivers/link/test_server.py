@@ -89,7 +89,7 @@ def test_a_new_certificate_is_shown_to_new_clients_and_connections_stay(serving:
     with serving.client() as old:
         old.joined()
         before = old.socket.getpeercert(binary_form=True)
-        serving.server.renew(serving.authority.server_certificate(["10.0.0.9"]))
+        serving.server.reload_certificate(serving.authority.server_certificate(["10.0.0.9"]))
         old.send(TEXT, b"still here")
         while serving.told.next("text") != "still here":
             pass
@@ -98,7 +98,7 @@ def test_a_new_certificate_is_shown_to_new_clients_and_connections_stay(serving:
             after = new.socket.getpeercert(binary_form=True)
             assert after != before and "10.0.0.9" in parse_certificate(after or b"").sans
     with pytest.raises(CertificateError):
-        serving.server.renew(TlsPaths(serving.tls.ca, serving.tls.ca, serving.tls.key))
+        serving.server.reload_certificate(TlsPaths(serving.tls.ca, serving.tls.ca, serving.tls.key))
     assert serving.works()
 
 
