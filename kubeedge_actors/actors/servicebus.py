@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse, HttpClient, UploadServer
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
@@ -178,7 +178,7 @@ class ServiceBus(Module):
         if message.body is None:
             return _response_body(400, "can't read data from body of the http's request")
         try:
-            url = msgspec.json.decode(nesting.check_depth(message.body), type=_UploadRequest).targetURL or ""
+            url = msgspec.json.decode(depth_limit.check_depth(message.body), type=_UploadRequest).targetURL or ""
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _response_body(400, "invalid params")
         if url not in self._allowed:

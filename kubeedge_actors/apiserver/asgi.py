@@ -27,7 +27,7 @@ from .http_messages import (
     text_response,
 )
 from .routes import Answer, Routes
-from .storage.commit import GroupCommit
+from .storage.group_commit import GroupCommit
 
 log = logging.getLogger(__name__)
 EMPTY = frozenset({204, 304})

@@ -19,7 +19,7 @@ from .http_messages import Request, Response, StreamingResponse
 from .registry.builtin import Resource, Subresource
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
-from .registry.registry import ResourceRegistry
+from .registry.resource_registry import ResourceRegistry
 from .request_info import RequestInfo, parse, verb
 
 Answer = Response | StreamingResponse | Upgrade

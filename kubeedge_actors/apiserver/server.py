@@ -18,13 +18,13 @@ from ..errors import DriverError
 from ..osutil import sockets
 from .asgi import Application
 from .auth import User
-from .build import ServerParts, build_server
 from .handlers.exec import ExecSource
 from .handlers.logs import LogSource
-from .peer_certificate import ClientCertificateProtocol, Config, Server
-from .storage.commit import GroupCommit
 from .storage.database import Database
+from .storage.group_commit import GroupCommit
 from .storage.store import Store
+from .uvicorn_protocol import ClientCertificateProtocol, Config, Server
+from .wiring import ServerParts, build_server
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

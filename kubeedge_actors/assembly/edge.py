@@ -24,10 +24,11 @@ from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
-from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
+from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.http.stdlib import StdlibHttpClient, StdlibUploadServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
@@ -180,7 +181,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
-    from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
+    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.formatting import aligned, format_seconds
 from kubeedge_actors.control.server import SOCKET
-from kubeedge_actors.control.tables import table_text
 from kubeedge_actors.control.trace_command import TraceQuery, follow
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.options.parsers import parser

@@ -13,8 +13,8 @@ if __name__ == "__main__":
     parser("dashboard").parse_args()  # ends here for --help, before any library is needed
 import msgspec
 
+from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.tables import table_text
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import UsageError
 

@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kubeedge_actors.control.actor_table import NARROW, WIDEST, Row, actor_rows, narrow_cells, summary_text
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.formatting import (
     aligned,
@@ -16,10 +17,9 @@ from kubeedge_actors.control.formatting import (
     traffic_rows,
     traffic_totals,
 )
-from kubeedge_actors.control.tables import NARROW, WIDEST, Row, actor_rows, narrow_cells, summary_text
 from kubeedge_actors.dashboard.background_client import BackgroundClient
 from kubeedge_actors.dashboard.screens import DeadLetterScreen, TextScreen, TraceScreen
-from kubeedge_actors.dashboard.toolkit import App, ComposeResult, DataTable, Footer, Static
+from kubeedge_actors.dashboard.textual_imports import App, ComposeResult, DataTable, Footer, Static
 
 HISTORY = 7
 ENDINGS = 0.25

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.dashboard.toolkit import get_current_worker
+from kubeedge_actors.dashboard.textual_imports import get_current_worker
 from kubeedge_actors.errors import KubeEdgeActorsError
 
 if TYPE_CHECKING:
-    from kubeedge_actors.dashboard.toolkit import App
+    from kubeedge_actors.dashboard.textual_imports import App
 
 OnAnswer = Callable[[Any], object]
 OnError = Callable[[str], object]

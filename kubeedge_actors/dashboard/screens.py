@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.control.formatting import SPAN_HEADINGS, SPAN_WIDTHS, ellipsize, span_cells
-from kubeedge_actors.dashboard.toolkit import (
+from kubeedge_actors.dashboard.textual_imports import (
     Binding,
     ComposeResult,
     DataTable,

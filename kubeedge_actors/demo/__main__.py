@@ -19,7 +19,7 @@ from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
     parser("demo").parse_args()  # ends here for --help, before any library is needed
-from kubeedge_actors.demo.stage import DemoEnvironment, DemoFailed, Thermometer, running_pids
+from kubeedge_actors.demo.environment import DemoEnvironment, DemoFailed, Thermometer, running_pids
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, DEVICE_KIND, DEVICEMODEL_KIND, NODE_KIND, POD_KIND

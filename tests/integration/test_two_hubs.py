@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
-from kubeedge_actors.drivers.bootstrap.node_credentials import CertificateManager
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
 from kubeedge_actors.drivers.store.fake import FakeStore

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
@@ -196,7 +196,7 @@ def parse_twin_report(report: Json) -> dict[str, Json] | None:
 def parse_state_report(text: str) -> Json | None:
     """State and last time online of a state report; None when it is no report."""
     try:
-        report = msgspec.json.decode(nesting.check_depth(text))
+        report = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         return None
     device = report.get("device") if isinstance(report, dict) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edgecontroller import pre_1_13_status
 from kubeedge_actors.actors.edgecontroller.downstream import pod_deletion_push
 from kubeedge_actors.actors.edgecontroller.node_authorizer import (
@@ -266,7 +266,7 @@ class PodNotFound(NotFound):
 
 def _object_of(text: str) -> Json:
     try:
-        value = msgspec.json.decode(nesting.check_depth(text))
+        value = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):

@@ -31,7 +31,7 @@ from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.outages import OutageLog
+from kubeedge_actors.outage_log import OutageLog
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.beehive import Route

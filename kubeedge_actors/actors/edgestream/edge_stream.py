@@ -12,7 +12,7 @@ from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.errors import LinkError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.outages import OutageLog
+from kubeedge_actors.outage_log import OutageLog
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LinkDown, LinkUp, Message
 

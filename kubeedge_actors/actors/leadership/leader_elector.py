@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.leadership.leader_election import RENEW_DEADLINE, RETRY_PERIOD
 from kubeedge_actors.actors.leadership.leader_modules import ChildRegistry, LeaderModules
 from kubeedge_actors.actors.leadership.lease_lock import (
     LEASE_LOCK,
@@ -16,6 +15,7 @@ from kubeedge_actors.actors.leadership.lease_lock import (
     ReleaseLease,
     TryAcquireOrRenew,
 )
+from kubeedge_actors.actors.leadership.lease_observer import RENEW_DEADLINE, RETRY_PERIOD
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec

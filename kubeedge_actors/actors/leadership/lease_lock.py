@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.leadership.leader_election import LeaseObserver
+from kubeedge_actors.actors.leadership.lease_observer import LeaseObserver
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import MEMORY, PODS, HostPort, NodeSpec, PodInfo, PodRequirements
+from kubeedge_actors.actors.scheduler.pod_info import MEMORY, PODS, HostPort, NodeSpec, PodInfo, PodRequirements
 from kubeedge_actors.kubernetes.quantity import CPU
 
 SCORED_RESOURCES = (CPU, MEMORY, PODS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.synccontroller.object_index import NodeObjectIndex
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncStore, ObjectSyncWrite, OutOfSync
-from kubeedge_actors.actors.synccontroller.objectsync_api import (
+from kubeedge_actors.actors.synccontroller.objectsync_writer import (
     OBJECTSYNC_WRITER,
     SYNCED_TYPES,
     ObjectSyncWriter,

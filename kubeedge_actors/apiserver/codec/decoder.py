@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 
 from ..crd.structural import StructuralSchema
 from ..errors import ApiError, FieldError, Json, bad_request
@@ -103,7 +103,7 @@ class ObjectDecoder:
 def decode_body(body: bytes, media: str, kind: str) -> Json:
     """The object in a body. Raises 400 and 415."""
     if media == PROTOBUF_TYPE:
-        from .protobuf import decode  # late: only kubectl's imperative commands need it
+        from .protobuf_decoder import decode  # late: only kubectl's imperative commands need it
 
         return decode(body, kind)
     if media not in (JSON_TYPE, ""):
@@ -120,7 +120,7 @@ def decode_body(body: bytes, media: str, kind: str) -> Json:
 def decode_json(body: bytes, kind: str) -> Any:
     """A JSON value, or 400 in the words of the genuine server."""
     try:
-        return msgspec.json.decode(nesting.check_depth(body))
+        return msgspec.json.decode(depth_limit.check_depth(body))
     except msgspec.DecodeError as error:
         text = body.decode(errors="replace")
         why = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)

@@ -14,7 +14,7 @@ from ..printers.columns import TablePrinter
 from ..printers.custom import custom_printer
 from ..registry.builtin import Resource
 from ..registry.object_meta import prepare_create
-from ..registry.registry import ResourceRegistry
+from ..registry.resource_registry import ResourceRegistry
 from ..storage.collection import Collection
 from ..storage.store import Store
 

@@ -10,7 +10,7 @@ from ..errors import Json
 from ..handlers.delete import BACKGROUND, FOREGROUND, ORPHAN, Deleter
 from ..registry.builtin import Resource
 from ..registry.object_meta import is_removable
-from ..registry.registry import ResourceRegistry
+from ..registry.resource_registry import ResourceRegistry
 from ..storage.collection import Collection
 from ..storage.entry import Entry, WatchCacheEvent
 from ..storage.store import Store

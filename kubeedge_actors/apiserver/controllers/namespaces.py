@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..codec.decoder import ObjectDecoder
 from ..handlers.delete import BACKGROUND, Deleter
 from ..registry.object_meta import is_removable, prepare_create
-from ..registry.registry import ResourceRegistry
+from ..registry.resource_registry import ResourceRegistry
 from ..storage.collection import Collection
 from ..storage.entry import Entry
 from ..storage.store import Store

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 from ..codec.decoder import PROTOBUF_TYPE
@@ -211,11 +211,11 @@ def read_delete_options(request: Request) -> DeleteOptions:
 def body_delete_options(request: Request) -> Json:
     """Delete options of a body."""
     if request.headers.get("content-type", "").startswith(PROTOBUF_TYPE):
-        from ..codec.protobuf import decode  # late: only old clients send it
+        from ..codec.protobuf_decoder import decode  # late: only old clients send it
 
         return decode(request.body, "DeleteOptions")
     try:
-        found = msgspec.json.decode(nesting.check_depth(request.body))
+        found = msgspec.json.decode(depth_limit.check_depth(request.body))
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding DeleteOptions: {error}") from error
     if not isinstance(found, dict):

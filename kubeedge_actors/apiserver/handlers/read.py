@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 
 from ..codec.response_encoder import MANY, ONE, ResponseEncoders
 from ..errors import (
@@ -175,7 +175,7 @@ def decode_continue(request: Request) -> ContinueToken | None:
         raise bad_request("specifying resource version is not allowed when using continue")
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        return msgspec.json.decode(nesting.check_depth(data), type=ContinueToken)
+        return msgspec.json.decode(depth_limit.check_depth(data), type=ContinueToken)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
 

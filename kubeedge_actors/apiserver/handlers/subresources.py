@@ -22,9 +22,9 @@ from ..errors import (
     success_status,
 )
 from ..http_messages import Request, Response, json_response
-from ..patch.dispatch import Patcher
+from ..patch.patcher import Patcher
 from ..registry.builtin import Resource
-from ..registry.registry import ResourceRegistry
+from ..registry.resource_registry import ResourceRegistry
 from ..request_info import RequestInfo
 from ..storage.store import Store
 from ..strategies.workloads import selector_text

@@ -24,7 +24,7 @@ from ..errors import (
     not_found,
 )
 from ..http_messages import Request, Response
-from ..patch.dispatch import Patcher
+from ..patch.patcher import Patcher
 from ..registry.builtin import Resource
 from ..registry.object_meta import (
     finalizer_errors,

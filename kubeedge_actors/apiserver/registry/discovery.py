@@ -10,7 +10,7 @@ from ..codec.negotiation import DISCOVERY, negotiate
 from ..errors import Json, PlainNotFound, no_such_resource
 from ..http_messages import Request, Response, json_response, text_response
 from .builtin import Resource
-from .registry import ResourceRegistry
+from .resource_registry import ResourceRegistry
 
 COMPILER = "kubeedge_actors"
 """How clients recognise this server: it brings no controllers of Kubernetes along."""

@@ -13,7 +13,7 @@ from ..crd.structural import StructuralSchema
 from ..errors import Json, PlainNotFound
 from ..http_messages import JSON_TYPE, Request, Response, json_response
 from .builtin import Resource
-from .registry import ResourceRegistry
+from .resource_registry import ResourceRegistry
 
 V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 # A Document message that says nothing but `swagger: "2.0"`.

@@ -1,7 +1,7 @@
 """The joining process: joins a cloud once and ends: `python -m kubeedge_actors.drivers.bootstrap.client`.
 
 It takes a `JoinRequest` as JSON on standard input and gives a `JoinResult` on standard output. HTTP and cryptography cost 20
-MB, which an edge does not want to keep (drivers/bootstrap/node_credentials.py is the side that stays). Steps: source KubeEdge
+MB, which an edge does not want to keep (drivers/bootstrap/certificate_manager.py is the side that stays). Steps: source KubeEdge
 edge/pkg/edgehub/certificate/certmanager.go.
 """
 

@@ -15,9 +15,9 @@ from typing import cast
 
 import h11
 
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapHandler, Request, Response, text_response
-from kubeedge_actors.drivers.link.connection import subject_of
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler, Request, Response, text_response
 from kubeedge_actors.drivers.link.loop_thread import LoopThread, bind_socket
+from kubeedge_actors.drivers.link.server_connection import subject_of
 from kubeedge_actors.drivers.link.server_tls import bootstrap_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
 

@@ -14,12 +14,12 @@ from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity, Permissions
 from kubeedge_actors.drivers.broker.backpressure import Backpressure
 from kubeedge_actors.drivers.broker.base import Counters, InboundMessage, MessageHandler
-from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, SessionRecorder, StoredState, UnitOfWork
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, ByteBudget, Limits, Overflow
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.retained import RetainedMessages
 from kubeedge_actors.drivers.broker.session import NO_CONDITION, AckCondition, Session, SessionOutput
-from kubeedge_actors.drivers.broker.topic_filters import SubscriptionTable
+from kubeedge_actors.drivers.broker.subscription_table import SubscriptionTable
+from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, SessionRecorder, StoredState, UnitOfWork
 from kubeedge_actors.mqtt_topics import valid_filter
 
 REMEMBERED = 1_000

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, AccessList
 from kubeedge_actors.drivers.broker.base import Counters, MessageHandler
-from kubeedge_actors.drivers.broker.changes import UnitOfWork
 from kubeedge_actors.drivers.broker.connections import Connections
 from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
+from kubeedge_actors.drivers.broker.unit_of_work import UnitOfWork
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.osutil.sockets import error_text, is_loopback, listen
 

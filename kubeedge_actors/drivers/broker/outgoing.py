@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, NullRecorder, StoredMessage
 from kubeedge_actors.drivers.broker.packets import Publish
+from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, NullRecorder, StoredMessage
 
 MAX_PACKET_ID = 65_534
 """Packet numbers go from 1 to this one; 65,535 is left to other packets of the same sender."""

@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.outages import OutageLog
+from kubeedge_actors.outage_log import OutageLog
 
 log = logging.getLogger(__name__)
 

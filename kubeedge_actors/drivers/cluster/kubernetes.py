@@ -26,7 +26,7 @@ from kubeedge_actors.drivers.cluster.informer import GONE, EventLines, Informer
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.outages import OutageLog
+from kubeedge_actors.outage_log import OutageLog
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import grpc  # type: ignore[import-untyped]
 
 from kubeedge_actors.drivers.dmi import mapper_objects
 from kubeedge_actors.drivers.dmi.base import Done, Json, Mapper, MapperHandler, MapperMethod, PropertyReport
-from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
+from kubeedge_actors.drivers.dmi.proto_schema import CALLED, SERVED
 from kubeedge_actors.drivers.dmi.protobuf import MessageFactory, Proto
 from kubeedge_actors.errors import KubeEdgeActorsError, MapperAway, MapperError
 

@@ -1,4 +1,4 @@
-"""Messages of the interface as protobuf: classes made from the table in messages.py, filled from JSON objects.
+"""Messages of the interface as protobuf: classes made from the table in proto_schema.py, filled from JSON objects.
 
 The only file that imports protobuf.
 """
@@ -16,7 +16,7 @@ from google.protobuf import (  # type: ignore[import-untyped]
     wrappers_pb2,
 )
 
-from kubeedge_actors.drivers.dmi.messages import ANY, PACKAGE, Field, message_fields
+from kubeedge_actors.drivers.dmi.proto_schema import ANY, PACKAGE, Field, message_fields
 from kubeedge_actors.errors import MapperError
 
 Json = dict[str, Any]

@@ -10,8 +10,8 @@ import ssl
 from collections import deque
 
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
-from kubeedge_actors.drivers.link.connection import ServerConnection
 from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
+from kubeedge_actors.drivers.link.server_connection import ServerConnection
 from kubeedge_actors.drivers.link.server_tls import channel_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
 

@@ -14,7 +14,7 @@ from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.assembly import edge as edge_parts
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.drivers.bootstrap.node_credentials import CertificateManager
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.fake import FakeRuntime

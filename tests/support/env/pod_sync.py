@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import VolatilePodState
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action, PodActions, compute_actions, mark_started
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 

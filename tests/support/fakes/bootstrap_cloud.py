@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapHandler
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.pki.base import TlsPaths

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
+from kubeedge_actors.drivers.dmi.proto_schema import CALLED, SERVED
 from kubeedge_actors.drivers.dmi.protobuf import MessageFactory
 from tests.support.waiting import PATIENCE
 

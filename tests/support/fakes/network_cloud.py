@@ -9,7 +9,7 @@ from typing import Any
 
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapHandler
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer

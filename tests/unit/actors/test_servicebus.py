@@ -12,7 +12,8 @@ import pytest
 from kubeedge_actors.actors.servicebus import MAX_CALLS, RETRY_SECONDS, ServiceBus, UploadReceived
 from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse
 from kubeedge_actors.drivers.http.fake import FakeHttpClient, FakeUploadServer
-from kubeedge_actors.drivers.http.stdlib import StdlibHttpClient, StdlibUploadServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import HttpError
 from kubeedge_actors.module import Module, on

@@ -17,9 +17,9 @@ from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
 from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits
 from kubeedge_actors.drivers.broker.passwords import password_line
 from kubeedge_actors.errors import BrokerError, UsageError
+from kubeedge_actors.options.config_reader import merge_config
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.reading import merge_config
 from tests.support.certificates import TestCa
 from tests.support.mqtt_clients import Raw, connack
 from tests.support.plugins.ports import free_port

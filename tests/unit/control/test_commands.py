@@ -12,7 +12,7 @@ from kubeedge_actors.control import SOCKET, ControlSocket, traces
 from kubeedge_actors.control import server as control_server
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.traces import EVERY, MessageTracer, TraceFilter, TraceMatcher
-from kubeedge_actors.deadletters.store import FILE, DurableDeadLetters
+from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, Intensity, OneForOne, SupervisorSpec, ThreadsEngine

@@ -11,8 +11,8 @@ import pytest
 
 from kubeedge_actors.__main__ import main
 from kubeedge_actors.control import SOCKET, ControlSocket, commands
+from kubeedge_actors.control.actor_table import actor_rows
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.tables import actor_rows
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,

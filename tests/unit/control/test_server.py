@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.control import ControlSocket
+from kubeedge_actors.control.actor_table import actor_rows, table_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.tables import actor_rows, table_text
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, SupervisorSpec

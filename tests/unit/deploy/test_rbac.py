@@ -22,8 +22,8 @@ from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES, Upst
 from kubeedge_actors.actors.leadership.lease_lock import LeaseLock as ElectionClerk
 from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquireOrRenew
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
-from kubeedge_actors.actors.synccontroller.objectsync_api import ObjectSyncWriter as SyncClerk
-from kubeedge_actors.actors.synccontroller.objectsync_api import PushAgain, WriteRecords
+from kubeedge_actors.actors.synccontroller.objectsync_writer import ObjectSyncWriter as SyncClerk
+from kubeedge_actors.actors.synccontroller.objectsync_writer import PushAgain, WriteRecords
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority

@@ -4,10 +4,10 @@ reporter.
 
 from __future__ import annotations
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import VolatilePodState
 from kubeedge_actors.actors.edged.pod.pod_spec import Json, PodView, parse_pod
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigReference, Objects
-from kubeedge_actors.actors.edged.status.status_manager import PodStatusReporter
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigReference, Objects
+from kubeedge_actors.actors.edged.status.pod_status_reporter import PodStatusReporter
 from kubeedge_actors.drivers.containers.base import Container, PodName
 from kubeedge_actors.supervisors.timer import Timer
 

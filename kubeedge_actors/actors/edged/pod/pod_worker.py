@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
+from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
-from kubeedge_actors.actors.edged.pod import source_requests
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
-from kubeedge_actors.actors.edged.runtime.pod_sources import has_config_volumes, refers_to
+from kubeedge_actors.actors.edged.runtime.pod_config_references import has_config_volumes, refers_to
 from kubeedge_actors.actors.edged.runtime.runtime_manager import (
     CONFIG_ERROR,
     CREATING,
@@ -130,7 +130,7 @@ class PodWorkers:
     def _start_action(self, record: PodState, operation: Action) -> None:
         if operation.verb == "mount":
             record.config_requested_at = self._actor.clock.now()
-            questions = source_requests.fetch_requests(record)
+            questions = pod_config_requests.fetch_requests(record)
             for message in questions:
                 self._send(record, message)
             if questions:
@@ -322,7 +322,7 @@ class PodWorkers:
             return
         if record.status_reporter.on_response(parent, content, self._actor.clock.now()):
             self.sync(record)
-        elif source_requests.on_response(record, parent, content):
+        elif pod_config_requests.on_response(record, parent, content):
             self._config_fetched(record)
 
     def on_error(self, parent: str) -> None:
@@ -332,7 +332,7 @@ class PodWorkers:
             return
         if record.status_reporter.on_error(parent, self._actor.clock.now()):
             self.sync(record)
-        elif source_requests.on_error(record, parent):
+        elif pod_config_requests.on_error(record, parent):
             self._config_fetched(record)
 
     def _config_fetched(self, record: PodState) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigReference, Objects
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, ConfigReference, Objects
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity

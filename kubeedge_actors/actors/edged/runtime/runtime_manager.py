@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, Json, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
-from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime import image_pull
 from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
@@ -22,8 +22,8 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     network_mode,
     pod_network,
 )
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secret_references
-from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, pod_volumes
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects, pull_secret_references
+from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, pod_volumes
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
@@ -171,24 +171,24 @@ class RuntimeManager:
     @staticmethod
     def _handler(action: Json, view: ContainerView, address: str) -> HealthProbe:
         try:
-            return prober.health_probe(action, prober.ports_of(view.raw), address)
+            return probe_state.health_probe(action, probe_state.ports_of(view.raw), address)
         except ValueError as error:
             raise ActionError(CONFIG_ERROR, error) from error
 
     def _ensure_image(self, view: ContainerView, shot: ActionInput, pull: bool) -> bool:
         """Have the image; False when it has to be fetched and this is not the place for it."""
-        policy = images.pull_policy(view.raw)
-        present = policy != images.ALWAYS and bool(self._runtime.image_id(view.image))
+        policy = image_pull.pull_policy(view.raw)
+        present = policy != image_pull.ALWAYS and bool(self._runtime.image_id(view.image))
         if present:
             return True
-        if policy == images.NEVER:
+        if policy == image_pull.NEVER:
             text = f'Container image "{view.image}" is not present with pull policy of Never'
             raise ActionError(NEVER_PULL_ERROR, text)
         if not pull:
             return False
         secrets = [shot.objects[secret] for secret in pull_secret_references(shot.pod) if secret in shot.objects]
         try:
-            self._runtime.pull(view.image, images.registry_credentials(view.image, secrets))
+            self._runtime.pull(view.image, image_pull.registry_credentials(view.image, secrets))
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
@@ -226,7 +226,7 @@ class RuntimeManager:
             "",
         )
         asked = self._handler(probe, view, ip or shot.node.host_ip)
-        why = self._run_probe(asked, operation.container_id, prober.timeout_seconds(probe))
+        why = self._run_probe(asked, operation.container_id, probe_state.timeout_seconds(probe))
         return msgspec.structs.replace(done, succeeded=not why, message=why)
 
     def _stop(self, operation: Action, shot: ActionInput) -> None:

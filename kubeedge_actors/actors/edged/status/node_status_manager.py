@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edged.status import strategic_diff
 from kubeedge_actors.actors.edged.status.node_status import (
     NodeDescription,
@@ -22,7 +22,7 @@ from kubeedge_actors.actors.edged.status.node_status import (
     node_object,
     node_status,
 )
-from kubeedge_actors.actors.edged.status.pending_request import RESPONSE_TIMEOUT, RequestSchedule
+from kubeedge_actors.actors.edged.status.request_schedule import RESPONSE_TIMEOUT, RequestSchedule
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.kubernetes.time import format_micro_time
 from kubeedge_actors.wire.constants import (
@@ -307,7 +307,7 @@ def parse_query_response(content: Any) -> Json | None:
         content = content[0] if content else None
     if isinstance(content, str):
         try:
-            content = msgspec.json.decode(nesting.check_depth(content))
+            content = msgspec.json.decode(depth_limit.check_depth(content))
         except msgspec.DecodeError:
             return None
     if not isinstance(content, dict) or set(content) == {ERR_STATUS}:

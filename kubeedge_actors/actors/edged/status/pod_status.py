@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import FAILURE_SHOWN_SECONDS, newest_first
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 from kubeedge_actors.kubernetes.time import format_time
 

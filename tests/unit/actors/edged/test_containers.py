@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
-from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime import image_pull
 from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
@@ -24,8 +24,13 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     resource_field_ref_value,
     unsupported_fields,
 )
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigReference, Objects, config_references
-from kubeedge_actors.actors.edged.runtime.volume_manager import pod_volumes
+from kubeedge_actors.actors.edged.runtime.pod_config_references import (
+    ConfigError,
+    ConfigReference,
+    Objects,
+    config_references,
+)
+from kubeedge_actors.actors.edged.runtime.pod_volumes import pod_volumes
 from kubeedge_actors.drivers.containers.base import RegistryAuth
 from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
@@ -275,19 +280,19 @@ def test_fields_without_effect_are_named() -> None:
     ],
 )  # fmt: skip
 def test_a_probe_asks_what_the_pod_says(action: Json, asked: HealthProbe) -> None:
-    assert prober.health_probe(action, {"web": 80}, "192.0.2.2") == asked
+    assert probe_state.health_probe(action, {"web": 80}, "192.0.2.2") == asked
 
 
 @pytest.mark.parametrize("action", [{"grpc": {"port": 1}}, {"sleep": {"seconds": 1}}, {"tcpSocket": {"port": "none"}}])
 def test_a_probe_that_can_not_be_asked_is_refused(action: Json) -> None:
     with pytest.raises(ValueError, match=r"not supported|no port"):
-        prober.health_probe(action, {}, "192.0.2.2")
+        probe_state.health_probe(action, {}, "192.0.2.2")
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.integers(1, 4))
 def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: list[bool], good: int, bad: int) -> None:
     probe = {"successThreshold": good, "failureThreshold": bad}
-    state = prober.initial_probe_state(probe, 0.0)
+    state = probe_state.initial_probe_state(probe, 0.0)
     for number, ok in enumerate(answers):
         before, state = state, state.with_result(probe, ok)
         needed = good if ok else bad
@@ -310,7 +315,7 @@ def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: l
     ],
 )
 def test_the_pull_policy_follows_the_tag_unless_it_is_given(container: Json, policy: str) -> None:
-    assert images.pull_policy(container) == policy
+    assert image_pull.pull_policy(container) == policy
 
 
 def test_credentials_are_those_of_the_images_registry() -> None:
@@ -319,10 +324,10 @@ def test_credentials_are_those_of_the_images_registry() -> None:
         "auths": {"ghcr.io": {"auth": auth}, "https://index.docker.io/v1/": {"username": "you", "password": "pw"}}
     }
     secret = {"data": {".dockerconfigjson": base64.b64encode(msgspec.json.encode(config)).decode()}}
-    assert images.registry_credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
-    assert images.registry_credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
-    assert images.registry_credentials("quay.io/a", [secret]) is None
-    assert images.registry_credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
+    assert image_pull.registry_credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
+    assert image_pull.registry_credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
+    assert image_pull.registry_credentials("quay.io/a", [secret]) is None
+    assert image_pull.registry_credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
 
 
 @given(st.integers(0, 4_000_000_000))

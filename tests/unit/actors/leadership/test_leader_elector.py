@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.leadership.leader_election import (
+from kubeedge_actors.actors.leadership.leader_elector import child_specs
+from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
+from kubeedge_actors.actors.leadership.lease_observer import (
     LEASE_DURATION,
     RENEW_DEADLINE,
     RETRY_PERIOD,
     LeaseObserver,
 )
-from kubeedge_actors.actors.leadership.leader_elector import child_specs
-from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError, RegistrationError

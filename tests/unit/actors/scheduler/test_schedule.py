@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import HostPort, NodeSpec, PodInfo, PodRequirements, Requirement
+from kubeedge_actors.actors.scheduler.pod_info import HostPort, NodeSpec, PodInfo, PodRequirements, Requirement
 from kubeedge_actors.actors.scheduler.schedule import NO_NODES, SchedulingDecision, schedule
 from kubeedge_actors.kubernetes.taints import Taint, Toleration
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncStore
-from kubeedge_actors.actors.synccontroller.objectsync_api import OBJECTSYNC_WRITER
+from kubeedge_actors.actors.synccontroller.objectsync_writer import OBJECTSYNC_WRITER
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND

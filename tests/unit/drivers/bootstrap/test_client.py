@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager, has_joined
 from kubeedge_actors.drivers.bootstrap.client import join
-from kubeedge_actors.drivers.bootstrap.node_credentials import CertificateManager, has_joined
 from kubeedge_actors.drivers.bootstrap.protocol import JoinRequest, JoinResult
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.base import CertificateSource
@@ -292,10 +292,10 @@ def test_a_joining_process_that_breaks_is_told_and_may_work_next_time(
     import sys
 
     command = (sys.executable, "-c", "import sys; sys.exit('broken')")
-    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", command)
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.certificate_manager.COMMAND", command)
     with pytest.raises(LinkError, match="the process that joins the cloud failed"):
         CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
-    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", ("/no/such/program",))
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.certificate_manager.COMMAND", ("/no/such/program",))
     with pytest.raises(LinkError, match="did not do its work"):
         CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.drivers.bootstrap.rules import Request
+from kubeedge_actors.drivers.bootstrap.handlers import Request
 from kubeedge_actors.drivers.bootstrap.server import MAX_CONNECTIONS, BootstrapServer
 from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token

@@ -16,10 +16,10 @@ import pytest
 
 from kubeedge_actors.drivers.broker import packets, persistence
 from kubeedge_actors.drivers.broker.base import InboundMessage
-from kubeedge_actors.drivers.broker.changes import ChangeSet
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
+from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from tests.support.mqtt_clients import Paho, Raw, paho
 from tests.support.plugins.ports import free_port

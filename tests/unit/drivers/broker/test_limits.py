@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.broker import connections, core, packets, retained
-from kubeedge_actors.drivers.broker.changes import ChangeSet, UnitOfWork
 from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.session import Session
+from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet, UnitOfWork
 from tests.support.mqtt_clients import Raw
 from tests.support.waiting import PATIENCE, eventually
 

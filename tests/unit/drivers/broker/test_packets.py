@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
-from kubeedge_actors.drivers.broker.topic_filters import SubscriptionTable
+from kubeedge_actors.drivers.broker.subscription_table import SubscriptionTable
 from kubeedge_actors.mqtt_topics import matches, valid_filter
 
 NUMBERS = st.integers(1, 65_535)

@@ -28,7 +28,7 @@ from kubeedge_actors.drivers.cluster.base import (
 from kubeedge_actors.drivers.cluster.informer import EventLines, Informer, backoff_delay
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
-from kubeedge_actors.outages import OutageLog
+from kubeedge_actors.outage_log import OutageLog
 from tests.support.clusters import Listener
 from tests.support.waiting import PATIENCE
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, Headers
-from kubeedge_actors.drivers.http.stdlib import StdlibHttpClient, StdlibUploadServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.errors import HttpError
 from tests.support.waiting import PATIENCE
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, VolatilePodState
 from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import compute_actions
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState
 from kubeedge_actors.actors.edged.status.pod_status import pod_status
 from kubeedge_actors.drivers.containers.base import Container, PodName
 

@@ -12,12 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.acl import ClientIdentity
-from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, StoredState, UnitOfWork
 from kubeedge_actors.drivers.broker.core import REMEMBERED, BrokerCore
 from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, Publish
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.drivers.broker.session import Session
+from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet, StoredMessage, StoredState, UnitOfWork
 
 LIMITS = Limits(max_inflight_messages=2, max_queued_messages=3)
 

@@ -14,7 +14,7 @@ from kubeedge_actors.__main__ import main
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.deadletters import __main__ as deadletters
-from kubeedge_actors.deadletters.store import FILE, DurableDeadLetters, message_of, row_of
+from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters, message_of, row_of
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigReference, config_references
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigReference, config_references
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_object_resp, parse_query_response
 from kubeedge_actors.wire.constants import SERVICEACCOUNTTOKEN
 from kubeedge_actors.wire.messages import LinkMessage, QueryObject, RequestToken

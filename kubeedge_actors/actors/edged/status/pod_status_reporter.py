@@ -15,8 +15,8 @@ from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, PodView
 from kubeedge_actors.actors.edged.pod.static_pods import make_mirror_pod
 from kubeedge_actors.actors.edged.status import strategic_diff
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_object_resp
-from kubeedge_actors.actors.edged.status.pending_request import RESPONSE_TIMEOUT, RequestSchedule
 from kubeedge_actors.actors.edged.status.pod_status import ORDER
+from kubeedge_actors.actors.edged.status.request_schedule import RESPONSE_TIMEOUT, RequestSchedule
 from kubeedge_actors.wire.constants import OK
 from kubeedge_actors.wire.messages import DeletePod, InsertPod, LinkMessage, PatchPod
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.drivers.bootstrap.protocol import (
     BINARY,
     CA_PATH,
@@ -165,7 +165,7 @@ def _report(request: Request, path: str) -> Response:
     if len(request.body) > MAX_REPORT:
         return text_response(400, "Request entity too large: the request body can only be up to 1MB in size")
     try:
-        msgspec.json.decode(nesting.check_depth(request.body), type=dict[str, Any] | None)
+        msgspec.json.decode(depth_limit.check_depth(request.body), type=dict[str, Any] | None)
     except (msgspec.DecodeError, UnicodeError) as error:
         doing = "marshal" if path == UPGRADE_PATH else "unmarshal"
         return text_response(400, f"failed to {doing} task info: {error}")
@@ -188,6 +188,6 @@ def _usages(request: Request) -> tuple[int, ...]:
     if not header:
         return (CLIENT_AUTH,)
     try:
-        return msgspec.json.decode(nesting.check_depth(header), type=tuple[int, ...])
+        return msgspec.json.decode(depth_limit.check_depth(header), type=tuple[int, ...])
     except msgspec.DecodeError as error:
         raise RequestRefused(text_response(500, f"failed to unmarshal http header, err: {error}")) from error

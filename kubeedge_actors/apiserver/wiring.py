@@ -20,10 +20,10 @@ from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequestHandler
 from .handlers.watch import Watcher, WatchNotifier
 from .handlers.write import Writer
-from .patch.dispatch import Patcher
+from .patch.patcher import Patcher
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
-from .registry.registry import ResourceRegistry
+from .registry.resource_registry import ResourceRegistry
 from .routes import Handlers, Routes
 from .storage.collection import Collection
 from .storage.database import Database

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.apiserver.codec.protobuf import decode, message_table
+from kubeedge_actors.apiserver.codec.protobuf_decoder import decode, message_table
 from tests.support.api_client import ApiClient
 from tests.support.api_recordings import FOLDER
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.drivers.containers.base import RegistryAuth
 
 Json = dict[str, Any]
@@ -54,7 +54,7 @@ def _host(server: str) -> str:
 
 
 def _decoded(text: str) -> Any:
-    return msgspec.json.decode(nesting.check_depth(base64.b64decode(text)))
+    return msgspec.json.decode(depth_limit.check_depth(base64.b64decode(text)))
 
 
 def _entries(secret: Json) -> Json:

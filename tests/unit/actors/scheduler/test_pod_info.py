@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import HostPort, NodeSpec, current_fit_error, parse_node, parse_pod
+from kubeedge_actors.actors.scheduler.pod_info import HostPort, NodeSpec, current_fit_error, parse_node, parse_pod
 from kubeedge_actors.kubernetes.quantity import LARGEST, rounded_up_quantity
 from tests.support.k8s_objects import condition, node, pod
 

@@ -1,15 +1,11 @@
-"""HTTP with Python's own library. It is imported when the first call is made or the server starts.
-
-Most edges never do either.
-"""
+"""UploadServer with Python's own library, which is imported when the server starts: on most edges it never does."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from kubeedge_actors.drivers.http.base import BODY_LIMIT, BodyHandler, ClientRequest, ClientResponse
-from kubeedge_actors.errors import HttpError
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, BodyHandler
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
@@ -21,35 +17,6 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 60.0
 """After which a kept connection to our server ends."""
-OUR_OWN = frozenset({"content-length", "transfer-encoding", "connection", "host"})
-"""Headers of a request that say how it travels; they are ours to set."""
-
-
-class StdlibHttpClient:
-    """An HttpClient that opens a connection for each call."""
-
-    def call(self, request: ClientRequest, timeout: float) -> ClientResponse:
-        """Ask and wait."""
-        from http.client import HTTPConnection, HTTPException
-
-        connection = HTTPConnection(request.host, request.port, timeout=timeout)
-        try:
-            connection.putrequest(request.method, request.path, skip_accept_encoding=True)
-            for name, values in request.headers.items():
-                for value in () if name.lower() in OUR_OWN else values:
-                    connection.putheader(name, value)
-            if request.body or request.method in ("POST", "PUT", "PATCH"):
-                connection.putheader("Content-Length", str(len(request.body)))
-            connection.endheaders(request.body)
-            response = connection.getresponse()
-            headers: dict[str, list[str]] = {}
-            for name, value in response.getheaders():
-                headers.setdefault(name, []).append(value)
-            return ClientResponse(response.status, headers, response.read(BODY_LIMIT))
-        except (OSError, HTTPException, ValueError) as error:
-            raise HttpError(f"{request.host}:{request.port}{request.path} gives no answer: {error}") from error
-        finally:
-            connection.close()
 
 
 class StdlibUploadServer:

@@ -15,7 +15,12 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     field_ref_value,
     resource_field_ref_value,
 )
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigReference, Objects, token_reference
+from kubeedge_actors.actors.edged.runtime.pod_config_references import (
+    ConfigError,
+    ConfigReference,
+    Objects,
+    token_reference,
+)
 from kubeedge_actors.drivers.machine.base import VolumeFile
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.metamanager.downstream import object_row
-from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
+from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
 from kubeedge_actors.actors.metamanager.metaserver.request_info import parse
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RELEASED_DURATION, LeaseObserver
+from kubeedge_actors.actors.leadership.lease_observer import LEASE_DURATION, RELEASED_DURATION, LeaseObserver
 from kubeedge_actors.kubernetes.time import format_micro_time
 
 Json = dict[str, Any]

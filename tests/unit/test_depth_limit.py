@@ -13,18 +13,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit, yaml_documents
 from kubeedge_actors.actors.devicecontroller.upstream import parse_state_report
 from kubeedge_actors.actors.devicetwin.dttypes import NOT_JSON, Rejection, TwinRequest, parse, parse_update
-from kubeedge_actors.actors.edged.runtime.images import registry_credentials
+from kubeedge_actors.actors.edged.runtime.image_pull import registry_credentials
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_query_response
 from kubeedge_actors.config import EdgeConfig, parse_yaml_documents
+from kubeedge_actors.depth_limit import MAX_DEPTH, TooDeep
 from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.errors import FrameError, UsageError
-from kubeedge_actors.nesting import MAX_DEPTH, NotYaml, TooDeep
-from kubeedge_actors.options.reading import file_settings
+from kubeedge_actors.options.config_reader import file_settings
 from kubeedge_actors.wire import beehive, tunnel
 from kubeedge_actors.wire.content import to_value, unquote
+from kubeedge_actors.yaml_documents import NotYaml
 
 
 def nested(depth: int, opening: str = '{"a":') -> str:
@@ -38,27 +39,27 @@ def test_what_is_as_deep_as_it_may_be_is_taken_one_level_more_is_not(
     opening: str, make: Callable[[str], str | bytes | msgspec.Raw]
 ) -> None:
     text = make(nested(MAX_DEPTH, opening))
-    assert nesting.check_depth(text) is text
+    assert depth_limit.check_depth(text) is text
     with pytest.raises(TooDeep, match=f"nested more than {MAX_DEPTH} levels deep"):
-        nesting.check_depth(make(nested(MAX_DEPTH + 1, opening)))
+        depth_limit.check_depth(make(nested(MAX_DEPTH + 1, opening)))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[{" * 1000, nested(1_000_000)])
 def test_what_is_never_closed_is_too_deep_too(text: str) -> None:
     with pytest.raises(TooDeep):
-        nesting.check_depth(text)
+        depth_limit.check_depth(text)
 
 
 @pytest.mark.parametrize("inside", ["[" * 5000, '\\"' + "[" * 5000, "\\\\\\" + '"' + "{" * 5000, "]}" * 5000])
 def test_brackets_in_a_text_are_no_levels(inside: str) -> None:
-    nesting.check_depth(f'{{"a":"{inside}","b":[{{}}]}}')
+    depth_limit.check_depth(f'{{"a":"{inside}","b":[{{}}]}}')
 
 
 def test_brackets_in_a_text_hide_no_levels() -> None:
     with pytest.raises(TooDeep):
-        nesting.check_depth('["]",' * (MAX_DEPTH + 1) + '"[",1]' * (MAX_DEPTH + 1))
+        depth_limit.check_depth('["]",' * (MAX_DEPTH + 1) + '"[",1]' * (MAX_DEPTH + 1))
     with pytest.raises(TooDeep):
-        nesting.check_depth('["\\\\",' * (MAX_DEPTH + 1) + "1" + "]" * (MAX_DEPTH + 1))
+        depth_limit.check_depth('["\\\\",' * (MAX_DEPTH + 1) + "1" + "]" * (MAX_DEPTH + 1))
 
 
 def depth_of(value: object) -> int:
@@ -75,20 +76,20 @@ VALUES = st.recursive(TEXTS | st.none(), lambda inner: st.lists(inner, max_size=
 @given(VALUES, st.integers(0, 6))
 def test_the_depth_is_that_of_the_decoded_value(value: object, limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nesting, "MAX_DEPTH", limit)
+        patch.setattr(depth_limit, "MAX_DEPTH", limit)
         deep = depth_of(value) > limit
         if deep:
             with pytest.raises(TooDeep):
-                nesting.check_depth(json.dumps(value))
+                depth_limit.check_depth(json.dumps(value))
         else:
-            nesting.check_depth(json.dumps(value))
+            depth_limit.check_depth(json.dumps(value))
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: "])
 def test_yaml_has_the_same_limit(opening: str) -> None:
     text = nested(MAX_DEPTH - 1, opening)  # the value in the middle is a node of its own
-    assert nesting.yaml_document(text) == nesting.yaml_documents(text)[0] == yaml.safe_load(text)
-    for read in (nesting.yaml_document, nesting.yaml_documents):
+    assert yaml_documents.yaml_document(text) == yaml_documents.yaml_documents(text)[0] == yaml.safe_load(text)
+    for read in (yaml_documents.yaml_document, yaml_documents.yaml_documents):
         with pytest.raises(NotYaml, match="nested more than"):
             read(nested(MAX_DEPTH, opening))
         with pytest.raises(NotYaml):

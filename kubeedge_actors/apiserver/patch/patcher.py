@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.kubernetes.objects import merge_patch
 
 from ..codec.builtin_types import BuiltinTypes
@@ -112,7 +112,7 @@ def check_patch_type(media: str, resource: Resource) -> None:
 def parse_patch(body: bytes) -> Any:
     """The patch. Raises 400."""
     try:
-        return msgspec.json.decode(nesting.check_depth(body))
+        return msgspec.json.decode(depth_limit.check_depth(body))
     except msgspec.DecodeError as error:
         why = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
         raise bad_request(f"error decoding patch: {why}") from error
@@ -128,8 +128,8 @@ def apply_json_patch(old: Json, operations: Any) -> Json:
     """A JSON patch applied. Raises 400 when it is malformed or makes the object too deep, 422 when it does not fit."""
     try:
         result = json_patch.apply(old, operations)
-        nesting.check_depth(msgspec.json.encode(result))
-    except nesting.TooDeep as error:
+        depth_limit.check_depth(msgspec.json.encode(result))
+    except depth_limit.TooDeep as error:
         raise bad_request(f"the patched object is {error}") from error
     except json_patch.MalformedPatch as error:
         raise bad_request(f"error decoding patch: {error}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
-from kubeedge_actors.actors.edged.pod.prober import ProbeKind, ProbeState
+from kubeedge_actors.actors.edged.pod.probe_state import ProbeKind, ProbeState
 from kubeedge_actors.drivers.containers.base import Container
 
 
