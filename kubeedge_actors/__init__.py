@@ -59,9 +59,13 @@ if TYPE_CHECKING:
         MqttUnsubscribe,
         ObjectPushed,
         PodChanged,
+        PropertyTwin,
+        PropertyValue,
         Response,
+        TwinAnswer,
         TwinGet,
         TwinHistoryGet,
+        TwinQuery,
         TwinUpdate,
         TwinUpdated,
         UnknownMessage,
@@ -72,6 +76,7 @@ __all__ = [
     "Module", "on", "Ref", "Future", "ReplyTo", "Timer", "Unhandled",
     # what modules say: devices and their twins
     "TwinUpdated", "TwinUpdate", "TwinGet", "TwinHistoryGet", "DeviceStateUpdate", "DeviceChanged",
+    "TwinQuery", "TwinAnswer", "PropertyTwin", "PropertyValue",
     # ... MQTT
     "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
     # ... the cluster and the link to it
@@ -112,10 +117,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         for home in _HOMES:
-            found = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
+            value = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -115,9 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("cloud").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = CLOUD.parse_options(options)
-        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = read_config(CloudConfig, options.config, given)
+        overrides = CLOUD.parse_options(options)
+        log_to_stderr(overrides.get("log_level", "warning"))  # the file may give reason to warn
+        config = read_config(CloudConfig, options.config, overrides)
         log_to_stderr(config.log_level)
         serve(config, shutdown)
 
@@ -263,16 +263,16 @@ def _api(
     The embedded one is begun anew when it turns out to hold another CA than the data directory (whose certificates
     were lost): then its own certificate has to be another, too.
     """
-    given = _access(config)
+    configured_access = _access(config)
     while True:
         with ExitStack() as attempt:
-            access = given or _embedded_api(
+            access = configured_access or _embedded_api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
-            if not shared.sync_ca() or given:
+            if not shared.sync_ca() or configured_access:
                 stack.enter_context(attempt.pop_all())
                 return access, cluster, shared
 

@@ -133,5 +133,5 @@ def parse_yaml_documents(text: str) -> list[Any]:
     try:
         return yaml_documents.yaml_documents(text)
     except yaml_documents.NotYaml as error:
-        where = f" (line {error.line})" if error.line else ""
-        raise ValueError(f"not YAML{where}: {str(error).splitlines()[0]}") from error
+        position = f" (line {error.line})" if error.line else ""
+        raise ValueError(f"not YAML{position}: {str(error).splitlines()[0]}") from error

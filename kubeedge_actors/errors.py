@@ -159,5 +159,5 @@ class Conflict(ClusterError):
 class Unreachable(ClusterError):
     """The API server did not answer."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__({"message": why, "reason": "Unreachable", "code": 0})
+    def __init__(self, message: str) -> None:
+        super().__init__({"message": message, "reason": "Unreachable", "code": 0})

@@ -65,8 +65,8 @@ def _ill(answer: dict[str, Any]) -> list[str]:
 
 def _act(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     force = {"force": True} if options.command == "remove" and options.force else {}
-    done = client.ask(options.command, actor=options.actor, **force)
-    print(_json(done) if options.json else f"{done}: {DONE[options.command]}")
+    result = client.ask(options.command, actor=options.actor, **force)
+    print(_json(result) if options.json else f"{result}: {DONE[options.command]}")
 
 
 DONE = {"restart": "restarted", "resume": "resumed", "remove": "removed", "crash": "crashed"}

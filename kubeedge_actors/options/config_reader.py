@@ -82,19 +82,19 @@ def _document(path: str, kind: str) -> dict[str, Any]:
     return document
 
 
-def read_config(config: type[Config], file: str | None, given: dict[str, Any]) -> Config:
+def read_config(config: type[Config], file: str | None, options: dict[str, Any]) -> Config:
     """What a configuration file (None: there is none) and the options of a side say. Errors: UsageError."""
-    return merge_config(config, file_settings(config, file) if file else {}, given)
+    return merge_config(config, file_settings(config, file) if file else {}, options)
 
 
-def merge_config(kind: type[Config], file: dict[str, Any], given: dict[str, Any]) -> Config:
+def merge_config(kind: type[Config], file: dict[str, Any], options: dict[str, Any]) -> Config:
     """The config of file and command line.
 
     An option takes with it what the file says in another way about the same thing.
     """
-    beaten = {rival for name, rivals in RIVALS.items() if given.get(name) for rival in rivals}
-    if "mqtt_mode" in given:
+    beaten = {rival for name, rivals in RIVALS.items() if options.get(name) for rival in rivals}
+    if "mqtt_mode" in options:
         beaten.discard("mqtt")  # the port is then not all that is wanted
-    config = kind(**{**{name: value for name, value in file.items() if name not in beaten}, **given})
+    config = kind(**{**{name: value for name, value in file.items() if name not in beaten}, **options})
     COMPONENTS[kind].table.check(config)
     return config

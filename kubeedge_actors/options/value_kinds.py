@@ -34,12 +34,12 @@ class ValueKind:
     def read(self, value: Any) -> Any:
         """The value as the program wants it; ValueError with the whole sentence when it does not fit."""
         if not self.many:
-            return self._one(value)
+            return self._convert_item(value)
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{quoted(value)} is no list of texts")
-        return tuple(self._one(item) for item in value)
+        return tuple(self._convert_item(item) for item in value)
 
-    def _one(self, value: Any) -> Any:
+    def _convert_item(self, value: Any) -> Any:
         try:
             return self.convert(value)
         except (TypeError, ValueError) as error:
@@ -71,7 +71,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
     return convert
 
 
-def _whole(lowest: int, highest: int | None = None) -> Callable[[Any], int]:
+def _integer(lowest: int, highest: int | None = None) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         number = int(value) if isinstance(value, float) and value.is_integer() else int(_text(value))
         if number < lowest or (highest is not None and number > highest):
@@ -95,8 +95,8 @@ def _yes_or_no(value: Any) -> bool:
 
 
 def _host_and_port(value: Any) -> str:
-    where = urlsplit(f"//{_text(value)}")
-    if value and (not where.hostname or where.port is None):
+    address = urlsplit(f"//{_text(value)}")
+    if value and (not address.hostname or address.port is None):
         raise ValueError("it has another form")
     return _text(value)
 
@@ -136,11 +136,11 @@ def text(metavar: str, *, many: bool = False) -> ValueKind:
 FILE = ValueKind("no path", _text, "FILE")
 FOLDER = ValueKind("no path", _text, "DIR")
 DATA_DIR = ValueKind("no path", _absolute_path, "DIR")
-PORT = ValueKind(f"no port: 0 to {HIGHEST_PORT}", _whole(0, HIGHEST_PORT), "PORT")
-NUMBER = ValueKind("no whole number above 0", _whole(1), "NUMBER")
+PORT = ValueKind(f"no port: 0 to {HIGHEST_PORT}", _integer(0, HIGHEST_PORT), "PORT")
+NUMBER = ValueKind("no whole number above 0", _integer(1), "NUMBER")
 SECONDS = ValueKind("no number of seconds above 0", _seconds, "SECONDS")
 YES_OR_NO = ValueKind("neither true nor false", _yes_or_no)
 NAME = ValueKind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
 LABELS = ValueKind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
 HOST_AND_PORT = ValueKind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
-MODE = ValueKind("none of 0, 1, 2", _whole(0, 2), "{0,1,2}")
+MODE = ValueKind("none of 0, 1, 2", _integer(0, 2), "{0,1,2}")

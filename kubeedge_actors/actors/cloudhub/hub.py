@@ -272,10 +272,10 @@ class CloudHub(Module):
         elif not self._inbox.accept(message):
             self._traffic.count_outcome("dropped: said twice")
 
-    def _fan_out(self, message: LinkMessage, settled: Callable[[bool], None]) -> None:
+    def _fan_out(self, message: LinkMessage, handled_by: set[str], settled: Callable[[bool], None]) -> None:
         receivers = self._accepting(type(message)) if self._accepting is not None else ()
         if receivers:
-            FanOutAck(settled).send(message, receivers, self.ask)
+            FanOutAck(settled, handled_by).send(message, receivers, self.ask)
         else:
             self.publish(message)
             settled(True)

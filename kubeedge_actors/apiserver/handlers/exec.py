@@ -91,9 +91,9 @@ class ConnectionRelay(asyncio.Protocol):
         transport: asyncio.Transport,
         duplex: Duplex,
         loop: asyncio.AbstractEventLoop,
-        gone: Callable[[ConnectionRelay], None],
+        on_closed: Callable[[ConnectionRelay], None],
     ) -> None:
-        self._transport, self._duplex, self._loop, self._gone = transport, duplex, loop, gone
+        self._transport, self._duplex, self._loop, self._gone = transport, duplex, loop, on_closed
         self._answered = self._paused = False
 
     def start(self) -> None:

@@ -114,8 +114,8 @@ def parse_patch(body: bytes) -> Any:
     try:
         return msgspec.json.decode(depth_limit.check_depth(body))
     except msgspec.DecodeError as error:
-        why = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
-        raise bad_request(f"error decoding patch: {why}") from error
+        reason = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
+        raise bad_request(f"error decoding patch: {reason}") from error
 
 
 def apply_merge_patch(old: Json, patch: Json) -> Json:

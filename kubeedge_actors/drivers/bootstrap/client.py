@@ -143,12 +143,12 @@ def main() -> int:
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=JoinRequest)
     try:
         join(order)
-        outcome = JoinResult()
+        joined = JoinResult()
     except CertificateError as error:
-        outcome = JoinResult(str(error), final=True)
+        joined = JoinResult(str(error), final=True)
     except LinkError as error:
-        outcome = JoinResult(str(error))
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+        joined = JoinResult(str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(joined))
     return 0
 
 

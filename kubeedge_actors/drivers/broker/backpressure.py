@@ -56,13 +56,13 @@ class Backpressure:
         """Whether somebody was waited for since the last call; forgets those for whom nobody waits any more."""
         if not self._waited_for:
             return False
-        for subscriber in [each for each in self._waited_for if _waited_since(each) is None]:
+        for subscriber in [subscriber for subscriber in self._waited_for if _waited_since(subscriber) is None]:
             del self._waited_for[subscriber]
         return True
 
     def deadline(self) -> float | None:
         """When the first of those that are waited for will be slow, by the clock; None when there is none."""
-        begun = [since for each in self._waited_for if (since := _waited_since(each)) is not None]
+        begun = [since for subscriber in self._waited_for if (since := _waited_since(subscriber)) is not None]
         return min(begun) + self._limits.slow_subscriber_timeout if begun else None
 
     def expire(self) -> int:
@@ -137,7 +137,7 @@ def _waited_since(subscriber: Session) -> float | None:
     """Since when somebody waits for it."""
     if not subscriber.outgoing:  # it has taken everything, whatever was refused before
         subscriber.refused_since = None
-    begun = [each for each in (subscriber.outgoing.overflowing_since, subscriber.refused_since) if each is not None]
+    begun = [since for since in (subscriber.outgoing.overflowing_since, subscriber.refused_since) if since is not None]
     return min(begun, default=None)
 
 

@@ -147,7 +147,7 @@ class NullRecorder:
     def on_subscribed(self, filter: str, qos: int | None) -> None:
         """A subscription was made, or ended."""
 
-    def on_received(self, packet_id: int, there: bool) -> None:
+    def on_received(self, packet_id: int, present: bool) -> None:
         """The client has said a publication of QoS 2 under this packet id, or has released the id."""
 
     def on_opened(self) -> None:
@@ -198,8 +198,8 @@ class SessionRecorder(NullRecorder):
     def on_subscribed(self, filter: str, qos: int | None) -> None:
         self._bind().subscriptions[(self._client_id, filter)] = qos
 
-    def on_received(self, packet_id: int, there: bool) -> None:
-        self._bind().received[(self._client_id, packet_id)] = there
+    def on_received(self, packet_id: int, present: bool) -> None:
+        self._bind().received[(self._client_id, packet_id)] = present
 
     def on_opened(self) -> None:
         self._bind().clients[self._client_id] = self._client

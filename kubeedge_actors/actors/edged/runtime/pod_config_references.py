@@ -52,14 +52,16 @@ def token_reference(source: Json, account: str) -> ConfigReference:
 
 def config_references(pod: PodView) -> list[ConfigReference]:
     """Everything that the pod refers to, each once."""
-    found = [*_of_volumes(pod), *_of_containers(pod), *pull_secret_references(pod)]
-    return list(dict.fromkeys(found))
+    references = [*_of_volumes(pod), *_of_containers(pod), *pull_secret_references(pod)]
+    return list(dict.fromkeys(references))
 
 
 def pull_secret_references(pod: PodView) -> list[ConfigReference]:
     """The secrets with credentials for registries."""
     return [
-        ConfigReference(SECRET, each["name"]) for each in pod.spec.get("imagePullSecrets") or () if each.get("name")
+        ConfigReference(SECRET, reference["name"])
+        for reference in pod.spec.get("imagePullSecrets") or ()
+        if reference.get("name")
     ]
 
 
@@ -96,13 +98,13 @@ def _of_sources(sources: Any, pod: PodView) -> Iterator[ConfigReference]:
 
 def _of_containers(pod: PodView) -> Iterator[ConfigReference]:
     for view in pod.containers:
-        for each in view.raw.get("envFrom") or ():
-            yield from _named(each, "configMapRef", "secretRef")
-        for each in view.raw.get("env") or ():
-            yield from _named(each.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
+        for entry in view.raw.get("envFrom") or ():
+            yield from _named_sources(entry, "configMapRef", "secretRef")
+        for entry in view.raw.get("env") or ():
+            yield from _named_sources(entry.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
 
 
-def _named(holder: Json, configmap: str, secret: str) -> Iterator[ConfigReference]:
+def _named_sources(holder: Json, configmap: str, secret: str) -> Iterator[ConfigReference]:
     for type, key in ((CONFIGMAP, configmap), (SECRET, secret)):
         name = (holder.get(key) or {}).get("name")
         if name:

@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.errors import MailboxFull
+from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Reason, Ref
 from kubeedge_actors.testing import Probe
 from kubeedge_actors.wire.messages import (
@@ -409,8 +411,6 @@ def test_a_repeated_durable_message_is_handled_once_and_acknowledged_again(make:
 
 
 def test_nothing_is_acknowledged_before_its_receiver_is_done(make: MakeHub) -> None:
-    from kubeedge_actors.module import Module, on
-
     replies = []
 
     class Slow(Module):
@@ -434,6 +434,33 @@ def test_nothing_is_acknowledged_before_its_receiver_is_done(make: MakeHub) -> N
     hub.harness.advance(0.5)
     (receipt,) = hub.sent_to(peer)
     assert isinstance(receipt, OutboxAcknowledged) and receipt.ids == [report.msg_id]
+
+
+def test_what_one_receiver_had_no_room_for_is_sent_again_to_that_one_only(make: MakeHub) -> None:
+    hub, controller = with_controller(make)
+    refusals = [MailboxFull("full: the mailbox is full")] * 2
+
+    class Full(Module):
+        """Answers as a full mailbox does, and then takes it."""
+
+        name = "full"
+
+        @on
+        def on_report_event(self, message: ReportEvent) -> None:
+            if refusals:
+                self.reply_later().fail(refusals.pop())
+            else:
+                taken.append(message.name)
+
+    taken: list[str] = []
+    hub.harness.system.add(Full.spec())
+    peer, message = hub.join("n1", **OURS), event("a")
+    for sent_again in range(3):
+        assert not taken
+        hub.hear(peer, message)
+        hub.harness.advance(0.05)
+        assert bool(hub.sent_to(peer)) is (sent_again == 2)
+    assert taken == ["a"] and len(controller) == 1
 
 
 def test_a_durable_message_that_nobody_takes_is_a_dead_letter_and_acknowledged(make: MakeHub) -> None:

@@ -44,10 +44,10 @@ def raw(server: StdlibUploadServer, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
-        said = b""
+        answer = b""
         while chunk := connection.recv(4096):
-            said += chunk
-    return said
+            answer += chunk
+    return answer
 
 
 def test_a_body_in_chunks_is_put_together(server: StdlibUploadServer) -> None:
