@@ -15,7 +15,7 @@ BUSIEST = 3
 def format_seconds(value: float | None) -> str:
     """A duration in three or four characters.
 
-    >>> [seconds(x) for x in (None, 0.0, 0.0000012, 0.00123, 0.5, 12.3, 4000, 90000, 9e5)]
+    >>> [format_seconds(x) for x in (None, 0.0, 0.0000012, 0.00123, 0.5, 12.3, 4000, 90000, 9e5)]
     ['', '0us', '1us', '1.2ms', '500ms', '12s', '67m', '25h', '10d']
     """
     if value is None:
@@ -32,7 +32,7 @@ def format_seconds(value: float | None) -> str:
 def format_bytes(value: float) -> str:
     """Bytes in a few characters.
 
-    >>> [size(x) for x in (0, 999, 12_345, 3_400_000, 5e9)]
+    >>> [format_bytes(x) for x in (0, 999, 12_345, 3_400_000, 5e9)]
     ['0 B', '999 B', '12 kB', '3.4 MB', '5.0 GB']
     """
     if value < 1000:
@@ -75,7 +75,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 def link_text(answer: Mapping[str, Any], now: float | None = None) -> str:
     """Whether the link is up, since when, after how many attempts.
 
-    >>> link({"link": {"state": "connected", "since": 100.0, "attempts": 3}}, 160.0)
+    >>> link_text({"link": {"state": "connected", "since": 100.0, "attempts": 3}}, 160.0)
     'link connected for 60s (attempt 3)'
     """
     state = answer.get("link") or {}
