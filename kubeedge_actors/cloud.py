@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(config: CloudConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
-    own = plugin_specs(config.modules)
+    own = plugin_specs(config.modules, config.module_config)
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))

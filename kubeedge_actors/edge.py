@@ -118,7 +118,7 @@ def drop_unjoinable_cloud(config: EdgeConfig) -> EdgeConfig:
 
 def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
-    own = plugin_specs(config.modules)
+    own = plugin_specs(config.modules, config.module_config)
     token = _readable(token_reader(config), config.data_dir / "certs" / "node.crt")
     with ExitStack() as stack:
         data = DataDir(config.data_dir)

@@ -13,8 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
+import msgspec
+
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.module_checks import sent_to_itself, unmarked_handlers
+from kubeedge_actors.module_config import ConfiguredFactory, read_config
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.future import Future, ReplyTo
@@ -77,6 +80,9 @@ class Module(Actor):
     group: ClassVar[str] = USER
     emits: ClassVar[tuple[type, ...]] = ()
     version: ClassVar[str] = "1"
+    Config: ClassVar[type[msgspec.Struct] | None] = None
+    """What may be configured: a class with this name in the module's own; `self.config` is then an instance of it."""
+    config: Any = None
     _handlings: ClassVar[Mapping[type, HandlerEntry]] = {}
     _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
     _checks_fields: ClassVar[bool] = True
@@ -85,6 +91,8 @@ class Module(Actor):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._checks_fields = cls.group == USER
+        if cls.Config is not None and not (isinstance(cls.Config, type) and issubclass(cls.Config, msgspec.Struct)):
+            raise RegistrationError(f"{cls.__qualname__}.Config has to be a subclass of msgspec.Struct")
         handlings = cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
         functions = {message_type: getattr(cls, handling.method) for message_type, handling in handlings.items()}
         cls._functions = {
@@ -102,8 +110,11 @@ class Module(Actor):
         return tuple(cls._handlings)
 
     @classmethod
-    def spec(cls, factory: Callable[[], Actor] | None = None, **overrides: Any) -> ChildSpec:
-        """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are fields."""
+    def spec(cls, factory: Callable[[], Actor] | None = None, *, config: object = None, **overrides: Any) -> ChildSpec:
+        """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are fields.
+
+        `config`: an instance of its Config, or plain data for it. Error: RegistrationError for a config that does not fit.
+        """
         if not cls.name:
             raise RegistrationError(f"{cls.__qualname__} has no name")
         if not isinstance(cls.emits, tuple) or not all(isinstance(message_type, type) for message_type in cls.emits):
@@ -119,7 +130,10 @@ class Module(Actor):
             overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
             facts |= {"handler_deadline": HANDLER_DEADLINE, "untrusted": True}
             facts |= {"self_sent": sent_to_itself(cls, Module, cls.accepts()), "warnings": cls._probably_forgotten()}
-        return ChildSpec(**{**facts, "factory": factory or cls, **overrides})
+        make: Callable[[], Actor] = factory or cls
+        if cls.Config is not None or config is not None:
+            make = ConfiguredFactory(make, read_config(cls, cls.Config, config))
+        return ChildSpec(**{**facts, "factory": make, **overrides})
 
     @classmethod
     def _probably_forgotten(cls) -> tuple[str, ...]:

@@ -73,7 +73,8 @@ DONE = {"restart": "restarted", "resume": "resumed", "remove": "removed", "crash
 
 
 def _add(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
-    name = client.ask("add", module=options.module, folder=os.getcwd())
+    config = {"config": os.path.abspath(options.module_config)} if options.module_config else {}
+    name = client.ask("add", module=options.module, folder=os.getcwd(), **config)
     print(_json(name) if options.json else f"{name}: added")
     for text in client.ask("tree").get("findings", ()):
         if text.startswith((f"{name} ", f"{name}: ")) and not options.json:

@@ -158,14 +158,14 @@ class Commands:
         return name
 
     def _add(self, request: Json) -> str:
-        spec = spec_found_from(str(request["module"]), _text(request, "folder"))
+        spec = spec_found_from(str(request["module"]), _text(request, "folder"), _text(request, "config"))
         name = self._system.add(spec, self._modules).name
         self._expected.note_added(spec)
         return name
 
     def _remove(self, request: Json) -> str:
         name = self._present(request)
-        if self._system.cell(name).spec.group != USER:
+        if self._system.cell(name).spec.group not in (USER, ""):  # a plain actor has no group
             if not request.get("force"):
                 raise UsageError(
                     f"{name} is a part of kubeedge_actors, others need it: --force removes it all the same"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from kubeedge_actors.config import CloudConfig, EdgeConfig, parse_yaml_documents
+from kubeedge_actors.config import CloudConfig, EdgeConfig, ModuleEntry, parse_yaml_documents
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
@@ -51,7 +51,7 @@ def file_settings(config: type[EdgeConfig | CloudConfig], path: str) -> dict[str
     table, kind = COMPONENTS[config]
     document = _document(path, kind)
     if has_own_keys(document):
-        return table.parse_file(document, path)
+        return _with_places(table.parse_file(document, path), path)
     from kubeedge_actors.componentconfig import (
         cloudcore_conversion,
         edgecore_conversion,
@@ -59,6 +59,16 @@ def file_settings(config: type[EdgeConfig | CloudConfig], path: str) -> dict[str
 
     readers = {EDGECORE: edgecore_conversion.convert_edgecore, CLOUDCORE: cloudcore_conversion.convert_cloudcore}
     return readers[kind](document, path)
+
+
+def _with_places(settings: dict[str, Any], path: str) -> dict[str, Any]:
+    """The fields, where each module with settings knows where these are from."""
+    modules = settings.get("modules", ())
+    placed = [
+        ModuleEntry(module, f"modules[{number}]", path) if isinstance(module, dict) else module
+        for number, module in enumerate(modules)
+    ]
+    return settings | {"modules": tuple(placed)} if placed else settings
 
 
 def has_own_keys(document: dict[str, Any]) -> bool:

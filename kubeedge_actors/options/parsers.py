@@ -142,7 +142,9 @@ def _control(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="also one that is not a module of your own: others need it"
     )
     add("crash", "make an actor crash, to see what happens; needs --allow-faults").add_argument("actor")
-    add("add", "start a module of your own").add_argument("module", metavar="pkg.file:Class")
+    start = add("add", "start a module of your own")
+    start.add_argument("module", metavar="pkg.file:Class")
+    start.add_argument("--module-config", metavar="FILE", help="what is set for it, as for cloud and edge")
     add("errors", "the last errors, with their tracebacks").add_argument("actor", nargs="?", help="only its")
     add("events", "a line for each event of supervision, until Ctrl-C")
     _trace_options(add("trace", "follow messages from actor to actor, until Ctrl-C"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.value_kinds import DATA_DIR, FILE, PORT, YES_OR_NO, ValueKind, one_of, text
+from kubeedge_actors.options.value_kinds import DATA_DIR, FILE, MODULES, PORT, YES_OR_NO, ValueKind, one_of, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +131,11 @@ WATCHING = (
 OWN = (
     Setting(
         "modules",
-        text("pkg.file:Class", many=True),
+        MODULES,
         "a module of your own, with @process behind it in a process of its own; repeatable",
         option="module",
     ),
+    Setting("module-config", FILE, "YAML or JSON: what is set for modules, by their names or paths"),
 )
 
 

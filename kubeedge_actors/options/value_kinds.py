@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kubeedge_actors.config import ModuleEntry
+
 LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 HIGHEST_PORT = 65535
@@ -23,20 +25,22 @@ class ValueKind:
 
     `refusal` completes the sentence "VALUE is ..." about a value that does not fit; `convert` raises ValueError or TypeError for it.
     `metavar` stands for the value in a usage, and tells a shell how to complete it (completion.py). `many`: an option that may be repeated,
-    and a list in a file.
+    and a list in a file; `items` and `items_name`: of what.
     """
 
     refusal: str
     convert: Callable[[Any], Any]
     metavar: str = ""
     many: bool = False
+    items: tuple[type, ...] = (str,)
+    items_name: str = "texts"
 
     def read(self, value: Any) -> Any:
         """The value as the program wants it; ValueError with the whole sentence when it does not fit."""
         if not self.many:
             return self._convert_item(value)
-        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-            raise ValueError(f"{quoted(value)} is no list of texts")
+        if not isinstance(value, list | tuple) or not all(isinstance(item, self.items) for item in value):
+            raise ValueError(f"{quoted(value)} is no list of {self.items_name}")
         return tuple(self._convert_item(item) for item in value)
 
     def _convert_item(self, value: Any) -> Any:
@@ -88,6 +92,11 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _same(value: Any) -> Any:
+    """What is said about a module is looked at when that is loaded (plugins.py): only then is it known what fits."""
+    return value
+
+
 def _yes_or_no(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("it is neither true nor false")
@@ -133,6 +142,7 @@ def text(metavar: str, *, many: bool = False) -> ValueKind:
     return ValueKind("no text", _text, metavar, many=many)
 
 
+MODULES = ValueKind("no module", _same, "pkg.file:Class", True, (str, dict, ModuleEntry), "paths and mappings")
 FILE = ValueKind("no path", _text, "FILE")
 FOLDER = ValueKind("no path", _text, "DIR")
 DATA_DIR = ValueKind("no path", _absolute_path, "DIR")

@@ -182,8 +182,10 @@ class Harness:
                 raise ActorCrashed(f"{crash.name} crashed\n{crash.traceback}")
 
 
-def inline(*runnables: Runnable, contain: bool = False) -> Harness:
+def inline(*runnables: Runnable, contain: bool = False, config: object = None) -> Harness:
     """Run modules (classes, instances or child specs) in this thread, with a clock moved by hand.
+
+    `config`: of the first one, a class; for others there is `Other.spec(config=...)`.
 
     >>> from kubeedge_actors.module import Module, on
     >>> class Greeter(Module):
@@ -201,6 +203,11 @@ def inline(*runnables: Runnable, contain: bool = False) -> Harness:
     ...     floats.only()
     4.0
     """
+    if config is not None:
+        first = runnables[0]
+        if not isinstance(first, type):
+            raise TypeError("a config goes with a class; a child spec is made with it: Alarm.spec(config=...)")
+        runnables = (first.spec(config=config), *runnables[1:])
     return Harness(runnables, contain=contain)
 
 

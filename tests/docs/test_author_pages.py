@@ -10,7 +10,7 @@ import pytest
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
-@pytest.mark.parametrize("page", ["messages.md"])
+@pytest.mark.parametrize("page", ["messages.md", "modules.md"])
 def test_the_python_on_a_page_does_what_it_says(page: str) -> None:
     text = (REFERENCE / page).read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
