@@ -74,12 +74,17 @@ class Counter(Module):
 
 
 class Killer(Actor):
-    """Sends the process the signal that it is told."""
+    """Sends the process the signal that it is told, as soon as somebody handles it."""
+
+    def __init__(self) -> None:
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def receive(self, message: object) -> object:
         """As Ctrl-C would."""
         assert isinstance(message, signal.Signals)
-        os.kill(os.getpid(), message)
+        number = message
+        eventually(lambda: signal.getsignal(number) != self._before[number], "the signal is handled")
+        os.kill(os.getpid(), number)
         return None
 
 

@@ -109,7 +109,7 @@ def test_an_unknown_record_made_here_gets_id_and_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "kind"),
+    ("received", "kind"),
     [
         (record("keepalive", "node", "ping", "websocket", "resource"), m.KeepAlive),
         (record("keepalive", "", None, "", ""), m.KeepAlive),

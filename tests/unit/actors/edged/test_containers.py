@@ -269,7 +269,7 @@ def test_fields_without_effect_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "asked"),
+    ("action", "probe"),
     [
         ({"exec": {"command": ["a", "b"]}}, HealthProbe(command=("a", "b"))),
         ({"tcpSocket": {"port": "web"}}, HealthProbe(host="192.0.2.2", port=80)),

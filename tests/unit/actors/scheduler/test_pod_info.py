@@ -136,8 +136,8 @@ def test_the_refusal_is_the_message_of_the_condition() -> None:
 # --- which node a pod may run on --------------------------------------------------------------------------------------
 
 
-def obstacle_of(spec: Json, **about: Any) -> str:
-    pod_info = parse_pod(pod("p", **spec))
+def obstacle_of(pod_spec: Json, **about: Any) -> str:
+    pod_info = parse_pod(pod("p", **pod_spec))
     assert pod_info is not None
     return filter_error(pod_info.requirements, facts(**about))
 
