@@ -80,7 +80,7 @@ class DmiServer(Protocol):
     def start(self) -> None:
         """Serve. Error: MapperError with one plain sentence when the socket can not be had."""
 
-    def set_handler(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, handler: MapperHandler) -> None:
         """Set the handler of mappers' calls, instead of the one before."""
 
     def call(self, address: str, verb: MapperMethod, object: Json, on_done: Done) -> None:

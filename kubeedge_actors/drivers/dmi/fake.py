@@ -15,7 +15,7 @@ class FakeDmiServer:
     """
 
     def __init__(self) -> None:
-        self.upcalls: MapperHandler | None = None
+        self.handler: MapperHandler | None = None
         self.calls: list[tuple[str, MapperMethod, Json]] = []
         self.away: set[str] = set()
         self.refusing: dict[MapperMethod, str] = {}
@@ -27,9 +27,9 @@ class FakeDmiServer:
         """Serve."""
         self.serving = True
 
-    def set_handler(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, handler: MapperHandler) -> None:
         """Who answers mappers."""
-        self.upcalls = upcalls
+        self.handler = handler
 
     def call(self, address: str, verb: MapperMethod, object: Json, on_done: Done) -> None:
         """Tell the mapper at `address`; with `held` a list, `on_done` is put there instead of being called."""

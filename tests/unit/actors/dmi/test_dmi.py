@@ -67,8 +67,8 @@ class DmiEnv:
             self.harness.advance(31.0)
 
     def register(self, mapper: Mapper = MODBUS) -> tuple[list[str], list[str]]:
-        assert self.mappers.upcalls is not None
-        given = self.mappers.upcalls.register(mapper, True)
+        assert self.mappers.handler is not None
+        given = self.mappers.handler.register(mapper, True)
         return [obj["metadata"]["name"] for obj in given.devices], [obj["metadata"]["name"] for obj in given.models]
 
 
@@ -194,18 +194,18 @@ def test_a_mapper_that_says_no_does_not_hold_up_the_others(caplog: pytest.LogCap
 
 def test_a_report_is_in_the_database_when_the_mapper_gets_its_answer() -> None:
     env = DmiEnv()
-    assert env.mappers.upcalls is not None
-    env.mappers.upcalls.report_status("", "d", [PropertyReport("power", "on", "off"), PropertyReport("level", "", "3")])
+    assert env.mappers.handler is not None
+    env.mappers.handler.report_status("", "d", [PropertyReport("power", "on", "off"), PropertyReport("level", "", "3")])
     rows = {row.name: (row.expected, row.actual) for row in env.store.twin.twins()}
     assert rows == {"power": ("on", "off"), "level": (None, "3")}
-    env.mappers.upcalls.report_states("default", "d", "ok")
+    env.mappers.handler.report_states("default", "d", "ok")
     assert env.store.twin.devices()[0].state == "ok"
 
 
 def test_one_reading_that_does_not_fit_keeps_no_other_from_being_taken() -> None:
     env = DmiEnv()
-    assert env.mappers.upcalls is not None
-    env.mappers.upcalls.report_status(
+    assert env.mappers.handler is not None
+    env.mappers.handler.report_status(
         "default", "d", [PropertyReport("bad", "", "two words"), PropertyReport("good", "", "1")]
     )
     assert [row.name for row in env.store.twin.twins()] == ["good"]
@@ -219,9 +219,9 @@ def test_a_report_that_could_not_be_stored_is_refused() -> None:
         raise StoreError("the disk is full")
 
     env.store.twin.apply = refuse  # type: ignore[method-assign]
-    assert env.mappers.upcalls is not None
+    assert env.mappers.handler is not None
     with pytest.raises(MapperError, match="the disk is full"):
-        env.mappers.upcalls.report_status("default", "d", [PropertyReport("power", "", "1")])
+        env.mappers.handler.report_status("default", "d", [PropertyReport("power", "", "1")])
 
 
 def test_a_mapper_without_protocol_is_refused_as_in_the_original() -> None:
@@ -313,8 +313,8 @@ class Told:
 
     def register(self) -> None:
         """It has forgotten all, and asks."""
-        assert self._world.mappers.upcalls is not None
-        given = self._world.mappers.upcalls.register(MODBUS, True)
+        assert self._world.mappers.handler is not None
+        given = self._world.mappers.handler.register(MODBUS, True)
         self.devices = {obj["metadata"]["name"]: _gist(obj) for obj in given.devices}
         self._world.mappers.held, self._seen = [], len(self._world.mappers.calls)
 
