@@ -33,10 +33,10 @@ from kubeedge_actors.assembly.mqtt import start_brokers
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
-from kubeedge_actors.deadletters.store import FILE as LETTERS
-from kubeedge_actors.deadletters.store import DurableDeadLetters
+from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager, has_joined
 from kubeedge_actors.drivers.bootstrap.import_certificates import import_certificates
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
@@ -44,9 +44,9 @@ from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, print_ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
+from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.options.edge import EDGE
-from kubeedge_actors.options.kinds import NAME
-from kubeedge_actors.options.reading import read_config
+from kubeedge_actors.options.value_kinds import NAME
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
@@ -133,7 +133,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
-        credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
+        credentials = CertificateManager(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         updates_wanted = partial(_twin_updates_wanted, system)

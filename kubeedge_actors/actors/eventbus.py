@@ -138,7 +138,7 @@ class EventBus(Module):
             if not broker.alive:
                 self.log.warning("the MQTT broker at %s has ended; it is started again", broker.address)
                 broker.start()
-            before, lost = self._state.lost.get(source, 0), broker.lost
+            before, lost = self._state.lost.get(source, 0), broker.dropped_count
             if lost > before:
                 self._state.lost[source] = lost
                 text = "over its limits, the MQTT broker at %s has dropped %d messages or sessions since the last look"

@@ -78,7 +78,7 @@ def authenticate(
             user = User(token_user.name, tuple(dict.fromkeys((*token_user.groups, AUTHENTICATED))))
         elif not local_admin:
             raise ApiError(401, "Unauthorized", "Unauthorized")
-    return impersonated(user, headers)
+    return impersonated_user(user, headers)
 
 
 def is_cross_site(headers: Mapping[str, str]) -> bool:
@@ -90,7 +90,7 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
         return True
 
 
-def impersonated(user: User, headers: Mapping[str, str]) -> User:
+def impersonated_user(user: User, headers: Mapping[str, str]) -> User:
     """Whom an administrator wants to be taken for."""
     name = headers.get("impersonate-user")
     if not name or not user.is_administrator:

@@ -24,10 +24,11 @@ from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
-from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
+from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
@@ -103,8 +104,8 @@ def rejection_handler(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str],
 
 def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
     """ServiceBus with the HTTP of the standard library."""
-    server = StdlibPostServer(config.service_host, config.service_port)
-    return ServiceBus(store.target_urls, StdlibClient(), server, timeout=config.service_timeout)
+    server = StdlibUploadServer(config.service_host, config.service_port)
+    return ServiceBus(store.target_urls, StdlibHttpClient(), server, timeout=config.service_timeout)
 
 
 def service_port_error(config: EdgeConfig, targets: NameStore) -> str:
@@ -180,7 +181,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
-    from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
+    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 

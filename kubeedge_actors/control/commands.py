@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kubeedge_actors.control.expected import ExpectedActors
-from kubeedge_actors.control.traces import Traces
+from kubeedge_actors.control.expected_actors import ExpectedActors
+from kubeedge_actors.control.traces import MessageTracer
 from kubeedge_actors.control.views import dead_letter_view
-from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters, row_of
 from kubeedge_actors.errors import ActorStopped, AskTimeout, KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import USER
 from kubeedge_actors.plugins import spec_found_from
@@ -55,7 +55,7 @@ class Commands:
         self._expected = ExpectedActors(system)
         self._errors: deque[Crashed] = deque(maxlen=ERRORS_KEPT)
         self._forget = system.events.subscribe(self._note)
-        self.traces = Traces(system)
+        self.traces = MessageTracer(system)
         self._answers: dict[str, Callable[[Json], Any]] = {
             "tree": self._tree,
             "health": self._health,

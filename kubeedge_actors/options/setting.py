@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.kinds import DATA_DIR, FILE, MODULES, PORT, YES_OR_NO, ValueKind, one_of, text
+from kubeedge_actors.options.value_kinds import DATA_DIR, FILE, MODULES, PORT, YES_OR_NO, ValueKind, one_of, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def default_daemon_set(body: Json) -> None:
     spec.setdefault("revisionHistoryLimit", 10)
 
 
-def prepare(body: Json) -> None:
+def prepare_workload(body: Json) -> None:
     """At creation: an empty status."""
     body["status"] = {}
 
@@ -108,18 +108,18 @@ def workload_errors(body: Json) -> Iterator[FieldError]:
     yield from validate_spec(template["spec"], "spec.template.spec", ("Always",))
 
 
-def validate(body: Json) -> ErrorList:
+def validate_workload(body: Json) -> ErrorList:
     """Complaints about a workload."""
     return list(workload_errors(body))
 
 
-def validate_update(new: Json, old: Json) -> ErrorList:
+def validate_workload_update(new: Json, old: Json) -> ErrorList:
     """The selector stays."""
     if new["spec"].get("selector") == old["spec"].get("selector"):
         return ()
     return [invalid_value("spec.selector", new["spec"].get("selector"), "field is immutable")]
 
 
-DEPLOYMENTS = Strategy(prepare, default_deployment, validate, validate_update)
-REPLICA_SETS = Strategy(prepare_replica_set, default_replica_set, validate, validate_update)
-DAEMON_SETS = Strategy(prepare_daemon_set, default_daemon_set, validate, validate_update)
+DEPLOYMENTS = Strategy(prepare_workload, default_deployment, validate_workload, validate_workload_update)
+REPLICA_SETS = Strategy(prepare_replica_set, default_replica_set, validate_workload, validate_workload_update)
+DAEMON_SETS = Strategy(prepare_daemon_set, default_daemon_set, validate_workload, validate_workload_update)

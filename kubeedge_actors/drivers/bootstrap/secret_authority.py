@@ -44,7 +44,7 @@ class SecretData:
     version: str
 
 
-class Secrets:
+class SecretClient:
     """Secrets of one namespace as maps of bytes."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -94,7 +94,7 @@ class SecretBackedAuthority:
 
     def __init__(self, authority: FileAuthority, cluster: Cluster, namespace: str) -> None:
         self._authority = authority
-        self._secrets = Secrets(cluster, namespace)
+        self._secrets = SecretClient(cluster, namespace)
         self._alone = False
 
     def sync_ca(self) -> bool:

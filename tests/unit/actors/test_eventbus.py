@@ -392,11 +392,11 @@ def test_a_message_that_ends_as_a_dead_letter_holds_up_no_client_for_ever(monkey
 
 def test_what_a_broker_lost_over_its_limits_is_said_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
     bus = Bus()
-    bus.brokers[0].lost = 7
+    bus.brokers[0].dropped_count = 7
     for _ in range(3):
         bus.harness.advance(CHECK_SECONDS)
     assert caplog.text.count("has dropped 7 messages or sessions") == 1
-    bus.brokers[0].lost = 9
+    bus.brokers[0].dropped_count = 9
     bus.harness.advance(CHECK_SECONDS)
     assert caplog.text.count("has dropped 2 messages or sessions") == 1
 

@@ -16,7 +16,7 @@ from kubeedge_actors.assembly.edge import service_port_error
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error, port_error_text
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.demo.stage import free_ports, read_first_line, terminate
+from kubeedge_actors.demo.environment import free_ports, read_first_line, terminate
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.link.base import CloseReason

@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, Election
 from kubeedge_actors.actors.leadership.leader_elector import child_specs
 from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
+from kubeedge_actors.actors.leadership.lease_observer import (
+    LEASE_DURATION,
+    RENEW_DEADLINE,
+    RETRY_PERIOD,
+    LeaseObserver,
+)
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError, RegistrationError
@@ -223,15 +228,15 @@ def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
 
 
 def test_a_bid_keeps_when_leadership_began_and_counts_changes_of_hand() -> None:
-    election = Election("one")
-    first = election.try_acquire_or_renew(None, 0.0, 0.0)
+    election = LeaseObserver("one")
+    first = election.lease_spec_to_write(None, 0.0, 0.0)
     assert first is not None
-    renewed = election.try_acquire_or_renew({"spec": first}, 2.0, 2.0)
+    renewed = election.lease_spec_to_write({"spec": first}, 2.0, 2.0)
     assert renewed is not None and renewed["acquireTime"] == first["acquireTime"] == "1970-01-01T00:00:00.000000Z"
-    two = Election("two")
-    assert two.try_acquire_or_renew({"spec": renewed}, 0.0, 5.0) is None
-    assert two.try_acquire_or_renew({"spec": renewed}, LEASE_DURATION - 0.1, 5.0) is None
-    taken = two.try_acquire_or_renew({"spec": renewed}, LEASE_DURATION, 5.0)
+    two = LeaseObserver("two")
+    assert two.lease_spec_to_write({"spec": renewed}, 0.0, 5.0) is None
+    assert two.lease_spec_to_write({"spec": renewed}, LEASE_DURATION - 0.1, 5.0) is None
+    taken = two.lease_spec_to_write({"spec": renewed}, LEASE_DURATION, 5.0)
     assert taken is not None and (taken["holderIdentity"], taken["leaseTransitions"]) == ("two", 1)
     assert election.release_spec({"spec": taken}, 6.0) is None
     assert RENEW_DEADLINE + RETRY_PERIOD < LEASE_DURATION

@@ -30,7 +30,7 @@ from kubeedge_actors.drivers.pki.pem import (
     write_file,
     write_pem,
 )
-from kubeedge_actors.drivers.pki.worker_client import PkiWorker
+from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
 from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, NewCsr, execute
 from kubeedge_actors.errors import CertificateError, DriverError
 from tests.support.certificates import TestCa
@@ -433,7 +433,7 @@ def test_reading_says_which_block_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_certificate_process_does_what_the_library_does_and_comes_back_when_it_was_idle() -> None:
-    process = PkiWorker()
+    process = PkiWorkerClient()
     try:
         made = process(NewAuthority(NOW))
         assert parse_certificate(made.cert).common_name == "KubeEdge"

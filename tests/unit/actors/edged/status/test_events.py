@@ -12,7 +12,7 @@ from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.status.events import NORMAL, EventRecorder, events_for_result, no_effect_message
-from kubeedge_actors.drivers.containers.fake import Program
+from kubeedge_actors.drivers.containers.fake import FakeProgram
 from kubeedge_actors.wire.messages import ReportEvent
 from tests.support.env.edged import NODE, EdgedEnv, pod
 
@@ -90,7 +90,7 @@ def test_images_are_not_spoken_of_where_they_are_only_names() -> None:
 
 
 def test_a_container_that_crashes_backs_off(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(exit_code=3)
+    bench.engine.program = lambda spec: FakeProgram(exit_code=3)
     bench.start().apply(pod())
     bench.until(lambda: "BackOff" in told(bench))
     assert told(bench)["BackOff"] == "Back-off restarting failed container main in pod shop_default(u-1)"
