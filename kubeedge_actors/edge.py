@@ -137,9 +137,9 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         wanted = partial(_wanted, system)
-        modules = edge_specs(
-            config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=wanted
-        )
+        accepting = system.registry.subscribers
+        drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, accepting=accepting)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)

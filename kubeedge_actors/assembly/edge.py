@@ -38,7 +38,7 @@ from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
-from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.supervisors import ChildSpec, Ref
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ def edge_specs(
     links: Callable[[], Link],
     *,
     twin_updates_wanted: Callable[[], bool],
+    accepting: Callable[[type], tuple[Ref, ...]],
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
     standing, seen, cloud = EventBusState(), LinkState(), bool(config.cloud)
@@ -68,7 +69,7 @@ def edge_specs(
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, standing)),
         Edged.spec(lambda: edged(config, containers, seen)),
     ]
-    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links)]
+    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, accepting)]
 
 
 def _edgehub(
@@ -78,6 +79,7 @@ def _edgehub(
     shutdown: Shutdown,
     tally: TrafficCounters,
     links: Callable[[], Link],
+    accepting: Callable[[type], tuple[Ref, ...]],
 ) -> ChildSpec:
     if not config.cloud:
         return OfflineEdgeHub.spec()
@@ -92,6 +94,7 @@ def _edgehub(
             project=config.project,
             on_rejected=rejection_handler(config, shutdown),
             traffic=tally,
+            accepting=accepting,
         )
     )
 

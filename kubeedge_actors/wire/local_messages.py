@@ -17,9 +17,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionOpened(Message, frozen=True, kw_only=True):
-    """A node is connected: messages to it are delivered from now on."""
+    """A node is connected: messages to it are delivered from now on. `confirms`: it confirms what modules of the cloud send it."""
 
     node: str
+    confirms: bool = False
 
 
 class SessionClosed(Message, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason, payload_text
@@ -58,6 +59,9 @@ class DropReport:
     def record(self, envelope: Envelope) -> None:
         """One more was dropped; called by whoever published, who is held up as little as possible."""
         kind = type(envelope.message)
+        if envelope.delivery is not None:  # whoever asked does not wait for the report
+            envelope.delivery.discard(MailboxFull(f"{self._cell.name}: {Reason.DROPPED_OLDEST.value}"))
+            envelope.delivery = None
         with self._lock:
             self._last = self._cell.clock.monotonic()
             dropped = self._dropped.get(kind)

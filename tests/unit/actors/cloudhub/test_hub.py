@@ -9,15 +9,19 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
-from kubeedge_actors.supervisors import Reason, Ref
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import MailboxSpec, Reason, Ref
 from kubeedge_actors.testing import Probe
 from kubeedge_actors.wire.messages import (
     BusPublish,
+    BusSubscribe,
     BusUploaded,
     ErrorResponse,
     KeepAlive,
     MembershipRequest,
     MembershipUpdate,
+    MessageConfirmed,
+    MessageLost,
     NodeRemoved,
     ObjectAcked,
     ObjectPushed,
@@ -28,6 +32,7 @@ from kubeedge_actors.wire.messages import (
     RegisterNode,
     ReportEvent,
     Response,
+    SendToNode,
     SessionClosed,
     SessionOpened,
     TwinReported,
@@ -520,8 +525,56 @@ def test_an_answer_goes_to_its_node_at_once(hub: CloudHubEnv) -> None:
 def test_what_nobody_sends_again_is_a_dead_letter_when_its_node_is_not_connected(
     hub: CloudHubEnv, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hub.harness.publish(BusPublish(node="edge-99", topic="light", payload="on"))
+    hub.harness.publish(BusSubscribe(node="edge-99", topic="light"))
     (letter,) = hub.harness.dead_letters
     assert (letter.recipient, letter.reason) == ("cloudhub", Reason.UNDELIVERABLE)
     assert letter.error == "Undeliverable: node edge-99 is not connected"
-    assert "BusPublish: it can not be delivered: Undeliverable: node edge-99 is not connected" in caplog.text
+    assert "BusSubscribe: it can not be delivered: Undeliverable: node edge-99 is not connected" in caplog.text
+
+
+def test_a_message_of_a_module_goes_to_a_native_node_whose_confirmation_goes_to_the_outbox(hub: CloudHubEnv) -> None:
+    opened = hub.harness.probe(SessionOpened)
+    outbox = hub.harness.probe("nodeoutbox")
+    native, genuine = hub.join("n1", Kubeedge_Actors_Confirm="1"), hub.join("n2")
+    assert [(each.node, each.confirms) for each in opened] == [("n1", True), ("n2", False)]
+    for node in ("n1", "n2"):
+        hub.harness.publish(SendToNode(message=BusPublish(node=node, topic="t", payload="on"), kept=True))
+    (sent,) = hub.sent_to(native)
+    assert isinstance(sent, BusPublish) and (sent.topic, sent.payload) == ("t", "on")
+    assert len(hub.sent_to(genuine)) == 1
+    hub.hear(native, Response(parent_msg_id=sent.msg_id, resource="", source="websocket"))
+    assert outbox.take() == [MessageConfirmed(node="n1", msg_id=sent.msg_id)]
+
+
+def test_a_message_for_a_node_that_is_not_connected_is_lost_only_when_nobody_keeps_it(hub: CloudHubEnv) -> None:
+    for kept in (True, False):
+        hub.harness.publish(SendToNode(message=BusPublish(node="n1", topic=str(kept), payload="on"), kept=kept))
+    (letter,) = [each.message for each in hub.harness.dead_letters]
+    assert isinstance(letter, MessageLost) and letter.reason == "its connection has just ended"
+
+
+def test_the_hub_never_waits_for_a_module_of_ones_own_that_does_not_keep_up(make: MakeHub) -> None:
+    class Slow(Module):
+        name = "slow"
+
+        @on
+        def on_bus_uploaded(self, message: BusUploaded) -> None:
+            raise AssertionError("it is stopped before")
+
+    def accepting(kind: type) -> tuple[Ref, ...]:
+        return (slow_hub.harness.ref("slow"),) if kind is BusUploaded else ()
+
+    slow_hub: CloudHubEnv = make(accepting=accepting)
+    hub = slow_hub
+    hub.harness.probe(SessionOpened)
+    hub.harness._specs.append(Slow.spec(mailbox=MailboxSpec(capacity=2)))
+    peer = hub.join("n1", **OURS)
+    hub.harness.system.cell("slow").stop(terminate=False)
+    hub.harness.run()
+    uploads = [BusUploaded(resource="r", content=number) for number in range(5)]
+    hub.hear(peer, *uploads)
+    hub.harness.advance(1.0)
+    acked = {msg_id for each in hub.sent_to(peer) if isinstance(each, OutboxAcknowledged) for msg_id in each.ids}
+    assert acked == {
+        upload.msg_id for upload in uploads[:3]
+    }  # those that were dropped for newer ones: told, and no more to be had

@@ -1,5 +1,5 @@
-"""Durable upstream messages of nodes: deduplicated, handed to all receivers, acknowledged when all have handled them.
-Pure, but for the requests to the receivers.
+"""Durable messages that came over the link: deduplicated, handed to all receivers, acknowledged when all have handled them.
+Both hubs have one. Pure, but for the requests to the receivers.
 """
 
 from __future__ import annotations
@@ -7,29 +7,22 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
 
 from kubeedge_actors.errors import AskTimeout
-from kubeedge_actors.supervisors import Future, Ref
-from kubeedge_actors.wire.messages import (
-    BusUploaded,
-    DeletePod,
-    DeviceStateReported,
-    LinkMessage,
-    ReportEvent,
-    TwinReported,
-)
+from kubeedge_actors.supervisors import Ref
+from kubeedge_actors.wire.messages import LinkMessage
 
 OnHandled = Callable[[bool], None]
 
 
-class UpstreamInbox:
+class DurableInbox:
     """Accepts each durable message once, and collects the ids to acknowledge.
 
     `fan_out(message, settled)` brings a message to its receivers and calls back whether all have handled it;
     `schedule_ack` is called when ids become ready: the hub then calls `take_ready_acks()`.
 
-    It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
+    It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect. At the edge there is one
+    "node", the cloud, whose name is empty.
     """
 
     def __init__(self, fan_out: Callable[[LinkMessage, OnHandled], None], schedule_ack: Callable[[], object]) -> None:
@@ -66,6 +59,10 @@ class UpstreamInbox:
             while receipts is not None and (ids := receipts.take_acks()):
                 yield node, ids
 
+    def take_ready_ids(self) -> list[str]:
+        """All ids to acknowledge, for whom there is one peer only."""
+        return [msg_id for _, ids in self.take_ready_acks() for msg_id in ids]
+
     def on_session_closed(self, node: str) -> None:
         """The node's session is closed: forget its unsent acks; the edge will resend those messages."""
         if node in self._windows:
@@ -87,7 +84,6 @@ class UpstreamInbox:
 # after a reconnect.
 
 
-DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod})
 WINDOW_SIZE = 2048
 
 
@@ -145,10 +141,30 @@ class DedupWindow:
 HANDLE_TIMEOUT = 300.0
 
 
-class AskFunction(Protocol):
-    """The signature of `Module.ask`."""
+class FanOut:
+    """Hands messages to whoever accepts them, on behalf of the actor `sender`, and tells when all have handled one.
 
-    def __call__(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future: ...
+    `accepting`: who accepts a type (the registry's method); without it a message counts as handled when it was told.
+    """
+
+    def __init__(
+        self,
+        sender: str,
+        publish: Callable[[object], object],
+        accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+    ) -> None:
+        self._sender = sender
+        self._publish = publish
+        self._accepting = accepting
+
+    def hand_out(self, message: LinkMessage, settled: OnHandled) -> None:
+        """Hand it out; `settled(True)` once it is handled. What nobody accepts is a dead letter, which is kept as well."""
+        receivers = self._accepting(type(message)) if self._accepting is not None else ()
+        if receivers:
+            FanOutAck(settled).send(message, receivers, self._sender)
+        else:
+            self._publish(message)
+            settled(True)
 
 
 class FanOutAck:
@@ -163,9 +179,9 @@ class FanOutAck:
         self._pending = 0
         self._all_handled = True
 
-    def send(self, message: LinkMessage, receivers: Iterable[Ref], ask: AskFunction) -> None:
-        """Ask each receiver."""
-        futures = [ask(receiver, message, HANDLE_TIMEOUT) for receiver in receivers]
+    def send(self, message: object, receivers: Iterable[Ref], sender: str) -> None:
+        """Ask each receiver, on behalf of the actor `sender`. None is waited for: what a slow module does not get to is dropped there, and told."""
+        futures = [receiver.ask_published(message, HANDLE_TIMEOUT, sender) for receiver in receivers]
         self._pending = len(futures)
         for future in futures:
             future.then(
