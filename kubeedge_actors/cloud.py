@@ -296,6 +296,7 @@ def _hub(
             node_limit=config.node_limit,
             keepalive=config.keepalive,
             accepting=system.registry.subscribers,
+            types=system.registry.accepted_types,
             traffic=traffic,
         )
     )

@@ -8,9 +8,12 @@ import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from kubeedge_actors.errors import AskTimeout
+from kubeedge_actors.custom_messages import classes_of, from_custom
+from kubeedge_actors.errors import AskTimeout, FrameError
+from kubeedge_actors.module import Module
+from kubeedge_actors.rate_limits import OncePerInterval, Quota
 from kubeedge_actors.supervisors import Ref
-from kubeedge_actors.wire.messages import LinkMessage
+from kubeedge_actors.wire.messages import CustomMessage, LinkMessage, MessageNotRead
 
 OnHandled = Callable[[bool], None]
 
@@ -139,32 +142,63 @@ class DedupWindow:
 
 
 HANDLE_TIMEOUT = 300.0
+NOT_READ_PER_MINUTE = 600
+"""Messages that nobody can take which become dead letters, of one node in a minute; the rest is dropped."""
 
 
 class FanOut:
-    """Hands messages to whoever accepts them, on behalf of the actor `sender`, and tells when all have handled one.
+    """Hands messages to whoever accepts them, and tells when all have handled one; a CustomMessage as one of its class.
 
-    `accepting`: who accepts a type (the registry's method); without it a message counts as handled when it was told.
+    `accepting`: who accepts a type, `types`: all that are accepted (the registry's methods); without them a message counts as handled
+    when it was told.
     """
 
     def __init__(
         self,
-        sender: str,
-        publish: Callable[[object], object],
+        module: Module,
         accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+        types: Callable[[], Iterable[type]] = tuple,
     ) -> None:
-        self._sender = sender
-        self._publish = publish
+        self._module = module
         self._accepting = accepting
+        self._types = types
+        self._quota = Quota(NOT_READ_PER_MINUTE, 60.0)
+        self._warned = OncePerInterval()
 
     def hand_out(self, message: LinkMessage, settled: OnHandled) -> None:
         """Hand it out; `settled(True)` once it is handled. What nobody accepts is a dead letter, which is kept as well."""
-        receivers = self._accepting(type(message)) if self._accepting is not None else ()
-        if receivers:
-            FanOutAck(settled).send(message, receivers, self._sender)
-        else:
-            self._publish(message)
-            settled(True)
+        messages = self._typed(message) if isinstance(message, CustomMessage) else [message]
+        pairs = [(receiver, each) for each in messages for receiver in self._receivers(type(each))]
+        if pairs:
+            FanOutAck(settled).send(pairs, self._module.name)
+            return
+        for each in messages:
+            self._module.publish(each)
+        settled(True)
+
+    def _receivers(self, message_type: type) -> tuple[Ref, ...]:
+        return self._accepting(message_type) if self._accepting is not None else ()
+
+    def _typed(self, custom: CustomMessage) -> list[object]:
+        """The message as one of each class of its name; those that it does not fit are dead letters."""
+        classes = classes_of(custom.type, self._types())
+        if not classes:
+            self._not_read(custom, "no module here accepts it")
+        typed: list[object] = []
+        for message_type in classes:
+            try:
+                typed.append(from_custom(custom, message_type, node=custom.node))
+            except FrameError as error:
+                self._not_read(custom, f"{message_type.__name__}: {error}")
+        return typed
+
+    def _not_read(self, custom: CustomMessage, reason: str) -> None:
+        now, module = self._module.clock.monotonic(), self._module
+        if self._quota.allow(custom.node, now):
+            lost = MessageNotRead(node=custom.node, type=custom.type, reason=reason, content=custom.content[:1000])
+            module.publish(lost)
+        if self._warned.allow(f"{custom.node} {custom.type} {reason}", now):
+            module.log.warning("a message %r from %s is not taken: %s", custom.type, custom.node or "the cloud", reason)
 
 
 class FanOutAck:
@@ -179,9 +213,9 @@ class FanOutAck:
         self._pending = 0
         self._all_handled = True
 
-    def send(self, message: object, receivers: Iterable[Ref], sender: str) -> None:
-        """Ask each receiver, on behalf of the actor `sender`. None is waited for: what a slow module does not get to is dropped there, and told."""
-        futures = [receiver.ask_published(message, HANDLE_TIMEOUT, sender) for receiver in receivers]
+    def send(self, pairs: Iterable[tuple[Ref, object]], sender: str) -> None:
+        """Ask each receiver about its message, on behalf of the actor `sender`. None is waited for: what a slow module does not get to is dropped there, and told."""
+        futures = [receiver.ask_published(message, HANDLE_TIMEOUT, sender) for receiver, message in pairs]
         self._pending = len(futures)
         for future in futures:
             future.then(

@@ -137,9 +137,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         wanted = partial(_wanted, system)
-        accepting = system.registry.subscribers
         drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
-        modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, accepting=accepting)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)

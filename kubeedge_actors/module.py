@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
+from kubeedge_actors.custom_messages import DEFAULT_EXPIRES, send_down, send_up, wire_name
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.module_checks import sent_to_itself, unmarked_handlers
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
@@ -118,7 +119,11 @@ class Module(Actor):
         if cls.group == USER:
             overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
             facts |= {"handler_deadline": HANDLER_DEADLINE, "untrusted": True}
-            facts |= {"self_sent": sent_to_itself(cls, Module, cls.accepts()), "warnings": cls._probably_forgotten()}
+            from_afar = tuple(each for each in cls.accepts() if wire_name(each))
+            facts |= {
+                "self_sent": (*sent_to_itself(cls, Module, cls.accepts()), *from_afar),
+                "warnings": cls._probably_forgotten(),
+            }
         return ChildSpec(**{**facts, "factory": factory or cls, **overrides})
 
     @classmethod
@@ -166,6 +171,22 @@ class Module(Actor):
         if self._checks_fields:
             check_fields(message)
         return self.context.publish(message)
+
+    def up(self, message: object) -> Future:
+        """Send a message of one's own (a Message with a `wire` name) from a node to the cloud; the future is completed when it is kept for
+        that. Errors: UsageError, TypeError at once; AnswerLost by the future when the outbox takes no more.
+        """
+        if self._checks_fields:
+            check_fields(message)
+        return send_up(self.context, message)
+
+    def down(self, node: str, message: object, expires: float = DEFAULT_EXPIRES) -> Future:
+        """Send a message of one's own from the cloud to a node, for which it waits `expires` seconds; the future is completed when it is
+        kept. Errors: UsageError, TypeError at once; AnswerLost by the future when it can not arrive, as for an unknown node.
+        """
+        if self._checks_fields:
+            check_fields(message)
+        return send_down(self.context, node, message, expires)
 
     def after(self, seconds: float, message: object) -> Timer:
         """Send this module a message in `seconds`, once."""

@@ -38,7 +38,8 @@ from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
-from kubeedge_actors.supervisors import ChildSpec, Ref
+from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.supervisors.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def edge_specs(
     links: Callable[[], Link],
     *,
     twin_updates_wanted: Callable[[], bool],
-    accepting: Callable[[type], tuple[Ref, ...]],
+    registry: Registry,
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
     standing, seen, cloud = EventBusState(), LinkState(), bool(config.cloud)
@@ -69,7 +70,7 @@ def edge_specs(
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, standing)),
         Edged.spec(lambda: edged(config, containers, seen)),
     ]
-    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, accepting)]
+    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 
 def _edgehub(
@@ -79,7 +80,7 @@ def _edgehub(
     shutdown: Shutdown,
     tally: TrafficCounters,
     links: Callable[[], Link],
-    accepting: Callable[[type], tuple[Ref, ...]],
+    registry: Registry,
 ) -> ChildSpec:
     if not config.cloud:
         return OfflineEdgeHub.spec()
@@ -94,7 +95,8 @@ def _edgehub(
             project=config.project,
             on_rejected=rejection_handler(config, shutdown),
             traffic=tally,
-            accepting=accepting,
+            accepting=registry.subscribers,
+            types=registry.accepted_types,
         )
     )
 

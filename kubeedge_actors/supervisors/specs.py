@@ -19,7 +19,7 @@ class ChildSpec:
     drain and stop. `handler_deadline`: seconds after which a handler is hung; None never. `isolation`: "thread" or
     "process" (then messages and `factory` have to be importable), empty for the engine's own way; `host`: the name of
     another host of the convention, for a process there. `untrusted`: what its messages do to trusted actors is laid to its own charge
-    (ActorSystem.record_poison_message), and so are handlers that hang. `self_sent`: what it accepts and sends itself; `warnings`: sentences about it that its
+    (ActorSystem.record_poison_message), and so are handlers that hang. `self_sent`: what it accepts and nobody else need emit: it sends that itself, or it comes from another host; `warnings`: sentences about it that its
     author should read, told when it is registered.
     """
 

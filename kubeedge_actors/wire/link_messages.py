@@ -82,6 +82,17 @@ class UnknownMessage(LinkMessage, frozen=True, kw_only=True):
     message: BeehiveMessage
 
 
+class CustomMessage(LinkMessage, frozen=True, kw_only=True):
+    """A message of a module of one's own: `type` is its wire name, `content` its JSON text.
+
+    A hub makes it a message of each class of that name which its modules accept. `expires`: as of a BusPublish.
+    """
+
+    type: str
+    content: str
+    expires: float = DEFAULT_EXPIRES
+
+
 # --- up: edge to cloud ----------------------------------------------------------------------------------
 
 
@@ -376,6 +387,18 @@ class MessageConfirmed(Message, frozen=True, kw_only=True):
 
     node: str
     msg_id: str
+
+
+class MessageNotRead(Message, frozen=True, kw_only=True):
+    """A CustomMessage came over the link that no module here can take. Nobody accepts this, so it becomes a dead letter that says why.
+
+    `node`: where it came from, empty at the edge; `content`: the head of its JSON text.
+    """
+
+    node: str
+    type: str
+    reason: str
+    content: str
 
 
 class MessageLost(Message, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -10,7 +10,12 @@ Json = dict[str, Any]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all messages between modules."""
+    """Base of all messages between modules.
+
+    `wire`: the name under which a class of one's own crosses the link, by `Module.up` and `Module.down`; empty: it does not.
+    """
+
+    wire: ClassVar[str] = ""
 
 
 # --- inside the cloud ---------------------------------------------------------------------------------------------

@@ -19,10 +19,12 @@ class Stage(CloudAndEdge):
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(folder, "--runtime", "process", "--module", f"{MODULES}:Recorder")
-        self.orders, self.answers, self.record = (folder / name for name in ("orders", "answers", "record"))
+        files = ("orders", "answers", "record", "receipts")
+        self.orders, self.answers, self.record, self.receipts = (folder / name for name in files)
         monkeypatch.setenv(link_modules.ORDERS, str(self.orders))
         monkeypatch.setenv(link_modules.ANSWERS, str(self.answers))
         monkeypatch.setenv(link_modules.RECORD, str(self.record))
+        monkeypatch.setenv(link_modules.RECEIPTS, str(self.receipts))
         options = ("--api-port", self.api, "--hub-port", self.hub, "--https-port", self.https)
         self.cloud = ProcessUnderTest(
             "kubeedge_actors.cloud",
@@ -66,3 +68,17 @@ def test_what_is_sent_to_a_node_that_is_away_survives_a_kill_of_the_cloud_and_ar
     stage.edge.start()
     expected = ["t live", *(f"t {number}" for number in range(5))]
     eventually(lambda: lines(stage.record) == expected, "what was sent meanwhile has arrived, once and in order")
+
+
+def test_messages_of_ones_own_go_down_and_up_over_kills_of_both_sides(stage: Stage) -> None:
+    stage.start()
+    stage.order("edge-1 order 1")
+    eventually(lambda: lines(stage.receipts) == ["edge-1 1"], "the receipt of the first order")
+    stage.edge.kill()
+    stage.order("edge-1 order 2", "edge-1 order 3")
+    eventually(lambda: len(lines(stage.answers)) == 3, "both are kept")
+    stage.cloud.kill()
+    stage.cloud.start()
+    stage.edge.start()
+    eventually(lambda: set(lines(stage.receipts)) == {f"edge-1 {number}" for number in (1, 2, 3)}, "all receipts")
+    assert lines(stage.record) == ["order 1", "order 2", "order 3"]

@@ -27,7 +27,6 @@ from kubeedge_actors.actors.cloudhub.messages import (
     SessionCheckDue,
 )
 from kubeedge_actors.actors.cloudhub.peer_authorization import may_send, names_cloud_source
-from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter, OncePerInterval, Quota
 from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, NodeSession, acked_object
 from kubeedge_actors.actors.cloudhub.takeover_detector import TakeoverDetector
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, TrafficCounters
@@ -42,15 +41,18 @@ from kubeedge_actors.drivers.link.base import LinkServer, Peer
 from kubeedge_actors.durable_inbox import DurableInbox, FanOut
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.module import Module, on
+from kubeedge_actors.rate_limits import JoinRateLimiter, OncePerInterval, Quota
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref, Undeliverable
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
+    CustomMessage,
     ErrorResponse,
     KeepAlive,
     KeepaliveReceived,
     LinkMessage,
     MessageConfirmed,
     MessageLost,
+    MessageNotRead,
     NodeDuplicated,
     NodeRemoved,
     ObjectAcked,
@@ -71,7 +73,7 @@ UNKNOWN_PER_MINUTE = 600
 MAILBOX = 20_000
 CLOSED, TAKEN_OVER = 4000, 4409
 """Codes with which a WebSocket is closed, for programs; the reason is for people."""
-HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa})
+HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa, CustomMessage})
 """Upward types that end here."""
 
 
@@ -79,7 +81,7 @@ class CloudHub(Module):
     """The cloud's end of the links: one session for each node.
 
     `accepting`: who accepts a type (the registry's method), so that a durable message is acknowledged when it was
-    handled; without it, when it was told. The server outlives a crash of the hub: its connections go over to the
+    handled; without it, when it was told. `types`: all that are accepted, those of modules' own messages among them. The server outlives a crash of the hub: its connections go over to the
     next incarnation. Whoever made the server stops it.
     """
 
@@ -88,7 +90,7 @@ class CloudHub(Module):
     emits = (
         *sorted(mapping.UPWARD - HANDLED_HERE, key=lambda said: said.__name__),
         *(UnknownMessage, SessionOpened, SessionClosed, ObjectAcked, KeepaliveReceived, NodeDuplicated),
-        *(MessageConfirmed, MessageLost),
+        *(MessageConfirmed, MessageLost, MessageNotRead),
         *HUB_MESSAGES,
     )
 
@@ -101,6 +103,7 @@ class CloudHub(Module):
         node_limit: int = 5000,
         keepalive: float = KEEPALIVE,
         accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+        types: Callable[[], Iterable[type]] = tuple,
         join_limiter: JoinRateLimiter | None = None,
         traffic: TrafficCounters | None = None,
     ) -> None:
@@ -114,7 +117,7 @@ class CloudHub(Module):
         self._traffic = traffic or TrafficCounters()
         self._sessions: dict[str, NodeSession] = {}
         self._by_peer: dict[int, NodeSession] = {}
-        fan_out = FanOut(self.name, self.publish, accepting)
+        fan_out = FanOut(self, accepting, types)
         self._inbox = DurableInbox(fan_out.hand_out, lambda: self.after(ACK_DELAY, DelayedAcksDue()))
         self._measure_at = 0.0
         self._takeovers = TakeoverDetector()
@@ -277,7 +280,8 @@ class CloudHub(Module):
                 self._warn_limited(text, session.node)
 
     def _publish_upstream(self, session: NodeSession, message: LinkMessage) -> None:
-        if not session.acknowledging or type(message) not in DURABLE or not message.msg_id:
+        kept = session.acknowledging or isinstance(message, CustomMessage)
+        if not kept or type(message) not in DURABLE or not message.msg_id:
             self.publish(message)
         elif not self._inbox.accept(message):
             self._traffic.count_outcome("dropped: said twice")

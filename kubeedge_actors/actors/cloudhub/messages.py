@@ -10,6 +10,7 @@ from kubeedge_actors.wire.messages import (
     BusSubscribe,
     BusUnsubscribe,
     BusUploaded,
+    CustomMessage,
     DeletePod,
     DeviceStateReported,
     MembershipDetail,
@@ -84,5 +85,5 @@ DownstreamMessage = (
 SENT_ONCE = (BusSubscribe, BusUnsubscribe, TargetUrlAdded, TargetUrlRemoved, ServiceCall)
 """Those of them that no node asks for."""
 
-DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod})
+DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod, CustomMessage})
 """What a node keeps until it was handled here."""

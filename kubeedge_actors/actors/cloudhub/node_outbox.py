@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.cloudhub.node_queue import NodeQueue
-from kubeedge_actors.actors.cloudhub.rate_limits import OncePerInterval
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import Cluster, EventType, InformerSet, InformerSpec, WatchEvent
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow, NodeOutboxStore
 from kubeedge_actors.errors import AnswerLost, StoreError, WireError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import on
+from kubeedge_actors.rate_limits import OncePerInterval
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo, Undeliverable
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
     BusPublish,
+    CustomMessage,
     MessageConfirmed,
     MessageLost,
     SendToNode,
@@ -34,6 +35,8 @@ LONGEST = 30 * 86_400.0
 """Seconds that a message may ask to wait."""
 CHECK_SECONDS = 5.0
 BATCH = 256
+GENUINE = "node {node} is a genuine edgecore, which does not know messages of one's own"
+MessageForNode = BusPublish | CustomMessage
 MAILBOX = 20_000
 
 
@@ -52,7 +55,7 @@ class _Taken:
     """A message that is not in the file yet, and who wants to know when it is."""
 
     row: NodeOutboxRow
-    message: BusPublish
+    message: MessageForNode
     reply_to: ReplyTo
 
 
@@ -132,13 +135,15 @@ class NodeOutbox(Controller):
     # --- taking ---------------------------------------------------------------------------------------------------------
 
     @on
-    def on_bus_publish(self, message: BusPublish) -> None:
+    def on_message_for_node(self, message: MessageForNode) -> None:
         """Keep it for its node. Undeliverable: it can not arrive, whoever waits; an asker is answered when it is kept."""
         row = NodeOutboxRow(message.node, message.msg_id, self._frame(message), self.clock.now() + message.expires)
         if reason := self._refusal(message.node, message.expires, row.size):
             raise Undeliverable(reason)
         queue = self._state.queues.get(message.node)
         if queue is not None and not queue.confirms:
+            if isinstance(message, CustomMessage):
+                raise Undeliverable(GENUINE.format(node=message.node))
             self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=False))
             return
         backlog = self._state.backlogs.setdefault(message.node, NodeBacklog())
@@ -151,7 +156,7 @@ class NodeOutbox(Controller):
         if queue is None:
             self._warn_elsewhere(message.node)
 
-    def _frame(self, message: BusPublish) -> str:
+    def _frame(self, message: MessageForNode) -> str:
         if not message.msg_id:
             raise Undeliverable("it has no msg_id")
         try:
@@ -220,6 +225,9 @@ class NodeOutbox(Controller):
             queue.on_sent(rows, room, self.clock.monotonic())
             for row in rows:
                 message = mapping.from_beehive(beehive.decode(row.frame), node)
+                if isinstance(message, CustomMessage) and not queue.confirms:
+                    self.publish(MessageLost(node=node, reason=GENUINE.format(node=node), message=message))
+                    continue
                 self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=queue.confirms))
             if not queue.confirms and not self._remove(rows):  # said once: nobody will know more of it
                 return

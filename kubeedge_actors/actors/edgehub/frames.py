@@ -5,7 +5,10 @@ from __future__ import annotations
 from kubeedge_actors.errors import WireError
 from kubeedge_actors.wire import beehive, mapping
 from kubeedge_actors.wire.beehive import Route
-from kubeedge_actors.wire.messages import LinkMessage
+from kubeedge_actors.wire.messages import BusUploaded, CustomMessage, DeletePod, ErrorResponse, LinkMessage, ReportEvent
+
+DurableMessage = ReportEvent | BusUploaded | DeletePod | CustomMessage
+"""What is kept in the outbox, in order."""
 
 
 def message_of(frame: str) -> LinkMessage | None:
@@ -16,9 +19,10 @@ def message_of(frame: str) -> LinkMessage | None:
     return mapping.from_beehive(record)
 
 
-def resource_of(message: LinkMessage) -> str:
-    """The path of a message on the wire; empty when its name is what is wrong with it."""
+def error_response(request: LinkMessage, reason: str) -> ErrorResponse:
+    """What whoever waits for the answer to a request is told in its place."""
     try:
-        return mapping.route_of(message).resource
+        resource = mapping.route_of(request).resource
     except WireError:
-        return ""
+        resource = ""  # its name is what is wrong
+    return ErrorResponse(parent_msg_id=request.msg_id, resource=resource, reason=reason)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff
 from kubeedge_actors.actors.edgehub.certificates import Certificates, run_in_thread
-from kubeedge_actors.actors.edgehub.frames import message_of, resource_of
+from kubeedge_actors.actors.edgehub.frames import DurableMessage, error_response, message_of
 from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, confirmation, request_headers
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
@@ -33,15 +33,14 @@ from kubeedge_actors.actors.edgehub.traffic import DOWN, TrafficCounters
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.durable_inbox import DurableInbox, FanOut
-from kubeedge_actors.errors import FrameError, WireError
+from kubeedge_actors.errors import AnswerLost, FrameError, WireError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.outages import Outage
 from kubeedge_actors.supervisors import Ref, Timer
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
     BusPublish,
-    BusUploaded,
-    DeletePod,
+    CustomMessage,
     DeviceStateReported,
     ErrorResponse,
     FlushRequest,
@@ -49,23 +48,23 @@ from kubeedge_actors.wire.messages import (
     LinkDown,
     LinkMessage,
     LinkUp,
+    MessageNotRead,
     OutboxAcknowledged,
-    ReportEvent,
     ReportStored,
     Response,
     TwinReported,
     UnknownMessage,
 )
 
-NOT_PUBLISHED = frozenset({Response, OutboxAcknowledged})
+NOT_PUBLISHED = frozenset({Response, OutboxAcknowledged, CustomMessage})
 """What the cloud says to this module, or to one named module, and is therefore not published."""
 
 BATCH_SIZE = 256
-OUTBOX_CAPACITY = 100_000
-CLEANUP_DELAY = 0.2
-LINK_READY_DELAY = 0.2
-RESPONSE_TIMEOUT = 60.0
-RENEWAL_RETRY_SECONDS = 30.0
+OUTBOX_CAPACITY, CUSTOM_SHARE = 100_000, 0.5
+"""Messages in the outbox; those of modules of one's own find no room when it is so full that the rest could suffer."""
+NO_ROOM = "the outbox takes no more"
+CLEANUP_DELAY = LINK_READY_DELAY = 0.2
+RESPONSE_TIMEOUT, RENEWAL_RETRY_SECONDS = 60.0, 30.0
 
 
 class EdgeHub(Module):
@@ -73,18 +72,14 @@ class EdgeHub(Module):
 
     `url`: wss://host:port. `link_factory` makes a fresh Link. `credentials` None: no TLS. `on_rejected` is called with a sentence, on the hub's
     thread, when certificates are refused for good before there were any. `capacity`: messages kept for the cloud, reports of devices
-    apart. `traffic` counts what goes over the link. `accepting`: as CloudHub's. `run_in_thread` runs what blocks; `chance` gives numbers from 0 to 1.
+    apart. `traffic` counts what goes over the link. `accepting`, `types`: as CloudHub's. `run_in_thread` runs what blocks; `chance` gives numbers from 0 to 1.
     """
 
     name = constants.EDGEHUB
     group = constants.GROUP_HUB
     emits = (
-        LinkUp,
-        LinkDown,
-        Response,
-        ErrorResponse,
+        *(LinkUp, LinkDown, Response, ErrorResponse, UnknownMessage, MessageNotRead),
         *sorted(mapping.DOWNWARD - NOT_PUBLISHED, key=lambda said: said.__name__),
-        UnknownMessage,
         *HUB_MESSAGES,
     )
 
@@ -102,6 +97,7 @@ class EdgeHub(Module):
         capacity: int = OUTBOX_CAPACITY,
         traffic: TrafficCounters | None = None,
         accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+        types: Callable[[], Iterable[type]] = tuple,
         chance: Callable[[], float] | None = None,
         run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,
     ) -> None:
@@ -122,7 +118,7 @@ class EdgeHub(Module):
         self._traffic = traffic or TrafficCounters()
         self._send_queue = PrioritySendQueue(self._traffic)
         self._outbox = Outbox(outbox, self._encode, capacity)
-        fan_out = FanOut(self.name, self.publish, accepting)
+        fan_out = FanOut(self, accepting, types)
         self._inbox = DurableInbox(fan_out.hand_out, lambda: self.tell(self.ref, ConfirmationsDue()))
 
     def on_start(self) -> None:
@@ -277,7 +273,7 @@ class EdgeHub(Module):
                 self.tell(constants.METAMANAGER, message)
             case OutboxAcknowledged():
                 self._outbox.on_acked(message.ids)
-            case BusPublish() if self._agreed.wants_confirmation:
+            case BusPublish() | CustomMessage() if self._agreed.wants_confirmation:
                 self._inbox.accept(message)
             case _ if type(message) in mapping.DOWNWARD or isinstance(message, UnknownMessage):
                 if isinstance(message, ReportStored):
@@ -320,8 +316,7 @@ class EdgeHub(Module):
             self._flush()
 
     def _respond_error(self, message: Request, reason: str) -> None:
-        resource = resource_of(message)
-        self.tell(constants.METAMANAGER, ErrorResponse(parent_msg_id=message.msg_id, resource=resource, reason=reason))
+        self.tell(constants.METAMANAGER, error_response(message, reason))
 
     # --- up: kept until the cloud has it --------------------------------------------------------------------------
 
@@ -336,21 +331,24 @@ class EdgeHub(Module):
         """Answered at once: durable messages are stored before their handler returns."""
 
     @on(batch=BATCH_SIZE)
-    def on_durable_messages(self, messages: list[ReportEvent | BusUploaded | DeletePod]) -> None:
+    def on_durable_messages(self, messages: list[DurableMessage]) -> None:
         """Store durable messages, in order, and send them."""
         frames = ((message.msg_id, self._encode_or_dead_letter(message)) for message in messages)
         rows = [OutboxRow(msg_id, frame) for msg_id, frame in frames if frame]
-        if not self._outbox.add(rows):
+        custom = isinstance(messages[0], CustomMessage)
+        if not self._outbox.add(rows, CUSTOM_SHARE if custom else 1.0):
+            for message in messages if custom else ():
+                self.reply_later(message).fail(AnswerLost(f"edgehub: {NO_ROOM}"))
             for row in rows:
-                self._send_unstored(row)
+                self._send_unstored(row, custom=custom)
         self._flush()
 
-    def _send_unstored(self, row: OutboxRow) -> None:
+    def _send_unstored(self, row: OutboxRow, *, custom: bool) -> None:
         """The store does not take it: say it now if somebody listens, else it is lost, and not in silence."""
-        if self._up and not self._send_queue.is_full(Priority.STATUS):
+        if self._up and not custom and not self._send_queue.is_full(Priority.STATUS):
             self._send_queue.put(Priority.STATUS, row.frame)
         else:
-            self.publish(Undeliverable(reason="the outbox takes no more", text=row.frame[:1000]))
+            self.publish(Undeliverable(reason=NO_ROOM, text=row.frame[:1000]))
 
     def _encode_or_dead_letter(self, message: LinkMessage) -> str:
         """The frame of a message; empty, and a dead letter, when it has none."""

@@ -60,7 +60,12 @@ class BothSidesEnv:
         self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)
         self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS)
         hub = CloudHub.spec(
-            lambda: CloudHub(self.server, ListenConfig("memory", 0, None), accepting=self.cloud.registry.subscribers)
+            lambda: CloudHub(
+                self.server,
+                ListenConfig("memory", 0, None),
+                accepting=self.cloud.registry.subscribers,
+                types=self.cloud.registry.accepted_types,
+            )
         )
         self.outbox = NodeOutboxDb(folder / "outbox.db")
         self.cloud.start(cloud.supervision_tree(hub, self.api, self.outbox, "127.0.0.1"))
@@ -78,7 +83,7 @@ class BothSidesEnv:
             TrafficCounters(),
             self.server.link,
             twin_updates_wanted=bool,
-            accepting=self.edge.registry.subscribers,
+            registry=self.edge.registry,
         )
         assert modules[-1].name == constants.EDGEHUB
         hub = EdgeHub.spec(
@@ -89,6 +94,7 @@ class BothSidesEnv:
                 credentials=None,
                 outbox=self.store.outbox,
                 accepting=self.edge.registry.subscribers,
+                types=self.edge.registry.accepted_types,
             )
         )
         return [*modules[:-1], hub]

@@ -9,13 +9,30 @@ from pathlib import Path
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire.messages import BusPublish, Message
 
-ORDERS, ANSWERS, RECORD = "KEA_TEST_ORDERS", "KEA_TEST_ANSWERS", "KEA_TEST_RECORD"
+ORDERS, ANSWERS, RECORD, RECEIPTS = "KEA_TEST_ORDERS", "KEA_TEST_ANSWERS", "KEA_TEST_RECORD", "KEA_TEST_RECEIPTS"
+ORDER = "order"
+"""The topic that stands for a message of one's own."""
 """Environment variables with the paths of the files."""
 LOOK_SECONDS = 0.05
 
 
 class LookDue(Message, frozen=True, kw_only=True):
     """Time to look for orders."""
+
+
+class Order(Message, frozen=True, kw_only=True):
+    """The cloud's module to the node's."""
+
+    wire = "test.Order"
+    number: int
+
+
+class Receipt(Message, frozen=True, kw_only=True):
+    """The node's module to the cloud's."""
+
+    wire = "test.Receipt"
+    node: str = ""
+    number: int
 
 
 def append(variable: str, text: str) -> None:
@@ -46,9 +63,17 @@ class Courier(Module):
         lines = orders.read_text(encoding="utf-8").splitlines() if orders.exists() else []
         for line in lines[self.done :]:
             node, topic, payload = line.split(" ")
-            question = self.ask("nodeoutbox", BusPublish(node=node, topic=topic, payload=payload))
+            if topic == ORDER:
+                question = self.down(node, Order(number=int(payload)))
+            else:
+                question = self.ask("nodeoutbox", BusPublish(node=node, topic=topic, payload=payload))
             question.then(partial(self.kept, line), partial(self.refused, line))
         self.done = len(lines)
+
+    @on
+    def on_receipt(self, message: Receipt) -> None:
+        """Write down whose it is."""
+        append(RECEIPTS, f"{message.node} {message.number}")
 
     def kept(self, line: str, _: object) -> None:
         """It will arrive, or expire."""
@@ -68,3 +93,9 @@ class Recorder(Module):
     def on_bus_publish(self, message: BusPublish) -> None:
         """Write it down."""
         append(RECORD, f"{message.topic} {message.payload}")
+
+    @on
+    def on_order(self, message: Order) -> None:
+        """Write it down and say so."""
+        append(RECORD, f"{ORDER} {message.number}")
+        self.up(Receipt(number=message.number))
