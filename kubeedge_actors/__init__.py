@@ -16,9 +16,12 @@ if TYPE_CHECKING:
         ActorStopped,
         AnswerLost,
         AskTimeout,
+        Conflict,
+        Forbidden,
         KubeEdgeActorsError,
         MailboxError,
         MailboxFull,
+        NotFound,
         RegistrationError,
         UsageError,
     )
@@ -57,6 +60,9 @@ if TYPE_CHECKING:
         MqttReceived,
         MqttSubscribe,
         MqttUnsubscribe,
+        NodeConnected,
+        NodeDisconnected,
+        ObjectChanged,
         ObjectPushed,
         PodChanged,
         Response,
@@ -76,7 +82,7 @@ __all__ = [
     "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
     # ... the cluster and the link to it
     "PodChanged", "ListPods", "ObjectPushed", "Response", "ErrorResponse", "BusPublish", "BusUploaded", "LinkUp", "LinkDown",
-    "UnknownMessage",
+    "UnknownMessage", "NodeConnected", "NodeDisconnected", "ObjectChanged",
     # ... and the base of messages of your own
     "Message",
     # supervision: how a module is run
@@ -84,7 +90,7 @@ __all__ = [
     "RestForOne", "Intensity", "Backoff", "MailboxSpec", "Overflow",
     # errors
     "KubeEdgeActorsError", "UsageError", "RegistrationError", "MailboxError", "MailboxFull", "ActorStopped", "AskTimeout",
-    "AnswerLost",
+    "AnswerLost", "NotFound", "Conflict", "Forbidden",
     "__version__",
 ]  # fmt: skip
 

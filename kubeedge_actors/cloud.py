@@ -27,6 +27,8 @@ from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.actors.cloudmodules import api_client
+from kubeedge_actors.actors.cloudmodules.object_watcher import ObjectWatcher, event_listener
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
 from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
@@ -76,11 +78,18 @@ from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneFo
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
+    ApiCall,
     ApplicationRequest,
     BusPublish,
     BusSubscribe,
     BusUnsubscribe,
     BusUploaded,
+    CustomMessage,
+    MessageLost,
+    MessageNotRead,
+    NodeConnected,
+    NodeDisconnected,
+    ObjectChanged,
     ServiceBusResponse,
     ServiceCall,
     TargetUrlAdded,
@@ -102,7 +111,8 @@ EXTENSION_POINTS = frozenset(
         TargetUrlRemoved,
         ServiceCall,
     }
-    | {ApplicationRequest, UnknownMessage}
+    | {ApplicationRequest, UnknownMessage, NodeConnected, NodeDisconnected, ObjectChanged, ApiCall, CustomMessage}
+    | {MessageLost, MessageNotRead}
 )
 """What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
 PLUGIN_STRATEGY = OneForOne(Intensity(max_restarts=1_000, period=10.0))
@@ -159,7 +169,9 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        others = [keys, *streams, *candidates]
+        system.events.subscribe(event_listener(system.registry))
+        others = [keys, *streams, *candidates, *api_client.child_specs(cluster)]
+        others.append(ObjectWatcher.spec_for(cluster, system.registry))
         system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic))
         shut_down_with_root_supervisor(system, shutdown)
         show()

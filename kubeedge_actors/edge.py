@@ -53,8 +53,10 @@ from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,
+    CustomMessage,
     LinkDown,
     LinkUp,
+    MessageNotRead,
     MqttReceived,
     MqttSubscribe,
     MqttUnsubscribe,
@@ -68,7 +70,17 @@ log = logging.getLogger(__name__)
 STOP_TIMEOUT = 8.0
 JOIN_SECONDS = 5.0
 EXTENSION_POINTS = frozenset(
-    {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownMessage, ApplicationRequest, QueryClusterCa}
+    {
+        TwinUpdated,
+        MqttReceived,
+        MqttSubscribe,
+        MqttUnsubscribe,
+        UnknownMessage,
+        ApplicationRequest,
+        QueryClusterCa,
+        CustomMessage,
+        MessageNotRead,
+    }
 )
 """What modules of one's own may take or say; nothing is wrong when nobody does."""
 ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))

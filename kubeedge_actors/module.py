@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 from kubeedge_actors.custom_messages import DEFAULT_EXPIRES, send_down, send_up, wire_name
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.module_checks import sent_to_itself, unmarked_handlers
+from kubeedge_actors.module_client import ModuleClient, check_types
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.future import Future, ReplyTo
@@ -78,6 +79,10 @@ class Module(Actor):
     group: ClassVar[str] = USER
     emits: ClassVar[tuple[type, ...]] = ()
     version: ClassVar[str] = "1"
+    watches: ClassVar[tuple[str, ...]] = ()
+    """In the cloud: types of objects (`v1/configmaps`) of which ObjectChanged comes, first for each that is there."""
+    uses: ClassVar[tuple[str, ...]] = ()
+    """In the cloud: types of objects that `client` may be asked for, beside those of `watches`."""
     _handlings: ClassVar[Mapping[type, HandlerEntry]] = {}
     _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
     _checks_fields: ClassVar[bool] = True
@@ -109,7 +114,10 @@ class Module(Actor):
             raise RegistrationError(f"{cls.__qualname__} has no name")
         if not isinstance(cls.emits, tuple) or not all(isinstance(message_type, type) for message_type in cls.emits):
             raise RegistrationError(f"{cls.__qualname__}.emits has to be a tuple of types, not {cls.emits!r}")
+        check_types(f"{cls.__qualname__}.watches", cls.watches)
+        check_types(f"{cls.__qualname__}.uses", cls.uses)
         facts: dict[str, Any] = {
+            "watches": cls.watches,
             "name": cls.name,
             "accepts": cls.accepts(),
             "emits": cls.emits,
@@ -187,6 +195,11 @@ class Module(Actor):
         if self._checks_fields:
             check_fields(message)
         return send_down(self.context, node, message, expires)
+
+    @property
+    def client(self) -> ModuleClient:
+        """The Kubernetes API, for a module of the cloud; its answers are futures."""
+        return ModuleClient(self.context, (*self.watches, *self.uses))
 
     def after(self, seconds: float, message: object) -> Timer:
         """Send this module a message in `seconds`, once."""

@@ -74,6 +74,46 @@ class LeadershipChanged(Message, frozen=True, kw_only=True):
     leading: bool
 
 
+class NodeConnected(Message, frozen=True, kw_only=True):
+    """A node has connected to this replica of the cloud: for modules of one's own."""
+
+    node: str
+
+
+class NodeDisconnected(Message, frozen=True, kw_only=True):
+    """A node's connection to this replica has ended."""
+
+    node: str
+    reason: str
+
+
+class ObjectChanged(Message, frozen=True, kw_only=True):
+    """An object of the API that a module `watches` is there (insert), has changed (update) or is gone (delete).
+
+    `type` as in `watches`, `v1/configmaps`; `object` is its newest state, of a deletion the last one.
+    """
+
+    operation: str
+    type: str
+    object: Json
+
+
+class ApiCall(Message, frozen=True, kw_only=True):
+    """Request to ApiClient: call the Kubernetes API. `method` is get, list, apply or patch; `type` as in `watches`.
+
+    `body` is the object or the patch, `form` that of the patch (merge, strategic, json), `labels` and `fields` are selectors of a list.
+    """
+
+    method: str
+    type: str
+    namespace: str = ""
+    name: str = ""
+    body: Any = None
+    form: str = "merge"
+    labels: str = ""
+    fields: str = ""
+
+
 # --- inside the edge ----------------------------------------------------------------------------------------------
 
 

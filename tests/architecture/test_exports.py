@@ -18,14 +18,14 @@ MESSAGES = """
     TwinUpdated TwinUpdate TwinGet TwinHistoryGet DeviceStateUpdate DeviceChanged
     MqttPublish MqttReceived MqttSubscribe MqttUnsubscribe
     PodChanged ListPods ObjectPushed Response ErrorResponse BusPublish BusUploaded LinkUp LinkDown
-    UnknownMessage Message
+    UnknownMessage Message NodeConnected NodeDisconnected ObjectChanged
 """
 SUPERVISION = """
     Ref Future ReplyTo Timer Unhandled
     ActorSystem ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
     Backoff MailboxSpec Overflow
 """
-ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull ActorStopped AskTimeout AnswerLost"
+ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull ActorStopped AskTimeout AnswerLost NotFound Conflict Forbidden"
 GROUPS: dict[ModuleType, str] = {
     module: "Module on",
     messages: MESSAGES,
