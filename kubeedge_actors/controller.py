@@ -92,9 +92,9 @@ class ObservedCluster:
     that the API could not answer, or not now, is no answer.
     """
 
-    def __init__(self, cluster: Cluster, answered: Callable[[], object]) -> None:
+    def __init__(self, cluster: Cluster, on_answer: Callable[[], object]) -> None:
         self._cluster = cluster
-        self._answered = answered
+        self._answered = on_answer
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
         """See Cluster."""

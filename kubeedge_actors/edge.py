@@ -95,9 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("edge").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = EDGE.parse_options(options)
-        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = complete_config(read_config(EdgeConfig, options.config, given))
+        overrides = EDGE.parse_options(options)
+        log_to_stderr(overrides.get("log_level", "warning"))  # the file may give reason to warn
+        config = complete_config(read_config(EdgeConfig, options.config, overrides))
         log_to_stderr(config.log_level)
         serve(config if options.cloud else drop_unjoinable_cloud(config), shutdown)
 
@@ -130,7 +130,7 @@ def drop_unjoinable_cloud(config: EdgeConfig) -> EdgeConfig:
 
 def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
-    own = plugin_specs(config.modules)
+    own = plugin_specs(config.modules, config.module_config)
     token = _readable(token_reader(config), config.data_dir / "certs" / "node.crt")
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
@@ -148,23 +148,23 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
-        wanted = partial(_wanted, system)
+        updates_wanted = partial(_twin_updates_wanted, system)
         drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
-        modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, registry=system.registry)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=updates_wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
-        mine = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
+        plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config)
         unserved = service_port_error(config, store.target_urls)
-        system.start(SupervisorSpec("edge", [*modules, mine], ROOT_STRATEGY))
+        system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         deadline = Deadline()
-        where = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
+        summary = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
-        print_ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
+        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
         shutdown.wait()
 
 
@@ -172,7 +172,7 @@ def _cloud(config: EdgeConfig, links: LinkMonitor, deadline: Deadline, *, joined
     """The cloud, and why it is not there, for the ready line."""
     if not config.cloud:
         return "cloud none"
-    offline = links.unready_reason(deadline.left()) if joined else "this node has not joined it"
+    offline = links.unready_reason(deadline.remaining()) if joined else "this node has not joined it"
     return with_unready_reason(f"cloud {config.cloud}", offline)
 
 
@@ -211,7 +211,7 @@ def try_join(credentials: CertificateSource) -> bool:
     return bool(joined)
 
 
-def _wanted(system: ActorSystem) -> bool:
+def _twin_updates_wanted(system: ActorSystem) -> bool:
     """Whether a module wants to hear of every twin update: there may be one tomorrow that there is not today."""
     return bool(system.registry.subscribers(TwinUpdated))
 

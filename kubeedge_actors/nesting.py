@@ -55,8 +55,8 @@ def _is_deep(data: bytes) -> bool:
 class NotYaml(ValueError):
     """The text is no YAML, or nested too deeply; `line` counts from 1, 0 when it is not known."""
 
-    def __init__(self, why: str, line: int = 0) -> None:
-        super().__init__(why)
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
         self.line = line
 
 

@@ -46,11 +46,11 @@ class Outage:
     def on_recovery(self, now: float) -> float | None:
         """It is there: the seconds that it was away if that was said, else None."""
         with self._lock:
-            since, told = self._since, self._told
+            since, announced = self._since, self._told
             self._since, self._told = None, False
-        return now - since if told and since is not None else None
+        return now - since if announced and since is not None else None
 
-    def log_recovery(self, log: logging.Logger, what: str, now: float) -> None:
-        """It is there: said at WARNING, as the outage was, if that was said. `what` is the beginning of the sentence."""
+    def log_recovery(self, log: logging.Logger, subject: str, now: float) -> None:
+        """It is there: said at WARNING, as the outage was, if that was said. `subject` is the beginning of the sentence."""
         if (away := self.on_recovery(now)) is not None:
-            log.warning("%s after %.0f s", what, away)
+            log.warning("%s after %.0f s", subject, away)

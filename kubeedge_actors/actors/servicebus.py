@@ -140,7 +140,7 @@ class ServiceBus(Module):
     @on
     def on_target_url_removed(self, message: TargetUrlRemoved) -> None:
         """Local programs may no longer call this URL."""
-        for url in [each for each in self._allowed if _normalized(each) == _normalized(message.url)]:
+        for url in [allowed for allowed in self._allowed if _normalized(allowed) == _normalized(message.url)]:
             self._targets.remove(url)
             self._allowed.discard(url)
         if not self._allowed:
@@ -260,11 +260,11 @@ def _request(message: ServiceCall) -> ClientRequest:
     if not port.isdigit() or not 0 < int(port) < 65_536 or not path.startswith("/"):
         raise _InvalidCall(f"the format of resource {message.target} is incorrect")
     try:
-        asked = msgspec.convert(message.request, _CallRequest)
-        body = base64.b64decode(asked.body or "", validate=True)
+        call = msgspec.convert(message.request, _CallRequest)
+        body = base64.b64decode(call.body or "", validate=True)
     except (msgspec.ValidationError, binascii.Error) as error:
         raise _InvalidCall("error to parse http request") from error
-    return ClientRequest(asked.method or message.method, int(port), path, asked.header or {}, body)
+    return ClientRequest(call.method or message.method, int(port), path, call.header or {}, body)
 
 
 def _response_body(code: int, text: str, body: str = "") -> bytes:

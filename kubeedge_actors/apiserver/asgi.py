@@ -113,11 +113,11 @@ async def send_response(answer: Response, send: Send, method: str) -> None:
 async def send_stream(answer: Stream, receive: Receive, send: Send) -> None:
     """An answer that goes on until it ends or the client leaves."""
     pump = asyncio.ensure_future(pump_chunks(answer, send))
-    gone = asyncio.ensure_future(wait_for_disconnect(receive))
-    await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
-    for task in (pump, gone):
+    disconnect = asyncio.ensure_future(wait_for_disconnect(receive))
+    await asyncio.wait((pump, disconnect), return_when=asyncio.FIRST_COMPLETED)
+    for task in (pump, disconnect):
         task.cancel()
-    results = await asyncio.gather(pump, gone, return_exceptions=True)
+    results = await asyncio.gather(pump, disconnect, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
             log.warning("a stream ended early: %s", result)

@@ -77,12 +77,12 @@ class Routes:
     def _other(self, request: Request) -> Answer:
         if not is_path_allowed(request.user, request.path):
             raise path_forbidden(request.user, request.method.lower(), request.path)
-        found = self._to.discovery.answer(request) or self._to.openapi.answer(request)
-        if found is None:
+        answer = self._to.discovery.answer(request) or self._to.openapi.answer(request)
+        if answer is None:
             raise PlainNotFound
         if request.method != "GET":
             raise method_not_allowed()
-        return found
+        return answer
 
     def _unknown(self, request: Request, target: RequestInfo) -> Answer:
         if not request.user.is_administrator:

@@ -238,13 +238,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises DriverError when the port is taken."""
     try:
-        found = sockets.listen(host, port, BACKLOG)
+        listener = sockets.listen(host, port, BACKLOG)
     except OSError as error:
         raise DriverError(
             f"the API server cannot listen on {host}:{port}: {sockets.error_text(error)}", port
         ) from error
-    found.setblocking(False)
-    return found
+    listener.setblocking(False)
+    return listener
 
 
 def server_context(tls: TlsFiles) -> ssl.SSLContext:

@@ -65,15 +65,16 @@ def _ill(answer: dict[str, Any]) -> list[str]:
 
 def _act(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     force = {"force": True} if options.command == "remove" and options.force else {}
-    done = client.ask(options.command, actor=options.actor, **force)
-    print(_json(done) if options.json else f"{done}: {DONE[options.command]}")
+    result = client.ask(options.command, actor=options.actor, **force)
+    print(_json(result) if options.json else f"{result}: {DONE[options.command]}")
 
 
 DONE = {"restart": "restarted", "resume": "resumed", "remove": "removed", "crash": "crashed"}
 
 
 def _add(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
-    name = client.ask("add", module=options.module, folder=os.getcwd())
+    config = {"config": os.path.abspath(options.module_config)} if options.module_config else {}
+    name = client.ask("add", module=options.module, folder=os.getcwd(), **config)
     print(_json(name) if options.json else f"{name}: added")
     for text in client.ask("tree").get("findings", ()):
         if text.startswith((f"{name} ", f"{name}: ")) and not options.json:

@@ -36,8 +36,8 @@ class ExpectedActors:
 
     def missing(self) -> dict[str, Health]:
         """The health of those that are not there."""
-        there, now = set(self._system.registry.names()), self._system.clock.monotonic()
-        absent = [name for name in self._names() if name not in there]
+        registered, now = set(self._system.registry.names()), self._system.clock.monotonic()
+        absent = [name for name in self._names() if name not in registered]
         return {
             name: Health(REMOVED, now - self._removed[name], None, "an operator removed it")
             if name in self._removed

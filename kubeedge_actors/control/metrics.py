@@ -51,7 +51,7 @@ def _families(answer: Mapping[str, Any]) -> Iterator[Family]:
         "restarts",
         "gauge",
         "Restarts in the sliding window of the supervisor.",
-        _each(nodes, lambda node: node["restarts"]),
+        _samples(nodes, lambda node: node["restarts"]),
     )
     yield Family("dead_letters_total", "counter", "Messages that nobody took.", [("", {}, answer["dead_letters"])])
     yield from _link(answer.get("link") or {})
@@ -66,15 +66,17 @@ def _mailboxes(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
         "actor_up",
         "gauge",
         "1 when the actor is running.",
-        _each(actors, lambda actor: float(actor["state"] == "running")),
+        _samples(actors, lambda actor: float(actor["state"] == "running")),
     )
-    yield Family("mailbox_depth", "gauge", "Messages queued.", _each(actors, lambda actor: actor["depth"]))
-    yield Family("mailbox_capacity", "gauge", "Messages that fit in.", _each(actors, lambda actor: actor["capacity"]))
+    yield Family("mailbox_depth", "gauge", "Messages queued.", _samples(actors, lambda actor: actor["depth"]))
+    yield Family(
+        "mailbox_capacity", "gauge", "Messages that fit in.", _samples(actors, lambda actor: actor["capacity"])
+    )
     yield Family(
         "mailbox_oldest_seconds",
         "gauge",
         "Age of the first queued message.",
-        _each(actors, lambda actor: actor["oldest"]),
+        _samples(actors, lambda actor: actor["oldest"]),
     )
     overflow = [
         ("", {"actor": actor["name"], "outcome": outcome}, count)
@@ -85,13 +87,13 @@ def _mailboxes(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
 
 
 def _handling(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
-    yield Family("messages_total", "counter", "Messages handled.", _each(actors, lambda actor: actor["handled"]))
-    yield Family("crashes_total", "counter", "Crashes of the actor.", _each(actors, lambda actor: actor["crashes"]))
+    yield Family("messages_total", "counter", "Messages handled.", _samples(actors, lambda actor: actor["handled"]))
+    yield Family("crashes_total", "counter", "Crashes of the actor.", _samples(actors, lambda actor: actor["crashes"]))
     yield Family(
         "actor_dead_letters_total",
         "counter",
         "Messages to the actor that ended.",
-        _each(actors, lambda actor: actor["dead_letters"]),
+        _samples(actors, lambda actor: actor["dead_letters"]),
     )
     samples: list[Sample] = []
     for actor in actors:
@@ -147,7 +149,7 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from _nodes(child)
 
 
-def _each(nodes: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> list[Sample]:
+def _samples(nodes: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> list[Sample]:
     return [("", {node["kind"]: node["name"]}, value(node)) for node in nodes]
 
 

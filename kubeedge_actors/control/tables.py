@@ -37,8 +37,8 @@ def rows(answer: Mapping[str, Any]) -> list[Row]:
     """All lines of the tree, in start order, children indented below their supervisor; then the actors that are missing."""
     health = answer.get("health") or {}
     shown = list(_walk(answer["tree"], "", health))
-    there = {row.name for row in shown}
-    return shown + [_missing(name, each) for name, each in health.items() if name not in there]
+    shown_names = {row.name for row in shown}
+    return shown + [_missing(name, actor_health) for name, actor_health in health.items() if name not in shown_names]
 
 
 def _missing(name: str, health: Mapping[str, Any]) -> Row:
@@ -57,8 +57,8 @@ def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> It
         for child in node["children"]:
             yield from _walk(child, indent + "  ", health)
         return
-    used, known = node["handled"] > 0, health.get(node["name"])
-    state = _state(node, known)
+    used, actor_health = node["handled"] > 0, health.get(node["name"])
+    state = _state(node, actor_health)
     cells = (
         indent + node["name"] + (f" (pid {node['pid']})" if node.get("pid") else ""),
         state,
@@ -68,7 +68,7 @@ def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> It
         seconds(node["p50"]) if used else "",
         seconds(node["p99"]) if used else "",
         str(node["restarts"]),
-        (known or {}).get("reason") or node.get("suspension") or node["last_error"] or "",
+        (actor_health or {}).get("reason") or node.get("suspension") or node["last_error"] or "",
     )
     healthy = state in (OK, RUNNING) and not node["restarts"]
     yield Row(node["name"], cells, node["rate"], healthy, node["depth"])

@@ -35,8 +35,8 @@ class Filter:
 class TraceMatcher:
     """What belongs to one id: the hops of that trace, and of every trace in which a message calls itself so."""
 
-    def __init__(self, wanted: str, filter: Filter) -> None:
-        self._wanted = wanted
+    def __init__(self, message_id: str, filter: Filter) -> None:
+        self._wanted = message_id
         self._filter = filter
         self._ids: dict[str, None] = {}
 
@@ -96,10 +96,10 @@ class Traces:
         chosen = {} if switched is None else asdict(switched)
         return {"on": on, **chosen, "recent": recent}
 
-    def listen(self, wanted: str, actor: str, type: str, hear: Callable[[Span], object]) -> Callable[[], None]:
+    def listen(self, message_id: str, actor: str, type: str, hear: Callable[[Span], object]) -> Callable[[], None]:
         """Have `hear` called with each hop of that id (`*`: of any) that was seen and that will be; the returned function ends it."""
         filter = Filter(actor, type)
-        matcher = TraceMatcher(wanted, filter)
+        matcher = TraceMatcher(message_id, filter)
 
         def take(span: Span) -> None:
             if matcher.has(span):
@@ -107,14 +107,14 @@ class Traces:
 
         def end() -> None:
             with self._lock:
-                self._listeners = tuple(other for other in self._listeners if other is not take)
+                self._listeners = tuple(listener for listener in self._listeners if listener is not take)
             with self._switching:
                 if filter in self._filters:
                     self._filters.remove(filter)
                 self._look()
 
         with self._lock:
-            for span in _of(matcher, list(self._spans)) if wanted != EVERY else ():
+            for span in _of(matcher, list(self._spans)) if message_id != EVERY else ():
                 hear(span)
             self._listeners = (*self._listeners, take)
         with self._switching:

@@ -20,10 +20,10 @@ def dead_letter_view(row: DeadLetterRow) -> dict[str, Any]:
 
 def event_view(event: Event) -> dict[str, Any]:
     """The fields of an event."""
-    facts = {field.name: getattr(event, field.name) for field in fields(event)}
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
     return {
         name: dead_letter_view(row_of(value)) if isinstance(value, DeadLetter) else value
-        for name, value in facts.items()
+        for name, value in values.items()
     }
 
 

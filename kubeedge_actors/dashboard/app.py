@@ -95,7 +95,7 @@ class Dashboard(App[None]):
         self.set_interval(self._interval, self.refresh_now)
         self.set_interval(ENDINGS, self._end_if_asked)
         if self._trace:
-            self.push_screen(TraceScreen(self._client, wanted=self._trace))
+            self.push_screen(TraceScreen(self._client, message_id=self._trace))
 
     def _end_if_asked(self) -> None:
         """By a signal: the terminal is gone, or somebody kills us."""
@@ -148,12 +148,12 @@ class Dashboard(App[None]):
         """Resume the actor under the cursor."""
         self._act("resume", "resumed")
 
-    def _act(self, command: str, done: str) -> None:
+    def _act(self, command: str, state: str) -> None:
         row = self._chosen()
         if row is None or not row.name:
-            self._say(f"a supervisor is not {done}: choose one of its actors")
+            self._say(f"a supervisor is not {state}: choose one of its actors")
         else:
-            self._client.ask(command, lambda name: self._say(f"{name} is {done}"), self._say, actor=row.name)
+            self._client.ask(command, lambda name: self._say(f"{name} is {state}"), self._say, actor=row.name)
 
     def action_errors(self) -> None:
         """Show the last errors of the actor under the cursor."""
@@ -195,8 +195,8 @@ class Dashboard(App[None]):
     def _table(self) -> DataTable[str]:
         return self.screen_stack[0].query_one(DataTable)
 
-    def _main(self, which: str) -> Static:
-        return self.screen_stack[0].query_one(which, Static)
+    def _main(self, selector: str) -> Static:
+        return self.screen_stack[0].query_one(selector, Static)
 
     def _chosen(self) -> Row | None:
         at = self._table.cursor_row

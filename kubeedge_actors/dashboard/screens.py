@@ -119,8 +119,8 @@ class DeadLetterScreen(TableScreen):
         self.query_one("#title", Static).update(f"dead letters: {len(letters)}")
         for letter in self._letters:
             at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
-            why = "replayed" if letter["replayed"] else letter["reason"]
-            self.fill((str(letter["id"] or ""), at, letter["recipient"] or "(nobody)", letter["type"], why))
+            status = "replayed" if letter["replayed"] else letter["reason"]
+            self.fill((str(letter["id"] or ""), at, letter["recipient"] or "(nobody)", letter["type"], status))
         table.move_cursor(row=min(cursor, max(0, len(letters) - 1)))
         if not letters:
             self.say("every message was taken")
@@ -133,8 +133,8 @@ class DeadLetterScreen(TableScreen):
         """All that is known of the chosen one."""
         letter = self._chosen()
         if letter is not None:
-            facts = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
-            lines = [f"{name:<11}{value}" for name, value in facts.items() if value not in ("", 0)]
+            fields = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
+            lines = [f"{name:<11}{value}" for name, value in fields.items() if value not in ("", 0)]
             trace = f"\nThe traceback: python -m kubeedge_actors deadletters show {letter['id']}"
             more = trace if letter["error"] else ""
             self.app.push_screen(TextScreen(f"dead letter {letter['id']}", "\n".join(lines) + more))
@@ -167,10 +167,14 @@ class TraceScreen(TableScreen):
         Binding("enter", "only", "only this message", priority=True),
     ]
 
-    def __init__(self, client: BackgroundClient, *, wanted: str = EVERY, actor: str = "") -> None:
-        whose = f"messages to {actor or 'anybody'}, and what they lead to" if wanted == EVERY else f"message {wanted}"
-        super().__init__(whose, SPAN_HEADINGS, SPAN_WIDTHS, client)
-        self._wanted, self._actor = wanted, actor
+    def __init__(self, client: BackgroundClient, *, message_id: str = EVERY, actor: str = "") -> None:
+        title = (
+            f"messages to {actor or 'anybody'}, and what they lead to"
+            if message_id == EVERY
+            else f"message {message_id}"
+        )
+        super().__init__(title, SPAN_HEADINGS, SPAN_WIDTHS, client)
+        self._wanted, self._actor = message_id, actor
         self._hops: list[str] = []
         self._worker: Worker[None] | None = None
 
@@ -206,4 +210,4 @@ class TraceScreen(TableScreen):
         """Follow the chosen message alone."""
         at = self.table.cursor_row
         if self._wanted == EVERY and 0 <= at < len(self._hops):
-            self.app.push_screen(TraceScreen(self._asker, wanted=self._hops[at]))
+            self.app.push_screen(TraceScreen(self._asker, message_id=self._hops[at]))

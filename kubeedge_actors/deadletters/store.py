@@ -144,8 +144,8 @@ def _text(message: object) -> str | None:
 
 
 def _decoded(path: str, text: str) -> object:
-    where, _, name = path.partition(":")
-    kind: object = import_module(where)
+    module, _, name = path.partition(":")
+    kind: object = import_module(module)
     for part in name.split("."):
         kind = getattr(kind, part)
     if not isinstance(kind, type):

@@ -158,8 +158,8 @@ def _invite(stage: Stage) -> None:
     print(f"\nLogs: {stage.folder}/cloud.log and edge.log. Ctrl-C ends the demo.\n", flush=True)
 
 
-def _object(version: str, kind: str, name: str, **rest: Any) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, **rest}
+def _object(version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, **fields}
 
 
 def _pod_manifest(port: int) -> dict[str, Any]:

@@ -57,19 +57,19 @@ class Stage:
         self._steps += not mark
         print(f"{mark or self._steps:>2} {text}", flush=True)
 
-    def wait_until(self, what: str, condition: Callable[[], bool]) -> None:
+    def wait_until(self, description: str, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds, and say how long that took; Failed after a minute or on Ctrl-C."""
         begin = time.monotonic()
         while not condition():
             if time.monotonic() - begin > PATIENCE:
-                raise DemoFailed(f"{what} (waited {PATIENCE:.0f} s)")
+                raise DemoFailed(f"{description} (waited {PATIENCE:.0f} s)")
             self._shutdown.wait(POLL)
             if self._shutdown.requested:
-                raise DemoFailed(what)
+                raise DemoFailed(description)
             for side, process in self._processes.items():
                 if process.poll() is not None:
-                    raise DemoFailed(f"{what}: the {side} process ended with status {process.returncode}")
-        print(f"   - {what} ({time.monotonic() - begin:.2f} s)", flush=True)
+                    raise DemoFailed(f"{description}: the {side} process ended with status {process.returncode}")
+        print(f"   - {description} ({time.monotonic() - begin:.2f} s)", flush=True)
 
     def start_cloud(self) -> None:
         """Start the cloud, and an administrator's client of its API."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kubeedge_actors.config import ModuleEntry
+
 LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 HIGHEST_PORT = 65535
@@ -23,23 +25,25 @@ class ValueKind:
 
     `refusal` completes the sentence "VALUE is ..." about a value that does not fit; `convert` raises ValueError or TypeError for it.
     `metavar` stands for the value in a usage, and tells a shell how to complete it (completion.py). `many`: an option that may be repeated,
-    and a list in a file.
+    and a list in a file; `items` and `items_name`: of what.
     """
 
     refusal: str
     convert: Callable[[Any], Any]
     metavar: str = ""
     many: bool = False
+    items: tuple[type, ...] = (str,)
+    items_name: str = "texts"
 
     def read(self, value: Any) -> Any:
         """The value as the program wants it; ValueError with the whole sentence when it does not fit."""
         if not self.many:
-            return self._one(value)
-        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-            raise ValueError(f"{quoted(value)} is no list of texts")
-        return tuple(self._one(item) for item in value)
+            return self._convert_item(value)
+        if not isinstance(value, list | tuple) or not all(isinstance(item, self.items) for item in value):
+            raise ValueError(f"{quoted(value)} is no list of {self.items_name}")
+        return tuple(self._convert_item(item) for item in value)
 
-    def _one(self, value: Any) -> Any:
+    def _convert_item(self, value: Any) -> Any:
         try:
             return self.convert(value)
         except (TypeError, ValueError) as error:
@@ -71,7 +75,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
     return convert
 
 
-def _whole(lowest: int, highest: int | None = None) -> Callable[[Any], int]:
+def _integer(lowest: int, highest: int | None = None) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         number = int(value) if isinstance(value, float) and value.is_integer() else int(_text(value))
         if number < lowest or (highest is not None and number > highest):
@@ -88,6 +92,11 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _same(value: Any) -> Any:
+    """What is said about a module is looked at when that is loaded (plugins.py): only then is it known what fits."""
+    return value
+
+
 def _yes_or_no(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("it is neither true nor false")
@@ -95,8 +104,8 @@ def _yes_or_no(value: Any) -> bool:
 
 
 def _host_and_port(value: Any) -> str:
-    where = urlsplit(f"//{_text(value)}")
-    if value and (not where.hostname or where.port is None):
+    address = urlsplit(f"//{_text(value)}")
+    if value and (not address.hostname or address.port is None):
         raise ValueError("it has another form")
     return _text(value)
 
@@ -133,14 +142,15 @@ def text(metavar: str, *, many: bool = False) -> ValueKind:
     return ValueKind("no text", _text, metavar, many=many)
 
 
+MODULES = ValueKind("no module", _same, "pkg.file:Class", True, (str, dict, ModuleEntry), "paths and mappings")
 FILE = ValueKind("no path", _text, "FILE")
 FOLDER = ValueKind("no path", _text, "DIR")
 DATA_DIR = ValueKind("no path", _absolute_path, "DIR")
-PORT = ValueKind(f"no port: 0 to {HIGHEST_PORT}", _whole(0, HIGHEST_PORT), "PORT")
-NUMBER = ValueKind("no whole number above 0", _whole(1), "NUMBER")
+PORT = ValueKind(f"no port: 0 to {HIGHEST_PORT}", _integer(0, HIGHEST_PORT), "PORT")
+NUMBER = ValueKind("no whole number above 0", _integer(1), "NUMBER")
 SECONDS = ValueKind("no number of seconds above 0", _seconds, "SECONDS")
 YES_OR_NO = ValueKind("neither true nor false", _yes_or_no)
 NAME = ValueKind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
 LABELS = ValueKind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
 HOST_AND_PORT = ValueKind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
-MODE = ValueKind("none of 0, 1, 2", _whole(0, 2), "{0,1,2}")
+MODE = ValueKind("none of 0, 1, 2", _integer(0, 2), "{0,1,2}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from kubeedge_actors.config import CloudConfig, EdgeConfig, parse_yaml_documents
+from kubeedge_actors.config import CloudConfig, EdgeConfig, ModuleEntry, parse_yaml_documents
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
@@ -51,7 +51,7 @@ def file_settings(config: type[EdgeConfig | CloudConfig], path: str) -> dict[str
     table, kind = COMPONENTS[config]
     document = _document(path, kind)
     if has_own_keys(document):
-        return table.parse_file(document, path)
+        return _with_places(table.parse_file(document, path), path)
     from kubeedge_actors.componentconfig import (
         cloudcore_conversion,
         edgecore_conversion,
@@ -59,6 +59,16 @@ def file_settings(config: type[EdgeConfig | CloudConfig], path: str) -> dict[str
 
     readers = {EDGECORE: edgecore_conversion.convert_edgecore, CLOUDCORE: cloudcore_conversion.convert_cloudcore}
     return readers[kind](document, path)
+
+
+def _with_places(settings: dict[str, Any], path: str) -> dict[str, Any]:
+    """The fields, where each module with settings knows where these are from."""
+    modules = settings.get("modules", ())
+    placed = [
+        ModuleEntry(module, f"modules[{number}]", path) if isinstance(module, dict) else module
+        for number, module in enumerate(modules)
+    ]
+    return settings | {"modules": tuple(placed)} if placed else settings
 
 
 def has_own_keys(document: dict[str, Any]) -> bool:
@@ -82,19 +92,19 @@ def _document(path: str, kind: str) -> dict[str, Any]:
     return document
 
 
-def read_config(config: type[Config], file: str | None, given: dict[str, Any]) -> Config:
+def read_config(config: type[Config], file: str | None, options: dict[str, Any]) -> Config:
     """What a configuration file (None: there is none) and the options of a side say. Errors: UsageError."""
-    return merge_config(config, file_settings(config, file) if file else {}, given)
+    return merge_config(config, file_settings(config, file) if file else {}, options)
 
 
-def merge_config(kind: type[Config], file: dict[str, Any], given: dict[str, Any]) -> Config:
+def merge_config(kind: type[Config], file: dict[str, Any], options: dict[str, Any]) -> Config:
     """The config of file and command line.
 
     An option takes with it what the file says in another way about the same thing.
     """
-    beaten = {rival for name, rivals in RIVALS.items() if given.get(name) for rival in rivals}
-    if "mqtt_mode" in given:
+    beaten = {rival for name, rivals in RIVALS.items() if options.get(name) for rival in rivals}
+    if "mqtt_mode" in options:
         beaten.discard("mqtt")  # the port is then not all that is wanted
-    config = kind(**{**{name: value for name, value in file.items() if name not in beaten}, **given})
+    config = kind(**{**{name: value for name, value in file.items() if name not in beaten}, **options})
     COMPONENTS[kind].table.check(config)
     return config

@@ -382,25 +382,6 @@ class SendToNode(Message, frozen=True, kw_only=True):
     kept: bool
 
 
-class MessageConfirmed(Message, frozen=True, kw_only=True):
-    """A node has handled a message that waits for its confirmation."""
-
-    node: str
-    msg_id: str
-
-
-class MessageNotRead(Message, frozen=True, kw_only=True):
-    """A CustomMessage came over the link that no module here can take. Nobody accepts this, so it becomes a dead letter that says why.
-
-    `node`: where it came from, empty at the edge; `content`: the head of its JSON text.
-    """
-
-    node: str
-    type: str
-    reason: str
-    content: str
-
-
 class MessageLost(Message, frozen=True, kw_only=True):
     """A message for a node will not arrive. Nobody accepts this, so it becomes a dead letter that says why."""
 

@@ -77,8 +77,8 @@ class StreamRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def header_value(self, header: str) -> str:
         """The values of a header, joined by commas."""
-        found = [values for name, values in (self.header or {}).items() if name.lower() == header.lower()]
-        return ",".join(value for values in found for value in values)
+        matching = [values for name, values in (self.header or {}).items() if name.lower() == header.lower()]
+        return ",".join(value for values in matching for value in values)
 
 
 def encode_open(
@@ -120,12 +120,12 @@ def decode(text: str) -> Frame:
 
 def encode_varint(value: int) -> bytes:
     """A number below 2^64 in LEB128."""
-    found = bytearray()
+    encoded = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def decode_varint(data: bytes) -> tuple[int, bytes]:

@@ -70,8 +70,8 @@ class InProcessApi:
             answer = text_response("404 page not found\n", 404)
         self.settle()
         if isinstance(answer, Response):
-            found = {name.lower(): value for name, value in answer.headers.items()}
-            return Answer(answer.status, found, answer.body)
+            response_headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Answer(answer.status, response_headers, answer.body)
         return Answer(200, {}, b"")
 
     def good(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:

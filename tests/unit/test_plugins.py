@@ -120,8 +120,8 @@ def test_a_port_that_there_is_not_is_a_mistake_of_the_person(tmp_path: Path, por
         ("mqtt-port: [1]", r"\[1\] is no port"),
         ("name:", "None is no name of a node"),
         ("mqtt-port: true", "True is no port"),
-        ("modules: own_one:One", "modules in .*: 'own_one:One' is no list of texts"),
-        ("modules: [1]", r"\[1\] is no list of texts"),
+        ("modules: own_one:One", "modules in .*: 'own_one:One' is no list of paths and mappings"),
+        ("modules: [1]", r"\[1\] is no list of paths and mappings"),
     ],
 )
 def test_a_mistake_in_it_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:

@@ -45,10 +45,10 @@ class Stream:
             piece = self._pieces.popleft()
             self._size -= len(piece)
             self._read += len(piece)
-            due = self._read if self._credits and self._read >= CREDIT_STEP and not self._closed else 0
-            self._read -= due
-        if due:
-            self._send(FrameType.DATA, encode_varint(due))
+            credit = self._read if self._credits and self._read >= CREDIT_STEP and not self._closed else 0
+            self._read -= credit
+        if credit:
+            self._send(FrameType.DATA, encode_varint(credit))
         return piece
 
     def write(self, data: bytes) -> None:

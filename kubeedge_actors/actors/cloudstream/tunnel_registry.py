@@ -106,8 +106,8 @@ class TunnelRegistry:
             log.warning("node %s: %s; its tunnel is closed", peer.headers[NODE], error)
             self._close(peer, str(error))
             return True
-        whose, stream = self._streams.get(frame.id, (0, None))
-        if stream is None or whose != peer.id:
+        owner_id, stream = self._streams.get(frame.id, (0, None))
+        if stream is None or owner_id != peer.id:
             return True
         if frame.kind is FrameType.DATA:
             return stream.on_data(frame.data)
@@ -123,6 +123,6 @@ class TunnelRegistry:
         with self._lock:
             if self._peers.get(node) is peer:
                 del self._peers[node]
-            lost = [stream for whose, stream in self._streams.values() if whose == peer.id]
+            lost = [stream for owner_id, stream in self._streams.values() if owner_id == peer.id]
         for stream in lost:
             stream.on_end(broken=LinkError(f"the stream tunnel of node {node} broke: {reason}"))

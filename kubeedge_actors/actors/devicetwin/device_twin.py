@@ -10,6 +10,7 @@ from kubeedge_actors.actors.devicetwin import history, membership
 from kubeedge_actors.actors.devicetwin.device_objects import DeviceObjects
 from kubeedge_actors.actors.devicetwin.devices import RESIDENT, Devices
 from kubeedge_actors.actors.devicetwin.dttypes import INTERNAL, Rejection
+from kubeedge_actors.actors.devicetwin.query import answer_query
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers, error_result
 from kubeedge_actors.drivers.store.base import MetaStore, TwinStore
@@ -31,9 +32,11 @@ from kubeedge_actors.wire.messages import (
     Message,
     MqttPublish,
     ReportStored,
+    TwinAnswer,
     TwinCloudUpdated,
     TwinGet,
     TwinHistoryGet,
+    TwinQuery,
     TwinReported,
     TwinSynced,
     TwinUpdate,
@@ -108,6 +111,13 @@ class DeviceTwin(Module):
         """Answer `twin/get` from memory, which holds committed values only."""
         self.publish(self._mirror.get(message.device, message.payload, self._now()))
         self._mirror.devices.evict()
+
+    @on
+    def on_twin_query(self, message: TwinQuery) -> TwinAnswer:
+        """Answer a module from memory, which holds committed values only."""
+        answer = answer_query(self._mirror.devices, message.device)
+        self._mirror.devices.evict()
+        return answer
 
     @on
     def on_membership_get(self, message: MembershipGet) -> None:

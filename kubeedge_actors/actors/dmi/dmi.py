@@ -57,8 +57,8 @@ class MapperService:
         """Register a mapper; returns its devices and models. Error: MapperError, without a protocol or when it is not committed."""
         if not mapper.protocol:
             raise MapperError(f"fail to register mapper {mapper.name} because the protocol is nil")
-        asked = MapperRegistered(mapper=mapper, with_data=with_data)
-        return self._ref.ask(asked, COMMIT_TIMEOUT).get()  # type: ignore[no-any-return]
+        request = MapperRegistered(mapper=mapper, with_data=with_data)
+        return self._ref.ask(request, COMMIT_TIMEOUT).get()  # type: ignore[no-any-return]
 
     def report_status(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         """An update for each property, so that one that does not fit keeps no other from being taken."""
@@ -89,16 +89,16 @@ class Dmi(Module):
 
     def on_start(self) -> None:
         """Load devices, models and mappers; call known mappers about all of them again. Error: StoreError."""
-        self._cache.models = {id_of(each): each for each in self._stored(constants.DEVICEMODEL)}
-        self._cache.devices = {id_of(each): each for each in self._stored(constants.DEVICE)}
+        self._cache.models = {id_of(model): model for model in self._stored(constants.DEVICEMODEL)}
+        self._cache.devices = {id_of(device): device for device in self._stored(constants.DEVICE)}
         for mapper in self._registered():
-            known = self._queues.get(mapper.protocol) is not None
+            is_open = self._queues.get(mapper.protocol) is not None
             devices, models = self._cache.take_inventory(mapper.protocol)
-            if not known:
+            if not is_open:
                 line = self._queues.open(mapper)
                 for verb, objects in ((Verb.CREATE_MODEL, models), (Verb.UPDATE, devices)):
-                    for each in objects:
-                        line.add(verb, each)
+                    for object in objects:
+                        line.add(verb, object)
         for protocol in self._queues.requeue_in_flight():
             self._call_next(protocol)
         self._mappers.set_handler(MapperService(self.ref))
@@ -111,13 +111,13 @@ class Dmi(Module):
                 self.log.warning("mapper %s in the database is malformed and ignored: %s", row.get("name"), error)
 
     def _stored(self, type: str) -> list[Json]:
-        found = []
+        objects = []
         for row in self._store.of_type(type):
             try:
-                found.append(msgspec.json.decode(row.value, type=dict))
+                objects.append(msgspec.json.decode(row.value, type=dict))
             except msgspec.MsgspecError as error:
                 self.log.warning("%s in the database is malformed and ignored: %s", row.key, error)
-        return found
+        return objects
 
     # --- from mappers -------------------------------------------------------------------------------------------------
 
@@ -137,13 +137,13 @@ class Dmi(Module):
     @on
     def on_mapper_reported(self, message: MapperReported) -> None:
         """Ask DeviceTwin to apply the updates; answered when the last one is committed."""
-        reply_to, left, faults = self.reply_later(), [len(message.updates)], list[str]()
+        reply_to, pending, faults = self.reply_later(), [len(message.updates)], list[str]()
 
         def done(fault: object) -> None:
-            left[0] -= 1
+            pending[0] -= 1
             if fault:
                 faults.append(str(fault))
-            if not left[0]:
+            if not pending[0]:
                 reply_to.send("; ".join(faults))
 
         for update in message.updates:
@@ -154,11 +154,11 @@ class Dmi(Module):
     @on
     def on_device_changed(self, message: DeviceChanged) -> None:
         """Queue calls to the mappers that it concerns."""
-        gone = message.operation == constants.DELETE
+        deleted = message.operation == constants.DELETE
         if message.type == constants.DEVICE:
-            change = self._cache.remove_device if gone else self._cache.put_device
+            change = self._cache.remove_device if deleted else self._cache.put_device
         else:
-            change = self._cache.remove_model if gone else self._cache.put_model
+            change = self._cache.remove_model if deleted else self._cache.put_model
         self._enqueue_calls(change(message.object))
 
     def _enqueue_calls(self, calls: Iterable[tuple[Verb, Json]]) -> None:
@@ -226,7 +226,7 @@ def _payload(reading: PropertyReport) -> bytes:
 
 def _row(mapper: Mapper) -> MetaRow:
     """The row as the original keeps it, which has bytes as base64 (source: edge/pkg/devicetwin/dmiserver, saveMapper)."""
-    facts = {
+    content = {
         "name": mapper.name,
         "version": mapper.version,
         "api_version": mapper.api_version,
@@ -235,7 +235,7 @@ def _row(mapper: Mapper) -> MetaRow:
         "state": mapper.state,
     }
     key = constants.MAPPER_KEY + mapper.name
-    return MetaRow(key, constants.DEVICEMAPPER, msgspec.json.encode(facts).decode())
+    return MetaRow(key, constants.DEVICEMAPPER, msgspec.json.encode(content).decode())
 
 
 def _mapper(row: Json) -> Mapper:

@@ -54,22 +54,22 @@ def pod_config_pushes(change: WatchEvent, type: str, location_cache: LocationCac
     operation = OPERATION_NAMES[change.type]
     if type == constants.SECRET and operation == constants.INSERT:
         operation = constants.UPDATE
-    who = object_reference(change.object)
-    nodes = location_cache.nodes_for(Reference(type, who.namespace, who.name))
+    reference = object_reference(change.object)
+    nodes = location_cache.nodes_for(Reference(type, reference.namespace, reference.name))
     return [object_push(operation, type, node, change.object) for node in nodes]
 
 
 def object_push(operation: str, type: str, node: str, object: Json, status_only: bool = False) -> ObjectPushed:
     """The object as a message to a node."""
-    who = object_reference(object)
+    reference = object_reference(object)
     return ObjectPushed(
         node=node,
         operation=operation,
         type=type,
-        namespace=who.namespace or constants.CLUSTER_SCOPE,
-        name=who.name,
+        namespace=reference.namespace or constants.CLUSTER_SCOPE,
+        name=reference.name,
         object=object,
-        resource_version=who.version,
+        resource_version=reference.version,
         status_only=status_only,
     )
 

@@ -101,4 +101,6 @@ def _is_terminated(pod: Json) -> bool:
     status = pod.get("status") or {}
     if not pod["metadata"].get("deletionTimestamp") or status.get("phase") not in ("Succeeded", "Failed"):
         return False
-    return not any("running" in (each.get("state") or {}) for each in status.get("containerStatuses") or ())
+    return not any(
+        "running" in (container_status.get("state") or {}) for container_status in status.get("containerStatuses") or ()
+    )

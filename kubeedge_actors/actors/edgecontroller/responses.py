@@ -159,14 +159,14 @@ def query_response(request: LinkMessage, object: Json) -> Response:
 
 def version_delivered(request: LinkMessage, type: str, object: Json) -> ObjectVersionDelivered:
     """The message that the node gets this version with the response."""
-    who = object_reference(object)
+    reference = object_reference(object)
     return ObjectVersionDelivered(
         node=request.node,
         type=type,
-        namespace=who.namespace or constants.CLUSTER_SCOPE,
-        name=who.name,
-        uid=who.uid,
-        resource_version=who.version,
+        namespace=reference.namespace or constants.CLUSTER_SCOPE,
+        name=reference.name,
+        uid=reference.uid,
+        resource_version=reference.version,
     )
 
 

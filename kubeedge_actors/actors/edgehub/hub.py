@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff
 from kubeedge_actors.actors.edgehub.certificates import Certificates, run_in_thread
-from kubeedge_actors.actors.edgehub.frames import DurableMessage, error_response, message_of
-from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, confirmation, request_headers
+from kubeedge_actors.actors.edgehub.frames import DurableMessage, confirmation, error_response, message_of
+from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, request_headers
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
     CertificatesFailed,
@@ -32,8 +32,8 @@ from kubeedge_actors.actors.edgehub.send_queue import OneWayMessage, Priority, P
 from kubeedge_actors.actors.edgehub.traffic import DOWN, TrafficCounters
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
-from kubeedge_actors.durable_inbox import DurableInbox, FanOut
 from kubeedge_actors.errors import AnswerLost, FrameError, WireError
+from kubeedge_actors.hubs.durable_inbox import DurableInbox, FanOut
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.outages import Outage
 from kubeedge_actors.supervisors import Ref, Timer

@@ -76,20 +76,20 @@ def _epoch(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def find_container(containers: Sequence[Container], wanted: StreamTarget, *, previous: bool = False) -> Container:
+def find_container(containers: Sequence[Container], target: StreamTarget, *, previous: bool = False) -> Container:
     """The container of a request: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
     matching = [
         container
         for container in containers
         if (container.pod.namespace, container.pod.name, container.name)
-        == (wanted.namespace, wanted.pod, wanted.container)
+        == (target.namespace, target.pod, target.container)
     ]
     matching.sort(key=lambda container: (container.started_at, container.restart_count))
-    where = f'container "{wanted.container}" in pod "{wanted.pod}"'
+    description = f'container "{target.container}" in pod "{target.pod}"'
     if previous:
         if len(matching) < 2 or matching[-1].pod.uid != matching[-2].pod.uid:
-            raise ContainerError(f"previous terminated {where} not found")
+            raise ContainerError(f"previous terminated {description} not found")
         return matching[-2]
     if not matching or matching[-1].phase == "created":
-        raise ContainerError(f"{where} is waiting to start")
+        raise ContainerError(f"{description} is waiting to start")
     return matching[-1]

@@ -47,11 +47,11 @@ class Election:
             return self._spec(wall, wall, 0)
         spec = dict(lease.get("spec") or {})
         self.observe(spec, now)
-        mine = self.leader == self.identity
-        if self.leader and not mine and self._valid(now):
+        is_leader = self.leader == self.identity
+        if self.leader and not is_leader and self._valid(now):
             return None
         transitions = int(spec.get("leaseTransitions") or 0)
-        if mine:
+        if is_leader:
             return {
                 **self._spec(wall, wall, transitions),
                 "acquireTime": spec.get("acquireTime") or format_micro_time(wall),

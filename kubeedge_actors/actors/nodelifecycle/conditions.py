@@ -83,5 +83,5 @@ def _status_patch(object: Json, conditions: list[Json]) -> Json:
 
 def _event(object: Json, type: str, reason: str, message: str, now: float) -> Json:
     metadata = object["metadata"]
-    who = {key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata}
-    return event({"kind": object.get("kind"), "apiVersion": "v1", **who}, type, reason, message, now, COMPONENT)
+    identity = {key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata}
+    return event({"kind": object.get("kind"), "apiVersion": "v1", **identity}, type, reason, message, now, COMPONENT)

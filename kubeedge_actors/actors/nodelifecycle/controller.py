@@ -194,11 +194,11 @@ class NodeLifecycle(ApiController):
         patch = conditions.not_ready_pod_patch(pod, now)
         if patch is None or not self._health.is_unknown(mark.node) or pod["spec"].get("nodeName") != mark.node:
             return
-        who = object_reference(pod)
+        reference = object_reference(pod)
         try:
-            self.api.patch(POD_KIND, who.namespace, who.name, patch, form="strategic", subresource="status")
+            self.api.patch(POD_KIND, reference.namespace, reference.name, patch, form="strategic", subresource="status")
         except Conflict:
-            self._rest.append(MarkPodNotReady(mark.node, self.api.get(POD_KIND, who.namespace, who.name)))
+            self._rest.append(MarkPodNotReady(mark.node, self.api.get(POD_KIND, reference.namespace, reference.name)))
             return
         self.counts["pods not ready"] += 1
         self._rest.append(RecordEvent(conditions.pod_event(pod, now)))

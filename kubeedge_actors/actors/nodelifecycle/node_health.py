@@ -88,7 +88,7 @@ class NodeHealthMap:
 
         Each node keeps the silence that it had when the outage began.
         """
-        heard = max((pulse.last_seen for pulse in self._nodes.values()), default=now)
+        latest = max((pulse.last_seen for pulse in self._nodes.values()), default=now)
         for pulse in self._nodes.values():
             if not pulse.unknown:
-                pulse.last_seen += now - heard
+                pulse.last_seen += now - latest

@@ -97,8 +97,8 @@ def parse_pod(pod: Json) -> PodInfo | None:
     namespace, name, uid = str(metadata.get("namespace", "")), str(metadata["name"]), str(metadata.get("uid", ""))
     if node := spec.get("nodeName"):
         return PodInfo(namespace, name, uid, str(node), PodRequirements(_requests(spec), _ports(spec)))
-    other = spec.get("schedulerName", SCHEDULER_NAME) != SCHEDULER_NAME
-    if other or metadata.get("deletionTimestamp") or spec.get("schedulingGates"):
+    foreign = spec.get("schedulerName", SCHEDULER_NAME) != SCHEDULER_NAME
+    if foreign or metadata.get("deletionTimestamp") or spec.get("schedulingGates"):
         return None
     created = str(metadata.get("creationTimestamp") or "")
     return PodInfo(namespace, name, uid, "", _requirements(spec), int(spec.get("priority") or 0), created)
@@ -155,10 +155,10 @@ def _requests(spec: Json) -> tuple[tuple[str, int], ...]:
         own = _request(container)
         if container.get("restartPolicy") == "Always":
             sidecars = _total((sidecars, own))
-            needed = sidecars
+            requests = sidecars
         else:
-            needed = _total((sidecars, own))
-        highest = {name: max(highest.get(name, 0), needed.get(name, 0)) for name in highest | needed}
+            requests = _total((sidecars, own))
+        highest = {name: max(highest.get(name, 0), requests.get(name, 0)) for name in highest | requests}
     together = _total((together, sidecars))
     peak = {name: max(together.get(name, 0), highest.get(name, 0)) for name in together | highest}
     overhead = {name: rounded_up_quantity(name, text) for name, text in (spec.get("overhead") or {}).items()}

@@ -34,15 +34,15 @@ _TYPES = {BY_NAME[type].kind.kind: type for type in SYNCED_TYPES}
 
 def update_push(node: str, type: str, object: Json) -> ObjectPushed:
     """The object as it is now. Devices keep the source on which an edge hands them to DeviceTwin."""
-    who = object_reference(object)
+    reference = object_reference(object)
     return ObjectPushed(
         node=node,
         operation=constants.UPDATE,
         type=type,
-        namespace=who.namespace or constants.CLUSTER_SCOPE,
-        name=who.name,
+        namespace=reference.namespace or constants.CLUSTER_SCOPE,
+        name=reference.name,
         object=object,
-        resource_version=who.version,
+        resource_version=reference.version,
         source=_source(type),
     )
 
@@ -98,15 +98,15 @@ def record_status(version: str) -> Json:
 
 def parse_record(object: Json) -> tuple[str, ObjectSyncRecord] | None:
     """Node and record of one in the API; None for objects that are not tracked here."""
-    who = object_reference(object)
-    node, dot, uid = who.name.rpartition(".")
+    reference = object_reference(object)
+    node, dot, uid = reference.name.rpartition(".")
     spec, status = object.get("spec") or {}, object.get("status") or {}
     type = _TYPES.get(str(spec.get("objectKind", "")))
     if not dot or type is None:
         return None
     version = str(status.get("objectResourceVersion") or "0")
     record = ObjectSyncRecord(
-        type, who.namespace, str(spec.get("objectName", "")), uid, version=version, stored_version=version
+        type, reference.namespace, str(spec.get("objectName", "")), uid, version=version, stored_version=version
     )
     return node, record
 
@@ -148,7 +148,7 @@ class ObjectSyncWriter(Module):
     @on
     def on_write_records(self, order: WriteRecords) -> list[ObjectSyncWrite]:
         """Write until the API fails temporarily; what is left is not in the answer."""
-        done: list[ObjectSyncWrite] = []
+        written: list[ObjectSyncWrite] = []
         for write in order.writes:
             try:
                 self._write(write)
@@ -159,8 +159,8 @@ class ObjectSyncWriter(Module):
                 self.log.warning(
                     "the ObjectSync of %s %s on %s is rejected: %s", write.type, write.name, write.node, error
                 )
-            done.append(write)
-        return done
+            written.append(write)
+        return written
 
     @on
     def on_push_again(self, order: PushAgain) -> None:

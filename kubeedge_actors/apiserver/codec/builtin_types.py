@@ -49,13 +49,13 @@ class TypedDecoder:
         if not isinstance(value, dict):
             self._mismatch(value, f"v1.{name}", path)
         fields = self._types[name]
-        kept: Json = {}
+        decoded: Json = {}
         for key, inner in value.items():
             if (compact := fields.get(key)) is None:
                 self._unknown.append(dotted_path((*path, key)))
             elif inner is not None:
-                kept[key] = self.value(inner, compact, (*path, key))
-        return kept
+                decoded[key] = self.value(inner, compact, (*path, key))
+        return decoded
 
     def value(self, value: Any, compact: str, path: Path) -> Any:
         """A value of a compact type; None inside maps and lists stays out of structs only."""
@@ -115,9 +115,9 @@ class TypedDecoder:
             raise TypeMismatch(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"')
         return normal
 
-    def _mismatch(self, value: Any, wanted: str, path: Path) -> NoReturn:
+    def _mismatch(self, value: Any, type_name: str, path: Path) -> NoReturn:
         text = f"json: cannot unmarshal {json_type(value)} into Go struct field {self._kind}.{go_path(path)} of type"
-        raise TypeMismatch(f"{text} {wanted}")
+        raise TypeMismatch(f"{text} {type_name}")
 
 
 def json_type(value: object) -> str:

@@ -32,8 +32,8 @@ class Table(dict[str, dict[int, Field]]):
         self.lines = lines
 
     def __missing__(self, name: str) -> dict[int, Field]:
-        self[name] = found = dict(parse_fields(self.lines[name]))
-        return found
+        self[name] = fields = dict(parse_fields(self.lines[name]))
+        return fields
 
 
 class MalformedProtobuf(Exception):
@@ -47,14 +47,14 @@ def decode(body: bytes, kind: str) -> Json:
         if body[:4] != MAGIC:
             raise MalformedProtobuf("the body has no Kubernetes protobuf prefix")
         envelope = decode_message(memoryview(body)[4:], "Unknown", table)
-        about = envelope.get("typeMeta", {})
-        name = about.get("kind", kind)
-        of_group = f"{about.get('apiVersion', '').partition('.')[0]}/{name}"
+        type_meta = envelope.get("typeMeta", {})
+        name = type_meta.get("kind", kind)
+        of_group = f"{type_meta.get('apiVersion', '').partition('.')[0]}/{name}"
         name = of_group if of_group in table.lines else name
         if name not in table.lines:
             raise MalformedProtobuf(f"{name} is not decoded from protobuf by this server; send JSON")
-        found = decode_message(memoryview(base64.b64decode(envelope.get("raw", ""))), name, table)
-        return {**about, **found} if name != "DeleteOptions" else found
+        object = decode_message(memoryview(base64.b64decode(envelope.get("raw", ""))), name, table)
+        return {**type_meta, **object} if name != "DeleteOptions" else object
     except (MalformedProtobuf, IndexError, UnicodeDecodeError) as error:
         raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {error}") from error
 
@@ -108,23 +108,23 @@ def varint(data: memoryview, at: int) -> tuple[int, int]:
 
 def decode_message(data: memoryview, name: str, table: Table) -> Json:
     """One message as an object; fields that the table does not know are left out."""
-    fields, found = table[name], {}
+    fields, message = table[name], {}
     for number, raw in read_fields(data):
         if number not in fields:
             continue
         field, kind = fields[number]
         if kind[0] == "+":
-            found.update(decode_message(view(raw), kind[1:], table))
+            message.update(decode_message(view(raw), kind[1:], table))
         elif kind[0] == "[":
-            found.setdefault(field, []).append(decode_value(raw, kind[1:-1], table))
+            message.setdefault(field, []).append(decode_value(raw, kind[1:-1], table))
         elif kind in MAPS:
             key, value = map_entry(view(raw), MAPS[kind])
-            found.setdefault(field, {})[key] = value
+            message.setdefault(field, {})[key] = value
         else:
             value = decode_value(raw, kind.rstrip("?"), table)
             if kind[-1] == "?" or value not in ("", 0, False, None) or isinstance(value, dict):
-                found[field] = value
-    return found
+                message[field] = value
+    return message
 
 
 def decode_value(raw: int | memoryview, kind: str, table: Table) -> Any:
@@ -164,16 +164,18 @@ def time(data: memoryview) -> str | None:
 
 def microtime(data: memoryview) -> str | None:
     """A time with microseconds; None when it is unset."""
-    found = dict(read_fields(data))
-    whole, nanos = time(data), found.get(2, 0)
-    return f"{whole[:-1]}.{nanos // 1000:06d}Z" if whole and isinstance(nanos, int) else whole
+    fields = dict(read_fields(data))
+    seconds, nanos = time(data), fields.get(2, 0)
+    return f"{seconds[:-1]}.{nanos // 1000:06d}Z" if seconds and isinstance(nanos, int) else seconds
 
 
 def int_or_string(data: memoryview) -> int | str:
     """A value that is a number or a text."""
-    found = dict(read_fields(data))
-    number = found.get(2, 0)
-    return text(view(found.get(3, memoryview(b"")))) if found.get(1) == 1 else number if isinstance(number, int) else 0
+    fields = dict(read_fields(data))
+    number = fields.get(2, 0)
+    return (
+        text(view(fields.get(3, memoryview(b"")))) if fields.get(1) == 1 else number if isinstance(number, int) else 0
+    )
 
 
 def quantity(data: memoryview) -> str:
@@ -183,9 +185,9 @@ def quantity(data: memoryview) -> str:
 
 def map_entry(data: memoryview, leaf: Callable[[memoryview], Any]) -> tuple[str, Any]:
     """One entry of a map."""
-    found = dict(read_fields(data))
+    fields = dict(read_fields(data))
     empty = memoryview(b"")
-    return text(view(found.get(1, empty))), leaf(view(found.get(2, empty)))
+    return text(view(fields.get(1, empty))), leaf(view(fields.get(2, empty)))
 
 
 LEAVES: dict[str, Callable[[memoryview], Any]] = {

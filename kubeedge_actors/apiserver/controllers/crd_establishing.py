@@ -55,8 +55,8 @@ class CrdController:
             if old is None and resource is not None:
                 definition.prepare(body)
                 store.put(definition.KEY, new_object(resource, body, "", self._clock()))
-            elif old is not None and (found := old.object())["spec"] != body["spec"]:
-                store.put(definition.KEY, {**found, "spec": body["spec"]}, old.managed_fields)
+            elif old is not None and (stored := old.object())["spec"] != body["spec"]:
+                store.put(definition.KEY, {**stored, "spec": body["spec"]}, old.managed_fields)
         self.refresh(store)
 
     def on_published(self, store: Store, collection: Collection) -> None:
@@ -72,8 +72,8 @@ class CrdController:
         for name, entry in entries.items():
             if self._known.get(name, (0, ""))[0] != entry.revision:
                 self._serve(store, name, entry.revision, entry.object())
-        self._schema_at = {at: schema for found in self._schemas.values() for at, schema in found.items()}
-        self._table_at = {at: table for found in self._tables.values() for at, table in found.items()}
+        self._schema_at = {at: schema for versions in self._schemas.values() for at, schema in versions.items()}
+        self._table_at = {at: table for versions in self._tables.values() for at, table in versions.items()}
 
     def _serve(self, store: Store, name: str, revision: int, body: Json) -> None:
         resources = definition.served_resources(body)

@@ -110,9 +110,9 @@ class GarbageCollector:
     def _orphan(self, key: str, entry: Entry) -> None:
         for dependent_key, dependent in self._store.dependents(entry.uid):
             body = dependent.object()
-            left = [owner for owner in body["metadata"]["ownerReferences"] if owner["uid"] != entry.uid]
-            body["metadata"]["ownerReferences"] = left
-            if not left:
+            owners = [owner for owner in body["metadata"]["ownerReferences"] if owner["uid"] != entry.uid]
+            body["metadata"]["ownerReferences"] = owners
+            if not owners:
                 del body["metadata"]["ownerReferences"]
             self._store.put(dependent_key, body, dependent.managed_fields)
         self._release(key, entry, ORPHAN)
@@ -128,19 +128,19 @@ class GarbageCollector:
     def _dependent_gone(self, uid: str, key: str, dependent: Entry) -> None:
         """An owner that waits for its dependents may go now."""
         for reference in dependent.object()["metadata"].get("ownerReferences", ()):
-            found = self._owner(reference, dependent) if reference.get("uid") == uid else None
-            if found is not None and DELETING in found[1].data:
-                self._carry_out(found[0].key, found[1])
+            owner = self._owner(reference, dependent) if reference.get("uid") == uid else None
+            if owner is not None and DELETING in owner[1].data:
+                self._carry_out(owner[0].key, owner[1])
 
     def _release(self, key: str, entry: Entry, finalizer: str) -> None:
         current = self._store.get(key, entry.namespace, entry.name)
         if current is None or current.uid != entry.uid:
             return
         body = current.object()
-        left = [one for one in body["metadata"].get("finalizers", ()) if one != finalizer]
+        finalizers = [name for name in body["metadata"].get("finalizers", ()) if name != finalizer]
         body["metadata"].pop("finalizers", None)
-        if left:
-            body["metadata"]["finalizers"] = left
+        if finalizers:
+            body["metadata"]["finalizers"] = finalizers
         event = self._store.put(key, body, current.managed_fields)
         if is_removable(body):
             self._store.remove(key, event.new)

@@ -64,18 +64,18 @@ class NamespaceController:
         home = self._store.get(KEY, "", name)
         if home is None or home.fields.get(PHASE) != "Terminating":
             return
-        removed = left = 0
+        removed = remaining = 0
         for resource in self._registry.stored():
             if not resource.namespaced:
                 continue
             for entry in self._store.collection(resource.key).scan(name):
-                left += 1
+                remaining += 1
                 if b'"deletionTimestamp"' not in entry.data and removed < BATCH:
                     self._remover.remove(resource, entry, BACKGROUND)
                     removed += 1
         if removed:
             self._soon(name)
-        elif not left:
+        elif not remaining:
             self._finish(home)
 
     def _finish(self, home: Entry) -> None:

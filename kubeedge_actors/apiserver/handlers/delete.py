@@ -67,12 +67,12 @@ class Deleter:
             raise not_found(resource.group, resource.plural, target.name)
         check_preconditions(options, entry, resource)
         if request.dry_run or options.dryRun:
-            return self._answer(request, resource, entry, gone=True)
-        last, gone = self.remove(resource, entry, options)
-        return self._answer(request, resource, last, gone)
+            return self._answer(request, resource, entry, removed=True)
+        last, removed = self.remove(resource, entry, options)
+        return self._answer(request, resource, last, removed)
 
-    def _answer(self, request: Request, resource: Resource, entry: Entry, gone: bool) -> Response:
-        if not gone or resource.delete_returns_object:
+    def _answer(self, request: Request, resource: Resource, entry: Entry, removed: bool) -> Response:
+        if not removed or resource.delete_returns_object:
             return Response(self._renderings.choose(request, resource, ONE).encode_object(entry))
         details = details_of(resource.group, resource.plural, entry.name) | {"uid": entry.uid}
         return json_response(success(details))
@@ -96,7 +96,7 @@ class Deleter:
         grace = grace_period(body, options) if resource.key == "pods" else 0
         meta = body["metadata"]
         if "deletionTimestamp" in meta:
-            return self._again(resource, entry, body, grace, finalizers)
+            return self._repeat_delete(resource, entry, body, grace, finalizers)
         bound_pod = resource.key == "pods" and "nodeName" in body.get("spec", {})
         if grace == 0 and not finalizers and not bound_pod:
             return self._store.remove(resource.key, entry).new, True
@@ -112,7 +112,7 @@ class Deleter:
         body.setdefault("status", {})["phase"] = "Terminating"
         return self._go_on(resource, entry, body)
 
-    def _again(
+    def _repeat_delete(
         self, resource: Resource, entry: Entry, body: Json, grace: int, finalizers: list[str]
     ) -> tuple[Entry, bool]:
         """A further delete: a shorter grace counts, a longer one does not."""
@@ -158,11 +158,11 @@ def set_finalizers(meta: Json, finalizers: list[str]) -> None:
 
 def finalizers_after(body: Json, options: DeleteOptions) -> list[str]:
     """The finalizers with the one that the policy asks for."""
-    found = list(body["metadata"].get("finalizers", ()))
-    wanted = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(options.policy)
-    if wanted and wanted not in found:
-        found.append(wanted)
-    return found
+    finalizers = list(body["metadata"].get("finalizers", ()))
+    finalizer = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(options.policy)
+    if finalizer and finalizer not in finalizers:
+        finalizers.append(finalizer)
+    return finalizers
 
 
 def grace_period(pod: Json, options: DeleteOptions) -> int:
@@ -170,25 +170,25 @@ def grace_period(pod: Json, options: DeleteOptions) -> int:
     spec, phase = pod.get("spec", {}), pod.get("status", {}).get("phase")
     if "nodeName" not in spec or phase in FINISHED:
         return 0
-    asked = options.gracePeriodSeconds
-    if asked is None:
-        asked = pod["metadata"].get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
-    return max(0, int(asked))
+    seconds = options.gracePeriodSeconds
+    if seconds is None:
+        seconds = pod["metadata"].get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
+    return max(0, int(seconds))
 
 
 def read_options(request: Request) -> DeleteOptions:
     """Delete options from the query and the body; the body wins. Raises 400 and 422."""
-    found: Json = {}
+    fields: Json = {}
     query = request.query
     if "gracePeriodSeconds" in query:
-        found["gracePeriodSeconds"] = parse_number(query["gracePeriodSeconds"])
+        fields["gracePeriodSeconds"] = parse_number(query["gracePeriodSeconds"])
     for field in ("propagationPolicy",):
         if query.get(field):
-            found[field] = query[field]
+            fields[field] = query[field]
     if request.body:
-        found |= body_options(request)
+        fields |= body_options(request)
     try:
-        options = msgspec.convert(found, DeleteOptions)
+        options = msgspec.convert(fields, DeleteOptions)
     except msgspec.ValidationError as error:
         raise bad_request(f"DeleteOptions cannot be handled: {error}") from error
     if options.policy not in POLICIES:
@@ -204,12 +204,12 @@ def body_options(request: Request) -> Json:
 
         return decode(request.body, "DeleteOptions")
     try:
-        found = msgspec.json.decode(nesting.check_depth(request.body))
+        fields = msgspec.json.decode(nesting.check_depth(request.body))
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding DeleteOptions: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise bad_request("error decoding DeleteOptions: not an object")
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def parse_number(text: str) -> int:
@@ -222,16 +222,16 @@ def parse_number(text: str) -> int:
 
 def check_preconditions(options: DeleteOptions, entry: Entry, resource: Resource) -> None:
     """Raises 409 when a precondition does not hold."""
-    wanted = options.preconditions
-    if wanted is None:
+    preconditions = options.preconditions
+    if preconditions is None:
         return
-    for what, value, actual in (
-        ("UID", wanted.uid, entry.uid),
-        ("ResourceVersion", wanted.resourceVersion, str(entry.revision)),
+    for field, value, actual in (
+        ("UID", preconditions.uid, entry.uid),
+        ("ResourceVersion", preconditions.resourceVersion, str(entry.revision)),
     ):
         if value is not None and value != actual:
-            why = f"the {what} in the precondition ({value}) does not match the {what} in record ({actual}). "
-            why += "The object might have been deleted and then recreated"
-            if what == "ResourceVersion":
-                why = why.replace("deleted and then recreated", "modified")
-            raise conflict(resource.group, resource.kind, entry.name, why)
+            reason = f"the {field} in the precondition ({value}) does not match the {field} in record ({actual}). "
+            reason += "The object might have been deleted and then recreated"
+            if field == "ResourceVersion":
+                reason = reason.replace("deleted and then recreated", "modified")
+            raise conflict(resource.group, resource.kind, entry.name, reason)

@@ -91,9 +91,9 @@ class Pipe(asyncio.Protocol):
         transport: asyncio.Transport,
         duplex: Duplex,
         loop: asyncio.AbstractEventLoop,
-        gone: Callable[[Pipe], None],
+        on_closed: Callable[[Pipe], None],
     ) -> None:
-        self._transport, self._duplex, self._loop, self._gone = transport, duplex, loop, gone
+        self._transport, self._duplex, self._loop, self._gone = transport, duplex, loop, on_closed
         self._answered = self._paused = False
 
     def begin(self) -> None:

@@ -72,11 +72,11 @@ def log_query(request: Request, pod: Json) -> LogQuery:
 def log_container(request: Request, pod: str, spec: Json) -> str:
     """The container that is meant; it need not be named when there is one only. Raises 400."""
     names = [c["name"] for field in ("containers", "initContainers") for c in spec.get(field, ())]
-    asked = request.query.get("container", "")
-    if asked:
-        if asked not in names:
-            raise bad_request(f"container {asked} is not valid for pod {pod}")
-        return asked
+    name = request.query.get("container", "")
+    if name:
+        if name not in names:
+            raise bad_request(f"container {name} is not valid for pod {pod}")
+        return name
     if len(spec.get("containers", ())) == 1:
         return str(spec["containers"][0]["name"])
     choices = " ".join(container["name"] for container in spec.get("containers", ()))

@@ -54,9 +54,9 @@ class Reader:
     def get(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """One object."""
         rendering = self._renderings.choose(request, resource, ONE)
-        wanted = version_of(request.query.get("resourceVersion", ""))
-        if wanted > self._store.revision:
-            raise too_large_version(wanted, self._store.revision)
+        version = version_of(request.query.get("resourceVersion", ""))
+        if version > self._store.revision:
+            raise too_large_version(version, self._store.revision)
         return Response(rendering.encode_object(self.entry(target, resource)))
 
     def entry(self, target: RequestInfo, resource: Resource) -> Entry:
@@ -88,10 +88,10 @@ class Reader:
 
     def _revision(self, request: Request) -> int:
         current = self._store.revision
-        wanted = version_of(request.query.get("resourceVersion", ""))
-        if wanted > current:
-            raise too_large_version(wanted, current)
-        return wanted if request.query.get("resourceVersionMatch") == "Exact" else current
+        version = version_of(request.query.get("resourceVersion", ""))
+        if version > current:
+            raise too_large_version(version, current)
+        return version if request.query.get("resourceVersionMatch") == "Exact" else current
 
 
 def selection(request: Request, target: RequestInfo, resource: Resource) -> Selection:
@@ -134,19 +134,19 @@ def invalid_version_text(text: str) -> str:
 def check_options(request: Request) -> None:
     """Refuses combinations of list options that make no sense, with 422."""
     match, version = request.query.get("resourceVersionMatch", ""), request.query.get("resourceVersion", "")
-    found: list[FieldError] = []
+    errors: list[FieldError] = []
     if match and not version:
         text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        found.append(forbidden_field("resourceVersionMatch", text))
+        errors.append(forbidden_field("resourceVersionMatch", text))
     elif match and match not in ("Exact", "NotOlderThan"):
-        found.append(unsupported_value("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
+        errors.append(unsupported_value("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
     elif match == "Exact" and version == "0":
         text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        found.append(forbidden_field("resourceVersionMatch", text))
+        errors.append(forbidden_field("resourceVersionMatch", text))
     if "sendInitialEvents" in request.query:
-        found.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-    if found:
-        raise invalid_options("ListOptions", *found)
+        errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if errors:
+        raise invalid_options("ListOptions", *errors)
 
 
 def page_limit(request: Request) -> int:

@@ -79,8 +79,8 @@ class Watcher:
         collection = self._store.collection(resource.key)
         current = self._store.revision
         start = current if plan.initial or not plan.since else plan.since
-        found = [entry for entry in collection.scan(chosen.namespace) if chosen.fits(entry)] if plan.initial else []
-        session = WatchStream(plan, rendering, chosen, collection, start, found, self._bell, self._committed)
+        initial = [entry for entry in collection.scan(chosen.namespace) if chosen.fits(entry)] if plan.initial else []
+        session = WatchStream(plan, rendering, chosen, collection, start, initial, self._bell, self._committed)
         return Stream(session.run)
 
 
@@ -97,13 +97,13 @@ class WatchStream:
         chosen: Selection,
         collection: Collection,
         start: int,
-        found: Sequence[Entry],
+        initial: Sequence[Entry],
         bell: WatchNotifier,
         committed: Callable[[], int],
     ) -> None:
         self._committed = committed
         self._plan, self._rendering, self._chosen = plan, rendering, chosen
-        self._collection, self._start, self._found, self._bell = collection, start, found, bell
+        self._collection, self._start, self._found, self._bell = collection, start, initial, bell
         self._position = collection.position_after(start)
         self._seen = start
         self._first = True
@@ -207,14 +207,14 @@ def watch_options(request: Request) -> WatchOptions:
         raise ApiError(500, "", invalid_version_text(text))
     since = int(text or 0)
     bookmarks = request.flag("allowWatchBookmarks")
-    asked = query.get("sendInitialEvents")
-    if asked is not None and query.get("resourceVersionMatch") != "NotOlderThan":
-        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", why))
-    if asked is None and query.get("resourceVersionMatch"):
-        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", why))
-    initial = asked == "true" if asked is not None else since == 0
+    send_initial = query.get("sendInitialEvents")
+    if send_initial is not None and query.get("resourceVersionMatch") != "NotOlderThan":
+        reason = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", reason))
+    if send_initial is None and query.get("resourceVersionMatch"):
+        reason = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", reason))
+    initial = send_initial == "true" if send_initial is not None else since == 0
     try:
         seconds = float(query.get("timeoutSeconds") or MAX_SECONDS)
     except ValueError:

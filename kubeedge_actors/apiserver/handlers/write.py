@@ -118,10 +118,10 @@ class Writer:
         if home is None:
             raise not_found("", "namespaces", namespace)
         if home.fields.get("status.phase") == "Terminating":
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            reason = f"unable to create new content in namespace {namespace} because it is being terminated"
             text = f"namespace {namespace} is being terminated"
             cause = FieldError("metadata.namespace", "NamespaceTerminating", text)
-            raise forbidden(resource.group, resource.plural, new["metadata"].get("name", ""), why, [cause])
+            raise forbidden(resource.group, resource.plural, new["metadata"].get("name", ""), reason, [cause])
 
     def update(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """PUT."""
@@ -190,9 +190,9 @@ class Writer:
         """Stores what `change` makes of an object, unless nothing changes. Raises 404, 409, 422."""
         entry = get_or_404(self._store, target, resource)
         old = entry.object()
-        given = change(entry.object())
-        check_preconditions(given, old, resource)
-        new = self._next(target, resource, given, old)
+        requested = change(entry.object())
+        check_preconditions(requested, old, resource)
+        new = self._next(target, resource, requested, old)
         rendering = self._renderings.choose(request, resource, ONE)
         managed_fields = (
             self._patcher.managed_fields_after(entry, new, request, target, resource)
@@ -207,16 +207,16 @@ class Writer:
             rendering.encode_object(self.store_change(resource, entry, new, managed_fields)), headers=headers
         )
 
-    def _next(self, target: RequestInfo, resource: Resource, given: Json, old: Json) -> Json:
+    def _next(self, target: RequestInfo, resource: Resource, requested: Json, old: Json) -> Json:
         if target.subresource == "status":
-            new = status_change(resource, given, old)
+            new = status_change(resource, requested, old)
             if not resource.is_custom:
                 self._intake.default(new, resource)
             complaints = [*metadata_complaints(new["metadata"], False), *finalizer_errors(new, old)]
             complaints.extend(self._intake.validate(new, resource) if resource.is_custom else ())
             self._raise_invalid(resource, target.name, complaints)
             return new
-        new = next_version(resource, given, old)
+        new = next_version(resource, requested, old)
         if resource.has_status:
             new.pop("status", None)
             if "status" in old:
@@ -241,13 +241,13 @@ class Writer:
             raise invalid(resource.group, resource.kind, name, errors)
 
 
-def status_change(resource: Resource, given: Json, old: Json) -> Json:
+def status_change(resource: Resource, requested: Json, old: Json) -> Json:
     """The object with another status; of pods and nodes also with other labels and the like."""
-    new = next_version(resource, given, old) if resource.key in STATUS_WITH_METADATA else old
-    kept = {key: value for key, value in old.items() if key not in ("metadata", "status")}
-    new = {**kept, "metadata": new["metadata"]}
-    if "status" in given:
-        new["status"] = given["status"]
+    new = next_version(resource, requested, old) if resource.key in STATUS_WITH_METADATA else old
+    unchanged = {key: value for key, value in old.items() if key not in ("metadata", "status")}
+    new = {**unchanged, "metadata": new["metadata"]}
+    if "status" in requested:
+        new["status"] = requested["status"]
     return new
 
 
@@ -270,18 +270,18 @@ def check_namespace_field(meta: Json, namespace: str) -> None:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def check_preconditions(given: Json, old: Json, resource: Resource) -> None:
+def check_preconditions(requested: Json, old: Json, resource: Resource) -> None:
     """The version and the uid that the client knows are still those of the object."""
-    meta, known = given.get("metadata") or {}, old["metadata"]
-    name = known["name"]
-    check = RequestInfo(resource.group, resource.version, resource.plural, known.get("namespace", ""), name)
+    meta, stored = requested.get("metadata") or {}, old["metadata"]
+    name = stored["name"]
+    check = RequestInfo(resource.group, resource.version, resource.plural, stored.get("namespace", ""), name)
     check_name(meta.get("name") or name, check)
     uid = meta.get("uid")
-    if uid and uid != known["uid"]:
+    if uid and uid != stored["uid"]:
         key = "/".join(part for part in ("/registry", resource.plural, check.namespace, name) if part)
-        why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
-        why += f"Precondition failed: UID in precondition: {uid}, UID in object meta: {known['uid']}"
-        raise conflict(resource.group, resource.plural, name, why)
+        reason = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        reason += f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored['uid']}"
+        raise conflict(resource.group, resource.plural, name, reason)
     version = meta.get("resourceVersion")
-    if version and version not in ("0", known["resourceVersion"]):
+    if version and version not in ("0", stored["resourceVersion"]):
         raise conflict(resource.group, resource.plural, name, MODIFIED)

@@ -114,8 +114,8 @@ def patch_value(body: bytes) -> Any:
     try:
         return msgspec.json.decode(nesting.check_depth(body))
     except msgspec.DecodeError as error:
-        why = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
-        raise bad_request(f"error decoding patch: {why}") from error
+        reason = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
+        raise bad_request(f"error decoding patch: {reason}") from error
 
 
 def merge_patched(old: Json, patch: Json) -> Json:

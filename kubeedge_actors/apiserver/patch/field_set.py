@@ -33,16 +33,16 @@ class Walk:
     def leaves(self, body: Json, kind: str) -> dict[Path, Any]:
         """Every leaf of an object with its value, without what identifies it."""
         meta = {key: value for key, value in (body.get("metadata") or {}).items() if key in META_FIELDS}
-        rest = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
-        return dict(self._of_struct({**rest, "metadata": meta} if meta else rest, kind, ()))
+        fields = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
+        return dict(self._of_struct({**fields, "metadata": meta} if meta else fields, kind, ()))
 
     def _of_struct(self, value: Json, kind: str, path: Path) -> Iterator[tuple[Path, Any]]:
         fields = self._fields_of(kind) or {}
         for key, inner in value.items():
             yield from self._of_field(inner, (kind, key), fields.get(key, ""), (*path, f"f:{key}"))
 
-    def _of_field(self, value: Any, where: tuple[str, str], compact: str, path: Path) -> Iterator[tuple[Path, Any]]:
-        merge_key = MERGE_KEYS.get(where)
+    def _of_field(self, value: Any, field: tuple[str, str], compact: str, path: Path) -> Iterator[tuple[Path, Any]]:
+        merge_key = MERGE_KEYS.get(field)
         if isinstance(value, dict) and value:
             yield from self._of_struct(value, compact.strip("{}"), path)
         elif isinstance(value, list) and merge_key is not None:
@@ -59,9 +59,9 @@ class Walk:
         yield (*path, step, "."), None
         yield from self._of_struct(item, kind, (*path, step))
 
-    def merge(self, old: Any, new: Any, kind: str, where: tuple[str, str] = ("", "")) -> Any:
+    def merge(self, old: Any, new: Any, kind: str, field: tuple[str, str] = ("", "")) -> Any:
         """The old value with an applied one laid over it."""
-        merge_key = MERGE_KEYS.get(where)
+        merge_key = MERGE_KEYS.get(field)
         if isinstance(new, dict) and isinstance(old, dict):
             fields = self._fields_of(kind) or {}
             merged = dict(old)
@@ -78,7 +78,7 @@ class Walk:
             return [*old, *(item for item in new if item not in old)]
         merged = list(old)
         for item in new:
-            at = next((i for i, found in enumerate(merged) if found.get(merge_key) == item.get(merge_key)), None)
+            at = next((i for i, old_item in enumerate(merged) if old_item.get(merge_key) == item.get(merge_key)), None)
             if at is None:
                 merged.append(item)
             else:
@@ -110,9 +110,9 @@ def remove(value: Any, path: Path) -> None:
 
 def item_of(items: list[Any], step: str) -> Any:
     """The list item that a `k:` step names."""
-    wanted: Json = msgspec.json.decode(step[2:])
+    keys: Json = msgspec.json.decode(step[2:])
     for item in items:
-        if isinstance(item, dict) and all(item.get(key) == value for key, value in wanted.items()):
+        if isinstance(item, dict) and all(item.get(key) == value for key, value in keys.items()):
             return item
     return None
 

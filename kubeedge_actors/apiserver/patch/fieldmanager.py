@@ -48,42 +48,44 @@ class ManagedFields:
         """The managed fields after a write without apply: changed fields belong to the writer alone."""
         before, after = self._walk.leaves(old, self._kind), self._walk.leaves(new, self._kind)
         changed = {path for path, value in after.items() if not same_value(before.get(path, MISSING), value)}
-        gone = {path for path in before if path not in after}
-        sets = {manager: paths - changed - gone for manager, paths in self.sets.items()}
+        removed = {path for path in before if path not in after}
+        sets = {manager: paths - changed - removed for manager, paths in self.sets.items()}
         if changed:
             writer = FieldManager(name, "Update", subresource)
             sets[writer] = sets.get(writer, set()) | changed
         return ManagedFields(self._walk, self._kind, {manager: paths for manager, paths in sets.items() if paths})
 
-    def conflicts(self, manager: FieldManager, wanted: dict[Path, object], old: Json) -> dict[FieldManager, list[Path]]:
+    def conflicts(
+        self, manager: FieldManager, applied: dict[Path, object], old: Json
+    ) -> dict[FieldManager, list[Path]]:
         """Paths of other managers that an apply would change."""
         current = self._walk.leaves(old, self._kind)
-        differing = {path for path, value in wanted.items() if not same_value(current.get(path, MISSING), value)}
-        found = {other: sorted(paths & differing) for other, paths in self.sets.items() if other != manager}
-        return {other: paths for other, paths in sorted(found.items()) if paths}
+        differing = {path for path, value in applied.items() if not same_value(current.get(path, MISSING), value)}
+        conflicts = {other: sorted(paths & differing) for other, paths in self.sets.items() if other != manager}
+        return {other: paths for other, paths in sorted(conflicts.items()) if paths}
 
     def apply(self, old: Json | None, config: Json, manager: FieldManager, force: bool) -> tuple[Json, ManagedFields]:
         """The object and its owners after an apply. Raises 409."""
-        wanted = self._walk.leaves(config, self._kind)
+        applied = self._walk.leaves(config, self._kind)
         sets = {other: set(paths) for other, paths in self.sets.items()}
         if old is None:
             body = config
         else:
-            conflicting = self.conflicts(manager, wanted, old)
+            conflicting = self.conflicts(manager, applied, old)
             if conflicting and not force:
                 raise conflict(conflicting, config["apiVersion"])
             for other, paths in conflicting.items():
                 sets[other] -= set(paths)
-            others = set().union(*(paths for other, paths in sets.items() if other != manager))
+            foreign = set().union(*(paths for other, paths in sets.items() if other != manager))
             start = deepcopy(old)
             # Only what is a leaf now: others may have filled a container that the manager applied empty.
-            dropped = (sets.get(manager, set()) & set(self._walk.leaves(old, self._kind))) - set(wanted) - others
+            dropped = (sets.get(manager, set()) & set(self._walk.leaves(old, self._kind))) - set(applied) - foreign
             for path in sorted(dropped, key=deepest_first):
                 remove(start, path)
             body = self._walk.merge(start, config, self._kind)
-        sets[manager] = set(wanted)
-        kept = {other: paths for other, paths in sets.items() if paths or other == manager}
-        return body, ManagedFields(self._walk, self._kind, kept)
+        sets[manager] = set(applied)
+        owned = {other: paths for other, paths in sets.items() if paths or other == manager}
+        return body, ManagedFields(self._walk, self._kind, owned)
 
 
 def applied_object(
@@ -98,23 +100,23 @@ def deepest_first(path: Path) -> tuple[int, Path]:
     return -len(path), path
 
 
-def same_value(one: object, other: object) -> bool:
+def same_value(old: object, new: object) -> bool:
     """Whether two leaves are equal; an absent one equals nothing."""
-    return one is not MISSING and other is not MISSING and is_equal(one, other)
+    return old is not MISSING and new is not MISSING and is_equal(old, new)
 
 
-def conflict(found: dict[FieldManager, list[Path]], version: str) -> ApiError:
+def conflict(conflicts: dict[FieldManager, list[Path]], version: str) -> ApiError:
     """409 that names every field and its owner."""
     causes, texts, count = [], [], 0
-    for manager, paths in found.items():
-        who = f'"{manager.name}"' + (f" using {version}" if manager.operation == "Update" else "")
+    for manager, paths in conflicts.items():
+        owner = f'"{manager.name}"' + (f" using {version}" if manager.operation == "Update" else "")
         count += len(paths)
         for path in paths:
-            cause = {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": path_text(path)}
+            cause = {"reason": "FieldManagerConflict", "message": f"conflict with {owner}", "field": path_text(path)}
             causes.append(cause)
         if len(paths) == 1:
-            texts.append(f"conflict with {who}: {path_text(paths[0])}")
+            texts.append(f"conflict with {owner}: {path_text(paths[0])}")
         else:
-            texts.append(f"conflicts with {who}:" + "".join(f"\n- {path_text(path)}" for path in paths))
+            texts.append(f"conflicts with {owner}:" + "".join(f"\n- {path_text(path)}" for path in paths))
     text = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: " + "\n".join(texts)
     return ApiError(409, "Conflict", text, {"causes": causes})

@@ -66,8 +66,8 @@ class StrategicMerge:
 
     def _list(self, old: list[Any], patch: list[Any], key: str | None, kind: str, order: list[Any] | None) -> list[Any]:
         if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" and len(item) == 1 for item in patch):
-            rest = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
-            return [self._clean(item) for item in rest]
+            items = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
+            return [self._clean(item) for item in items]
         if key is None:
             return [self._clean(item) for item in patch]
         if key == "":
@@ -85,9 +85,9 @@ class StrategicMerge:
         for item in patch:
             if not isinstance(item, dict) or key not in item:
                 raise BadPatch(f"map: {item} does not contain declared merge key: {key}")
-            at = next((index for index, found in enumerate(merged) if found.get(key) == item[key]), None)
+            at = next((index for index, old_item in enumerate(merged) if old_item.get(key) == item[key]), None)
             if item.get(DIRECTIVE) == "delete":
-                merged = [found for found in merged if found.get(key) != item[key]]
+                merged = [old_item for old_item in merged if old_item.get(key) != item[key]]
                 continue
             result = self.merge(merged[at] if at is not None else {}, item, kind)
             if at is None:
@@ -100,15 +100,15 @@ class StrategicMerge:
     def _clean(self, value: Any) -> Any:
         """A value that is new to the object: without directives and nulls."""
         if isinstance(value, dict):
-            kept = {k: v for k, v in value.items() if not k.startswith("$") and v is not None}
-            return {key: self._clean(inner) for key, inner in kept.items()}
+            fields = {k: v for k, v in value.items() if not k.startswith("$") and v is not None}
+            return {key: self._clean(inner) for key, inner in fields.items()}
         return [self._clean(item) for item in value] if isinstance(value, list) else value
 
 
-def remove_items(merged: Json, field: str, gone: list[Any]) -> None:
+def remove_items(merged: Json, field: str, values: list[Any]) -> None:
     """Takes plain values out of a list."""
     if isinstance(merged.get(field), list):
-        merged[field] = [item for item in merged[field] if item not in gone]
+        merged[field] = [item for item in merged[field] if item not in values]
 
 
 def retain_keys(merged: Json, patch: Json) -> Json:
@@ -124,10 +124,10 @@ def identity(item: Any, key: str) -> Any:
 
 def reordered(touched: list[Any], merged: list[Any], order: list[Any], key: str) -> list[Any]:
     """The merged list in the order that the patch sets; items that it does not name keep their place among the others."""
-    wanted = [identity(item, key) for item in order]
-    named = [item for item in merged if identity(item, key) in wanted]
-    named.sort(key=lambda item: wanted.index(identity(item, key)))
-    others = [item for item in merged if identity(item, key) not in wanted]
+    identities = [identity(item, key) for item in order]
+    named = [item for item in merged if identity(item, key) in identities]
+    named.sort(key=lambda item: identities.index(identity(item, key)))
+    others = [item for item in merged if identity(item, key) not in identities]
     before = {index_key(identity(item, key)): index for index, item in enumerate(merged)}
     new = {index_key(identity(item, key)) for item in touched}
     result: list[Any] = []

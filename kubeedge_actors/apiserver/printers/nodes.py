@@ -53,10 +53,10 @@ def status_cell(node: Json) -> str:
 
 def roles_cell(labels: Json) -> str:
     """The roles that labels give."""
-    found = {key[len(ROLE) :] for key in labels if key.startswith(ROLE) and len(key) > len(ROLE)}
+    roles = {key[len(ROLE) :] for key in labels if key.startswith(ROLE) and len(key) > len(ROLE)}
     if labels.get("kubernetes.io/role"):
-        found.add(labels["kubernetes.io/role"])
-    return ",".join(sorted(found)) or NONE
+        roles.add(labels["kubernetes.io/role"])
+    return ",".join(sorted(roles)) or NONE
 
 
 def address(status: Json, kind: str) -> str:

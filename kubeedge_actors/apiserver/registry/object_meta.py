@@ -36,8 +36,8 @@ CLIENT_META = ("labels", "annotations", "ownerReferences", "finalizers")
 def ordered(resource: Resource, body: Json, meta: Json) -> Json:
     """The object with kind and apiVersion first, and its metadata in Kubernetes' order without empty parts."""
     tidy = {key: meta[key] for key in META_ORDER if meta.get(key) not in (None, "", {}, [])}
-    rest = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
-    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": tidy, **rest}
+    fields = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": tidy, **fields}
 
 
 def generated_name(prefix: str) -> str:
@@ -63,9 +63,9 @@ def new_object(resource: Resource, body: Json, namespace: str, now: float) -> Js
 
 def next_version(resource: Resource, body: Json, old: Json) -> Json:
     """The next version of an object: the client's labels and the like, the server's identity."""
-    given = body.get("metadata") or {}
+    client_meta = body.get("metadata") or {}
     meta = {key: value for key, value in old["metadata"].items() if key not in CLIENT_META}
-    meta.update({key: given[key] for key in CLIENT_META if key in given})
+    meta.update({key: client_meta[key] for key in CLIENT_META if key in client_meta})
     return ordered(resource, body, meta)
 
 
@@ -87,9 +87,9 @@ def generation_content(resource: Resource, body: Json) -> object:
     return {key: value for key, value in body.items() if key not in skipped}
 
 
-def is_equal(one: object, other: object) -> bool:
+def is_equal(left: object, right: object) -> bool:
     """Whether two JSON values are equal; unlike `==`, true is not 1 and 1.0 is not 1."""
-    return canonical(one) == canonical(other)
+    return canonical(left) == canonical(right)
 
 
 def canonical(value: object) -> bytes:
@@ -111,8 +111,8 @@ def finalizer_errors(new: Json, old: Json) -> Iterable[FieldError]:
     if not added:
         return ()
     listed = " ".join(f'"{name}"' for name in sorted(added))
-    why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
-    return [forbidden_field("metadata.finalizers", why)]
+    reason = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+    return [forbidden_field("metadata.finalizers", reason)]
 
 
 def is_removable(body: Json) -> bool:

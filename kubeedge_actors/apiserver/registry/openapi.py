@@ -59,9 +59,9 @@ class OpenApi:
         raise PlainNotFound
 
     def _link(self, group_version: tuple[str, str]) -> tuple[str, Json]:
-        where = document_path(*group_version)
+        path = document_path(*group_version)
         digest = hashlib.sha256(self._document(*group_version)).hexdigest()[:32].upper()
-        return where, {"serverRelativeURL": f"/openapi/v3/{where}?hash={digest}"}
+        return path, {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
 
     def _document(self, group: str, version: str) -> bytes:
         """One group version: for each kind a path with what may be done, and the schemas that it reaches."""

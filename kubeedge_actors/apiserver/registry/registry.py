@@ -50,8 +50,8 @@ class Registry:
 
     def of_kind(self, group: str, kind: str) -> Resource | None:
         """The resource of a kind; of several versions the first."""
-        for (found, _), resources in self._table.items():
-            if found == group:
+        for (table_group, _), resources in self._table.items():
+            if table_group == group:
                 for resource in resources.values():
                     if resource.kind == kind and "list" in resource.verbs:
                         return resource

@@ -61,13 +61,13 @@ class LabelParser:
 
     def parse(self) -> list[Requirement]:
         """All terms."""
-        found = [self._requirement()]
+        requirements = [self._requirement()]
         while (token := self._peek()) == ",":
             self._take()
-            found.append(self._requirement())
+            requirements.append(self._requirement())
         if token:
             raise selector_error(f"found '{token}', expected: ',' or 'end of string'")
-        return found
+        return requirements
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""

@@ -130,6 +130,6 @@ class Collection:
         return self.scan(namespace) if not past else self._patched(past, namespace)
 
     def _patched(self, past: dict[tuple[str, str], Entry | None], namespace: str | None) -> list[Entry]:
-        kept: Iterable[Entry] = (e for e in self.scan(namespace) if (e.namespace, e.name) not in past)
+        current: Iterable[Entry] = (e for e in self.scan(namespace) if (e.namespace, e.name) not in past)
         back = (e for key, e in past.items() if e is not None and namespace in (None, key[0]))
-        return sorted([*kept, *back], key=lambda entry: (entry.namespace, entry.name))
+        return sorted([*current, *back], key=lambda entry: (entry.namespace, entry.name))

@@ -38,7 +38,7 @@ class GroupCommit:
         self._loop.create_task(self._write_batch(*self._store.take_pending()))
 
     async def _write_batch(self, rows: list[Row], revision: int) -> None:
-        done = self._in_flight
+        batch = self._in_flight
         error: Exception | None = None
         try:
             await self._loop.run_in_executor(self._executor, self._database.write, rows, revision)
@@ -50,7 +50,7 @@ class GroupCommit:
             self._publish(len(rows), revision)
         else:
             self._store.rollback()
-        self._finish(done, error)
+        self._finish(batch, error)
         if error is not None:
             waiting, self._waiting = self._waiting, None
             self._finish(waiting, error)

@@ -48,10 +48,10 @@ class Store:
 
     def collection(self, resource: str) -> Collection:
         """The objects of one resource (`pods`, `apps/deployments`)."""
-        found = self._collections.get(resource)
-        if found is None:
-            found = self._collections[resource] = Collection(resource, self._origin)
-        return found
+        collection = self._collections.get(resource)
+        if collection is None:
+            collection = self._collections[resource] = Collection(resource, self._origin)
+        return collection
 
     def get(self, resource: str, namespace: str, name: str) -> Entry | None:
         """The current version of one object."""
@@ -77,12 +77,12 @@ class Store:
 
     def dependents(self, uid: str) -> list[tuple[str, Entry]]:
         """(resource, entry) of every object that names `uid` as an owner."""
-        found = []
+        entries = []
         for resource, namespace, name in sorted(self._dependents.get(uid, ())):
             entry = self.get(resource, namespace, name)
             if entry is not None:
-                found.append((resource, entry))
-        return found
+                entries.append((resource, entry))
+        return entries
 
     def resources(self) -> list[str]:
         """Resources that have, or had, objects."""

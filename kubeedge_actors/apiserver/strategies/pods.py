@@ -169,14 +169,14 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
         yield unsupported_value(f"{path}.imagePullPolicy", container.get("imagePullPolicy"), sorted(PULL_POLICIES))
     for index, port in enumerate(container.get("ports", ())):
         if not 0 < port.get("containerPort", 0) < 65536:
-            where = f"{path}.ports[{index}].containerPort"
-            yield invalid_value(where, port.get("containerPort", 0), "must be between 1 and 65535, inclusive")
+            field_path = f"{path}.ports[{index}].containerPort"
+            yield invalid_value(field_path, port.get("containerPort", 0), "must be between 1 and 65535, inclusive")
     for index, mount in enumerate(container.get("volumeMounts", ())):
         if not mount.get("mountPath"):
             yield required(f"{path}.volumeMounts[{index}].mountPath")
         if mount.get("name") not in volumes:
-            where = f"{path}.volumeMounts[{index}].name"
-            yield FieldError(where, "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"')
+            field_path = f"{path}.volumeMounts[{index}].name"
+            yield FieldError(field_path, "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"')
 
 
 def validate(pod: Json) -> ErrorList:
@@ -197,8 +197,8 @@ def immutable_part(spec: Json, old: Json) -> Json:
     for field in ("initContainers", "containers"):
         if field in part:
             part[field] = [{k: v for k, v in item.items() if k != "image"} for item in part[field]]
-    kept = spec.get("tolerations", [])
-    part["tolerations"] = all(toleration in kept for toleration in old.get("tolerations", ()))
+    tolerations = spec.get("tolerations", [])
+    part["tolerations"] = all(toleration in tolerations for toleration in old.get("tolerations", ()))
     return part
 
 

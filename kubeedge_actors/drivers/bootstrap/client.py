@@ -139,12 +139,12 @@ def main() -> int:
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Join)
     try:
         join(order)
-        outcome = Joined()
+        joined = Joined()
     except CertificateError as error:
-        outcome = Joined(str(error), final=True)
+        joined = Joined(str(error), final=True)
     except LinkError as error:
-        outcome = Joined(str(error))
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+        joined = Joined(str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(joined))
     return 0
 
 

@@ -32,7 +32,7 @@ def join_in_subprocess(order: Join) -> Joined:
     import subprocess  # late: only at the first start, and once a year
 
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             COMMAND,
             input=msgspec.json.encode(order),
             capture_output=True,
@@ -40,7 +40,7 @@ def join_in_subprocess(order: Join) -> Joined:
             check=True,
             process_group=0,  # Ctrl+C in a terminal is for us
         )
-        return msgspec.json.decode(done.stdout, type=Joined)
+        return msgspec.json.decode(completed.stdout, type=Joined)
     except subprocess.CalledProcessError as error:
         log.error("the process that joins the cloud failed: %s", error.stderr.decode("utf-8", "replace"))
         return Joined("the process that joins the cloud failed, see the log")
@@ -144,9 +144,9 @@ class NodeCredentials:
 
     def _request_certificate(self, token: str) -> None:
         paths = {"ca": str(self._ca), "cert": str(self._cert), "key": str(self._key)}
-        outcome = self._work(Join(cloud=self._cloud, node=self._node, token=token, **paths))
-        if outcome.error:
-            raise CertificateError(outcome.error) if outcome.final else LinkError(outcome.error)
+        joined = self._work(Join(cloud=self._cloud, node=self._node, token=token, **paths))
+        if joined.error:
+            raise CertificateError(joined.error) if joined.final else LinkError(joined.error)
 
     def _why_unusable(self) -> str:
         """Why the files do not serve, as the beginning of a sentence; empty when they do."""

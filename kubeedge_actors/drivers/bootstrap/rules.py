@@ -115,11 +115,11 @@ class BootstrapRules:
         if not NODE_NAME.fullmatch(name):
             return text(400, "Node name is not valid")
         try:
-            found = self._node_exists(name)
+            exists = self._node_exists(name)
         except KubeEdgeActorsError as error:
             log.warning("whether there is a node %s can not be asked: %s", name, error)
             return text(500, "Failed to query node information")
-        return text(200, "Node found") if found else text(404, "Node not found")
+        return text(200, "Node found") if exists else text(404, "Node not found")
 
     def _certificate(self, request: Request) -> Response:
         node = request.headers.get(NODE_HEADER, "")

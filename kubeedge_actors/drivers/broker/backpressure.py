@@ -56,13 +56,13 @@ class Backpressure:
         """Whether somebody was waited for since the last call; forgets those for whom nobody waits any more."""
         if not self._waited_for:
             return False
-        for subscriber in [each for each in self._waited_for if _waited_since(each) is None]:
+        for subscriber in [subscriber for subscriber in self._waited_for if _waited_since(subscriber) is None]:
             del self._waited_for[subscriber]
         return True
 
     def deadline(self) -> float | None:
         """When the first of those that are waited for will be slow, by the clock; None when there is none."""
-        begun = [since for each in self._waited_for if (since := _waited_since(each)) is not None]
+        begun = [since for subscriber in self._waited_for if (since := _waited_since(subscriber)) is not None]
         return min(begun) + self._limits.slow_subscriber_timeout if begun else None
 
     def expire(self) -> int:
@@ -112,7 +112,7 @@ class Backpressure:
         )
         subscriber.slow, subscriber.lost, subscriber.lost_told = False, 0, 0
 
-    def left(self, subscriber: Session) -> None:
+    def on_disconnected(self, subscriber: Session) -> None:
         """It has disconnected: nobody waits for it. What is beyond its limits stays, if its session does; then it is slow, or it
         could leave and come back with ever more.
         """
@@ -127,7 +127,7 @@ class Backpressure:
                 subscriber.outgoing.waiting,
             )
 
-    def ended(self, subscriber: Session) -> None:
+    def on_session_ended(self, subscriber: Session) -> None:
         """Its session is gone."""
         if subscriber.lost > subscriber.lost_told:
             log.warning("the MQTT client %r is gone; %d messages were lost for it", _name(subscriber), subscriber.lost)
@@ -137,7 +137,7 @@ def _waited_since(subscriber: Session) -> float | None:
     """Since when somebody waits for it."""
     if not subscriber.outgoing:  # it has taken everything, whatever was refused before
         subscriber.refused_since = None
-    begun = [each for each in (subscriber.outgoing.overflowing_since, subscriber.refused_since) if each is not None]
+    begun = [since for since in (subscriber.outgoing.overflowing_since, subscriber.refused_since) if since is not None]
     return min(begun, default=None)
 
 

@@ -19,7 +19,7 @@ Contract of every Broker
 * BrokerError with one plain sentence for whatever can not be done.
 
 The embedded broker does not offer to the tap what `publish` said; an external one does, when a subscribed filter
-matches it.
+matches it (`echoes`).
 """
 
 from __future__ import annotations
@@ -72,6 +72,10 @@ class Broker(Protocol):
     @property
     def address(self) -> str:
         """Its address as host:port."""
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the handler is offered what `publish` said, when a subscribed filter matches it."""
 
     @property
     def last_delivery_tag(self) -> int:

@@ -147,7 +147,7 @@ class NullRecorder:
     def subscribed(self, filter: str, qos: int | None) -> None:
         """A subscription was made, or ended."""
 
-    def received(self, packet_id: int, there: bool) -> None:
+    def received(self, packet_id: int, present: bool) -> None:
         """The client has said a publication of QoS 2 under this packet id, or has released the id."""
 
     def opened(self) -> None:
@@ -198,8 +198,8 @@ class SessionRecorder(NullRecorder):
     def subscribed(self, filter: str, qos: int | None) -> None:
         self._bind().subscriptions[(self._client_id, filter)] = qos
 
-    def received(self, packet_id: int, there: bool) -> None:
-        self._bind().received[(self._client_id, packet_id)] = there
+    def received(self, packet_id: int, present: bool) -> None:
+        self._bind().received[(self._client_id, packet_id)] = present
 
     def opened(self) -> None:
         self._bind().clients[self._client_id] = self._client

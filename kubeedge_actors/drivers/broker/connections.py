@@ -58,9 +58,9 @@ class Connection:
         """Bytes that the socket's buffer still takes."""
         return UNSENT - self.transport.get_write_buffer_size()
 
-    def send(self, said: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Write bytes to the client."""
-        self.writer.write(said)
+        self.writer.write(data)
         self.acknowledge()
 
     def acknowledge(self) -> None:
@@ -75,11 +75,11 @@ class Connection:
         """Close the connection when the keep alive time is over."""
         if not self.keepalive_timeout or self.ended.is_set():
             return
-        left = self.last_read_at + self.keepalive_timeout - self.loop.time()
-        if left <= 0:
+        remaining = self.last_read_at + self.keepalive_timeout - self.loop.time()
+        if remaining <= 0:
             self.transport.abort()
         else:
-            self.loop.call_later(left, self.watch)
+            self.loop.call_later(remaining, self.watch)
 
 
 class Connections:

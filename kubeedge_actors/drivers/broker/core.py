@@ -96,12 +96,12 @@ class BrokerCore:
     def open(self, client_id: str, clean: bool, user: str | None = None) -> tuple[Session, bool]:
         """The session of a client that connects, and whether it was present: never that of another user."""
         client = ClientIdentity(client_id, user)
-        known = self.sessions.get(client_id)
-        if known is not None and not clean and not known.clean and known.client == client:
-            self._absent.pop(known, None)
-            return known, True
-        if known is not None:
-            self.drop_session(known)
+        existing = self.sessions.get(client_id)
+        if existing is not None and not clean and not existing.clean and existing.client == client:
+            self._absent.pop(existing, None)
+            return existing, True
+        if existing is not None:
+            self.drop_session(existing)
         session = self._make(client, clean)
         session.recorder.opened()
         return session, False
@@ -116,7 +116,7 @@ class BrokerCore:
     def disconnected(self, session: Session) -> None:
         """The client has disconnected. A session that is not clean is kept, up to a limit."""
         session.detach()
-        self._backpressure.left(session)
+        self._backpressure.on_disconnected(session)
         self._pending_acks.pop(session, None)
         if session.clean:
             self.drop_session(session)
@@ -136,15 +136,15 @@ class BrokerCore:
         for packet_id in session.unreleased:
             session.recorder.received(packet_id, False)
         session.outgoing.clear()
-        self._backpressure.ended(session)
+        self._backpressure.on_session_ended(session)
         session.recorder.closed()
         self._output.forget(session)
         if self.sessions.get(session.client.client_id) is session:
             del self.sessions[session.client.client_id]
 
-    def set_handler_filter(self, filter: str, wanted: bool) -> None:
+    def set_handler_filter(self, filter: str, subscribed: bool) -> None:
         """Offer publications that match to the handler, or no longer."""
-        if wanted:
+        if subscribed:
             self._handler_filters.add(filter, None, 2)
         else:
             self._handler_filters.discard(filter, None)
@@ -253,8 +253,8 @@ class BrokerCore:
 
     def _receive(self, session: Session, message: Publish, condition: AckCondition) -> AckCondition:
         """Know it when it is said again; what its PUBREC waits for."""
-        known = message.packet_id in session.unreleased
-        if not known:
+        duplicate = message.packet_id in session.unreleased
+        if not duplicate:
             session.recorder.received(message.packet_id, True)
             condition = condition._replace(turn=max(condition.turn, session.recorder.due))
         session.unreleased[message.packet_id] = condition
@@ -326,10 +326,10 @@ class BrokerCore:
 
     def _send_pending_acks(self) -> None:
         for session in list(self._pending_acks):
-            owing = session.pending_acks
-            while owing and owing[0][1].holds(self._output.committed, self._handled):
-                self._send(session, owing.popleft()[0])
-            if not owing:
+            pending_acks = session.pending_acks
+            while pending_acks and pending_acks[0][1].holds(self._output.committed, self._handled):
+                self._send(session, pending_acks.popleft()[0])
+            if not pending_acks:
                 del self._pending_acks[session]
 
     def _queue(self, session: Session, message: Publish, *, waits: bool, beyond: bool = False) -> Overflow | None:

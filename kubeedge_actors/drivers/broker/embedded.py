@@ -63,6 +63,8 @@ class EmbeddedBroker:
     end with the process without.
     """
 
+    echoes = False
+
     def __init__(
         self,
         host: str = LOOPBACK,
@@ -136,8 +138,10 @@ class EmbeddedBroker:
         with self._lock:
             if self.alive:
                 return
-            known = self._passwords is not None or (self._secure is not None and self._secure.client_certs_required)
-            if not known and not is_loopback(self._requested_host):
+            authenticated = self._passwords is not None or (
+                self._secure is not None and self._secure.client_certs_required
+            )
+            if not authenticated and not is_loopback(self._requested_host):
                 raise BrokerError(
                     f"MQTT on {self._requested_host} is open to other machines: that needs a password file"
                 )

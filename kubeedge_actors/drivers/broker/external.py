@@ -54,6 +54,8 @@ ANONYMOUS = Login()
 class ExternalBroker:
     """A Broker that runs elsewhere, such as mosquitto. `tls`: the context to connect with, None for plain TCP."""
 
+    echoes = True
+
     def __init__(
         self,
         host: str,
@@ -93,8 +95,8 @@ class ExternalBroker:
             host, port = None, None
         secure = parts.scheme in ("ssl", "tls", "mqtts") if host else False
         if not host or not (secure or parts.scheme in ("tcp", "mqtt")):
-            told = url.rpartition("@")[2]  # without the password
-            raise UsageError(f"an MQTT broker is given as tcp://host:port or ssl://host:port, not {told!r}")
+            shown_url = url.rpartition("@")[2]  # without the password
+            raise UsageError(f"an MQTT broker is given as tcp://host:port or ssl://host:port, not {shown_url!r}")
         if parts.username is not None:
             login = Login(login.client_id, unquote(parts.username), unquote(parts.password or ""))
         return cls(host, port or (8883 if secure else 1883), login, (tls or client_context()) if secure else None)
@@ -255,15 +257,15 @@ class ExternalBroker:
         if refusal := packets.read_connack(stream.arrived.popleft()):
             raise ProtocolError(refusal)
         with self._lock:
-            wanted = bool(self._wanted)
+            has_filters = bool(self._wanted)
             self._control_packets.clear()
             self._unsettled.clear()  # the broker says them again
             if self._unwanted:
                 stream.send(packets.unsubscribe(SUBSCRIBE_PACKET_ID, sorted(self._unwanted)))
             if self._wanted:
-                stream.send(packets.subscribe(SUBSCRIBE_PACKET_ID, [(each, QOS) for each in sorted(self._wanted)]))
+                stream.send(packets.subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS) for filter in sorted(self._wanted)]))
             stream.send(self._queue.resume())
-        if not wanted:
+        if not has_filters:
             self._usable()
 
     def _usable(self) -> None:
@@ -281,7 +283,7 @@ class ExternalBroker:
                 if not self._published(stream, packets.read_publish(packet)):
                     return
             else:
-                self._answered(stream, packet)
+                self._on_ack_packet(stream, packet)
             stream.arrived.popleft()
 
     def _published(self, stream: PacketStream, message: Publish) -> bool:
@@ -303,7 +305,7 @@ class ExternalBroker:
             stream.send(ack)
         return True
 
-    def _answered(self, stream: PacketStream, packet: Packet) -> None:
+    def _on_ack_packet(self, stream: PacketStream, packet: Packet) -> None:
         kind = packet.kind
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             with self._lock:

@@ -49,19 +49,20 @@ class FakeClient:
     def _receive(self, data: bytes) -> None:
         packets = list(self._decoder.feed(data))
         self.acknowledged += sum(packet.kind in (PUBACK, PUBREC) for packet in packets)
-        heard = [read_publish(packet) for packet in packets if packet.kind == PUBLISH]
-        self.heard += heard
-        for message in heard:
+        publications = [read_publish(packet) for packet in packets if packet.kind == PUBLISH]
+        self.heard += publications
+        for message in publications:
             self._session.outgoing.on_puback_or_pubcomp(message.packet_id)
 
 
 class FakeBroker:
     """A Broker for tests.
 
-    `published`: what was said from inside. `failure`: raised by `start` and `publish` while it is set.
+    `published`: what was said from inside. `failure`: raised by `start` and `publish` while it is set. `echoes`: as an external one.
     """
 
     address = "127.0.0.1:0"
+    echoes = False
     lost = 0
 
     def __init__(self) -> None:
@@ -122,6 +123,8 @@ class FakeBroker:
         self.published.append(InboundMessage(topic, payload, qos, retain))
         self.core.publish(message)
         self.core.flush()
+        if self.echoes and self.core.handler is not None:
+            self.core.handler(self.published[-1])
 
     def handle_packet(self, session: Session, data: bytes) -> None:
         """A client sends packets."""

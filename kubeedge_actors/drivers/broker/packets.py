@@ -117,8 +117,8 @@ class Decoder:
         buffer = self._rest + data if self._rest else data
         start = 0
         try:
-            while (found := _extent(buffer, start, self._longest)) is not None:
-                begin, end = found
+            while (extent := _extent(buffer, start, self._longest)) is not None:
+                begin, end = extent
                 kind, flags = buffer[start] >> 4, buffer[start] & 15
                 if kind != PUBLISH and flags != _FLAGS.get(kind, 0):
                     raise ProtocolError(f"a packet of type {kind} with flags {flags}")
@@ -212,7 +212,7 @@ def read_ack(packet: Packet) -> int:
 
 def subscribe(packet_id: int, filters: Sequence[tuple[str, int]]) -> bytes:
     """A SUBSCRIBE packet (3.8)."""
-    body = b"".join(_text(each) + bytes((qos,)) for each, qos in filters)
+    body = b"".join(_text(filter) + bytes((qos,)) for filter, qos in filters)
     return _packet(SUBSCRIBE, 2, packet_id.to_bytes(2, "big") + body)
 
 
@@ -221,10 +221,10 @@ def read_subscribe(packet: Packet) -> tuple[int, list[tuple[str, int]]]:
     packet_id, body, start = _read_number(packet.body, 0), packet.body, 2
     filters: list[tuple[str, int]] = []
     while start < len(body):
-        each, start = read_text(body, start)
+        filter, start = read_text(body, start)
         if start >= len(body) or body[start] > 2:
             raise ProtocolError("a subscription without a QoS of 0, 1 or 2")
-        filters.append((each, body[start]))
+        filters.append((filter, body[start]))
         start += 1
     if not filters:
         raise ProtocolError("a subscription to nothing")
@@ -251,8 +251,8 @@ def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:
     packet_id, start = _read_number(packet.body, 0), 2
     filters: list[str] = []
     while start < len(packet.body):
-        each, start = read_text(packet.body, start)
-        filters.append(each)
+        filter, start = read_text(packet.body, start)
+        filters.append(filter)
     if not filters:
         raise ProtocolError("an unsubscription from nothing")
     return packet_id, filters
@@ -264,8 +264,8 @@ def connect(
     """A CONNECT packet (3.1) without a will. `keepalive`: seconds."""
     flags = clean_session << 1 | (user is not None) << 7 | (password is not None) << 6
     body = _text("MQTT") + bytes((4, flags)) + keepalive.to_bytes(2, "big") + _text(client_id)
-    for each in (user, password):
-        body += _text(each) if each is not None else b""
+    for text in (user, password):
+        body += _text(text) if text is not None else b""
     return _packet(CONNECT, 0, body)
 
 

@@ -47,7 +47,7 @@ class Passwords:
 
 def line_for(user: str, password: str, salt: bytes, rounds: int = 1_000) -> str:
     """A line for the file. `salt`: random bytes, 12 or more."""
-    parts = (base64.b64encode(each).decode() for each in (salt, _digest(password, salt, rounds, 64)))
+    parts = (base64.b64encode(part).decode() for part in (salt, _digest(password, salt, rounds, 64)))
     return f"{user}:${_PBKDF2}${rounds}${'$'.join(parts)}"
 
 

@@ -22,38 +22,38 @@ class SubscriptionTable(Generic[K]):
         self._filters: dict[str, dict[K, int]] = {}
         self._found: dict[str, dict[K, int]] = {}
 
-    def add(self, filter: str, who: K, qos: int) -> None:
+    def add(self, filter: str, holder: K, qos: int) -> None:
         """Subscribe, or change the QoS."""
-        self._filters.setdefault(filter, {})[who] = qos
+        self._filters.setdefault(filter, {})[holder] = qos
         self._found.clear()
 
-    def discard(self, filter: str, who: K) -> None:
+    def discard(self, filter: str, holder: K) -> None:
         """Unsubscribe, if subscribed."""
         holders = self._filters.get(filter)
-        if holders is None or who not in holders:
+        if holders is None or holder not in holders:
             return
-        del holders[who]
+        del holders[holder]
         if not holders:
             del self._filters[filter]
         self._found.clear()
 
-    def filters(self, who: K) -> Iterator[str]:
+    def filters(self, holder: K) -> Iterator[str]:
         """What one has subscribed to."""
-        return (each for each, holders in self._filters.items() if who in holders)
+        return (filter for filter, holders in self._filters.items() if holder in holders)
 
     def match(self, topic: str) -> dict[K, int]:
         """Who gets a publication on `topic`, with the highest QoS of the filters that match. Not to be changed."""
-        found = self._found.get(topic)
-        if found is None:
+        matched = self._found.get(topic)
+        if matched is None:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            found = self._found[topic] = self._search(topic)
-        return found
+            matched = self._found[topic] = self._search(topic)
+        return matched
 
     def _search(self, topic: str) -> dict[K, int]:
-        found: dict[K, int] = {}
+        matched: dict[K, int] = {}
         for filter, holders in self._filters.items():
             if matches(filter, topic):
-                for who, qos in holders.items():
-                    found[who] = max(qos, found.get(who, 0))
-        return found
+                for holder, qos in holders.items():
+                    matched[holder] = max(qos, matched.get(holder, 0))
+        return matched

@@ -242,10 +242,10 @@ class Informer:
     def _level(self, error: ClusterError) -> int:
         """An API that is away is said once for all watches, what is about this watch now and then."""
         if isinstance(error, Unreachable):
-            said = self._outage.on_failure("away", time.monotonic())
+            warn = self._outage.on_failure("away", time.monotonic())
         else:
-            said = self._failures in (1, 10)
-        return logging.WARNING if said else logging.DEBUG
+            warn = self._failures in (1, 10)
+        return logging.WARNING if warn else logging.DEBUG
 
     def _replace(self, listing: ObjectList) -> None:
         """Tell the difference between the picture and a new list."""
@@ -330,8 +330,8 @@ def _contained(call: Callable[..., None], *arguments: Any) -> None:
 
 def _partial_metadata(object: Json) -> Json:
     metadata = object["metadata"]
-    kept = ("name", "namespace", "uid", "resourceVersion")
-    return {**type_meta(object), "metadata": {key: metadata[key] for key in kept if key in metadata}}
+    fields = ("name", "namespace", "uid", "resourceVersion")
+    return {**type_meta(object), "metadata": {key: metadata[key] for key in fields if key in metadata}}
 
 
 def type_meta(object: Json) -> Json:

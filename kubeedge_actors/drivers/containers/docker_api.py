@@ -58,8 +58,8 @@ def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
     bound: dict[str, list[dict[str, str]]] = {}
     for port in ports:
         if port.host:
-            where = {"HostIp": port.address, "HostPort": str(port.host)}
-            bound.setdefault(f"{port.container}/{port.protocol}", []).append(where)
+            binding = {"HostIp": port.address, "HostPort": str(port.host)}
+            bound.setdefault(f"{port.container}/{port.protocol}", []).append(binding)
     return bound
 
 
@@ -191,5 +191,5 @@ def log_frames(raw: Any) -> Iterator[bytes]:
 
 def log_options(tail: int | None, since: float | None, follow: bool, timestamps: bool) -> dict[str, Any]:
     """The parameters of a request for a log."""
-    wanted = {"follow": int(follow), "timestamps": int(timestamps), "since": since or 0}
-    return {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, **wanted}
+    params = {"follow": int(follow), "timestamps": int(timestamps), "since": since or 0}
+    return {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, **params}

@@ -73,7 +73,7 @@ class ProcessRuntime:
         self._lock = threading.RLock()
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         self._watcher: Watcher = lambda event: None
-        self._exits = ExitWatcher(self._ended)
+        self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()
         self._processes: dict[str, _Process] = {}
         log.warning(
@@ -93,8 +93,8 @@ class ProcessRuntime:
     def list(self, pod_uid: str = "") -> list[Container]:
         """All containers, of one pod if given."""
         with self._lock:
-            known = [process.container for process in self._processes.values()]
-        return [container for container in known if pod_uid in ("", container.pod.uid)]
+            containers = [process.container for process in self._processes.values()]
+        return [container for container in containers if pod_uid in ("", container.pod.uid)]
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class ProcessRuntime:
     def start(self, container_id: str) -> Container:
         """Run it; ContainerError says why not."""
         with self._lock:
-            process = self._found(container_id)
+            process = self._process_of(container_id)
             if process.container.phase == "running":
                 return process.container
             if process.spec is None or process.container.phase == "exited":
@@ -150,7 +150,7 @@ class ProcessRuntime:
                 raise
             return process.container
 
-    def _fail(self, process: _Process, why: str) -> None:
+    def _fail(self, process: _Process, reason: str) -> None:
         now = time.time()
         process.spec = None
         process.container = msgspec.structs.replace(
@@ -158,7 +158,7 @@ class ProcessRuntime:
             phase="exited",
             exit_code=START_ERROR_CODE,
             reason=START_ERROR,
-            message=why,
+            message=reason,
             started_at=now,
             finished_at=now,
         )
@@ -206,7 +206,7 @@ class ProcessRuntime:
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
-    def _ended(self, container_id: str) -> None:
+    def _on_process_ended(self, container_id: str) -> None:
         with self._lock:
             process = self._processes.get(container_id)
             if process is None:
@@ -263,7 +263,7 @@ class ProcessRuntime:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def _found(self, container_id: str) -> _Process:
+    def _process_of(self, container_id: str) -> _Process:
         process = self._processes.get(container_id)
         if process is None:
             raise ContainerError(f"there is no container {container_id}")
@@ -280,7 +280,7 @@ class ProcessRuntime:
     ) -> InterruptibleLogStream:
         """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time, and ContainerError for `timestamps`."""
         with self._lock:
-            process = self._found(container_id)
+            process = self._process_of(container_id)
         if timestamps:
             raise ContainerError("the process runtime does not know when a line was written: no timestamps")
         if not process.log.exists():
@@ -298,7 +298,7 @@ class ProcessRuntime:
 
     def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
         with self._lock:
-            pid = self._found(container_id).pid
+            pid = self._process_of(container_id).pid
         if not pid:
             raise ContainerError("the container does not run")
         try:

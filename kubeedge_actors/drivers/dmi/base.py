@@ -83,8 +83,8 @@ class DmiServer(Protocol):
     def set_handler(self, upcalls: MapperHandler) -> None:
         """Set the handler of mappers' calls, instead of the one before."""
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
-        """Call the mapper at `address` about an object; `done` gets None or the MapperError."""
+    def call(self, address: str, verb: Verb, object: Json, on_done: Done) -> None:
+        """Call the mapper at `address` about an object; `on_done` gets None or the MapperError."""
 
     def close(self) -> None:
         """Serve no more; waits a second for what is under way."""

@@ -31,19 +31,19 @@ class FakeDmiServer:
         """Who answers mappers."""
         self.upcalls = upcalls
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
-        """Tell the mapper at `address`; with `held` a list, `done` is put there instead of being called."""
+    def call(self, address: str, verb: Verb, object: Json, on_done: Done) -> None:
+        """Tell the mapper at `address`; with `held` a list, `on_done` is put there instead of being called."""
         self.calls.append((address, verb, object))
         fault: MapperError | None = None
         if address in self.away:
             fault = MapperAway("nobody is there")
         elif verb in self.refusing:
             fault = MapperError(self.refusing[verb])
-        self.last = done
+        self.last = on_done
         if self.held is None:
-            done(fault)
+            on_done(fault)
         else:
-            self.held.append(lambda: done(fault))
+            self.held.append(lambda: on_done(fault))
 
     def close(self) -> None:
         """Serve no more."""
@@ -51,5 +51,5 @@ class FakeDmiServer:
 
     def take_calls(self) -> list[tuple[Verb, str]]:
         """What mappers were told since the last time: verb and name of the object."""
-        told, self.calls = self.calls, []
-        return [(verb, object["metadata"]["name"]) for _, verb, object in told]
+        calls, self.calls = self.calls, []
+        return [(verb, object["metadata"]["name"]) for _, verb, object in calls]

@@ -79,19 +79,19 @@ class GrpcDmiServer:
                 channel.close()
             self._channels.clear()
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
+    def call(self, address: str, verb: Verb, object: Json, on_done: Done) -> None:
         """Tell a mapper."""
         try:
-            request = self._messages.filled(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
+            request = self._messages.from_json(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
         except MapperError as error:
-            done(error)
+            on_done(error)
             return
         stub = self._channel(address).unary_unary(
             f"/{CALLED}/{verb.value}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=lambda text: self._messages.read(f"{verb.value}Response", text),
         )
-        stub.future(request, timeout=CALL_SECONDS).add_done_callback(lambda call: done(_fault(call)))
+        stub.future(request, timeout=CALL_SECONDS).add_done_callback(lambda call: on_done(_fault(call)))
 
     def _channel(self, address: str) -> Any:
         with self._lock:
@@ -117,15 +117,22 @@ class GrpcDmiServer:
         )
 
     def _register(self, upcalls: MapperHandler, request: Proto) -> Proto:
-        said = request.mapper
-        address = said.address.decode(errors="replace")
-        mapper = Mapper(said.name, said.protocol, address, said.version, said.api_version, said.state)
+        mapper_info = request.mapper
+        address = mapper_info.address.decode(errors="replace")
+        mapper = Mapper(
+            mapper_info.name,
+            mapper_info.protocol,
+            address,
+            mapper_info.version,
+            mapper_info.api_version,
+            mapper_info.state,
+        )
         with self._lock:
             stale = self._channels.pop(address, None)  # its back-off is about a process that is gone
         if stale is not None:
             stale.close()
         inventory = upcalls.register(mapper, bool(request.withData))
-        return self._messages.filled(
+        return self._messages.from_json(
             "MapperRegisterResponse",
             {
                 "deviceList": [mapper_objects.mapper_device(device) for device in inventory.devices],

@@ -42,7 +42,7 @@ def mapper_device(object: Json) -> Json:
         "spec": {
             "deviceModelReference": (spec.get("deviceModelRef") or {}).get("name") or "",
             "protocol": configured(spec.get("protocol")),
-            "properties": [_property(each) for each in spec.get("properties") or ()],
+            "properties": [_property(prop) for prop in spec.get("properties") or ()],
             "methods": spec.get("methods") or [],
         },
         "status": {key: cycle[key] for key in ("reportToCloud", "reportCycle") if cycle.get(key) is not None},
@@ -51,8 +51,11 @@ def mapper_device(object: Json) -> Json:
 
 def configured(config: Json | None) -> Json:
     """A protocol or visitor: its free object becomes the data of a customized value."""
-    found = config or {}
-    return {"protocolName": found.get("protocolName") or "", "configData": {"data": found.get("configData") or {}}}
+    protocol = config or {}
+    return {
+        "protocolName": protocol.get("protocolName") or "",
+        "configData": {"data": protocol.get("configData") or {}},
+    }
 
 
 def _property(object: Json) -> Json:

@@ -86,7 +86,7 @@ def messages() -> dict[str, list[Field]]:
 
 
 def _field(text: str) -> Field:
-    name, _, rest = text.partition(":")
-    kind, _, number = rest.partition("=")
+    name, _, remainder = text.partition(":")
+    kind, _, number = remainder.partition("=")
     plain = kind.removeprefix("[]").removeprefix("{}")
     return Field(name, plain, int(number), kind.startswith("[]"), kind.startswith("{}"))

@@ -39,8 +39,8 @@ class Messages:
 
     def __init__(self) -> None:
         pool = descriptor_pool.DescriptorPool()
-        for known in (any_pb2, wrappers_pb2):
-            pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+        for module in (any_pb2, wrappers_pb2):
+            pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
         file = descriptor_pb2.FileDescriptorProto(
             name=_FILE, package=PACKAGE, syntax="proto3", dependency=[any_pb2.DESCRIPTOR.name]
         )
@@ -60,7 +60,7 @@ class Messages:
         """A message from its bytes."""
         return self._classes[name].FromString(text)
 
-    def filled(self, name: str, value: Json) -> Proto:
+    def from_json(self, name: str, value: Json) -> Proto:
         """A message with the fields of a JSON object, found without regard to case, as Go does. Error: MapperError."""
         message = self.new(name)
         try:
@@ -78,47 +78,47 @@ def _describe(into: Any, fields: list[Field]) -> None:
             entry.options.map_entry = True
             _describe(entry, [Field("key", "string", 1, False, False), Field("value", kind, 2, False, False)])
             kind = f"{into.name}.{entry.name}"
-        made = into.field.add(name=field.name, number=field.number)
-        made.label = made.LABEL_REPEATED if field.repeated or field.mapped else made.LABEL_OPTIONAL
+        descriptor = into.field.add(name=field.name, number=field.number)
+        descriptor.label = descriptor.LABEL_REPEATED if field.repeated or field.mapped else descriptor.LABEL_OPTIONAL
         if kind in _SCALARS:
-            made.type = _SCALARS[kind]
+            descriptor.type = _SCALARS[kind]
         else:
-            made.type = made.TYPE_MESSAGE
-            made.type_name = f".{any_pb2.Any.DESCRIPTOR.full_name}" if kind == ANY else f".{PACKAGE}.{kind}"
+            descriptor.type = descriptor.TYPE_MESSAGE
+            descriptor.type_name = f".{any_pb2.Any.DESCRIPTOR.full_name}" if kind == ANY else f".{PACKAGE}.{kind}"
 
 
 def _fill(message: Proto, value: Json) -> None:
     fields = {field.name.lower(): field for field in message.DESCRIPTOR.fields}
-    for key, given in value.items():
+    for key, field_value in value.items():
         field = fields.get(key.lower())
-        if field is not None and given is not None:
-            _set(message, field, given)
+        if field is not None and field_value is not None:
+            _set(message, field, field_value)
 
 
-def _set(message: Proto, field: Any, given: Any) -> None:
-    mine = getattr(message, field.name)
+def _set(message: Proto, field: Any, value: Any) -> None:
+    target = getattr(message, field.name)
     if field.message_type is None:
-        if hasattr(mine, "extend"):
-            mine.extend(given)
+        if hasattr(target, "extend"):
+            target.extend(value)
         else:
-            setattr(message, field.name, given)
+            setattr(message, field.name, value)
     elif field.message_type.GetOptions().map_entry:
-        _map(mine, field, given)
-    elif hasattr(mine, "add"):
-        for each in given:
-            _fill(mine.add(), each)
+        _map(target, field, value)
+    elif hasattr(target, "add"):
+        for item in value:
+            _fill(target.add(), item)
     else:
-        mine.SetInParent()
-        _fill(mine, given)
+        target.SetInParent()
+        _fill(target, value)
 
 
-def _map(mine: Any, field: Any, given: Json) -> None:
+def _map(target: Any, field: Any, entries: Json) -> None:
     texts = field.message_type.fields_by_name["value"].message_type is None
-    for key, value in given.items():
+    for key, value in entries.items():
         if texts:
-            mine[key] = value
+            target[key] = value
         else:
-            _pack(mine[key], value)
+            _pack(target[key], value)
 
 
 def _pack(into: Proto, value: Any) -> None:

@@ -96,14 +96,18 @@ def _handler_class(handle: BodyHandler) -> type[BaseHTTPRequestHandler]:
 
         def answer(self) -> None:
             chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
-            body = _chunks(self.rfile) if chunked else _whole(self.rfile, self.headers.get("Content-Length", "0"))
+            body = (
+                _read_chunked_body(self.rfile)
+                if chunked
+                else _read_fixed_body(self.rfile, self.headers.get("Content-Length", "0"))
+            )
             self.close_connection = self.close_connection or body is None
-            said = handle(body)
+            reply = handle(body)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(reply)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
@@ -113,12 +117,12 @@ def _handler_class(handle: BodyHandler) -> type[BaseHTTPRequestHandler]:
     return Exchange
 
 
-def _whole(stream: BufferedIOBase, length: str) -> bytes | None:
+def _read_fixed_body(stream: BufferedIOBase, length: str) -> bytes | None:
     """A body of a stated length, or None for one that is too long or no length."""
     return stream.read(int(length)) if length.isdigit() and int(length) <= BODY_LIMIT else None
 
 
-def _chunks(stream: BufferedIOBase) -> bytes | None:
+def _read_chunked_body(stream: BufferedIOBase) -> bytes | None:
     """A body that comes in chunks, or None for one that is too long or not in chunks."""
     body = b""
     while True:

@@ -105,11 +105,11 @@ class Connection(asyncio.Protocol):
 
     def end(self, reason: str, *, at_once: bool = False, code: int = 0) -> None:
         """Close the socket, after what is queued or at once. With a `code` the peer is told first, and given a moment to read it."""
-        told = bool(code) and not self._reason and self._websocket.state is OPEN
+        announced = bool(code) and not self._reason and self._websocket.state is OPEN
         self._reason = self._reason or reason
         if at_once:
             self._transport.abort()
-        elif told:
+        elif announced:
             self._websocket.send_close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
             self._flush()
             self._loop.call_later(FAREWELL, self._transport.close)
@@ -175,10 +175,10 @@ class Connection(asyncio.Protocol):
         if not frame.fin:
             self._parts.append(bytes(frame.data))
             return
-        whole = b"".join((*self._parts, frame.data)) if self._parts else frame.data
+        message = b"".join((*self._parts, frame.data)) if self._parts else frame.data
         self._parts.clear()
         try:
-            self._deliver(str(whole, self._owner.encoding))
+            self._deliver(str(message, self._owner.encoding))
         except UnicodeDecodeError:
             self.end("not UTF-8")
 
@@ -231,8 +231,8 @@ def _first_values(request: Request) -> Mapping[str, str]:
 
 def subject_of(certificate: Mapping[str, object] | None) -> dict[str, list[str]]:
     """The parts of the subject of a certificate as `ssl` tells it: names to values."""
-    found: dict[str, list[str]] = {}
+    subject: dict[str, list[str]] = {}
     for relative in cast(tuple[tuple[tuple[str, str], ...], ...], (certificate or {}).get("subject", ())):
         for key, value in relative:
-            found.setdefault(key, []).append(value)
-    return found
+            subject.setdefault(key, []).append(value)
+    return subject

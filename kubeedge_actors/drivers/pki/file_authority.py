@@ -95,9 +95,9 @@ class FileAuthority:
 
         localhost and 127.0.0.1 are always among them.
         """
-        wanted = tuple(dict.fromkeys((*ALWAYS, *(name for name in names if name))))
-        self._reserved = wanted
-        return self._pair(SERVER, Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), wanted, SERVER_DAYS)
+        all_names = tuple(dict.fromkeys((*ALWAYS, *(name for name in names if name))))
+        self._reserved = all_names
+        return self._pair(SERVER, Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), all_names, SERVER_DAYS)
 
     def server_pair(self) -> KeyPair:
         """The servers' certificate and key, as they are in the files now."""
@@ -206,13 +206,13 @@ class FileAuthority:
             subject.common_name,
             (subject.organization,),
         )
-        ours = (
+        of_own_ca = (
             certificate_info.authority_key_id == parse_certificate(self._ca.cert).key_id
             or not certificate_info.authority_key_id
         )
         return (
             same
-            and ours
+            and of_own_ca
             and set(names) <= set(certificate_info.sans)
             and certificate_info.is_valid(self._clock(), RENEW_BEFORE)
         )

@@ -109,4 +109,4 @@ class BothSidesEnv:
 
 def _ready(node: dict[str, Any] | None) -> bool:
     conditions = (node or {}).get("status", {}).get("conditions", ())
-    return ("Ready", "True") in [(one["type"], one["status"]) for one in conditions]
+    return ("Ready", "True") in [(condition["type"], condition["status"]) for condition in conditions]

@@ -86,13 +86,13 @@ class ContainersEnv:
 
     def state(self, container_id: str) -> Container:
         """The container as it is listed."""
-        (found,) = [each for each in self.runtime.list() if each.id == container_id]
-        return found
+        (container,) = [container for container in self.runtime.list() if container.id == container_id]
+        return container
 
     def close(self) -> None:
         """Remove everything."""
-        for one in self.runtime.list():
-            self.runtime.remove(one.id)
+        for container in self.runtime.list():
+            self.runtime.remove(container.id)
         for runtime in self.runtimes:
             runtime.close()
 

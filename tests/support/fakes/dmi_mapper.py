@@ -91,8 +91,8 @@ class Mapper:
 
     def next(self, method: str) -> Any:
         """The request of the next call, which has to be of this method."""
-        said, request = self.heard.get(timeout=PATIENCE)
-        assert said == method, f"{said} instead of {method}"
+        called, request = self.heard.get(timeout=PATIENCE)
+        assert called == method, f"{called} instead of {method}"
         return request
 
     def stop(self) -> None:

@@ -46,11 +46,11 @@ class FlakyApi:
             raise ApiError(500, "InternalError", "etcd has no leader")
         if ill == "refuse":
             raise ApiError(429, "TooManyRequests", "too many requests", {}, {"Retry-After": "1"})
-        found = self._answer(request)
-        assert isinstance(found, Stream)
+        answer = self._answer(request)
+        assert isinstance(answer, Stream)
         if ill == "forget":
-            return Stream(_expired, found.content_type, found.headers)
-        return Stream(lambda: _poor(found, 1 if ill == "break" else 3), found.content_type, found.headers)
+            return Stream(_expired, answer.content_type, answer.headers)
+        return Stream(lambda: _poor(answer, 1 if ill == "break" else 3), answer.content_type, answer.headers)
 
 
 async def _expired() -> AsyncIterator[bytes]:

@@ -27,10 +27,10 @@ class Bell:
         self.heard: list[tuple[Any, ...]] = []
         self._condition = threading.Condition()
 
-    def ring(self, what: tuple[Any, ...]) -> None:
+    def ring(self, event: tuple[Any, ...]) -> None:
         """Note something."""
         with self._condition:
-            self.heard.append(what)
+            self.heard.append(event)
             self._condition.notify_all()
 
     def until(self, enough: Callable[[list[tuple[Any, ...]]], object]) -> None:

@@ -128,7 +128,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _engines(item: pytest.Item) -> set[str]:
     """Those of its parameters with which it uses another process."""
     call: Any = getattr(item, "callspec", None)
-    return set() if call is None else {each for each in call.params.values() if isinstance(each, str)} & ENGINES
+    return set() if call is None else {param for param in call.params.values() if isinstance(param, str)} & ENGINES
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -49,7 +49,7 @@ def given(tmp_path: Path) -> Given:
     ],
 )
 def test_the_mode_says_which_brokers_there_are(given: Given, line: tuple[str, ...], kinds: list[type]) -> None:
-    assert [type(each) for each in make_brokers(given(*line))] == kinds
+    assert [type(broker) for broker in make_brokers(given(*line))] == kinds
 
 
 def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
@@ -59,9 +59,9 @@ def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
         return broker._core._limits
 
     assert of() == Limits()
-    told = ["--mqtt-max-inflight-messages", "70000", "--mqtt-max-queued-messages", "7"]
-    told += ["--mqtt-max-queued-bytes", "100", "--mqtt-slow-subscriber-timeout", "2.5"]
-    assert of(*told) == Limits(MAX_PACKET_ID, 7, 100, slow_subscriber_timeout=2.5)
+    arguments = ["--mqtt-max-inflight-messages", "70000", "--mqtt-max-queued-messages", "7"]
+    arguments += ["--mqtt-max-queued-bytes", "100", "--mqtt-slow-subscriber-timeout", "2.5"]
+    assert of(*arguments) == Limits(MAX_PACKET_ID, 7, 100, slow_subscriber_timeout=2.5)
 
 
 @pytest.mark.parametrize("mode", [BOTH, EXTERNAL])

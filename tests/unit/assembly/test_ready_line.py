@@ -64,7 +64,7 @@ def test_a_cloud_that_is_away_is_named(tmp_path: Path) -> None:
 def test_brokers_share_the_time_that_is_waited_for_them() -> None:
     time = iter([0.0, 1.0, 5.0])
     deadline = Deadline(3.0, lambda: next(time))
-    assert [deadline.left(), deadline.left()] == [2.0, 0.0]
+    assert [deadline.remaining(), deadline.remaining()] == [2.0, 0.0]
 
 
 def test_a_broker_that_serves_has_no_trouble() -> None:

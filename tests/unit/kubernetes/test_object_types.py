@@ -87,11 +87,11 @@ def test_a_view_holds_what_it_always_held(view: str) -> None:
 
 
 def test_what_may_be_queried_and_its_kinds() -> None:
-    found: dict[str, Any] = {}
+    kinds: dict[str, Any] = {}
     for type in QUERYABLE_TYPES:
         kind = BY_NAME[type].kind
-        found[type] = (kind.group, kind.version, kind.plural, kind.kind, kind.namespaced)
-    assert {type: kind for type, kind in found.items() if type in BEFORE} == KINDS
+        kinds[type] = (kind.group, kind.version, kind.plural, kind.kind, kind.namespaced)
+    assert {type: kind for type, kind in kinds.items() if type in BEFORE} == KINDS
 
 
 def test_each_row_has_its_word_on_the_wire_and_a_name_of_its_own() -> None:

@@ -65,6 +65,6 @@ class PodState:
 def orphaned_pod(pod: PodName, now: float) -> PodState:
     """The record of a pod that no longer exists, but has left something behind."""
     metadata = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
-    record = PodState(parse_pod({"metadata": metadata}), now)
-    record.runtime.is_deleted = record.is_orphaned = True
-    return record
+    pod_state = PodState(parse_pod({"metadata": metadata}), now)
+    pod_state.runtime.is_deleted = pod_state.is_orphaned = True
+    return pod_state

@@ -27,8 +27,8 @@ class Probing(msgspec.Struct, frozen=True):
     def with_result(self, probe: Json, ok: bool) -> Probing:
         """The state after a result, by the thresholds."""
         streak = self.streak + 1 if self.last is ok else 1
-        needed = int(probe.get("successThreshold") or 1) if ok else int(probe.get("failureThreshold") or 3)
-        passed = ok if streak >= needed else self.passed
+        threshold = int(probe.get("successThreshold") or 1) if ok else int(probe.get("failureThreshold") or 3)
+        passed = ok if streak >= threshold else self.passed
         return msgspec.structs.replace(self, streak=streak, last=ok, passed=passed)
 
 
@@ -53,7 +53,7 @@ def probe_request(action: Json, ports: dict[str, int], address: str) -> HealthPr
         return HealthProbe(command=tuple(action["exec"].get("command") or ()))
     if "httpGet" in action:
         http = action["httpGet"]
-        headers = tuple((each["name"], each["value"]) for each in http.get("httpHeaders") or ())
+        headers = tuple((header["name"], header["value"]) for header in http.get("httpHeaders") or ())
         return HealthProbe(
             host=http.get("host") or address,
             port=port_number(http.get("port"), ports),
@@ -65,8 +65,8 @@ def probe_request(action: Json, ports: dict[str, int], address: str) -> HealthPr
     if "tcpSocket" in action:
         tcp = action["tcpSocket"]
         return HealthProbe(host=tcp.get("host") or address, port=port_number(tcp.get("port"), ports))
-    known = {"grpc": "grpc probes", "sleep": "sleep hooks"}
-    unknown = next((text for key, text in known.items() if key in action), "this kind of probe or hook")
+    unsupported = {"grpc": "grpc probes", "sleep": "sleep hooks"}
+    unknown = next((text for key, text in unsupported.items() if key in action), "this kind of probe or hook")
     raise ValueError(f"{unknown} are not supported by this node")
 
 
@@ -81,4 +81,4 @@ def port_number(port: object, ports: dict[str, int]) -> int:
 
 def ports_of(container: Json) -> dict[str, int]:
     """A container's named ports."""
-    return {each["name"]: each["containerPort"] for each in container.get("ports") or () if each.get("name")}
+    return {port["name"]: port["containerPort"] for port in container.get("ports") or () if port.get("name")}

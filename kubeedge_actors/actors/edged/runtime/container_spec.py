@@ -289,11 +289,11 @@ def resource_field_ref(pod: PodView, container: str, reference: Json, node: Node
     if view is None or kind not in ("limits", "requests") or not name:
         raise ConfigError(f"unsupported container resource: {reference.get('resource')}")
     resources = view.raw.get("resources") or {}
-    most = {"cpu": node.cpus, "memory": node.memory}
-    given = (resources.get(kind) or {}).get(name, most.get(name, 0) if kind == "limits" else 0)
+    capacity = {"cpu": node.cpus, "memory": node.memory}
+    quantity = (resources.get(kind) or {}).get(name, capacity.get(name, 0) if kind == "limits" else 0)
     try:
         divisor = parse_quantity(reference.get("divisor") or 1) or 1.0
-        return str(math.ceil(parse_quantity(given) / divisor - 1e-9))
+        return str(math.ceil(parse_quantity(quantity) / divisor - 1e-9))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

@@ -20,9 +20,9 @@ _CONFIG, _OLD_CONFIG = ".dockerconfigjson", ".dockercfg"
 
 def pull_policy(container: Json) -> str:
     """The pull policy: as given, else by the image's tag."""
-    given = container.get("imagePullPolicy")
-    if given:
-        return str(given)
+    policy = container.get("imagePullPolicy")
+    if policy:
+        return str(policy)
     name = str(container.get("image") or "").rpartition("/")[2]
     tagged = "@" in name or (":" in name and not name.endswith(":latest"))
     return IF_NOT_PRESENT if tagged else ALWAYS
@@ -40,10 +40,10 @@ def registry_of(image: str) -> str:
 
 def registry_credentials(image: str, secrets: Iterable[Json]) -> RegistryAuth | None:
     """The first credentials in these secrets that are for the image's registry."""
-    wanted = registry_of(image)
+    registry = registry_of(image)
     for secret in secrets:
         for server, entry in _entries(secret).items():
-            if _host(server) == wanted and isinstance(entry, dict):
+            if _host(server) == registry and isinstance(entry, dict):
                 return _credentials(entry)
     return None
 

@@ -52,13 +52,17 @@ def token_source(source: Json, account: str) -> ConfigSource:
 
 def config_sources(pod: PodView) -> list[ConfigSource]:
     """Everything that the pod refers to, each once."""
-    found = [*_of_volumes(pod), *_of_containers(pod), *pull_secrets(pod)]
-    return list(dict.fromkeys(found))
+    sources = [*_of_volumes(pod), *_of_containers(pod), *pull_secrets(pod)]
+    return list(dict.fromkeys(sources))
 
 
 def pull_secrets(pod: PodView) -> list[ConfigSource]:
     """The secrets with credentials for registries."""
-    return [ConfigSource(SECRET, each["name"]) for each in pod.spec.get("imagePullSecrets") or () if each.get("name")]
+    return [
+        ConfigSource(SECRET, reference["name"])
+        for reference in pod.spec.get("imagePullSecrets") or ()
+        if reference.get("name")
+    ]
 
 
 def refers_to(pod: PodView, type: str, name: str) -> bool:
@@ -94,13 +98,13 @@ def _of_sources(sources: Any, pod: PodView) -> Iterator[ConfigSource]:
 
 def _of_containers(pod: PodView) -> Iterator[ConfigSource]:
     for view in pod.containers:
-        for each in view.raw.get("envFrom") or ():
-            yield from _named(each, "configMapRef", "secretRef")
-        for each in view.raw.get("env") or ():
-            yield from _named(each.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
+        for entry in view.raw.get("envFrom") or ():
+            yield from _named_sources(entry, "configMapRef", "secretRef")
+        for entry in view.raw.get("env") or ():
+            yield from _named_sources(entry.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
 
 
-def _named(holder: Json, configmap: str, secret: str) -> Iterator[ConfigSource]:
+def _named_sources(holder: Json, configmap: str, secret: str) -> Iterator[ConfigSource]:
     for type, key in ((CONFIGMAP, configmap), (SECRET, secret)):
         name = (holder.get(key) or {}).get("name")
         if name:

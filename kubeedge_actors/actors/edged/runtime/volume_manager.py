@@ -33,13 +33,13 @@ class Volume(msgspec.Struct, frozen=True):
 
 def pod_volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
     """All volumes of the pod. Errors: Missing, with the words of a kubelet's FailedMount."""
-    found = []
-    for each in pod.spec.get("volumes") or ():
+    volumes = []
+    for volume in pod.spec.get("volumes") or ():
         try:
-            found.append(_volume(pod, each, objects, node))
+            volumes.append(_volume(pod, volume, objects, node))
         except ConfigError as error:
-            raise ConfigError(f'MountVolume.SetUp failed for volume "{each["name"]}" : {error}') from error
-    return found
+            raise ConfigError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+    return volumes
 
 
 def _volume(pod: PodView, volume: Json, objects: Objects, around: NodeContext) -> Volume:
@@ -67,11 +67,11 @@ def _projected(pod: PodView, projected: Json, objects: Objects, around: NodeCont
     return files
 
 
-def _mode(given: int | None, pod: PodView, *, secret: bool) -> int:
+def _mode(mode: int | None, pod: PodView, *, secret: bool) -> int:
     """The mode of files; the default is 0600 for secrets as long as only root reads them, else what Kubernetes does."""
-    if secret and given in (None, DEFAULT_MODE) and not _read_by_others(pod):
+    if secret and mode in (None, DEFAULT_MODE) and not _read_by_others(pod):
         return SECRET_MODE
-    return DEFAULT_MODE if given is None else given
+    return DEFAULT_MODE if mode is None else mode
 
 
 def _read_by_others(pod: PodView) -> bool:
@@ -100,12 +100,12 @@ def _source(pod: PodView, source: Json, objects: Objects, around: NodeContext, m
 
 def _of_object(type: str, reference: Json, objects: Objects, mode: int) -> Files:
     name, optional = reference.get("name", ""), reference.get("optional")
-    found = objects.get(ConfigSource(type, name))
-    if found is None:
+    object = objects.get(ConfigSource(type, name))
+    if object is None:
         if optional:
             return {}
         raise ConfigError(f'{type} "{name}" not found')
-    data = binary_data(found, type)
+    data = binary_data(object, type)
     if not reference.get("items"):
         return {key: VolumeFile(data=value, mode=mode) for key, value in data.items()}
     files: Files = {}
@@ -118,8 +118,8 @@ def _of_object(type: str, reference: Json, objects: Objects, mode: int) -> Files
 
 
 def _of_token(pod: PodView, source: Json, objects: Objects, mode: int) -> Files:
-    found = objects.get(token_source(source, service_account_name(pod.spec)))
-    text = ((found or {}).get("status") or {}).get("token")
+    object = objects.get(token_source(source, service_account_name(pod.spec)))
+    text = ((object or {}).get("status") or {}).get("token")
     if not text:
         raise ConfigError(f'failed to fetch token: serviceaccounts "{service_account_name(pod.spec)}" not found')
     return {source["path"]: VolumeFile(data=str(text).encode(), mode=mode)}

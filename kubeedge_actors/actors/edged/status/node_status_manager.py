@@ -138,8 +138,8 @@ class NodeStatusManager:
             return [self._lease_request.on_sent(WriteLease(operation=UPDATE, name=self.name, object=renewed), now)]
         if not self._lease_missing or not self._owner:
             return [self._lease_request.on_sent(QueryLease(name=self.name), now)]
-        made = self._new_lease(self._owner, now)
-        return [self._lease_request.on_sent(WriteLease(operation=INSERT, name=self.name, object=made), now)]
+        lease = self._new_lease(self._owner, now)
+        return [self._lease_request.on_sent(WriteLease(operation=INSERT, name=self.name, object=lease), now)]
 
     @property
     def _owner(self) -> str:
@@ -183,11 +183,11 @@ class NodeStatusManager:
     def _labels_step(self) -> list[LinkMessage]:
         """A node that somebody else made gets the labels that make it an edge node."""
         self._labels_checked = True
-        facts, metadata = self._description(), (self.node or {}).get("metadata") or {}
-        wanted = node_labels(facts)
-        if wanted.items() <= (metadata.get("labels") or {}).items():
+        description, metadata = self._description(), (self.node or {}).get("metadata") or {}
+        labels = node_labels(description)
+        if labels.items() <= (metadata.get("labels") or {}).items():
             return []
-        merged = {**metadata, "labels": {**(metadata.get("labels") or {}), **wanted}}
+        merged = {**metadata, "labels": {**(metadata.get("labels") or {}), **labels}}
         return [UpdateNode(name=self.name, object={**(self.node or {}), "metadata": merged})]
 
     # --- listening --------------------------------------------------------------------------------------------------
@@ -240,12 +240,12 @@ class NodeStatusManager:
 
     def _on_lease(self, content: Any, now: float) -> None:
         lease, error = parse_object_resp(content)
-        sent = self._lease_request.sent_at
+        sent_at = self._lease_request.sent_at
         if error is None and lease:
             written = self._lease is not None or self._lease_missing
             self._lease, self._lease_missing = lease, False
             if written:
-                self._lease_request.on_success(sent + LEASE_PERIOD)
+                self._lease_request.on_success(sent_at + LEASE_PERIOD)
             else:
                 self._lease_request.on_intermediate_success(now)
             return
@@ -254,7 +254,7 @@ class NodeStatusManager:
         if self._lease_missing and not self._owner:
             # the node owns its lease and is not known yet: asked again a period later, as a genuine edge does
             self._lease_missing = False
-            self._lease_request.on_success(sent + LEASE_PERIOD)
+            self._lease_request.on_success(sent_at + LEASE_PERIOD)
         elif self._lease_missing and not before:
             self._lease_request.on_intermediate_success(now)
         else:
@@ -284,8 +284,8 @@ def _without_managed_fields(metadata: Json) -> Json:
 
     One empty entry clears it for good (source: Kubernetes' server-side apply, "Clearing managedFields").
     """
-    kept = {key: value for key, value in metadata.items() if key != MANAGED}
-    return {**kept, MANAGED: [{}]} if metadata.get(MANAGED) else kept
+    remaining = {key: value for key, value in metadata.items() if key != MANAGED}
+    return {**remaining, MANAGED: [{}]} if metadata.get(MANAGED) else remaining
 
 
 def parse_object_resp(content: Any) -> tuple[Json | None, Json | None]:

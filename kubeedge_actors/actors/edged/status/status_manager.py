@@ -76,14 +76,14 @@ class PodStatusReporter:
 
     def base_status(self) -> Json:
         """The v1.PodStatus to build the next one on: the cluster's, with our own fields as last reported."""
-        ours = {
+        built = {
             condition["type"]: condition
             for condition in self.built.get("conditions") or ()
             if condition["type"] in ORDER
         }
-        theirs = {condition.get("type"): condition for condition in self.acked.get("conditions") or ()}
+        acked = {condition.get("type"): condition for condition in self.acked.get("conditions") or ()}
         own: Json = {key: self.built[key] for key in KEPT_FIELDS if key in self.built}
-        return {**self.acked, **own, "conditions": list((theirs | ours).values())}
+        return {**self.acked, **own, "conditions": list((acked | built).values())}
 
     def next_due(self) -> float:
         """When `next_messages` may have something if nothing happens."""

@@ -38,35 +38,35 @@ class ReadApiHandler:
         self._matching = matching
         self._now = now
 
-    def __call__(self, question: ServerRequest) -> ServerResponse:
+    def __call__(self, request: ServerRequest) -> ServerResponse:
         """The reply; never an exception for the client's or the store's sake."""
         try:
-            return self._answer(question)
+            return self._answer(request)
         except ClusterError as error:
             return _reply(error.status, error.code)
         except StoreError as error:
             return error_reply(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", str(error))
 
-    def _answer(self, question: ServerRequest) -> ServerResponse:
-        if question.method not in READS:
+    def _answer(self, request: ServerRequest) -> ServerResponse:
+        if request.method not in READS:
             sentence = "this API of an edge node can only be read: change objects in the cloud"
             return error_reply(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", sentence)
-        if question.path.startswith(HEALTH):
+        if request.path.startswith(HEALTH):
             return ServerResponse(200, b"ok", "text/plain")
-        asked = parse(question.path)
-        if asked is None or not asked.plural:
-            found = self._discover(question.path.rstrip("/"), asked)
-            return _reply(found) if found is not None else unknown_path_reply()
-        return self._read(question, asked)
+        info = parse(request.path)
+        if info is None or not info.plural:
+            answer = self._discover(request.path.rstrip("/"), info)
+            return _reply(answer) if answer is not None else unknown_path_reply()
+        return self._read(request, info)
 
     # --- discovery ------------------------------------------------------------------------------------------------
 
     def _api_resources(self) -> dict[tuple[str, str, str], ResourceKind]:
         return discovery.all_resource_kinds(_api_resource_of(row) for row in self._store.resources())
 
-    def _discover(self, path: str, asked: RequestInfo | None) -> Json | None:
-        if asked is not None:
-            return discovery.api_resource_list(asked, self._api_resources().values())
+    def _discover(self, path: str, info: RequestInfo | None) -> Json | None:
+        if info is not None:
+            return discovery.api_resource_list(info, self._api_resources().values())
         if path == "/version":
             major, minor = GIT_VERSION[1:].split(".")[:2]
             return {"major": major, "minor": minor, "gitVersion": f"{GIT_VERSION}{__version__}", "platform": "linux"}
@@ -75,59 +75,57 @@ class ReadApiHandler:
         listed = discovery.api_group_list(self._api_resources().values())
         if path == "/apis":
             return listed
-        one = [each for each in listed["groups"] if path == f"/apis/{each['name']}"]
-        return {"kind": "APIGroup", "apiVersion": "v1", **one[0]} if one else None
+        groups = [group for group in listed["groups"] if path == f"/apis/{group['name']}"]
+        return {"kind": "APIGroup", "apiVersion": "v1", **groups[0]} if groups else None
 
     # --- objects --------------------------------------------------------------------------------------------------
 
-    def _read(self, question: ServerRequest, asked: RequestInfo) -> ServerResponse:
-        resource = self._api_resources().get((asked.group, asked.version, asked.plural))
-        if resource is None or asked.subresource:
+    def _read(self, request: ServerRequest, info: RequestInfo) -> ServerResponse:
+        resource = self._api_resources().get((info.group, info.version, info.plural))
+        if resource is None or info.subresource:
             return unknown_path_reply()
-        if asked.name:
-            row = self._store.object(asked.key(asked.namespace or constants.CLUSTER_SCOPE))
+        if info.name:
+            row = self._store.object(info.key(info.namespace or constants.CLUSTER_SCOPE))
             if row is None:
-                return not_found_reply(asked)
+                return not_found_reply(info)
             return _reply(
-                self._shown(question, asked, [with_type_meta(row, resource)], "") or with_type_meta(row, resource)
+                self._shown(request, info, [with_type_meta(row, resource)], "") or with_type_meta(row, resource)
             )
-        if question.query.get("watch") in ("1", "true"):
-            return ServerResponse(200, stream=self._watch(question, asked, resource))
-        objects, version = self._list(question, asked, resource)
+        if request.query.get("watch") in ("1", "true"):
+            return ServerResponse(200, stream=self._watch(request, info, resource))
+        objects, version = self._list(request, info, resource)
         listed = {
             "kind": f"{resource.kind}List",
-            "apiVersion": asked.api_version,
+            "apiVersion": info.api_version,
             "metadata": {"resourceVersion": version},
             "items": objects,
         }
-        return _reply(self._shown(question, asked, objects, version) or listed)
+        return _reply(self._shown(request, info, objects, version) or listed)
 
-    def _list(self, question: ServerRequest, asked: RequestInfo, resource: ResourceKind) -> tuple[list[Json], str]:
-        matches = self._matching(question.query.get("labelSelector", ""), question.query.get("fieldSelector", ""))
-        rows = self._store.objects(asked.resource, asked.namespace)
+    def _list(self, request: ServerRequest, info: RequestInfo, resource: ResourceKind) -> tuple[list[Json], str]:
+        matches = self._matching(request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
+        rows = self._store.objects(info.resource, info.namespace)
         version = str(max((row.resource_version for row in rows), default=0))
-        return [each for row in rows if matches(each := with_type_meta(row, resource))], version
+        return [object for row in rows if matches(object := with_type_meta(row, resource))], version
 
-    def _shown(self, question: ServerRequest, asked: RequestInfo, objects: list[Json], version: str) -> Json | None:
+    def _shown(self, request: ServerRequest, info: RequestInfo, objects: list[Json], version: str) -> Json | None:
         """A table if the client prefers one."""
-        wants_table = "as=Table" in question.headers.get("accept", "").partition(",application/json,")[0]
-        return print_table(asked.plural, objects, self._now(), version) if wants_table else None
+        wants_table = "as=Table" in request.headers.get("accept", "").partition(",application/json,")[0]
+        return print_table(info.plural, objects, self._now(), version) if wants_table else None
 
-    def _watch(
-        self, question: ServerRequest, asked: RequestInfo, resource: ResourceKind
-    ) -> Generator[bytes, None, None]:
-        def shape(each: Json) -> Json:
-            return self._shown(question, asked, [each], str(each["metadata"].get("resourceVersion", ""))) or each
+    def _watch(self, request: ServerRequest, info: RequestInfo, resource: ResourceKind) -> Generator[bytes, None, None]:
+        def shape(object: Json) -> Json:
+            return self._shown(request, info, [object], str(object["metadata"].get("resourceVersion", ""))) or object
 
-        since = question.query.get("resourceVersion", "")
-        seconds = float(question.query.get("timeoutSeconds") or 3600)
-        return watch_events(lambda: self._list(question, asked, resource)[0], shape, since, seconds)
+        since = request.query.get("resourceVersion", "")
+        seconds = float(request.query.get("timeoutSeconds") or 3600)
+        return watch_events(lambda: self._list(request, info, resource)[0], shape, since, seconds)
 
 
 def with_type_meta(row: ObjectRow, resource: ResourceKind) -> Json:
     """The object in a row, with kind and apiVersion."""
-    found: Json = msgspec.json.decode(row.value)
-    return {"kind": resource.kind, "apiVersion": resource.api_version, **found}
+    object: Json = msgspec.json.decode(row.value)
+    return {"kind": resource.kind, "apiVersion": resource.api_version, **object}
 
 
 def _api_resource_of(row: ObjectRow) -> ResourceKind:
@@ -152,11 +150,11 @@ def unknown_path_reply() -> ServerResponse:
     return error_reply(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource", details={})
 
 
-def not_found_reply(asked: RequestInfo) -> ServerResponse:
+def not_found_reply(info: RequestInfo) -> ServerResponse:
     """404 for an unknown object."""
-    what = f"{asked.plural}.{asked.group}" if asked.group else asked.plural
-    details = {"name": asked.name, "kind": asked.plural, **({"group": asked.group} if asked.group else {})}
-    return error_reply(HTTPStatus.NOT_FOUND, "NotFound", f'{what} "{asked.name}" not found', details=details)
+    resource = f"{info.plural}.{info.group}" if info.group else info.plural
+    details = {"name": info.name, "kind": info.plural, **({"group": info.group} if info.group else {})}
+    return error_reply(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{info.name}" not found', details=details)
 
 
 class MetaServer(Module):

@@ -63,8 +63,8 @@ class FakeWatch:
 
     def get(self, namespace: str, name: str) -> Json | None:
         """The object as it is."""
-        found = self._cluster.peek(self.kind, namespace, name)
-        return self.remembered(found) if found is not None and self.matches(found) else None
+        object = self._cluster.peek(self.kind, namespace, name)
+        return self.remembered(object) if object is not None and self.matches(object) else None
 
     def all(self) -> list[Json]:
         """All objects as they are."""
@@ -78,8 +78,8 @@ class FakeWatch:
         """What this watch remembers of an object."""
         if self._cache:
             return object
-        kept = {key: object["metadata"].get(key) for key in ("name", "namespace", "uid", "resourceVersion")}
-        outline = {key: value for key, value in kept.items() if value}
+        fields = {key: object["metadata"].get(key) for key in ("name", "namespace", "uid", "resourceVersion")}
+        outline = {key: value for key, value in fields.items() if value}
         return {"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": outline}
 
     def queue_event(self, operation: EventType, object: Json, old: Json | None, initial: bool = False) -> None:
@@ -170,8 +170,8 @@ class FakeCluster:
         self._begin("list", kind, namespace, "", "")
         selector = Selector(labels, fields)
         with self._lock:
-            found = [item for item in self.peek_all(kind) if namespace in ("", item["metadata"].get("namespace"))]
-            return ObjectList([item for item in found if selector.matches(item)], self._state.version)
+            items = [item for item in self.peek_all(kind) if namespace in ("", item["metadata"].get("namespace"))]
+            return ObjectList([item for item in items if selector.matches(item)], self._state.version)
 
     def create(
         self, kind: ResourceKind, namespace: str, object: Json, *, name: str = "", subresource: str = ""
@@ -221,13 +221,13 @@ class FakeCluster:
 
     def _write(self, step: Callable[[], WriteResult]) -> Json:
         with self._lock:
-            outcome = step()
-            for old, new, last in outcome.steps:
+            result = step()
+            for old, new, last in result.steps:
                 for watch in self._watches:
-                    if watch.kind == outcome.kind:
+                    if watch.kind == result.kind:
                         watch.queue_write(old, new, last)
         self._deliver()
-        return outcome.answer
+        return result.answer
 
     # --- watches ----------------------------------------------------------------------------------------------------
 

@@ -97,13 +97,13 @@ def _step(target: Any, path: list[str], step: Json) -> Any:
         return target if step["op"] == "test" else step["value"]
     head, rest = path[0], path[1:]
     copy: Any = list(target) if isinstance(target, list) else dict(target)
-    where: Any = (len(copy) if head == "-" else int(head)) if isinstance(copy, list) else head
+    key: Any = (len(copy) if head == "-" else int(head)) if isinstance(copy, list) else head
     if rest or step["op"] == "test":
-        copy[where] = _step(copy[where], rest, step)
+        copy[key] = _step(copy[key], rest, step)
     elif step["op"] == "remove":
-        del copy[where]
+        del copy[key]
     elif isinstance(copy, list) and step["op"] == "add":
-        copy.insert(where, step["value"])
+        copy.insert(key, step["value"])
     else:
-        copy[where] = step["value"]
+        copy[key] = step["value"]
     return copy

@@ -69,7 +69,7 @@ class DmiEnv:
     def register(self, mapper: Mapper = MODBUS) -> tuple[list[str], list[str]]:
         assert self.mappers.upcalls is not None
         given = self.mappers.upcalls.register(mapper, True)
-        return [each["metadata"]["name"] for each in given.devices], [each["metadata"]["name"] for each in given.models]
+        return [obj["metadata"]["name"] for obj in given.devices], [obj["metadata"]["name"] for obj in given.models]
 
 
 def test_a_mapper_gets_what_was_there_and_is_told_of_what_comes() -> None:
@@ -151,9 +151,9 @@ def test_calls_to_a_mapper_come_one_after_the_other_and_needless_ones_not_at_all
         env.harness.run()
         if env.mappers.held == []:
             break
-    told = [(verb, each["spec"]) for _, verb, each in env.mappers.calls]
-    assert [verb for verb, _ in told] == [Verb.REGISTER, Verb.UPDATE]
-    assert told[-1][1]["properties"][0]["desired"]["value"] == "3"
+    calls = [(verb, obj["spec"]) for _, verb, obj in env.mappers.calls]
+    assert [verb for verb, _ in calls] == [Verb.REGISTER, Verb.UPDATE]
+    assert calls[-1][1]["properties"][0]["desired"]["value"] == "3"
 
 
 @pytest.mark.parametrize("how", ["it answers again", "it registers again"])
@@ -235,9 +235,9 @@ def test_after_a_restart_a_known_mapper_is_told_all_again() -> None:
     env.register()
     (row,) = env.store.meta.of_type(constants.DEVICEMAPPER)
     assert msgspec.json.decode(row.value)["address"] == "L3J1bi9weW1hcHBlci5zb2Nr"  # bytes as Go has them in JSON
-    for each, type in ((model(), constants.DEVICEMODEL), (device(desired="on"), constants.DEVICE)):
-        key = f"default/{type}/{each['metadata']['name']}"
-        env.store.meta.put([MetaRow(key, type, msgspec.json.encode(each).decode())])
+    for obj, type in ((model(), constants.DEVICEMODEL), (device(desired="on"), constants.DEVICE)):
+        key = f"default/{type}/{obj['metadata']['name']}"
+        env.store.meta.put([MetaRow(key, type, msgspec.json.encode(obj).decode())])
     after = DmiEnv(env.store)
     assert after.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
 
@@ -246,8 +246,8 @@ def test_a_mapper_that_can_not_be_read_keeps_no_other_away(caplog: pytest.LogCap
     env = DmiEnv()
     env.register()
     env.store.meta.put([MetaRow("mapper/broken", constants.DEVICEMAPPER, '{"name": "broken", "address": "x"}')])
-    for each, type in ((model(), constants.DEVICEMODEL), (device(), constants.DEVICE)):
-        env.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(each).decode())])
+    for obj, type in ((model(), constants.DEVICEMODEL), (device(), constants.DEVICE)):
+        env.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(obj).decode())])
     after = DmiEnv(env.store)
     assert after.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
     assert "mapper broken in the database is malformed and ignored" in caplog.text
@@ -315,7 +315,7 @@ class Told:
         """It has forgotten all, and asks."""
         assert self._world.mappers.upcalls is not None
         given = self._world.mappers.upcalls.register(MODBUS, True)
-        self.devices = {each["metadata"]["name"]: _gist(each) for each in given.devices}
+        self.devices = {obj["metadata"]["name"]: _gist(obj) for obj in given.devices}
         self._world.mappers.held, self._seen = [], len(self._world.mappers.calls)
 
     def answer(self, *, away: bool) -> None:

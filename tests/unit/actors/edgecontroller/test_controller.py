@@ -203,8 +203,8 @@ FULL_POD = {
 
 
 def test_all_places_where_a_pod_names_an_object_are_found() -> None:
-    found = {(reference.type, reference.name) for reference in references(FULL_POD)}
-    assert found == {
+    named = {(reference.type, reference.name) for reference in references(FULL_POD)}
+    assert named == {
         *((constants.CONFIGMAP, f"c{number}") for number in range(1, 5)),
         *((constants.SECRET, f"s{number}") for number in range(1, 6)),
         (constants.SECRET, "pull"),

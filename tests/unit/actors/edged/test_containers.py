@@ -78,17 +78,17 @@ def test_a_text_without_known_variables_only_loses_doubled_dollars(text: str) ->
 
 
 def test_a_variable_sees_those_before_it_and_wins_over_env_from() -> None:
-    found = env(
+    variables = env(
         {"name": "greeting", "value": "hi"},
         {"name": "BOTH", "value": "$(greeting) $(LATER) $(other)"},
         {"name": "LATER", "value": "z"},
         envFrom=[{"configMapRef": {"name": "c"}}, {"prefix": "S_", "secretRef": {"name": "s"}}],
     )
-    assert found == {"greeting": "hi", "other": "x", "S_password": "pass", "BOTH": "hi $(LATER) x", "LATER": "z"}
+    assert variables == {"greeting": "hi", "other": "x", "S_password": "pass", "BOTH": "hi $(LATER) x", "LATER": "z"}
 
 
 def test_facts_of_pod_and_container_are_variables() -> None:
-    found = env(
+    variables = env(
         {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
         {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
@@ -96,7 +96,7 @@ def test_facts_of_pod_and_container_are_variables() -> None:
         {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
         resources={"limits": {"cpu": "250m"}},
     )
-    assert found == {"NAME": "shop", "APP": "shop", "IP": "203.0.113.7", "CPU": "250", "MEMORY": str(4 << 30)}
+    assert variables == {"NAME": "shop", "APP": "shop", "IP": "203.0.113.7", "CPU": "250", "MEMORY": str(4 << 30)}
 
 
 def test_annotations_are_quoted_lines() -> None:
@@ -227,8 +227,8 @@ def test_a_container_is_described_with_all_that_the_pod_says() -> None:
     )
     assert (spec.command, spec.args, spec.working_dir) == (("/app",), ("--name=n",), "/w")
     assert (spec.memory, spec.cpu, spec.user, spec.restart_count) == (64 << 20, 0.5, "1000:7", 3)
-    assert [(each.source, each.target, each.read_only) for each in spec.mounts] == [("/pods/v/in", "/data", True)]
-    assert [(each.container, each.host, each.protocol) for each in spec.ports] == [(80, 8080, "tcp")]
+    assert [(mount.source, mount.target, mount.read_only) for mount in spec.mounts] == [("/pods/v/in", "/data", True)]
+    assert [(port.container, port.host, port.protocol) for port in spec.ports] == [(80, 8080, "tcp")]
     assert (spec.privileged, spec.read_only_root, spec.no_new_privileges) == (True, True, True)
     assert (spec.capabilities_added, spec.capabilities_dropped) == (("NET_ADMIN",), ("ALL",))
     assert (spec.hostname, spec.hosts, spec.network) == ("h", (("a", "192.0.2.9"), ("b", "192.0.2.9")), "own")
@@ -264,7 +264,7 @@ def test_fields_without_effect_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "asked"),
+    ("action", "probe"),
     [
         ({"exec": {"command": ["a", "b"]}}, HealthProbe(command=("a", "b"))),
         ({"tcpSocket": {"port": "web"}}, HealthProbe(host="192.0.2.2", port=80)),
@@ -274,8 +274,8 @@ def test_fields_without_effect_are_named() -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_probe_asks_what_the_pod_says(action: Json, asked: HealthProbe) -> None:
-    assert prober.probe_request(action, {"web": 80}, "192.0.2.2") == asked
+def test_a_probe_asks_what_the_pod_says(action: Json, probe: HealthProbe) -> None:
+    assert prober.probe_request(action, {"web": 80}, "192.0.2.2") == probe
 
 
 @pytest.mark.parametrize("action", [{"grpc": {"port": 1}}, {"sleep": {"seconds": 1}}, {"tcpSocket": {"port": "none"}}])

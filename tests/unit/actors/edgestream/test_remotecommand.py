@@ -120,14 +120,14 @@ class Client:
         """The frames of the WebSocket, opcode and data, that follow the answer to the upgrade."""
         text = b"".join(frame.data for frame in self.wire.said if frame.kind is FrameType.DATA)
         rest = text.partition(b"\r\n\r\n")[2]
-        found = []
+        messages = []
         while rest:
             size, at = rest[1], 2
             if size == 126:
                 size, at = int.from_bytes(rest[2:4]), 4
-            found.append((rest[0] & 0x0F, rest[at : at + size]))
+            messages.append((rest[0] & 0x0F, rest[at : at + size]))
             rest = rest[at + size :]
-        return found
+        return messages
 
     def status(self) -> dict[str, Any]:
         """How it ended, as the channel for that says; then comes the good-bye."""

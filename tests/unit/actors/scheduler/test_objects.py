@@ -19,9 +19,9 @@ AFFINITY = "node(s) didn't match Pod's node affinity/selector"
 
 
 def needs(spec: Json) -> dict[str, int]:
-    found = parse_pod({"metadata": {"name": "p"}, "spec": spec})
-    assert found is not None
-    return dict(found.requirements.amounts)
+    pod_info = parse_pod({"metadata": {"name": "p"}, "spec": spec})
+    assert pod_info is not None
+    return dict(pod_info.requirements.amounts)
 
 
 def container(cpu: str, **more: Any) -> Json:
@@ -60,10 +60,10 @@ def test_what_is_no_quantity_is_refused(text: object) -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
-def test_an_amount_never_counts_less_than_its_parts(one: int, other: int) -> None:
-    assert rounded_up_quantity("cpu", f"{one + other}u") <= rounded_up_quantity("cpu", f"{one}u") + rounded_up_quantity(
-        "cpu", f"{other}u"
-    )
+def test_an_amount_never_counts_less_than_its_parts(first: int, second: int) -> None:
+    assert rounded_up_quantity("cpu", f"{first + second}u") <= rounded_up_quantity(
+        "cpu", f"{first}u"
+    ) + rounded_up_quantity("cpu", f"{second}u")
 
 
 def test_containers_count_together_and_init_containers_one_at_a_time() -> None:
@@ -82,8 +82,8 @@ def test_a_sidecar_counts_beside_what_comes_after_it() -> None:
 
 def test_limits_stand_in_for_requests_and_overhead_is_added() -> None:
     limited = {"name": "c", "resources": {"limits": {"cpu": "1", "memory": "1Ki"}, "requests": {"cpu": "500m"}}}
-    found = needs({"containers": [limited], "overhead": {"cpu": "10m", "example.com/gpu": "1"}})
-    assert found == {"cpu": 510, "memory": 1024, "example.com/gpu": 1, "pods": 1}
+    pod_info = needs({"containers": [limited], "overhead": {"cpu": "10m", "example.com/gpu": "1"}})
+    assert pod_info == {"cpu": 510, "memory": 1024, "example.com/gpu": 1, "pods": 1}
 
 
 def test_a_pod_without_requests_still_needs_a_place() -> None:
@@ -115,8 +115,8 @@ def test_some_pods_neither_wait_nor_take_room(change: Json) -> None:
 
 def test_a_pod_that_ends_on_a_node_takes_room_until_it_is_gone() -> None:
     ending = {**pod("p", cpu="1", node="n"), "metadata": {"name": "p", "deletionTimestamp": "2026-11-22T19:00:00Z"}}
-    found = parse_pod(ending)
-    assert found is not None and found.node == "n" and dict(found.requirements.amounts)["cpu"] == 1000
+    pod_info = parse_pod(ending)
+    assert pod_info is not None and pod_info.node == "n" and dict(pod_info.requirements.amounts)["cpu"] == 1000
 
 
 def test_a_bound_pod_has_the_facts_that_were_foreseen() -> None:
@@ -136,10 +136,10 @@ def test_the_refusal_is_the_message_of_the_condition() -> None:
 # --- which node a pod may run on --------------------------------------------------------------------------------------
 
 
-def obstacle_of(asked: Json, **about: Any) -> str:
-    found = parse_pod(pod("p", **asked))
-    assert found is not None
-    return filter_error(found.requirements, facts(**about))
+def obstacle_of(pod_spec: Json, **about: Any) -> str:
+    pod_info = parse_pod(pod("p", **pod_spec))
+    assert pod_info is not None
+    return filter_error(pod_info.requirements, facts(**about))
 
 
 def facts(**about: Any) -> NodeSpec:

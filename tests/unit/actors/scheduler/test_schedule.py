@@ -228,11 +228,13 @@ def test_the_order_of_what_is_given_changes_nothing(
 @given(SOME_PODS, SOME_NODES, st.integers(1, 3))
 def test_plans_with_a_limit_add_up_to_the_whole(pods: list[PodInfo], nodes: list[NodeSpec], limit: int) -> None:
     whole = {decision.pod.name: decision.node for decision in schedule(pods, nodes) if decision.node}
-    found: dict[str, str] = {}
+    node_by_pod: dict[str, str] = {}
     while batch := [decision for decision in schedule(pods, nodes, limit) if decision.node]:
-        found |= {decision.pod.name: decision.node for decision in batch}
-        pods = [pod.bound_to(found[pod.name]) if pod.name in found and not pod.node else pod for pod in pods]
-    assert found == whole
+        node_by_pod |= {decision.pod.name: decision.node for decision in batch}
+        pods = [
+            pod.bound_to(node_by_pod[pod.name]) if pod.name in node_by_pod and not pod.node else pod for pod in pods
+        ]
+    assert node_by_pod == whole
 
 
 @given(SOME_PODS, SOME_NODES)

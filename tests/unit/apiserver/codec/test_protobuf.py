@@ -19,7 +19,7 @@ LEAVES = {"string", "bytes", "int", "bool", "time", "microtime", "intstr", "quan
 def said(value: Any) -> Any:
     """A value without what says nothing: nulls and empty objects, which Go writes for fields that are not set."""
     if isinstance(value, list):
-        return [said(each) for each in value]
+        return [said(item) for item in value]
     if isinstance(value, dict):
         kept = {key: said(inner) for key, inner in value.items() if inner is not None}
         return {key: inner for key, inner in kept.items() if inner != {}}

@@ -136,10 +136,10 @@ def test_a_namespace_is_emptied_before_it_goes(kubectl: Kubectl, api: ApiClient)
 
 
 def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: ApiServer) -> None:
-    asked: list[LogQuery] = []
+    queries: list[LogQuery] = []
 
     def source(query: LogQuery) -> Iterator[bytes]:
-        asked.append(query)
+        queries.append(query)
         yield b"hello\n"
         yield b"world\n"
 
@@ -149,7 +149,12 @@ def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: 
     server.log_source = source
     try:
         assert kubectl("logs", "p1", "--tail=5", "--timestamps") == "hello\nworld"
-        assert (asked[0].node, asked[0].container, asked[0].tail_lines, asked[0].timestamps) == ("edge-1", "c", 5, True)
+        assert (queries[0].node, queries[0].container, queries[0].tail_lines, queries[0].timestamps) == (
+            "edge-1",
+            "c",
+            5,
+            True,
+        )
         assert kubectl("logs", "unbound") == ""
         assert "not valid for pod" in kubectl.run("logs", "p1", "-c", "zz").stderr
     finally:

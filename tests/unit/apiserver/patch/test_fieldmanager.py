@@ -159,9 +159,9 @@ def test_paths_are_shown_as_people_read_them() -> None:
         "metadata": {"finalizers": ["a"]},
         "spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}]}], "tolerations": [{"key": "x"}]},
     }
-    found = {path_text(path) for path in walk.leaves(body, "Pod")}
-    assert '.spec.containers[name="c"].ports[containerPort=80].containerPort' in found
-    assert '.metadata.finalizers[="a"]' in found and ".spec.tolerations" in found
+    paths = {path_text(path) for path in walk.leaves(body, "Pod")}
+    assert '.spec.containers[name="c"].ports[containerPort=80].containerPort' in paths
+    assert '.metadata.finalizers[="a"]' in paths and ".spec.tolerations" in paths
     for path in sorted(walk.leaves(body, "Pod"), key=len, reverse=True):
         remove(body, path)
     assert body == {}

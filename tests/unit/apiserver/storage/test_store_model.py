@@ -157,9 +157,9 @@ class StoreMachine(RuleBasedStateMachine):
     def the_past_is_as_it_was(self) -> None:
         for revision, known in self.past.items():
             for resource in ("maps", "pods"):
-                found = self.store.collection(resource).state_at(revision, None)
-                if found is not None:
-                    assert {(e.namespace, e.name): e.object()["value"] for e in found} == known[resource]
+                entries = self.store.collection(resource).state_at(revision, None)
+                if entries is not None:
+                    assert {(e.namespace, e.name): e.object()["value"] for e in entries} == known[resource]
 
     @invariant()
     def lists_are_in_order(self) -> None:

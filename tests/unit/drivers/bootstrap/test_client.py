@@ -71,8 +71,8 @@ def edge(tmp_path: Path, cloud: Cloud) -> Edge:
 
 def test_a_new_node_joins_once_and_keeps_its_files(edge: Edge) -> None:
     first = edge.credentials().obtain()
-    found = read_certificate(Path(first.cert))
-    assert (found.common_name, found.organizations) == ("system:node:n1", ("system:nodes",))
+    certificate = read_certificate(Path(first.cert))
+    assert (certificate.common_name, certificate.organizations) == ("system:node:n1", ("system:nodes",))
     edge.token, edge.address = "", "https://127.0.0.1:1"  # neither is needed any more
     assert edge.credentials().obtain() == first
     assert len(edge.orders) == 1
@@ -110,13 +110,13 @@ def test_a_certificate_is_renewed_with_itself_between_seven_and_nine_tenths_of_i
     credentials = edge.credentials()
     assert credentials.renew_at() == 0.0
     tls = credentials.obtain()
-    found = read_certificate(Path(tls.cert))
-    life = found.not_after - found.not_before
-    assert 0.7 <= (credentials.renew_at() - found.not_before) / life < 0.9
+    certificate = read_certificate(Path(tls.cert))
+    life = certificate.not_after - certificate.not_before
+    assert 0.7 <= (credentials.renew_at() - certificate.not_before) / life < 0.9
     assert credentials.renew_at() == edge.credentials().renew_at()
     edge.token = ""
     assert credentials.renew() == tls
-    assert read_certificate(Path(tls.cert)).key_id != found.key_id
+    assert read_certificate(Path(tls.cert)).key_id != certificate.key_id
     assert not edge.orders[-1].token
 
 
@@ -169,8 +169,8 @@ def test_a_token_of_a_cloud_that_was_set_up_anew_replaces_good_files_and_that_is
         assert read_certificate(Path(tls.ca)).key_id == read_certificate(anew.authority.ca_path).key_id
     finally:
         anew.stop()
-    said = [record.getMessage() for record in caplog.records if "has another CA" in record.getMessage()]
-    assert len(said) == 1 and said[0].startswith("the cloud has another CA (sha256 ")
+    warnings = [record.getMessage() for record in caplog.records if "has another CA" in record.getMessage()]
+    assert len(warnings) == 1 and warnings[0].startswith("the cloud has another CA (sha256 ")
 
 
 @pytest.mark.parametrize("token", ["0" * 64 + ".a.b.c", "nonsense"])

@@ -43,7 +43,7 @@ class Room:
         if filter:
             self.take(name, packets.subscribe(1, [(filter, 2)]))
         self.core.flush()
-        heard[:] = [each for each in heard if each.kind not in (packets.CONNACK, packets.SUBACK)]
+        heard[:] = [message for message in heard if message.kind not in (packets.CONNACK, packets.SUBACK)]
 
     def take(self, name: str, data: bytes) -> bool:
         taken = [self.core.handle_packet(self.sessions[name], packet) for packet in Decoder().feed(data)]
@@ -55,14 +55,20 @@ class Room:
         return all(taken)
 
     def acknowledged(self, name: str) -> list[int]:
-        return [packets.read_ack(each) for each in self.heard[name] if each.kind in (packets.PUBACK, packets.PUBREC)]
+        return [
+            packets.read_ack(message)
+            for message in self.heard[name]
+            if message.kind in (packets.PUBACK, packets.PUBREC)
+        ]
 
     def read(self, name: str, count: int = 1_000) -> list[int]:
         """Take and answer what comes, at most `count` publications with QoS 1."""
         got: list[int] = []
-        while len(got) < count and (found := [each for each in self.heard[name] if each.kind == packets.PUBLISH]):
-            self.heard[name].remove(found[0])
-            message = packets.read_publish(found[0])
+        while len(got) < count and (
+            readable := [message for message in self.heard[name] if message.kind == packets.PUBLISH]
+        ):
+            self.heard[name].remove(readable[0])
+            message = packets.read_publish(readable[0])
             got.append(int(message.payload))
             self.take(name, packets.ack(packets.PUBACK, message.packet_id))
         return got
@@ -147,7 +153,7 @@ def test_losses_are_told_once_a_minute_with_their_count(caplog: pytest.LogCaptur
         room.core.publish(Publish("t", b"1", 1))
     room.now += backpressure.TOLD_EVERY
     room.core.publish(Publish("t", b"1", 1))
-    assert [each.levelno for each in caplog.records] == [logging.WARNING] * 2
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert "'sub' does not keep up: of what waits for it 1 messages" in caplog.messages[0]
     assert "'sub' does not keep up: of what waits for it 96 messages" in caplog.messages[1]
 
@@ -314,14 +320,14 @@ class Pressure(RuleBasedStateMachine):
     @rule(name=st.sampled_from(SUBSCRIBERS))
     def read(self, name: str) -> None:
         heard = self.room.heard[name]
-        found = next((each for each in heard if each.kind in (packets.PUBLISH, packets.PUBREL)), None)
-        if found is None:
+        readable = next((message for message in heard if message.kind in (packets.PUBLISH, packets.PUBREL)), None)
+        if readable is None:
             return
-        heard.remove(found)
-        if found.kind == packets.PUBREL:
-            self.room.take(name, packets.ack(packets.PUBCOMP, packets.read_ack(found)))
+        heard.remove(readable)
+        if readable.kind == packets.PUBREL:
+            self.room.take(name, packets.ack(packets.PUBCOMP, packets.read_ack(readable)))
             return
-        message = packets.read_publish(found)
+        message = packets.read_publish(readable)
         self.got[name].add(int(message.payload))
         kind = packets.PUBACK if message.qos == 1 else packets.PUBREC
         self.room.take(name, packets.ack(kind, message.packet_id))
@@ -364,7 +370,7 @@ class Pressure(RuleBasedStateMachine):
         if self.away:
             self.come_back()
         readable = (packets.PUBLISH, packets.PUBREL)
-        while names := [n for n in self.SUBSCRIBERS if any(each.kind in readable for each in self.room.heard[n])]:
+        while names := [n for n in self.SUBSCRIBERS if any(message.kind in readable for message in self.room.heard[n])]:
             for name in names:
                 self.read(name)
         for name in self.PUBLISHERS:

@@ -44,7 +44,7 @@ class Disk:
         """What the next process finds."""
         committed = self.committed
         return StoredState(
-            clients=[each for each in committed.clients.values() if each],
+            clients=[value for value in committed.clients.values() if value],
             subscriptions=[(c, f, q) for (c, f), q in committed.subscriptions.items() if q is not None],
             messages=sorted(committed.messages.items()),
             received=[key for key, there in committed.received.items() if there],
@@ -214,10 +214,10 @@ def test_what_is_committed_together_or_one_by_one_is_the_same(ledger: SqlitePers
         disk.commit(changes)
         ledger.commit(turn, changes)
     ledger.flush()
-    found, wanted = ledger.load(), disk.memory()
+    loaded, wanted = ledger.load(), disk.memory()
     released = wanted.messages[1]
     wanted.messages[1] = (released[0], released[1]._replace(payload=b""))  # nobody needs it any more
-    assert found == wanted
+    assert loaded == wanted
 
 
 def test_changes_merge_in_their_order() -> None:

@@ -68,7 +68,7 @@ def test_retained_messages_survive_and_cleared_ones_do_not(path: Path) -> None:
         app.subscribe("$c", 1)
         app.subscribe("#", 1)
         heard = [app.hear() for _ in range(2)]
-        assert sorted((each.topic, bytes(each.payload), each.qos, each.retain) for each in heard) == [
+        assert sorted((message.topic, bytes(message.payload), message.qos, message.retain) for message in heard) == [
             ("$c", b"3", 1, True),
             ("a", b"1", 1, True),
         ]
@@ -103,7 +103,9 @@ def test_what_was_on_its_way_keeps_its_packet_id(path: Path, qos: int) -> None:
             broker.publish("a", b"%d" % n, qos)
         first = [packets.read_publish(peer.next()) for _ in range(4)]
     with serving(path) as broker, Raw(broker.port, "app", clean=False) as peer:
-        assert [packets.read_publish(peer.next()) for _ in range(4)] == [each._replace(dup=True) for each in first]
+        assert [packets.read_publish(peer.next()) for _ in range(4)] == [
+            message._replace(dup=True) for message in first
+        ]
         kind = packets.PUBACK if qos == 1 else packets.PUBREC
         peer.send(packets.ack(kind, first[0].packet_id))
         answer = peer.next()
@@ -113,7 +115,7 @@ def test_what_was_on_its_way_keeps_its_packet_id(path: Path, qos: int) -> None:
             answer = peer.next()
         fresh = packets.read_publish(answer)
         assert (fresh.payload, fresh.dup) == (b"4", False)
-        assert fresh.packet_id not in {each.packet_id for each in first}
+        assert fresh.packet_id not in {message.packet_id for message in first}
 
 
 def test_what_was_acknowledged_is_not_said_again(path: Path) -> None:
@@ -273,7 +275,12 @@ def test_what_is_taken_inside_is_acknowledged_when_it_is_settled_and_in_order(pa
             )
             device.send(packets.publish("b", b"x", 1, packet_id=5) + packets.PINGREQ_PACKET)
             assert device.next().kind == packets.PINGRESP
-            assert [(each.delivery_tag, each.broker_id) for each in offered] == [(1, 5), (0, 5), (2, 5), (3, 5)]
+            assert [(arrival.delivery_tag, arrival.broker_id) for arrival in offered] == [
+                (1, 5),
+                (0, 5),
+                (2, 5),
+                (3, 5),
+            ]
             broker.acknowledge(2)
             assert [(each.kind, packets.read_ack(each)) for each in (device.next(), device.next())] == [
                 (packets.PUBACK, 1),
@@ -344,5 +351,5 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
         app.disconnect()
     assert len(heard) == len(set(heard))
     for qos in (1, 2):  # paho hands on what has QoS 2 later, when its hand-shake has ended
-        mine = [each for each in heard if each in set(acknowledged) and 1 + int(each) % 2 == qos]
-        assert mine == [each for each in acknowledged if 1 + int(each) % 2 == qos]
+        mine = [number for number in heard if number in set(acknowledged) and 1 + int(number) % 2 == qos]
+        assert mine == [number for number in acknowledged if 1 + int(number) % 2 == qos]

@@ -39,8 +39,10 @@ def test_dollar_topics_work_like_any_other_at_every_qos(broker: EmbeddedBroker, 
         for n in range(20):
             device.publish(TOPIC, b"%d" % n, qos)
         heard = [app.hear() for _ in range(20)]
-    assert [(each.topic, each.payload, each.qos) for each in heard] == [(TOPIC, b"%d" % n, qos) for n in range(20)]
-    assert [(each.payload, each.qos) for each in ear.take(20)] == [(b"%d" % n, qos) for n in range(20)]
+    assert [(message.topic, message.payload, message.qos) for message in heard] == [
+        (TOPIC, b"%d" % n, qos) for n in range(20)
+    ]
+    assert [(message.payload, message.qos) for message in ear.take(20)] == [(b"%d" % n, qos) for n in range(20)]
 
 
 def test_wildcards_in_the_first_level_do_not_match_dollar_topics(broker: EmbeddedBroker) -> None:
@@ -52,13 +54,13 @@ def test_wildcards_in_the_first_level_do_not_match_dollar_topics(broker: Embedde
         assert app.hear().payload == b"seen"
 
 
-@pytest.mark.parametrize("said", [0, 1, 2])
+@pytest.mark.parametrize("published", [0, 1, 2])
 @pytest.mark.parametrize("granted", [0, 1, 2])
-def test_the_delivered_qos_is_the_lesser_of_both(broker: EmbeddedBroker, said: int, granted: int) -> None:
+def test_the_delivered_qos_is_the_lesser_of_both(broker: EmbeddedBroker, published: int, granted: int) -> None:
     with paho(broker.port) as app:
         app.subscribe("a", granted)
-        app.publish("a", b"x", said)
-        assert app.hear().qos == min(said, granted)
+        app.publish("a", b"x", published)
+        assert app.hear().qos == min(published, granted)
 
 
 def test_a_publication_of_qos_2_that_is_said_twice_is_heard_once(broker: EmbeddedBroker) -> None:
@@ -77,20 +79,20 @@ def test_tcp_is_to_acknowledge_at_once_what_follows_each_packet(
     broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """paho leaves Nagle's algorithm on; what that costs is measured in benchmarks/broker.py."""
-    asked: list[Connection] = []
+    connections: list[Connection] = []
     acknowledge = Connection.acknowledge
 
     def noted(connection: Connection) -> None:
-        asked.append(connection)
+        connections.append(connection)
         acknowledge(connection)
 
     monkeypatch.setattr(Connection, "acknowledge", noted)
     with Raw(broker.port) as peer:
         for _ in range(3):
-            asked.clear()
+            connections.clear()
             peer.send(packets.PINGREQ_PACKET)
             assert peer.next().kind == packets.PINGRESP
-            eventually(lambda: asked, "it is asked for")
+            eventually(lambda: connections, "it is asked for")
 
 
 def test_subscribing_again_changes_the_qos(broker: EmbeddedBroker) -> None:
@@ -107,7 +109,7 @@ def test_overlapping_subscriptions_deliver_once_with_the_highest_qos(broker: Emb
         app.subscribe("a/#", 1)
         app.publish("a/b", b"1", 2)
         app.publish("a/b", b"2", 2)
-        assert [(each.payload, each.qos) for each in (app.hear(), app.hear())] == [(b"1", 2), (b"2", 2)]
+        assert [(message.payload, message.qos) for message in (app.hear(), app.hear())] == [(b"1", 2), (b"2", 2)]
 
 
 def test_after_unsubscribing_nothing_is_heard(broker: EmbeddedBroker) -> None:
@@ -141,10 +143,12 @@ def test_retained_messages_go_to_new_subscriptions_that_match_and_to_nobody_else
         other.publish("marker", b"x", 1)
         assert other.hear().topic == "marker"
         other.subscribe("kept/+", 1)
-        heard = sorted((each.topic, each.payload, each.qos, each.retain) for each in (other.hear(), other.hear()))
+        heard = sorted(
+            (message.topic, message.payload, message.qos, message.retain) for message in (other.hear(), other.hear())
+        )
         assert heard == [("kept/a", b"1", 1, True), ("kept/b", b"2", 1, True)]
         other.publish("kept/a", b"3", 1, retain=True)
-        assert (lambda each: (each.payload, each.retain))(other.hear()) == (b"3", False)
+        assert (lambda message: (message.payload, message.retain))(other.hear()) == (b"3", False)
 
 
 def test_an_empty_payload_clears_what_is_retained(broker: EmbeddedBroker) -> None:

@@ -101,7 +101,7 @@ def test_everything_is_said_with_qos_1_or_higher(client: ExternalBroker, port: i
         app.subscribe("a", 2)
         client.publish("a", b"0", 0)
         client.publish("a", b"2", 2)
-        assert sorted((each.payload, each.qos) for each in (app.hear(), app.hear())) == [(b"0", 1), (b"2", 2)]
+        assert sorted((message.payload, message.qos) for message in (app.hear(), app.hear())) == [(b"0", 1), (b"2", 2)]
         eventually(lambda: len(client._queue) == 0, "both are acknowledged")
 
 

@@ -120,9 +120,9 @@ def test_while_the_disk_is_behind_what_has_to_be_kept_is_not_taken_and_all_else_
     taken = [mind.take(session, packets.publish("kept", b"x", 1, packet_id=n)) for n in range(1, 6)]
     assert taken == [True, True, True, False, False]
     assert mind.take(session, packets.publish("free", b"x", 0) + packets.PINGREQ_PACKET)
-    assert [each.kind for each in mind.heard["c"]] == [packets.PINGRESP]
+    assert [message.kind for message in mind.heard["c"]] == [packets.PINGRESP]
     mind.exchange.committed(turns[-1][0])
-    assert [packets.read_ack(each) for each in mind.heard["c"][1:]] == [1, 2, 3]
+    assert [packets.read_ack(message) for message in mind.heard["c"][1:]] == [1, 2, 3]
     assert mind.take(session, packets.publish("kept", b"x", 1, packet_id=4))
 
 

@@ -65,7 +65,7 @@ def test_any_bytes_are_packets_or_a_protocol_error(data: bytes) -> None:
 @given(NUMBERS, st.lists(st.tuples(TEXTS, st.integers(0, 2)), min_size=1, max_size=5))
 def test_a_subscription_comes_back_as_it_was(number: int, wanted: list[tuple[str, int]]) -> None:
     assert packets.read_subscribe(one(packets.subscribe(number, wanted))) == (number, wanted)
-    names = [each for each, _ in wanted]
+    names = [filter for filter, _ in wanted]
     assert packets.read_unsubscribe(one(packets.unsubscribe(number, names))) == (number, names)
     assert packets.read_suback(one(packets.suback(number, [0, 128]))) == (number, [0, 128])
 
@@ -132,10 +132,10 @@ def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list
             table.discard(filter, who)
             model.pop((filter, who), None)
         for topic in ("a", "a/b", "$x/a", "/", "a//b"):
-            found: dict[str, int] = {}
-            for (each, holder), granted in model.items():
-                if matches(each, topic):
-                    found[holder] = max(granted, found.get(holder, 0))
-            assert table.match(topic) == found
+            matched: dict[str, int] = {}
+            for (filter, holder), granted in model.items():
+                if matches(filter, topic):
+                    matched[holder] = max(granted, matched.get(holder, 0))
+            assert table.match(topic) == matched
     for who in "xyz":
         assert set(table.filters(who)) == {filter for filter, holder in model if holder == who}

@@ -95,8 +95,8 @@ def env(tmp_path: Path) -> Iterator[DmiServerEnv]:
 
 def test_a_mapper_that_registers_gets_its_devices_and_models(env: DmiServerEnv) -> None:
     given = env.mapper.register()
-    assert [each.name for each in given.deviceList] == ["d"]
-    assert [(each.name, each.namespace, each.spec.properties[0].type) for each in given.modelList] == [
+    assert [device.name for device in given.deviceList] == ["d"]
+    assert [(model.name, model.namespace, model.spec.properties[0].type) for model in given.modelList] == [
         ("m", "default", "INT")
     ]
     ((mapper, with_data),) = env.edge.said
@@ -132,8 +132,8 @@ def test_what_the_edge_refuses_is_told_to_the_mapper(env: DmiServerEnv) -> None:
 def test_a_mapper_is_told_by_each_verb(env: DmiServerEnv, verb: Verb) -> None:
     assert env.call(verb, DEVICE if "Model" not in verb.value else MODEL) is None
     request = env.mapper.next(verb.value)
-    said = {field.name for field, _ in request.ListFields()}
-    assert said in ({"device"}, {"model"}, {"deviceName", "deviceNamespace"}, {"modelName", "modelNamespace"})
+    fields = {field.name for field, _ in request.ListFields()}
+    assert fields in ({"device"}, {"model"}, {"deviceName", "deviceNamespace"}, {"modelName", "modelNamespace"})
 
 
 def test_a_refusal_and_an_absence_are_told_apart(env: DmiServerEnv, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def unpacked(value: Any) -> Any:
 
 
 def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
-    device = Messages().filled("Device", mapper_objects.mapper_device(DEVICE))
+    device = Messages().from_json("Device", mapper_objects.mapper_device(DEVICE))
     spec = device.spec
     assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
     config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}

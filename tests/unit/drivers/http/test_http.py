@@ -43,10 +43,10 @@ def raw(server: StdlibPostServer, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
-        said = b""
+        answer = b""
         while chunk := connection.recv(4096):
-            said += chunk
-    return said
+            answer += chunk
+    return answer
 
 
 def test_a_body_in_chunks_is_put_together(server: StdlibPostServer) -> None:

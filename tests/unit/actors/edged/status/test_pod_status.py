@@ -78,17 +78,17 @@ TABLE = [
 
 def containers(name: str, letters: str, hash: str) -> list[Container]:
     """What was started of one container, and what became of it."""
-    found = []
+    listed = []
     for number, letter in enumerate(letters.replace("w", "")):
         ended = {"S": ("exited", 0, "Completed"), "F": ("exited", 1, "Error"), "R": ("running", 0, "")}[letter]
         phase, code, reason = ended
-        found.append(
+        listed.append(
             Container(
                 id=f"{name}-{number}", pod=POD, name=name, image="i", hash=hash, restart_count=number, phase=phase,  # type: ignore[arg-type]
                 started_at=NOW - 20, finished_at=NOW - 10 if phase == "exited" else 0.0, exit_code=code, reason=reason,
             )
         )  # fmt: skip
-    return found
+    return listed
 
 
 def status(policy: str, inits: str, mains: str) -> Json:
@@ -125,8 +125,8 @@ STATES = ("w", "R", "S", "F", "Sw", "Fw", "FR", "SR")
 )
 def test_whatever_is_shown_fits_the_phase(policy: str, inits: list[str], mains: list[str]) -> None:
     shown = status(policy, " ".join(inits), " ".join(mains))
-    states = [each["state"] for each in shown["containerStatuses"]]
-    ready = {each["type"]: each["status"] for each in shown["conditions"]}
+    states = [status["state"] for status in shown["containerStatuses"]]
+    ready = {condition["type"]: condition["status"] for condition in shown["conditions"]}
     if shown["phase"] in ("Succeeded", "Failed"):
         assert ready["Ready"] == ready["ContainersReady"] == "False"
     if shown["phase"] == "Succeeded":

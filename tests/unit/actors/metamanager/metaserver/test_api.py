@@ -61,7 +61,7 @@ class Node:
         self.harness.run()
 
     def put(self, *objects: dict[str, Any]) -> None:
-        rows = [object_row(each, msgspec.json.encode(each).decode()) for each in objects]
+        rows = [object_row(obj, msgspec.json.encode(obj).decode()) for obj in objects]
         self.store.meta.apply(MetaChanges(objects=[row for row in rows if row]))
 
     def ask(self, path: str, method: str = "GET", accept: str = "application/json") -> tuple[int, Any]:
@@ -75,7 +75,7 @@ class Node:
     def names(self, path: str) -> list[str]:
         status, listed = self.ask(path)
         assert status == 200
-        return [each["metadata"]["name"] for each in listed["items"]]
+        return [item["metadata"]["name"] for item in listed["items"]]
 
 
 @pytest.fixture
@@ -134,21 +134,21 @@ def test_a_client_finds_out_what_there_is(node: Node) -> None:
     assert node.ask("/readyz?verbose") == (200, b"ok")
     assert node.ask("/version")[1]["gitVersion"].startswith("v1.32")
     assert node.ask("/api")[1]["versions"] == ["v1"]
-    groups = {each["name"] for each in node.ask("/apis")[1]["groups"]}
+    groups = {group["name"] for group in node.ask("/apis")[1]["groups"]}
     assert {"example.com", "devices.kubeedge.io"} <= groups
     assert node.ask("/apis/example.com")[1]["preferredVersion"]["groupVersion"] == "example.com/v1"
     lamps = node.ask("/apis/example.com/v1")[1]["resources"]
-    assert [(each["name"], each["kind"], each["namespaced"]) for each in lamps] == [("lamps", "Lamp", True)]
-    assert "pods" in {each["name"] for each in node.ask("/api/v1")[1]["resources"]}
+    assert [(lamp["name"], lamp["kind"], lamp["namespaced"]) for lamp in lamps] == [("lamps", "Lamp", True)]
+    assert "pods" in {resource["name"] for resource in node.ask("/api/v1")[1]["resources"]}
     assert node.ask("/apis/none/v1")[0] == 404
 
 
 def test_kubectl_gets_a_table(node: Node) -> None:
     shown = node.ask("/api/v1/namespaces/default/pods", accept=TABLE)[1]
-    assert [each["name"] for each in shown["columnDefinitions"]] == ["Name", "Ready", "Status", "Restarts", "Age"]
+    assert [column["name"] for column in shown["columnDefinitions"]] == ["Name", "Ready", "Status", "Restarts", "Age"]
     assert shown["rows"][0]["cells"] == ["a", "1/1", "Running", 2, "60m"]
-    one = node.ask("/apis/example.com/v1/namespaces/default/lamps/desk", accept=TABLE)[1]
-    assert one["rows"][0]["cells"] == ["desk", "<unknown>"]
+    table = node.ask("/apis/example.com/v1/namespaces/default/lamps/desk", accept=TABLE)[1]
+    assert table["rows"][0]["cells"] == ["desk", "<unknown>"]
 
 
 def test_a_watch_tells_what_comes_changes_and_goes(node: Node) -> None:
@@ -162,8 +162,8 @@ def test_a_watch_tells_what_comes_changes_and_goes(node: Node) -> None:
     node.store.meta.apply(MetaChanges(removed_objects=["/core/v1/pods/default/a"]))
     last = json.loads(answer.readline())
     connection.close()
-    told = [(each["type"], each["object"]["metadata"]["name"]) for each in [*first, last]]
-    assert told == [("MODIFIED", "a"), ("ADDED", "d"), ("DELETED", "a")]
+    events = [(event["type"], event["object"]["metadata"]["name"]) for event in [*first, last]]
+    assert events == [("MODIFIED", "a"), ("ADDED", "d"), ("DELETED", "a")]
 
 
 def test_a_watch_without_a_version_begins_with_all_there_is_and_ends_in_time(node: Node) -> None:

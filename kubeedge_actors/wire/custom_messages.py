@@ -8,15 +8,11 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from kubeedge_actors.errors import FrameError, UsageError
-from kubeedge_actors.supervisors import Context, Future
-from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.local_messages import Message
 from kubeedge_actors.wire.messages import DEFAULT_EXPIRES, CustomMessage
 
 MAX_BYTES = 1 << 20
 """What a message may have as JSON."""
-TIMEOUT = 30.0
-"""Seconds for the hub, or the cloud's outbox, to say that it has a message."""
 Sent = TypeVar("Sent")
 NODE = "node"
 """A field of this name is filled in by the hub that takes a message: where it came from, empty at the edge."""
@@ -26,22 +22,6 @@ def wire_name(message_type: type) -> str:
     """The name of a class of one's own on the wire; empty when it has none. A subclass has only what it says itself."""
     name = vars(message_type).get("wire", "")
     return name if isinstance(name, str) and issubclass(message_type, Message) else ""
-
-
-def send_up(context: Context, message: object) -> Future:
-    """Have EdgeHub keep it until the cloud has it. UsageError, one sentence, for a wrong use."""
-    custom = to_custom(message)
-    if not context.knows(constants.EDGEHUB):
-        raise UsageError("up() is for the modules of a node: a module of the cloud says down(node, message)")
-    return context.ask(constants.EDGEHUB, custom, TIMEOUT)
-
-
-def send_down(context: Context, node: str, message: object, expires: float) -> Future:
-    """Have the cloud keep it until the node has it. UsageError, one sentence, for a wrong use."""
-    custom = to_custom(message, node, expires)
-    if not context.knows(constants.NODEOUTBOX):
-        raise UsageError("down() is for the modules of the cloud: a module of a node says up(message)")
-    return context.ask(constants.NODEOUTBOX, custom, TIMEOUT)
 
 
 def to_custom(message: object, node: str = "", expires: float = DEFAULT_EXPIRES) -> CustomMessage:

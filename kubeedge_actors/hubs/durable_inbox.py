@@ -7,12 +7,13 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from kubeedge_actors.custom_messages import classes_of, from_custom
-from kubeedge_actors.errors import AskTimeout, FrameError
+from kubeedge_actors.errors import AskTimeout, FrameError, MailboxFull
+from kubeedge_actors.hubs.rate_limits import OncePerInterval, Quota
 from kubeedge_actors.module import Module
-from kubeedge_actors.rate_limits import OncePerInterval, Quota
 from kubeedge_actors.supervisors import Ref
+from kubeedge_actors.wire.custom_messages import classes_of, from_custom
 from kubeedge_actors.wire.messages import CustomMessage, LinkMessage, MessageNotRead
 
 OnHandled = Callable[[bool], None]
@@ -21,14 +22,17 @@ OnHandled = Callable[[bool], None]
 class DurableInbox:
     """Accepts each durable message once, and collects the ids to acknowledge.
 
-    `fan_out(message, settled)` brings a message to its receivers and calls back whether all have handled it;
-    `schedule_ack` is called when ids become ready: the hub then calls `take_ready_acks()`.
+    `fan_out(message, handled_by, settled)` brings a message to its receivers and calls back whether all have handled it; those whose names
+    are in `handled_by` have done so when it came before, and it adds to them. `schedule_ack` is called when ids become ready: the hub then
+    calls `take_ready_acks()`.
 
     It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect. At the edge there is one
     "node", the cloud, whose name is empty.
     """
 
-    def __init__(self, fan_out: Callable[[LinkMessage, OnHandled], None], schedule_ack: Callable[[], object]) -> None:
+    def __init__(
+        self, fan_out: Callable[[LinkMessage, set[str], OnHandled], None], schedule_ack: Callable[[], object]
+    ) -> None:
         self._fan_out = fan_out
         self._schedule_ack = schedule_ack
         self._windows: dict[str, DedupWindow] = {}
@@ -51,7 +55,7 @@ class DurableInbox:
             else:
                 receipts.abandon(message.msg_id)
 
-        self._fan_out(message, settled)
+        self._fan_out(message, receipts.handled_by(message.msg_id), settled)
         return True
 
     def take_ready_acks(self) -> Iterator[tuple[str, list[str]]]:
@@ -99,12 +103,15 @@ class DeliveryState(enum.Enum):
 
 
 class DedupWindow:
-    """A bounded memory of message ids: the last `size` that were done, and all that are in work."""
+    """A bounded memory of message ids: the last `size` that were done, all that are in work with the receivers that have handled them, and
+    the last `size` that only some receivers have handled.
+    """
 
     def __init__(self, size: int = WINDOW_SIZE) -> None:
         self._size = size
         self._done: dict[str, None] = {}
-        self._in_progress: set[str] = set()
+        self._in_progress: dict[str, set[str]] = {}
+        self._partly_handled: dict[str, set[str]] = {}
         self._unsent_acks: deque[str] = deque()
 
     def begin(self, message: LinkMessage) -> DeliveryState:
@@ -114,20 +121,28 @@ class DedupWindow:
             return DeliveryState.DONE
         if message.msg_id in self._in_progress:
             return DeliveryState.IN_PROGRESS
-        self._in_progress.add(message.msg_id)
+        self._in_progress[message.msg_id] = self._partly_handled.pop(message.msg_id, set())
         return DeliveryState.NEW
+
+    def handled_by(self, msg_id: str) -> set[str]:
+        """The names of the receivers that have handled a message in work; whoever learns of one more adds it."""
+        return self._in_progress[msg_id]
 
     def mark_done(self, msg_id: str) -> None:
         """The message was handled: it may be acknowledged."""
-        self._in_progress.discard(msg_id)
+        self._in_progress.pop(msg_id, None)
         self._done[msg_id] = None
         self._unsent_acks.append(msg_id)
         while len(self._done) > self._size:
             del self._done[next(iter(self._done))]
 
     def abandon(self, msg_id: str) -> None:
-        """The message was not handled: a resend is new again."""
-        self._in_progress.discard(msg_id)
+        """The message was not handled by all: a resend is new again for the others."""
+        handled_by = self._in_progress.pop(msg_id, None)
+        if handled_by:
+            self._partly_handled[msg_id] = handled_by
+        while len(self._partly_handled) > self._size:
+            del self._partly_handled[next(iter(self._partly_handled))]
 
     def take_acks(self, limit: int = 500) -> list[str]:
         """Ids to acknowledge now; they are not given again."""
@@ -165,12 +180,14 @@ class FanOut:
         self._quota = Quota(NOT_READ_PER_MINUTE, 60.0)
         self._warned = OncePerInterval()
 
-    def hand_out(self, message: LinkMessage, settled: OnHandled) -> None:
-        """Hand it out; `settled(True)` once it is handled. What nobody accepts is a dead letter, which is kept as well."""
+    def hand_out(self, message: LinkMessage, handled_by: set[str], settled: OnHandled) -> None:
+        """Hand it out; `settled(True)` once it is handled. What nobody accepts is a dead letter, which is kept as well. `handled_by`: see
+        DurableInbox.
+        """
         messages = self._typed(message) if isinstance(message, CustomMessage) else [message]
         pairs = [(receiver, each) for each in messages for receiver in self._receivers(type(each))]
         if pairs:
-            FanOutAck(settled).send(pairs, self._module.name)
+            FanOutAck(settled, handled_by).send(pairs, self._module)
             return
         for each in messages:
             self._module.publish(each)
@@ -204,27 +221,32 @@ class FanOut:
 class FanOutAck:
     """Waits until all receivers have handled one message.
 
-    `on_done(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a
-    dead letter, which is kept as well; `on_done(False)` when one of them did not say within five minutes.
+    `on_done(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a dead letter, which is kept as
+    well. `on_done(False)` when one of them had no room for it, or did not say within five minutes: the node sends it again. `handled_by`: the
+    names of those that are not asked, because they have it from before; the others are added when they have handled it.
     """
 
-    def __init__(self, on_done: Callable[[bool], None]) -> None:
-        self._on_done = on_done
+    def __init__(self, on_done: Callable[[bool], None], handled_by: set[str]) -> None:
+        self._on_done, self._handled_by = on_done, handled_by
         self._pending = 0
         self._all_handled = True
 
-    def send(self, pairs: Iterable[tuple[Ref, object]], sender: str) -> None:
-        """Ask each receiver about its message, on behalf of the actor `sender`. None is waited for: what a slow module does not get to is dropped there, and told."""
-        futures = [receiver.ask_published(message, HANDLE_TIMEOUT, sender) for receiver, message in pairs]
-        self._pending = len(futures)
-        for future in futures:
-            future.then(
-                lambda _: self._on_handled(handled=True),
-                lambda error: self._on_handled(handled=not isinstance(error, AskTimeout)),
+    def send(self, pairs: Iterable[tuple[Ref, object]], module: Module) -> None:
+        """Ask each receiver about its message, on behalf of `module`; but for those that have handled it before."""
+        due = [(receiver, message) for receiver, message in pairs if receiver.name not in self._handled_by]
+        self._pending = len(due)
+        if not due:
+            self._on_done(True)
+        for receiver, message in due:
+            module.ask(receiver, message, HANDLE_TIMEOUT).then(
+                partial(self._on_answer, receiver.name), partial(self._on_answer, receiver.name)
             )
 
-    def _on_handled(self, *, handled: bool) -> None:
+    def _on_answer(self, receiver: str, answer: object) -> None:
         self._pending -= 1
-        self._all_handled = self._all_handled and handled
+        if isinstance(answer, AskTimeout | MailboxFull):
+            self._all_handled = False
+        else:
+            self._handled_by.add(receiver)
         if self._pending == 0:
             self._on_done(self._all_handled)
