@@ -86,7 +86,7 @@ def test_tcp_is_to_acknowledge_at_once_what_follows_each_packet(
         connections.append(connection)
         acknowledge(connection)
 
-    monkeypatch.setattr(Connection, "acknowledge", noted)
+    monkeypatch.setattr(Connection, "set_quickack", noted)
     with Raw(broker.port) as peer:
         for _ in range(3):
             connections.clear()
