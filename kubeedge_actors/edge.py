@@ -21,7 +21,7 @@ from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
-    container_runtime,
+    choose_container_runtime,
     dmi_specs,
     edge_specs,
     edge_stream_specs,
@@ -30,7 +30,7 @@ from kubeedge_actors.assembly.edge import (
     token_reader,
 )
 from kubeedge_actors.assembly.mqtt import start_brokers
-from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started, with_unready_reason
+from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
@@ -137,7 +137,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(data.close)
         store = SqliteStore(data.path / "edge.db")
         stack.callback(store.close)
-        containers = container_runtime(config, data.path / "pods")
+        containers = choose_container_runtime(config, data.path / "pods")
         stack.callback(containers.close)
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
@@ -164,7 +164,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         deadline = Deadline()
         summary = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
-        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
+        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 

@@ -57,7 +57,7 @@ class ThreadsEngine:
         """The machine's clock, unless a test moves one by hand."""
         self._timers.clock = SystemClock() if clock is None else clock
         if isinstance(clock, ManualClock):
-            clock.subscribe(self._timers.clock_moved)
+            clock.subscribe(self._timers.on_clock_moved)
         return self._timers.clock
 
     def _processes_of(self, spec: ChildSpec) -> ProcessPlacement | None:
@@ -130,7 +130,7 @@ class ThreadsEngine:
         """
         me, mailbox = self.current(), cell.mailbox
         incarnation = None if me is None else me.incarnation
-        if me is cell or self._timers.current() or (me is not None and would_deadlock_on_start(me, cell)):
+        if me is cell or self._timers.is_current() or (me is not None and would_deadlock_on_start(me, cell)):
             return WaitResult.DEADLOCK
         with self._waits.waiting(me, cell, for_room=True) as wait, mailbox.not_full:
             # `released` and `stopping` are looked at when it can be seen to wait: whoever sets them wakes it after that
