@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.formatting import aligned, seconds
+from kubeedge_actors.control.formatting import aligned, seconds, worker_process
 from kubeedge_actors.control.server import SOCKET
 from kubeedge_actors.control.tables import table
 from kubeedge_actors.control.trace_command import TraceQuery, follow
@@ -43,7 +43,7 @@ def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
     else:
         rows = [
             (
-                name,
+                f"{name}{worker_process(health.get('process', {}))}",
                 health["state"],
                 seconds(health["age"]),
                 seconds(health["answered"]) or "no answer",

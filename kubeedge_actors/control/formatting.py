@@ -90,6 +90,18 @@ def link(answer: Mapping[str, Any], now: float | None = None) -> str:
     return f"link down for {age}, {state['attempts']} attempts{reason}"
 
 
+def worker_process(facts: Mapping[str, Any]) -> str:
+    """The process of an actor that has one of its own, behind its name.
+
+    >>> worker_process({"pid": 7, "rss": 24e6, "cpu": 1.5}), worker_process({"pid": 7}), worker_process({})
+    (' (pid 7, 24 MB, CPU 1.5s)', ' (pid 7)', '')
+    """
+    if not facts.get("pid"):
+        return ""
+    used = f", {size(facts['rss'])}, CPU {seconds(facts['cpu'])}" if "rss" in facts else ""
+    return f" (pid {facts['pid']}{used})"
+
+
 def process(answer: Mapping[str, Any]) -> str:
     """Which process this is, and its memory."""
     info = answer.get("process") or {}

@@ -47,6 +47,7 @@ def _families(answer: Mapping[str, Any]) -> Iterator[Family]:
     actors = [node for node in nodes if node["kind"] == "actor"]
     yield from _mailboxes(actors)
     yield from _handling(actors)
+    yield from _workers([actor for actor in actors if "rss" in actor])
     yield Family(
         "restarts",
         "gauge",
@@ -100,6 +101,12 @@ def _handling(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
             samples += [("", {**name, "quantile": share}, actor[key]) for share, key in QUANTILES]
         samples += [("_sum", name, actor["sampled_seconds"]), ("_count", name, actor["sampled"])]
     yield Family("handling_seconds", "summary", "Handling time of the turns that were timed (a sample).", samples)
+
+
+def _workers(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
+    rss, cpu = (_each(actors, lambda actor, key=key: actor[key]) for key in ("rss", "cpu"))
+    yield Family("actor_resident_memory_bytes", "gauge", "Memory of the actor's own process.", rss)
+    yield Family("actor_cpu_seconds", "gauge", "Processor time of the actor's own process, since that began.", cpu)
 
 
 def _link(link: Mapping[str, Any]) -> Iterator[Family]:

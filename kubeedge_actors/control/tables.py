@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubeedge_actors.control.formatting import aligned, ellipsize_middle, process_summary, seconds
+from kubeedge_actors.control.formatting import aligned, ellipsize_middle, process_summary, seconds, worker_process
 
 HEADINGS = ("actor", "health", "depth", "oldest", "msg/s", "p50", "p99", "restarts", "last error")
 NARROW = ("actor", "health", "queue", "msg/s", "p50", "p99", "restarts")
@@ -60,7 +60,7 @@ def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> It
     used, known = node["handled"] > 0, health.get(node["name"])
     state = _state(node, known)
     cells = (
-        indent + node["name"] + (f" (pid {node['pid']})" if node.get("pid") else ""),
+        indent + node["name"] + worker_process(node),
         state,
         f"{node['depth']}/{node['capacity']}",
         seconds(node["oldest"]) if node["depth"] else "",
