@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from kubeedge_actors.actorsystem import ActorSystem
     from kubeedge_actors.errors import (
         ActorStopped,
         AnswerLost,
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
         MailboxError,
         MailboxFull,
         RegistrationError,
+        SupervisionError,
         UsageError,
     )
     from kubeedge_actors.module import Module, on
     from kubeedge_actors.supervisors import (
-        ActorSystem,
         Backoff,
         ChildSpec,
         Future,
@@ -89,11 +90,13 @@ __all__ = [
     "RestForOne", "Intensity", "Backoff", "MailboxSpec", "Overflow",
     # errors
     "KubeEdgeActorsError", "UsageError", "RegistrationError", "MailboxError", "MailboxFull", "ActorStopped", "AskTimeout",
-    "AnswerLost",
+    "AnswerLost", "SupervisionError",
     "__version__",
 ]  # fmt: skip
 
 _HOMES = ("module", "wire.messages", "errors", "supervisors")
+_FRONT = {"ActorSystem": ("actorsystem",)}
+"""Names that have another home than their island: what the front door shows has more than the island may know."""
 
 _RENAMED = {
     "Answered": "Response",
@@ -116,11 +119,11 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         import importlib
 
-        for home in _HOMES:
-            found = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
+        for home in _FRONT.get(name, _HOMES):
+            value = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

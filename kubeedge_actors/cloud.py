@@ -42,9 +42,9 @@ from kubeedge_actors.assembly.ready_line import not_started
 from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
-from kubeedge_actors.deadletters.store import FILE as LETTERS
-from kubeedge_actors.deadletters.store import DurableDeadLetters
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -65,7 +65,7 @@ from kubeedge_actors.entrypoint import (
 from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
-from kubeedge_actors.options.reading import read_config
+from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.osutil.files import write_atomically
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
@@ -115,9 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("cloud").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = CLOUD.parse_options(options)
-        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = read_config(CloudConfig, options.config, given)
+        overrides = CLOUD.parse_options(options)
+        log_to_stderr(overrides.get("log_level", "warning"))  # the file may give reason to warn
+        config = read_config(CloudConfig, options.config, overrides)
         log_to_stderr(config.log_level)
         serve(config, shutdown)
 
@@ -263,16 +263,16 @@ def _api(
     The embedded one is begun anew when it turns out to hold another CA than the data directory (whose certificates
     were lost): then its own certificate has to be another, too.
     """
-    given = _access(config)
+    configured_access = _access(config)
     while True:
         with ExitStack() as attempt:
-            access = given or _embedded_api(
+            access = configured_access or _embedded_api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
-            if not shared.sync_ca() or given:
+            if not shared.sync_ca() or configured_access:
                 stack.enter_context(attempt.pop_all())
                 return access, cluster, shared
 
@@ -296,7 +296,7 @@ def _hub(
 def _bootstrap(
     config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: TlsPaths, stack: ExitStack
 ) -> BootstrapServer:
-    server = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
+    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name)), loop)
     with naming_port_options(_port("--https-port", config.https_port, config)):
         server.start(config.host, config.https_port, tls)
     stack.callback(server.stop)
@@ -308,7 +308,7 @@ def _renew(
 ) -> None:
     tls = shared.server_certificate(names)
     for server in servers:
-        server.renew(tls)
+        server.reload_certificate(tls)
 
 
 def _embedded_api(

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kubeedge_actors.control.expected import ExpectedActors
+from kubeedge_actors.control.expected_actors import ExpectedActors
 from kubeedge_actors.control.process_info import usage, with_usage
-from kubeedge_actors.control.traces import Traces
+from kubeedge_actors.control.traces import MessageTracer
 from kubeedge_actors.control.views import dead_letter_view
-from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters, row_of
 from kubeedge_actors.errors import ActorStopped, AskTimeout, KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import USER
 from kubeedge_actors.plugins import spec_found_from
@@ -56,7 +56,7 @@ class Commands:
         self._expected = ExpectedActors(system)
         self._errors: deque[Crashed] = deque(maxlen=ERRORS_KEPT)
         self._forget = system.events.subscribe(self._note)
-        self.traces = Traces(system)
+        self.traces = MessageTracer(system)
         self._answers: dict[str, Callable[[Json], Any]] = {
             "tree": self._tree,
             "health": self._health,
@@ -113,8 +113,8 @@ class Commands:
         patience = request.get("patience", HUNG_SECONDS)
         if not isinstance(patience, int | float) or not 0 <= patience <= PATIENCE_LIMIT:
             raise UsageError(f"the patience is a number of seconds from 0 to {PATIENCE_LIMIT:g}, not {patience!r}")
-        found = self._check(_text(request, "actor"), float(patience))
-        answer = {name: asdict(health) | {"well": health.is_well} for name, health in found.items()}
+        health_by_name = self._check(_text(request, "actor"), float(patience))
+        answer = {name: asdict(health) | {"well": health.is_well} for name, health in health_by_name.items()}
         for name in answer.keys() & self._system.registry.names():
             cell = self._system.cell(name)
             location = cell.engine.location(cell)
@@ -158,8 +158,8 @@ class Commands:
             started.get(START_TIMEOUT)
         except AskTimeout:
             health = self._check(name, 0.0)[name]
-            why = f"{health.state}, {health.reason}" if health.reason else health.state
-            raise ActorStopped(f"{name} does not run after {START_TIMEOUT:.0f} s: {why}") from None
+            state = f"{health.state}, {health.reason}" if health.reason else health.state
+            raise ActorStopped(f"{name} does not run after {START_TIMEOUT:.0f} s: {state}") from None
         return name
 
     def _crash(self, request: Json) -> str:
@@ -177,7 +177,7 @@ class Commands:
 
     def _remove(self, request: Json) -> str:
         name = self._present(request)
-        if self._system.cell(name).spec.group != USER:
+        if self._system.cell(name).spec.group not in (USER, ""):  # a plain actor has no group
             if not request.get("force"):
                 raise UsageError(
                     f"{name} is a part of kubeedge_actors, others need it: --force removes it all the same"
@@ -210,11 +210,11 @@ class Commands:
 
     def _replay(self, request: Json) -> str:
         number = self._number(request)
-        return self._kept().replay(number, self._system)
+        return self._letter_store().replay(number, self._system)
 
     def _drop(self, request: Json) -> int:
         number = self._number(request)
-        if not self._kept().file.drop(number):
+        if not self._letter_store().file.drop(number):
             raise UsageError(f"there is no dead letter {number}")
         return number
 
@@ -224,7 +224,7 @@ class Commands:
             raise UsageError(f"the id of a dead letter is a number, not {number!r}")
         return number
 
-    def _kept(self) -> DurableDeadLetters:
+    def _letter_store(self) -> DurableDeadLetters:
         if self._dead_letters is None:
             raise UsageError("the dead letters of this process are not kept, so none can be replayed or dropped")
         return self._dead_letters

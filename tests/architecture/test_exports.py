@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import kubeedge_actors
-from kubeedge_actors import errors, module, supervisors
+from kubeedge_actors import actorsystem, errors, module, supervisors
 from kubeedge_actors.wire import messages
 
 MESSAGES = """
@@ -23,14 +23,15 @@ MESSAGES = """
 """
 SUPERVISION = """
     Ref Future ReplyTo Timer Unhandled
-    ActorSystem ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
+    ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
     Backoff MailboxSpec Overflow
 """
-ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull ActorStopped AskTimeout AnswerLost"
+ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull ActorStopped AskTimeout AnswerLost SupervisionError"
 GROUPS: dict[ModuleType, str] = {
     module: "Module on",
     messages: MESSAGES,
     supervisors: SUPERVISION,
+    actorsystem: "ActorSystem",
     errors: ERRORS,
 }
 

@@ -14,7 +14,7 @@ import pytest
 
 from kubeedge_actors import Backoff, Module, Overflow, RegistrationError, UsageError, on
 from kubeedge_actors.config import CloudConfig, EdgeConfig
-from kubeedge_actors.options.reading import read_config
+from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.plugins import plugin_specs, spec_found_from
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import crash_at, inline

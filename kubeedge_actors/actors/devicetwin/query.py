@@ -15,16 +15,16 @@ def answer_query(devices: Devices, id: str) -> TwinAnswer:
     device = devices.get(id)
     if device is None:
         return TwinAnswer(device=id, known=False)
-    properties = {name: _property(known) for name, known in device.twins.items() if known.is_live}
+    properties = {name: _property(prop) for name, prop in device.twins.items() if prop.is_live}
     return TwinAnswer(device=id, state=device.state, properties=properties)
 
 
-def _property(known: TwinProperty) -> PropertyTwin:
-    shown = known.shown
+def _property(prop: TwinProperty) -> PropertyTwin:
+    shown = prop.shown
     return PropertyTwin(
-        expected=_value(shown.expected, known.expected_version),
-        actual=_value(shown.actual, known.actual_version),
-        type=known.kind or STRING,
+        expected=_value(shown.expected, prop.expected_version),
+        actual=_value(shown.actual, prop.actual_version),
+        type=prop.kind or STRING,
         optional=bool(shown.optional),
     )
 

@@ -31,7 +31,7 @@ from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.outages import Outage
+from kubeedge_actors.outage_log import OutageLog
 from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.beehive import Route
@@ -119,7 +119,7 @@ class EdgeHub(Module):
         self._cloud_acks = self._cloud_renews_lease = False
         self._opened_at = self._renew_at = 0.0
         self._oldest_request_at: float | None = None
-        self._outage = Outage()
+        self._outage = OutageLog()
         self._keepalive_timer: Timer | None = None
         self._send_queue = PrioritySendQueue()
         self._traffic = traffic or TrafficCounters()

@@ -1,4 +1,4 @@
-"""The actor Leadership: tries to acquire or renew the Lease every two seconds, and stops leading in time when that
+"""The actor LeaderElector: tries to acquire or renew the Lease every two seconds, and stops leading in time when that
 fails.
 """
 
@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.leadership.leader_election import RENEW_DEADLINE, RETRY_PERIOD
 from kubeedge_actors.actors.leadership.leader_modules import ChildRegistry, LeaderModules
 from kubeedge_actors.actors.leadership.lease_lock import (
     LEASE_LOCK,
@@ -16,6 +15,7 @@ from kubeedge_actors.actors.leadership.lease_lock import (
     ReleaseLease,
     TryAcquireOrRenew,
 )
+from kubeedge_actors.actors.leadership.lease_observer import RENEW_DEADLINE, RETRY_PERIOD
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
@@ -30,7 +30,7 @@ class RenewDue:
     """Time for another attempt."""
 
 
-class Leadership(Module):
+class LeaderElector(Module):
     """Publishes whether this replica leads. It never waits for the API, so it stops leading in time."""
 
     name = constants.LEADERSHIP
@@ -102,12 +102,12 @@ class Leadership(Module):
 def child_specs(
     cluster: Cluster, identity: str, children: ChildRegistry, leader_specs: Sequence[ChildSpec]
 ) -> list[ChildSpec]:
-    """The child specs of Leadership, LeaseLock and LeaderModules, which runs `leader_specs`.
+    """The child specs of LeaderElector, LeaseLock and LeaderModules, which runs `leader_specs`.
 
     `cluster` should answer or fail within a few seconds: while it does not, the Lease is not renewed.
     """
     return [
         ChildSpec(LEASE_LOCK, lambda: LeaseLock(cluster, identity), group=LeaseLock.group),
         LeaderModules.spec(lambda: LeaderModules(children, leader_specs)),
-        Leadership.spec(lambda: Leadership(identity)),
+        LeaderElector.spec(lambda: LeaderElector(identity)),
     ]

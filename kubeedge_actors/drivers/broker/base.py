@@ -82,7 +82,7 @@ class Broker(Protocol):
         """The delivery tag of the last message that the handler has taken."""
 
     @property
-    def lost(self) -> int:
+    def dropped_count(self) -> int:
         """How many messages and sessions were dropped over limits."""
 
     def unready_reason(self, patience: float = 0.0) -> str:
