@@ -53,8 +53,10 @@ from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,
+    CustomMessage,
     LinkDown,
     LinkUp,
+    MessageNotRead,
     MqttReceived,
     MqttSubscribe,
     MqttUnsubscribe,
@@ -68,7 +70,17 @@ log = logging.getLogger(__name__)
 STOP_TIMEOUT = 8.0
 JOIN_SECONDS = 5.0
 EXTENSION_POINTS = frozenset(
-    {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownMessage, ApplicationRequest, QueryClusterCa}
+    {
+        TwinUpdated,
+        MqttReceived,
+        MqttSubscribe,
+        MqttUnsubscribe,
+        UnknownMessage,
+        ApplicationRequest,
+        QueryClusterCa,
+        CustomMessage,
+        MessageNotRead,
+    }
 )
 """What modules of one's own may take or say; nothing is wrong when nobody does."""
 ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))
@@ -137,9 +149,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         updates_wanted = partial(_twin_updates_wanted, system)
-        modules = edge_specs(
-            config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=updates_wanted
-        )
+        drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=updates_wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)

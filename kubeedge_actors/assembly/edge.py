@@ -40,6 +40,7 @@ from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.supervisors.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def edge_specs(
     links: Callable[[], Link],
     *,
     twin_updates_wanted: Callable[[], bool],
+    registry: Registry,
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
     event_bus_state, link_state, cloud = EventBusState(), LinkState(), bool(config.cloud)
@@ -69,7 +71,7 @@ def edge_specs(
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, event_bus_state)),
         Edged.spec(lambda: edged(config, containers, link_state)),
     ]
-    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links)]
+    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 
 def _edgehub(
@@ -79,6 +81,7 @@ def _edgehub(
     shutdown: Shutdown,
     tally: TrafficCounters,
     links: Callable[[], Link],
+    registry: Registry,
 ) -> ChildSpec:
     if not config.cloud:
         return OfflineEdgeHub.spec()
@@ -93,6 +96,8 @@ def _edgehub(
             project=config.project,
             on_rejected=rejection_handler(config, shutdown),
             traffic=tally,
+            accepting=registry.subscribers,
+            types=registry.accepted_types,
         )
     )
 

@@ -97,6 +97,11 @@ class ActorSystem:
         finally:
             self.engine.shut_down()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the whole tree is being stopped, or has stopped: who ends now is not started again."""
+        return self.root is not None and self.root.state in (State.STOPPING, State.TERMINATED)
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the tree has stopped, by order or because it gave up (see `failure`); False after `timeout`
         seconds.

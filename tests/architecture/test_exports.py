@@ -19,14 +19,14 @@ MESSAGES = """
     TwinQuery TwinAnswer PropertyTwin PropertyValue
     MqttPublish MqttReceived MqttSubscribe MqttUnsubscribe
     PodChanged ListPods ObjectPushed Response ErrorResponse BusPublish BusUploaded LinkUp LinkDown
-    UnknownMessage Message
+    UnknownMessage Message NodeConnected NodeDisconnected ObjectChanged
 """
 SUPERVISION = """
     Ref Future ReplyTo Timer Unhandled
     ThreadsEngine InlineEngine ChildSpec SupervisorSpec Restart OneForOne OneForAll RestForOne Intensity
     Backoff MailboxSpec Overflow
 """
-ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull ActorStopped AskTimeout AnswerLost SupervisionError"
+ERRORS = "KubeEdgeActorsError UsageError RegistrationError MailboxError MailboxFull ActorStopped AskTimeout AnswerLost SupervisionError NotFound Conflict Forbidden"
 GROUPS: dict[ModuleType, str] = {
     module: "Module on",
     messages: MESSAGES,

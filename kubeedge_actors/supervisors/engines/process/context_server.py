@@ -63,6 +63,9 @@ class ContextServer:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
+    def _on_knows(self, name: str) -> bool:
+        return self._context.knows(name)
+
     def _on_tell(self, to: str, message: object) -> None:
         self._context.tell(to, message)
 
