@@ -18,15 +18,27 @@ import pytest
 import yaml
 
 import kubeedge_actors
-from kubeedge_actors import MqttPublish, PropertyTwin, PropertyValue, TwinAnswer, TwinQuery, TwinUpdated
+from kubeedge_actors import (
+    Module,
+    MqttPublish,
+    NodeConnected,
+    PropertyTwin,
+    PropertyValue,
+    TwinAnswer,
+    TwinQuery,
+    TwinUpdated,
+    on,
+)
+from kubeedge_actors.errors import NotFound
 from kubeedge_actors.testing import crash_at, inline
+from kubeedge_actors.wire.local_messages import ApiCall
 from tests.support.cloud_and_edge import ProcessUnderTest, ending
 from tests.support.mqtt_clients import Paho, paho
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE
 
 EXAMPLES = Path(kubeedge_actors.__file__).parent.parent / "examples"
-SMALL = ("devices", "threshold", "combination", "slow_service")
+SMALL = ("devices", "threshold", "combination", "slow_service", "welcome")
 LONGEST = 40
 
 
@@ -88,6 +100,36 @@ def test_two_devices_are_compared_whichever_of_them_reports() -> None:
         harness.publish(report("1"))
         assert len(said) == 0
         assert harness.dead_letters == []
+
+
+class Api(Module):
+    """The API, which does not know the Node at the first attempt."""
+
+    name = "apiclient"
+
+    def on_start(self) -> None:
+        self.calls: list[ApiCall] = []
+
+    @on
+    def on_api_call(self, call: ApiCall) -> dict[str, Any]:
+        self.calls.append(call)
+        if len(self.calls) == 1:
+            self.reply_later().fail(NotFound({"code": 404}))
+        return {"metadata": {"name": call.name}}
+
+
+def test_a_node_that_joins_gets_the_labels_of_its_site() -> None:
+    api = Api()
+    welcome = example("welcome").Welcome.spec(config={"sites": {"press": {"floor": "2"}}})
+    with inline(api, welcome) as harness:
+        for node in ("press-7", "paint-1", "press"):
+            harness.publish(NodeConnected(node=node))
+        assert [call.name for call in api.calls] == ["press-7"]
+        harness.advance(2.0)
+        harness.advance(60.0)
+        (_, call) = api.calls
+        assert (call.method, call.type, call.name) == ("patch", "v1/nodes", "press-7")
+        assert call.body == {"metadata": {"labels": {"floor": "2"}}}
 
 
 @contextmanager
