@@ -98,7 +98,7 @@ class ActorSystem:
             self.engine.shut_down()
 
     @property
-    def stopping(self) -> bool:
+    def is_stopping(self) -> bool:
         """Whether the whole tree is being stopped, or has stopped: who ends now is not started again."""
         return self.root is not None and self.root.state in (State.STOPPING, State.TERMINATED)
 

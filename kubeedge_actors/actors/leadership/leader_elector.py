@@ -114,5 +114,5 @@ def child_specs(
     return [
         ChildSpec(LEASE_LOCK, lambda: LeaseLock(cluster, identity), group=LeaseLock.group),
         LeaderModules.spec(lambda: LeaderModules(children, leader_specs)),
-        LeaderElector.spec(lambda: LeaderElector(identity, lambda: children.stopping)),
+        LeaderElector.spec(lambda: LeaderElector(identity, lambda: children.is_stopping)),
     ]

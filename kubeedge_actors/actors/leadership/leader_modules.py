@@ -20,7 +20,7 @@ class ChildRegistry(Protocol):
         """Start one more; raises when it can not be."""
 
     @property
-    def stopping(self) -> bool:
+    def is_stopping(self) -> bool:
         """Whether everything is being stopped for good."""
 
     @property

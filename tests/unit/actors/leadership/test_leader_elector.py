@@ -35,7 +35,7 @@ class Staff:
 
     def __init__(self) -> None:
         self.working: list[str] = []
-        self.stopping = False
+        self.is_stopping = False
 
     def add(self, spec: ChildSpec) -> None:
         if spec.name in self.working:
@@ -75,7 +75,7 @@ class Replica:
 
     def stop(self) -> None:
         """As a process stops in good order: first what only the leader runs."""
-        self.staff.stopping = True
+        self.staff.is_stopping = True
         self.staff.working.clear()
         self.harness.stop()
 
