@@ -145,7 +145,7 @@ def test_one_that_takes_more_memory_than_it_may_ends_that_only(tmp_path: Path) -
         eventually(lambda: "bad crashed in handling TwinUpdated: MemoryError" in found.log, "it is named in the log")
         updates.send(UPDATES)
         health = found.control.ask("health", actor="bad")["bad"]
-        assert health["state"] != "ok" or health["process"]["rss"] < 256 << 20
+        assert health.get("process", {}).get("rss", 0) < 256 << 20
         assert found.bad().get("rss", 0) < 256 << 20
 
 
