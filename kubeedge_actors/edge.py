@@ -61,6 +61,7 @@ from kubeedge_actors.wire.messages import (
     MqttSubscribe,
     MqttUnsubscribe,
     QueryClusterCa,
+    TwinQuery,
     TwinUpdated,
     UnknownMessage,
 )
@@ -80,6 +81,7 @@ EXTENSION_POINTS = frozenset(
         QueryClusterCa,
         CustomMessage,
         MessageNotRead,
+        TwinQuery,
     }
 )
 """What modules of one's own may take or say; nothing is wrong when nobody does."""

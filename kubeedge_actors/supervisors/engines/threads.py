@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from kubeedge_actors.errors import RegistrationError
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
@@ -75,8 +76,10 @@ class ThreadsEngine:
             return self._processes
 
     def check_childspec(self, spec: ChildSpec) -> None:
-        """For a process: Thespian has to be there for another host, and the factory importable."""
+        """For a process: Thespian has to be there for another host, and the factory importable. Only a process has a memory limit."""
         processes = self._processes_of(spec)
+        if processes is None and spec.memory is not None:
+            raise RegistrationError(f"{spec.name} has a memory limit, which needs a process of its own (@process)")
         if processes is not None:
             processes.check_childspec(spec)
 
