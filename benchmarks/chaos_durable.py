@@ -22,7 +22,7 @@ from _processes import Process
 from _rows import Row, show
 from many_twins import fill
 
-from kubeedge_actors.demo.stage import free_ports
+from kubeedge_actors.demo.environment import free_ports
 from kubeedge_actors.drivers.store.mailboxes import FILE, MailboxFile
 
 TAKES = 120

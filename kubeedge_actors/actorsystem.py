@@ -107,7 +107,7 @@ class ActorSystem(supervisors.ActorSystem):
         from kubeedge_actors.assembly.datadir import DataDir
         from kubeedge_actors.control import SOCKET, ControlSocket
         from kubeedge_actors.control.process_info import ProcessInfo
-        from kubeedge_actors.deadletters.store import FILE, DurableDeadLetters
+        from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters
         from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
         from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 

@@ -139,10 +139,10 @@ class CloudConfig:
 
 def parse_yaml_documents(text: str) -> list[Any]:
     """The documents of a YAML text; ValueError("not YAML (line ...): why") when it is none."""
-    from kubeedge_actors import nesting  # only when there is a file: the help of a command needs no library
+    from kubeedge_actors import yaml_documents  # only when there is a file: the help of a command needs no library
 
     try:
-        return nesting.yaml_documents(text)
-    except nesting.NotYaml as error:
+        return yaml_documents.yaml_documents(text)
+    except yaml_documents.NotYaml as error:
         position = f" (line {error.line})" if error.line else ""
         raise ValueError(f"not YAML{position}: {str(error).splitlines()[0]}") from error

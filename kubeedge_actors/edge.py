@@ -21,7 +21,7 @@ from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
-    container_runtime,
+    choose_container_runtime,
     dmi_specs,
     edge_specs,
     edge_stream_specs,
@@ -30,13 +30,13 @@ from kubeedge_actors.assembly.edge import (
     token_reader,
 )
 from kubeedge_actors.assembly.mqtt import start_brokers
-from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started, with_unready_reason
+from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
-from kubeedge_actors.deadletters.store import FILE as LETTERS
-from kubeedge_actors.deadletters.store import DurableDeadLetters
+from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager, has_joined
 from kubeedge_actors.drivers.bootstrap.import_certificates import import_certificates
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
@@ -46,21 +46,24 @@ from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, print_ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
+from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.options.edge import EDGE
-from kubeedge_actors.options.kinds import NAME
-from kubeedge_actors.options.reading import read_config
+from kubeedge_actors.options.value_kinds import NAME
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,
+    CustomMessage,
     LinkDown,
     LinkUp,
+    MessageNotRead,
     MqttReceived,
     MqttSubscribe,
     MqttUnsubscribe,
     QueryClusterCa,
+    TwinQuery,
     TwinUpdated,
     UnknownMessage,
 )
@@ -70,7 +73,18 @@ log = logging.getLogger(__name__)
 STOP_TIMEOUT = 8.0
 JOIN_SECONDS = 5.0
 EXTENSION_POINTS = frozenset(
-    {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownMessage, ApplicationRequest, QueryClusterCa}
+    {
+        TwinUpdated,
+        MqttReceived,
+        MqttSubscribe,
+        MqttUnsubscribe,
+        UnknownMessage,
+        ApplicationRequest,
+        QueryClusterCa,
+        CustomMessage,
+        MessageNotRead,
+        TwinQuery,
+    }
 )
 """What modules of one's own may take or say; nothing is wrong when nobody does."""
 ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))
@@ -127,7 +141,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(data.close)
         store = SqliteStore(data.path / "edge.db")
         stack.callback(store.close)
-        containers = container_runtime(config, data.path / "pods")
+        containers = choose_container_runtime(config, data.path / "pods")
         stack.callback(containers.close)
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
@@ -136,13 +150,12 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional, journal=journal)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
-        credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
+        credentials = CertificateManager(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         updates_wanted = partial(_twin_updates_wanted, system)
-        modules = edge_specs(
-            config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=updates_wanted
-        )
+        drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=updates_wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
@@ -156,7 +169,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         deadline = Deadline()
         summary = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
-        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
+        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors import nesting
-from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, PostServer
+from kubeedge_actors import depth_limit
+from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse, HttpClient, UploadServer
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -105,8 +105,8 @@ class ServiceBus(Module):
     def __init__(
         self,
         targets: NameStore,
-        client: Client,
-        server: PostServer,
+        client: HttpClient,
+        server: UploadServer,
         *,
         timeout: float = 60.0,
         run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,
@@ -178,7 +178,7 @@ class ServiceBus(Module):
         if message.body is None:
             return _response_body(400, "can't read data from body of the http's request")
         try:
-            url = msgspec.json.decode(nesting.check_depth(message.body), type=_UploadRequest).targetURL or ""
+            url = msgspec.json.decode(depth_limit.check_depth(message.body), type=_UploadRequest).targetURL or ""
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _response_body(400, "invalid params")
         if url not in self._allowed:

@@ -78,7 +78,7 @@ def authenticate(
             user = User(token_user.name, tuple(dict.fromkeys((*token_user.groups, AUTHENTICATED))))
         elif not local_admin:
             raise ApiError(401, "Unauthorized", "Unauthorized")
-    return impersonated(user, headers)
+    return impersonated_user(user, headers)
 
 
 def is_cross_site(headers: Mapping[str, str]) -> bool:
@@ -90,7 +90,7 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
         return True
 
 
-def impersonated(user: User, headers: Mapping[str, str]) -> User:
+def impersonated_user(user: User, headers: Mapping[str, str]) -> User:
     """Whom an administrator wants to be taken for."""
     name = headers.get("impersonate-user")
     if not name or not user.is_administrator:
@@ -113,12 +113,12 @@ def is_resource_allowed(user: User, plural: str) -> bool:
     return not user.is_anonymous and plural in REVIEWS
 
 
-def path_forbidden(user: User, verb: str, path: str) -> ApiError:
+def path_forbidden_error(user: User, verb: str, path: str) -> ApiError:
     """403 of a path that is no resource."""
     return ApiError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {verb} path "{path}"', {})
 
 
-def resource_forbidden(user: User, verb: str, group: str, plural: str, name: str, namespace: str) -> ApiError:
+def resource_forbidden_error(user: User, verb: str, group: str, plural: str, name: str, namespace: str) -> ApiError:
     """403 of a resource; `plural` may carry a subresource."""
     subject = f"{plural}.{group}" if group else plural
     if name:

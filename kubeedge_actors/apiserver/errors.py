@@ -49,7 +49,7 @@ class PlainNotFound(Exception):
     """The path belongs to no API at all: answered as text, not as a Status."""
 
 
-def success(details: Json | None = None, code: int = 0) -> Json:
+def success_status(details: Json | None = None, code: int = 0) -> Json:
     """A success Status; `code` is left out when 0."""
     status: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     if details is not None:

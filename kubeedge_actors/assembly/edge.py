@@ -24,10 +24,11 @@ from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
-from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
+from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
@@ -39,6 +40,7 @@ from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.supervisors.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ def edge_specs(
     links: Callable[[], Link],
     *,
     twin_updates_wanted: Callable[[], bool],
+    registry: Registry,
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
     event_bus_state, link_state, cloud = EventBusState(), LinkState(), bool(config.cloud)
@@ -64,11 +67,11 @@ def edge_specs(
                 config.name, store.twin, has_cloud=cloud, publish_updates=twin_updates_wanted, meta=store.meta
             )
         ),
-        ServiceBus.spec(lambda: service_bus(config, store)),
+        ServiceBus.spec(lambda: make_service_bus(config, store)),
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, event_bus_state)),
-        Edged.spec(lambda: edged(config, containers, link_state)),
+        Edged.spec(lambda: make_edged(config, containers, link_state)),
     ]
-    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links)]
+    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 
 def _edgehub(
@@ -78,6 +81,7 @@ def _edgehub(
     shutdown: Shutdown,
     tally: TrafficCounters,
     links: Callable[[], Link],
+    registry: Registry,
 ) -> ChildSpec:
     if not config.cloud:
         return OfflineEdgeHub.spec()
@@ -92,6 +96,8 @@ def _edgehub(
             project=config.project,
             on_rejected=rejection_handler(config, shutdown),
             traffic=tally,
+            accepting=registry.subscribers,
+            types=registry.accepted_types,
         )
     )
 
@@ -101,10 +107,10 @@ def rejection_handler(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str],
     return None if has_joined(config.data_dir / "certs", config.name) else shutdown.request
 
 
-def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
+def make_service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
     """ServiceBus with the HTTP of the standard library."""
-    server = StdlibPostServer(config.service_host, config.service_port)
-    return ServiceBus(store.target_urls, StdlibClient(), server, timeout=config.service_timeout)
+    server = StdlibUploadServer(config.service_host, config.service_port)
+    return ServiceBus(store.target_urls, StdlibHttpClient(), server, timeout=config.service_timeout)
 
 
 def service_port_error(config: EdgeConfig, targets: NameStore) -> str:
@@ -115,7 +121,7 @@ def service_port_error(config: EdgeConfig, targets: NameStore) -> str:
     return f"; local programs can not call the cloud yet: {reason}" if reason else ""
 
 
-def edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> Edged:
+def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> Edged:
     """Edged with the drivers of this machine; `link` outlives it."""
     pods = config.data_dir / "pods"
     return Edged(
@@ -133,7 +139,7 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> 
     )
 
 
-def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
+def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
     if config.runtime != "process":
         named = config.docker_host or os.environ.get("DOCKER_HOST", "")
@@ -180,7 +186,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
-    from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
+    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.formatting import aligned, seconds
+from kubeedge_actors.control.formatting import aligned, format_seconds, worker_process_text
 from kubeedge_actors.control.server import SOCKET
-from kubeedge_actors.control.tables import table
 from kubeedge_actors.control.trace_command import TraceQuery, follow
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.options.parsers import parser
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _tree(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     answer = client.ask("tree", health=True)
-    print(_json(answer) if options.json else table(answer))
+    print(_json(answer) if options.json else table_text(answer))
 
 
 def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
@@ -43,10 +43,10 @@ def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
     else:
         rows = [
             (
-                name,
+                f"{name}{worker_process_text(health.get('process', {}))}",
                 health["state"],
-                seconds(health["age"]),
-                seconds(health["answered"]) or "no answer",
+                format_seconds(health["age"]),
+                format_seconds(health["answered"]) or "no answer",
                 health["reason"],
             )
             for name, health in answer.items()

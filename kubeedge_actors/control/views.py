@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from kubeedge_actors.deadletters.store import row_of
+from kubeedge_actors.deadletters.durable_dead_letters import row_of
 from kubeedge_actors.drivers.store.dead_letters import DeadLetterRow
 from kubeedge_actors.supervisors import DeadLetter, Event
 from kubeedge_actors.supervisors.telemetry.tracing import Span

@@ -18,7 +18,7 @@ import msgspec
 
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.deadletters.store import FILE
+from kubeedge_actors.deadletters.durable_dead_letters import FILE
 from kubeedge_actors.drivers.store.dead_letters import DeadLetterDb, DeadLetterRow
 from kubeedge_actors.entrypoint import run
 from kubeedge_actors.errors import UsageError

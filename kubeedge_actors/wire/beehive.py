@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import FrameError
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -77,8 +77,8 @@ _ESCAPE: Final = re.compile(
 def decode(text: str | bytes) -> BeehiveMessage:
     """The BeehiveMessage of a frame. Errors: FrameError when Go would close the connection over it, or for its depth."""
     try:
-        nesting.check_depth(text)
-    except nesting.TooDeep as error:
+        depth_limit.check_depth(text)
+    except depth_limit.TooDeep as error:
         raise FrameError(f"not a message envelope: {error}") from None
     try:
         return _decode(_text(text))

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.resource import Fields
@@ -40,7 +40,7 @@ class QuotedList(list[Any]):
 def to_value(json: msgspec.Raw | str) -> Any:
     """The value of a content, or of JSON text. Errors: FrameError when it is no JSON, or nested too deeply."""
     try:
-        return _decode(nesting.check_depth(json))
+        return _decode(depth_limit.check_depth(json))
     except _BAD as error:
         raise FrameError(f"content is not JSON: {error}") from error
 
@@ -65,7 +65,7 @@ def unquote(value: Any) -> Any:
     if type(value) is not str or not value.lstrip(" \t\r\n").startswith(("{", "[")):
         return value
     try:
-        inner = _decode(nesting.check_depth(value))
+        inner = _decode(depth_limit.check_depth(value))
     except _BAD:
         return value  # text that only looks like JSON is text
     quoted: QuotedObject | QuotedList = QuotedObject(inner) if isinstance(inner, dict) else QuotedList(inner)
@@ -132,6 +132,12 @@ def _are_ids(value: Any, fields: Fields) -> bool:
     return isinstance(value, list) and all(isinstance(id, str) for id in value)
 
 
+def _read_text(raw: msgspec.Raw, fields: Fields) -> Fields:
+    return {"content": _encode(to_value(raw)).decode()}
+
+
+TEXT: Final = ContentCodec(_read_text, lambda message: to_value(message.content))
+"""Any JSON, kept as its text; what is no JSON is not written."""
 NOTHING: Final = constant_content(None)
 KEEPALIVE: Final = constant_content(constants.PING)
 OBJECT: Final = json_content("object", _is_object)

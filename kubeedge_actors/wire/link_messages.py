@@ -15,6 +15,9 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.beehive import BeehiveMessage
 from kubeedge_actors.wire.local_messages import Json, Message
 
+DEFAULT_EXPIRES = 3600.0
+"""Seconds that a message for a node waits for it, if it does not say how long."""
+
 
 def new_id() -> str:
     """A fresh message id: UUID version 4 with dashes."""
@@ -33,7 +36,7 @@ class LinkMessage(Message, frozen=True, kw_only=True):
     timestamp: int = 0
 
 
-class JsonText(LinkMessage, frozen=True, kw_only=True):
+class JsonTextMessage(LinkMessage, frozen=True, kw_only=True):
     """A message whose content is JSON text in a JSON string.
 
     `sent_as_object`: its sender wrote the JSON itself instead, which means the same.
@@ -79,6 +82,17 @@ class UnknownMessage(LinkMessage, frozen=True, kw_only=True):
     message: BeehiveMessage
 
 
+class CustomMessage(LinkMessage, frozen=True, kw_only=True):
+    """A message of a module of one's own: `type` is its wire name, `content` its JSON text.
+
+    A hub makes it a message of each class of that name which its modules accept. `expires`: as of a BusPublish.
+    """
+
+    type: str
+    content: str
+    expires: float = DEFAULT_EXPIRES
+
+
 # --- up: edge to cloud ----------------------------------------------------------------------------------
 
 
@@ -100,7 +114,7 @@ class UpdateNode(LinkMessage, frozen=True, kw_only=True):
     object: Json
 
 
-class PatchNode(JsonText, frozen=True, kw_only=True):
+class PatchNode(JsonTextMessage, frozen=True, kw_only=True):
     """Strategic merge patch (JSON text) of the node's status; answered with {"Object", "Err"}."""
 
     name: str
@@ -137,7 +151,7 @@ class InsertPod(LinkMessage, frozen=True, kw_only=True):
     object: Json
 
 
-class PatchPod(JsonText, frozen=True, kw_only=True):
+class PatchPod(JsonTextMessage, frozen=True, kw_only=True):
     """Strategic merge patch (JSON text, with metadata.uid) of a pod's status; answered with {"Object", "Err"}."""
 
     namespace: str
@@ -204,7 +218,7 @@ class ApplicationRequest(LinkMessage, frozen=True, kw_only=True):
     content: Json
 
 
-class MembershipRequest(JsonText, frozen=True, kw_only=True):
+class MembershipRequest(JsonTextMessage, frozen=True, kw_only=True):
     """Ask which devices are members of this node; `content` is the JSON text of the request."""
 
     content: str
@@ -220,7 +234,7 @@ class TwinReported(LinkMessage, frozen=True, kw_only=True):
     report: Json
 
 
-class DeviceStateReported(JsonText, frozen=True, kw_only=True):
+class DeviceStateReported(JsonTextMessage, frozen=True, kw_only=True):
     """The state of a device changed; `report` is the JSON text of the state/update/result payload."""
 
     device: str
@@ -303,10 +317,14 @@ class ReportStored(LinkMessage, frozen=True, kw_only=True):
 
 
 class BusPublish(LinkMessage, frozen=True, kw_only=True):
-    """The cloud's router publishes `payload` on an MQTT topic of this node."""
+    """The cloud's router, or a module of it, publishes `payload` on an MQTT topic of this node.
+
+    `expires`: seconds that it waits in the cloud for a node that is away; not on the wire.
+    """
 
     topic: str
     payload: Any
+    expires: float = DEFAULT_EXPIRES
 
 
 class BusSubscribe(LinkMessage, frozen=True, kw_only=True):
@@ -355,3 +373,18 @@ class ObjectAcked(Message, frozen=True, kw_only=True):
 
     node: str
     pushed: ObjectPushed
+
+
+class SendToNode(Message, frozen=True, kw_only=True):
+    """Request to CloudHub: send `message` to its node now. `kept`: it waits in the cloud's file until the node has confirmed it."""
+
+    message: LinkMessage
+    kept: bool
+
+
+class MessageLost(Message, frozen=True, kw_only=True):
+    """A message for a node will not arrive. Nobody accepts this, so it becomes a dead letter that says why."""
+
+    node: str
+    reason: str
+    message: LinkMessage

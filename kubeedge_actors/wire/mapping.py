@@ -15,8 +15,8 @@ from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.wire import messages
 from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
 from kubeedge_actors.wire.content import to_raw
-from kubeedge_actors.wire.dispatch import classify
 from kubeedge_actors.wire.mapping_table import BOTH, DOWN, MAPPINGS, UP, RouteMapping
+from kubeedge_actors.wire.message_class import classify
 from kubeedge_actors.wire.resource import Fields, match_path
 
 UPWARD: Final = frozenset(form.message_type for form in BOTH + UP)

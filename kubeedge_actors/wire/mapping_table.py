@@ -1,7 +1,7 @@
 """The one table that joins each typed message to its route on the wire.
 
 A row says: this type, in this lane, with one of these operations, on such a path, with such a content. The lane
-(dispatch.py) is the same for both directions, so a reader need not know which side it is on. Where KubeEdge's receivers do
+(message_class.py) is the same for both directions, so a reader need not know which side it is on. Where KubeEdge's receivers do
 not look (the group of what an edge sends, the namespace of a node), reading is as lenient and writing is canonical.
 """
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from kubeedge_actors.wire import constants as n
 from kubeedge_actors.wire import content as c
-from kubeedge_actors.wire import dispatch as lane
+from kubeedge_actors.wire import message_class as lane
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.resource import (
     DevicePathPattern,
@@ -112,7 +112,12 @@ _OUTBOX: Final = FixedPathPattern(n.PATH_OUTBOX)
 _KEEPALIVE: Final = FixedPathPattern(n.NODE, any_path=True)
 _OPAQUE: Final = OpaquePathPattern("resource", allow_empty=True)
 
-BOTH: Final = (RouteMapping(m.Response, lane.RESPONSE, _RESPONSES, _OPAQUE, c.RESPONSE),)
+BOTH: Final = (
+    RouteMapping(m.Response, lane.RESPONSE, _RESPONSES, _OPAQUE, c.RESPONSE),
+    RouteMapping(
+        m.CustomMessage, lane.CUSTOM, (n.MESSAGE,), OpaquePathPattern("type"), c.TEXT, n.SOURCE_CUSTOM, n.GROUP_CUSTOM
+    ),
+)
 
 UP: Final = (
     RouteMapping(m.ErrorResponse, lane.RESPONSE, (n.ERROR,), _OPAQUE, c.REASON),

@@ -131,7 +131,7 @@ def device_path(device: str, about: str) -> str:
     return path
 
 
-def add_node(node: str, path: str) -> str:
+def add_node_prefix(node: str, path: str) -> str:
     """The path as a genuine cloudcore uses it inside: with `node/<node>/` in front.
 
     Errors: ResourceError for an impossible node.
@@ -141,7 +141,7 @@ def add_node(node: str, path: str) -> str:
     return f"{constants.NODE}/{node}/{path}"
 
 
-def remove_node(path: str) -> tuple[str, str]:
+def split_node_prefix(path: str) -> tuple[str, str]:
     """Node and wire path of a path with `node/<node>/` in front. Errors: ResourceError when there is no such prefix."""
     head, _, rest = path.partition("/")
     node, _, wire = rest.partition("/")

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import FrameError
 
 MAX_DATA: Final = 1 << 20
@@ -93,7 +93,7 @@ def encode_open(
 def decode_open(data: bytes) -> StreamRequest:
     """The reverse of `encode_open`. FrameError."""
     try:
-        return msgspec.json.decode(nesting.check_depth(data), type=StreamRequest)
+        return msgspec.json.decode(depth_limit.check_depth(data), type=StreamRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError(f"not a request for a stream: {error}") from error
 

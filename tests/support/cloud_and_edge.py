@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.demo.stage import read_first_line, terminate
+from kubeedge_actors.demo.environment import read_first_line, terminate
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 

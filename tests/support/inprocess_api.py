@@ -12,10 +12,10 @@ import msgspec
 
 from kubeedge_actors.apiserver.asgi import error_response
 from kubeedge_actors.apiserver.auth import LOCAL_ADMIN, User
-from kubeedge_actors.apiserver.build import build
 from kubeedge_actors.apiserver.errors import ApiError, PlainNotFound
 from kubeedge_actors.apiserver.http_messages import Request, Response, text_response
 from kubeedge_actors.apiserver.storage.database import Database
+from kubeedge_actors.apiserver.wiring import build_server
 from tests.support.api_client import JSON_HEADERS, MERGE, Answer
 
 START = 1_800_000_000.0
@@ -29,7 +29,7 @@ class InProcessApi:
         self._later: deque[Callable[[], None]] = deque()
         self.database = Database(path)
         try:
-            self.parts = build(self.database, self._later.append, lambda: self.now)
+            self.parts = build_server(self.database, self._later.append, lambda: self.now)
             self.store = self.parts.store
             self.settle()
         except BaseException:

@@ -159,7 +159,7 @@ class Raw:
 
     def subscribe(self, filter: str, qos: int) -> None:
         """Subscribe, and wait for the answer."""
-        self.send(packets.subscribe(1, [(filter, qos)]))
+        self.send(packets.encode_subscribe(1, [(filter, qos)]))
         assert packets.read_suback(self.next()) == (1, [qos])
 
     def closed(self) -> bool:

@@ -74,16 +74,13 @@ class Counter(Module):
 
 
 class Killer(Actor):
-    """Sends the process the signal that it is told, as soon as somebody handles it."""
-
-    def __init__(self) -> None:
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Sends the process the signal that it is told."""
 
     def receive(self, message: object) -> object:
-        """As Ctrl-C would."""
-        assert isinstance(message, signal.Signals)
-        number = message
-        eventually(lambda: signal.getsignal(number) != self._before[number], "the signal is handled")
+        """As Ctrl-C would, when somebody has begun to wait for it."""
+        assert isinstance(message, tuple)
+        number, before = message
+        eventually(lambda: signal.getsignal(number) != before)
         os.kill(os.getpid(), number)
         return None
 
@@ -215,7 +212,7 @@ def test_a_tree_that_gives_up_while_it_starts_is_not_entered() -> None:
 def test_a_signal_ends_the_wait_and_the_actors_end_in_order(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with ActorSystem([ChildSpec("killer", Killer)]) as system:
-        system.tell("killer", number)
+        system.tell("killer", (number, before))
         assert system.wait() is False
         assert signal.getsignal(number) == before
     assert system.wait() is True

@@ -12,7 +12,7 @@ import pytest
 
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.reading import file_settings, merge_config
+from kubeedge_actors.options.config_reader import file_settings, merge_config
 from kubeedge_actors.plugins import entry_point_paths, plugin_specs, spec_found_from
 
 MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"

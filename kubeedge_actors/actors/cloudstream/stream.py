@@ -18,7 +18,7 @@ CONGESTED = 256 * 1024
 Send = Callable[[FrameType, bytes], None]
 
 
-class Stream:
+class TunnelStream:
     """One stream. `send` sends to the node; `credits`: whether the node is told how many bytes were read (flow control)."""
 
     def __init__(self, send: Send, forget: Callable[[], None], *, credits: bool) -> None:

@@ -160,7 +160,7 @@ class DeviceController(Controller):
     @on
     def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
         """Release devices that waited too long for a model, and reports that waited too long for a device."""
-        for late in self._state.downstream.take_expired_waits(self.clock.now()):
+        for late in self._state.downstream.release_expired_waits(self.clock.now()):
             self.publish(late)
         now = self.clock.monotonic()
         for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():
@@ -231,7 +231,7 @@ class DeviceController(Controller):
     def _write_next(self, device: str) -> None:
         """Write what waits for a device, now or when it is time."""
         now = self.clock.monotonic()
-        delay = self._state.status_queue.delay(device, now)
+        delay = self._state.status_queue.seconds_until_due(device, now)
         if delay is None:
             return
         device_object = self._state.downstream.devices.get(device)

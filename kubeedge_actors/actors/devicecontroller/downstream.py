@@ -73,7 +73,7 @@ class DeviceDownstream:
         content = {"event_id": str(uuid.uuid4()), "timestamp": int(now * 1000), "devices": devices}
         return MembershipDetail(node=node, content=content)
 
-    def take_expired_waits(self, now: float) -> list[LinkMessage]:
+    def release_expired_waits(self, now: float) -> list[LinkMessage]:
         """The messages for devices that have waited long enough for their models."""
         late = [id for id, until in self._waiting.items() if until <= now]
         for id in late:

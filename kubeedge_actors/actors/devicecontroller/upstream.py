@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
@@ -55,7 +55,7 @@ class StatusBatch:
         self.state = {**self.state, **newer.state}
         self.acks += newer.acks
 
-    def trim(self) -> list[ReportAck]:
+    def take_surplus_acks(self) -> list[ReportAck]:
         """Drop the oldest senders above the limit; returns them.
 
         Their reports are stored with the others', but nobody remembers whom to confirm to.
@@ -86,7 +86,7 @@ class DeviceStatusQueue:
             line.waiting = batch
         else:
             line.waiting.add(batch)
-        return line.waiting.trim()
+        return line.waiting.take_surplus_acks()
 
     def take(self, device: str, now: float) -> StatusBatch | None:
         """The batch to write now; None when there is nothing, a write is in flight, or it is too early."""
@@ -97,7 +97,7 @@ class DeviceStatusQueue:
         line.unknown_since = None
         return line.in_flight
 
-    def delay(self, device: str, now: float) -> float | None:
+    def seconds_until_due(self, device: str, now: float) -> float | None:
         """Seconds until `take` may give something; None when nothing waits or a write is under way."""
         line = self._queues.get(device)
         if line is None or line.waiting is None or line.in_flight is not None:
@@ -196,7 +196,7 @@ def parse_twin_report(report: Json) -> dict[str, Json] | None:
 def parse_state_report(text: str) -> Json | None:
     """State and last time online of a state report; None when it is no report."""
     try:
-        report = msgspec.json.decode(nesting.check_depth(text))
+        report = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         return None
     device = report.get("device") if isinstance(report, dict) else None

@@ -14,7 +14,7 @@ import msgspec
 from kubeedge_actors.actors.devicetwin import membership
 from kubeedge_actors.actors.devicetwin.desired import desired_values, property_types
 from kubeedge_actors.actors.devicetwin.dttypes import Member
-from kubeedge_actors.actors.devicetwin.history import resize
+from kubeedge_actors.actors.devicetwin.history import renumber_slots
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin_annotations import TwinSettings, parse_twin_annotations
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers
@@ -97,7 +97,7 @@ class DeviceObjects:
     """Applies Device and DeviceModel objects to the twins. `errors`: what is wrong with them, a sentence each, for the log."""
 
     def __init__(self, handlers: TwinHandlers) -> None:
-        self._mirror = handlers
+        self._twin_handlers = handlers
         self._types: dict[str, dict[str, str]] = {}
         self.errors: list[str] = []
 
@@ -136,28 +136,30 @@ class DeviceObjects:
         except msgspec.MsgspecError:
             return False  # of a strange shape: let it be looked at in full
         id = f"{peek.metadata.namespace or constants.DEFAULT_NAMESPACE}/{peek.metadata.name}"
-        if id not in self._mirror.devices:
+        if id not in self._twin_handlers.devices:
             return False
         if OWN_ANNOTATIONS & peek.metadata.annotations.keys():
             annotated = {"metadata": {"annotations": peek.metadata.annotations}}
-            self._mirror.devices.set_settings(id, self._settings(id, annotated))
+            self._twin_handlers.devices.set_settings(id, self._settings(id, annotated))
         desired = {prop.name: prop.desired.value for prop in peek.spec.properties if prop.desired.value}
         return desired == last.get(id, {})
 
     def _device(self, changes: TwinTransaction, operation: str, object: Json, member: Member, now: int) -> None:
         if operation == constants.DELETE:
-            membership.remove_member(self._mirror, changes, member, now)
+            membership.remove_member(self._twin_handlers, changes, member, now)
             return
         settings = self._settings(member.id, object)
-        before = self._mirror.devices.set_settings(member.id, settings)
-        membership.add_member(self._mirror, changes, member, now)
+        before = self._twin_handlers.devices.set_settings(member.id, settings)
+        membership.add_member(self._twin_handlers, changes, member, now)
         if before.retentions != settings.retentions:
             self._resize(changes, member.id, settings)
         model = ((object.get("spec") or {}).get("deviceModelRef") or {}).get("name") or ""
         types = self._types.get(f"{member.id.partition('/')[0]}/{model}", {})
-        device = self._mirror.devices.get(member.id)
+        device = self._twin_handlers.devices.get(member.id)
         assert device is not None
-        for prop, fault in self._mirror.apply_desired(changes, device, desired_values(object, types), now).items():
+        for prop, fault in self._twin_handlers.apply_desired(
+            changes, device, desired_values(object, types), now
+        ).items():
             self.errors.append(f"the desired {prop} of {member.id} is not taken: {fault}")
 
     def _settings(self, id: str, object: Json) -> TwinSettings:
@@ -166,11 +168,11 @@ class DeviceObjects:
         return settings
 
     def _resize(self, changes: TwinTransaction, device: str, settings: TwinSettings) -> None:
-        for name in self._mirror.devices.property_names(device):
+        for name in self._twin_handlers.devices.property_names(device):
             retention = settings.retention(name)
-            history = self._mirror.devices.history(device, name)
+            history = self._twin_handlers.devices.history(device, name)
             changes.removed_history.append((device, name))
-            for row in resize(history, retention.count if retention else 0):
+            for row in renumber_slots(history, retention.count if retention else 0):
                 changes.history[device, name, row.slot] = row
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 
 BAD_REQUEST = 400
 NOT_FOUND = 404
@@ -105,7 +105,7 @@ class ErrorResult(BaseMessage, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
-class Document(msgspec.Struct, frozen=True, gc=False):
+class TwinDoc(msgspec.Struct, frozen=True, gc=False):
     """A property before and after a change."""
 
     last: MsgTwin | None = None
@@ -115,7 +115,7 @@ class Document(msgspec.Struct, frozen=True, gc=False):
 class TwinDocument(BaseMessage, frozen=True):
     """The payload of `twin/update/document`."""
 
-    twin: dict[str, Document] = {}
+    twin: dict[str, TwinDoc] = {}
 
 
 class TwinDelta(BaseMessage, frozen=True):
@@ -169,14 +169,14 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     twin: dict[str, MsgTwin | None] | None = None
 
 
-class MembershipChange(BaseMessage, frozen=True):
+class MembershipUpdatePayload(BaseMessage, frozen=True):
     """The content of a membership message, and the payload of `membership/updated`."""
 
     added_devices: list[Member] | None = None
     removed_devices: list[Member] | None = None
 
 
-class MembershipList(BaseMessage, frozen=True):
+class MembershipGetResult(BaseMessage, frozen=True):
     """The content of a membership detail, and the payload of `membership/get/result`."""
 
     devices: list[Member] | None = None
@@ -209,7 +209,7 @@ def to_builtins(payload: Any) -> Any:
 def parse(payload: bytes, type: type[T]) -> T | str:
     """The payload decoded as `type`, or a text that says what is wrong with it."""
     try:
-        return msgspec.json.decode(nesting.check_depth(payload), type=type)
+        return msgspec.json.decode(depth_limit.check_depth(payload), type=type)
     except UNREADABLE as error:
         return str(error)
 
@@ -217,7 +217,7 @@ def parse(payload: bytes, type: type[T]) -> T | str:
 def parse_update(payload: bytes) -> TwinRequest | Rejection:
     """The request in a `twin/update` or `twin/cloud_updated` payload, the letters of its keys and values checked."""
     try:
-        request = _update_decoder.decode(nesting.check_depth(payload))
+        request = _update_decoder.decode(depth_limit.check_depth(payload))
     except UNREADABLE:
         return Rejection(BAD_REQUEST, NOT_JSON)
     if request.twin is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kubeedge_actors.drivers.dmi.base import Verb
+from kubeedge_actors.drivers.dmi.base import MapperMethod
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
@@ -23,33 +23,33 @@ class DmiCache:
         self.models: dict[str, Json] = {}
         self._registered: dict[str, Json] = {}
 
-    def put_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def put_device(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """Put a device; returns the calls to its mapper."""
         self.devices[id_of(object)] = object
         yield from self._calls_for(id_of(object))
 
-    def remove_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def remove_device(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """A device is gone."""
         id = id_of(object)
         device = self.devices.pop(id, object)
         if self._registered.pop(id, None) is not None:
-            yield Verb.REMOVE, device
+            yield MapperMethod.REMOVE, device
 
-    def put_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def put_model(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """Put a model; returns the calls for devices that waited for it or use it."""
         id = id_of(object)
-        yield (Verb.UPDATE_MODEL if id in self.models else Verb.CREATE_MODEL), object
+        yield (MapperMethod.UPDATE_MODEL if id in self.models else MapperMethod.CREATE_MODEL), object
         self.models[id] = object
         for device in [device_id for device_id, device in self.devices.items() if model_of(device) == id]:
             yield from self._calls_for(device)
 
-    def remove_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def remove_model(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """A model is gone."""
         model = self.models.pop(id_of(object), None)
         if model is not None:
-            yield Verb.REMOVE_MODEL, model
+            yield MapperMethod.REMOVE_MODEL, model
 
-    def take_inventory(self, protocol: str) -> tuple[list[Json], list[Json]]:
+    def inventory_for_mapper(self, protocol: str) -> tuple[list[Json], list[Json]]:
         """The devices that speak a protocol, merged, and their models. They count as told."""
         devices, models = [], dict[str, Json]()
         for id, device in self.devices.items():
@@ -60,15 +60,15 @@ class DmiCache:
                 models[model_of(device)] = self.models[model_of(device)]
         return devices, list(models.values())
 
-    def _calls_for(self, id: str) -> Iterator[tuple[Verb, Json]]:
+    def _calls_for(self, id: str) -> Iterator[tuple[MapperMethod, Json]]:
         merged, registered = self._merged(self.devices[id]), self._registered.get(id)
         if merged is None or (registered is not None and registered["spec"] == merged["spec"]):
             return
         self._registered[id] = merged
         if registered is not None and protocol_of(registered) != protocol_of(merged):
-            yield Verb.REMOVE, registered
+            yield MapperMethod.REMOVE, registered
             registered = None
-        yield (Verb.REGISTER if registered is None else Verb.UPDATE), merged
+        yield (MapperMethod.REGISTER if registered is None else MapperMethod.UPDATE), merged
 
     def _merged(self, device: Json) -> Json | None:
         model = self.models.get(model_of(device))

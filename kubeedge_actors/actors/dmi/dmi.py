@@ -9,8 +9,7 @@ import msgspec
 
 from kubeedge_actors.actors.dmi.call_queue import MapperCallQueue, MapperCallQueues
 from kubeedge_actors.actors.dmi.device_cache import DmiCache, id_of, model_of, protocol_of
-from kubeedge_actors.drivers.dmi.base import DmiServer, Mapper, PropertyReport, Verb
-from kubeedge_actors.drivers.dmi.base import Inventory as Served
+from kubeedge_actors.drivers.dmi.base import DmiServer, Inventory, Mapper, MapperMethod, PropertyReport
 from kubeedge_actors.drivers.store.base import MetaRow, MetaStore
 from kubeedge_actors.errors import MapperAway, MapperError
 from kubeedge_actors.module import Module, on
@@ -53,7 +52,7 @@ class MapperService:
     def __init__(self, ref: Ref) -> None:
         self._ref = ref
 
-    def register(self, mapper: Mapper, with_data: bool) -> Served:
+    def register(self, mapper: Mapper, with_data: bool) -> Inventory:
         """Register a mapper; returns its devices and models. Error: MapperError, without a protocol or when it is not committed."""
         if not mapper.protocol:
             raise MapperError(f"fail to register mapper {mapper.name} because the protocol is nil")
@@ -93,10 +92,10 @@ class Dmi(Module):
         self._cache.devices = {id_of(device): device for device in self._stored(constants.DEVICE)}
         for mapper in self._registered():
             is_open = self._queues.get(mapper.protocol) is not None
-            devices, models = self._cache.take_inventory(mapper.protocol)
+            devices, models = self._cache.inventory_for_mapper(mapper.protocol)
             if not is_open:
-                line = self._queues.open(mapper)
-                for verb, objects in ((Verb.CREATE_MODEL, models), (Verb.UPDATE, devices)):
+                line = self._queues.open_queue(mapper)
+                for verb, objects in ((MapperMethod.CREATE_MODEL, models), (MapperMethod.UPDATE, devices)):
                     for object in objects:
                         line.add(verb, object)
         for protocol in self._queues.requeue_in_flight():
@@ -122,17 +121,17 @@ class Dmi(Module):
     # --- from mappers -------------------------------------------------------------------------------------------------
 
     @on
-    def on_mapper_registered(self, message: MapperRegistered) -> Served:
+    def on_mapper_registered(self, message: MapperRegistered) -> Inventory:
         """Store the mapper and answer with its devices; from now on it is called about changes."""
         mapper = message.mapper
         self._store.put([_row(mapper)])
         before = self._queues.get(mapper.protocol)
         if before is not None and before.failures:
             self.log.warning("mapper %s is back", mapper.name)
-        self._queues.open(mapper)
-        devices, models = self._cache.take_inventory(mapper.protocol)
+        self._queues.open_queue(mapper)
+        devices, models = self._cache.inventory_for_mapper(mapper.protocol)
         self.log.info("mapper %s serves %s: %d devices", mapper.name, mapper.protocol, len(devices))
-        return Served(devices, models) if message.with_data else Served()
+        return Inventory(devices, models) if message.with_data else Inventory()
 
     @on
     def on_mapper_reported(self, message: MapperReported) -> None:
@@ -161,7 +160,7 @@ class Dmi(Module):
             change = self._cache.remove_model if deleted else self._cache.put_model
         self._enqueue_calls(change(message.object))
 
-    def _enqueue_calls(self, calls: Iterable[tuple[Verb, Json]]) -> None:
+    def _enqueue_calls(self, calls: Iterable[tuple[MapperMethod, Json]]) -> None:
         for verb, object in calls:
             for protocol in self._protocols(object):
                 line = self._queues.get(protocol)
@@ -211,7 +210,7 @@ class Dmi(Module):
         """The wait is over: go on."""
         protocol = message.queue.mapper.protocol
         if self._queues.get(protocol) is message.queue:
-            message.queue.retry_now()
+            message.queue.on_backoff_over()
             self._call_next(protocol)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
-from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateReporter
-from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference
+from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateNodeReporter
+from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection_error
@@ -161,7 +161,7 @@ class EdgeController(Controller):
         pushes = downstream.pod_config_pushes(change, type, self._state.location_cache)
         if change.type is EventType.DELETED:
             reference = object_reference(change.object)
-            self._state.location_cache.forget_object(Reference(type, reference.namespace, reference.name))
+            self._state.location_cache.forget_object(ConfigReference(type, reference.namespace, reference.name))
         return pushes
 
     # --- up -----------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def child_specs(
         *(_worker_spec(name, upstream) for name in plain + leases),
         NodeLeaseRenewer.spec_for(cluster),
         CloudCoreAnnotator.spec_for(cluster, address),
-        DuplicateReporter.spec(lambda: DuplicateReporter(cluster)),
+        DuplicateNodeReporter.spec(lambda: DuplicateNodeReporter(cluster)),
         EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
     ]
 

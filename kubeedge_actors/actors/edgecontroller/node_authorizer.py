@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kubeedge_actors.actors.edgecontroller.location_cache import Reference
+from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference
 from kubeedge_actors.kubernetes.object_types import BY_NAME, ReadableBy
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
@@ -44,8 +44,8 @@ class PodLookup(Protocol):
     """Node and service account of pods, for authorization; LocationCache implements it."""
 
     def node_of(self, namespace: str, pod: str) -> str | None: ...
-    def account_of(self, namespace: str, pod: str) -> str | None: ...
-    def uses(self, node: str, reference: Reference) -> bool: ...
+    def service_account_of(self, namespace: str, pod: str) -> str | None: ...
+    def node_uses(self, node: str, reference: ConfigReference) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def authorize_object(node: str, type: str, object: Json, pods: PodLookup) -> Rej
     spec, metadata = object.get("spec") or {}, object["metadata"]
     if type == constants.PERSISTENTVOLUME:
         claim = spec.get("claimRef") or {}
-        reference = Reference(constants.PERSISTENTVOLUMECLAIM, claim.get("namespace", ""), claim.get("name", ""))
-        allowed = pods.uses(node, reference)
+        reference = ConfigReference(constants.PERSISTENTVOLUMECLAIM, claim.get("namespace", ""), claim.get("name", ""))
+        allowed = pods.node_uses(node, reference)
     elif type == constants.VOLUMEATTACHMENT:
         allowed = spec.get("nodeName") == node
     else:
@@ -126,8 +126,8 @@ def _query(node: str, request: QueryObject, lookup: PodLookup) -> str:
         return "" if request.name == node else action
     if readable is ReadableBy.BOUND:
         return "" if lookup.node_of(request.namespace, request.name) == node else action
-    reference = Reference(request.type, request.namespace, request.name)
-    if readable is ReadableBy.USED and lookup.uses(node, reference):
+    reference = ConfigReference(request.type, request.namespace, request.name)
+    if readable is ReadableBy.USED and lookup.node_uses(node, reference):
         return ""
     return f"{action}: no pod on it uses that"
 
@@ -140,7 +140,9 @@ def _token(node: str, request: RequestToken, lookup: PodLookup) -> str:
     if lookup.node_of(request.namespace, pod) != node:
         return f"{action} that is not bound to a pod on it"
     return (
-        "" if lookup.account_of(request.namespace, pod) == request.name else f"{action}: pod {pod} does not run as it"
+        ""
+        if lookup.service_account_of(request.namespace, pod) == request.name
+        else f"{action}: pod {pod} does not run as it"
     )
 
 

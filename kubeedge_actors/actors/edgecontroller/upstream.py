@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edgecontroller import pre_1_13_status
-from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
+from kubeedge_actors.actors.edgecontroller.downstream import pod_deletion_push
 from kubeedge_actors.actors.edgecontroller.node_authorizer import (
     NODE_ANNOTATION,
     PodLookup,
@@ -178,8 +178,8 @@ class Upstream:
 
     @staticmethod
     def _pod_not_found(request: PatchPod, uid: Any, error: ClusterError) -> PodNotFound:
-        stub = pod_stub(request.node, request.namespace, request.name, str(uid)) if uid else None
-        return PodNotFound(error, stub)
+        deletion_push = pod_deletion_push(request.node, request.namespace, request.name, str(uid)) if uid else None
+        return PodNotFound(error, deletion_push)
 
     def _delete_pod(self, request: DeletePod) -> list[Message]:
         options: Any = request.options
@@ -257,16 +257,16 @@ class Upstream:
 
 
 class PodNotFound(NotFound):
-    """The API does not know the pod that a node reports of; `stub` tells the node so."""
+    """The API does not know the pod that a node reports of; `deletion_push` tells the node so."""
 
-    def __init__(self, error: ClusterError, stub: ObjectPushed | None) -> None:
+    def __init__(self, error: ClusterError, deletion_push: ObjectPushed | None) -> None:
         super().__init__(error.status)
-        self.stub = stub
+        self.deletion_push = deletion_push
 
 
 def _object_of(text: str) -> Json:
     try:
-        value = msgspec.json.decode(nesting.check_depth(text))
+        value = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):

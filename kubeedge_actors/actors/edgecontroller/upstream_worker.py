@@ -108,11 +108,11 @@ class UpstreamWorker(Module):
             self._note(error, now)
             if is_temporary(error) and type(request) in RETRY_SECONDS:
                 return error
-            if isinstance(error, PodNotFound) and error.stub:
-                self._warn_unknown_pod(request.node, error.stub)
+            if isinstance(error, PodNotFound) and error.deletion_push:
+                self._warn_unknown_pod(request.node, error.deletion_push)
             messages = [
                 *error_responses(request, error),
-                *([error.stub] if isinstance(error, PodNotFound) and error.stub else []),
+                *([error.deletion_push] if isinstance(error, PodNotFound) and error.deletion_push else []),
             ]
             if isinstance(request, NO_RESPONSE) or not messages:
                 self.log.warning("%s of %s failed: %s", type(request).__name__, request.node, error)
@@ -127,10 +127,10 @@ class UpstreamWorker(Module):
             upstream_request.reply.send(None)
         return None
 
-    def _warn_unknown_pod(self, node: str, stub: ObjectPushed) -> None:
+    def _warn_unknown_pod(self, node: str, deletion_push: ObjectPushed) -> None:
         """An operator should see when a node has what the API does not know: at worst a whole cloud was set up anew."""
         self._state.counts["pods that the API does not know"] += 1
-        pod = f"{stub.namespace}/{stub.name}"
+        pod = f"{deletion_push.namespace}/{deletion_push.name}"
         if node in self._state.warned:
             self.log.debug("node %s has pod %s, which the API does not know", node, pod)
             return

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.edged.messages import (
 )
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json, is_mirror
-from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, NodeState, PodWorkers
+from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, unsupported_fields
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
@@ -105,7 +105,7 @@ class Edged(Module):
         self._link = link or LinkState()
         machine = host.info()
         context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory)
-        self._state = NodeState(
+        self._state = SharedSyncState(
             context, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
         )
         self._pods = PodManager(node_name)
@@ -173,7 +173,7 @@ class Edged(Module):
         if message is None or not (self._listed and self._statics_known):
             return
         self._relisted = None
-        self._pods.adopt(message.containers, message.networks, message.folders, self.clock.now())
+        self._pods.on_runtime_relisted(message.containers, message.networks, message.folders, self.clock.now())
         self._state.ready = True
         self._on_runtime_state("")
         self._pod_workers.sync_all(self._pods)

@@ -17,9 +17,9 @@ Query = Mapping[str, Sequence[str]]
 
 
 class StreamTarget(msgspec.Struct, frozen=True):
-    """A container of a pod; `what` is the first part of the path."""
+    """A container of a pod; `endpoint` is the first part of the path (containerLogs, exec)."""
 
-    what: str
+    endpoint: str
     namespace: str
     pod: str
     container: str
@@ -37,7 +37,7 @@ class LogOptions(msgspec.Struct, frozen=True):
 
 
 def parse_target(url: Url) -> StreamTarget:
-    """The container that a path names: /what/namespace/pod/[uid/]container. ContainerError."""
+    """The container that a path names: /endpoint/namespace/pod/[uid/]container. ContainerError."""
     parts = [unquote(part) for part in url.Path.strip("/").split("/")]
     if len(parts) not in (4, 5) or not all(parts):
         raise ContainerError(f"there is nothing at {url.Path}")

@@ -20,7 +20,7 @@ class NodeHealth:
         self.last_seen = now
         self.unknown = False
 
-    def renew(self, now: float) -> None:
+    def on_heartbeat(self, now: float) -> None:
         """A heartbeat was seen."""
         self.last_seen, self.unknown = now, False
 
@@ -42,7 +42,7 @@ class NodeHealthMap:
         if heartbeat in ("", pulse.heartbeat):
             return False
         pulse.heartbeat = heartbeat
-        pulse.renew(now)
+        pulse.on_heartbeat(now)
         return True
 
     def observe_lease(self, name: str, renewed: str, now: float) -> bool:
@@ -52,14 +52,14 @@ class NodeHealthMap:
         self._renewed[name] = renewed
         pulse = self._nodes.get(name)
         if pulse is not None:
-            pulse.renew(now)
+            pulse.on_heartbeat(now)
         return True
 
     def forget_lease(self, name: str) -> None:
         """The Lease was deleted; the next one counts as a heartbeat in any case."""
         self._renewed.pop(name, None)
 
-    def forget(self, name: str) -> None:
+    def forget_node(self, name: str) -> None:
         """The node is gone."""
         self._nodes.pop(name, None)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import MEMORY, PODS, NodeSpec, PodInfo, PodRequirements, Port
+from kubeedge_actors.actors.scheduler.pod_info import MEMORY, PODS, HostPort, NodeSpec, PodInfo, PodRequirements
 from kubeedge_actors.kubernetes.quantity import CPU
 
 SCORED_RESOURCES = (CPU, MEMORY, PODS)
@@ -31,7 +31,7 @@ class NodeInfo:
     def __init__(self, node: NodeSpec) -> None:
         self.node = node
         self._used: Counter[str] = Counter()
-        self._ports: set[Port] = set()
+        self._ports: set[HostPort] = set()
 
     def add_pod(self, needs: PodRequirements) -> None:
         """Add a pod's requests to what is used."""
@@ -131,6 +131,6 @@ def _queue_order(pod: PodInfo) -> tuple[int, str, str, str]:
     return -pod.priority, pod.created, pod.namespace, pod.name
 
 
-def _ports_conflict(port: Port, other: Port) -> bool:
+def _ports_conflict(port: HostPort, other: HostPort) -> bool:
     same_address = port.address == other.address or not port.address or not other.address
     return same_address and port.protocol == other.protocol and port.number == other.number

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.synccontroller.object_index import NodeObjectIndex
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncStore, ObjectSyncWrite, OutOfSync
-from kubeedge_actors.actors.synccontroller.objectsync_api import (
+from kubeedge_actors.actors.synccontroller.objectsync_writer import (
     OBJECTSYNC_WRITER,
     SYNCED_TYPES,
     ObjectSyncWriter,
@@ -131,7 +131,7 @@ class SyncController(Controller):
             if deleted and node in self._state.connected:
                 self._store.on_record_deleted(node, record.uid)
             elif deleted:
-                self._store.discard(node, record.uid)
+                self._store.on_foreign_record_deleted(node, record.uid)
             else:
                 self._store.load(node, record)
 

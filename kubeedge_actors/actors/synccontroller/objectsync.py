@@ -91,7 +91,7 @@ class ObjectSyncStore:
         if record is not None and record.stored_version is not None:
             record.stored_version = None
 
-    def discard(self, node: str, uid: str) -> None:
+    def on_foreign_record_deleted(self, node: str, uid: str) -> None:
         """The record of a node that is connected to another replica was deleted from the API."""
         self._records.get(node, {}).pop(uid, None)
 

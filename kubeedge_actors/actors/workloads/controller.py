@@ -96,21 +96,21 @@ class Workloads(ApiController):
         for pod in self._pod_gc.orphaned_pods(
             self.informers.all(POD_KIND), self.informers.all(NODE_KIND), self.clock.monotonic()
         ):
-            self.try_call(partial(self._delete_orphaned_pod, pod))
+            self.call_or_back_off(partial(self._delete_orphaned_pod, pod))
 
-    def has_calls(self) -> bool:
+    def has_queued_calls(self) -> bool:
         """Whether owners are queued, once all first lists are complete."""
         return bool(self._queue) and self.informers.synced
 
-    def call_api(self) -> None:
+    def make_next_call(self) -> None:
         """Sync one owner."""
         key = self._at = next(iter(self._queue))
         del self._queue[key]
         self._sync(key)
 
-    def try_call(self, call: Callable[[], object]) -> None:
+    def call_or_back_off(self, call: Callable[[], object]) -> None:
         """Make a call, and forget the owner that it was for."""
-        super().try_call(call)
+        super().call_or_back_off(call)
         self._at = None
 
     def on_api_error(self, error: ClusterError) -> None:

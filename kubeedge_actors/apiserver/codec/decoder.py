@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 
 from ..crd.structural import StructuralSchema
 from ..errors import ApiError, FieldError, Json, bad_request
@@ -67,9 +67,9 @@ class ObjectDecoder:
         unknown: list[str] = []
         try:
             if not resource.is_custom:
-                return DecodedObject(self.types.decode(body, resource.type, unknown), unknown)
+                return DecodedObject(self.types.prune(body, resource.type, unknown), unknown)
             meta = body.get("metadata") or {}
-            pruned = {**body, "metadata": self.types.decode(meta, "ObjectMeta", unknown)}
+            pruned = {**body, "metadata": self.types.prune(meta, "ObjectMeta", unknown)}
         except TypeMismatch as error:
             text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
             raise bad_request(text) from error
@@ -103,12 +103,12 @@ class ObjectDecoder:
 def decode_body(body: bytes, media: str, kind: str) -> Json:
     """The object in a body. Raises 400 and 415."""
     if media == PROTOBUF_TYPE:
-        from .protobuf import decode  # late: only kubectl's imperative commands need it
+        from .protobuf_decoder import decode  # late: only kubectl's imperative commands need it
 
         return decode(body, kind)
     if media not in (JSON_TYPE, ""):
         raise ApiError(415, "UnsupportedMediaType", KNOWN_TYPES)
-    object = json_value(body, kind)
+    object = decode_json(body, kind)
     if not isinstance(object, dict):
         text = body.decode(errors="replace")
         raise unrecognized_error(kind, "json: cannot unmarshal into Go value of type struct", text)
@@ -117,10 +117,10 @@ def decode_body(body: bytes, media: str, kind: str) -> Json:
     return object
 
 
-def json_value(body: bytes, kind: str) -> Any:
+def decode_json(body: bytes, kind: str) -> Any:
     """A JSON value, or 400 in the words of the genuine server."""
     try:
-        return msgspec.json.decode(nesting.check_depth(body))
+        return msgspec.json.decode(depth_limit.check_depth(body))
     except msgspec.DecodeError as error:
         text = body.decode(errors="replace")
         reason = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)
@@ -143,7 +143,7 @@ def field_validation(request: Request) -> str:
     return request.query.get("fieldValidation") or "Warn"
 
 
-def strict_error(unknown: Sequence[str]) -> str:
+def strict_error_text(unknown: Sequence[str]) -> str:
     """What a strict decoder says of unknown fields."""
     return "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown)
 

@@ -10,9 +10,9 @@ from ..errors import Json
 from ..handlers.delete import BACKGROUND, FOREGROUND, ORPHAN, Deleter
 from ..registry.builtin import Resource
 from ..registry.object_meta import is_removable
-from ..registry.registry import Registry
+from ..registry.resource_registry import ResourceRegistry
 from ..storage.collection import Collection
-from ..storage.entry import Entry, Event
+from ..storage.entry import Entry, WatchCacheEvent
 from ..storage.store import Store
 
 BATCH = 50
@@ -23,7 +23,7 @@ class GarbageCollector:
     """Follows all events; `later` runs a function in a further turn of the loop."""
 
     def __init__(
-        self, store: Store, registry: Registry, remover: Deleter, later: Callable[[Callable[[], None]], object]
+        self, store: Store, registry: ResourceRegistry, remover: Deleter, later: Callable[[Callable[[], None]], object]
     ) -> None:
         self._store, self._registry, self._remover, self._later = (store, registry, remover, later)
         self._jobs: deque[Callable[[], None]] = deque()
@@ -46,7 +46,7 @@ class GarbageCollector:
         for event in events:
             self._look(collection.resource, event)
 
-    def _look(self, key: str, event: Event) -> None:
+    def _look(self, key: str, event: WatchCacheEvent) -> None:
         entry = event.new
         if event.removed:
             if self._store.dependents(entry.uid):
@@ -83,7 +83,7 @@ class GarbageCollector:
             return
         owners = current.object()["metadata"].get("ownerReferences", ())
         if not any(self._unknown(owner) or self._owner(owner, current) for owner in owners):
-            self._remover.remove(resource, current, BACKGROUND)
+            self._remover.begin_deletion(resource, current, BACKGROUND)
 
     def _unknown(self, reference: Json) -> bool:
         """Whether an owner is of a kind that is not served: it may live elsewhere, so it counts as being there."""
@@ -121,7 +121,7 @@ class GarbageCollector:
         for dependent_key, dependent in self._store.dependents(entry.uid):
             resource = self._registry.of_key(dependent_key)
             if resource is not None and DELETING not in dependent.data:
-                self._remover.remove(resource, dependent, BACKGROUND)
+                self._remover.begin_deletion(resource, dependent, BACKGROUND)
         if not self._store.dependents(entry.uid):
             self._release(key, entry, FOREGROUND)
 

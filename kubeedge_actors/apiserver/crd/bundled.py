@@ -21,10 +21,10 @@ PRESERVE = "x-kubernetes-preserve-unknown-fields"
 def definitions() -> list[Json]:
     """All of them, as CustomResourceDefinition objects without status."""
     data = files(__package__).joinpath("definitions.json").read_bytes()
-    return [definition(short) for short in msgspec.json.decode(data)]
+    return [expand_definition(short) for short in msgspec.json.decode(data)]
 
 
-def definition(short: Json) -> Json:
+def expand_definition(short: Json) -> Json:
     """One definition from its short form."""
     group, plural, kind = short["group"], short["plural"], short["kind"]
     names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
@@ -91,6 +91,6 @@ def _inner(value: Any, indent: str) -> str:
     return f" {as_yaml(value)}" if flat else f"\n{as_yaml(value, indent)}"
 
 
-def write(file: Path) -> None:
+def write_manifest(file: Path) -> None:
     """All definitions as a manifest for kubectl."""
     file.write_text("---\n".join(map(as_yaml, definitions())), encoding="utf-8")

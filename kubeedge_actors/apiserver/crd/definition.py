@@ -16,7 +16,7 @@ KEY = "apiextensions.k8s.io/customresourcedefinitions"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 
 
-def set_defaults(body: Json) -> None:
+def default_definition(body: Json) -> None:
     """Names and conversion that follow from the rest."""
     spec = body.setdefault("spec", {})
     names = spec.setdefault("names", {})
@@ -27,7 +27,7 @@ def set_defaults(body: Json) -> None:
     spec.setdefault("conversion", {"strategy": "None"})
 
 
-def prepare(body: Json) -> None:
+def prepare_definition(body: Json) -> None:
     """At creation: nothing is accepted yet."""
     storing = [
         version.get("name", "") for version in body.get("spec", {}).get("versions", ()) if version.get("storage")
@@ -64,12 +64,12 @@ def definition_errors(body: Json) -> Iterator[FieldError]:
             yield from schema_errors(schema, schema_path)
 
 
-def validate(body: Json) -> ErrorList:
+def validate_definition(body: Json) -> ErrorList:
     """Complaints about a definition."""
     return list(definition_errors(body))
 
 
-def validate_update(new: Json, old: Json) -> ErrorList:
+def validate_definition_update(new: Json, old: Json) -> ErrorList:
     """Group, scope and kind stay."""
     fixed = (("group",), ("scope",), ("names", "kind"), ("names", "plural"))
     errors = []
@@ -82,7 +82,7 @@ def validate_update(new: Json, old: Json) -> ErrorList:
     return errors
 
 
-CRD_STRATEGY = Strategy(prepare, set_defaults, validate, validate_update)
+CRD_STRATEGY = Strategy(prepare_definition, default_definition, validate_definition, validate_definition_update)
 
 
 def established_status(body: Json, now: float) -> Json:
@@ -106,10 +106,10 @@ def served_resources(body: Json) -> tuple[Resource, ...]:
     spec = body["spec"]
     versions = [version for version in spec["versions"] if version.get("served")]
     versions.sort(key=lambda version: not version.get("storage"))
-    return tuple(resource(spec, version) for version in versions)
+    return tuple(resource_of_version(spec, version) for version in versions)
 
 
-def resource(spec: Json, version: Json) -> Resource:
+def resource_of_version(spec: Json, version: Json) -> Resource:
     """The resource of one version."""
     names = spec["names"]
     subs = version.get("subresources", {})

@@ -24,7 +24,7 @@ OWN_RULES = [
 ]
 
 
-class Reviews:
+class AccessReviewHandler:
     """Answers the creation of reviews."""
 
     def __init__(self, intake: ObjectDecoder, clock: Callable[[], float] = time.time) -> None:

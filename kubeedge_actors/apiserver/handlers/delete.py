@@ -7,19 +7,28 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 from ..codec.decoder import PROTOBUF_TYPE
-from ..codec.response_encoder import MANY, ONE, Renderings
-from ..errors import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
+from ..codec.response_encoder import MANY, ONE, ResponseEncoders
+from ..errors import (
+    Json,
+    bad_request,
+    conflict,
+    details_of,
+    invalid_options,
+    not_found,
+    success_status,
+    unsupported_value,
+)
 from ..http_messages import Request, Response, json_response
 from ..registry.builtin import Resource
 from ..registry.object_meta import META_ORDER, is_removable
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store
-from .read import matching_entries, selection
+from .read import matching_entries, parse_selection
 
 POLICIES = ("Foreground", "Background", "Orphan")
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -56,43 +65,45 @@ BACKGROUND = DeleteOptions()
 class Deleter:
     """Handles delete and deletecollection; used by the background controllers too."""
 
-    def __init__(self, store: Store, renderings: Renderings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, renderings: ResponseEncoders, clock: Callable[[], float] = time.time) -> None:
         self._store, self._renderings, self._clock = store, renderings, clock
 
     def delete(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """DELETE of one object."""
-        options = read_options(request)
+        options = read_delete_options(request)
         entry = self._store.get(resource.key, target.namespace, target.name)
         if entry is None:
             raise not_found(resource.group, resource.plural, target.name)
         check_preconditions(options, entry, resource)
         if request.dry_run or options.dryRun:
             return self._answer(request, resource, entry, removed=True)
-        last, removed = self.remove(resource, entry, options)
+        last, removed = self.begin_deletion(resource, entry, options)
         return self._answer(request, resource, last, removed)
 
     def _answer(self, request: Request, resource: Resource, entry: Entry, removed: bool) -> Response:
         if not removed or resource.delete_returns_object:
-            return Response(self._renderings.choose(request, resource, ONE).encode_object(entry))
+            return Response(self._renderings.negotiate(request, resource, ONE).encode_object(entry))
         details = details_of(resource.group, resource.plural, entry.name) | {"uid": entry.uid}
-        return json_response(success(details))
+        return json_response(success_status(details))
 
     def delete_collection(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """DELETE of all objects that a selection fits; answers the list of them."""
-        options = read_options(request)
-        rendering = self._renderings.choose(request, resource, MANY)
-        chosen = selection(request, target, resource)
+        options = read_delete_options(request)
+        rendering = self._renderings.negotiate(request, resource, MANY)
+        chosen = parse_selection(request, target, resource)
         entries = list(matching_entries(self._store.collection(resource.key).scan(chosen.namespace), chosen))
         if not (request.dry_run or options.dryRun):
-            entries = [self.remove(resource, entry, options)[0] for entry in entries]
+            entries = [self.begin_deletion(resource, entry, options)[0] for entry in entries]
         return Response(rendering.encode_list(entries, {"resourceVersion": str(self._store.revision)}))
 
-    def remove(self, resource: Resource, entry: Entry, options: DeleteOptions = BACKGROUND) -> tuple[Entry, bool]:
+    def begin_deletion(
+        self, resource: Resource, entry: Entry, options: DeleteOptions = BACKGROUND
+    ) -> tuple[Entry, bool]:
         """Deletes an object or begins to; answers its last state and whether it is gone."""
         body = entry.object()
         if resource.key == "namespaces":
             return self._namespace(resource, entry, body)
-        finalizers = finalizers_after(body, options)
+        finalizers = deletion_finalizers(body, options)
         grace = grace_period(body, options) if resource.key == "pods" else 0
         meta = body["metadata"]
         if "deletionTimestamp" in meta:
@@ -156,7 +167,7 @@ def set_finalizers(meta: Json, finalizers: list[str]) -> None:
         meta["finalizers"] = finalizers
 
 
-def finalizers_after(body: Json, options: DeleteOptions) -> list[str]:
+def deletion_finalizers(body: Json, options: DeleteOptions) -> list[str]:
     """The finalizers with the one that the policy asks for."""
     finalizers = list(body["metadata"].get("finalizers", ()))
     finalizer = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(options.policy)
@@ -176,7 +187,7 @@ def grace_period(pod: Json, options: DeleteOptions) -> int:
     return max(0, int(seconds))
 
 
-def read_options(request: Request) -> DeleteOptions:
+def read_delete_options(request: Request) -> DeleteOptions:
     """Delete options from the query and the body; the body wins. Raises 400 and 422."""
     fields: Json = {}
     query = request.query
@@ -186,7 +197,7 @@ def read_options(request: Request) -> DeleteOptions:
         if query.get(field):
             fields[field] = query[field]
     if request.body:
-        fields |= body_options(request)
+        fields |= body_delete_options(request)
     try:
         options = msgspec.convert(fields, DeleteOptions)
     except msgspec.ValidationError as error:
@@ -197,14 +208,14 @@ def read_options(request: Request) -> DeleteOptions:
     return options
 
 
-def body_options(request: Request) -> Json:
+def body_delete_options(request: Request) -> Json:
     """Delete options of a body."""
     if request.headers.get("content-type", "").startswith(PROTOBUF_TYPE):
-        from ..codec.protobuf import decode  # late: only old clients send it
+        from ..codec.protobuf_decoder import decode  # late: only old clients send it
 
         return decode(request.body, "DeleteOptions")
     try:
-        fields = msgspec.json.decode(nesting.check_depth(request.body))
+        fields = msgspec.json.decode(depth_limit.check_depth(request.body))
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding DeleteOptions: {error}") from error
     if not isinstance(fields, dict):

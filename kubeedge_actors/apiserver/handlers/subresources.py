@@ -19,12 +19,12 @@ from ..errors import (
     invalid_value,
     method_not_allowed,
     required,
-    success,
+    success_status,
 )
 from ..http_messages import Request, Response, json_response
-from ..patch.dispatch import Patcher
+from ..patch.patcher import Patcher
 from ..registry.builtin import Resource
-from ..registry.registry import Registry
+from ..registry.resource_registry import ResourceRegistry
 from ..request_info import RequestInfo
 from ..storage.store import Store
 from ..strategies.workloads import selector_text
@@ -43,7 +43,7 @@ class Subresources:
     def __init__(
         self,
         store: Store,
-        registry: Registry,
+        registry: ResourceRegistry,
         intake: ObjectDecoder,
         patcher: Patcher,
         writer: Writer,
@@ -61,7 +61,7 @@ class Subresources:
         if request.method == "PUT":
             body = self._intake.prune(self._intake.decode(request, SCALE), SCALE).body
         else:
-            body = self._patcher.change(request, SCALE)(make_scale(entry.object()))
+            body = self._patcher.patch_function(request, SCALE)(make_scale(entry.object()))
         replicas = body.get("spec", {}).get("replicas", 0)
         if not isinstance(replicas, int) or replicas < 0:
             complaint = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
@@ -72,7 +72,7 @@ class Subresources:
             meta = {**old["metadata"], "resourceVersion": version or old["metadata"]["resourceVersion"]}
             return {**old, "metadata": meta, "spec": {**old.get("spec", {}), "replicas": replicas}}
 
-        answer = self._writer.change(request, target, resource, scaled, {})
+        answer = self._writer.guaranteed_update(request, target, resource, scaled, {})
         return json_response(make_scale(msgspec.json.decode(answer.body)))
 
     def bind(self, request: Request, target: RequestInfo) -> Response:
@@ -99,7 +99,7 @@ class Subresources:
             self._store.put(
                 "pods", bound_pod(body, binding_target["name"], format_time(self._clock())), entry.managed_fields
             )
-        return json_response(success(code=201), 201)
+        return json_response(success_status(code=201), 201)
 
     def evict(self, request: Request, target: RequestInfo) -> Response:
         """POST of an eviction: a delete with the options in the body."""
@@ -112,8 +112,8 @@ class Subresources:
             raise bad_request(f"DeleteOptions cannot be handled: {error}") from error
         check_preconditions(options, entry, pods)
         if not (request.dry_run or options.dryRun):
-            self._remover.remove(pods, entry, options)
-        return json_response(success(code=201), 201)
+            self._remover.begin_deletion(pods, entry, options)
+        return json_response(success_status(code=201), 201)
 
     def finalize(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """PUT of a namespace's finalizers."""
@@ -126,7 +126,7 @@ class Subresources:
             spec = {key: value for key, value in old.get("spec", {}).items() if key != "finalizers"}
             return {**old, "spec": {**spec, **({"finalizers": finalizers} if finalizers else {})}}
 
-        return self._writer.change(request, target, resource, finalized, {})
+        return self._writer.guaranteed_update(request, target, resource, finalized, {})
 
     def _pods(self) -> Resource:
         resource = self._registry.find("", "v1", "pods")

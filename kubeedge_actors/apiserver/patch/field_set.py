@@ -19,12 +19,12 @@ META_FIELDS = ("labels", "annotations", "finalizers", "ownerReferences")
 MISSING = object()
 
 
-def dumps(value: Any) -> str:
+def to_json(value: Any) -> str:
     """A value as JSON text."""
     return msgspec.json.encode(value).decode()
 
 
-class Walk:
+class TypedWalker:
     """Paths and values of objects whose field types `fields_of(type)` tells."""
 
     def __init__(self, fields_of: FieldsOf) -> None:
@@ -53,9 +53,9 @@ class Walk:
 
     def _of_item(self, item: Any, merge_key: str, kind: str, path: Path) -> Iterator[tuple[Path, Any]]:
         if not merge_key or not isinstance(item, dict):
-            yield (*path, f"v:{dumps(item)}"), item
+            yield (*path, f"v:{to_json(item)}"), item
             return
-        step = f"k:{dumps({merge_key: item.get(merge_key)})}"
+        step = f"k:{to_json({merge_key: item.get(merge_key)})}"
         yield (*path, step, "."), None
         yield from self._of_struct(item, kind, (*path, step))
 
@@ -86,7 +86,7 @@ class Walk:
         return merged
 
 
-def remove(value: Any, path: Path) -> None:
+def remove_path(value: Any, path: Path) -> None:
     """Takes one path out of an object, in place; containers that it empties go with it."""
     if not path or path[0] == ".":
         return
@@ -94,7 +94,7 @@ def remove(value: Any, path: Path) -> None:
     if step.startswith("f:") and isinstance(value, dict):
         key = step[2:]
         if key in value:
-            remove(value[key], rest)
+            remove_path(value[key], rest)
             if not rest or value[key] in ({}, []):
                 del value[key]
     elif step.startswith("k:") and isinstance(value, list):
@@ -102,7 +102,7 @@ def remove(value: Any, path: Path) -> None:
         if item is not None and rest == (".",):
             value.remove(item)
         elif item is not None:
-            remove(item, rest)
+            remove_path(item, rest)
     elif step.startswith("v:") and isinstance(value, list):
         plain = msgspec.json.decode(step[2:])
         value[:] = [item for item in value if item != plain]
@@ -125,7 +125,7 @@ def path_text(path: Path) -> str:
             text += f".{step[2:]}"
         elif step.startswith("k:"):
             keys: Json = msgspec.json.decode(step[2:])
-            text += "[" + ",".join(f"{key}={dumps(value)}" for key, value in keys.items()) + "]"
+            text += "[" + ",".join(f"{key}={to_json(value)}" for key, value in keys.items()) + "]"
         elif step.startswith("v:"):
             text += f"[={step[2:]}]"
     return text

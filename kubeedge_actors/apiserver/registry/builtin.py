@@ -95,7 +95,7 @@ def field_labels(*texts: str) -> tuple[FieldLabel, ...]:
     return tuple(labels)
 
 
-def fields_of(resource: Resource, body: Json) -> Mapping[str, str]:
+def selectable_fields(resource: Resource, body: Json) -> Mapping[str, str]:
     """What field selectors of that resource look at, metadata.name and metadata.namespace excepted."""
     return {field.label: field_value(body, field) for field in resource.fields}
 

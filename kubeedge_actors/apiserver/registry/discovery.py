@@ -6,11 +6,11 @@ import hashlib
 
 import msgspec
 
-from ..codec.negotiation import DISCOVERY, choose
+from ..codec.negotiation import DISCOVERY, negotiate
 from ..errors import Json, PlainNotFound, no_such_resource
 from ..http_messages import Request, Response, json_response, text_response
 from .builtin import Resource
-from .registry import Registry
+from .resource_registry import ResourceRegistry
 
 COMPILER = "kubeedge_actors"
 """How clients recognise this server: it brings no controllers of Kubernetes along."""
@@ -32,7 +32,7 @@ PUBLIC = "public"
 class Discovery:
     """Answers /api, /apis, /api/v1, /apis/<group>, /apis/<group>/<version>, /version and the health paths."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: ResourceRegistry) -> None:
         self._registry = registry
         self._cache: dict[tuple[str, str, int], tuple[bytes, str]] = {}
 
@@ -55,7 +55,7 @@ class Discovery:
         return None
 
     def _roots(self, request: Request, root: str) -> Response:
-        form, version = choose(request.headers.get("accept", ""), (DISCOVERY,))
+        form, version = negotiate(request.headers.get("accept", ""), (DISCOVERY,))
         if not form and root == "api":
             return json_response(core_versions(request.address))
         key = (root, version, self._registry.version)

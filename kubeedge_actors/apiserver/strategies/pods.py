@@ -18,7 +18,7 @@ MUTABLE_TEXT = (
 TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-def default_spec(spec: Json) -> None:
+def default_pod_spec(spec: Json) -> None:
     """Defaults of a pod's spec that templates have as well."""
     for field in ("initContainers", "containers"):
         for container in spec.get(field, ()):
@@ -94,10 +94,10 @@ def pull_policy(image: str) -> str:
     return "Always" if newest else "IfNotPresent"
 
 
-def default(pod: Json) -> None:
+def default_pod(pod: Json) -> None:
     """Defaults of a v1.Pod."""
     spec = pod.setdefault("spec", {})
-    default_spec(spec)
+    default_pod_spec(spec)
     spec.setdefault("priority", 0)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
@@ -106,7 +106,7 @@ def default(pod: Json) -> None:
             condition.setdefault(time, None)
 
 
-def prepare(pod: Json) -> None:
+def prepare_pod(pod: Json) -> None:
     """At creation: tolerations that every pod gets, and a status of the server's own."""
     spec = pod.setdefault("spec", {})
     tolerations = spec.setdefault("tolerations", [])
@@ -135,7 +135,7 @@ def qos_class(spec: Json) -> str:
     return "Burstable"
 
 
-def validate_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART_POLICIES) -> Iterator[FieldError]:
+def validate_pod_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART_POLICIES) -> Iterator[FieldError]:
     """Complaints about a pod's spec."""
     if not spec.get("containers"):
         yield required(f"{path}.containers")
@@ -179,12 +179,12 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
             yield FieldError(field_path, "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"')
 
 
-def validate(pod: Json) -> ErrorList:
+def validate_pod(pod: Json) -> ErrorList:
     """Complaints about a v1.Pod."""
-    return list(validate_spec(pod["spec"], "spec"))
+    return list(validate_pod_spec(pod["spec"], "spec"))
 
 
-def validate_update(new: Json, old: Json) -> ErrorList:
+def validate_pod_update(new: Json, old: Json) -> ErrorList:
     """Only images, the active deadline and further tolerations may change."""
     if immutable_part(new["spec"], old["spec"]) == immutable_part(old["spec"], old["spec"]):
         return ()
@@ -202,4 +202,4 @@ def immutable_part(spec: Json, old: Json) -> Json:
     return part
 
 
-PODS = Strategy(prepare, default, validate, validate_update)
+PODS = Strategy(prepare_pod, default_pod, validate_pod, validate_pod_update)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..errors import FieldError, Json, invalid_value, required
 from ..registry.selectors import Requirement
 from . import validation
-from .pods import default_spec, validate_spec
+from .pods import default_pod_spec, validate_pod_spec
 from .strategy import ErrorList, Strategy
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
@@ -38,7 +38,7 @@ def default_template(body: Json) -> Json:
     spec: Json = body.setdefault("spec", {})
     template = spec.setdefault("template", {})
     template.setdefault("metadata", {})
-    default_spec(template.setdefault("spec", {}))
+    default_pod_spec(template.setdefault("spec", {}))
     return spec
 
 
@@ -72,7 +72,7 @@ def default_daemon_set(body: Json) -> None:
     spec.setdefault("revisionHistoryLimit", 10)
 
 
-def prepare(body: Json) -> None:
+def prepare_workload(body: Json) -> None:
     """At creation: an empty status."""
     body["status"] = {}
 
@@ -105,21 +105,21 @@ def workload_errors(body: Json) -> Iterator[FieldError]:
     if not all(term.fits(labels) for term in terms) or "selector" not in spec:
         yield invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     yield from validation.label_errors("spec.template.metadata.labels", labels)
-    yield from validate_spec(template["spec"], "spec.template.spec", ("Always",))
+    yield from validate_pod_spec(template["spec"], "spec.template.spec", ("Always",))
 
 
-def validate(body: Json) -> ErrorList:
+def validate_workload(body: Json) -> ErrorList:
     """Complaints about a workload."""
     return list(workload_errors(body))
 
 
-def validate_update(new: Json, old: Json) -> ErrorList:
+def validate_workload_update(new: Json, old: Json) -> ErrorList:
     """The selector stays."""
     if new["spec"].get("selector") == old["spec"].get("selector"):
         return ()
     return [invalid_value("spec.selector", new["spec"].get("selector"), "field is immutable")]
 
 
-DEPLOYMENTS = Strategy(prepare, default_deployment, validate, validate_update)
-REPLICA_SETS = Strategy(prepare_replica_set, default_replica_set, validate, validate_update)
-DAEMON_SETS = Strategy(prepare_daemon_set, default_daemon_set, validate, validate_update)
+DEPLOYMENTS = Strategy(prepare_workload, default_deployment, validate_workload, validate_workload_update)
+REPLICA_SETS = Strategy(prepare_replica_set, default_replica_set, validate_workload, validate_workload_update)
+DAEMON_SETS = Strategy(prepare_daemon_set, default_daemon_set, validate_workload, validate_workload_update)

@@ -56,7 +56,7 @@ class Permissions:
         self._denied = _filters(rules, "deny")
 
     @property
-    def unlimited(self) -> bool:
+    def is_unlimited(self) -> bool:
         """Whether `may_read` and `may_write` are always True."""
         return self._everything
 

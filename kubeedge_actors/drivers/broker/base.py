@@ -66,7 +66,7 @@ class Broker(Protocol):
     """One MQTT broker."""
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """False once its thread has ended for whatever reason; `start` starts it again."""
 
     @property
@@ -82,7 +82,7 @@ class Broker(Protocol):
         """The delivery tag of the last message that the handler has taken."""
 
     @property
-    def lost(self) -> int:
+    def dropped_count(self) -> int:
         """How many messages and sessions were dropped over limits."""
 
     def unready_reason(self, patience: float = 0.0) -> str:

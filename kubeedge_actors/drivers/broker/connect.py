@@ -40,7 +40,7 @@ class ConnectRefused(ProtocolError):
 
 
 async def read_connect(packet: Packet) -> Connect:
-    """What the first packet says. Errors: Rejected, ProtocolError."""
+    """What the first packet says. Errors: ConnectRefused, ProtocolError."""
     if packet.kind != packets.CONNECT:
         raise ProtocolError(f"a first packet of type {packet.kind}")
     name, level = packet.body[: len(NAME)], packet.body[len(NAME) : len(NAME) + 1]

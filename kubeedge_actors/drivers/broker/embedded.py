@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, AccessList
 from kubeedge_actors.drivers.broker.base import Counters, MessageHandler
-from kubeedge_actors.drivers.broker.changes import UnitOfWork
 from kubeedge_actors.drivers.broker.connections import Connections
 from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
+from kubeedge_actors.drivers.broker.unit_of_work import UnitOfWork
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.osutil.sockets import error_text, is_loopback, listen
 
@@ -92,7 +92,7 @@ class EmbeddedBroker:
         self._ending: asyncio.Event | None = None
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """True while its thread serves."""
         return self._thread is not None and self._thread.is_alive()
 
@@ -122,13 +122,13 @@ class EmbeddedBroker:
         return self._core.last_delivery_tag
 
     @property
-    def lost(self) -> int:
+    def dropped_count(self) -> int:
         """Messages and sessions that went because of a limit."""
-        return self._core.lost
+        return self._core.dropped_count
 
     def unready_reason(self, patience: float = 0.0) -> str:
         """Whether its thread serves is known at once."""
-        return "" if self.alive else "it does not serve"
+        return "" if self.is_alive else "it does not serve"
 
     def start(self) -> None:
         """Serve until `close`.
@@ -136,7 +136,7 @@ class EmbeddedBroker:
         Errors: BrokerError when the address can not be had, or is open to others without passwords; StoreError.
         """
         with self._lock:
-            if self.alive:
+            if self.is_alive:
                 return
             authenticated = self._passwords is not None or (
                 self._secure is not None and self._secure.client_certs_required
@@ -169,7 +169,7 @@ class EmbeddedBroker:
         """End all connections and wait for the thread; sessions and retained messages are kept for the next start."""
         with self._lock:
             loop, ending, thread = self._loop, self._ending, self._thread
-            if loop is not None and ending is not None and self.alive:
+            if loop is not None and ending is not None and self.is_alive:
                 loop.call_soon_threadsafe(ending.set)
             if thread is not None:
                 thread.join()
@@ -193,7 +193,7 @@ class EmbeddedBroker:
         if self._persistence is not None and self._unit_of_work is not None:
             self._unit_of_work.end_turn()
             self._persistence.flush()
-            self._core.committed(self._unit_of_work.turn - 1)
+            self._core.on_committed(self._unit_of_work.turn - 1)
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
         """Offer incoming messages to `handler`."""
@@ -235,7 +235,7 @@ class EmbeddedBroker:
     def _wait_for_room(self) -> None:
         """Give the broker's thread, which never waits for anybody, a chance to catch up."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while len(self._outgoing) >= WAITING and self.alive:
+        while len(self._outgoing) >= WAITING and self.is_alive:
             if time.monotonic() > deadline:
                 raise BrokerError("the embedded broker does not keep up")
             time.sleep(0.001)
@@ -252,7 +252,7 @@ class EmbeddedBroker:
         loop = self._loop
         if loop is not None:  # otherwise nobody waits, and `_commit` tells the exchange
             with suppress(RuntimeError):  # the loop has ended since
-                loop.call_soon_threadsafe(self._core.committed, turn)
+                loop.call_soon_threadsafe(self._core.on_committed, turn)
 
     def _call(self, change: Callable[[], None]) -> None:
         """Make a change where the exchange lives: on the broker's thread, or here while there is none."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.drivers.broker.acl import ClientIdentity
-from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, StoredState
 from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID
 from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
+from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet, StoredMessage, StoredState
 from kubeedge_actors.errors import BrokerError, StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity
-from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, NullRecorder, UnitOfWork
 from kubeedge_actors.drivers.broker.outgoing import ByteBudget, Limits, OutgoingQueue, Overflow
+from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, NullRecorder, UnitOfWork
 
 Send = Callable[[bytes], None]
 FreeBytes = Callable[[], int]

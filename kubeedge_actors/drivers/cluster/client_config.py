@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit, yaml_documents
 from kubeedge_actors.errors import UsageError
 
 POD_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -122,7 +122,7 @@ def _exec_plugin(path: Path, plugin: Any) -> ExecPlugin | None:
 def _read(path: Path) -> Mapping[str, Any]:
     text = _bytes(path)
     try:
-        config: Any = msgspec.json.decode(nesting.check_depth(text))
+        config: Any = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         config = _read_yaml(path, text)
     if not isinstance(config, dict):
@@ -132,8 +132,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _read_yaml(path: Path, text: bytes) -> Any:
     try:
-        return nesting.yaml_document(text.decode())
-    except (nesting.NotYaml, UnicodeDecodeError) as error:
+        return yaml_documents.yaml_document(text.decode())
+    except (yaml_documents.NotYaml, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
 
 

@@ -87,7 +87,7 @@ class Transport:
         pause = answer.getheader("Retry-After", "")
         return answer.status, content, float(pause) if pause.isdecimal() else None
 
-    def stream(self, target: str) -> Stream:
+    def stream(self, target: str) -> ResponseStream:
         """Begin a GET whose answer does not end; the caller closes it. The status has arrived when this returns. Error: Unreachable."""
         proof = self._auth_headers()
         connection = self._connect()
@@ -99,7 +99,7 @@ class Transport:
             raise Unreachable(self._error_text(error)) from error
         if answer.status == UNAUTHORIZED:
             self._credentials.on_unauthorized(proof)  # the next attempt brings a new token, if there is one
-        return Stream(sock, connection, answer)
+        return ResponseStream(sock, connection, answer)
 
     def close(self) -> None:
         """Close what is idle; streams are closed by their owners."""
@@ -175,7 +175,7 @@ class Transport:
         return f"{self._config.url} does not answer: {error or type(error).__name__}"
 
 
-class Stream:
+class ResponseStream:
     """The lines of an answer that goes on; a context manager.
 
     `close` may be called from any thread and ends the iteration.

@@ -302,7 +302,7 @@ class DockerRuntime:
         remaining = max(deadline - time.monotonic(), 0.001)
         order = {"Detach": False, "Tty": False}
         with self._open(f"/exec/{exec_id}/start", "post", json=order, timeout=remaining) as answer:
-            for data in forms.log_frames(answer.raw):
+            for data in forms.demultiplex_log(answer.raw):
                 output += data[: OUTPUT_LIMIT - len(output)]
                 if time.monotonic() > deadline:
                     raise TimeoutError
@@ -338,7 +338,7 @@ class DockerRuntime:
                 )
         return PAUSE_IMAGE
 
-    def stop_pod_sandbox(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the pod's pause container."""
         for row in self._rows(forms.SANDBOX, pod_uid):
             self.remove(row["Id"])
@@ -394,6 +394,6 @@ def _closing(answer: Any) -> Generator[bytes, None, None]:
     """The frames of an answer, which is closed whenever the reader stops."""
     with answer:
         try:
-            yield from forms.log_frames(answer.raw)
+            yield from forms.demultiplex_log(answer.raw)
         except _BROKEN as error:
             raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error

@@ -30,7 +30,7 @@ from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 STOPPED, KILLED = 143, 137
 
 
-class Program(msgspec.Struct, frozen=True, kw_only=True):
+class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
     """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed
     `stop`.
     """
@@ -43,7 +43,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 class FakeContainers:
     """The machine: it outlives runtimes as a real engine does.
 
-    Knobs: `program` (spec -> Program), `execute` (container, command -> Executed), `images` (None: all are present),
+    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present),
     `refused` (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image ->
     why), `clock`. Records: `specs`, `pulled`, `credentials`.
     """
@@ -57,7 +57,7 @@ class FakeContainers:
         self.written: dict[str, bytes] = {}
         self.networks: dict[str, PodNetwork] = {}
         self.watchers: list[Watcher] = []
-        self.program: Callable[[ContainerSpec], Program] = lambda spec: Program()
+        self.program: Callable[[ContainerSpec], FakeProgram] = lambda spec: FakeProgram()
         self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda container, command: ExecResult(
             exit_code=0
         )
@@ -313,7 +313,7 @@ class FakeRuntime:
         self.containers.networks[network.pod.uid] = network
         return "203.0.113.7"
 
-    def stop_pod_sandbox(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Forget the network."""
         self._check()
         self.containers.networks.pop(pod_uid, None)

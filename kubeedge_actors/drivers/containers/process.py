@@ -45,7 +45,7 @@ RECORD = "container.json"
 OUTPUT_LIMIT = 64 * 1024
 
 
-class Record(msgspec.Struct):
+class ContainerRecord(msgspec.Struct):
     """What is written in `container.json`: no environment, which may hold secrets."""
 
     container: Container
@@ -130,7 +130,7 @@ class ProcessRuntime:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = folder / f"{RECORD}.new"
-            fresh.write_bytes(msgspec.json.encode(Record(container, self._boot_id)))
+            fresh.write_bytes(msgspec.json.encode(ContainerRecord(container, self._boot_id)))
             fresh.replace(folder / RECORD)
         except OSError as error:
             raise ContainerError(f"the folder of container {container.name} can not be written: {error}") from error
@@ -188,7 +188,7 @@ class ProcessRuntime:
     def _adopt(self) -> None:
         for path in sorted(self._root.glob(f"*/containers/*/*/{RECORD}")):
             try:
-                record = msgspec.json.decode(path.read_bytes(), type=Record)
+                record = msgspec.json.decode(path.read_bytes(), type=ContainerRecord)
             except (OSError, msgspec.DecodeError) as error:
                 log.warning("%s can not be read and is left out: %s", path, error)
                 continue
@@ -335,7 +335,7 @@ class ProcessRuntime:
         """Processes share the machine's network."""
         return ""
 
-    def stop_pod_sandbox(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Nothing was opened."""
 
     def pod_sandboxes(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""Messages of the interface as protobuf: classes made from the table in messages.py, filled from JSON objects.
+"""Messages of the interface as protobuf: classes made from the table in proto_schema.py, filled from JSON objects.
 
 The only file that imports protobuf.
 """
@@ -16,7 +16,7 @@ from google.protobuf import (  # type: ignore[import-untyped]
     wrappers_pb2,
 )
 
-from kubeedge_actors.drivers.dmi.messages import ANY, PACKAGE, Field, messages
+from kubeedge_actors.drivers.dmi.proto_schema import ANY, PACKAGE, Field, message_fields
 from kubeedge_actors.errors import MapperError
 
 Json = dict[str, Any]
@@ -34,7 +34,7 @@ _SCALARS = {
 }
 
 
-class Messages:
+class MessageFactory:
     """The classes of all messages: `Messages().new("Device")`."""
 
     def __init__(self) -> None:
@@ -44,19 +44,19 @@ class Messages:
         file = descriptor_pb2.FileDescriptorProto(
             name=_FILE, package=PACKAGE, syntax="proto3", dependency=[any_pb2.DESCRIPTOR.name]
         )
-        for name, fields in messages().items():
+        for name, fields in message_fields().items():
             _describe(file.message_type.add(name=name), fields)
         pool.Add(file)
         self._classes = {
             name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
-            for name in messages()
+            for name in message_fields()
         }
 
     def new(self, name: str, /, **fields: Any) -> Proto:
         """A message of this name."""
         return self._classes[name](**fields)
 
-    def read(self, name: str, text: bytes) -> Proto:
+    def parse(self, name: str, text: bytes) -> Proto:
         """A message from its bytes."""
         return self._classes[name].FromString(text)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import CertificateError
 
 HEADER = b'{"alg":"HS256","typ":"JWT"}'
@@ -87,6 +87,6 @@ def _decode(part: str, part_name: str) -> bytes:
 
 def _json(part: str, part_name: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(nesting.check_depth(_decode(part, part_name)), type=dict[str, Any])
+        return msgspec.json.decode(depth_limit.check_depth(_decode(part, part_name)), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise CertificateError(f"token is malformed: could not JSON decode {part_name}: {error}") from error

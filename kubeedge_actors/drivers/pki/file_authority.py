@@ -29,8 +29,14 @@ from kubeedge_actors.drivers.pki.pem import (
     save_pair,
     write_file,
 )
-from kubeedge_actors.drivers.pki.worker_client import PkiWorker
-from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, PkiRequest, Result, SignCsr
+from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
+from kubeedge_actors.drivers.pki.worker_protocol import (
+    CreateAuthority,
+    IssueCertificate,
+    PkiRequest,
+    SignCsr,
+    WorkerResult,
+)
 from kubeedge_actors.errors import CertificateError, DriverError
 
 log = logging.getLogger(__name__)
@@ -54,12 +60,12 @@ class FileAuthority:
     def __init__(
         self,
         directory: Path,
-        request: Callable[[PkiRequest], Result] | None = None,
+        request: Callable[[PkiRequest], WorkerResult] | None = None,
         clock: Callable[[], float] = time.time,
         node_days: int = NODE_DAYS,
     ) -> None:
         self._directory, self._node_days = directory, node_days
-        self._request = request or PkiWorker()
+        self._request = request or PkiWorkerClient()
         self._clock = clock
         self._reserved: tuple[str, ...] = ALWAYS
         self.fresh = False
@@ -77,7 +83,7 @@ class FileAuthority:
         return self._ca.key
 
     @property
-    def pair(self) -> KeyPair:
+    def ca_pair(self) -> KeyPair:
         """The CA with its private key, for replicas that share it."""
         return self._ca
 
@@ -163,13 +169,13 @@ class FileAuthority:
 
     def close(self) -> None:
         """End the certificate process, if it runs."""
-        if isinstance(self._request, PkiWorker):
+        if isinstance(self._request, PkiWorkerClient):
             self._request.close()
 
     def _load_or_make(self) -> KeyPair:
         cert, key = self._paths("ca")
         if not cert.exists() and not key.exists():
-            result = self._execute(NewAuthority(self._clock()))
+            result = self._execute(CreateAuthority(self._clock()))
             save_pair(cert, key, KeyPair(result.cert, result.key))
             self.fresh = True
             return KeyPair(result.cert, result.key)
@@ -220,7 +226,7 @@ class FileAuthority:
     def _paths(self, file: str) -> tuple[Path, Path]:
         return self._directory / f"{file}.crt", self._directory / f"{file}.key"
 
-    def _execute(self, order: PkiRequest) -> Result:
+    def _execute(self, order: PkiRequest) -> WorkerResult:
         result = self._request(order)
         if result.error:
             raise DriverError(result.error) if result.damaged else CertificateError(result.error)

@@ -11,7 +11,7 @@ from kubeedge_actors.drivers.pki.base import KeyPair, Subject
 from kubeedge_actors.errors import CertificateError, DriverError
 
 
-class NewAuthority(msgspec.Struct, frozen=True, tag=True):
+class CreateAuthority(msgspec.Struct, frozen=True, tag=True):
     """Make a CA."""
 
     now: float
@@ -28,7 +28,7 @@ class IssueCertificate(msgspec.Struct, frozen=True, tag=True):
     now: float
 
 
-class NewCsr(msgspec.Struct, frozen=True, tag=True):
+class CreateCsr(msgspec.Struct, frozen=True, tag=True):
     """Make a key and a certificate request; the result's `cert` is the request."""
 
     subject: Subject
@@ -46,10 +46,10 @@ class SignCsr(msgspec.Struct, frozen=True, tag=True):
     now: float
 
 
-PkiRequest = NewAuthority | IssueCertificate | NewCsr | SignCsr
+PkiRequest = CreateAuthority | IssueCertificate | CreateCsr | SignCsr
 
 
-class Result(msgspec.Struct, frozen=True):
+class WorkerResult(msgspec.Struct, frozen=True):
     """What an order gave, or the sentence why not; `damaged`: the order could not even be understood."""
 
     cert: bytes = b""
@@ -58,13 +58,13 @@ class Result(msgspec.Struct, frozen=True):
     damaged: bool = False
 
 
-def execute(order: PkiRequest) -> Result:
+def execute(order: PkiRequest) -> WorkerResult:
     """Do an order in this process (imports cryptography)."""
     from kubeedge_actors.drivers.pki import x509  # late: 16 MB of memory
 
     try:
         match order:
-            case NewAuthority():
+            case CreateAuthority():
                 pair = x509.new_authority(order.now)
             case IssueCertificate():
                 pair = x509.issue(
@@ -75,7 +75,7 @@ def execute(order: PkiRequest) -> Result:
                     order.days,
                     order.now,
                 )
-            case NewCsr():
+            case CreateCsr():
                 pair = KeyPair(*x509.new_csr(order.subject))
             case SignCsr():
                 cert = x509.sign_csr(
@@ -89,7 +89,7 @@ def execute(order: PkiRequest) -> Result:
                 )
                 pair = KeyPair(cert, b"")
     except CertificateError as refusal:
-        return Result(error=str(refusal))
+        return WorkerResult(error=str(refusal))
     except DriverError as error:
-        return Result(error=str(error), damaged=True)
-    return Result(pair.cert, pair.key)
+        return WorkerResult(error=str(error), damaged=True)
+    return WorkerResult(pair.cert, pair.key)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
-from kubeedge_actors.osutil.files import ensure_private
+from kubeedge_actors.osutil.files import ensure_private_file
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ class InHand:
     """A page of memory that the kernel keeps in a file, whatever becomes of the process: one slot for each mailbox."""
 
     def __init__(self, path: Path) -> None:
-        ensure_private(path)
+        ensure_private_file(path)
         size = _SLOT.size * _SLOTS
         with path.open("r+b") as file:
             if os.fstat(file.fileno()).st_size != size:

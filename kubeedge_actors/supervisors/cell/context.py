@@ -27,6 +27,10 @@ class LocalContext(Context):
         self._cell, self.incarnation = cell, incarnation
         self._store: ModuleStore | None = None
 
+    def knows(self, name: str) -> bool:
+        """Ask the registry."""
+        return self._cell.system.registry.get(name) is not None
+
     def tell(self, to: str | Ref, message: object) -> None:
         """Tell by name through the registry, or by Ref."""
         ref = self.resolve(to, message)

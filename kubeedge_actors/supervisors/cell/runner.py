@@ -165,7 +165,7 @@ class Runner:
         self, incarnation: Incarnation, turn: Envelope | list[Envelope] | None, spent: float, settle: Settle
     ) -> None:
         """The turn counts: commit what it stored, and answer."""
-        self._cell.stats.sample(spent)
+        self._cell.stats.record_turn(spent)
         if incarnation.transaction is not None:
             self._commit(incarnation, turn)
         settle()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import PodRuntimeState
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action, PodActions, compute_actions, mark_started
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
-from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 
 Json = dict[str, Any]
 POD = PodName(namespace="default", name="p", uid="u-1")
@@ -38,7 +38,7 @@ class PodSyncEnv:
         self.view, self.now = view, 1000.0
         self.engine = FakeContainers(clock=lambda: self.now)
         self.runtime = FakeRuntime(self.engine)
-        self.memory = PodRuntimeState(started=self.now)
+        self.memory = VolatilePodState(started=self.now)
         self.codes: dict[str, int] = {
             container.name: 0 for container in view.init_containers if container.kind == "init"
         }
@@ -47,8 +47,8 @@ class PodSyncEnv:
         self.done: list[Action] = []
         self.phase = ""
 
-    def _program(self, spec: ContainerSpec) -> Program:
-        return Program(exit_code=self.codes.get(spec.name), ignores_stop=spec.name in self.deaf)
+    def _program(self, spec: ContainerSpec) -> FakeProgram:
+        return FakeProgram(exit_code=self.codes.get(spec.name), ignores_stop=spec.name in self.deaf)
 
     @property
     def containers(self) -> list[Container]:

@@ -91,7 +91,7 @@ SLOW = (
     "tests/unit/apiserver/handlers/test_watch.py::test_two_hundred_watchers_*",
     "tests/unit/dashboard/test_app.py::*",
     "tests/unit/drivers/bootstrap/test_server.py::test_nothing_that_is_asked_*",
-    "tests/unit/drivers/broker/test_changes.py::TestEndings::*",
+    "tests/unit/drivers/broker/test_unit_of_work.py::TestEndings::*",
     "tests/unit/drivers/broker/test_outgoing.py::*",
     "tests/unit/drivers/broker/test_packets.py::test_packets_come_whole_*",
     "tests/unit/drivers/dmi/test_dmi.py::*",

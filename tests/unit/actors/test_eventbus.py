@@ -244,14 +244,14 @@ def test_a_crash_forgets_no_subscription_and_closes_no_connection() -> None:
     bus.harness.advance(60.0)
     assert [message.topic for message in bus.modules] == ["alarms/fire"]
     assert bus.uploads() == [("default/temp", "x")]
-    assert bus.brokers[0].alive
+    assert bus.brokers[0].is_alive
 
 
 def test_a_broker_that_has_ended_is_started_again() -> None:
     bus = Bus(contain=True)
     bus.brokers[0].close()
     bus.harness.advance(CHECK_SECONDS)
-    assert bus.brokers[0].alive
+    assert bus.brokers[0].is_alive
     assert bus.harness.crashes == []
 
 
@@ -264,7 +264,7 @@ def test_a_broker_that_can_not_be_started_is_a_crash_for_the_supervisor() -> Non
     assert "port 1883" in bus.harness.crashes[0].error
     broker.failure = None
     bus.harness.advance(60.0)
-    assert broker.alive
+    assert broker.is_alive
     bus.arrive("x/user/y")
     assert bus.uploads() == [("x/user/y", "x")]
 
@@ -392,11 +392,11 @@ def test_a_message_that_ends_as_a_dead_letter_holds_up_no_client_for_ever(monkey
 
 def test_what_a_broker_lost_over_its_limits_is_said_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
     bus = Bus()
-    bus.brokers[0].lost = 7
+    bus.brokers[0].dropped_count = 7
     for _ in range(3):
         bus.harness.advance(CHECK_SECONDS)
     assert caplog.text.count("has dropped 7 messages or sessions") == 1
-    bus.brokers[0].lost = 9
+    bus.brokers[0].dropped_count = 9
     bus.harness.advance(CHECK_SECONDS)
     assert caplog.text.count("has dropped 2 messages or sessions") == 1
 

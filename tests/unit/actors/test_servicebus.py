@@ -11,8 +11,9 @@ import pytest
 
 from kubeedge_actors.actors.servicebus import MAX_CALLS, RETRY_SECONDS, ServiceBus, UploadReceived
 from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse
-from kubeedge_actors.drivers.http.fake import FakeClient, FakePostServer
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
+from kubeedge_actors.drivers.http.fake import FakeHttpClient, FakeUploadServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import HttpError
 from kubeedge_actors.module import Module, on
@@ -35,7 +36,7 @@ class Bus:
 
     def __init__(self, store: FakeStore | None = None, contain: bool = False) -> None:
         self.store = store or FakeStore()
-        self.client, self.server = FakeClient(), FakePostServer()
+        self.client, self.server = FakeHttpClient(), FakeUploadServer()
         self.jobs: list[Any] = []
         self.harness = inline(ServiceBus.spec(self._make), contain=contain)
         self.hub = self.harness.probe("edgehub")
@@ -195,7 +196,7 @@ class Cloud(Module):
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_local_program_hears_from_the_cloud_or_that_it_did_not_answer(quiet: bool) -> None:
-    store, server, client = FakeStore(), StdlibPostServer(port=0, poll=0.02), StdlibClient()
+    store, server, client = FakeStore(), StdlibUploadServer(port=0, poll=0.02), StdlibHttpClient()
     store.target_urls.add(URL)
     system = ActorSystem(ThreadsEngine())
     make = lambda: ServiceBus(store.target_urls, client, server, timeout=0.2 if quiet else 10.0)  # noqa: E731

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.cloudstream.cloud_stream import (
     TunnelListenConfig,
     TunnelOpened,
 )
-from kubeedge_actors.actors.cloudstream.stream import MAX_BUFFERED, Stream
+from kubeedge_actors.actors.cloudstream.stream import MAX_BUFFERED, TunnelStream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.edgestream import stream_params, websocket
 from kubeedge_actors.actors.edgestream.edge_stream import RETRY_INITIAL, EdgeStream, EdgeStreamState
@@ -25,7 +25,7 @@ from kubeedge_actors.actors.edgestream.flow_control import WINDOW, StreamSender
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
-from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents, Peer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import ClusterError, ContainerError, FrameError, LinkError
@@ -87,13 +87,13 @@ def test_only_a_node_comes_in_and_under_its_own_name(who: Peer, status: int) -> 
 
 def test_a_node_without_a_tunnel_is_said_at_once() -> None:
     with pytest.raises(LinkError, match="node e9 has no stream tunnel"):
-        TunnelRegistry().open("e9", FrameType.LOGS, "/containerLogs/d/p/c")
+        TunnelRegistry().open_stream("e9", FrameType.LOGS, "/containerLogs/d/p/c")
 
 
 def test_a_stream_gives_what_the_node_says_and_its_end() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    stream = tunnels.open("e1", FrameType.LOGS, "/containerLogs/d/p/c", "follow=true")
+    stream = tunnels.open_stream("e1", FrameType.LOGS, "/containerLogs/d/p/c", "follow=true")
     request = tunnel.decode_open(wire.said[0].data)
     assert (request.url.Path, request.url.RawQuery) == ("/containerLogs/d/p/c", "follow=true")
     id = wire.said[0].id
@@ -106,7 +106,7 @@ def test_a_stream_gives_what_the_node_says_and_its_end() -> None:
 def test_a_refusal_and_a_broken_tunnel_are_errors_with_their_reasons() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    refused, lost = (tunnels.open("e1", FrameType.LOGS, "/") for _ in range(2))
+    refused, lost = (tunnels.open_stream("e1", FrameType.LOGS, "/") for _ in range(2))
     tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, FrameType.REMOVE, b"no such container")))
     with pytest.raises(ContainerError, match="no such container"):
         refused.read(0)
@@ -119,7 +119,7 @@ def test_a_refusal_and_a_broken_tunnel_are_errors_with_their_reasons() -> None:
 def test_a_stream_of_one_node_takes_nothing_from_another() -> None:
     wire = Wire()
     tunnels, _ = joined(wire)
-    stream = tunnels.open("e1", FrameType.LOGS, "/")
+    stream = tunnels.open_stream("e1", FrameType.LOGS, "/")
     other = peer("e2", 2)
     tunnels.on_connect(other)
     assert tunnels.on_text(other, tunnel.encode(Frame(wire.said[0].id, FrameType.DATA, b"forged")))
@@ -129,7 +129,7 @@ def test_a_stream_of_one_node_takes_nothing_from_another() -> None:
 def test_a_reader_who_leaves_tells_the_node() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    stream = tunnels.open("e1", FrameType.LOGS, "/")
+    stream = tunnels.open_stream("e1", FrameType.LOGS, "/")
     stream.close()
     stream.close()
     assert [frame.kind for frame in wire.said] == [FrameType.LOGS, FrameType.REMOVE]
@@ -146,7 +146,7 @@ def test_what_is_no_frame_closes_the_tunnel() -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=200_000), max_size=12))
 def test_no_more_waits_for_a_reader_than_the_limit_and_nothing_is_lost(pieces: list[bytes]) -> None:
-    stream = Stream(lambda kind, data: None, lambda: None, credits=True)
+    stream = TunnelStream(lambda kind, data: None, lambda: None, credits=True)
     read, waiting = b"", 0
     for piece in pieces:
         while not stream.on_data(piece):
@@ -162,7 +162,7 @@ def test_no_more_waits_for_a_reader_than_the_limit_and_nothing_is_lost(pieces: l
 
 
 def test_a_writer_is_slowed_only_when_the_node_says_how_far_it_is() -> None:
-    stream = Stream(lambda kind, data: None, lambda: None, credits=False)
+    stream = TunnelStream(lambda kind, data: None, lambda: None, credits=False)
     stream.write(b"x" * 1_000_000)
     assert not stream.is_congested()
     stream.on_credit(0)
@@ -325,7 +325,7 @@ def test_an_original_cloud_gets_a_reason_as_text_and_ours_as_a_reason() -> None:
 
 def node_with_a_container() -> FakeRuntime:
     engine = FakeContainers()
-    engine.program = lambda spec: Program(exit_code=0, output=b"one\ntwo\n")
+    engine.program = lambda spec: FakeProgram(exit_code=0, output=b"one\ntwo\n")
     runtime = FakeRuntime(engine)
     pod = PodName(namespace="default", name="p", uid="u")
     runtime.start(runtime.create(ContainerSpec(pod=pod, name="c", image="busybox")).id)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver import ApiError
 from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
-from kubeedge_actors.apiserver.codec.protobuf import decode
+from kubeedge_actors.apiserver.codec.protobuf_decoder import decode
 from tests.support.api_client import JSON_HEADERS, MERGE, STRATEGIC, Json, config_map, deployment, pod
 from tests.support.inprocess_api import InProcessApi
 

@@ -11,8 +11,8 @@ import pytest
 from kubeedge_actors.control import SOCKET, ControlSocket, traces
 from kubeedge_actors.control import server as control_server
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.traces import EVERY, Filter, TraceMatcher, Traces
-from kubeedge_actors.deadletters.store import FILE, DurableDeadLetters
+from kubeedge_actors.control.traces import EVERY, MessageTracer, TraceFilter, TraceMatcher
+from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, Intensity, OneForOne, SupervisorSpec, ThreadsEngine
@@ -165,7 +165,7 @@ def test_a_stream_follows_as_long_as_it_is_open_and_only_what_it_wants(env: Cont
 
 
 def test_switching_twice_and_off_without_on_does_no_harm(env: ControlEnv) -> None:
-    traces = Traces(env.runtime)
+    traces = MessageTracer(env.runtime)
     traces.switch(False)
     traces.switch(True, actor="asker")
     traces.switch(True, type="TwinGet")
@@ -183,10 +183,10 @@ def test_however_long_somebody_follows_only_so_many_traces_are_remembered(
     wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(traces, "BELONGING", 3)
-    matcher = TraceMatcher(wanted, Filter(type="Type"))
-    assert all(matcher.has(hop(str(n), "mine")) for n in range(100))
+    matcher = TraceMatcher(wanted, TraceFilter(type="Type"))
+    assert all(matcher.matches(hop(str(n), "mine")) for n in range(100))
     assert list(matcher._ids) == ["97", "98", "99"]
-    assert matcher.has(hop("mine")) and matcher.has(hop("new", "mine"))
+    assert matcher.matches(hop("mine")) and matcher.matches(hop("new", "mine"))
 
 
 def test_a_moment_without_descriptors_does_not_end_the_control_socket(

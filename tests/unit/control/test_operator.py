@@ -11,8 +11,8 @@ import pytest
 
 from kubeedge_actors.__main__ import main
 from kubeedge_actors.control import SOCKET, ControlSocket, commands
+from kubeedge_actors.control.actor_table import actor_rows
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.tables import rows
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
@@ -254,7 +254,7 @@ def test_a_part_of_the_node_is_removed_only_with_force_and_with_a_warning_and_is
     assert "not ok: vital (removed)" in operator.type("health", "vital", status=1)
     assert "vital is removed" in operator.type("restart", "vital", status=1)
     assert operator.type("errors", "vital") == "there were none\n"
-    assert rows(operator.client.ask("tree", health=True))[-1].name == "vital"
+    assert actor_rows(operator.client.ask("tree", health=True))[-1].name == "vital"
     assert "removed" in operator.type("tree")
 
 

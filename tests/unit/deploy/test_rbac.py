@@ -15,21 +15,22 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
     StatusWriterState,
     WriteStatus,
 )
-from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateNodeReporter
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES, Upstream
 from kubeedge_actors.actors.leadership.lease_lock import LeaseLock as ElectionClerk
 from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquireOrRenew
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
-from kubeedge_actors.actors.synccontroller.objectsync_api import ObjectSyncWriter as SyncClerk
-from kubeedge_actors.actors.synccontroller.objectsync_api import PushAgain, WriteRecords
+from kubeedge_actors.actors.synccontroller.objectsync_writer import ObjectSyncWriter as SyncClerk
+from kubeedge_actors.actors.synccontroller.objectsync_writer import PushAgain, WriteRecords
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
@@ -131,7 +132,7 @@ def write_down(cluster: KubernetesCluster) -> None:
         assert writer.ask("writer", status) is None
     writer.tell("writer", RemoveStatus(object))
     inline(NodeLeaseRenewer.spec_for(cluster)).publish(KeepaliveReceived(node=N))
-    duplicates = inline(DuplicateReporter.spec(lambda: DuplicateReporter(cluster)))
+    duplicates = inline(DuplicateNodeReporter.spec(lambda: DuplicateNodeReporter(cluster)))
     for _ in range(2):
         duplicates.publish(NodeDuplicated(node=N, text="two edges have this name"))
     election = inline(ChildSpec("election", lambda: ElectionClerk(cluster, "one")))
@@ -143,9 +144,10 @@ def write_down(cluster: KubernetesCluster) -> None:
 def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
     """What the tree of a replica watches."""
     system = ActorSystem(ThreadsEngine())
-    system.start(supervision_tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
-    eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
-    system.stop()
+    with contextlib.closing(NodeOutboxDb(":memory:")) as outbox:
+        system.start(supervision_tree(ChildSpec("hub", Actor), cluster, outbox, "127.0.0.1"))
+        eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
+        system.stop()
 
 
 def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES
 from kubeedge_actors.actors.metamanager.downstream import DEVICE_TYPES, POD_CONFIG_TYPES
 from kubeedge_actors.actors.metamanager.query_responses import ASK_CLOUD, ASK_CLOUD_ONCE
 from kubeedge_actors.actors.synccontroller.controller import TYPES
-from kubeedge_actors.actors.synccontroller.objectsync_api import SYNCED_TYPES
+from kubeedge_actors.actors.synccontroller.objectsync_writer import SYNCED_TYPES
 from kubeedge_actors.kubernetes.object_types import (
     BY_NAME,
     OBJECT_TYPES,

@@ -13,11 +13,11 @@ import pytest
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
+from kubeedge_actors.options.config_reader import file_settings
 from kubeedge_actors.options.edge import EDGE
-from kubeedge_actors.options.kinds import YES_OR_NO
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.reading import file_settings
 from kubeedge_actors.options.setting import Setting, SettingsTable
+from kubeedge_actors.options.value_kinds import YES_OR_NO
 
 TABLES = {"cloud": CLOUD, "edge": EDGE}
 READ: dict[str, Callable[[str], dict[str, Any]]] = {

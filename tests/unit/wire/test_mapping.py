@@ -53,7 +53,7 @@ def test_every_type_that_crosses_the_link_has_a_form_and_a_strategy() -> None:
     }
     assert (
         mapping.UPWARD | mapping.DOWNWARD
-        == said - {m.LinkMessage, m.JsonText, m.UnknownMessage}
+        == said - {m.LinkMessage, m.JsonTextMessage, m.UnknownMessage}
         == strategies.SAID.keys()
     )
     assert {m.Response} == mapping.UPWARD & mapping.DOWNWARD
@@ -287,7 +287,7 @@ def test_an_object_in_place_of_json_text_is_its_text_and_goes_back_as_object(
 ) -> None:
     received = record(operation, path, {"b": 1, "a": [2]}, source)
     message = mapping.from_beehive(received)
-    assert isinstance(message, m.JsonText)
+    assert isinstance(message, m.JsonTextMessage)
     assert message.sent_as_object
     assert msgspec.json.decode(getattr(message, field)) == {"b": 1, "a": [2]}
     assert mapping.to_beehive(message, NOW).content == received.content

@@ -91,7 +91,9 @@ class PodManager:
 
     # --- what is found on the machine -------------------------------------------------------------------------------
 
-    def adopt(self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float) -> None:
+    def on_runtime_relisted(
+        self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float
+    ) -> None:
         """Assign containers to records; what belongs to no pod gets a record that removes it."""
         names = {uid: PodName(namespace="", name=uid, uid=uid) for uid in networks | folders}
         names |= {container.pod.uid: container.pod for container in containers}

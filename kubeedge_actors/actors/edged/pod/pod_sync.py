@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from kubeedge_actors.actors.edged.pod import prober
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
+from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 
 Verb = Literal["mount", "start", "stop", "kill", "remove", "probe", "stop_sandbox", "cleanup"]
@@ -22,7 +22,7 @@ KILL_RETRY_SECONDS = 5.0
 """Seconds after which an order to kill is given again."""
 FAILURE_SHOWN_SECONDS = 2.0
 """Seconds after which a failure is shown as waiting for the next try."""
-PROBES: tuple[prober.ProbeKind, ...] = ("startup", "liveness", "readiness")
+PROBES: tuple[probe_state.ProbeKind, ...] = ("startup", "liveness", "readiness")
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ def newest_first(containers: Sequence[Container], name: str) -> list[Container]:
 def compute_actions(
     pod: PodView,
     containers: Sequence[Container],
-    runtime_state: PodRuntimeState,
+    runtime_state: VolatilePodState,
     now: float,
     busy: frozenset[str] = frozenset(),
 ) -> PodActions:
@@ -84,7 +84,7 @@ class _Planner:
         self,
         pod: PodView,
         containers: Sequence[Container],
-        runtime_state: PodRuntimeState,
+        runtime_state: VolatilePodState,
         now: float,
         busy: frozenset[str],
     ) -> None:
@@ -266,19 +266,21 @@ class _Planner:
             probe = view.probe(kind)
             if probe is None:
                 continue
-            state = self.memory.probes.get((container.id, kind)) or prober.initial_probing(probe, container.started_at)
+            state = self.memory.probes.get((container.id, kind)) or probe_state.initial_probe_state(
+                probe, container.started_at
+            )
             if self.now >= state.due:
                 self.do(Action("probe", name=view.name, container_id=container.id, probe=kind))
-                self.requeue_at(self.now + prober.period_seconds(probe))
+                self.requeue_at(self.now + probe_state.period_seconds(probe))
             else:
                 self.requeue_at(state.due)
 
-    def probes_now(self, view: ContainerView, container: Container) -> tuple[prober.ProbeKind, ...]:
+    def probes_now(self, view: ContainerView, container: Container) -> tuple[probe_state.ProbeKind, ...]:
         return PROBES[1:] if self.memory.has_started(self.view, view.name, container.id) else PROBES[:1]
 
 
 def mark_started(
-    action: Action, pod: PodView, containers: Sequence[Container], runtime_state: PodRuntimeState, now: float
+    action: Action, pod: PodView, containers: Sequence[Container], runtime_state: VolatilePodState, now: float
 ) -> None:
     """Record that an action was started, so that later computations build on it."""
     container_id, name = action.container_id, action.name
@@ -299,7 +301,7 @@ def mark_started(
 
 
 def _mark_probe_started(
-    action: Action, pod: PodView, containers: Sequence[Container], runtime_state: PodRuntimeState, now: float
+    action: Action, pod: PodView, containers: Sequence[Container], runtime_state: VolatilePodState, now: float
 ) -> None:
     view = pod.container(action.name)
     started = next((container.started_at for container in containers if container.id == action.container_id), now)
@@ -308,5 +310,5 @@ def _mark_probe_started(
         if probe is not None:
             key = (action.container_id, kind)
             runtime_state.probes[key] = (
-                runtime_state.probes.get(key) or prober.initial_probing(probe, started)
+                runtime_state.probes.get(key) or probe_state.initial_probe_state(probe, started)
             ).with_run_started(probe, now)

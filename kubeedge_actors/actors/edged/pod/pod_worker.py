@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
+from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
-from kubeedge_actors.actors.edged.pod import source_requests
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
-from kubeedge_actors.actors.edged.runtime.pod_sources import has_config_volumes, refers_to
+from kubeedge_actors.actors.edged.runtime.pod_config_references import has_config_volumes, refers_to
 from kubeedge_actors.actors.edged.runtime.runtime_manager import (
     CONFIG_ERROR,
     CREATING,
@@ -48,7 +48,7 @@ INFINITY = float("inf")
 NOT_YET = "it has not answered yet"
 
 
-class NodeState:
+class SharedSyncState:
     """State that is common to all pods. `ready`: pods and containers are both known. `runtime_error`: why no engine answers.
 
     `cloud_is_native`: the last cloud that was there is one of ours. `events_to_any_cloud`: Events are told to others too.
@@ -77,7 +77,7 @@ class PodWorkers:
         actor: Module,
         pods: PodManager,
         executor: ActionExecutor,
-        state: NodeState,
+        state: SharedSyncState,
         on_runtime_state: Callable[[str], None],
     ) -> None:
         self._actor, self._pods, self._executor = actor, pods, executor
@@ -131,8 +131,8 @@ class PodWorkers:
 
     def _start_action(self, pod_state: PodState, action: Action) -> None:
         if action.verb == "mount":
-            pod_state.sources_requested_at = self._actor.clock.now()
-            questions = source_requests.fetch_requests(pod_state)
+            pod_state.config_requested_at = self._actor.clock.now()
+            questions = pod_config_requests.fetch_requests(pod_state)
             for message in questions:
                 self._send(pod_state, message)
             if questions:
@@ -228,7 +228,7 @@ class PodWorkers:
         if not (self._state.cloud_is_native or self._state.events_to_any_cloud):
             return  # a genuine edge tells a genuine cloud no Events unless it is asked to
         now = self._actor.clock.now()
-        for message in self._recorder.event(pod_state.view, kind, reason, text, now, container):
+        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container):
             self._actor.tell(constants.METAMANAGER, message)
 
     def _record_result_events(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
@@ -267,11 +267,11 @@ class PodWorkers:
         """Periodic resync: refresh volumes, expire requests without response."""
         for pod_state in self._pods:
             if (
-                pod_state.pending_sources
-                and self._actor.clock.now() - pod_state.sources_requested_at > RESPONSE_LOST_SECONDS
+                pod_state.pending_config_requests
+                and self._actor.clock.now() - pod_state.config_requested_at > RESPONSE_LOST_SECONDS
             ):
-                pod_state.pending_sources.clear()
-                self._sources_fetched(pod_state)
+                pod_state.pending_config_requests.clear()
+                self._config_fetched(pod_state)
             elif pod_state.runtime.mounted and not pod_state.is_ending and has_config_volumes(pod_state.view):
                 pod_state.runtime.mounted = False
                 self.sync(pod_state)
@@ -317,7 +317,7 @@ class PodWorkers:
         pod_state.status_reporter.built = status
         self._record_back_offs(pod_state, status)
         if state.link_up:
-            ended = pod_state.is_ending and pod_state.is_idle
+            ended = pod_state.is_ending and not pod_state.has_running_containers
             for message in pod_state.status_reporter.next_messages(status, now, ended=ended, node_uid=state.node_uid):
                 self._send(pod_state, message)
 
@@ -328,8 +328,8 @@ class PodWorkers:
             return
         if pod_state.status_reporter.on_response(parent, content, self._actor.clock.now()):
             self.sync(pod_state)
-        elif source_requests.on_response(pod_state, parent, content):
-            self._sources_fetched(pod_state)
+        elif pod_config_requests.on_response(pod_state, parent, content):
+            self._config_fetched(pod_state)
 
     def on_error(self, parent: str) -> None:
         """A request about a pod could not be sent."""
@@ -338,10 +338,10 @@ class PodWorkers:
             return
         if pod_state.status_reporter.on_error(parent, self._actor.clock.now()):
             self.sync(pod_state)
-        elif source_requests.on_error(pod_state, parent):
-            self._sources_fetched(pod_state)
+        elif pod_config_requests.on_error(pod_state, parent):
+            self._config_fetched(pod_state)
 
-    def _sources_fetched(self, pod_state: PodState) -> None:
+    def _config_fetched(self, pod_state: PodState) -> None:
         if self._pods.get(pod_state.uid) is pod_state:
             self._execute(pod_state, Action("mount", name="pod"))
 

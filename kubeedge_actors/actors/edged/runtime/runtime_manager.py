@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, Json, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
-from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime import image_pull
 from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
@@ -22,8 +22,8 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     network_mode,
     pod_network,
 )
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secrets
-from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, pod_volumes
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects, pull_secret_references
+from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, pod_volumes
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
@@ -114,7 +114,7 @@ class RuntimeManager:
             "stop": lambda: self._stop(action, action_input),
             "kill": lambda: self._runtime.kill(container_id),
             "remove": lambda: self._runtime.remove(container_id),
-            "stop_sandbox": lambda: self._runtime.stop_pod_sandbox(uid),
+            "stop_sandbox": lambda: self._runtime.remove_pod_sandbox(uid),
             "cleanup": lambda: self._folders.remove(uid),
         }
         actions[action.verb]()
@@ -175,26 +175,28 @@ class RuntimeManager:
     @staticmethod
     def _handler(action: Json, view: ContainerView, address: str) -> HealthProbe:
         try:
-            return prober.probe_request(action, prober.ports_of(view.raw), address)
+            return probe_state.health_probe(action, probe_state.ports_of(view.raw), address)
         except ValueError as error:
             raise ActionError(CONFIG_ERROR, error) from error
 
     def _ensure_image(self, view: ContainerView, action_input: ActionInput, pull: bool) -> bool:
         """Have the image; False when it has to be fetched and this is not the place for it."""
-        policy = images.pull_policy(view.raw)
-        present = policy != images.ALWAYS and bool(self._runtime.image_id(view.image))
+        policy = image_pull.pull_policy(view.raw)
+        present = policy != image_pull.ALWAYS and bool(self._runtime.image_id(view.image))
         if present:
             return True
-        if policy == images.NEVER:
+        if policy == image_pull.NEVER:
             text = f'Container image "{view.image}" is not present with pull policy of Never'
             raise ActionError(NEVER_PULL_ERROR, text)
         if not pull:
             return False
         secrets = [
-            action_input.objects[secret] for secret in pull_secrets(action_input.pod) if secret in action_input.objects
+            action_input.objects[secret]
+            for secret in pull_secret_references(action_input.pod)
+            if secret in action_input.objects
         ]
         try:
-            self._runtime.pull(view.image, images.registry_credentials(view.image, secrets))
+            self._runtime.pull(view.image, image_pull.registry_credentials(view.image, secrets))
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
@@ -238,7 +240,7 @@ class RuntimeManager:
             "",
         )
         health_probe = self._handler(probe, view, ip or action_input.node.host_ip)
-        failure = self._run_probe(health_probe, action.container_id, prober.timeout_seconds(probe))
+        failure = self._run_probe(health_probe, action.container_id, probe_state.timeout_seconds(probe))
         return msgspec.structs.replace(result, succeeded=not failure, message=failure)
 
     def _stop(self, action: Action, action_input: ActionInput) -> None:

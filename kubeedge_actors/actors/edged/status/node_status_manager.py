@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edged.status import strategic_diff
 from kubeedge_actors.actors.edged.status.node_status import (
     NodeDescription,
@@ -22,7 +22,7 @@ from kubeedge_actors.actors.edged.status.node_status import (
     node_object,
     node_status,
 )
-from kubeedge_actors.actors.edged.status.pending_request import RESPONSE_TIMEOUT, PendingRequest
+from kubeedge_actors.actors.edged.status.request_schedule import RESPONSE_TIMEOUT, RequestSchedule
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.kubernetes.time import format_micro_time
 from kubeedge_actors.wire.constants import (
@@ -75,11 +75,11 @@ class NodeStatusManager:
         self._lease_missing = self._labels_checked = self._changed = False
         self._reported = float("-inf")
         self._register_request, self._lease_request, self._status_request = (
-            PendingRequest(),
-            PendingRequest(),
-            PendingRequest(),
+            RequestSchedule(),
+            RequestSchedule(),
+            RequestSchedule(),
         )
-        self._store_query = PendingRequest()
+        self._store_query = RequestSchedule()
 
     def next_due(self) -> float:
         """When `next_messages` may have something to say if nothing happens; infinity while the link is down."""
@@ -115,15 +115,15 @@ class NodeStatusManager:
             )
         if not self.link_up:
             return messages
-        if not self.cloud_renews_lease and self._lease_request.is_free(now):
+        if not self.cloud_renews_lease and self._lease_request.is_due(now):
             messages += self._lease_step(now)
-        if not self.registered and self._register_request.is_free(now):
+        if not self.registered and self._register_request.is_due(now):
             messages.append(
                 self._register_request.on_sent(
                     RegisterNode(name=self.name, object=node_object(self._description(), now)), now
                 )
             )
-        if self.registered and self._status_request.is_free(now):
+        if self.registered and self._status_request.is_due(now):
             messages += self._status_step(now)
         return messages
 
@@ -307,7 +307,7 @@ def parse_query_response(content: Any) -> Json | None:
         content = content[0] if content else None
     if isinstance(content, str):
         try:
-            content = msgspec.json.decode(nesting.check_depth(content))
+            content = msgspec.json.decode(depth_limit.check_depth(content))
         except msgspec.DecodeError:
             return None
     if not isinstance(content, dict) or set(content) == {ERR_STATUS}:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
 from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import FAILURE_SHOWN_SECONDS, newest_first
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 from kubeedge_actors.kubernetes.time import format_time
 
@@ -22,7 +22,7 @@ DEADLINE_EXCEEDED = ("DeadlineExceeded", "Pod was active on the node longer than
 def pod_status(
     pod: PodView,
     containers: Sequence[Container],
-    runtime_state: PodRuntimeState,
+    runtime_state: VolatilePodState,
     previous: Json,
     address: str,
     now: float,
@@ -53,7 +53,7 @@ def pod_status(
     return status
 
 
-def _reason(runtime_state: PodRuntimeState, previous: Json, phase: str) -> Json:
+def _reason(runtime_state: VolatilePodState, previous: Json, phase: str) -> Json:
     if runtime_state.reason:
         return {"reason": runtime_state.reason, "message": runtime_state.message}
     if phase in TERMINAL and previous.get("phase") == phase:
@@ -119,7 +119,7 @@ def container_status(
     view: ContainerView,
     pod: PodView,
     containers: Sequence[Container],
-    runtime_state: PodRuntimeState,
+    runtime_state: VolatilePodState,
     now: float,
     scheme: str,
     *,
@@ -163,7 +163,7 @@ def _states(
     view: ContainerView,
     pod: PodView,
     containers: Sequence[Container],
-    runtime_state: PodRuntimeState,
+    runtime_state: VolatilePodState,
     now: float,
     scheme: str,
     *,
@@ -189,7 +189,7 @@ def _states(
 
 
 def _back_off_state(
-    view: ContainerView, pod: PodView, container: Container, runtime_state: PodRuntimeState, now: float
+    view: ContainerView, pod: PodView, container: Container, runtime_state: VolatilePodState, now: float
 ) -> Json | None:
     if view.name in runtime_state.failures:
         return _waiting(view, pod, runtime_state, now)
@@ -207,7 +207,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def _waiting(view: ContainerView, pod: PodView, runtime_state: PodRuntimeState, now: float) -> Json:
+def _waiting(view: ContainerView, pod: PodView, runtime_state: VolatilePodState, now: float) -> Json:
     failure = runtime_state.failures.get(view.name) or runtime_state.mount_failure
     if failure is None:
         reason = (

@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
     PatchType,
     WatchEvent,
 )
-from kubeedge_actors.drivers.cluster.fake.state import State, WriteResult
+from kubeedge_actors.drivers.cluster.fake.state import FakeObjectStore, WriteResult
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -126,7 +126,7 @@ class FakeCluster:
     def __init__(self, now: Callable[[], float] = time.time, with_status: Collection[str] = ()) -> None:
         self._now = now
         self._lock = threading.RLock()
-        self._state = State(lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC), with_status)
+        self._state = FakeObjectStore(lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC), with_status)
         self._watches: list[FakeWatch] = []
         self._down = False
         self.refuse: Callable[[Request], ClusterError | None] = lambda request: None

@@ -34,7 +34,7 @@ class PatchRefused(Exception):
     """The patch does not fit the object; the text says why."""
 
 
-def strategic(target: Any, patch: Any) -> Any:
+def strategic_merge(target: Any, patch: Any) -> Any:
     """Kubernetes' strategic merge: maps merge, keyed lists merge by their key, other lists are replaced."""
     if not isinstance(patch, dict):
         return patch
@@ -61,7 +61,7 @@ def _set(result: Json, key: str, value: Any, order: Any) -> None:
         present = list(result.get(key) or [])
         result[key] = present + [item for item in value if item not in present]
     else:
-        result[key] = strategic(result.get(key), value)
+        result[key] = strategic_merge(result.get(key), value)
 
 
 def _keyed(present: list[Any], items: list[Any], key: str, order: Any) -> list[Any]:
@@ -72,14 +72,14 @@ def _keyed(present: list[Any], items: list[Any], key: str, order: Any) -> list[A
         if item.get("$patch") == "delete":
             result.pop(item.get(key), None)
         else:
-            result[item.get(key)] = strategic(result.get(item.get(key)), item)
+            result[item.get(key)] = strategic_merge(result.get(item.get(key)), item)
     if order:
         places = {entry.get(key): place for place, entry in enumerate(order)}
         return sorted(result.values(), key=lambda item: places.get(item.get(key), len(places)))
     return list(result.values())
 
 
-def json_patch(target: Any, steps: list[Json]) -> Any:
+def apply_json_patch(target: Any, steps: list[Json]) -> Any:
     """RFC 6902 with add, replace, remove and test. Errors: PatchRefused."""
     for step in steps:
         path = [part.replace("~1", "/").replace("~0", "~") for part in str(step["path"]).split("/")[1:]]

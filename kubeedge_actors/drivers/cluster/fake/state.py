@@ -37,7 +37,7 @@ class WriteResult(NamedTuple):
     steps: list[Step]
 
 
-class State:
+class FakeObjectStore:
     """All objects by kind, namespace and name, and the one counter of versions."""
 
     def __init__(self, now: Callable[[], datetime.datetime], with_status: Collection[str] = ()) -> None:
@@ -105,8 +105,8 @@ class State:
             )
         try:
             if form == "json":
-                return self._change(kind, old, patches.json_patch(old, change), subresource)
-            apply = patches.strategic if form == "strategic" else merge_patch
+                return self._change(kind, old, patches.apply_json_patch(old, change), subresource)
+            apply = patches.strategic_merge if form == "strategic" else merge_patch
             return self._change(kind, old, apply(old, change), subresource)
         except patches.PatchRefused as refusal:
             raise ClusterError(status_of(422, "Invalid", str(refusal), kind, name)) from None
@@ -148,7 +148,7 @@ class State:
             message = f'Operation cannot be fulfilled on pods/binding "{name}": pod {name} is already assigned to node'
             raise Conflict(status_of(409, "Conflict", message, kind, name))
         condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": self._stamp()}
-        status = patches.strategic(old.get("status"), {"conditions": [condition]})
+        status = patches.strategic_merge(old.get("status"), {"conditions": [condition]})
         bound = {**old, "spec": {**old.get("spec", {}), "nodeName": object["target"]["name"]}, "status": status}
         steps = self._store(kind, old, bound).steps
         return WriteResult(kind, {"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}, steps)

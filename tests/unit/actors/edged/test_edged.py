@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.drivers.containers.fake import Program
+from kubeedge_actors.drivers.containers.fake import FakeProgram
 from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, PodConfigChanged, QueryObject
 from tests.support.env.edged import ADDRESS, EdgedEnv, pod
 
@@ -105,7 +105,7 @@ def test_to_a_genuine_cloud_nothing_is_said_of_a_pod_of_which_nothing_differs(be
 
 
 def test_a_deaf_container_is_killed_after_the_grace_of_the_deletion(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(ignores_stop=True)
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
     bench.start().apply(pod())
     bench.delete("u-1", grace=3)
     bench.harness.advance(2.9)
@@ -145,7 +145,7 @@ def test_containers_are_restarted_without_the_cloud(bench: EdgedEnv) -> None:
 
 
 def test_a_job_that_has_done_its_work_has_succeeded_and_stays_so(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(exit_code=0)
+    bench.engine.program = lambda spec: FakeProgram(exit_code=0)
     bench.start().apply(pod(restartPolicy="OnFailure"))
     status = bench.status("u-1")
     assert status["phase"] == "Succeeded"
@@ -180,7 +180,7 @@ def test_what_belongs_to_no_pod_is_removed_once_the_pods_are_known(bench: EdgedE
 
 
 def test_a_pod_that_the_cloud_tells_of_late_keeps_its_containers(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(ignores_stop=True)
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
     bench.start().apply(pod())
     before = bench.engine.running()
     kept = bench.cloud.pods.pop("u-1")
@@ -375,7 +375,7 @@ def test_a_readiness_probe_decides_on_ready_and_a_liveness_probe_on_life(bench: 
     assert bench.prober.asked[0].host == ADDRESS
     bench.harness.advance(20)
     bench.prober.why = "connection refused"
-    bench.engine.program = lambda spec: Program(ignores_stop=True)
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
     bench.until(lambda: ready() == "False")
     assert bench.engine.running()[0].restart_count == 0
     bench.harness.advance(20)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.scheduler.cache import SchedulerCache
-from kubeedge_actors.actors.scheduler.objects import PodInfo
+from kubeedge_actors.actors.scheduler.pod_info import PodInfo
 from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from tests.support.k8s_objects import condition, node, pod

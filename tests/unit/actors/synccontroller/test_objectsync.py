@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncStore
-from kubeedge_actors.actors.synccontroller.objectsync_api import OBJECTSYNC_WRITER
+from kubeedge_actors.actors.synccontroller.objectsync_writer import OBJECTSYNC_WRITER
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
@@ -255,7 +255,7 @@ def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never
         ObjectSyncRecord(constants.POD, "default", "p", "uid", version="7", stored_version="7"),
     )
     ledger.load(N, record)
-    ledger.discard(N, "uid")
+    ledger.on_foreign_record_deleted(N, "uid")
     ledger.on_pushed(
         N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, connected=False
     )

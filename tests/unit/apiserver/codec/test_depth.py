@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from kubeedge_actors.nesting import MAX_DEPTH
+from kubeedge_actors.depth_limit import MAX_DEPTH
 from tests.support.api_client import JSON_HEADERS, config_map
 from tests.support.inprocess_api import InProcessApi
 

@@ -13,9 +13,9 @@ import pytest
 from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.auth import LOCAL_ADMIN
 from kubeedge_actors.apiserver.handlers import watch
-from kubeedge_actors.apiserver.http_messages import Request, Stream
-from kubeedge_actors.apiserver.storage.commit import GroupCommit
+from kubeedge_actors.apiserver.http_messages import Request, StreamingResponse
 from kubeedge_actors.apiserver.storage.database import Database
+from kubeedge_actors.apiserver.storage.group_commit import GroupCommit
 from kubeedge_actors.apiserver.storage.store import Store
 from kubeedge_actors.errors import StoreError
 from tests.support.api_client import ApiClient, config_map, pod
@@ -30,7 +30,7 @@ def stream(inside: InProcessApi, path: str, query: dict[str, str]) -> AsyncItera
     """The chunks of a watch."""
     request = Request("GET", path, {"watch": "true", **query}, {}, b"", LOCAL_ADMIN)
     answer = inside.parts.routes.answer(request)
-    assert isinstance(answer, Stream)
+    assert isinstance(answer, StreamingResponse)
     return answer.chunks()
 
 

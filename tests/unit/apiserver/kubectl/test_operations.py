@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from kubeedge_actors.apiserver import ApiServer, LogQuery
+from kubeedge_actors.apiserver import ApiServer, PodLogRequest
 from kubeedge_actors.errors import DriverError
 from tests.support.api_client import ApiClient, Json, config_map, deployment, pod
 from tests.support.kubectl import Kubectl
@@ -136,9 +136,9 @@ def test_a_namespace_is_emptied_before_it_goes(kubectl: Kubectl, api: ApiClient)
 
 
 def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: ApiServer) -> None:
-    queries: list[LogQuery] = []
+    queries: list[PodLogRequest] = []
 
-    def source(query: LogQuery) -> Iterator[bytes]:
+    def source(query: PodLogRequest) -> Iterator[bytes]:
         queries.append(query)
         yield b"hello\n"
         yield b"world\n"
@@ -164,7 +164,7 @@ def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: 
 def test_a_log_is_followed_until_the_client_leaves(kubectl: Kubectl, server: ApiServer) -> None:
     closed = threading.Event()
 
-    def source(query: LogQuery) -> Iterator[bytes]:
+    def source(query: PodLogRequest) -> Iterator[bytes]:
         assert query.follow
         try:
             yield b"first\n"
@@ -185,7 +185,7 @@ def test_a_log_is_followed_until_the_client_leaves(kubectl: Kubectl, server: Api
 
 
 def test_a_log_that_breaks_ends_with_the_reason(kubectl: Kubectl, server: ApiServer) -> None:
-    def source(query: LogQuery) -> Iterator[bytes]:
+    def source(query: PodLogRequest) -> Iterator[bytes]:
         yield b"first\n"
         raise DriverError("the node does not answer")
 

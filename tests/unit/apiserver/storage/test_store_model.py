@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kubeedge_actors.apiserver.storage.database import Database
-from kubeedge_actors.apiserver.storage.entry import Event
+from kubeedge_actors.apiserver.storage.entry import WatchCacheEvent
 from kubeedge_actors.apiserver.storage.store import Store
 from kubeedge_actors.errors import StoreError
 
@@ -64,7 +64,7 @@ class Reader:
             self.apply(event)
         self.position += len(events)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: WatchCacheEvent) -> None:
         """One event: it must follow from what is known."""
         key = (event.new.namespace, event.new.name)
         assert event.revision > self.last

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager, has_joined
 from kubeedge_actors.drivers.bootstrap.client import join
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
-from kubeedge_actors.drivers.bootstrap.protocol import Join, Joined
+from kubeedge_actors.drivers.bootstrap.protocol import JoinRequest, JoinResult
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
@@ -27,15 +27,15 @@ from tests.support.fakes.bootstrap_cloud import Cloud
 DAY = 86400.0
 
 
-def here(order: Join) -> Joined:
+def here(order: JoinRequest) -> JoinResult:
     """The work of the joining process, done in this one."""
     try:
         join(order)
     except CertificateError as error:
-        return Joined(str(error), final=True)
+        return JoinResult(str(error), final=True)
     except LinkError as error:
-        return Joined(str(error))
-    return Joined()
+        return JoinResult(str(error))
+    return JoinResult()
 
 
 class Edge:
@@ -46,15 +46,15 @@ class Edge:
         self.cloud = cloud
         self.address = f"https://127.0.0.1:{cloud.port}"
         self.token = cloud.authority.token()
-        self.orders: list[Join] = []
+        self.orders: list[JoinRequest] = []
         self.now = time.time()
 
-    def credentials(self, node: str = "n1", work: Callable[[Join], Joined] = here) -> NodeCredentials:
-        def counted(order: Join) -> Joined:
+    def credentials(self, node: str = "n1", work: Callable[[JoinRequest], JoinResult] = here) -> CertificateManager:
+        def counted(order: JoinRequest) -> JoinResult:
             self.orders.append(order)
             return work(order)
 
-        return NodeCredentials(self.folder, node, self.address, lambda: self.token, counted, lambda: self.now)
+        return CertificateManager(self.folder, node, self.address, lambda: self.token, counted, lambda: self.now)
 
 
 @pytest.fixture
@@ -96,12 +96,12 @@ def test_it_is_what_the_hub_of_the_edge_asks_for(edge: Edge) -> None:
 
 
 def test_the_joining_process_does_the_same(tmp_path: Path, edge: Edge) -> None:
-    credentials = NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token)
+    credentials = CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token)
     tls = credentials.obtain()
     before = Path(tls.cert).read_bytes()
     assert credentials.renew() == tls
     assert Path(tls.cert).read_bytes() != before
-    refused = NodeCredentials(tmp_path / "other", "n1", edge.address, lambda: edge.token[:-2] + "xx")
+    refused = CertificateManager(tmp_path / "other", "n1", edge.address, lambda: edge.token[:-2] + "xx")
     with pytest.raises(CertificateError, match="token signature is invalid"):
         refused.obtain()
 
@@ -188,9 +188,9 @@ def test_good_files_outlive_a_token_file_that_is_gone_and_a_new_node_is_told_of_
     def gone() -> str:
         raise CertificateError("the token file /t can not be read")
 
-    assert NodeCredentials(edge.folder, "n1", edge.address, gone, here).obtain() == tls
+    assert CertificateManager(edge.folder, "n1", edge.address, gone, here).obtain() == tls
     with pytest.raises(CertificateError, match="the token file /t can not be read"):
-        NodeCredentials(tmp_path / "new", "n1", edge.address, gone, here).obtain()
+        CertificateManager(tmp_path / "new", "n1", edge.address, gone, here).obtain()
 
 
 # --- each failure as a sentence
@@ -292,12 +292,12 @@ def test_a_joining_process_that_breaks_is_told_and_may_work_next_time(
     import sys
 
     command = (sys.executable, "-c", "import sys; sys.exit('broken')")
-    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", command)
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.certificate_manager.COMMAND", command)
     with pytest.raises(LinkError, match="the process that joins the cloud failed"):
-        NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
-    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", ("/no/such/program",))
+        CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.certificate_manager.COMMAND", ("/no/such/program",))
     with pytest.raises(LinkError, match="did not do its work"):
-        NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
+        CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
 
 
 def test_a_directory_that_can_not_be_written_is_a_sentence(edge: Edge) -> None:

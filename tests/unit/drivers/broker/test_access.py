@@ -143,9 +143,9 @@ def test_what_may_not_be_written_is_acknowledged_counted_and_goes_nowhere(broker
     with Raw(broker.port, "c1") as peer:
         peer.subscribe("public/#", 1)
         for qos, answer in ((1, packets.PUBACK), (2, packets.PUBREC)):
-            peer.send(packets.publish("public/x", b"no", qos, packet_id=qos))
+            peer.send(packets.encode_publish("public/x", b"no", qos, packet_id=qos))
             assert peer.next().kind == answer
-        peer.send(packets.publish("devices/c1/x", b"yes", 1, packet_id=3))
+        peer.send(packets.encode_publish("devices/c1/x", b"yes", 1, packet_id=3))
         assert peer.next().kind == packets.PUBACK
         broker.publish("public/x", b"from inside")
         assert packets.read_publish(peer.next()).payload == b"from inside"
@@ -183,8 +183,8 @@ def test_the_older_form_of_password_files_works_too(tmp_path: Path) -> None:
     subprocess.run(("mosquitto_passwd", "-H", "sha512", "-b", "-c", str(file), "anna", "sesam"), check=True)
     assert "$6$" in file.read_text(encoding="utf-8")
     passwords = Passwords(file)
-    assert passwords.allow("anna", "sesam")
-    assert not passwords.allow("anna", "sesame")
+    assert passwords.verify("anna", "sesam")
+    assert not passwords.verify("anna", "sesame")
 
 
 @pytest.mark.parametrize("line", ["anna:$6$YQ==", "anna:$6$1$YQ==$YQ==", "anna:$5$YQ==$YQ==", "anna:$6$?$YQ=="])

@@ -67,11 +67,11 @@ def test_a_publication_of_qos_2_that_is_said_twice_is_heard_once(broker: Embedde
     with Raw(broker.port) as peer, paho(broker.port) as app:
         app.subscribe("a", 1)
         for payload, dup in ((b"1", False), (b"1", True)):
-            peer.send(packets.publish("a", payload, 2, packet_id=7, dup=dup))
+            peer.send(packets.encode_publish("a", payload, 2, packet_id=7, dup=dup))
             assert peer.next().kind == packets.PUBREC
-        peer.send(packets.ack(packets.PUBREL, 7))
+        peer.send(packets.encode_ack(packets.PUBREL, 7))
         assert peer.next().kind == packets.PUBCOMP
-        peer.send(packets.publish("a", b"2", 2, packet_id=7))
+        peer.send(packets.encode_publish("a", b"2", 2, packet_id=7))
         assert app.hear_payloads(2) == [b"1", b"2"]
 
 
@@ -80,13 +80,13 @@ def test_tcp_is_to_acknowledge_at_once_what_follows_each_packet(
 ) -> None:
     """paho leaves Nagle's algorithm on; what that costs is measured in benchmarks/broker.py."""
     connections: list[Connection] = []
-    acknowledge = Connection.acknowledge
+    set_quickack = Connection.set_quickack
 
     def noted(connection: Connection) -> None:
         connections.append(connection)
-        acknowledge(connection)
+        set_quickack(connection)
 
-    monkeypatch.setattr(Connection, "acknowledge", noted)
+    monkeypatch.setattr(Connection, "set_quickack", noted)
     with Raw(broker.port) as peer:
         for _ in range(3):
             connections.clear()
@@ -125,7 +125,7 @@ def test_after_unsubscribing_nothing_is_heard(broker: EmbeddedBroker) -> None:
 @pytest.mark.parametrize("filter", ["a/#/b", "a+", "+b/c"])
 def test_a_filter_that_is_none_is_refused_and_the_connection_lives(broker: EmbeddedBroker, filter: str) -> None:
     with Raw(broker.port) as peer:
-        peer.send(packets.subscribe(7, [(filter, 1), ("good", 1)]))
+        peer.send(packets.encode_subscribe(7, [(filter, 1), ("good", 1)]))
         assert packets.read_suback(peer.next()) == (7, [packets.SUBACK_FAILURE, 1])
         peer.send(packets.PINGREQ_PACKET)
         assert peer.next().kind == packets.PINGRESP
@@ -216,11 +216,11 @@ def test_nothing_is_kept_of_clients_with_clean_sessions_that_left(broker: Embedd
 def test_the_sessions_of_absent_clients_are_bounded() -> None:
     core = BrokerCore(remembered=3)
     for n in range(5):
-        core.disconnected(core.open(f"client-{n}", False)[0])
+        core.on_disconnected(core.open_session(f"client-{n}", False)[0])
     assert list(core.sessions) == ["client-2", "client-3", "client-4"]
-    back, known = core.open("client-2", False)
+    back, known = core.open_session("client-2", False)
     assert known
-    core.disconnected(core.open("client-5", False)[0])
+    core.on_disconnected(core.open_session("client-5", False)[0])
     assert core.sessions["client-2"] is back
     assert core.counters.forgotten == 2
 
@@ -249,7 +249,7 @@ def test_a_slow_acknowledgement_loses_nothing(broker: EmbeddedBroker) -> None:
         while unanswered:
             message = unanswered.pop(0)
             got.append(message.payload)
-            peer.send(packets.ack(packets.PUBACK, message.packet_id))
+            peer.send(packets.encode_ack(packets.PUBACK, message.packet_id))
             if len(got) + len(unanswered) < 10:
                 unanswered.append(packets.read_publish(peer.next()))
         assert got == [b"%d" % n for n in range(10)]

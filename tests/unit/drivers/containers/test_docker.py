@@ -75,7 +75,7 @@ def test_a_container_in_the_network_of_its_pod_has_no_ports_of_its_own() -> None
     [("0001-01-01T00:00:00Z", 0.0), ("", 0.0), ("2026-11-22T19:04:48Z", 1795374288.0), ("1970-01-01T00:00:01.5Z", 1.5)],
 )
 def test_times_of_the_engine_are_seconds(stamp: str, seconds: float) -> None:
-    assert forms.seconds(stamp) == seconds
+    assert forms.parse_time(stamp) == seconds
 
 
 def test_no_engine_is_an_error_in_plain_words(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_containers_of_a_pod_reach_each_other_by_localhost(bench: DockerContaine
         for each in bench.runtime.list(POD.uid):
             bench.runtime.remove(each.id)
     finally:
-        bench.runtime.stop_pod_sandbox(POD.uid)
+        bench.runtime.remove_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker
@@ -160,7 +160,7 @@ def test_a_network_of_a_pod_survives_a_restart_of_the_edge(bench: DockerContaine
         assert bench.runtime.pod_sandboxes() == {POD.uid}
         assert bench.runtime.run_pod_sandbox(PodNetwork(pod=POD)) == address
     finally:
-        bench.runtime.stop_pod_sandbox(POD.uid)
+        bench.runtime.remove_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker

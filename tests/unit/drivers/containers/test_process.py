@@ -18,7 +18,7 @@ import pytest
 
 from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
-from kubeedge_actors.drivers.containers.process import RECORD, ProcessRuntime, Record
+from kubeedge_actors.drivers.containers.process import RECORD, ContainerRecord, ProcessRuntime
 from kubeedge_actors.drivers.containers.process_environment import command_line
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import FOREVER, ProcessContainersEnv, exits
@@ -107,8 +107,8 @@ def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_end
     bench = ProcessContainersEnv(tmp_path)
     container = bench.run(FOREVER)
     (path,) = tmp_path.glob(f"*/containers/*/*/{RECORD}")
-    record = msgspec.json.decode(path.read_bytes(), type=Record)
-    path.write_bytes(msgspec.json.encode(Record(record.container, "another-boot")))
+    record = msgspec.json.decode(path.read_bytes(), type=ContainerRecord)
+    path.write_bytes(msgspec.json.encode(ContainerRecord(record.container, "another-boot")))
     again = ProcessRuntime(tmp_path)
     (listed,) = again.list()
     assert (listed.phase, listed.exit_code, listed.reason) == ("exited", 255, "Unknown")
@@ -123,7 +123,7 @@ def test_what_a_container_started_ends_with_it(bench: ProcessContainersEnv) -> N
     bench.await_end(container.id)
     pid = int(b"".join(bench.runtime.logs(container.id)))
     _await_exit(pid)
-    assert shim.identity(pid) is None or Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] == "Z"
+    assert shim.process_identity(pid) is None or Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] == "Z"
 
 
 def test_a_container_without_a_command_is_refused_with_a_reason(bench: ProcessContainersEnv) -> None:

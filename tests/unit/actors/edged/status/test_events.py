@@ -12,7 +12,7 @@ from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.status.events import NORMAL, EventRecorder, events_for_result, no_effect_message
-from kubeedge_actors.drivers.containers.fake import Program
+from kubeedge_actors.drivers.containers.fake import FakeProgram
 from kubeedge_actors.wire.messages import ReportEvent
 from tests.support.env.edged import NODE, EdgedEnv, pod
 
@@ -36,7 +36,7 @@ def told(bench: EdgedEnv) -> dict[str, str]:
 def test_what_happens_again_is_one_event_with_a_count_told_ever_less_often() -> None:
     recorder, view = EventRecorder(NODE), parse_pod(pod())
     messages = [
-        report for at in range(100) for report in recorder.event(view, NORMAL, "Killing", "x", NOW + at, "main")
+        report for at in range(100) for report in recorder.record_event(view, NORMAL, "Killing", "x", NOW + at, "main")
     ]
     assert [report.content["count"] for report in messages] == [1, 2, 4, 8, 16, 32, 64]
     assert [report.operation for report in messages] == ["insert", *["update"] * 6]
@@ -52,7 +52,7 @@ def test_what_differs_is_another_event_and_what_is_remembered_has_an_end(monkeyp
     monkeypatch.setattr("kubeedge_actors.actors.edged.status.events.REMEMBERED", 2)
     recorder, view = EventRecorder(NODE), parse_pod(pod())
     texts = ("a", "b", "c", "c", "a")
-    reports = [report for text in texts for report in recorder.event(view, NORMAL, "Killing", text, NOW)]
+    reports = [report for text in texts for report in recorder.record_event(view, NORMAL, "Killing", text, NOW)]
     assert [report.content["count"] for report in reports] == [1, 1, 1, 2, 1], "a was forgotten"
 
 
@@ -90,7 +90,7 @@ def test_images_are_not_spoken_of_where_they_are_only_names() -> None:
 
 
 def test_a_container_that_crashes_backs_off(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(exit_code=3)
+    bench.engine.program = lambda spec: FakeProgram(exit_code=3)
     bench.start().apply(pod())
     bench.until(lambda: "BackOff" in told(bench))
     assert told(bench)["BackOff"] == "Back-off restarting failed container main in pod shop_default(u-1)"

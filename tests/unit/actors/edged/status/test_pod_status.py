@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState
 from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import compute_actions
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState
 from kubeedge_actors.actors.edged.status.pod_status import pod_status
 from kubeedge_actors.drivers.containers.base import Container, PodName
 
@@ -100,7 +100,7 @@ def status(policy: str, inits: str, mains: str) -> Json:
         container = {"name": name, "image": "i"} | ({"restartPolicy": "Always"} if "*" in letters else {})
         spec["initContainers" if name.startswith("init") else "containers"].append(container)
     pod = parse_pod({"metadata": {"name": "p", "namespace": "default", "uid": "u"}, "spec": spec})
-    state = PodRuntimeState(started=NOW - 100)
+    state = VolatilePodState(started=NOW - 100)
     for name, letters in shown.items():
         if letters.strip("*").endswith("w") and len(letters.strip("*")) > 1:
             state.backoffs[name] = CrashLoopBackoff(delay=300.0, updated=NOW - 20)
