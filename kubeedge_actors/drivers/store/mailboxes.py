@@ -283,7 +283,7 @@ class InHand:
         def hold(first: int, last: int) -> None:
             try:
                 pack(memory, offset, mark, first, last)
-            except ValueError:  # it is closed: the system has stopped, and this turn has not
+            except (TypeError, ValueError):  # it is closed: the system has stopped, and this turn has not
                 return
 
         return hold
