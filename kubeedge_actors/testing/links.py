@@ -62,11 +62,11 @@ class FakeCloud:
         self._server.cut(reason)
 
     def refuse(self) -> None:
-        """End every connection and let nobody in until `accept`."""
+        """End every connection and let nobody in until `accept_again`."""
         self._server.reachable = False
         self.cut("the cloud went away")
 
-    def accept(self) -> None:
+    def accept_again(self) -> None:
         """Let in again who tries."""
         self._server.reachable = True
 
