@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from kubeedge_actors.actors.edgehub.certificate_fetcher import CertificateFetcher, run_in_thread
 from kubeedge_actors.actors.edgehub.frames import DurableMessage, confirmation, error_response, message_of
-from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, request_headers
+from kubeedge_actors.actors.edgehub.handshake import AcceptedExtensions, accepted_extensions, request_headers
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
     CertificatesFailed,
@@ -110,7 +110,7 @@ class EdgeHub(Module):
         self._backoff = ReconnectBackoff(chance or random.Random().random)
         self._link: Link | None = None
         self._fetching = self._certified = self._up = self._cleanup_scheduled = False
-        self._agreed = Agreement()
+        self._agreed = AcceptedExtensions()
         self._opened_at = self._renew_at = 0.0
         self._oldest_request_at: float | None = None
         self._outage = OutageLog()
@@ -174,7 +174,7 @@ class EdgeHub(Module):
         if message.link is not self._link:
             return
         self._opened_at = self.clock.monotonic()
-        self._agreed = agreement(message.headers)
+        self._agreed = accepted_extensions(message.headers)
         if self._keepalive_timer is not None:
             self._keepalive_timer.cancel()
         self._keepalive_timer = self.every(self._heartbeat, KeepaliveDue())
