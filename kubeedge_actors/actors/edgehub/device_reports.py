@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.edgehub.resend import is_resend_due
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceStateReported, Json, TwinReported, new_id
 
@@ -185,6 +184,11 @@ class DeviceReportQueue:
     def _forget(self, entry: QueuedReport) -> None:
         for msg_id in (entry.report.msg_id, *entry.stored):
             self._of.pop(msg_id, None)
+
+
+def is_resend_due(since: float, tries: int, now: float, initial: float = 60.0, maximum: float = 3600.0) -> bool:
+    """Whether a message that was sent `tries` times, last at `since`, and not confirmed should be resent."""
+    return now - since >= min(maximum, initial * 2.0 ** (min(tries, 16) - 1))
 
 
 def _with_id(report: Report, msg_id: str) -> Report:

@@ -8,8 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from kubeedge_actors.actors.edgehub.device_reports import DeviceReportQueue, Report, coalescing_key
-from kubeedge_actors.actors.edgehub.resend import is_resend_due
+from kubeedge_actors.actors.edgehub.device_reports import DeviceReportQueue, Report, coalescing_key, is_resend_due
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.errors import FrameError, StoreError
 from kubeedge_actors.wire import beehive, mapping

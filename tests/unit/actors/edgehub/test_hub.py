@@ -8,8 +8,8 @@ import re
 
 import pytest
 
+from kubeedge_actors.actors.edgehub.device_reports import is_resend_due
 from kubeedge_actors.actors.edgehub.reconnect_backoff import ReconnectBackoff
-from kubeedge_actors.actors.edgehub.resend import is_resend_due
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.base import Link, UpgradeResponse
 from kubeedge_actors.drivers.pki.base import TlsPaths
