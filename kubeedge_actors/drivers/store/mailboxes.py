@@ -151,7 +151,11 @@ class MailboxFile:
         wanted = set(seqs)
         with self._use() as connection:
             rows = connection.execute(_LOAD, (min(wanted), max(wanted), mailbox)).fetchall()
-        return [MessageRow(*row[:5], alone=bool(row[5])) for row in rows if row[0] in wanted]
+        return [
+            MessageRow(seq, sender, type, body, failed, bool(alone))
+            for seq, sender, type, body, failed, alone in rows
+            if seq in wanted
+        ]
 
     def write(
         self,
